@@ -1,0 +1,244 @@
+package event
+
+import (
+	"strconv"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// AppendRecord appends record i as one JSON object in the default shape:
+//
+//	{"timestamp","level","message","service","trace_id","span_id", …the rest…}
+//
+// What a record does not have is left out, but timestamp and message are
+// always there. With labels, the source's labels stand before the rest, dotted
+// names as they are.
+func AppendRecord(dst []byte, b *Batch, i int, labels bool) []byte {
+	r := &b.Records[i]
+	dst = append(dst, `{"timestamp":"`...)
+	dst = AppendTime(dst, r.Time)
+	if r.Level != NoLevel {
+		dst = append(dst, `","level":"`...)
+		dst = append(dst, r.Level.String()...)
+	}
+	dst = append(dst, `","message":`...)
+	dst = b.AppendJSON(dst, b.MessageOf(i))
+	if r.Service.Kind != None {
+		dst = append(dst, `,"service":`...)
+		dst = b.AppendJSON(dst, r.Service)
+	} else if s := b.Source.Label(LabelService); s != "" {
+		dst = append(dst, `,"service":`...)
+		dst = AppendString(dst, s)
+	}
+	if r.Flags&HasTrace != 0 {
+		dst = append(dst, `,"trace_id":"`...)
+		dst = AppendHex(dst, r.TraceID[:])
+		dst = append(dst, '"')
+	}
+	if r.Flags&HasSpan != 0 {
+		dst = append(dst, `,"span_id":"`...)
+		dst = AppendHex(dst, r.SpanID[:])
+		dst = append(dst, '"')
+	}
+	if r.Flags&Cut != 0 {
+		dst = append(dst, `,"truncated":true`...)
+	}
+	taken := &noNames
+	if labels {
+		taken = &b.Source.taken
+		dst = appendLabels(dst, b.Source.Labels)
+	}
+	dst = appendFields(dst, b, i, taken)
+	return append(dst, '}')
+}
+
+var noNames nameSet
+
+func appendLabels(dst []byte, labels []Label) []byte {
+	for _, l := range labels {
+		if l.Name == LabelService {
+			continue
+		}
+		dst = append(dst, ',')
+		dst = AppendString(dst, l.Name)
+		dst = append(dst, ':')
+		dst = AppendString(dst, l.Value)
+	}
+	return dst
+}
+
+func appendFields(dst []byte, b *Batch, i int, taken *nameSet) []byte {
+	for _, f := range b.Fields(i) {
+		dst = append(dst, ',', '"')
+		dst = appendKey(dst, b.Bytes(f.Key.Span), f.Key.Kind, taken)
+		dst = append(dst, '"', ':')
+		dst = b.AppendJSON(dst, f.Value)
+	}
+	return dst
+}
+
+// AppendJSON appends a value as JSON. An absent value is null.
+func (b *Batch) AppendJSON(dst []byte, v Value) []byte {
+	if v.Kind == None {
+		return append(dst, "null"...)
+	}
+	if !v.Kind.IsString() {
+		return append(dst, b.Bytes(v.Span)...)
+	}
+	dst = append(dst, '"')
+	dst = appendInside(dst, b.Bytes(v.Span), v.Kind)
+	return append(dst, '"')
+}
+
+// AppendText appends a value as text: a string without its quotes and escapes,
+// anything else as its JSON.
+func (b *Batch) AppendText(dst []byte, v Value) []byte {
+	if v.Kind == Escaped {
+		return AppendUnescaped(dst, b.Bytes(v.Span))
+	}
+	return append(dst, b.Bytes(v.Span)...)
+}
+
+// AppendString appends s as a JSON string.
+func AppendString(dst []byte, s string) []byte {
+	dst = append(dst, '"')
+	dst = appendEscaped(dst, s)
+	return append(dst, '"')
+}
+
+func appendInside(dst, p []byte, kind Kind) []byte {
+	if kind == Text {
+		return appendEscaped(dst, p)
+	}
+	return append(dst, p...)
+}
+
+// needsEscape is true for the bytes that cannot stand in a JSON string as they
+// are, or that must be looked at as UTF-8.
+var needsEscape = func() (t [256]bool) {
+	for c := range t {
+		t[c] = c < 0x20 || c == '"' || c == '\\' || c >= 0x80 || c == 0x7f
+	}
+	return t
+}()
+
+const hexDigits = "0123456789abcdef"
+
+// appendEscaped appends text as the inside of a JSON string. Bytes that are
+// not UTF-8 become U+FFFD.
+func appendEscaped[T []byte | string](dst []byte, s T) []byte {
+	start := 0
+	for i := 0; i < len(s); {
+		c := s[i]
+		if !needsEscape[c] {
+			i++
+			continue
+		}
+		if c >= utf8.RuneSelf {
+			r, size := decodeRune(s[i:])
+			if r == utf8.RuneError && size == 1 {
+				dst = append(dst, s[start:i]...)
+				dst = append(dst, "\ufffd"...)
+				i++
+				start = i
+				continue
+			}
+			i += size
+			continue
+		}
+		dst = append(dst, s[start:i]...)
+		dst = appendEscape(dst, c)
+		i++
+		start = i
+	}
+	return append(dst, s[start:]...)
+}
+
+func decodeRune[T []byte | string](s T) (rune, int) {
+	var head [utf8.UTFMax]byte
+	n := copy(head[:], s)
+	return utf8.DecodeRune(head[:n])
+}
+
+func appendEscape(dst []byte, c byte) []byte {
+	switch c {
+	case '"', '\\':
+		return append(dst, '\\', c)
+	case '\n':
+		return append(dst, '\\', 'n')
+	case '\r':
+		return append(dst, '\\', 'r')
+	case '\t':
+		return append(dst, '\\', 't')
+	}
+	return append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
+}
+
+// AppendUnescaped appends the text that the inside of a valid JSON string
+// stands for. Halves of surrogate pairs on their own become U+FFFD.
+func AppendUnescaped(dst, p []byte) []byte {
+	for i := 0; i < len(p); i++ {
+		c := p[i]
+		if c != '\\' || i+1 == len(p) {
+			dst = append(dst, c)
+			continue
+		}
+		i++
+		switch p[i] {
+		case 'n':
+			dst = append(dst, '\n')
+		case 't':
+			dst = append(dst, '\t')
+		case 'r':
+			dst = append(dst, '\r')
+		case 'b':
+			dst = append(dst, '\b')
+		case 'f':
+			dst = append(dst, '\f')
+		case 'u':
+			r, used := unescapeRune(p[i+1:])
+			dst = utf8.AppendRune(dst, r)
+			i += used
+		default:
+			dst = append(dst, p[i])
+		}
+	}
+	return dst
+}
+
+// unescapeRune reads what follows "\u": four digits, and a second "\uXXXX"
+// where the first is half a pair. It gives how many bytes it used.
+func unescapeRune(p []byte) (rune, int) {
+	r := hex4(p)
+	if r < 0 {
+		return utf8.RuneError, 0
+	}
+	if !utf16.IsSurrogate(r) {
+		return r, 4
+	}
+	if len(p) >= 10 && p[4] == '\\' && p[5] == 'u' {
+		if both := utf16.DecodeRune(r, hex4(p[6:])); both != utf8.RuneError {
+			return both, 10
+		}
+	}
+	return utf8.RuneError, 4
+}
+
+func hex4(p []byte) rune {
+	if len(p) < 4 {
+		return -1
+	}
+	n, err := strconv.ParseUint(string(p[:4]), 16, 32)
+	if err != nil {
+		return -1
+	}
+	return rune(n)
+}
+
+// AppendHex appends bytes as lower-case hex digits.
+func AppendHex(dst, p []byte) []byte {
+	for _, c := range p {
+		dst = append(dst, hexDigits[c>>4], hexDigits[c&15])
+	}
+	return dst
+}

@@ -1,0 +1,84 @@
+package pipeline
+
+import (
+	"log/slog"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// A Spec describes one type of component. Its config struct, with its tags, is
+// the only source of what can be set: decoding, checking, defaults, the JSON
+// schema, `longshore list` and the reference pages all read it.
+//
+// Fields of a config struct carry these tags:
+//
+//	yaml:"name"          the setting's name
+//	doc:"…"              one short sentence for people
+//	default:"…"          as it would stand in YAML; absent means the zero value
+//	required:"true"      must be set, and not empty
+//	enum:"a|b|c"         the values allowed
+//	min:"…" max:"…"      for numbers, durations and sizes, both inclusive
+//	example:"…"          a value to show
+//	secret:"true"        never shown; a Secret is so by itself
+//
+// They may be bool, int, float64, string, Secret, Duration, Size, slices of and
+// string-keyed maps of these, structs and slices of structs.
+type Spec struct {
+	Kind    Kind
+	Type    string // as in YAML's "type:"
+	Summary string // one sentence
+	// New gives a pointer to a new config struct. It implements InputConfig,
+	// ParserConfig or OutputConfig, as Kind says, and Checker if it has more to check than
+	// tags can say.
+	New func() any
+}
+
+// Kind is what a component is.
+type Kind string
+
+const (
+	KindInput  Kind = "input"
+	KindParser Kind = "parser"
+	KindOutput Kind = "output"
+)
+
+// An InputConfig is the config of an input, and makes it. It must not touch the
+// outside (open, connect, read): Run does.
+type InputConfig interface {
+	Input(env Env) (Input, error)
+}
+
+// A ParserConfig is the config of a parser, and makes it.
+type ParserConfig interface {
+	Parser() (NewParser, error)
+}
+
+// An OutputConfig is the config of an output, and makes it. It must not touch
+// the outside, but for reading the files that its settings name (CA, keys).
+type OutputConfig interface {
+	Output(env Env) (Output, error)
+}
+
+// A Checker finds what is wrong in a config beyond what its tags say.
+type Checker interface {
+	Check() []Problem
+}
+
+// A Problem is one mistake in a config.
+type Problem struct {
+	// Path is the setting, from the component down: "tls.ca_file", "urls[1]".
+	Path string
+	// Message says what is wrong and what to do, without naming the path.
+	Message string
+}
+
+// Env is what a component gets from its surroundings.
+type Env struct {
+	Name string // the component's name in the config
+	Log  *slog.Logger
+	// Metrics takes the component's own metrics, already labelled with its kind and name.
+	Metrics prometheus.Registerer
+	// Health notes that the component is ill, and why, or well again (nil). It
+	// shows in /ready. Call it as often as you like.
+	Health func(error)
+}
