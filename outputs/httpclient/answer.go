@@ -1,0 +1,147 @@
+package httpclient
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/longshore/longshore/pipeline"
+)
+
+const (
+	// KeptBody is how much of an answer ReadBody keeps.
+	KeptBody = 64 << 10
+	// drainedBody is how much more it reads, so that the connection can be used
+	// again; a longer answer costs the connection.
+	drainedBody = 256 << 10
+	// maxRetryAfter bounds what a destination may ask for.
+	maxRetryAfter = 5 * time.Minute
+	// maxReason bounds a destination's words in logs and dead letters.
+	maxReason = 1 << 10
+)
+
+// ReadBody reads an answer, keeps its first KeptBody bytes, and closes it.
+func ReadBody(resp *http.Response) ([]byte, error) {
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, KeptBody))
+	if err != nil {
+		return body, fmt.Errorf("reading the answer: %w", err)
+	}
+	_, _ = io.CopyN(io.Discard, resp.Body, drainedBody)
+	return body, nil
+}
+
+// Answered turns an answer that is not success into what an output's Send
+// returns, by its status alone; body is what ReadBody kept of it. Outputs that
+// understand more of the answer change the outcome.
+func Answered(resp *http.Response, body []byte) *pipeline.SendError {
+	outcome, uncertain := byStatus(resp.StatusCode)
+	where := ""
+	if resp.Request != nil {
+		where = Location(resp.Request.URL) + ": "
+	}
+	return &pipeline.SendError{
+		Outcome:    outcome,
+		Uncertain:  uncertain,
+		RetryAfter: RetryAfter(resp.Header, time.Now()),
+		Status:     resp.StatusCode,
+		Reason:     where + Words(resp, body),
+	}
+}
+
+func byStatus(status int) (outcome pipeline.Outcome, uncertain bool) {
+	switch status {
+	case http.StatusBadRequest:
+		return pipeline.Bisect, false
+	case http.StatusRequestEntityTooLarge:
+		return pipeline.Split, false
+	case http.StatusUnprocessableEntity:
+		return pipeline.Refuse, false
+	case http.StatusTooManyRequests, http.StatusTooEarly:
+		return pipeline.Retry, false
+	case http.StatusRequestTimeout:
+		return pipeline.Retry, true
+	}
+	if status >= 500 {
+		return pipeline.Retry, true
+	}
+	return pipeline.Hold, false
+}
+
+// RetryAfter reads the header of that name (RFC 9110, 10.2.3), in seconds or as
+// a date. It gives 0 where there is none or it makes no sense, and at most five
+// minutes.
+func RetryAfter(h http.Header, now time.Time) time.Duration {
+	text := strings.TrimSpace(h.Get("Retry-After"))
+	if seconds, err := strconv.ParseFloat(text, 64); err == nil {
+		return capRetry(seconds)
+	}
+	if date, err := http.ParseTime(text); err == nil {
+		return capRetry(date.Sub(now).Seconds())
+	}
+	return 0
+}
+
+func capRetry(seconds float64) time.Duration {
+	if !(seconds > 0) {
+		return 0
+	}
+	if seconds > maxRetryAfter.Seconds() {
+		return maxRetryAfter
+	}
+	return time.Duration(seconds * float64(time.Second))
+}
+
+// Words gives what a destination said, fit for a log: one line, bounded, of a
+// gateway's HTML page only the title, and the status in words where it said
+// nothing.
+func Words(resp *http.Response, body []byte) string {
+	text := string(body)
+	if strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html") {
+		text = title(text)
+	}
+	if text = clean(text); text != "" {
+		return text
+	}
+	if text = http.StatusText(resp.StatusCode); text != "" {
+		return text
+	}
+	return "an answer without words"
+}
+
+func title(page string) string {
+	_, after, _ := strings.Cut(page, "<title>")
+	inside, _, found := strings.Cut(after, "</title>")
+	if !found {
+		return ""
+	}
+	return inside
+}
+
+// clean makes foreign words fit for a log: valid UTF-8 in one line, without
+// control characters, and bounded.
+func clean(s string) string {
+	long := len(s) > maxReason
+	if long {
+		s = s[:maxReason]
+	}
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsControl(r):
+			return ' '
+		case r == utf8.RuneError:
+			return -1
+		}
+		return r
+	}, s)
+	s = strings.Join(strings.Fields(s), " ")
+	if long {
+		s += " …"
+	}
+	return s
+}

@@ -1,0 +1,135 @@
+package httpclient
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+
+	"github.com/longshore/longshore/pipeline"
+)
+
+// Auth says who we are: a user with a password, a token, or OAuth2. The zero
+// value says nothing.
+type Auth struct {
+	Username        string          `yaml:"username" doc:"User for basic authentication."`
+	Password        pipeline.Secret `yaml:"password" doc:"Password for basic authentication." example:"${LONGSHORE_PASSWORD}"`
+	BearerToken     pipeline.Secret `yaml:"bearer_token" doc:"Token sent as \"Authorization: Bearer\"."`
+	BearerTokenFile string          `yaml:"bearer_token_file" doc:"File with such a token; it is read anew for every request."`
+	OAuth2          OAuth2          `yaml:"oauth2" doc:"Tokens from an OAuth2 server, by client credentials."`
+}
+
+// OAuth2 gets tokens by the client credentials grant (RFC 6749, 4.4).
+type OAuth2 struct {
+	TokenURL     string            `yaml:"token_url" doc:"Where tokens are given out." example:"https://auth.example.com/oauth2/token"`
+	ClientID     string            `yaml:"client_id" doc:"Our name there."`
+	ClientSecret pipeline.Secret   `yaml:"client_secret" doc:"Our secret there."`
+	Scopes       []string          `yaml:"scopes" doc:"Scopes to ask for." example:"[logs:write]"`
+	Params       map[string]string `yaml:"params" doc:"Further parameters of the token request." example:"{audience: logs}"`
+}
+
+func (o *OAuth2) set() bool {
+	return o.TokenURL != "" || o.ClientID != "" || o.ClientSecret != "" || len(o.Scopes) > 0
+}
+
+func (a *Auth) kinds() int {
+	n := 0
+	for _, set := range []bool{
+		a.Username != "" || a.Password != "",
+		a.BearerToken != "",
+		a.BearerTokenFile != "",
+		a.OAuth2.set(),
+	} {
+		if set {
+			n++
+		}
+	}
+	return n
+}
+
+// Check finds what is wrong, in the token file too. The path is the setting's
+// name.
+func (a *Auth) Check(path string) []pipeline.Problem {
+	var problems []pipeline.Problem
+	found := func(setting, format string, args ...any) {
+		problems = append(problems, pipeline.Problem{Path: path + setting, Message: fmt.Sprintf(format, args...)})
+	}
+	if a.kinds() > 1 {
+		found("", "has more than one of username, bearer_token, bearer_token_file and oauth2; keep one")
+	}
+	if a.Username == "" && a.Password != "" {
+		found(".username", "is missing; password needs it")
+	}
+	if !validHeaderValue(a.BearerToken.Reveal()) {
+		found(".bearer_token", "has control characters in it, such as a line end; take them out")
+	}
+	if a.BearerTokenFile != "" {
+		if _, err := readToken(a.BearerTokenFile); err != nil {
+			found(".bearer_token_file", "cannot be used: %s", err)
+		}
+	}
+	if !a.OAuth2.set() {
+		return problems
+	}
+	if _, err := ParseURL(a.OAuth2.TokenURL); err != nil {
+		found(".oauth2.token_url", "%s", err)
+	}
+	if a.OAuth2.ClientID == "" {
+		found(".oauth2.client_id", "is missing; oauth2 needs it")
+	}
+	return problems
+}
+
+// An authorizer gives the value of a request's Authorization header, or "".
+type authorizer func(ctx context.Context) (string, error)
+
+// authorizer gives the way the settings name. Tokens of OAuth2 are fetched
+// through base. reject is called when a destination answers 401.
+func (a *Auth) authorizer(base http.RoundTripper) (authorize authorizer, reject func()) {
+	reject = func() {}
+	switch {
+	case a.OAuth2.set():
+		tokens := newTokens(&a.OAuth2, base)
+		return tokens.authorize, tokens.reject
+	case a.BearerTokenFile != "":
+		authorize = func(context.Context) (string, error) {
+			token, err := readToken(a.BearerTokenFile)
+			return "Bearer " + token, err
+		}
+	case a.BearerToken != "":
+		authorize = always("Bearer " + a.BearerToken.Reveal())
+	case a.Username != "":
+		r := http.Request{Header: http.Header{}}
+		r.SetBasicAuth(a.Username, a.Password.Reveal())
+		authorize = always(r.Header.Get("Authorization"))
+	default:
+		authorize = always("")
+	}
+	return authorize, reject
+}
+
+func always(header string) authorizer {
+	return func(context.Context) (string, error) { return header, nil }
+}
+
+// maxToken bounds a token file; servers refuse headers long before.
+const maxToken = 64 << 10
+
+func readToken(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("reading the token: %w", err)
+	}
+	defer f.Close()
+	content, err := io.ReadAll(io.LimitReader(f, maxToken+1))
+	if err != nil {
+		return "", fmt.Errorf("reading the token: %w", err)
+	}
+	token := strings.TrimSpace(string(content))
+	if token == "" || len(content) > maxToken || !validHeaderValue(token) {
+		return "", fmt.Errorf("reading the token: %s does not hold one line with a token", path)
+	}
+	return token, nil
+}

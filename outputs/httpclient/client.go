@@ -1,0 +1,159 @@
+package httpclient
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/longshore/longshore/pipeline"
+)
+
+// A Client is the connections of one output. It is a http.RoundTripper that adds
+// the settings' headers and authorization, and follows no redirect: a 3xx is an
+// error. All its errors are *Error. It is safe for concurrent use.
+type Client struct {
+	base      *http.Transport
+	authorize authorizer
+	reject    func()
+	headers   map[string]pipeline.Secret
+	timeout   time.Duration
+	userAgent string
+}
+
+var _ http.RoundTripper = (*Client)(nil)
+
+// New makes a client. It reads the files that the settings name, and connects
+// to nothing.
+func New(s Settings) (*Client, error) {
+	if problems := s.Check(); len(problems) > 0 {
+		return nil, fmt.Errorf("%s %s", problems[0].Path, problems[0].Message)
+	}
+	proxy, err := proxyFunc(s.Proxy)
+	if err != nil {
+		return nil, err
+	}
+	tlsConfig, err := s.TLS.Config()
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{
+		base: &http.Transport{
+			Proxy:                  proxy,
+			DialContext:            (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+			TLSClientConfig:        tlsConfig,
+			TLSHandshakeTimeout:    10 * time.Second,
+			ForceAttemptHTTP2:      true,
+			MaxIdleConns:           128,
+			MaxIdleConnsPerHost:    64, // as many as an output may have in flight
+			IdleConnTimeout:        90 * time.Second,
+			ExpectContinueTimeout:  time.Second,
+			MaxResponseHeaderBytes: 256 << 10,
+		},
+		headers:   s.Headers,
+		timeout:   time.Duration(s.Timeout),
+		userAgent: UserAgent(),
+	}
+	if c.timeout == 0 {
+		c.timeout = DefaultTimeout
+	}
+	c.authorize, c.reject = s.Auth.authorizer(c.base)
+	return c, nil
+}
+
+// Timeout is how long one request may take, answer and all. Callers give their
+// requests a context that ends with it: a RoundTripper cannot bound the reading
+// of the answer.
+func (c *Client) Timeout() time.Duration { return c.timeout }
+
+// CloseIdleConnections closes the connections that are not in use.
+func (c *Client) CloseIdleConnections() { c.base.CloseIdleConnections() }
+
+// Transport is the connection pool under the client, without headers and
+// authorization.
+func (c *Client) Transport() *http.Transport { return c.base }
+
+// RoundTrip implements http.RoundTripper.
+func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
+	header, err := c.authorize(req.Context())
+	if err != nil {
+		closeBody(req)
+		return nil, unauthorized(req.URL, err)
+	}
+	var sent atomic.Bool
+	ctx := httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { sent.Store(true) },
+	})
+	resp, err := c.base.RoundTrip(c.dress(ctx, req, header))
+	if err != nil {
+		return nil, &Error{URL: Location(req.URL), Sent: sent.Load(), Err: err}
+	}
+	if resp.StatusCode == http.StatusUnauthorized {
+		c.reject()
+	}
+	if to := resp.Header.Get("Location"); to != "" && resp.StatusCode/100 == 3 {
+		_, _ = ReadBody(resp)
+		return nil, &Error{URL: Location(req.URL), Err: redirected(req.URL, to, resp.StatusCode)}
+	}
+	return resp, nil
+}
+
+// unauthorized is the error of a request that could not be made, since we had
+// nothing to say who we are.
+func unauthorized(to *url.URL, err error) error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return &Error{URL: Location(to), Err: err}
+}
+
+// dress gives a copy of the request with our headers.
+func (c *Client) dress(ctx context.Context, req *http.Request, authorization string) *http.Request {
+	out := req.Clone(ctx)
+	if out.Header == nil {
+		out.Header = http.Header{}
+	}
+	out.Header.Set("User-Agent", c.userAgent)
+	if authorization != "" {
+		out.Header.Set("Authorization", authorization)
+	}
+	for name, value := range c.headers {
+		if http.CanonicalHeaderKey(name) == "Host" {
+			out.Host = value.Reveal()
+			continue
+		}
+		out.Header.Set(name, value.Reveal())
+	}
+	return out
+}
+
+func closeBody(req *http.Request) {
+	if req.Body != nil {
+		_ = req.Body.Close()
+	}
+}
+
+func redirected(from *url.URL, to string, status int) error {
+	target, err := from.Parse(to)
+	if err != nil {
+		return &redirect{status: status}
+	}
+	return &redirect{to: Location(target), status: status}
+}
+
+// UserAgent is how we call ourselves: longshore/ and the version that Go stamped
+// into the binary.
+func UserAgent() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
+		return "longshore/dev"
+	}
+	return "longshore/" + info.Main.Version
+}

@@ -1,0 +1,138 @@
+// Package httpclient is the part of an output that speaks HTTP: the settings for
+// TLS, proxy, authentication and headers, a connection pool made from them, and
+// the words for what goes wrong on the way.
+package httpclient
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/longshore/longshore/pipeline"
+)
+
+// DefaultTimeout bounds one request where the settings name no timeout.
+const DefaultTimeout = 30 * time.Second
+
+// Settings are what the outputs' configs have in common. A config has them as
+// fields of its own, with these names and tags:
+//
+//	TLS     httpclient.TLS             `yaml:"tls" doc:"…"`
+//	Auth    httpclient.Auth            `yaml:"auth" doc:"…"`
+//	Proxy   string                     `yaml:"proxy" doc:"…"`
+//	Headers map[string]pipeline.Secret `yaml:"headers" doc:"…"`
+//	Timeout pipeline.Duration          `yaml:"timeout" doc:"…" default:"30s"`
+//
+// and hands them over as one value. The zero value works.
+type Settings struct {
+	TLS TLS
+	// Auth is how we say who we are.
+	Auth Auth
+	// Proxy is the URL of a proxy; "" takes HTTPS_PROXY, HTTP_PROXY and NO_PROXY
+	// from the environment, and "none" uses no proxy.
+	Proxy string
+	// Headers go with every request. Their values are never shown.
+	Headers map[string]pipeline.Secret
+	// Timeout bounds one request, answer and all; 0 means DefaultTimeout. It is
+	// for the caller's context: see Client.Timeout.
+	Timeout pipeline.Duration
+}
+
+// ownHeaders are those that a setting would break.
+var ownHeaders = []string{"Connection", "Content-Encoding", "Content-Length", "Content-Type", "Transfer-Encoding"}
+
+// Check finds what is wrong in the settings, the files they name included. The
+// problems' paths are those of the fields named above.
+func (s *Settings) Check() []pipeline.Problem {
+	problems := append(s.TLS.Check("tls"), s.Auth.Check("auth")...)
+	if _, err := proxyFunc(s.Proxy); err != nil {
+		problems = append(problems, pipeline.Problem{Path: "proxy", Message: err.Error()})
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Headers)) {
+		if why := s.badHeader(name); why != "" {
+			problems = append(problems, pipeline.Problem{Path: "headers." + name, Message: why})
+		}
+	}
+	return problems
+}
+
+func (s *Settings) badHeader(name string) string {
+	switch canonical := http.CanonicalHeaderKey(name); {
+	case !validHeaderName(name):
+		return "is not a header name; letters, digits and - are"
+	case slices.Contains(ownHeaders, canonical):
+		return "is set by longshore itself; take it out"
+	case canonical == "Authorization" && s.Auth.kinds() > 0:
+		return "would overwrite what auth sets; use one of the two"
+	case !validHeaderValue(s.Headers[name].Reveal()):
+		return "has a value with control characters, such as a line end; take them out"
+	}
+	return ""
+}
+
+func validHeaderName(name string) bool {
+	const token = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	return name != "" && strings.Trim(name, token) == ""
+}
+
+func validHeaderValue(value string) bool {
+	return !strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
+}
+
+// CheckURL says what is wrong with the URL of a destination; nil if nothing is.
+// The path is the setting's name. Auth is the output's, since a URL may name a
+// user as well.
+func CheckURL(path, raw string, auth *Auth) []pipeline.Problem {
+	u, err := ParseURL(raw)
+	if err != nil {
+		return []pipeline.Problem{{Path: path, Message: err.Error()}}
+	}
+	if u.User != nil && auth.kinds() > 0 {
+		return []pipeline.Problem{{Path: path, Message: "names a user, and auth is set too; use one of the two"}}
+	}
+	return nil
+}
+
+// ParseURL reads the URL of a destination. The error does not repeat the URL,
+// which may hold a password.
+func ParseURL(raw string) (*url.URL, error) {
+	return parseURL(raw, "http", "https")
+}
+
+func parseURL(raw string, schemes ...string) (*url.URL, error) {
+	u, err := url.Parse(strings.TrimSpace(raw))
+	if err != nil && strings.Contains(raw, "@") {
+		return nil, fmt.Errorf("is not a URL; special characters in its password must be written as %%XX")
+	}
+	if err != nil || !slices.Contains(schemes, u.Scheme) || u.Hostname() == "" {
+		return nil, fmt.Errorf("is not a URL; write it like %s://host:port", schemes[0])
+	}
+	return u, nil
+}
+
+func proxyFunc(proxy string) (func(*http.Request) (*url.URL, error), error) {
+	switch proxy {
+	case "":
+		return http.ProxyFromEnvironment, nil
+	case "none":
+		return nil, nil
+	}
+	u, err := parseURL(proxy, "http", "https", "socks5", "socks5h")
+	if err != nil {
+		return nil, err
+	}
+	return http.ProxyURL(u), nil
+}
+
+// Location gives a URL for people: without user, password, query and fragment,
+// any of which may hold a secret.
+func Location(u *url.URL) string {
+	if u == nil {
+		return ""
+	}
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
+}

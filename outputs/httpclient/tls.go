@@ -1,0 +1,153 @@
+package httpclient
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/longshore/longshore/pipeline"
+)
+
+// TLS says whom to trust and what to show. The zero value trusts the system's
+// authorities.
+type TLS struct {
+	CAFile             string `yaml:"ca_file" doc:"Certificates of the authorities to trust (PEM), instead of the system's." example:"/etc/longshore/ca.crt"`
+	CAFingerprint      string `yaml:"ca_fingerprint" doc:"SHA-256 of the one authority to trust, in hex, as Elasticsearch prints it at its first start."`
+	CertFile           string `yaml:"cert_file" doc:"Client certificate (PEM); it is read anew for every connection."`
+	KeyFile            string `yaml:"key_file" doc:"Key of the client certificate (PEM)."`
+	ServerName         string `yaml:"server_name" doc:"Name that the server's certificate must have, if not the URL's."`
+	InsecureSkipVerify bool   `yaml:"insecure_skip_verify" doc:"Trust any certificate. Whoever sits in between can then read and change everything."`
+}
+
+// Check finds what is wrong, in the files too. The path is the setting's name.
+func (t *TLS) Check(path string) []pipeline.Problem {
+	var problems []pipeline.Problem
+	found := func(setting, format string, args ...any) {
+		problems = append(problems, pipeline.Problem{Path: path + "." + setting, Message: fmt.Sprintf(format, args...)})
+	}
+	if _, err := t.roots(); err != nil {
+		found("ca_file", "%s", err)
+	}
+	if _, err := parseFingerprint(t.CAFingerprint); err != nil {
+		found("ca_fingerprint", "%s", err)
+	}
+	if t.CAFile != "" && t.CAFingerprint != "" {
+		found("ca_fingerprint", "is set beside ca_file; use one of the two")
+	}
+	if t.InsecureSkipVerify && (t.CAFile != "" || t.CAFingerprint != "") {
+		found("insecure_skip_verify", "makes ca_file and ca_fingerprint useless; take it out")
+	}
+	switch {
+	case t.CertFile != "" && t.KeyFile == "":
+		found("key_file", "is missing; cert_file needs it")
+	case t.KeyFile != "" && t.CertFile == "":
+		found("cert_file", "is missing; key_file needs it")
+	case t.CertFile != "":
+		if _, err := t.certificate(); err != nil {
+			found("cert_file", "%s", err)
+		}
+	}
+	return problems
+}
+
+// Config gives the settings as Go wants them. The CA file is read once, the
+// client's certificate at every handshake, so that it can be renewed on disk.
+func (t *TLS) Config() (*tls.Config, error) {
+	if problems := t.Check("tls"); len(problems) > 0 {
+		return nil, fmt.Errorf("%s %s", problems[0].Path, problems[0].Message)
+	}
+	roots, err := t.roots()
+	if err != nil {
+		return nil, err
+	}
+	config := &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		RootCAs:            roots,
+		ServerName:         t.ServerName,
+		InsecureSkipVerify: t.InsecureSkipVerify,
+	}
+	if t.CertFile != "" {
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			return t.certificate()
+		}
+	}
+	if t.CAFingerprint != "" {
+		fingerprint, err := parseFingerprint(t.CAFingerprint)
+		if err != nil {
+			return nil, err
+		}
+		// The standard check knows no fingerprints; VerifyConnection does all of it.
+		config.InsecureSkipVerify = true
+		config.VerifyConnection = func(state tls.ConnectionState) error {
+			return verifyFingerprint(state, fingerprint)
+		}
+	}
+	return config, nil
+}
+
+func (t *TLS) roots() (*x509.CertPool, error) {
+	if t.CAFile == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(t.CAFile)
+	if err != nil {
+		return nil, fmt.Errorf("cannot be read: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("has no certificate in it: %s; PEM is expected, with BEGIN CERTIFICATE", t.CAFile)
+	}
+	return pool, nil
+}
+
+func (t *TLS) certificate() (*tls.Certificate, error) {
+	cert, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("cannot be used with key_file: %w", err)
+	}
+	return &cert, nil
+}
+
+func parseFingerprint(s string) ([]byte, error) {
+	if s == "" {
+		return nil, nil
+	}
+	sum, err := hex.DecodeString(strings.ReplaceAll(s, ":", ""))
+	if err != nil || len(sum) != sha256.Size {
+		return nil, errors.New("is not a SHA-256 fingerprint; 64 hex digits are, with or without colons")
+	}
+	return sum, nil
+}
+
+var errNoSuchAuthority = errors.New("no certificate that the server showed has the fingerprint in tls.ca_fingerprint")
+
+// verifyFingerprint trusts the one shown certificate that has the fingerprint,
+// as if it stood in a CA file: the server's own must be signed by it, be in
+// date, and have the right name.
+func verifyFingerprint(state tls.ConnectionState, fingerprint []byte) error {
+	roots, between := x509.NewCertPool(), x509.NewCertPool()
+	known := false
+	for _, cert := range state.PeerCertificates {
+		if sum := sha256.Sum256(cert.Raw); bytes.Equal(sum[:], fingerprint) {
+			roots.AddCert(cert)
+			known = true
+			continue
+		}
+		between.AddCert(cert)
+	}
+	if !known {
+		return errNoSuchAuthority
+	}
+	_, err := state.PeerCertificates[0].Verify(x509.VerifyOptions{
+		DNSName:       state.ServerName,
+		Roots:         roots,
+		Intermediates: between,
+	})
+	return err
+}
