@@ -79,9 +79,10 @@ func lokiReady(url string) func(context.Context) error {
 }
 
 // The addresses of 127.0.0.1 keep queries from hanging: Loki would call itself by the address of a network card, where
-// nothing listens. The short lookups and waits take its start from half a minute to a few seconds. The endless look-back
-// of -1ns lets entries with old times be seen before they are flushed; query_ingesters_within: 0 does not, because a Loki
-// that is one process sets another limit from the look-back (2h41m by default), and that one wins.
+// nothing listens. The scheduler's address, instead of a ring of schedulers, and the short waits take its start from ten
+// seconds or more to one. The endless look-back of -1ns lets entries with old times be seen before they are flushed;
+// query_ingesters_within: 0 does not, because a Loki that is one process sets another limit from the look-back (2h41m by
+// default), and that one wins.
 const lokiConfig = `
 auth_enabled: false
 server:
@@ -109,8 +110,10 @@ schema_config:
       index: {prefix: index_, period: 24h}
 frontend:
   address: 127.0.0.1
+  scheduler_address: 127.0.0.1:%[2]d
   scheduler_dns_lookup_period: 100ms
 frontend_worker:
+  scheduler_address: 127.0.0.1:%[2]d
   dns_lookup_duration: 100ms
 ingester:
   lifecycler: {min_ready_duration: 0s, final_sleep: 0s}
@@ -165,8 +168,16 @@ func ensureLoki() (string, error) {
 	}
 	announce := fmt.Sprintf("building Loki %s, about 6 minutes, once", tool.version)
 	dir, err := once(tool.folder, announce, func(dir string) error {
-		version := "-X " + module + "/pkg/util/build.Version=" + strings.TrimPrefix(tool.version, "v")
-		return tool.buildGo(module+"/cmd/loki", version, filepath.Join(dir, "loki"))
+		version := "-X " + module + "/pkg/util/build.Version=" + tool.version
+		if err := tool.buildGo(module+"/cmd/loki", version, filepath.Join(dir, "loki")); err != nil {
+			return err
+		}
+		source, err := run(tool.source, []string{"GOWORK=off"}, "go", "list", "-m", "-f", "{{.Dir}}", module)
+		if err != nil {
+			return err
+		}
+		config := filepath.Join(strings.TrimSpace(source), "cmd", "loki", "loki-docker-config.yaml")
+		return copyInto(dir, []string{config})
 	})
 	return filepath.Join(dir, "loki"), err
 }

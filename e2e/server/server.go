@@ -32,14 +32,23 @@ type Server struct {
 }
 
 // Stop asks the server to end and waits until it has.
-func (s *Server) Stop() { s.d.stop() }
+func (s *Server) Stop() {
+	s.t.Helper()
+	s.mustBeOurs()
+	s.d.stop()
+}
 
 // Kill ends the server at once, as a crash would, and waits until it has ended.
-func (s *Server) Kill() { s.d.kill() }
+func (s *Server) Kill() {
+	s.t.Helper()
+	s.mustBeOurs()
+	s.d.kill()
+}
 
 // Start starts the server again after Stop or Kill, and waits until it is ready.
 func (s *Server) Start() {
 	s.t.Helper()
+	s.mustBeOurs()
 	if err := s.d.start(); err != nil {
 		s.t.Fatal(err)
 	}
@@ -66,13 +75,25 @@ func (s *Server) Resume() {
 
 func (s *Server) signal(signal syscall.Signal) {
 	s.t.Helper()
+	s.mustBeOurs()
 	if err := s.d.process.signal(signal); err != nil {
 		s.t.Fatalf("sending %v to %s: %v", signal, s.d.name, err)
 	}
 }
 
+func (s *Server) mustBeOurs() {
+	s.t.Helper()
+	if s.d == nil {
+		s.t.Fatal("this server is the machine's own, a test must not end it: use server.PrivateDocker")
+	}
+}
+
 // Log returns what the server has written so far.
-func (s *Server) Log() string { return s.d.log() }
+func (s *Server) Log() string {
+	s.t.Helper()
+	s.mustBeOurs()
+	return s.d.log()
+}
 
 // serve starts a daemon for a test, and ends it with the test.
 func serve(t testing.TB, d *daemon) *Server {

@@ -73,3 +73,20 @@ func send(t *testing.T, method, url, body string) (int, string) {
 	}
 	return resp.StatusCode, string(text)
 }
+
+func TestDocker(t *testing.T) {
+	docker := PrivateDocker(t)
+	if out := docker.Docker("version", "--format", "{{.Server.Version}}"); out == "" {
+		t.Error("no version")
+	}
+	docker.Restart()
+	docker.Docker("info")
+}
+
+func TestCompose(t *testing.T) {
+	docker := Docker(t)
+	out, err := docker.Compose(t.TempDir(), "version")
+	if err != nil || !strings.Contains(out, "v2.") {
+		t.Fatalf("%v: %s", err, out)
+	}
+}

@@ -1,0 +1,125 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A DockerServer is a Docker Engine. Where it is the machine's own, Server's methods fail the test: it is not ours to end.
+type DockerServer struct {
+	*Server
+	Host string // as in DOCKER_HOST: unix:///…
+	// Own tells that the engine was started for the tests: no other containers, and gone afterwards.
+	Own bool
+
+	engine *engine
+}
+
+// Docker returns the Docker Engine that runs on this machine, as DOCKER_HOST or /var/run/docker.sock, or else a private
+// one, see PrivateDocker. Containers are for the test to remove where Own is false.
+func Docker(t testing.TB) *DockerServer {
+	t.Helper()
+	skipShort(t)
+	if e := machineEngine(); e != nil {
+		return &DockerServer{Server: &Server{t: t}, Host: e.host, engine: e}
+	}
+	return PrivateDocker(t)
+}
+
+// PrivateDocker returns an engine that only this process' tests use, which share it, and which ends after the last of
+// them with all containers. A test that stops it should not run beside others.
+func PrivateDocker(t testing.TB) *DockerServer {
+	t.Helper()
+	skipShort(t)
+	if _, err := ensureDocker(); err != nil {
+		unavailable(t, err)
+	}
+	e, release, err := acquirePrivate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the end of the log of Docker Engine:\n%s", lastLines(e.daemon.log(), 40))
+		}
+		release()
+	})
+	return &DockerServer{Server: &Server{t: t, d: e.daemon}, Host: e.host, Own: true, engine: e}
+}
+
+// Env is the environment in which docker and Compose talk to this engine.
+func (d *DockerServer) Env() []string {
+	return append(os.Environ(), "DOCKER_HOST="+d.Host, "DOCKER_BUILDKIT=0", "COMPOSE_DOCKER_CLI_BUILD=0")
+}
+
+// Docker runs the docker command, and returns what it writes to standard output, without white space around it.
+func (d *DockerServer) Docker(args ...string) string {
+	d.t.Helper()
+	cmd := exec.Command(d.engine.cli, args...)
+	cmd.Env = d.Env()
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		d.t.Fatalf("docker %s: %v\n%s%s", strings.Join(args, " "), err, out, stderr.String())
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// Compose runs docker compose in a folder, and returns all that it writes. It does not fail the test: an exit code can be
+// what the test wants to know.
+func (d *DockerServer) Compose(dir string, args ...string) (string, error) {
+	d.t.Helper()
+	cmd := exec.Command(Compose(d.t), args...) // without the test's context: "down" is run when the test is over
+	cmd.Dir = dir
+	cmd.Env = d.Env()
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("docker compose %s: %w", strings.Join(args, " "), err)
+	}
+	return string(out), err
+}
+
+// Remove removes containers by name or id, also when the test is over, and does not mind when there is none.
+func (d *DockerServer) Remove(containers ...string) {
+	d.t.Helper()
+	for _, name := range containers {
+		_, err := d.engine.call(context.Background(), http.MethodDelete, "/containers/"+name+"?force=1&v=1", nil)
+		if err != nil && !isStatus(err, http.StatusNotFound) {
+			d.t.Error(err)
+		}
+	}
+}
+
+// Compose returns the path of Docker Compose: a plugin of docker, when put into a folder cli-plugins, which it is in, and
+// a command of its own.
+func Compose(t testing.TB) string {
+	t.Helper()
+	skipShort(t)
+	binary, err := ensureCompose()
+	if err != nil {
+		unavailable(t, err)
+	}
+	return binary
+}
+
+func ensureCompose() (string, error) {
+	const module = "github.com/docker/compose/v2"
+	tool, err := newTool("compose", "go.mod", `\s`+module+` v(\S+)`)
+	if err != nil {
+		return "", err
+	}
+	name := filepath.Join("cli-plugins", "docker-compose")
+	announce := fmt.Sprintf("building Docker Compose %s, about 3 minutes, once", tool.version)
+	dir, err := once(tool.folder, announce, func(dir string) error {
+		version := "-X " + module + "/internal.Version=v" + tool.version
+		return tool.buildGo(module+"/cmd", version, filepath.Join(dir, name))
+	})
+	return filepath.Join(dir, name), err
+}
