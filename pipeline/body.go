@@ -39,6 +39,9 @@ type Track interface {
 	// Done notes that every record at a position in [from, to) is delivered,
 	// refused or dropped. It may be called in any order, from any goroutine.
 	Done(from, to uint64)
+	// Skip says that the record at a position was done in an earlier run, and
+	// is not to be sent again. Costs next to nothing where none was.
+	Skip(pos uint64) bool
 }
 
 // Group gives the index of a group by its name, adding it if it is new. The

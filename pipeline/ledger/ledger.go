@@ -1,0 +1,264 @@
+// Package ledger remembers how far every source is done, at every output it
+// goes to: in memory at once, on disk a moment later, in one append-only file.
+package ledger
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/event"
+)
+
+// flushEvery is how long an acknowledgement may stay in memory alone. What a
+// crash takes of it is sent again.
+const flushEvery = 500 * time.Millisecond
+
+// compactAbove is the size from which the file is written anew once it is
+// several times as large as what it says.
+const compactAbove = 1 << 20
+
+// A Ledger is safe for use by several goroutines.
+type Ledger struct {
+	lock *os.File
+	log  *slog.Logger
+
+	writing sync.Mutex // held while the file is written; taken before mu
+	file    *file
+
+	mu      sync.Mutex
+	sources map[event.SourceID]*Source
+	fresh   []*Source // minted, not yet on disk
+	dirty   map[*Source]struct{}
+	forgot  []event.SourceID
+	live    int64 // bytes of the last compacted state
+}
+
+// Open takes the folder, which is made if it is missing, for this process and
+// reads the ledger in it.
+func Open(dir string, log *slog.Logger) (*Ledger, error) {
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return nil, fmt.Errorf("data_dir cannot be made: %w; make the folder for this user or set another data_dir", err)
+	}
+	held, err := lock(dir)
+	if err != nil {
+		return nil, err
+	}
+	l := &Ledger{lock: held, log: log, sources: map[event.SourceID]*Source{}, dirty: map[*Source]struct{}{}}
+	l.file, err = openFile(dir, log, l.apply)
+	if err != nil {
+		held.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+func (l *Ledger) apply(e entry) {
+	switch e.kind {
+	case kindSource:
+		s := newSource(l, e.id, e.input, e.key)
+		s.written, s.durable = true, true
+		l.sources[e.id] = s
+	case kindProgress:
+		if s := l.sources[e.id]; s != nil {
+			s.restore(e)
+		}
+	case kindForget:
+		delete(l.sources, e.id)
+	}
+}
+
+// Known lists the sources of an input, oldest IDs in no order.
+func (l *Ledger) Known(input string) []pipeline.Known {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var known []pipeline.Known
+	for _, s := range l.sources {
+		if s.input == input {
+			known = append(known, pipeline.Known{ID: s.id, Key: s.key, Cursor: s.resumeCopy()})
+		}
+	}
+	return known
+}
+
+// Open starts a source, or goes on with the known one whose id is given, for
+// these routes. A route that is new to a known source starts at its cursor. The source of a
+// zero id is minted; see Source.Durable.
+func (l *Ledger) Open(id event.SourceID, input, key string, routes []string) (*Source, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if id == 0 {
+		return l.mint(input, key, routes), nil
+	}
+	s := l.sources[id]
+	if s == nil {
+		return nil, fmt.Errorf("opening source %s of %s: the ledger does not know it", id, key)
+	}
+	s.open(routes)
+	return s, nil
+}
+
+func (l *Ledger) mint(input, key string, routes []string) *Source {
+	id := newID()
+	for id == 0 || l.sources[id] != nil {
+		id = newID()
+	}
+	s := newSource(l, id, input, key)
+	s.open(routes)
+	l.sources[id] = s
+	l.fresh = append(l.fresh, s)
+	return s
+}
+
+func newID() event.SourceID {
+	var b [8]byte
+	rand.Read(b[:])
+	return event.SourceID(binary.BigEndian.Uint64(b[:]))
+}
+
+// Run writes what changed to disk, again and again, until ctx ends, and then
+// once more. It returns when all is written.
+func (l *Ledger) Run(ctx context.Context) {
+	tick := time.NewTicker(flushEvery)
+	defer tick.Stop()
+	failing := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		err := l.Flush()
+		if err != nil && !failing {
+			l.log.Error("progress cannot be stored; after a crash records would be sent again", "error", err)
+		}
+		if err == nil && failing {
+			l.log.Info("progress is stored again")
+		}
+		failing = err != nil
+	}
+}
+
+// Flush writes what changed and returns when it is on disk. One write serves
+// all who wait.
+func (l *Ledger) Flush() error {
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	c := l.take()
+	p := c.encode(l)
+	if len(p) == 0 {
+		return nil
+	}
+	if err := l.file.append(p); err != nil {
+		l.putBack(c)
+		return err
+	}
+	l.settle(c)
+	return l.compact()
+}
+
+// changes are what is not yet on disk.
+type changes struct {
+	fresh  []*Source
+	dirty  map[*Source]struct{}
+	forgot []event.SourceID
+}
+
+func (l *Ledger) take() changes {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := changes{l.fresh, l.dirty, l.forgot}
+	l.fresh, l.dirty, l.forgot = nil, map[*Source]struct{}{}, nil
+	for _, s := range c.fresh {
+		s.written = true
+	}
+	return c
+}
+
+func (c changes) encode(l *Ledger) (p []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range c.fresh {
+		p = appendFrame(p, s.minted())
+	}
+	for s := range c.dirty {
+		p = appendFrame(p, s.progress())
+	}
+	for _, id := range c.forgot {
+		p = appendFrame(p, &entry{kind: kindForget, id: id})
+	}
+	return p
+}
+
+// settle notes that changes are on disk.
+func (l *Ledger) settle(c changes) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range c.fresh {
+		s.durable = true
+	}
+}
+
+func (l *Ledger) putBack(c changes) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.fresh = append(c.fresh, l.fresh...)
+	for s := range c.dirty {
+		l.dirty[s] = struct{}{}
+	}
+	l.forgot = append(c.forgot, l.forgot...)
+}
+
+// compact writes the file anew when most of it is history.
+func (l *Ledger) compact() error {
+	if l.file.size < compactAbove || l.file.size < 4*l.live {
+		return nil
+	}
+	p := l.snapshot()
+	if err := l.file.replace(p); err != nil {
+		return err
+	}
+	l.live = int64(len(p))
+	return nil
+}
+
+// snapshot encodes all that is on disk, but not what is still to be written:
+// the next flush adds that.
+func (l *Ledger) snapshot() []byte {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p := []byte(header)
+	for _, s := range l.sources {
+		if s.written {
+			p = appendFrame(p, s.minted())
+			p = appendFrame(p, s.progress())
+		}
+	}
+	return p
+}
+
+// Close writes what is left and frees the folder.
+func (l *Ledger) Close() error {
+	err := l.Flush()
+	l.file.close()
+	l.lock.Close()
+	return err
+}
+
+// forget drops a source that is gone and done. The caller holds mu.
+func (l *Ledger) forget(s *Source) {
+	delete(l.sources, s.id)
+	delete(l.dirty, s)
+	if s.written {
+		l.forgot = append(l.forgot, s.id)
+		return
+	}
+	l.fresh = slices.DeleteFunc(l.fresh, func(f *Source) bool { return f == s })
+}

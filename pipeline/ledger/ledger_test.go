@@ -1,0 +1,288 @@
+package ledger
+
+import (
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/longshore/longshore/pipeline"
+)
+
+func open(t *testing.T, dir string) *Ledger {
+	t.Helper()
+	l, err := Open(dir, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func must[T any](t *testing.T) func(T, error) T {
+	return func(v T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+func reopen(t *testing.T, l *Ledger, dir string) *Ledger {
+	t.Helper()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return open(t, dir)
+}
+
+func cursorOf(t *testing.T, l *Ledger) pipeline.Cursor {
+	t.Helper()
+	known := l.Known("in")
+	if len(known) != 1 {
+		t.Fatalf("the ledger knows %d sources, want 1", len(known))
+	}
+	return known[0].Cursor
+}
+
+func TestCursorMovesOnlyWhenEveryRouteIsDone(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, dir)
+	s := must[*Source](t)(l.Open(0, "in", "a.log", []string{"main/x", "main/y"}))
+	x, y := must[*Track](t)(s.Track("main/x")), must[*Track](t)(s.Track("main/y"))
+	s.Checkpoint(100, []byte("at 100"))
+	s.Checkpoint(200, []byte("at 200"))
+
+	x.Done(0, 200)
+	y.Done(100, 200) // out of order: 0 to 100 is still under way
+	if got := cursorOf(t, l); got.Pos != 0 {
+		t.Errorf("the cursor is at %d before all routes were done", got.Pos)
+	}
+	y.Done(0, 50)
+	y.Done(50, 99)
+	if got := cursorOf(t, l); got.Pos != 0 {
+		t.Errorf("the cursor is at %d though position 99 is not done", got.Pos)
+	}
+	y.Done(99, 100)
+	l = reopen(t, l, dir)
+	defer l.Close()
+	if diff := cmp.Diff(pipeline.Cursor{Pos: 200, State: []byte("at 200")}, cursorOf(t, l)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestRouteThatWasAheadSkips(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, dir)
+	s := must[*Source](t)(l.Open(0, "in", "a.log", []string{"x", "y"}))
+	s.Checkpoint(100, []byte("s"))
+	must[*Track](t)(s.Track("x")).Done(0, 40)
+	must[*Track](t)(s.Track("x")).Done(60, 80)
+	l = reopen(t, l, dir)
+	defer l.Close()
+	s = must[*Source](t)(l.Open(s.ID(), "in", "a.log", []string{"x", "y", "new"}))
+	x, y, fresh := must[*Track](t)(s.Track("x")), must[*Track](t)(s.Track("y")), must[*Track](t)(s.Track("new"))
+	for pos, want := range map[uint64]bool{0: true, 39: true, 40: false, 59: false, 60: true, 79: true, 80: false, 99: false} {
+		if x.Skip(pos) != want {
+			t.Errorf("Skip(%d) = %v, want %v", pos, !want, want)
+		}
+		if y.Skip(pos) || fresh.Skip(pos) {
+			t.Errorf("a route that has done nothing skips %d", pos)
+		}
+	}
+}
+
+func TestGoneSourceIsForgottenOnceDone(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, dir)
+	s := must[*Source](t)(l.Open(0, "in", "a.log", []string{"x"}))
+	if err := s.Durable(); err != nil {
+		t.Fatal(err)
+	}
+	s.Checkpoint(10, []byte("s"))
+	s.Close(true)
+	if n := len(l.Known("in")); n != 1 {
+		t.Fatalf("%d sources are known before the gone one is done, want 1", n)
+	}
+	must[*Track](t)(s.Track("x")).Done(0, 10)
+	l = reopen(t, l, dir)
+	defer l.Close()
+	if n := len(l.Known("in")); n != 0 {
+		t.Errorf("%d sources are known after the only one is gone, want 0", n)
+	}
+}
+
+func TestDurableStoresTheIdentity(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, dir)
+	defer l.Close()
+	s := must[*Source](t)(l.Open(0, "in", "a.log", []string{"x"}))
+	if err := s.Durable(); err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(filepath.Join(dir, fileName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []entry
+	if _, err := replay(content, func(e entry) { got = append(got, e) }); err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != 1 || got[0].id != s.ID() || got[0].key != "a.log" {
+		t.Errorf("on disk: %+v", got)
+	}
+}
+
+func TestCompactionKeepsTheState(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, dir)
+	s := must[*Source](t)(l.Open(0, "in", "a.log", []string{"x"}))
+	x := must[*Track](t)(s.Track("x"))
+	state := make([]byte, 64<<10)
+	const steps = 100
+	for i := range uint64(steps) {
+		s.Checkpoint((i+1)*10, state)
+		x.Done(i*10, (i+1)*10)
+		if err := l.Flush(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if l.file.size > 3*compactAbove {
+		t.Errorf("the file has %d bytes after %d flushes: it was not compacted", l.file.size, steps)
+	}
+	l = reopen(t, l, dir)
+	defer l.Close()
+	if got := cursorOf(t, l); got.Pos != steps*10 || len(got.State) != len(state) {
+		t.Errorf("the cursor is at %d with %d bytes", got.Pos, len(got.State))
+	}
+}
+
+func TestTornEndIsCutOff(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, dir)
+	s := must[*Source](t)(l.Open(0, "in", "a.log", []string{"x"}))
+	x := must[*Track](t)(s.Track("x"))
+	s.Checkpoint(10, []byte("ten"))
+	x.Done(0, 10)
+	l = reopen(t, l, dir)
+	l.Close()
+	path := filepath.Join(dir, fileName)
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for cut := range whole {
+		if err := os.WriteFile(path, whole[:cut], 0o640); err != nil {
+			t.Fatal(err)
+		}
+		l := open(t, dir)
+		for _, k := range l.Known("in") {
+			if k.Cursor.Pos != 0 && k.Cursor.Pos != 10 {
+				t.Errorf("cut at %d: the cursor is at %d", cut, k.Cursor.Pos)
+			}
+		}
+		l.Close()
+	}
+	if left, _ := filepath.Glob(path + ".damaged*"); len(left) > 0 {
+		t.Errorf("a torn end counted as damage: %v", left)
+	}
+}
+
+func TestDamagedFileIsSetAside(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, dir)
+	must[*Source](t)(l.Open(0, "in", "first", nil))
+	l.Flush()
+	end := l.file.size
+	must[*Source](t)(l.Open(0, "in", "second", nil))
+	l.Flush()
+	must[*Source](t)(l.Open(0, "in", "third", nil))
+	l.Close()
+	path := filepath.Join(dir, fileName)
+	content, _ := os.ReadFile(path)
+	content[end+frameHead] ^= 0xff
+	os.WriteFile(path, content, 0o640)
+
+	l = open(t, dir)
+	defer l.Close()
+	known := l.Known("in")
+	if len(known) != 1 || known[0].Key != "first" {
+		t.Errorf("known after damage: %+v", known)
+	}
+	if kept, _ := filepath.Glob(path + ".damaged*"); len(kept) != 1 {
+		t.Errorf("files set aside: %v, want one", kept)
+	}
+}
+
+func TestSecondProcessIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, dir)
+	defer l.Close()
+	if _, err := Open(dir, slog.New(slog.DiscardHandler)); err == nil {
+		t.Error("a second ledger opened the same folder")
+	}
+}
+
+// TestRangesAgainstBits holds ranges against a plain array of bits.
+func TestRangesAgainstBits(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for range 200 {
+		var r ranges
+		var bits [64]bool
+		for range 30 {
+			from := rnd.Uint64N(64)
+			to := from + rnd.Uint64N(64-from+1)
+			r.add(from, to)
+			for i := from; i < to; i++ {
+				bits[i] = true
+			}
+			compare(t, r, bits)
+		}
+		below := rnd.Uint64N(64)
+		r.trim(below)
+		for i := range below {
+			bits[i] = false
+		}
+		compare(t, r, bits)
+	}
+}
+
+func compare(t *testing.T, r ranges, bits [64]bool) {
+	t.Helper()
+	for i, want := range bits {
+		if r.has(uint64(i)) != want {
+			t.Fatalf("has(%d) = %v in %v", i, !want, r)
+		}
+		reach := i
+		for reach < len(bits) && bits[reach] {
+			reach++
+		}
+		if got := r.reach(uint64(i)); got != uint64(reach) {
+			t.Fatalf("reach(%d) = %d, want %d in %v", i, got, reach, r)
+		}
+	}
+	for i := 1; i < len(r); i++ {
+		if r[i-1].to >= r[i].from {
+			t.Fatalf("spans touch: %v", r)
+		}
+	}
+}
+
+func FuzzReplay(f *testing.F) {
+	f.Add([]byte(header))
+	e := entry{kind: kindProgress, id: 7, resume: pipeline.Cursor{Pos: 9, State: []byte("x")}, tracks: []trackEntry{{"a", ranges{{1, 2}, {5, 9}}}}}
+	f.Add(appendFrame(appendFrame([]byte(header), &entry{kind: kindSource, id: 7, input: "in", key: "k"}), &e))
+	f.Fuzz(func(t *testing.T, p []byte) {
+		var again []byte
+		good, _ := replay(p, func(e entry) { again = appendFrame(again, &e) })
+		if good > len(p) {
+			t.Fatalf("%d good bytes of %d", good, len(p))
+		}
+		if _, err := replay(append([]byte(header), again...), func(entry) {}); err != nil {
+			t.Fatalf("what was read cannot be written and read again: %v", err)
+		}
+	})
+}
