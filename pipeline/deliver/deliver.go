@@ -1,0 +1,99 @@
+// Package deliver takes parsed batches to one output: it gathers records into
+// bodies, sends them, tries again, splits, sorts out what was refused, and
+// says what is done.
+package deliver
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/event"
+)
+
+// Options make a Deliverer. All but Metrics and Letters must be set.
+type Options struct {
+	Name     string
+	Output   pipeline.Output
+	Settings pipeline.OutputSettings
+	Log      *slog.Logger
+	Health   func(error)
+	Metrics  prometheus.Registerer
+	// Letters takes what the destination refused for good.
+	Letters Letters
+}
+
+// A Deliverer belongs to one output. Its work is shared out to lanes by source:
+// the records of one source go through one lane, oldest first.
+type Deliverer struct {
+	Options
+	limits  pipeline.Limits
+	filter  filter
+	metrics metrics
+	trouble trouble
+	lanes   []*lane
+}
+
+// New makes a Deliverer; Run starts it.
+func New(o Options) *Deliverer {
+	d := &Deliverer{Options: o, limits: o.Output.Limits(), filter: newFilter(o.Settings.Filter)}
+	d.metrics = newMetrics(o.Metrics)
+	d.trouble = trouble{log: o.Log, health: o.Health}
+	if n := int(o.Settings.Batch.Bytes); n > 0 {
+		d.limits.Bytes = n
+	}
+	if n := o.Settings.Batch.Records; n > 0 {
+		d.limits.Records = n
+	}
+	if d.limits.Bytes <= 0 {
+		d.limits.Bytes = 1 << 20
+	}
+	for range max(1, o.Settings.Lanes) {
+		d.lanes = append(d.lanes, newLane(d))
+	}
+	return d
+}
+
+// Put hands over a batch, blocking while its lane is full. The batch is
+// released once it is encoded, or when Put fails with ctx's error. track is that of
+// the batch's source for this output.
+func (d *Deliverer) Put(ctx context.Context, b *Shared, track pipeline.Track) error {
+	select {
+	case d.laneOf(b.Source.ID).in <- delivery{b, track}:
+		return nil
+	case <-ctx.Done():
+		b.Release()
+		return ctx.Err()
+	}
+}
+
+func (d *Deliverer) laneOf(id event.SourceID) *lane {
+	return d.lanes[uint64(id)%uint64(len(d.lanes))]
+}
+
+// Finish says that no Put follows: Run returns once all is delivered.
+func (d *Deliverer) Finish() {
+	for _, l := range d.lanes {
+		close(l.in)
+	}
+}
+
+// Run delivers until Finish was called and all is done, or until ctx ends; what
+// is not done then stays so in the ledger.
+func (d *Deliverer) Run(ctx context.Context) {
+	var lanes sync.WaitGroup
+	for _, l := range d.lanes {
+		lanes.Go(func() { l.run(ctx) })
+	}
+	lanes.Wait()
+}
+
+// Counts are the records that ended, one way or the other, and the tries that
+// it took again.
+type Counts struct{ Delivered, Refused, Filtered, Retried, Skipped uint64 }
+
+// Counts gives the numbers so far.
+func (d *Deliverer) Counts() Counts { return d.metrics.counts() }

@@ -1,0 +1,52 @@
+package deliver
+
+import (
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics count records, and requests where the name says so.
+type metrics struct {
+	delivered, refused, filtered, skipped, retried *atomic.Uint64
+	requests, failed                               *atomic.Uint64
+	bytes                                          *atomic.Uint64
+	queued                                         *atomic.Int64
+}
+
+func newMetrics(reg prometheus.Registerer) metrics {
+	m := metrics{
+		delivered: new(atomic.Uint64), refused: new(atomic.Uint64), filtered: new(atomic.Uint64),
+		skipped: new(atomic.Uint64), retried: new(atomic.Uint64),
+		requests: new(atomic.Uint64), failed: new(atomic.Uint64), bytes: new(atomic.Uint64),
+		queued: new(atomic.Int64),
+	}
+	if reg == nil {
+		return m
+	}
+	counter(reg, "records_delivered_total", "Records the destination has stored.", m.delivered)
+	counter(reg, "records_refused_total", "Records the destination refused for good; they are dead letters.", m.refused)
+	counter(reg, "records_filtered_total", "Records left out by the output's filter or dropped by a rule.", m.filtered)
+	counter(reg, "records_skipped_total", "Records that an earlier run had already delivered.", m.skipped)
+	counter(reg, "records_retried_total", "Records sent again.", m.retried)
+	counter(reg, "requests_total", "Requests made.", m.requests)
+	counter(reg, "requests_failed_total", "Requests that did not store every record.", m.failed)
+	counter(reg, "bytes_total", "Bytes of records sent, before compression.", m.bytes)
+	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "longshore_output_queued_bytes", Help: "Encoded records that wait or are in flight.",
+	}, func() float64 { return float64(m.queued.Load()) }))
+	return m
+}
+
+func counter(reg prometheus.Registerer, name, help string, n *atomic.Uint64) {
+	reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "longshore_output_" + name, Help: help,
+	}, func() float64 { return float64(n.Load()) }))
+}
+
+func (m *metrics) counts() Counts {
+	return Counts{
+		Delivered: m.delivered.Load(), Refused: m.refused.Load(), Filtered: m.filtered.Load(),
+		Retried: m.retried.Load(), Skipped: m.skipped.Load(),
+	}
+}

@@ -1,0 +1,48 @@
+package deliver
+
+import (
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// trouble tells people that deliveries fail, once when it starts, now and then
+// while it lasts, and when it is over.
+type trouble struct {
+	log    *slog.Logger
+	health func(error)
+
+	mu     sync.Mutex
+	since  time.Time // zero when all is well
+	logged time.Time
+	said   string
+}
+
+// remindEvery is how often the same trouble is logged again.
+const remindEvery = time.Minute
+
+func (t *trouble) failed(err error, pause time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.health(err)
+	now := time.Now()
+	if t.since.IsZero() {
+		t.since = now
+	}
+	if err.Error() == t.said && now.Sub(t.logged) < remindEvery {
+		return
+	}
+	t.said, t.logged = err.Error(), now
+	t.log.Warn("delivery failed, will try again", "error", err, "next_try_in", pause.Round(time.Millisecond).String(), "failing_for", now.Sub(t.since).Round(time.Second).String())
+}
+
+func (t *trouble) worked() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.since.IsZero() {
+		return
+	}
+	t.health(nil)
+	t.log.Info("delivery works again", "failed_for", time.Since(t.since).Round(time.Millisecond).String())
+	t.since, t.said = time.Time{}, ""
+}
