@@ -28,17 +28,22 @@ public final class Main {
 
     private static Settings settings(String[] args) {
         Settings.Builder settings = Settings.builder();
-        // The official image takes settings from the environment, told by the dot in their names.
-        System.getenv().forEach((name, value) -> {
-            if (name.matches("[a-z][a-z0-9_]*(\\.[a-z0-9_]+)+") && !name.startsWith("xpack.")) {
-                settings.put(name, value);
-            }
-        });
         for (String arg : args) {
             int equals = arg.indexOf('=');
             settings.put(arg.substring(0, equals), arg.substring(equals + 1));
         }
+        // The official image takes settings from the environment, told by the dot in their names.
+        System.getenv().forEach((name, value) -> {
+            if (name.matches("[a-z][a-z0-9_]*(\\.[a-z0-9_]+)+") && !absent(name)) {
+                settings.put(name, value);
+            }
+        });
         return settings.build();
+    }
+
+    /** Settings of parts that are not here, which a node refuses to start with. */
+    private static boolean absent(String name) {
+        return name.startsWith("xpack.") || name.startsWith("ingest.geoip.");
     }
 
     private static void close(Node node, CountDownLatch ended) {

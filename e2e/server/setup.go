@@ -1,0 +1,43 @@
+package server
+
+import (
+	"fmt"
+	"strings"
+)
+
+// In order of how long they take, so that a failure shows soon.
+var setups = []struct {
+	name   string
+	ensure func() error
+}{
+	{"docker", func() error {
+		if machineEngine() != nil {
+			return nil
+		}
+		_, err := ensureDocker()
+		return err
+	}},
+	{"elasticsearch", func() error { _, _, err := elasticsearch.ensure(); return err }},
+	{"opensearch", func() error { _, _, err := openSearch.ensure(); return err }},
+	{"compose", func() error { _, err := ensureCompose(); return err }},
+	{"loki", func() error { _, err := ensureLoki(); return err }},
+}
+
+// SetupNames returns the names of all servers that Setup knows.
+func SetupNames() []string {
+	var names []string
+	for _, s := range setups {
+		names = append(names, s.name)
+	}
+	return names
+}
+
+// Setup gets the server of that name into the cache folder ahead of the tests that use it, and says so on standard error.
+func Setup(name string) error {
+	for _, s := range setups {
+		if s.name == name {
+			return s.ensure()
+		}
+	}
+	return fmt.Errorf("no server is called %q; there are %s", name, strings.Join(SetupNames(), ", "))
+}
