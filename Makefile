@@ -1,0 +1,59 @@
+# make run    build, and show what it does on sample logs; Ctrl-C ends it
+# make test   everything: unit tests with the race detector, then real servers
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+
+# Tools are run at these versions and are no part of go.mod.
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+
+FUZZTIME  ?= 10s
+BENCHTIME ?= 1s
+
+UNIT := $(shell go list ./... | grep -v '/e2e')
+
+.PHONY: run build test unit e2e e2e-setup bench lint fuzz vuln clean
+
+run: build
+	@bin/quickstart bin/longshore run -c examples/quickstart/longshore.yml
+
+build:
+	CGO_ENABLED=0 go build -trimpath -ldflags "$(LDFLAGS)" -o bin/longshore ./cmd/longshore
+	CGO_ENABLED=0 go build -trimpath -o bin/quickstart ./examples/quickstart
+
+test: unit e2e
+
+unit:
+	go test -race $(UNIT)
+
+# Starts real servers, bound to this machine alone; builds those that are missing
+# first, into the user's cache folder, and removes only what it made.
+e2e: e2e-setup
+	go test -count=1 -timeout 60m ./e2e/...
+
+e2e-setup:
+	go run ./e2e/setup
+
+bench:
+	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $(UNIT)
+
+lint:
+	go vet ./...
+	go run $(STATICCHECK) ./...
+
+# Every fuzz target for FUZZTIME, one after the other.
+fuzz:
+	@set -e; for pkg in $(UNIT); do \
+		for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+			echo "$$pkg $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; \
+	done
+
+# Needs the vulnerability database, and so the network.
+vuln:
+	go run $(GOVULNCHECK) ./...
+
+clean:
+	rm -rf bin .quickstart

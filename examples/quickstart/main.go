@@ -1,0 +1,115 @@
+// Command quickstart shows Longshore at work with nothing set up: it appends the
+// logs of a made-up web shop to files, a few lines a second, and runs the agent that
+// its arguments name beside it:
+//
+//	quickstart bin/longshore run -c examples/quickstart/longshore.yml
+//
+// Logs and the agent's data stand in a folder of their own, which the agent finds
+// in QUICKSTART_DIR and which is removed at the end. Ctrl-C ends both. Without
+// arguments it only writes logs, into the folder that -dir names.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"time"
+)
+
+func main() {
+	dir := flag.String("dir", "", "`folder` to work in, and to keep; empty for one that is removed at the end")
+	rate := flag.Float64("rate", 5, "`entries` a second")
+	flag.Parse()
+	if *rate <= 0 || *rate > 1000 {
+		fmt.Fprintln(os.Stderr, "quickstart: -rate must be above 0 and at most 1000")
+		os.Exit(2)
+	}
+	code, err := quickstart(*dir, *rate, flag.Args())
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "quickstart:", err)
+	}
+	os.Exit(code)
+}
+
+// quickstart gives the exit code: the agent's own, if there is one.
+func quickstart(dir string, rate float64, agent []string) (int, error) {
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer signal.Stop(signals)
+
+	dir, remove, err := workFolder(dir)
+	if err != nil {
+		return 1, err
+	}
+	defer remove()
+
+	stories, err := readStories(samples)
+	if err != nil {
+		return 1, err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	g := generator{filepath.Join(dir, "logs"), stories, time.Duration(float64(time.Second) / rate)}
+	written := make(chan error, 1)
+	go func() { written <- g.run(ctx) }()
+
+	code, err := follow(agent, dir, signals)
+	stop()
+	if writeErr := <-written; err == nil && writeErr != nil {
+		return 1, writeErr
+	}
+	return code, err
+}
+
+// workFolder makes the folder and the logs folder in it. remove takes away what it
+// made, if nobody named a folder to keep.
+func workFolder(dir string) (path string, remove func(), err error) {
+	remove = func() {}
+	if dir == "" {
+		if dir, err = os.MkdirTemp("", "longshore-quickstart-"); err != nil {
+			return "", nil, err
+		}
+		remove = func() { os.RemoveAll(dir) }
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "logs"), 0o755); err != nil {
+		remove()
+		return "", nil, err
+	}
+	return dir, remove, nil
+}
+
+// follow runs the agent to its end, or waits for a signal if there is none.
+func follow(agent []string, dir string, signals <-chan os.Signal) (int, error) {
+	if len(agent) == 0 {
+		<-signals
+		return 0, nil
+	}
+	cmd := exec.Command(agent[0], agent[1:]...)
+	cmd.Env = append(os.Environ(), "QUICKSTART_DIR="+dir)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = apart()
+	runtime.LockOSThread() // apart ties the agent's life to this thread's
+	if err := cmd.Start(); err != nil {
+		return 1, err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	for {
+		select {
+		case s := <-signals:
+			cmd.Process.Signal(s)
+		case err := <-ended:
+			var exit *exec.ExitError
+			if errors.As(err, &exit) {
+				return max(exit.ExitCode(), 1), nil
+			}
+			return 0, err
+		}
+	}
+}
