@@ -1,0 +1,95 @@
+// Package lines splits blocks of text into records without copying: the lines
+// are spans of the arena that the block was read into.
+package lines
+
+import (
+	"bytes"
+
+	"github.com/longshore/longshore/pipeline/event"
+)
+
+// A Splitter finds the lines of one source, block after block. Lines end with
+// LF or CR LF; the end is no part of the record. Empty lines give no record.
+type Splitter struct {
+	// Max is the longest line in bytes, at least 1. Of a longer one only the
+	// first Max bytes become the record, marked event.Cut.
+	Max int
+	// Skipping says that the source stands inside a line that was cut: all up
+	// to the next line end is passed over. It must survive a restart.
+	Skipping bool
+	// Skipped counts the bytes of cut lines that were passed over.
+	Skipped uint64
+	// CutLines counts the lines that were cut.
+	CutLines uint64
+}
+
+// Split appends a record for every line in b.Arena[start:], whose first byte is
+// at position pos of its source. It gives the index of the arena at which the
+// first unfinished line begins, which is all that must be kept for the next
+// block. That line is shorter than Max+2 bytes: longer ones are cut at once.
+func (s *Splitter) Split(b *event.Batch, start int, pos uint64) int {
+	at := start
+	if s.Skipping {
+		if at = s.skip(b.Arena, at); s.Skipping {
+			return at
+		}
+	}
+	arena := b.Arena
+	for {
+		n := bytes.IndexByte(arena[at:], '\n')
+		if n < 0 {
+			break
+		}
+		s.Add(b, at, at+n, pos+uint64(at-start))
+		at += n + 1
+	}
+	if len(arena)-at < s.Max+2 {
+		return at
+	}
+	s.Add(b, at, len(arena), pos+uint64(at-start))
+	s.Skipping = true
+	return len(arena)
+}
+
+// Last appends what is left in b.Arena[start:] as the last line of its source,
+// which has no line end.
+func (s *Splitter) Last(b *event.Batch, start int, pos uint64) {
+	if s.Skipping {
+		s.Skipped += uint64(len(b.Arena) - start)
+		s.Skipping = false
+		return
+	}
+	s.Add(b, start, len(b.Arena), pos)
+}
+
+// skip passes over the rest of a cut line. It gives the index behind it.
+func (s *Splitter) skip(arena []byte, at int) int {
+	n := bytes.IndexByte(arena[at:], '\n')
+	if n < 0 {
+		s.Skipped += uint64(len(arena) - at)
+		return len(arena)
+	}
+	s.Skipped += uint64(n)
+	s.Skipping = false
+	return at + n + 1
+}
+
+// Add appends the line arena[from:to], which has no LF, as a record. It takes
+// off a CR at its end, cuts it to Max bytes, and leaves it out if it is empty.
+func (s *Splitter) Add(b *event.Batch, from, to int, pos uint64) {
+	if to > from && b.Arena[to-1] == '\r' {
+		to--
+	}
+	if to == from {
+		return
+	}
+	over := to - from - s.Max
+	if over <= 0 {
+		b.Add(pos, 0, event.Span{Off: uint32(from), Len: uint32(to - from)})
+		return
+	}
+	r := b.Add(pos, 0, event.Span{Off: uint32(from), Len: uint32(s.Max)})
+	r.Flags |= event.Cut
+	s.Skipped += uint64(over)
+	s.CutLines++
+}

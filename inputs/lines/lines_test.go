@@ -1,0 +1,132 @@
+package lines
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/longshore/longshore/pipeline/event"
+)
+
+// feed gives text to a splitter in blocks of the given size, carrying what is
+// unfinished, and writes the records as "pos:line" with a ! behind cut ones.
+func feed(s *Splitter, text string, block int) (got []string) {
+	var carry []byte
+	pos := uint64(0)
+	for len(text) > 0 {
+		n := min(block, len(text))
+		var b event.Batch
+		b.Arena = append(append(b.Arena, carry...), text[:n]...)
+		text = text[n:]
+		rest := s.Split(&b, 0, pos)
+		got = append(got, show(&b)...)
+		carry = append([]byte(nil), b.Arena[rest:]...)
+		pos += uint64(rest)
+	}
+	var b event.Batch
+	b.Arena = carry
+	s.Last(&b, 0, pos)
+	return append(got, show(&b)...)
+}
+
+func show(b *event.Batch) (got []string) {
+	for i, r := range b.Records {
+		mark := ""
+		if r.Flags&event.Cut != 0 {
+			mark = "!"
+		}
+		got = append(got, fmt.Sprintf("%d:%s%s", r.Pos, b.Line(i), mark))
+	}
+	return got
+}
+
+func TestSplit(t *testing.T) {
+	for _, tt := range []struct {
+		name, text string
+		want       []string
+		skipped    uint64
+	}{
+		{"nothing", "", nil, 0},
+		{"one", "one\n", []string{"0:one"}, 0},
+		{"two and a half", "a\nbc\nd", []string{"0:a", "2:bc", "5:d"}, 0},
+		{"CR LF", "a\r\nb\r\n", []string{"0:a", "3:b"}, 0},
+		{"CR inside stays", "a\rb\n", []string{"0:a\rb"}, 0},
+		{"empty lines", "\n\r\n\na\n\n", []string{"4:a"}, 0},
+		{"NUL and garbage", "\x00\xff\n\xc3\x28\n", []string{"0:\x00\xff", "3:\xc3\x28"}, 0},
+		{"just at the limit", "12345678\nx\n", []string{"0:12345678", "9:x"}, 0},
+		{"at the limit with CR LF", "12345678\r\nx\n", []string{"0:12345678", "10:x"}, 0},
+		{"one over", "123456789\nx\n", []string{"0:12345678!", "10:x"}, 1},
+		{"far over", strings.Repeat("y", 50) + "\nx\n", []string{"0:yyyyyyyy!", "51:x"}, 42},
+		{"over, without an end", strings.Repeat("y", 20), []string{"0:yyyyyyyy!"}, 12},
+	} {
+		for block := 1; block <= 64; block++ {
+			s := &Splitter{Max: 8}
+			got := feed(s, tt.text, block)
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("%s, blocks of %d: (-want +got)\n%s", tt.name, block, diff)
+			}
+			if s.Skipped != tt.skipped {
+				t.Errorf("%s, blocks of %d: skipped %d bytes, want %d", tt.name, block, s.Skipped, tt.skipped)
+			}
+		}
+	}
+}
+
+func FuzzSplit(f *testing.F) {
+	f.Add("a\nb\r\n\nccccccccccccccc\nd", 3)
+	f.Fuzz(func(t *testing.T, text string, block int) {
+		if block < 1 || block > 1<<10 {
+			return
+		}
+		const limit = 8
+		var want []string
+		pos := 0
+		for line := range strings.SplitAfterSeq(text, "\n") {
+			at := pos
+			pos += len(line)
+			line = strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r")
+			if len(line) > limit {
+				line = line[:limit] + "!"
+			}
+			if line != "" {
+				want = append(want, fmt.Sprintf("%d:%s", at, line))
+			}
+		}
+		if got := feed(&Splitter{Max: limit}, text, block); !cmp.Equal(want, got) {
+			t.Errorf("%q in blocks of %d: %s", text, block, cmp.Diff(want, got))
+		}
+	})
+}
+
+func benchBlock() *event.Batch {
+	line := append(bytes.Repeat([]byte("x"), 219), '\n')
+	b := &event.Batch{Arena: bytes.Repeat(line, (256<<10)/len(line))}
+	b.Records = make([]event.Record, 0, 2000)
+	return b
+}
+
+func BenchmarkSplit(b *testing.B) {
+	batch, s := benchBlock(), &Splitter{Max: 1 << 20}
+	b.ReportAllocs()
+	lines := 0
+	for b.Loop() {
+		batch.Records = batch.Records[:0]
+		s.Split(batch, 0, 0)
+		lines += len(batch.Records)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(lines), "ns/line")
+}
+
+func TestSplitDoesNotAllocate(t *testing.T) {
+	batch, s := benchBlock(), &Splitter{Max: 1 << 20}
+	allocs := testing.AllocsPerRun(10, func() {
+		batch.Records = batch.Records[:0]
+		s.Split(batch, 0, 0)
+	})
+	if allocs != 0 {
+		t.Errorf("%v allocations for a block", allocs)
+	}
+}
