@@ -122,14 +122,16 @@ const (
 )
 
 // A Source is one file, one stream of one container, or the like. It is
-// read-only once opened and may be kept for good and shared freely.
+// read-only once opened and may be kept for good and shared freely. NewSource
+// makes one; a literal has no labels that are written.
 type Source struct {
 	ID     SourceID
 	Input  string // name of the input it belongs to
 	Key    string // the input's own name for it, for people and logs
 	Labels []Label
 
-	taken nameSet // names that a record's own fields may not use beside Labels
+	names    names // in the default shape
+	ecsNames names // in the Elastic Common Schema
 }
 
 // NewSource gives a source whose labels are sorted by name; of equal names the
@@ -146,7 +148,8 @@ func NewSource(id SourceID, input, key string, labels []Label) *Source {
 		}
 	}
 	sort.Slice(s.Labels, func(i, j int) bool { return s.Labels[i].Name < s.Labels[j].Name })
-	s.taken = namesTaken(s.Labels)
+	s.names = defaultNames(s.Labels)
+	s.ecsNames = ecsNames(s.Labels)
 	return s
 }
 

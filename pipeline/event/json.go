@@ -43,34 +43,28 @@ func AppendRecord(dst []byte, b *Batch, i int, labels bool) []byte {
 	if r.Flags&Cut != 0 {
 		dst = append(dst, `,"truncated":true`...)
 	}
-	taken := &noNames
-	if labels {
-		taken = &b.Source.taken
-		dst = appendLabels(dst, b.Source.Labels)
+	names := &plainNames
+	if labels && b.Source.names.core != nil {
+		names = &b.Source.names
+		dst = append(dst, names.labels...)
 	}
-	dst = appendFields(dst, b, i, taken)
+	dst = appendFields(dst, b, i, names)
 	return append(dst, '}')
 }
 
-var noNames nameSet
-
-func appendLabels(dst []byte, labels []Label) []byte {
-	for _, l := range labels {
-		if l.Name == LabelService {
-			continue
-		}
-		dst = append(dst, ',')
-		dst = AppendString(dst, l.Name)
-		dst = append(dst, ':')
-		dst = AppendString(dst, l.Value)
-	}
-	return dst
-}
-
-func appendFields(dst []byte, b *Batch, i int, taken *nameSet) []byte {
-	for _, f := range b.Fields(i) {
+func appendFields(dst []byte, b *Batch, i int, n *names) []byte {
+	fields := b.Fields(i)
+	var seen uint64
+	for k, f := range fields {
+		key := b.Bytes(f.Key.Span)
+		bit := keyBit(key)
 		dst = append(dst, ',', '"')
-		dst = appendKey(dst, b.Bytes(f.Key.Span), f.Key.Kind, taken)
+		if seen&bit != 0 || !n.fit(f.Key.Kind, key, f.Value.Kind) {
+			dst = appendRenamed(dst, b, fields, k, n)
+		} else {
+			dst = appendInside(dst, key, f.Key.Kind)
+		}
+		seen |= bit
 		dst = append(dst, '"', ':')
 		dst = b.AppendJSON(dst, f.Value)
 	}
