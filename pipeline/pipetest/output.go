@@ -1,0 +1,174 @@
+package pipetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/event"
+)
+
+// An OutputHarness is an output and its destination, for TestOutput.
+type OutputHarness struct {
+	Output pipeline.Output
+	// Stored gives the messages the destination holds, in order of arrival.
+	Stored func(t testing.TB) []string
+	// Away makes the destination unreachable. nil where that cannot be.
+	Away func(t testing.TB)
+}
+
+// HostileLines are lines that any program may write by accident or malice.
+var HostileLines = []string{
+	"", " ", "\x00", "a\x00b", "\xff\xfe\xfd", "half a rune \xe2\x82", "\x1b[31mred\x1b[0m", "tab\tquote\"backslash\\slash/",
+	"{", "}", "[]", "null", `{"a":`, `{"message":"unterminated`, `{"level":"info","message":"fine"}`, "key=", "=value", `k="`, "\u2028\u2029",
+	"line\rwith\rreturns", "line\nfeed", "</script>", "${jndi:ldap://x}", "😀", strings.Repeat("x", 100_000), strings.Repeat("[", 10_000), strings.Repeat(`{"a":`, 10_000),
+	strings.Repeat("a=b ", 5_000), strings.Repeat("\\", 1_001),
+}
+
+// TestOutput holds an output against its contract: every record is stored, as
+// it was, in order; bodies may be taken apart; the batch may be reused at
+// once; sends may run at the same time; a destination that is away is no end.
+// start makes a new, empty destination.
+func TestOutput(t *testing.T, start func(t *testing.T) OutputHarness) {
+	t.Run("stores every record in order", func(t *testing.T) {
+		h := begin(t, start)
+		lines := numbered(0, 300)
+		send(t, h, encode(h.Output, 1, lines))
+		wantStored(t, h, lines)
+	})
+	t.Run("stores hostile lines", func(t *testing.T) {
+		h := begin(t, start)
+		send(t, h, encode(h.Output, 1, HostileLines))
+		if n := len(h.Stored(t)); n != len(HostileLines) {
+			t.Errorf("%d records are stored, want %d", n, len(HostileLines))
+		}
+	})
+	t.Run("sends a part of a body", func(t *testing.T) {
+		h := begin(t, start)
+		body := encode(h.Output, 1, numbered(0, 10))
+		part := &pipeline.Body{Runs: []pipeline.Run{{Source: body.Runs[0].Source, From: 3, To: 9}}}
+		for _, i := range []int{3, 4, 8} {
+			part.Bytes = append(part.Bytes, body.Item(i)...)
+			item := pipeline.Item{Pos: body.Items[i].Pos, End: uint32(len(part.Bytes))}
+			if len(body.Groups) > 0 {
+				item.Group = part.Group([]byte(body.Groups[body.Items[i].Group]))
+			}
+			part.Items = append(part.Items, item)
+		}
+		send(t, h, part)
+		lines := numbered(0, 10)
+		wantStored(t, h, []string{lines[3], lines[4], lines[8]})
+	})
+	t.Run("sends several bodies at the same time", func(t *testing.T) {
+		h := begin(t, start)
+		var sending sync.WaitGroup
+		var want []string
+		for i := range 8 {
+			lines := numbered(100*i, 100*i+100)
+			want = append(want, lines...)
+			body := encode(h.Output, event.SourceID(i+1), lines)
+			sending.Go(func() { send(t, h, body) })
+		}
+		sending.Wait()
+		got := h.Stored(t)
+		slices.Sort(got)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("stored: -want +got\n%s", diff)
+		}
+	})
+	t.Run("gives the original of an item", func(t *testing.T) {
+		h := begin(t, start)
+		body := encode(h.Output, 1, numbered(0, 3))
+		if text := string(h.Output.Original(body, 1)); !strings.Contains(text, "line 000001") {
+			t.Errorf("the original of line 1 is %q", text)
+		}
+	})
+	t.Run("asks to try again when the destination is away", func(t *testing.T) {
+		h := begin(t, start)
+		if h.Away == nil {
+			t.Skip("this destination cannot be away")
+		}
+		h.Away(t)
+		err := h.Output.Send(within(t), encode(h.Output, 1, numbered(0, 3)))
+		var answer *pipeline.SendError
+		if !errors.As(err, &answer) || answer.Outcome != pipeline.Retry && answer.Outcome != pipeline.Hold || answer.Items != nil {
+			t.Errorf("Send: %v, want a SendError that asks to try again", err)
+		}
+	})
+	t.Run("returns when its context ends", func(t *testing.T) {
+		h := begin(t, start)
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		if err := h.Output.Send(ctx, encode(h.Output, 1, numbered(0, 3))); err == nil && len(h.Stored(t)) != 3 {
+			t.Error("Send reports success after its context ended, but nothing is stored")
+		}
+	})
+}
+
+func begin(t *testing.T, start func(t *testing.T) OutputHarness) OutputHarness {
+	t.Helper()
+	leaks := goleak.IgnoreCurrent()
+	t.Cleanup(func() { goleak.VerifyNone(t, leaks) })
+	h := start(t)
+	t.Cleanup(func() {
+		if err := h.Output.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	return h
+}
+
+// encode makes a body of lines that no parser understood. The batch is overwritten
+// afterwards: a body must not point into it.
+func encode(out pipeline.Output, id event.SourceID, lines []string) *pipeline.Body {
+	src := event.NewSource(id, "test", fmt.Sprintf("source %d", id), []event.Label{
+		{Name: event.LabelService, Value: "suite"}, {Name: event.LabelHost, Value: "here"},
+	})
+	b := &event.Batch{}
+	b.Reset(src)
+	at := time.Now().UnixNano()
+	for i, line := range lines {
+		b.Add(uint64(i), at+int64(i), b.PutString(line))
+	}
+	b.To = uint64(len(lines))
+	body := &pipeline.Body{Runs: []pipeline.Run{{Source: src, From: 0, To: b.To}}}
+	encoder := out.Encoder()
+	for i := range b.Records {
+		group, err := encoder.Encode(body, b, i)
+		if err != nil {
+			panic(fmt.Sprintf("encoding %q: %v", lines[i], err))
+		}
+		body.Items = append(body.Items, pipeline.Item{Pos: uint64(i), End: uint32(len(body.Bytes)), Group: group})
+	}
+	for i := range b.Arena {
+		b.Arena[i] = '#'
+	}
+	return body
+}
+
+func send(t testing.TB, h OutputHarness, body *pipeline.Body) {
+	t.Helper()
+	before := string(body.Bytes)
+	if err := h.Output.Send(within(t), body); err != nil {
+		t.Errorf("Send: %v", err)
+	}
+	if string(body.Bytes) != before {
+		t.Error("Send changed the body")
+	}
+}
+
+func wantStored(t testing.TB, h OutputHarness, want []string) {
+	t.Helper()
+	if diff := cmp.Diff(want, h.Stored(t)); diff != "" {
+		t.Errorf("stored: -want +got\n%s", diff)
+	}
+}

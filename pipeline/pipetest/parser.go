@@ -1,0 +1,70 @@
+package pipetest
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/event"
+)
+
+// TestParser holds a parser against its contract: it understands the lines it
+// is meant for; of others it leaves the record as it was; whatever the line, the
+// record comes out as valid JSON; and what it says does not depend on the
+// lines of other sources.
+func TestParser(t *testing.T, newParser pipeline.NewParser, understood ...string) {
+	src := event.NewSource(1, "test", "suite", nil)
+	t.Run("understands its lines", func(t *testing.T) {
+		p := newParser(src)
+		for _, line := range understood {
+			if _, ok := parse(t, p, line); !ok {
+				t.Errorf("does not understand %q", line)
+			}
+		}
+	})
+	t.Run("survives hostile lines", func(t *testing.T) {
+		p := newParser(src)
+		for range 2 { // the second time with a memory of the first
+			for _, line := range append(HostileLines, understood...) {
+				parse(t, p, line)
+			}
+		}
+	})
+	t.Run("each instance says the same", func(t *testing.T) {
+		one, other := newParser(src), newParser(src)
+		for _, line := range append(understood, HostileLines...) {
+			a, _ := parse(t, one, line)
+			b, _ := parse(t, other, line)
+			if diff := cmp.Diff(a, b); diff != "" {
+				t.Errorf("%.100q: %s", line, diff)
+			}
+		}
+	})
+}
+
+// parse parses one line, checks the record and gives it as JSON.
+func parse(t *testing.T, p pipeline.Parser, line string) (string, bool) {
+	t.Helper()
+	b := &event.Batch{}
+	b.Reset(event.NewSource(1, "test", "suite", nil))
+	b.Add(0, 1700000000000000000, b.PutString("neighbour"))
+	b.Add(10, 1700000000000000000, b.PutString(line))
+	before := b.Records[1]
+	ok := p.Parse(b, 1)
+	if got := b.Records[1]; !ok && got != before {
+		t.Errorf("%.100q is not understood, but the record was changed", line)
+	}
+	if got := string(b.Line(1)); got != line {
+		t.Errorf("the line %.100q became %.100q", line, got)
+	}
+	out := event.AppendRecord(nil, b, 1, true)
+	if !json.Valid(out) {
+		t.Errorf("%.100q came out as invalid JSON: %.300s", line, out)
+	}
+	if len(b.Fields(0)) > 0 {
+		t.Errorf("%.100q changed the record before it", line)
+	}
+	return string(out), ok
+}
