@@ -105,3 +105,12 @@ func (b *Batch) MessageOf(i int) Value {
 	}
 	return Value{r.Line, Text}
 }
+
+// CopyFrom makes the batch a copy of another that has not been parsed.
+func (b *Batch) CopyFrom(o *Batch) {
+	b.Source, b.From, b.To = o.Source, o.From, o.To
+	b.Cursor = append(b.Cursor[:0], o.Cursor...)
+	b.Arena = append(b.Arena[:0], o.Arena...)
+	b.Records = append(b.Records[:0], o.Records...)
+	b.fields = b.fields[:0]
+}

@@ -180,3 +180,10 @@ func (t *Track) Done(from, to uint64) {
 func (t *Track) Skip(pos uint64) bool {
 	return pos < t.skipUntil && t.skip.has(pos)
 }
+
+// State gives a copy of the state at the source's cursor.
+func (s *Source) State() []byte {
+	s.ledger.mu.Lock()
+	defer s.ledger.mu.Unlock()
+	return append([]byte(nil), s.resume.State...)
+}

@@ -1,0 +1,134 @@
+package graph
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/event"
+	"github.com/longshore/longshore/pipeline/ledger"
+)
+
+// feed is what one input sees of the graph.
+type feed struct {
+	input     string
+	labels    []event.Label
+	ledger    *ledger.Ledger
+	batches   pool
+	pipelines []*pipelineOf
+	workers   []*worker
+
+	records, bytes atomic.Uint64
+
+	mu      sync.Mutex
+	sources map[event.SourceID]*source
+}
+
+var _ pipeline.Feed = (*feed)(nil)
+
+// Known implements pipeline.Feed.
+func (f *feed) Known() []pipeline.Known {
+	known := f.ledger.Known(f.input)
+	for i := range known {
+		_, known[i].Cursor.State, _ = readState(known[i].Cursor.State)
+	}
+	return known
+}
+
+// Open implements pipeline.Feed.
+func (f *feed) Open(id event.SourceID, key string, labels []event.Label) (*event.Source, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	progress, err := f.ledger.Open(id, f.input, key, f.routes())
+	if err != nil {
+		return nil, err
+	}
+	src := event.NewSource(progress.ID(), f.input, key, append(append([]event.Label(nil), labels...), f.labels...))
+	s := f.sources[src.ID]
+	if s == nil {
+		if s, err = newSource(progress, src, f.pipelines, progress.State()); err != nil {
+			return nil, err
+		}
+		f.sources[src.ID] = s
+	}
+	s.opens++
+	return src, nil
+}
+
+func (f *feed) routes() []string {
+	var routes []string
+	for _, p := range f.pipelines {
+		routes = append(routes, p.routes()...)
+	}
+	return routes
+}
+
+// Batch implements pipeline.Feed.
+func (f *feed) Batch(src *event.Source) *event.Batch { return f.batches.get(src) }
+
+// Send implements pipeline.Feed.
+func (f *feed) Send(ctx context.Context, b *event.Batch) error {
+	s := f.source(b.Source.ID)
+	if s == nil {
+		return fmt.Errorf("BUG: a batch of source %s (%s), which is not open", b.Source.ID, b.Source.Key)
+	}
+	records, bytes := len(b.Records), b.To-b.From
+	if err := ctx.Err(); err != nil {
+		f.batches.put(b)
+		return err
+	}
+	select {
+	case f.worker(b.Source.ID).in <- message{source: s, batch: b}:
+		f.records.Add(uint64(records))
+		f.bytes.Add(bytes)
+		return nil
+	case <-ctx.Done():
+		f.batches.put(b)
+		return ctx.Err()
+	}
+}
+
+// Close implements pipeline.Feed. It takes its turn behind the source's
+// batches: until their worker has seen them, the ledger does not know of them.
+func (f *feed) Close(src *event.Source, gone bool) {
+	s := f.source(src.ID)
+	if s == nil {
+		return
+	}
+	f.mu.Lock()
+	opens := s.opens
+	f.mu.Unlock()
+	f.worker(src.ID).in <- message{source: s, closed: func() { f.closed(src.ID, s, opens, gone) }}
+}
+
+// closed ends a source unless it was opened again in the meantime.
+func (f *feed) closed(id event.SourceID, s *source, opens int, gone bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if s.opens != opens {
+		return
+	}
+	s.progress.Close(gone)
+	if gone {
+		delete(f.sources, id)
+	}
+}
+
+func (f *feed) source(id event.SourceID) *source {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.sources[id]
+}
+
+func (f *feed) worker(id event.SourceID) *worker {
+	return f.workers[uint64(id)%uint64(len(f.workers))]
+}
+
+// open counts the sources that are being read.
+func (f *feed) open() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.sources)
+}

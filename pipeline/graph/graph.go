@@ -1,0 +1,289 @@
+// Package graph builds the inputs, parsers and outputs that a config names into
+// one running whole, and ends it in order.
+package graph
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/config"
+	"github.com/longshore/longshore/pipeline/deliver"
+	"github.com/longshore/longshore/pipeline/event"
+	"github.com/longshore/longshore/pipeline/ledger"
+)
+
+// Options make a Graph. All must be set.
+type Options struct {
+	Config  *config.Config
+	Log     *slog.Logger
+	Metrics prometheus.Registerer
+	// Health gives the function by which a component says how it is.
+	Health func(kind pipeline.Kind, name string) func(error)
+	// Now is the clock that dates lines without a time.
+	Now func() time.Time
+}
+
+// A Graph is everything between the sources and the destinations.
+type Graph struct {
+	Options
+	ledger    *ledger.Ledger
+	batches   pool
+	inputs    []*input
+	outputs   []*output
+	pipelines []*pipelineOf
+	workers   []*worker
+}
+
+type input struct {
+	name  string
+	input pipeline.Input
+	feed  *feed
+}
+
+type output struct {
+	name      string
+	output    pipeline.Output
+	deliverer *deliver.Deliverer
+	letters   *deliver.LetterFile
+}
+
+// Build makes the graph and takes its data folder. Nothing runs yet. Run or
+// Close must follow.
+func Build(o Options) (*Graph, error) {
+	g := &Graph{Options: o, batches: newPool()}
+	if err := g.build(); err != nil {
+		return nil, err
+	}
+	var err error
+	g.ledger, err = ledger.Open(o.Config.DataDir, o.Log)
+	if err != nil {
+		return nil, err
+	}
+	for _, in := range g.inputs {
+		in.feed.ledger = g.ledger
+	}
+	return g, nil
+}
+
+func (g *Graph) build() error {
+	for range runtime.GOMAXPROCS(0) {
+		g.workers = append(g.workers, &worker{in: make(chan message, 2), batches: g.batches, now: g.Now, log: g.Log})
+	}
+	for _, c := range g.Config.Outputs {
+		if err := g.addOutput(c); err != nil {
+			return fmt.Errorf("output %s: %w", c.Name, err)
+		}
+	}
+	if err := g.addPipelines(); err != nil {
+		return err
+	}
+	for _, c := range g.Config.Inputs {
+		if err := g.addInput(c); err != nil {
+			return fmt.Errorf("input %s: %w", c.Name, err)
+		}
+	}
+	return nil
+}
+
+func (g *Graph) env(kind pipeline.Kind, name string) pipeline.Env {
+	return pipeline.Env{
+		Name:    name,
+		Log:     g.Log.With(string(kind), name),
+		Metrics: prometheus.WrapRegistererWith(prometheus.Labels{string(kind): name}, g.Metrics),
+		Health:  g.Health(kind, name),
+	}
+}
+
+func (g *Graph) addOutput(c config.Output) error {
+	env := g.env(pipeline.KindOutput, c.Name)
+	out, err := c.Settings.Output(env)
+	if err != nil {
+		return err
+	}
+	letters := deliver.NewLetterFile(filepath.Join(g.Config.DataDir, "dead-letters"), c.Name)
+	g.outputs = append(g.outputs, &output{
+		name: c.Name, output: out, letters: letters,
+		deliverer: deliver.New(deliver.Options{
+			Name: c.Name, Output: out, Settings: c.Common, Log: env.Log,
+			Health: env.Health, Metrics: env.Metrics, Letters: letters,
+		}),
+	})
+	return nil
+}
+
+func (g *Graph) addPipelines() error {
+	parsers := map[string]pipeline.NewParser{}
+	for _, c := range g.Config.Parsers {
+		newParser, err := c.Settings.Parser()
+		if err != nil {
+			return fmt.Errorf("parser %s: %w", c.Name, err)
+		}
+		parsers[c.Name] = newParser
+	}
+	for _, c := range g.Config.Pipelines {
+		p := &pipelineOf{name: c.Name}
+		for _, name := range c.Parsers {
+			p.parsers = append(p.parsers, parsers[name])
+		}
+		for _, name := range c.Outputs {
+			p.outputs = append(p.outputs, g.output(name))
+		}
+		g.pipelines = append(g.pipelines, p)
+	}
+	return nil
+}
+
+func (g *Graph) output(name string) *output {
+	for _, o := range g.outputs {
+		if o.name == name {
+			return o
+		}
+	}
+	return nil
+}
+
+func (g *Graph) addInput(c config.Input) error {
+	env := g.env(pipeline.KindInput, c.Name)
+	in, err := c.Settings.Input(env)
+	if err != nil {
+		return err
+	}
+	f := &feed{
+		input: c.Name, batches: g.batches, workers: g.workers,
+		pipelines: g.pipelinesOf(c.Name), sources: map[event.SourceID]*source{},
+	}
+	for name, value := range c.Common.Labels {
+		f.labels = append(f.labels, event.Label{Name: name, Value: value})
+	}
+	inputMetrics(env.Metrics, f)
+	g.inputs = append(g.inputs, &input{c.Name, in, f})
+	return nil
+}
+
+func (g *Graph) pipelinesOf(input string) []*pipelineOf {
+	var of []*pipelineOf
+	for i, c := range g.Config.Pipelines {
+		for _, name := range c.Inputs {
+			if name == input {
+				of = append(of, g.pipelines[i])
+			}
+		}
+	}
+	return of
+}
+
+func inputMetrics(reg prometheus.Registerer, f *feed) {
+	reg.MustRegister(
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "longshore_input_records_total", Help: "Records read.",
+		}, func() float64 { return float64(f.records.Load()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "longshore_input_sources", Help: "Sources that are open.",
+		}, func() float64 { return float64(f.open()) }),
+	)
+}
+
+// Run runs the graph until ctx ends or every input has ended by itself, and
+// then delivers what was read: when ctx has ended, for as long as the config's
+// shutdown_timeout. What is not delivered by then is read again next time. The
+// error is that an input could not go on, or that progress could not be stored.
+func (g *Graph) Run(ctx context.Context) error {
+	hard, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	defer context.AfterFunc(ctx, func() {
+		select {
+		case <-time.After(time.Duration(g.Config.ShutdownTimeout)):
+			stop()
+		case <-hard.Done():
+		}
+	})()
+	var delivering, working sync.WaitGroup
+	for _, o := range g.outputs {
+		delivering.Go(func() { o.deliverer.Run(hard) })
+	}
+	for _, w := range g.workers {
+		working.Go(func() { w.run(hard) })
+	}
+	stopStoring := g.store()
+	err := g.runInputs(ctx)
+	for _, w := range g.workers {
+		close(w.in)
+	}
+	working.Wait()
+	for _, o := range g.outputs {
+		o.deliverer.Finish()
+	}
+	delivering.Wait()
+	stopStoring()
+	return errors.Join(err, g.Close())
+}
+
+// store runs the ledger until the function it gives is called.
+func (g *Graph) store() (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var storing sync.WaitGroup
+	storing.Go(func() { g.ledger.Run(ctx) })
+	return func() {
+		cancel()
+		storing.Wait()
+	}
+}
+
+// runInputs runs all inputs to their end.
+func (g *Graph) runInputs(ctx context.Context) error {
+	errs := make([]error, len(g.inputs))
+	var running sync.WaitGroup
+	for i, in := range g.inputs {
+		running.Go(func() {
+			if err := in.input.Run(ctx, in.feed); err != nil && ctx.Err() == nil {
+				errs[i] = fmt.Errorf("input %s stopped: %w", in.name, err)
+				g.Log.Error("an input stopped", "input", in.name, "error", err)
+				g.Health(pipeline.KindInput, in.name)(err)
+			}
+		})
+	}
+	running.Wait()
+	return errors.Join(errs...)
+}
+
+// Close frees what Build took; Run does so itself.
+func (g *Graph) Close() error {
+	var errs []error
+	for _, o := range g.outputs {
+		errs = append(errs, o.output.Close(), o.letters.Close())
+	}
+	return errors.Join(append(errs, g.ledger.Close())...)
+}
+
+// Counts say what became of the records, in all.
+type Counts struct {
+	Read uint64
+	deliver.Counts
+}
+
+// Counts gives the numbers so far. With several outputs, each record counts
+// at each of them.
+func (g *Graph) Counts() Counts {
+	var c Counts
+	for _, in := range g.inputs {
+		c.Read += in.feed.records.Load()
+	}
+	for _, o := range g.outputs {
+		n := o.deliverer.Counts()
+		c.Delivered += n.Delivered
+		c.Refused += n.Refused
+		c.Filtered += n.Filtered
+		c.Retried += n.Retried
+		c.Skipped += n.Skipped
+	}
+	return c
+}

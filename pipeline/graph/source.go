@@ -1,0 +1,88 @@
+package graph
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/event"
+	"github.com/longshore/longshore/pipeline/ledger"
+)
+
+// source is a source on its way through the graph. Its worker owns it.
+type source struct {
+	progress *ledger.Source
+	pipes    []*pipe
+	durable  bool   // its identity is on disk
+	state    []byte // scratch
+
+	opens int // how often it was opened; guarded by feed.mu
+}
+
+// pipe is one pipeline as one source goes through it.
+type pipe struct {
+	pipeline *pipelineOf
+	parsers  []pipeline.Parser
+	ties     ties
+	tracks   []pipeline.Track // one for each of the pipeline's outputs
+}
+
+// pipelineOf is a pipeline of the config: what its records go through.
+type pipelineOf struct {
+	name    string
+	parsers []pipeline.NewParser
+	outputs []*output
+}
+
+func (p *pipelineOf) routes() []string {
+	var routes []string
+	for _, o := range p.outputs {
+		routes = append(routes, p.name+"/"+o.name)
+	}
+	return routes
+}
+
+func newSource(progress *ledger.Source, src *event.Source, pipelines []*pipelineOf, state []byte) (*source, error) {
+	byPipeline, _, _ := readState(state)
+	s := &source{progress: progress}
+	for _, of := range pipelines {
+		p := &pipe{pipeline: of, ties: byPipeline[of.name]}
+		for _, newParser := range of.parsers {
+			p.parsers = append(p.parsers, newParser(src))
+		}
+		for _, route := range of.routes() {
+			track, err := progress.Track(route)
+			if err != nil {
+				return nil, fmt.Errorf("opening %s: %w", src.Key, err)
+			}
+			p.tracks = append(p.tracks, track)
+		}
+		s.pipes = append(s.pipes, p)
+	}
+	return s, nil
+}
+
+// understand parses every record of a batch and gives each its own time.
+func (p *pipe) understand(b *event.Batch, now func() time.Time) {
+	var mark int64
+	for i := range b.Records {
+		p.parse(b, i)
+		r := &b.Records[i]
+		if r.Time == 0 {
+			if mark == 0 {
+				mark = now().UnixNano()
+			}
+			r.Time = mark
+		}
+		r.Time = p.ties.unique(r.Time)
+	}
+}
+
+func (p *pipe) parse(b *event.Batch, i int) {
+	for _, parser := range p.parsers {
+		if parser.Parse(b, i) {
+			b.Records[i].Flags |= event.Parsed
+			return
+		}
+	}
+}

@@ -1,0 +1,95 @@
+package graph
+
+import "encoding/binary"
+
+// ties makes the times of a source unique: of records of one instant, each
+// after the first takes the next nanosecond that is free. Loki silently keeps one
+// of several equal lines of one instant, and applications that write
+// milliseconds have many such. It is deterministic, and its state is part of the
+// source's cursor, so that a replay gives every record the time it had before.
+//
+// It remembers the last few stretches of taken nanoseconds; a record that
+// comes later than that many other instants may collide.
+type ties struct {
+	taken  [tieStretches]stretch
+	count  int   // how many are in use
+	newest int   // index of the one begun last
+	top    int64 // end of the highest
+}
+
+const tieStretches = 8
+
+// stretch is [from, next).
+type stretch struct{ from, next int64 }
+
+// unique gives the time, or the next free one.
+func (t *ties) unique(at int64) int64 {
+	if t.count == 0 || at > t.top {
+		t.begin(at)
+		return at
+	}
+	hit := -1
+	for again := true; again; {
+		again = false
+		for i := range t.taken[:t.count] {
+			if s := t.taken[i]; s.from <= at && at < s.next {
+				at, hit, again = s.next, i, true
+			}
+		}
+	}
+	if hit < 0 {
+		t.begin(at)
+		return at
+	}
+	t.taken[hit].next = at + 1
+	t.top = max(t.top, at+1)
+	return at
+}
+
+// begin takes a first nanosecond, in the place of the oldest stretch.
+func (t *ties) begin(at int64) {
+	if t.count < tieStretches {
+		t.newest = t.count
+		t.count++
+	} else {
+		t.newest = (t.newest + 1) % tieStretches
+	}
+	t.taken[t.newest] = stretch{at, at + 1}
+	t.top = max(t.top, at+1)
+}
+
+// append appends the state, oldest stretch first.
+func (t *ties) append(dst []byte) []byte {
+	dst = append(dst, byte(t.count))
+	for i := range t.count {
+		s := t.taken[(t.newest+1+i)%t.count]
+		dst = binary.AppendVarint(dst, s.from)
+		dst = binary.AppendVarint(dst, s.next-s.from)
+	}
+	return dst
+}
+
+// readTies reads what append wrote and gives the rest of p. Bytes that it
+// cannot have written give ok false.
+func readTies(p []byte) (t ties, rest []byte, ok bool) {
+	if len(p) == 0 || p[0] > tieStretches {
+		return ties{}, nil, false
+	}
+	n := int(p[0])
+	p = p[1:]
+	for range n {
+		from, a := binary.Varint(p)
+		if a <= 0 {
+			return ties{}, nil, false
+		}
+		length, b := binary.Varint(p[a:])
+		if b <= 0 || length <= 0 {
+			return ties{}, nil, false
+		}
+		t.begin(from)
+		t.taken[t.newest].next = from + length
+		t.top = max(t.top, from+length)
+		p = p[a+b:]
+	}
+	return t, p, true
+}

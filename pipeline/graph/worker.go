@@ -1,0 +1,92 @@
+package graph
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/longshore/longshore/pipeline/deliver"
+	"github.com/longshore/longshore/pipeline/event"
+)
+
+// A worker parses the batches of its share of the sources, in their order, and
+// hands them to the outputs.
+type worker struct {
+	in      chan message
+	batches pool
+	now     func() time.Time
+	log     *slog.Logger
+}
+
+// message is a batch of a source, or, without one, the source's end.
+type message struct {
+	source *source
+	batch  *event.Batch
+	closed func()
+}
+
+// storePause is how long to wait when a new source's identity cannot be stored.
+const storePause = time.Second
+
+// run works until in is closed and empty. When ctx ends, batches are let go:
+// nothing of them is acknowledged.
+func (w *worker) run(ctx context.Context) {
+	for m := range w.in {
+		switch {
+		case m.batch == nil:
+			m.closed()
+		case ctx.Err() != nil || !w.store(ctx, m.source):
+			w.batches.put(m.batch)
+		default:
+			w.process(ctx, m.source, m.batch)
+		}
+	}
+}
+
+// store makes sure that a source's identity is on disk before anything of it
+// is sent. It waits as long as that takes; false means ctx ended.
+func (w *worker) store(ctx context.Context, s *source) bool {
+	for !s.durable {
+		err := s.progress.Durable()
+		if err == nil {
+			s.durable = true
+			break
+		}
+		w.log.Error("a new source waits: its identity cannot be stored", "error", err)
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(storePause):
+		}
+	}
+	return true
+}
+
+// process takes a batch through the pipelines of its source. Each but the
+// first gets a copy, since parsing writes into the batch.
+func (w *worker) process(ctx context.Context, s *source, b *event.Batch) {
+	parsed := make([]*event.Batch, 0, 2)
+	for i, p := range s.pipes {
+		mine := b
+		if i < len(s.pipes)-1 {
+			mine = w.batches.get(b.Source)
+			mine.CopyFrom(b)
+		}
+		p.understand(mine, w.now)
+		parsed = append(parsed, mine)
+	}
+	s.state = appendState(s.state[:0], s.pipes, b.Cursor)
+	s.progress.Checkpoint(b.To, s.state)
+	for i, p := range s.pipes {
+		w.hand(ctx, p, parsed[i])
+	}
+}
+
+func (w *worker) hand(ctx context.Context, p *pipe, b *event.Batch) {
+	outputs := p.pipeline.outputs
+	shared := deliver.Share(b, len(outputs), w.batches.put)
+	for i, o := range outputs {
+		// An error is ctx's end: the batch is released, and not acknowledged.
+		_ = o.deliverer.Put(ctx, shared, p.tracks[i])
+	}
+}
