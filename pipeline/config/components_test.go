@@ -1,0 +1,118 @@
+package config_test
+
+import (
+	"strings"
+
+	"github.com/longshore/longshore/pipeline"
+)
+
+// components are like the real ones, with one setting of every type.
+func components() []pipeline.Spec {
+	return []pipeline.Spec{
+		{Kind: pipeline.KindInput, Type: "docker", Summary: "Logs of containers.", New: func() any { return &dockerInput{} }},
+		{Kind: pipeline.KindInput, Type: "file", Summary: "Lines of files.", New: func() any { return &fileInput{} }},
+		{Kind: pipeline.KindParser, Type: "auto", Summary: "Any known format.", New: func() any { return &autoParser{} }},
+		{Kind: pipeline.KindParser, Type: "json", Summary: "JSON objects.", New: func() any { return &autoParser{} }},
+		{Kind: pipeline.KindParser, Type: "regex", Summary: "Named groups.", New: func() any { return &regexParser{} }},
+		{Kind: pipeline.KindOutput, Type: "loki", Summary: "Grafana Loki.", New: func() any { return &lokiOutput{} }},
+		{Kind: pipeline.KindOutput, Type: "elasticsearch", Summary: "Elasticsearch and OpenSearch.", New: func() any { return &elasticOutput{} }},
+		{Kind: pipeline.KindOutput, Type: "stdout", Summary: "Standard output.", New: func() any { return &stdoutOutput{} }},
+	}
+}
+
+type dockerInput struct {
+	Host string `yaml:"host" doc:"Address of the Docker Engine." default:"unix:///var/run/docker.sock"`
+}
+
+func (*dockerInput) Input(pipeline.Env) (pipeline.Input, error) { return nil, nil }
+
+type fileInput struct {
+	Paths    []string          `yaml:"paths" doc:"Globs of the files." required:"true" example:"[/var/log/app/*.log]"`
+	Exclude  []string          `yaml:"exclude" doc:"Globs of files to leave out." default:"['*.tmp', '*.swp']"`
+	ReadFrom string            `yaml:"read_from" doc:"Where to start in a file never seen before." default:"beginning" enum:"beginning|end"`
+	MaxLine  pipeline.Size     `yaml:"max_line" doc:"Longest line." default:"1MiB" min:"1KiB" max:"16MiB"`
+	Poll     pipeline.Duration `yaml:"poll" doc:"Pause between two looks." default:"1s" min:"10ms" max:"1m"`
+	Follow   bool              `yaml:"follow" doc:"Wait for more at the end." default:"true"`
+	Share    float64           `yaml:"share" doc:"A part." max:"1"`
+	MaxFiles uint              `yaml:"max_files" doc:"Files open at once." default:"512" min:"1"`
+	Rules    []rule            `yaml:"rules" doc:"Rules by name."`
+	Windows  map[string]int    `yaml:"windows" doc:"Sizes by name." max:"9"`
+}
+
+type rule struct {
+	Match string `yaml:"match" doc:"A glob." required:"true"`
+	Times int    `yaml:"times" doc:"How often." default:"3" min:"1"`
+}
+
+func (*fileInput) Input(pipeline.Env) (pipeline.Input, error) { return nil, nil }
+
+type autoParser struct{}
+
+func (*autoParser) Parser() (pipeline.NewParser, error) { return nil, nil }
+
+type regexParser struct {
+	Pattern string `yaml:"pattern" doc:"Regular expression with named groups." required:"true"`
+}
+
+func (*regexParser) Parser() (pipeline.NewParser, error) { return nil, nil }
+
+type tlsSettings struct {
+	CAFile string `yaml:"ca_file" doc:"Certificates to trust."`
+}
+
+type auth struct {
+	Username string          `yaml:"username" doc:"User."`
+	Password pipeline.Secret `yaml:"password" doc:"Password."`
+	TokenURL string          `yaml:"token_url" doc:"Where tokens are from."`
+}
+
+type lokiOutput struct {
+	URL     string                     `yaml:"url" doc:"Where Loki listens." required:"true"`
+	Tenant  string                     `yaml:"tenant" doc:"Tenant."`
+	Labels  map[string]string          `yaml:"labels" doc:"Labels of the streams."`
+	TLS     tlsSettings                `yaml:"tls" doc:"How to trust the server."`
+	Auth    auth                       `yaml:"auth" doc:"Who we are."`
+	Headers map[string]pipeline.Secret `yaml:"headers" doc:"More headers."`
+}
+
+func (*lokiOutput) Output(pipeline.Env) (pipeline.Output, error) { return nil, nil }
+
+func (o *lokiOutput) Check() []pipeline.Problem {
+	var problems []pipeline.Problem
+	if !strings.HasPrefix(o.URL, "http") {
+		problems = append(problems, pipeline.Problem{Path: "url", Message: o.URL + " is not an http or https URL"})
+	}
+	if o.Auth.Username != "" && o.Auth.Password == "" {
+		problems = append(problems, pipeline.Problem{Path: "auth.password", Message: "is missing, but there is a username"})
+	}
+	if o.Labels["container.name"] == "bad" {
+		problems = append(problems, pipeline.Problem{Path: "labels.container.name", Message: "is not a label template"})
+	}
+	if o.Tenant == "both" {
+		problems = append(problems, pipeline.Problem{Message: "cannot have both"})
+	}
+	return problems
+}
+
+type elasticOutput struct {
+	URLs   []string        `yaml:"urls" doc:"The nodes." required:"true"`
+	Index  string          `yaml:"index" doc:"Name of the index."`
+	APIKey pipeline.Secret `yaml:"api_key" doc:"API key."`
+	TLS    tlsSettings     `yaml:"tls" doc:"How to trust the server."`
+	Auth   auth            `yaml:"auth" doc:"Who we are."`
+}
+
+func (*elasticOutput) Output(pipeline.Env) (pipeline.Output, error) { return nil, nil }
+
+func (o *elasticOutput) Check() []pipeline.Problem {
+	for i, u := range o.URLs {
+		if !strings.HasPrefix(u, "http") {
+			return []pipeline.Problem{{Path: "urls[" + string(rune('0'+i)) + "]", Message: "is not an http or https URL"}}
+		}
+	}
+	return nil
+}
+
+type stdoutOutput struct{}
+
+func (*stdoutOutput) Output(pipeline.Env) (pipeline.Output, error) { return nil, nil }

@@ -1,0 +1,155 @@
+// Package config reads Longshore's YAML into the components' config structs.
+// It reports all mistakes of a config at once, each with its place, its line
+// and what to do about it, and it never shows a secret.
+package config
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/longshore/longshore/pipeline"
+)
+
+// A Config is a config without mistakes. Inputs, parsers, outputs and pipelines are in
+// the order of the file; each name is there once in its kind.
+type Config struct {
+	File string // where it is from, for people
+
+	DataDir         string
+	HTTP            HTTP
+	ShutdownTimeout pipeline.Duration // how long to go on delivering after a signal to stop
+
+	Inputs    []Input
+	Parsers   []Parser
+	Outputs   []Output
+	Pipelines []Pipeline
+}
+
+// HTTP is the address of /health, /ready and /metrics.
+type HTTP struct {
+	Listen string `yaml:"listen" doc:"Address of /health, /ready and /metrics." default:"127.0.0.1:8080"`
+}
+
+// An Input is one input and its settings.
+type Input struct {
+	Name, Type string
+	Common     pipeline.InputSettings
+	Settings   pipeline.InputConfig
+}
+
+// A Parser is one parser and its settings.
+type Parser struct {
+	Name, Type string
+	Settings   pipeline.ParserConfig
+}
+
+// An Output is one output and its settings.
+type Output struct {
+	Name, Type string
+	Common     pipeline.OutputSettings
+	Settings   pipeline.OutputConfig
+}
+
+// A Pipeline names what belongs together. Every name is that of a component of
+// the Config. A line goes to the first parser that understands it.
+type Pipeline struct {
+	Name                     string
+	Inputs, Parsers, Outputs []string
+}
+
+// A Loader reads configs. Its zero value knows no components and an empty environment.
+type Loader struct {
+	// Components are the types there are.
+	Components []pipeline.Spec
+	// LookupEnv gives the value of a variable for ${VAR}, as os.LookupEnv does.
+	LookupEnv func(name string) (string, bool)
+	// ReadFile gives the content of a file for ${file:path}; nil reads a
+	// regular file of at most 64 KiB.
+	ReadFile func(path string) ([]byte, error)
+}
+
+// LoadFile reads a config from a file of at most 1 MiB. What is wrong in the
+// config is an Errors; any other error is that the file cannot be read.
+func (l Loader) LoadFile(path string) (*Config, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the config: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading the config: %w", err)
+	}
+	return l.Load(path, data)
+}
+
+// Load reads a config. name is the file's, for errors and to resolve
+// relative paths of ${file:…}. The error is an Errors, or nil.
+func (l Loader) Load(name string, data []byte) (*Config, error) {
+	text := normal(data)
+	r := &report{source: newSource(name, text)}
+	cfg := l.load(name, text, r)
+	if errs := r.errors(); len(errs) > 0 {
+		return nil, errs
+	}
+	return cfg, nil
+}
+
+func (l Loader) load(name, text string, r *report) *Config {
+	if at, why := unreadable(text); why != "" {
+		r.source.hideAll = true
+		r.add(at, "", "%s", why)
+		return nil
+	}
+	vars := &variables{lookup: l.LookupEnv, read: l.ReadFile, dir: filepath.Dir(name)}
+	if vars.lookup == nil {
+		vars.lookup = func(string) (string, bool) { return "", false }
+	}
+	if vars.read == nil {
+		vars.read = readSecretFile
+	}
+	root := readTree(text, r, vars)
+	if root == nil {
+		if len(r.found) == 0 {
+			r.add(place{}, "", "the config is empty; it needs inputs and outputs")
+		}
+		return nil
+	}
+	r.hidden = append(r.hidden, vars.hidden...)
+	d := &document{decoder: decoder{report: r}, root: root, components: l.Components}
+	d.hideSecrets(root, secretNames(l.Components))
+	return d.config(name)
+}
+
+// normal gives the text with plain line ends and without a byte-order mark.
+func normal(data []byte) string {
+	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
+	text := strings.ReplaceAll(string(data), "\r\n", "\n")
+	return strings.ReplaceAll(text, "\r", "\n")
+}
+
+// unreadable says why a text cannot be YAML, whatever is in it.
+func unreadable(text string) (place, string) {
+	if len(text) > maxFile {
+		return place{}, "the config is larger than 1 MiB"
+	}
+	line, col := 1, 1
+	for i, r := range text {
+		at := place{line, col, line, col + 1}
+		switch {
+		case r == '\n':
+			line, col = line+1, 0
+		case r == utf8.RuneError && !strings.HasPrefix(text[i:], "\uFFFD"):
+			return at, "this is not UTF-8"
+		case r < ' ' && r != '\t', r >= 0x7f && r < 0xa0, r == 0x2028, r == 0x2029, r == 0xfeff:
+			return at, fmt.Sprintf("a control character (%U) is not allowed here", r)
+		}
+		col++
+	}
+	return place{}, ""
+}

@@ -1,0 +1,246 @@
+package config
+
+import (
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A decoder puts nodes into config structs and reports all that does not fit.
+type decoder struct {
+	report *report
+}
+
+// complain reports a mistake, and makes it the only one of its node.
+func (d *decoder) complain(n *node, path, format string, args ...any) {
+	if !n.broken {
+		d.report.add(n.at, path, format, args...)
+	}
+	n.broken = true
+}
+
+// structs fills the structs whose settings stand side by side in a mapping:
+// a component's own and those common to its kind. A nil node leaves the
+// defaults.
+func (d *decoder) structs(n *node, path string, targets ...reflect.Value) {
+	settings := settingsOfAll(targets)
+	for _, s := range settings {
+		preset(s)
+	}
+	if n == nil || !d.isKind(n, path, mappingKind, "settings (name: value)") {
+		return
+	}
+	names := make([]string, len(settings))
+	for i, s := range settings {
+		names[i] = s.name
+	}
+	misspelt := d.unknown(n, path, names)
+	for _, s := range settings {
+		d.setting(n, path, s, misspelt[s.name])
+	}
+}
+
+// setting reads one setting. One that is there under a misspelt name is not missing.
+func (d *decoder) setting(parent *node, path string, s bound, misspelt bool) {
+	e, given := parent.entry(s.name)
+	path = child(path, s.name)
+	switch {
+	case given:
+		d.value(s.field, e.value, &s.setting, path)
+		if s.required && empty(s.field) {
+			d.complain(e.value, path, "must not be empty: %s", lowerFirst(s.doc))
+		}
+	case s.required && s.field.IsZero() && !misspelt:
+		d.report.add(parent.name, path, "is missing: %s", lowerFirst(s.doc))
+	}
+}
+
+// unknown reports settings that are not there, and gives the names that were
+// probably meant. At the top, names that start with x- are free, for anchors.
+func (d *decoder) unknown(n *node, path string, known []string) map[string]bool {
+	meantToBe := map[string]bool{}
+	for _, e := range n.entries {
+		if slices.Contains(known, e.name) || path == "" && strings.HasPrefix(e.name, "x-") {
+			continue
+		}
+		d.report.add(e.key, child(path, e.name), "there is no such setting%s", meant(e.name, known))
+		meantToBe[nearest(e.name, known)] = true
+		e.value.broken = true
+	}
+	return meantToBe
+}
+
+func empty(v reflect.Value) bool {
+	switch v.Kind() {
+	case reflect.String, reflect.Slice, reflect.Map:
+		return v.Len() == 0
+	}
+	return false
+}
+
+// value puts a node into v.
+func (d *decoder) value(v reflect.Value, n *node, s *setting, path string) {
+	if n.broken {
+		return
+	}
+	switch {
+	case v.Type() == reflect.TypeFor[elsewhere]():
+	case v.Kind() == reflect.Struct:
+		d.structs(n, path, v)
+	case v.Kind() == reflect.Slice:
+		d.slice(v, n, s, path)
+	case v.Kind() == reflect.Map:
+		d.stringMap(v, n, s, path)
+	default:
+		d.scalar(v, n, s, path)
+	}
+}
+
+func (d *decoder) slice(v reflect.Value, n *node, s *setting, path string) {
+	if n.kind == scalarKind {
+		d.complain(n, path, "must be a list; put [ ] around it")
+		return
+	}
+	if !d.isKind(n, path, listKind, "a list") {
+		return
+	}
+	if len(n.items) == 0 {
+		d.complain(n, path, "is an empty list; put something into it or remove it")
+		return
+	}
+	v.Set(reflect.MakeSlice(v.Type(), len(n.items), len(n.items)))
+	for i, item := range n.items {
+		d.value(v.Index(i), item, s, path+"["+strconv.Itoa(i)+"]")
+	}
+}
+
+func (d *decoder) stringMap(v reflect.Value, n *node, s *setting, path string) {
+	if !d.isKind(n, path, mappingKind, "a map (name: value)") {
+		return
+	}
+	v.Set(reflect.MakeMap(v.Type()))
+	for _, e := range n.entries {
+		value := reflect.New(v.Type().Elem()).Elem()
+		d.value(value, e.value, s, child(path, e.name))
+		v.SetMapIndex(reflect.ValueOf(e.name).Convert(v.Type().Key()), value)
+	}
+}
+
+func (d *decoder) scalar(v reflect.Value, n *node, s *setting, path string) {
+	if s.secret {
+		d.hide(n)
+		d.hideNames(n)
+	}
+	if !d.isKind(n, path, scalarKind, "a single value") {
+		return
+	}
+	err := setScalar(v, n.text)
+	if err == nil {
+		err = s.within(v)
+	}
+	if err != nil {
+		d.complain(n, path, "%s %v", d.quote(n, s), err)
+	}
+}
+
+// quote gives a value as an error may show it: what is written, not what a
+// variable stands for.
+func (d *decoder) quote(n *node, s *setting) string {
+	switch {
+	case s.secret, n.asWritten == "" && n.text != "":
+		return "the value"
+	case len(n.asWritten) > 60:
+		return "this value"
+	}
+	return strconv.Quote(n.asWritten)
+}
+
+// isKind reports a node that is of another kind than what is asked for.
+func (d *decoder) isKind(n *node, path string, want kind, name string) bool {
+	switch {
+	case n.kind == want:
+		return true
+	case n.kind == nullKind:
+		d.complain(n, path, "has no value; give it one or remove it")
+	default:
+		d.complain(n, path, "must be %s, not %s", name, n.kind)
+	}
+	return false
+}
+
+// String names a kind for people.
+func (k kind) String() string {
+	return [...]string{"nothing", "a single value", "a list", "a map (name: value)"}[k]
+}
+
+// hide keeps all scalars of a node out of errors.
+func (d *decoder) hide(n *node) {
+	switch n.kind {
+	case scalarKind:
+		d.report.hidden = append(d.report.hidden, n.text)
+		if !onlyReferences(n.asWritten) {
+			d.report.source.mask(n.at)
+			n.asWritten = ""
+		}
+	case listKind:
+		for _, item := range n.items {
+			d.hide(item)
+		}
+	case mappingKind:
+		for _, e := range n.entries {
+			d.hide(e.value)
+		}
+	}
+}
+
+// hideNames is for a secret with braces around it: what YAML takes for names is
+// then a part of it.
+func (d *decoder) hideNames(n *node) {
+	for _, e := range n.entries {
+		d.report.hidden = append(d.report.hidden, e.name)
+		d.report.source.mask(e.key)
+	}
+}
+
+// onlyReferences says whether a text as written shows nothing secret: it is
+// one ${VAR}, ${VAR:?why} or ${file:path}.
+func onlyReferences(s string) bool {
+	return strings.HasPrefix(s, "${") && closing(s) == len(s)-1 && !strings.Contains(s, ":-")
+}
+
+// preset gives a setting its default, and those of the settings in it.
+func preset(s bound) {
+	if s.field.Kind() == reflect.Struct {
+		for _, inner := range settingsOfAll([]reflect.Value{s.field}) {
+			preset(inner)
+		}
+	}
+	if s.hasPreset {
+		setPreset(s.field, &s.setting)
+	}
+}
+
+// setPreset reads a default. What is wrong with it is for CheckSpec to say.
+func setPreset(v reflect.Value, s *setting) []mistake {
+	r := &report{source: newSource("", s.preset)}
+	n := &node{kind: scalarKind, text: s.preset, asWritten: s.preset}
+	if k := v.Kind(); k == reflect.Slice || k == reflect.Map || k == reflect.Struct {
+		none := &variables{lookup: func(string) (string, bool) { return "", false }, read: readSecretFile}
+		n = readTree(s.preset, r, none)
+	} else if unquoted, err := strconv.Unquote(s.preset); err == nil {
+		n.text = unquoted
+	}
+	if n != nil {
+		d := &decoder{report: r}
+		d.value(v, n, s, "")
+	}
+	return r.found
+}
+
+func lowerFirst(s string) string {
+	if len(s) > 1 && s[1] >= 'a' && s[1] <= 'z' {
+		s = strings.ToLower(s[:1]) + s[1:]
+	}
+	return strings.TrimSuffix(s, ".")
+}

@@ -1,0 +1,244 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+
+	"github.com/longshore/longshore/pipeline"
+)
+
+// general are the settings at the top, beside the components.
+type general struct {
+	Version         int               `yaml:"version" doc:"Version of the config's form." default:"1"`
+	DataDir         string            `yaml:"data_dir" doc:"Folder for what must survive a restart." default:"/var/lib/longshore" required:"true"`
+	HTTP            HTTP              `yaml:"http" doc:"The HTTP server for health and metrics."`
+	ShutdownTimeout pipeline.Duration `yaml:"shutdown_timeout" doc:"How long to go on delivering after a signal to stop." default:"30s" max:"1h"`
+
+	Inputs    elsewhere `yaml:"inputs"`
+	Parsers   elsewhere `yaml:"parsers"`
+	Outputs   elsewhere `yaml:"outputs"`
+	Pipelines elsewhere `yaml:"pipelines"`
+}
+
+// elsewhere is what is read by other means than a struct's tags.
+type elsewhere struct{}
+
+// A document is a config as it is being read.
+type document struct {
+	decoder
+	root       *node
+	components []pipeline.Spec
+	cfg        Config
+	general    general
+
+	// placed are the components by kind and name, whether right or wrong.
+	placed map[pipeline.Kind]map[string]*node
+	used   map[pipeline.Kind]map[string]bool
+}
+
+// sections are the names at the top that hold components.
+var sections = [...]struct {
+	kind pipeline.Kind
+	name string
+}{
+	{pipeline.KindInput, "inputs"},
+	{pipeline.KindParser, "parsers"},
+	{pipeline.KindOutput, "outputs"},
+}
+
+func (d *document) config(file string) *Config {
+	if !d.isKind(d.root, "", mappingKind, "a map (name: value)") {
+		return nil
+	}
+	d.placed = map[pipeline.Kind]map[string]*node{}
+	d.used = map[pipeline.Kind]map[string]bool{}
+	d.structs(d.root, "", reflect.ValueOf(&d.general).Elem())
+	d.checkVersion()
+	d.checkListen()
+	for _, s := range sections {
+		d.placed[s.kind] = map[string]*node{}
+		d.used[s.kind] = map[string]bool{}
+		d.section(s.kind, s.name)
+	}
+	d.pipelines()
+	d.cfg.File = file
+	d.cfg.DataDir = d.general.DataDir
+	d.cfg.HTTP = d.general.HTTP
+	d.cfg.ShutdownTimeout = d.general.ShutdownTimeout
+	return &d.cfg
+}
+
+func (d *document) checkVersion() {
+	if n := d.root.get("version"); n != nil && d.general.Version != 1 {
+		d.complain(n, "version", "this longshore reads version 1")
+	}
+}
+
+func (d *document) checkListen() {
+	n := d.root.get("http").get("listen")
+	if n == nil || n.broken {
+		return
+	}
+	_, port, err := net.SplitHostPort(n.text)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		d.complain(n, "http.listen", "%q is not an address; write it like 127.0.0.1:8080", n.asWritten)
+	}
+}
+
+// section reads all components of a kind.
+func (d *document) section(k pipeline.Kind, name string) {
+	n := d.root.get(name)
+	if n == nil {
+		if k != pipeline.KindParser {
+			d.report.add(place{}, "", "there are no %s; %s", name, d.example(k))
+		}
+		return
+	}
+	if !d.isKind(n, name, mappingKind, "a map (name: settings)") {
+		return
+	}
+	if len(n.entries) == 0 {
+		d.complain(n, name, "is empty; %s", d.example(k))
+	}
+	for _, e := range n.entries {
+		d.placed[k][e.name] = e.value
+		if !namePattern.MatchString(e.name) {
+			d.report.add(e.key, child(name, e.name), "a name has up to 64 letters, digits, dots, dashes and underscores, and starts with a letter or digit")
+		}
+		d.component(k, e, child(name, e.name))
+	}
+}
+
+// namePattern is for names that stand in metrics, logs and file names.
+var namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
+
+// example shows what a component of a kind looks like.
+func (d *document) example(k pipeline.Kind) string {
+	types := d.types(k)
+	if len(types) == 0 {
+		return fmt.Sprintf("add an %s", k)
+	}
+	return fmt.Sprintf("add one, such as: %ss: {%s: {type: %s}}", k, types[0], types[0])
+}
+
+// types gives the names of the types of a kind.
+func (d *document) types(k pipeline.Kind) []string {
+	var names []string
+	for _, s := range d.components {
+		if s.Kind == k {
+			names = append(names, s.Type)
+		}
+	}
+	return names
+}
+
+func (d *document) spec(k pipeline.Kind, name string) (pipeline.Spec, bool) {
+	for _, s := range d.components {
+		if s.Kind == k && s.Type == name {
+			return s, true
+		}
+	}
+	return pipeline.Spec{}, false
+}
+
+// component reads one component.
+func (d *document) component(k pipeline.Kind, e entry, path string) {
+	if !d.isKind(e.value, path, mappingKind, "settings (name: value)") {
+		return
+	}
+	spec, ok := d.typeOf(k, e, path)
+	if !ok {
+		return
+	}
+	before := len(d.report.found)
+	c := newComponent(e.name, spec)
+	d.structs(e.value, path, c.targets()...)
+	clean := len(d.report.found) == before && !e.value.anyBroken()
+	d.problems(c.settings, e.value, path, clean)
+	if err := d.cfg.add(c); err != nil {
+		d.report.add(e.key, path, "%v", err)
+	}
+}
+
+// typeOf gives the spec that a component asks for.
+func (d *document) typeOf(k pipeline.Kind, e entry, path string) (pipeline.Spec, bool) {
+	n := e.value.get("type")
+	if n == nil {
+		hint := e.name
+		if _, known := d.spec(k, hint); !known {
+			hint = "…"
+		}
+		d.report.add(e.key, path, `has no type; add "type: %s" (there is %s)`, hint, list(d.types(k), "and"))
+		return pipeline.Spec{}, false
+	}
+	path = child(path, "type")
+	if n.broken || !d.isKind(n, path, scalarKind, "a single value") {
+		return pipeline.Spec{}, false
+	}
+	spec, ok := d.spec(k, n.text)
+	if !ok {
+		d.complain(n, path, "there is no %s of the type %s%s", k, d.quote(n, &setting{}), meant(n.text, d.types(k)))
+	}
+	return spec, ok
+}
+
+// A component is one input, parser or output as it is being read.
+type component struct {
+	name     string
+	spec     pipeline.Spec
+	settings any // what Spec.New gave
+	input    pipeline.InputSettings
+	output   pipeline.OutputSettings
+	header   struct {
+		Type elsewhere `yaml:"type"`
+	}
+}
+
+func newComponent(name string, spec pipeline.Spec) *component {
+	return &component{name: name, spec: spec, settings: spec.New()}
+}
+
+// targets are the structs that stand side by side in the component's YAML.
+func (c *component) targets() []reflect.Value {
+	all := []reflect.Value{reflect.ValueOf(c.settings).Elem(), reflect.ValueOf(&c.header).Elem()}
+	switch c.spec.Kind {
+	case pipeline.KindInput:
+		all = append(all, reflect.ValueOf(&c.input).Elem())
+	case pipeline.KindOutput:
+		all = append(all, reflect.ValueOf(&c.output).Elem())
+	}
+	return all
+}
+
+// add takes a component over. An error is a mistake in Longshore.
+func (cfg *Config) add(c *component) error {
+	ok := false
+	switch c.spec.Kind {
+	case pipeline.KindInput:
+		var s pipeline.InputConfig
+		s, ok = c.settings.(pipeline.InputConfig)
+		cfg.Inputs = append(cfg.Inputs, Input{c.name, c.spec.Type, c.input, s})
+	case pipeline.KindParser:
+		var s pipeline.ParserConfig
+		s, ok = c.settings.(pipeline.ParserConfig)
+		cfg.Parsers = append(cfg.Parsers, Parser{c.name, c.spec.Type, s})
+	case pipeline.KindOutput:
+		var s pipeline.OutputConfig
+		s, ok = c.settings.(pipeline.OutputConfig)
+		cfg.Outputs = append(cfg.Outputs, Output{c.name, c.spec.Type, c.output, s})
+	}
+	if !ok {
+		return fmt.Errorf("longshore's own type %T is not an %s", c.settings, c.spec.Kind)
+	}
+	return nil
+}
+
+func keys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

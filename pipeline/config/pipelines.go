@@ -1,0 +1,191 @@
+package config
+
+import (
+	"slices"
+	"strconv"
+
+	"github.com/longshore/longshore/pipeline"
+)
+
+// autoParser is the type of the parser that is used where none is named.
+const autoParser = "auto"
+
+// pipelines reads which input goes through which parsers to which outputs.
+func (d *document) pipelines() {
+	n := d.root.get("pipelines")
+	if n == nil {
+		d.onePipeline()
+		return
+	}
+	if !d.isKind(n, "pipelines", mappingKind, "a map (name: lists)") {
+		return
+	}
+	if len(n.entries) == 0 {
+		d.complain(n, "pipelines", "is empty; remove it to send all inputs to all outputs")
+		return
+	}
+	for _, e := range n.entries {
+		d.pipeline(e, child("pipelines", e.name))
+	}
+	d.unused()
+}
+
+// onePipeline is what there is when none are given: all inputs, through all
+// parsers, to all outputs.
+func (d *document) onePipeline() {
+	p := Pipeline{Name: "main"}
+	for _, in := range d.cfg.Inputs {
+		p.Inputs = append(p.Inputs, in.Name)
+	}
+	for _, parser := range d.cfg.Parsers {
+		p.Parsers = append(p.Parsers, parser.Name)
+	}
+	if len(p.Parsers) == 0 {
+		p.Parsers = d.auto()
+	}
+	for _, out := range d.cfg.Outputs {
+		p.Outputs = append(p.Outputs, out.Name)
+	}
+	d.cfg.Pipelines = append(d.cfg.Pipelines, p)
+}
+
+// auto gives the parser for pipelines that name none.
+func (d *document) auto() []string {
+	if !d.byType(autoParser) {
+		return nil
+	}
+	d.used[pipeline.KindParser][autoParser] = true
+	return []string{autoParser}
+}
+
+// byType makes sure of a parser that has the name of its type and its
+// defaults: such a one may be named without being listed under parsers.
+func (d *document) byType(name string) bool {
+	if d.placed[pipeline.KindParser][name] != nil {
+		return true
+	}
+	spec, ok := d.spec(pipeline.KindParser, name)
+	if !ok {
+		return false
+	}
+	c := newComponent(name, spec)
+	quiet := decoder{report: &report{source: d.report.source}}
+	empty := &node{kind: mappingKind, entries: []entry{{name: "type", value: &node{kind: scalarKind, text: name}}}}
+	quiet.structs(empty, "", c.targets()...)
+	quiet.problems(c.settings, empty, "", true)
+	if len(quiet.report.found) > 0 || d.cfg.add(c) != nil {
+		return false // it cannot do without settings
+	}
+	d.placed[pipeline.KindParser][name] = empty
+	return true
+}
+
+func (d *document) pipeline(e entry, path string) {
+	if !namePattern.MatchString(e.name) {
+		d.report.add(e.key, path, "a name has up to 64 letters, digits, dots, dashes and underscores, and starts with a letter or digit")
+	}
+	if !d.isKind(e.value, path, mappingKind, "a map of inputs, parsers and outputs") {
+		return
+	}
+	misspelt := d.unknown(e.value, path, []string{"inputs", "parsers", "outputs"})
+	lists := map[pipeline.Kind][]string{}
+	for _, s := range sections {
+		if !misspelt[s.name] {
+			lists[s.kind] = d.names(e, path, s.kind, s.name)
+		}
+	}
+	d.cfg.Pipelines = append(d.cfg.Pipelines, Pipeline{
+		Name:    e.name,
+		Inputs:  lists[pipeline.KindInput],
+		Parsers: lists[pipeline.KindParser],
+		Outputs: lists[pipeline.KindOutput],
+	})
+}
+
+// names reads one list of a pipeline.
+func (d *document) names(e entry, path string, k pipeline.Kind, section string) []string {
+	path = child(path, section)
+	n := e.value.get(section)
+	switch {
+	case n == nil && k == pipeline.KindParser:
+		return d.auto()
+	case n == nil:
+		d.report.add(e.key, path, "is missing; name the %s of this pipeline%s", section, d.those(k))
+		return nil
+	case n.kind == scalarKind:
+		d.complain(n, path, "must be a list; put [ ] around it")
+		return nil
+	case !d.isKind(n, path, listKind, "a list of names"):
+		return nil
+	case len(n.items) == 0:
+		d.complain(n, path, "is an empty list; name at least one%s", d.those(k))
+		return nil
+	}
+	var names []string
+	for i, item := range n.items {
+		if name, ok := d.name(item, path+"["+strconv.Itoa(i)+"]", k, names); ok {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// those says what there is to name.
+func (d *document) those(k pipeline.Kind) string {
+	all := keys(d.placed[k])
+	if len(all) == 0 || len(all) > 12 {
+		return ""
+	}
+	return ": there is " + list(all, "and")
+}
+
+// name reads one name in a list of a pipeline.
+func (d *document) name(n *node, path string, k pipeline.Kind, before []string) (string, bool) {
+	if n.broken || !d.isKind(n, path, scalarKind, "a name") {
+		return "", false
+	}
+	name := n.text
+	switch {
+	case slices.Contains(before, name):
+		d.complain(n, path, "%q is in this list twice", n.asWritten)
+	case d.placed[k][name] != nil, k == pipeline.KindParser && d.byType(name):
+		d.used[k][name] = true
+		return name, true
+	default:
+		d.noSuch(n, path, k)
+	}
+	return "", false
+}
+
+// noSuch reports a name in a pipeline that is no component's.
+func (d *document) noSuch(n *node, path string, k pipeline.Kind) {
+	known := keys(d.placed[k])
+	d.used[k][nearest(n.text, known)] = true // no second complaint about that one
+	if k == pipeline.KindParser {
+		known = append(known, d.types(k)...)
+	}
+	if slices.Contains(known, n.text) {
+		d.complain(n, path, "a parser of the type %q cannot do without settings; list it under parsers", n.text)
+		return
+	}
+	d.complain(n, path, "there is no %s with the name %q%s", k, n.asWritten, meant(n.text, known))
+}
+
+// unused reports components that are in no pipeline: they would silently do nothing.
+func (d *document) unused() {
+	for _, s := range sections {
+		for _, e := range d.root.get(s.name).all() {
+			if !d.used[s.kind][e.name] {
+				d.report.add(e.key, child(s.name, e.name), "is in no pipeline, so it would do nothing; name it in one or remove it")
+			}
+		}
+	}
+}
+
+// all gives the entries of a mapping, or of nothing.
+func (n *node) all() []entry {
+	if n == nil {
+		return nil
+	}
+	return n.entries
+}

@@ -1,0 +1,69 @@
+package config
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/longshore/longshore/pipeline"
+)
+
+// problems reports what a component finds wrong with its own settings. When
+// there were mistakes before (clean is false), only what concerns settings that
+// are there and right is worth telling: the rest may be a consequence.
+func (d *decoder) problems(settings any, n *node, path string, clean bool) {
+	checker, ok := settings.(pipeline.Checker)
+	if !ok {
+		return
+	}
+	for _, p := range checker.Check() {
+		found, exact := n.find(p.Path)
+		if !clean && (!exact || found.anyBroken()) {
+			continue
+		}
+		full := path
+		if p.Path != "" {
+			full = child(path, p.Path)
+		}
+		at := found.at
+		if found.name.line > 0 && (!exact || found.kind == mappingKind) {
+			at = found.name
+		}
+		d.report.add(at, full, "%s", p.Message)
+		found.broken = found.broken || exact
+	}
+}
+
+// find gives the node at a path such as tls.ca_file or urls[1], or the last one
+// on the way there. Names may themselves have dots in them.
+func (n *node) find(path string) (found *node, exact bool) {
+	if path == "" {
+		return n, true
+	}
+	if strings.HasPrefix(path, "[") {
+		return n.findItem(path)
+	}
+	found = n
+	for _, e := range n.entries {
+		rest, ok := strings.CutPrefix(path, e.name)
+		if !ok || rest != "" && rest[0] != '.' && rest[0] != '[' {
+			continue
+		}
+		deeper, exact := e.value.find(strings.TrimPrefix(rest, "."))
+		if exact {
+			return deeper, true
+		}
+		if found == n {
+			found = deeper
+		}
+	}
+	return found, false
+}
+
+func (n *node) findItem(path string) (*node, bool) {
+	number, rest, _ := strings.Cut(path[1:], "]")
+	i, err := strconv.Atoi(number)
+	if err != nil || i < 0 || i >= len(n.items) {
+		return n, false
+	}
+	return n.items[i].find(strings.TrimPrefix(rest, "."))
+}

@@ -1,0 +1,64 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// maxErrors is how many mistakes are reported; nobody reads more.
+const maxErrors = 200
+
+// A report collects mistakes while a config is read. They become text only at
+// the end, when it is known what is secret.
+type report struct {
+	source *source
+	found  []mistake
+	hidden []string // texts that messages must not hold
+}
+
+type mistake struct {
+	at            place
+	path, message string
+}
+
+func (r *report) add(at place, path, format string, args ...any) {
+	r.found = append(r.found, mistake{at, path, fmt.Sprintf(format, args...)})
+}
+
+// errors gives all mistakes in the order of the file, each once: what an alias
+// repeats is one mistake.
+func (r *report) errors() Errors {
+	slices.SortStableFunc(r.found, func(a, b mistake) int {
+		return cmp.Or(cmp.Compare(a.at.line, b.at.line), cmp.Compare(a.at.col, b.at.col))
+	})
+	var errs Errors
+	seen := map[mistake]bool{}
+	for _, m := range r.found {
+		once := mistake{at: m.at, message: m.message}
+		if seen[once] || len(errs) >= maxErrors {
+			continue
+		}
+		seen[once] = true
+		errs = append(errs, r.error(m))
+	}
+	return errs
+}
+
+func (r *report) error(m mistake) Error {
+	e := Error{File: r.source.file, Line: m.at.line, Column: m.at.col, Path: m.path}
+	e.Message = r.redact(m.message)
+	e.Excerpt, e.Caret, e.Width = r.source.excerpt(m.at)
+	return e
+}
+
+// redact takes secrets out of a message, such as one that quotes a URL.
+func (r *report) redact(message string) string {
+	for _, secret := range r.hidden {
+		if len(secret) >= 4 {
+			message = strings.ReplaceAll(message, secret, "***")
+		}
+	}
+	return userinfo.ReplaceAllString(message, "://***@")
+}
