@@ -177,6 +177,8 @@ func startPrivate() (e *engine, end func(), err error) {
 	}
 	return e, func() {
 		e.shutdown()
+		// An engine that was killed leaves its data folder mounted on itself; where none is, this fails, and need not do more.
+		_, _ = run("", nil, "umount", filepath.Join(cache, "docker-data"))
 		os.RemoveAll(dir)
 		unlock()
 	}, nil
@@ -200,6 +202,7 @@ func newPrivate(install dockerInstall, cache, dir string) *engine {
 		name: "Docker Engine",
 		dir:  dir,
 		command: func() *exec.Cmd {
+			awaitContainerd(filepath.Join(dir, "exec", "containerd", "containerd.pid"))
 			cmd := exec.Command(install.dockerd, args...)
 			cmd.Env = append(os.Environ(), install.env...)
 			return cmd
@@ -257,6 +260,23 @@ func awaitFormer(pidfile string) error {
 		time.Sleep(100 * time.Millisecond)
 	}
 	return fmt.Errorf("a former Docker Engine does not end, see %s", pidfile)
+}
+
+// awaitContainerd waits for the containerd of an engine that was killed. It dies with its engine, but a moment later, and
+// the next engine would take it for a living one. The file is removed, because a process that nobody has reaped looks alive.
+func awaitContainerd(pidfile string) {
+	text, err := os.ReadFile(pidfile)
+	if err != nil {
+		return // a first start
+	}
+	for range 100 {
+		stat, err := os.ReadFile("/proc/" + strings.TrimSpace(string(text)) + "/stat")
+		if err != nil || strings.Contains(string(stat), ") Z ") {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	os.Remove(pidfile)
 }
 
 // dockerInstall is where Docker Engine's programs are.

@@ -79,7 +79,8 @@ func TestDocker(t *testing.T) {
 	if out := docker.Docker("version", "--format", "{{.Server.Version}}"); out == "" {
 		t.Error("no version")
 	}
-	docker.Restart()
+	docker.Kill()
+	docker.Start()
 	docker.Docker("info")
 }
 

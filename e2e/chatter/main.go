@@ -1,0 +1,39 @@
+// Command chatter writes numbered log lines in one of several formats, for
+// end-to-end tests. What each line says follows from its number alone.
+package main
+
+import (
+	"bufio"
+	"flag"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/longshore/longshore/e2e/chatter/script"
+)
+
+func main() {
+	name := flag.String("name", "chatter", "name that stands in every line")
+	format := flag.String("format", "json", "json, logfmt, plain or long")
+	lines := flag.Int("lines", 1000, "lines to write")
+	rate := flag.Int("rate", 0, "lines a second; 0 for no limit")
+	both := flag.Bool("both", false, "write every second line to standard error")
+	flag.Parse()
+
+	out := []*bufio.Writer{bufio.NewWriter(os.Stdout)}
+	if *both {
+		out = append(out, bufio.NewWriter(os.Stderr))
+	}
+	start := time.Now()
+	for i := range *lines {
+		w := out[i%len(out)]
+		fmt.Fprintln(w, script.Line(*format, *name, i, time.Now()))
+		if *rate > 0 {
+			w.Flush()
+			time.Sleep(time.Until(start.Add(time.Duration(i+1) * time.Second / time.Duration(*rate))))
+		}
+	}
+	for _, w := range out {
+		w.Flush()
+	}
+}
