@@ -1,0 +1,146 @@
+package docker
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/longshore/longshore/pipeline"
+)
+
+// backends are the repositories of images that store or show logs. Following
+// those makes a loop: what they log about a log that they receive is sent to them.
+var backends = []string{
+	"grafana/loki", "grafana/grafana", "grafana/grafana-oss", "grafana/grafana-enterprise",
+	"bitnami/grafana", "bitnami/grafana-loki",
+	"elasticsearch", "library/elasticsearch", "elasticsearch/elasticsearch", "elasticsearch/elasticsearch-wolfi", "bitnami/elasticsearch",
+	"kibana", "library/kibana", "kibana/kibana", "kibana/kibana-wolfi", "bitnami/kibana",
+	"opensearchproject/opensearch", "opensearchproject/opensearch-dashboards",
+	"victoriametrics/victoria-logs",
+}
+
+// follows tells whether a container is to be followed, and why not.
+func (c *Config) follows(who *identity) (reason string, ok bool) {
+	if strings.EqualFold(who.tags[labelEnable], "false") {
+		return "it is labelled " + labelEnable + "=false", false
+	}
+	if c.Exclude.matchesAny(who) {
+		return "exclude matches it", false
+	}
+	if !c.Include.matchesAll(who) {
+		return "include does not match it", false
+	}
+	if c.Backends != "include" && isBackend(who.image) && !c.Include.names(who) {
+		return "it stores or shows logs; set backends: include to follow it", false
+	}
+	return "", true
+}
+
+func isBackend(image string) bool {
+	return slices.Contains(backends, withoutRegistry(withoutTag(image)))
+}
+
+func withoutTag(image string) string {
+	image, _, _ = strings.Cut(image, "@")
+	if colon := strings.LastIndexByte(image, ':'); colon > strings.LastIndexByte(image, '/') {
+		return image[:colon]
+	}
+	return image
+}
+
+// withoutRegistry takes off the registry, which is told from a path by a dot,
+// a port or the name localhost.
+func withoutRegistry(image string) string {
+	head, rest, found := strings.Cut(image, "/")
+	if found && (strings.ContainsAny(head, ".:") || head == "localhost") {
+		return rest
+	}
+	return image
+}
+
+// matchesAll tells whether each list that is not empty has a pattern for the container.
+func (m *Match) matchesAll(who *identity) bool {
+	return (len(m.Names) == 0 || globs(m.Names, who.name)) &&
+		(len(m.Images) == 0 || m.image(who)) &&
+		(len(m.Labels) == 0 || m.label(who)) &&
+		(len(m.Projects) == 0 || globs(m.Projects, who.project())) &&
+		(len(m.Services) == 0 || globs(m.Services, who.service()))
+}
+
+// matchesAny tells whether any list has a pattern for the container.
+func (m *Match) matchesAny(who *identity) bool {
+	return globs(m.Names, who.name) || m.image(who) || m.label(who) ||
+		globs(m.Projects, who.project()) || globs(m.Services, who.service())
+}
+
+// names tells whether the container is meant by a pattern that does not
+// match just everything.
+func (m *Match) names(who *identity) bool {
+	named := Match{Names: m.Names, Images: m.Images, Services: m.Services}
+	for _, list := range []*[]string{&named.Names, &named.Images, &named.Services} {
+		*list = slices.DeleteFunc(slices.Clone(*list), func(p string) bool { return strings.Trim(p, "*") == "" })
+	}
+	return named.matchesAny(who)
+}
+
+func (m *Match) image(who *identity) bool {
+	bare := withoutTag(who.image)
+	return globs(m.Images, who.image) || globs(m.Images, bare) || globs(m.Images, withoutRegistry(bare))
+}
+
+func (m *Match) label(who *identity) bool {
+	return slices.ContainsFunc(m.Labels, func(pattern string) bool {
+		key, value, withValue := strings.Cut(pattern, "=")
+		for k, v := range who.tags {
+			if glob(key, k) && (!withValue || glob(value, v)) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+func (m *Match) check(path string) []pipeline.Problem {
+	var problems []pipeline.Problem
+	for name, list := range map[string][]string{
+		"names": m.Names, "images": m.Images, "labels": m.Labels, "projects": m.Projects, "services": m.Services,
+	} {
+		for i, pattern := range list {
+			if pattern == "" || strings.HasPrefix(pattern, "=") {
+				problems = append(problems, pipeline.Problem{
+					Path:    fmt.Sprintf("%s.%s[%d]", path, name, i),
+					Message: "this pattern is empty and matches nothing; remove it, or write * for everything",
+				})
+			}
+		}
+	}
+	slices.SortFunc(problems, func(a, b pipeline.Problem) int { return strings.Compare(a.Path, b.Path) })
+	return problems
+}
+
+// globs tells whether any of the patterns matches s. What a container does not have ("") matches none.
+func globs(patterns []string, s string) bool {
+	return s != "" && slices.ContainsFunc(patterns, func(p string) bool { return glob(p, s) })
+}
+
+// glob matches a pattern in which * stands for any characters, in time
+// proportional to the product of the lengths at worst.
+func glob(pattern, s string) bool {
+	star, mark, p, i := -1, 0, 0, 0
+	for i < len(s) {
+		switch {
+		case p < len(pattern) && pattern[p] == '*':
+			star, mark = p, i
+			p++
+		case p < len(pattern) && pattern[p] == s[i]:
+			p++
+			i++
+		case star >= 0:
+			mark++
+			p, i = star+1, mark
+		default:
+			return false
+		}
+	}
+	return strings.Trim(pattern[p:], "*") == ""
+}

@@ -1,0 +1,315 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+
+	"github.com/longshore/longshore/pipeline"
+)
+
+// readBytes is the buffer of one connection. It is held while a container is
+// silent, too, so it is small; the kernel's is behind it.
+const readBytes = 8 << 10
+
+// soundTime is how long a connection must have lasted for the next to be made
+// without a growing pause. Proxies cut idle ones after minutes.
+const soundTime = 10 * time.Second
+
+// A follower follows one container from its first line to its removal. One
+// goroutine runs it; the others only signal.
+type follower struct {
+	in   *Input
+	id   string
+	wake chan struct{} // holds one: something has happened to the container
+	over atomic.Bool   // run has ended: removed, or none of ours
+
+	// What follows belongs to the goroutine.
+	before  [2]*pipeline.Known // what the ledger knows of its streams
+	out     gatherer
+	atNow   bool // starts at the end of the log
+	told    string
+	missed  int // failures one after the other
+	backoff backoff
+}
+
+func (in *Input) newFollower(ctx context.Context, id string) *follower {
+	f := &follower{in: in, id: id, wake: make(chan struct{}, 1)}
+	f.out = gatherer{ctx: ctx, feed: in.feed, log: in.log, metrics: in.metrics, held: &in.held}
+	for s := range f.before {
+		key := sourceKey(id, stream(s))
+		if k, found := in.known[key]; found {
+			f.before[s] = &k
+			delete(in.known, key)
+		}
+	}
+	return f
+}
+
+// sourceKey is how the ledger knows a stream of a container.
+func sourceKey(id string, s stream) string { return id + "/" + s.String() }
+
+// next is what a follower does after it has had its turn at a container.
+type next int
+
+const (
+	retry   next = iota // after a pause
+	wait                // until something happens to the container
+	leave               // the container is none of ours
+	removed             // the container is no more
+)
+
+// run follows the container until it is removed or ctx ends.
+func (f *follower) run(ctx context.Context) {
+	what := f.turns(ctx)
+	f.out.stop(what == removed)
+	if f.out.who != nil {
+		f.in.metrics.containers.Dec()
+	}
+	f.over.Store(true)
+}
+
+func (f *follower) turns(ctx context.Context) next {
+	for ctx.Err() == nil {
+		what, err := f.turn(ctx)
+		if err != nil && ctx.Err() == nil {
+			f.failed(err)
+		}
+		switch what {
+		case retry:
+			f.backoff.pause(ctx, f.wake)
+		case wait:
+			select {
+			case <-f.wake:
+			case <-ctx.Done():
+			}
+		case leave, removed:
+			return what
+		}
+	}
+	return leave
+}
+
+// turn looks at the container and reads its log as far as it goes.
+func (f *follower) turn(ctx context.Context) (next, error) {
+	c, err := f.in.engine.inspect(ctx, f.id)
+	if errdefs.IsNotFound(err) {
+		return removed, errors.Join(f.out.ended(), f.out.disconnected())
+	}
+	if err != nil {
+		return retry, fmt.Errorf("inspecting container %s: %w", short(f.id), err)
+	}
+	if f.out.who == nil && !f.begin(c) {
+		return leave, nil
+	}
+	if f.atNow {
+		if err := f.out.startAt(f.in.started.UnixNano()); err != nil {
+			return retry, err
+		}
+		f.atNow = false
+	}
+	f.rename(c)
+	switch {
+	case c.State.Status == "created":
+		return wait, nil
+	case c.State.Dead:
+		return wait, nil // its removal failed; its log cannot be read
+	case driver(c) == "none":
+		f.unreadable(c)
+		return wait, nil
+	}
+	return f.read(ctx, c)
+}
+
+// begin decides whether to follow the container, and gets ready.
+func (f *follower) begin(c container.InspectResponse) (follow bool) {
+	who := newIdentity(c, f.in.about.name)
+	if f.in.self.is(c) {
+		f.in.log.Debug("leaving out a container: it is this program's own", "container", who.name)
+		return false
+	}
+	if reason, ok := f.in.config.follows(who); !ok {
+		f.in.log.Debug("leaving out a container: "+reason, "container", who.name)
+		return false
+	}
+	streams := []stream{stdout, stderr}
+	if c.Config.Tty {
+		streams = streams[:1]
+	}
+	tracks := make([]track, len(streams))
+	for i, s := range streams {
+		f.restore(&tracks[i], s, who)
+	}
+	f.out.tracks = tracks
+	f.out.rename(who)
+	fresh := f.before == [2]*pipeline.Known{}
+	f.atNow = fresh && f.in.config.ReadFrom == "end" && f.in.isOld(c)
+	f.in.metrics.containers.Inc()
+	return true
+}
+
+// restore puts a track where the ledger says that it is.
+func (f *follower) restore(t *track, s stream, who *identity) {
+	t.stream, t.key = s, sourceKey(f.id, s)
+	t.join.max = int(f.in.config.MaxLine)
+	known := f.before[s]
+	if known == nil {
+		return
+	}
+	cursor := known.Cursor
+	t.id, t.sent, t.at.next = known.ID, cursor.Pos, cursor.Pos
+	if cursor.Pos == 0 {
+		return
+	}
+	at, ok := parseCursor(cursor.State, cursor.Pos)
+	if !ok {
+		f.in.log.Warn("the place reached in a container's log cannot be understood; going on by time alone",
+			"container", who.name, "stream", s.String())
+		at = positionAt(int64(min(cursor.Pos, math.MaxInt64)), cursor.Pos)
+	}
+	t.at = at
+}
+
+// rename takes over what the container is called now.
+func (f *follower) rename(c container.InspectResponse) {
+	if strings.TrimPrefix(c.Name, "/") != f.out.who.name {
+		f.out.rename(newIdentity(c, f.in.about.name))
+	}
+}
+
+// read makes one connection and reads it to its end.
+func (f *follower) read(ctx context.Context, c container.InspectResponse) (next, error) {
+	started, lines := time.Now(), f.out.lines()
+	err := f.stream(ctx, c)
+	if f.out.lines() > lines || time.Since(started) > soundTime {
+		f.backoff.reset()
+	}
+	switch {
+	case err == nil:
+		return f.atEnd(ctx, c)
+	case errors.Is(err, errMoved), errdefs.IsNotFound(err):
+		return retry, nil
+	case strings.Contains(err.Error(), "does not support reading"):
+		f.unreadable(c)
+		return wait, nil
+	}
+	f.in.metrics.reconnects.Inc()
+	if errdefs.IsConflict(err) {
+		return retry, nil // it is being removed
+	}
+	return retry, fmt.Errorf("reading the log of container %s: %w", f.out.who.name, err)
+}
+
+// atEnd decides what the proper end of a log means: the container has stopped,
+// or the engine is about to.
+func (f *follower) atEnd(ctx context.Context, before container.InspectResponse) (next, error) {
+	f.missed, f.told = 0, ""
+	if before.State.Running {
+		now, err := f.in.engine.inspect(ctx, f.id)
+		if err != nil || now.State.Running {
+			return retry, nil // the next turn sees
+		}
+	}
+	if err := f.out.ended(); err != nil {
+		return retry, nil // the next turn reads again, from the corrected place
+	}
+	f.backoff.reset()
+	return wait, nil
+}
+
+// stream reads the log from where it stands until the connection ends.
+func (f *follower) stream(ctx context.Context, c container.InspectResponse) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	options := container.LogsOptions{
+		ShowStdout: true, ShowStderr: true, Timestamps: true,
+		Follow: c.State.Running,
+	}
+	if since := f.out.connected(); since > 0 {
+		options.Since = fmt.Sprintf("%d.%09d", since/1e9, since%1e9)
+	}
+	body, err := f.in.engine.now.Load().ContainerLogs(ctx, f.id, options)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	var d decoder = &frames{to: &f.out}
+	if c.Config.Tty {
+		d = &tty{to: &f.out}
+	}
+	return errors.Join(f.copy(d, body), f.out.disconnected())
+}
+
+func (f *follower) copy(d decoder, body io.Reader) error {
+	buf := make([]byte, readBytes)
+	for {
+		n, err := body.Read(buf)
+		if n > 0 {
+			if err := f.out.take(d, buf[:n]); err != nil {
+				return err
+			}
+		}
+		if err == io.EOF {
+			return f.out.close(d)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// failed logs what keeps failing, once. A connection that breaks now and then is
+// nothing to tell.
+func (f *follower) failed(err error) {
+	f.missed++
+	text := err.Error()
+	if f.missed < 3 || text == f.told || !f.in.up.Load() {
+		f.in.log.Debug("trying again", "error", err)
+		return
+	}
+	f.told = text
+	f.in.log.Warn("the log of a container cannot be read; trying again", "error", err)
+}
+
+// unreadable says once per start that the log cannot be had.
+func (f *follower) unreadable(c container.InspectResponse) {
+	f.in.log.Warn("this container's log cannot be read: its logging driver does not support it; use json-file, local or journald",
+		"container", f.out.who.name, "driver", driver(c))
+}
+
+func driver(c container.InspectResponse) string {
+	if c.HostConfig == nil {
+		return ""
+	}
+	return c.HostConfig.LogConfig.Type
+}
+
+// poke has the follower look at its container anew.
+func (f *follower) poke() {
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+}
+
+func short(id string) string { return id[:min(12, len(id))] }
+
+// known indexes what the ledger remembers; of two sources of a key, the one
+// that is further on.
+func known(feed pipeline.Feed) map[string]pipeline.Known {
+	byKey := map[string]pipeline.Known{}
+	for _, k := range feed.Known() {
+		if before, found := byKey[k.Key]; !found || before.Cursor.Pos < k.Cursor.Pos {
+			byKey[k.Key] = k
+		}
+	}
+	return byKey
+}

@@ -1,0 +1,454 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/event"
+)
+
+const (
+	// gatherTime is how long lines gather after a batch, so that a container
+	// that writes line by line does not make a batch of each.
+	gatherTime = 20 * time.Millisecond
+
+	// batchBytes is when a batch is full; memoryBytes bounds all those of an input
+	// together, by making them smaller, down to leastBytes.
+	batchBytes  = 256 << 10
+	leastBytes  = 16 << 10
+	memoryBytes = 16 << 20
+
+	// quietBytes is how much is read of one stream until the cursor of the
+	// other, silent one is moved, too: what is read again after a restart.
+	quietBytes = 1 << 20
+)
+
+// errMoved says that the log is not the one that was read before: rotated or
+// truncated in between. The position was corrected, and the log must be read
+// again from there.
+var errMoved = errors.New("the log has changed before the place where reading goes on")
+
+// A track is one stream of one container.
+type track struct {
+	stream stream
+	id     event.SourceID // 0 until the source is known
+	key    string
+	src    *event.Source // nil until it is open
+	named  *identity     // whose labels src has
+
+	at    position // behind the last line that was read
+	sent  uint64   // where the batches sent end
+	find  resume
+	join  joiner
+	batch *event.Batch // lines not yet sent, or nil
+	lag   int          // bytes read of the container since the cursor moved
+}
+
+// A gatherer makes batches of the messages of one container and sends them. A
+// batch leaves at once, the next one gatherTime later or when it is full.
+type gatherer struct {
+	ctx     context.Context
+	feed    pipeline.Feed
+	log     *slog.Logger
+	metrics *metrics
+	held    *atomic.Int64 // batches that all gatherers of the input hold
+
+	mu     sync.Mutex
+	who    *identity
+	tracks []track // stdout, and stderr unless there is a TTY
+	cur    *track  // whose message is being read
+	due    time.Time
+	timer  *time.Timer
+	armed  bool
+	err    error // of a send by the timer
+	taken  uint64
+	gap    bool // one was reported for this connection
+	wg     sync.WaitGroup
+}
+
+var _ receiver = (*gatherer)(nil)
+
+// take decodes bytes into batches.
+func (g *gatherer) take(d decoder, p []byte) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.err != nil {
+		return g.err
+	}
+	if err := d.feed(p); err != nil {
+		return err
+	}
+	return g.drained()
+}
+
+// close ends a connection that ended properly.
+func (g *gatherer) close(d decoder) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return d.close()
+}
+
+// lines counts what was taken of the container.
+func (g *gatherer) lines() uint64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.taken
+}
+
+// connected gets ready for a log that is read from since on. What was
+// read of lines that had not ended is forgotten: it comes again.
+func (g *gatherer) connected() (since int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.gap, g.cur = false, nil
+	for i := range g.tracks {
+		t := &g.tracks[i]
+		t.join.open = false
+		t.find.find(t.at)
+		if s := t.at.since(); i == 0 || s < since {
+			since = s
+		}
+	}
+	return since
+}
+
+// disconnected sends what there is.
+func (g *gatherer) disconnected() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.err != nil {
+		return g.err
+	}
+	return g.flush()
+}
+
+// ended notes the end of a log whose container does not run. Lines that never
+// got their newline are complete.
+func (g *gatherer) ended() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for i := range g.tracks {
+		t := &g.tracks[i]
+		if t.join.open {
+			if err := g.lineEnd(t, false); err != nil {
+				return err
+			}
+		}
+		if t.find.passed && t.find.active {
+			t.find.active = false
+			t.at.count = t.find.match
+			return errMoved
+		}
+	}
+	return g.flush()
+}
+
+// stop waits for the timer and closes the sources.
+func (g *gatherer) stop(gone bool) {
+	g.mu.Lock()
+	if g.armed && g.timer.Stop() {
+		g.armed = false
+		g.wg.Done()
+	}
+	g.mu.Unlock()
+	g.wg.Wait()
+	for i := range g.tracks {
+		t := &g.tracks[i]
+		if t.batch != nil {
+			g.held.Add(-1)
+			t.batch = nil
+		}
+		if gone && t.src == nil && t.id != 0 {
+			g.reopen(t)
+		}
+		if t.src != nil {
+			g.feed.Close(t.src, gone)
+			t.src = nil
+		}
+	}
+}
+
+func (g *gatherer) begin(s stream, ts int64, stamped bool) error {
+	t := g.track(s)
+	if !stamped {
+		ts = t.at.last
+		if t.join.open {
+			ts = t.join.ts
+		}
+	}
+	if t.join.open && t.join.ts != ts {
+		if err := g.lineEnd(t, false); err != nil {
+			return err
+		}
+	}
+	g.see(ts)
+	if !t.join.open {
+		t.join.begin(ts)
+	}
+	g.cur = t
+	return nil
+}
+
+func (g *gatherer) more(p []byte) { g.cur.join.more(p) }
+
+func (g *gatherer) end(newline bool) error {
+	if !newline {
+		return nil // the next part, or something else, follows
+	}
+	return g.lineEnd(g.cur, true)
+}
+
+func (g *gatherer) whole(s stream, ts int64, p []byte) error {
+	t := g.track(s)
+	if t.join.open {
+		if err := g.begin(s, ts, true); err != nil {
+			return err
+		}
+		t.join.more(p)
+		return g.lineEnd(t, true)
+	}
+	g.see(ts)
+	lost := max(0, len(p)-t.join.max)
+	return g.line(t, ts, p[:len(p)-lost], lost, true)
+}
+
+// track gives the track of a stream. Frames of stderr where there is a TTY do
+// not occur.
+func (g *gatherer) track(s stream) *track {
+	return &g.tracks[min(int(s), len(g.tracks)-1)]
+}
+
+// see shows a message's time to all positions, before it is read.
+func (g *gatherer) see(ts int64) {
+	for i := range g.tracks {
+		t := &g.tracks[i]
+		if t.find.active {
+			if t.find.see(ts) {
+				g.reportGap(t.find.want.mark, ts)
+			}
+			if t.find.active {
+				continue
+			}
+		}
+		t.at.see(ts, t.join.open)
+	}
+}
+
+func (g *gatherer) reportGap(from, to int64) {
+	if g.gap {
+		return
+	}
+	g.gap = true
+	g.metrics.gaps.Inc()
+	g.log.Warn("the engine has rotated away the place where reading goes on: lines may be missing; allow this container more or larger log files (log-opts max-file, max-size)",
+		"container", g.who.name, "from", time.Unix(0, from).UTC(), "to", time.Unix(0, to).UTC())
+}
+
+func (g *gatherer) lineEnd(t *track, newline bool) error {
+	line, lost := t.join.take()
+	err := g.line(t, t.join.ts, line, lost, newline)
+	t.join.rest()
+	return err
+}
+
+// line takes a line that is complete.
+func (g *gatherer) line(t *track, ts int64, line []byte, lost int, newline bool) error {
+	if n := len(line); newline && lost == 0 && n > 0 && line[n-1] == '\r' {
+		line = line[:n-1]
+	}
+	if t.find.active {
+		if !t.find.line(ts, line) {
+			t.at.count = t.find.match
+			return errMoved
+		}
+		return nil
+	}
+	if t.batch == nil {
+		if err := g.open(t); err != nil {
+			return err
+		}
+		t.batch = g.feed.Batch(t.src)
+		t.batch.From = t.sent
+		g.held.Add(1)
+	}
+	r := t.batch.Add(t.at.claim(ts), ts, t.batch.Put(line))
+	t.at.last = ts
+	t.at.count++
+	g.taken++
+	if lost > 0 {
+		r.Flags |= event.Cut
+		g.metrics.cut.Add(float64(lost))
+	}
+	if len(t.batch.Arena) >= g.full() {
+		return g.send(t)
+	}
+	return nil
+}
+
+// full is the size at which a batch leaves.
+func (g *gatherer) full() int {
+	share := memoryBytes / int(max(1, g.held.Load()))
+	return min(max(share, leastBytes), batchBytes)
+}
+
+// open makes sure that a track's source is open, under the container's name
+// of now. All tracks are opened together: of a stream that is known, it is
+// known what was read.
+func (g *gatherer) open(t *track) error {
+	if t.src != nil && t.named != g.who {
+		g.feed.Close(t.src, false)
+		t.src = nil
+	}
+	for i := range g.tracks {
+		if g.tracks[i].src == nil {
+			if err := g.reopen(&g.tracks[i]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (g *gatherer) reopen(t *track) error {
+	src, err := g.feed.Open(t.id, t.key, g.who.labels(t.stream))
+	if err != nil {
+		return err
+	}
+	t.id, t.src, t.named = src.ID, src, g.who
+	t.lag = quietBytes
+	return nil
+}
+
+// drained is called when there is nothing more to decode for now.
+func (g *gatherer) drained() error {
+	if !g.pending() || g.armed {
+		return nil
+	}
+	now := time.Now()
+	if !now.Before(g.due) {
+		return g.flush()
+	}
+	g.armed = true
+	g.wg.Add(1)
+	wait := g.due.Sub(now)
+	if g.timer == nil {
+		g.timer = time.AfterFunc(wait, g.fire)
+	} else {
+		g.timer.Reset(wait)
+	}
+	return nil
+}
+
+func (g *gatherer) pending() bool {
+	for i := range g.tracks {
+		if g.tracks[i].batch != nil {
+			return true
+		}
+	}
+	return false
+}
+
+func (g *gatherer) fire() {
+	defer g.wg.Done()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.armed = false
+	if g.err == nil {
+		g.err = g.flush()
+	}
+}
+
+// flush sends what there is.
+func (g *gatherer) flush() error {
+	for i := range g.tracks {
+		if g.tracks[i].batch != nil {
+			if err := g.send(&g.tracks[i]); err != nil {
+				return err
+			}
+		}
+	}
+	g.due = time.Now().Add(gatherTime)
+	return nil
+}
+
+func (g *gatherer) send(t *track) error {
+	b := t.batch
+	if t.at.count > 0 {
+		t.at.sum = checksum(b.Line(len(b.Records) - 1))
+	}
+	lines, bytes := len(b.Records), len(b.Arena)
+	t.batch = nil
+	g.held.Add(-1)
+	if err := g.hand(t, b, t.at.next); err != nil {
+		return err
+	}
+	g.metrics.lines.Add(float64(lines))
+	return g.moveQuiet(bytes)
+}
+
+// hand sends a batch that ends at a position of the source.
+func (g *gatherer) hand(t *track, b *event.Batch, to uint64) error {
+	t.at.next = to
+	b.From, b.To = t.sent, to
+	b.Cursor = t.at.appendCursor(b.Cursor[:0])
+	if err := g.feed.Send(g.ctx, b); err != nil {
+		return err
+	}
+	t.sent, t.lag = to, 0
+	return nil
+}
+
+// moveQuiet moves the cursors of streams that were silent for long, by batches
+// without records.
+func (g *gatherer) moveQuiet(bytes int) error {
+	for i := range g.tracks {
+		t := &g.tracks[i]
+		t.lag += bytes
+		if t.lag < quietBytes || t.src == nil || t.batch != nil || t.find.active {
+			continue
+		}
+		if err := g.moveCursor(t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (g *gatherer) moveCursor(t *track) error {
+	to := t.at.quiet()
+	if to <= t.sent {
+		return nil
+	}
+	return g.hand(t, g.feed.Batch(t.src), to)
+}
+
+// startAt makes a log that was never read start at a time, and has that
+// remembered.
+func (g *gatherer) startAt(ts int64) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for i := range g.tracks {
+		g.tracks[i].at = positionAt(ts, 0)
+	}
+	if err := g.open(&g.tracks[0]); err != nil {
+		return err
+	}
+	for i := range g.tracks {
+		if err := g.moveCursor(&g.tracks[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rename takes note of what the container is called from now on.
+func (g *gatherer) rename(who *identity) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.who = who
+}

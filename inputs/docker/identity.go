@@ -1,0 +1,75 @@
+package docker
+
+import (
+	"strings"
+
+	"github.com/docker/docker/api/types/container"
+
+	"github.com/longshore/longshore/pipeline/event"
+)
+
+const (
+	labelProject = "com.docker.compose.project"
+	labelService = "com.docker.compose.service"
+	labelSwarm   = "com.docker.swarm.service.name"
+	labelEnable  = "longshore.enable"
+)
+
+// An identity is what a container is called, and by what it is chosen. It is
+// not changed once made.
+type identity struct {
+	id, name, image string
+	host            string // the engine's
+	tags            map[string]string
+}
+
+func newIdentity(c container.InspectResponse, host string) *identity {
+	who := &identity{host: host}
+	if c.ContainerJSONBase != nil {
+		who.id, who.name = c.ID, strings.TrimPrefix(c.Name, "/")
+	}
+	if c.Config != nil {
+		who.image, who.tags = c.Config.Image, c.Config.Labels
+	}
+	return who
+}
+
+func (w *identity) project() string { return w.tags[labelProject] }
+func (w *identity) service() string { return w.tags[labelService] }
+
+// labels gives the labels of one of the container's streams.
+func (w *identity) labels(s stream) []event.Label {
+	return []event.Label{
+		{Name: event.LabelContainerID, Value: w.id},
+		{Name: event.LabelContainerName, Value: w.name},
+		{Name: event.LabelImage, Value: w.image},
+		{Name: event.LabelComposeProject, Value: w.project()},
+		{Name: event.LabelComposeService, Value: w.service()},
+		{Name: event.LabelStream, Value: s.String()},
+		{Name: event.LabelHost, Value: w.host},
+		{Name: event.LabelService, Value: w.serviceName()},
+	}
+}
+
+// serviceName is the best guess at the service: that of Compose or Swarm, or
+// else the container's name, without the number of the replica if Compose gave it.
+func (w *identity) serviceName() string {
+	if s := w.service(); s != "" {
+		return s
+	}
+	if s := w.tags[labelSwarm]; s != "" {
+		return s
+	}
+	if w.project() == "" {
+		return w.name
+	}
+	return withoutReplica(w.name)
+}
+
+func withoutReplica(name string) string {
+	cut := strings.LastIndexAny(name, "-_")
+	if cut <= 0 || cut == len(name)-1 || strings.Trim(name[cut+1:], "0123456789") != "" {
+		return name
+	}
+	return name[:cut]
+}

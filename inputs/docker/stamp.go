@@ -1,0 +1,112 @@
+package docker
+
+import (
+	"bytes"
+
+	"github.com/longshore/longshore/pipeline/event"
+)
+
+// maxStamp is the longest timestamp looked for, in bytes:
+// 2006-01-02T15:04:05.000000000+07:00.
+const maxStamp = len("2006-01-02T15:04:05.000000000+07:00")
+
+// splitStamp takes the timestamp and the space behind it off a message. It
+// reports false, and gives the whole message, if there is none.
+func splitStamp(p []byte) (ts int64, rest []byte, ok bool) {
+	space := bytes.IndexByte(p[:min(len(p), maxStamp+1)], ' ')
+	if space < 0 {
+		return 0, p, false
+	}
+	ts, ok = parseStamp(p[:space])
+	if !ok {
+		return 0, p, false
+	}
+	return ts, p[space+1:], true
+}
+
+// parseStamp reads an RFC 3339 time with up to nine fractional digits, in Unix
+// nanoseconds. Docker pads to nine digits and writes Z; Podman does neither.
+func parseStamp(p []byte) (ns int64, ok bool) {
+	if len(p) < len("2006-01-02T15:04:05Z") || len(p) > maxStamp {
+		return 0, false
+	}
+	if p[4] != '-' || p[7] != '-' || p[10] != 'T' || p[13] != ':' || p[16] != ':' {
+		return 0, false
+	}
+	year, month, day := number(p[0:4]), number(p[5:7]), number(p[8:10])
+	hour, minute, sec := number(p[11:13]), number(p[14:16]), number(p[17:19])
+	if year < 1678 || year > 2261 || month < 1 || month > 12 || day < 1 || day > daysIn(year, month) {
+		return 0, false
+	}
+	if hour < 0 || hour > 23 || minute < 0 || minute > 59 || sec < 0 || sec > 59 {
+		return 0, false
+	}
+	frac, rest := fraction(p[19:])
+	offset, ok := zone(rest)
+	if frac < 0 || !ok {
+		return 0, false
+	}
+	sec += event.Days(year, month, day)*86400 + hour*3600 + minute*60 - offset
+	return sec*1e9 + frac, true
+}
+
+// number reads decimal digits; -1 if there is anything else.
+func number(p []byte) int64 {
+	n := int64(0)
+	for _, c := range p {
+		if c < '0' || c > '9' {
+			return -1
+		}
+		n = n*10 + int64(c-'0')
+	}
+	return n
+}
+
+// fraction reads what may follow the seconds, in nanoseconds, and gives the rest.
+func fraction(p []byte) (ns int64, rest []byte) {
+	if len(p) == 0 || p[0] != '.' {
+		return 0, p
+	}
+	i, scale := 1, int64(1e9)
+	for i < len(p) && p[i] >= '0' && p[i] <= '9' {
+		ns = ns*10 + int64(p[i]-'0')
+		scale /= 10
+		i++
+	}
+	if i == 1 || scale == 0 {
+		return -1, p
+	}
+	return ns * scale, p[i:]
+}
+
+// zone reads Z or an offset, in seconds east of UTC.
+func zone(p []byte) (seconds int64, ok bool) {
+	if len(p) == 1 && p[0] == 'Z' {
+		return 0, true
+	}
+	if len(p) != len("+07:00") || p[3] != ':' || (p[0] != '+' && p[0] != '-') {
+		return 0, false
+	}
+	hour, minute := number(p[1:3]), number(p[4:6])
+	if hour < 0 || hour > 23 || minute < 0 || minute > 59 {
+		return 0, false
+	}
+	seconds = hour*3600 + minute*60
+	if p[0] == '-' {
+		seconds = -seconds
+	}
+	return seconds, true
+}
+
+func daysIn(year, month int64) int64 {
+	switch month {
+	case 2:
+		if year%4 == 0 && (year%100 != 0 || year%400 == 0) {
+			return 29
+		}
+		return 28
+	case 4, 6, 9, 11:
+		return 30
+	}
+	return 31
+}
