@@ -1,0 +1,136 @@
+// Package loki sends records to Grafana Loki, or to what speaks its push
+// protocol: protobuf, compressed as a snappy block, over HTTP.
+package loki
+
+import (
+	"fmt"
+	"log/slog"
+	"net/url"
+	"strings"
+
+	"github.com/longshore/longshore/outputs/httpclient"
+	"github.com/longshore/longshore/pipeline"
+)
+
+// Config is the output's settings.
+type Config struct {
+	URL                string                     `yaml:"url" required:"true" doc:"Where Loki listens; a full push URL will do as well." example:"http://loki:3100"`
+	Path               string                     `yaml:"path" default:"/loki/api/v1/push" doc:"Path of the push endpoint."`
+	Tenant             string                     `yaml:"tenant" doc:"Tenant, sent as X-Scope-OrgID; for a Loki with auth_enabled."`
+	Labels             map[string]string          `yaml:"labels" doc:"Labels of the streams, instead of the usual host, service_name, container or filename, compose_project. {field} is a field of the record or a label of its source; a label that comes out empty is left out." example:"{service_name: \"{service}\", container: \"{container.name}\"}"`
+	MaxLabelValues     int                        `yaml:"max_label_values" default:"1000" min:"1" doc:"Values that what is in the lines may give to one label; further ones become \"other\". Each makes a stream of its own, and Loki does not like many."`
+	StructuredMetadata string                     `yaml:"structured_metadata" default:"auto" enum:"auto|off" doc:"Send trace_id, span_id, container_id, stream and detected_level beside the line; auto stops where Loki does not take them."`
+	Line               string                     `yaml:"line" default:"json" enum:"json|raw" doc:"What the line is: the parsed record as JSON, or the line as it was read."`
+	MaxLine            pipeline.Size              `yaml:"max_line" default:"256KiB" min:"1KiB" max:"1MiB" doc:"Longest line, as Loki's max_line_size; longer ones are cut and marked."`
+	Auth               httpclient.Auth            `yaml:"auth" doc:"How to log in, where something in front of Loki asks for it."`
+	TLS                httpclient.TLS             `yaml:"tls" doc:"Whom to trust and what to show on https."`
+	Proxy              string                     `yaml:"proxy" doc:"URL of a proxy, or none; empty takes HTTPS_PROXY and its like from the environment."`
+	Headers            map[string]pipeline.Secret `yaml:"headers" doc:"Further headers of every request. Their values are never shown."`
+	Timeout            pipeline.Duration          `yaml:"timeout" default:"30s" min:"1s" max:"10m" doc:"How long one request may take."`
+}
+
+var (
+	_ pipeline.OutputConfig = (*Config)(nil)
+	_ pipeline.Checker      = (*Config)(nil)
+)
+
+// Spec describes the output.
+func Spec() pipeline.Spec {
+	return pipeline.Spec{
+		Kind:    pipeline.KindOutput,
+		Type:    "loki",
+		Summary: "Sends records to Grafana Loki.",
+		New:     func() any { return new(Config) },
+	}
+}
+
+const (
+	defaultPath           = "/loki/api/v1/push"
+	defaultMaxLine        = 256 << 10 // Loki's own, written 256KB there
+	defaultMaxLabelValues = 1000
+)
+
+// Check implements pipeline.Checker.
+func (c *Config) Check() []pipeline.Problem {
+	problems := httpclient.CheckURL("url", c.URL, &c.Auth)
+	if c.Path != "" && !strings.HasPrefix(c.Path, "/") {
+		problems = append(problems, pipeline.Problem{Path: "path", Message: "must begin with /"})
+	}
+	if strings.ContainsFunc(c.Tenant, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '/' || r == '\\' }) {
+		problems = append(problems, pipeline.Problem{Path: "tenant", Message: "has characters that Loki takes in no tenant; letters, digits and !-_.*'() are fine"})
+	}
+	for name := range c.Headers {
+		if strings.EqualFold(name, tenantHeader) && c.Tenant != "" {
+			problems = append(problems, pipeline.Problem{Path: "headers." + name, Message: "would overwrite what tenant sets; use one of the two"})
+		}
+	}
+	_, wrong := parseLabels(c.Labels)
+	problems = append(problems, wrong...)
+	settings := c.http()
+	return append(problems, settings.Check()...)
+}
+
+func (c *Config) http() httpclient.Settings {
+	return httpclient.Settings{TLS: c.TLS, Auth: c.Auth, Proxy: c.Proxy, Headers: c.Headers, Timeout: c.Timeout}
+}
+
+// Output implements pipeline.OutputConfig.
+func (c *Config) Output(env pipeline.Env) (pipeline.Output, error) {
+	if problems := c.Check(); len(problems) > 0 {
+		return nil, fmt.Errorf("%s %s", problems[0].Path, problems[0].Message)
+	}
+	to, err := c.pushURL()
+	if err != nil {
+		return nil, err
+	}
+	client, err := httpclient.New(c.http())
+	if err != nil {
+		return nil, err
+	}
+	log := env.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	metrics, err := newMetrics(env.Metrics)
+	if err != nil {
+		return nil, err
+	}
+	labels, _ := parseLabels(c.Labels)
+	o := &Output{
+		url:     to,
+		tenant:  c.Tenant,
+		client:  client,
+		log:     log,
+		metrics: metrics,
+		raw:     c.Line == "raw",
+		maxLine: int(orDefault(c.MaxLine, defaultMaxLine)),
+		labels:  labels,
+	}
+	o.guard = newGuard(orDefault(c.MaxLabelValues, defaultMaxLabelValues), log, metrics.replaced)
+	o.bare.Store(c.StructuredMetadata == "off")
+	return o, nil
+}
+
+func orDefault[T comparable](value, fallback T) T {
+	var zero T
+	if value == zero {
+		return fallback
+	}
+	return value
+}
+
+// pushURL joins url and path, unless the user gave the whole push URL.
+func (c *Config) pushURL() (*url.URL, error) {
+	u, err := httpclient.ParseURL(c.URL)
+	if err != nil {
+		return nil, fmt.Errorf("url %w", err)
+	}
+	path := orDefault(c.Path, defaultPath)
+	base := strings.TrimSuffix(u.Path, "/")
+	if strings.HasSuffix(base, path) {
+		u.Path = base
+		return u, nil
+	}
+	u.Path = base + path
+	return u, nil
+}

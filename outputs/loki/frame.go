@@ -1,0 +1,187 @@
+package loki
+
+import (
+	"math"
+	"sync"
+
+	"github.com/klauspost/compress/s2"
+
+	"github.com/longshore/longshore/pipeline"
+)
+
+// A frame is the memory of one push request. Frames are pooled.
+type frame struct {
+	raw    []byte // a PushRequest
+	packed []byte // raw, as a snappy block
+	groups []grouped
+	order  []uint32 // groups in the order of their streams
+	bare   pipeline.Body
+}
+
+// grouped is what one group has in a body, and where its next entry goes.
+type grouped struct{ size, next int }
+
+var frames = sync.Pool{New: func() any { return new(frame) }}
+
+// pack gives the body as a compressed PushRequest, valid until the frame is
+// used again.
+func (f *frame) pack(body *pipeline.Body) []byte {
+	f.assemble(body)
+	if need := s2.MaxEncodedLen(len(f.raw)); cap(f.packed) < need {
+		f.packed = make([]byte, need)
+	}
+	f.packed = s2.EncodeSnappy(f.packed[:cap(f.packed)], f.raw)
+	return f.packed
+}
+
+// assemble writes the PushRequest: for each group one stream, with the group's
+// entries in the order of the body. Streams stand in the order of their first
+// entry, but the largest is last: of a request's streams, Loki reports only the
+// last one's rejection, and the largest is the likeliest to meet a limit
+// (ingester/instance.go: appendErr).
+func (f *frame) assemble(body *pipeline.Body) {
+	f.measure(body)
+	f.raw = f.raw[:0]
+	for _, g := range f.order {
+		f.raw = f.open(f.raw, body.Groups[g], &f.groups[g])
+	}
+	for start, i := 0, 0; i < len(body.Items); {
+		g := body.Items[i].Group
+		for i++; i < len(body.Items) && body.Items[i].Group == g; i++ {
+		}
+		end := int(body.Items[i-1].End)
+		f.groups[g].next += copy(f.raw[f.groups[g].next:], body.Bytes[start:end])
+		start = end
+	}
+}
+
+func (f *frame) measure(body *pipeline.Body) {
+	f.order = f.order[:0]
+	if cap(f.groups) < len(body.Groups) {
+		f.groups = make([]grouped, len(body.Groups))
+	}
+	f.groups = f.groups[:len(body.Groups)]
+	clear(f.groups)
+	start := 0
+	for _, item := range body.Items {
+		g := &f.groups[item.Group]
+		if g.size == 0 {
+			f.order = append(f.order, item.Group)
+		}
+		g.size += int(item.End) - start
+		start = int(item.End)
+	}
+	largest := 0
+	for k, g := range f.order {
+		if f.groups[g].size >= f.groups[f.order[largest]].size {
+			largest = k
+		}
+	}
+	if len(f.order) > 1 {
+		g := f.order[largest]
+		copy(f.order[largest:], f.order[largest+1:])
+		f.order[len(f.order)-1] = g
+	}
+}
+
+// open appends a stream's head and room for its entries.
+func (f *frame) open(dst []byte, labels string, g *grouped) []byte {
+	size := 1 + sizeVarint(uint64(len(labels))) + len(labels) + g.size
+	dst = append(dst, tagRequestStream)
+	dst = appendVarint(dst, uint64(size))
+	dst = append(dst, tagStreamLabels)
+	dst = appendVarint(dst, uint64(len(labels)))
+	dst = append(dst, labels...)
+	g.next = len(dst)
+	if need := len(dst) + g.size; cap(dst) < need {
+		bigger := make([]byte, len(dst), max(need, 2*cap(dst)))
+		copy(bigger, dst)
+		dst = bigger
+	}
+	return dst[:len(dst)+g.size]
+}
+
+// withoutMetadata gives the body with the structured metadata taken out of its
+// entries. It shares the body's groups, and nothing else.
+func (f *frame) withoutMetadata(body *pipeline.Body) *pipeline.Body {
+	f.bare.Bytes, f.bare.Items = f.bare.Bytes[:0], f.bare.Items[:0]
+	f.bare.Groups = body.Groups
+	for i, item := range body.Items {
+		f.bare.Bytes = appendBare(f.bare.Bytes, body.Item(i))
+		item.End = uint32(len(f.bare.Bytes))
+		f.bare.Items = append(f.bare.Items, item)
+	}
+	return &f.bare
+}
+
+func appendBare(dst, item []byte) []byte {
+	_, entry, _, _ := readField(item)
+	kept := entry
+	for rest := entry; ; {
+		tag, _, after, ok := readField(rest)
+		if !ok {
+			break
+		}
+		if tag == tagEntryMetadata { // it comes last
+			kept = entry[:len(entry)-len(rest)]
+			break
+		}
+		rest = after
+	}
+	dst = append(dst, tagStreamEntry)
+	dst = appendVarint(dst, uint64(len(kept)))
+	return append(dst, kept...)
+}
+
+// free puts the frame back, unless one very long record made it very large.
+func (f *frame) free() {
+	f.bare.Groups = nil
+	if cap(f.raw) <= 8<<20 {
+		frames.Put(f)
+	}
+}
+
+// An entry is one entry of a body, decoded as far as answers speak of it.
+type entry struct {
+	time     int64
+	line     []byte
+	metadata bool
+}
+
+func readEntry(item []byte) entry {
+	var e entry
+	_, rest, _, ok := readField(item)
+	for ok {
+		var tag byte
+		var value []byte
+		tag, value, rest, ok = readField(rest)
+		switch {
+		case !ok:
+		case tag == tagEntryTime:
+			e.time = readTime(value)
+		case tag == tagEntryLine:
+			e.line = value
+		case tag == tagEntryMetadata:
+			e.metadata = true
+		}
+	}
+	return e
+}
+
+func readTime(p []byte) int64 {
+	var sec, nanos int64
+	for len(p) > 0 {
+		tag := p[0]
+		v, rest, ok := readVarint(p[1:])
+		if !ok {
+			return math.MinInt64
+		}
+		if tag == tagSeconds {
+			sec = int64(v)
+		} else {
+			nanos = int64(v)
+		}
+		p = rest
+	}
+	return sec*1e9 + nanos
+}

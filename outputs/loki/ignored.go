@@ -1,0 +1,204 @@
+package loki
+
+import (
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/longshore/longshore/pipeline"
+)
+
+// An ignored is what an ingester says of the one stream it did not take whole
+// (stream.go: errorForFailedEntries):
+//
+//	entry with timestamp 2026-10-01 00:00:00.5 +0000 UTC ignored, reason: 'entry too far behind, …',
+//	user 'fake', total ignored: 1 out of 1000 for stream: {app="a"}
+//
+// It names ten entries at most (max_returned_stream_errors).
+type ignored struct {
+	named        []namedEntry
+	count, total int
+	labels       string
+}
+
+type namedEntry struct {
+	time   int64
+	reason string
+}
+
+var (
+	ignoredEntry = regexp.MustCompile(`entry with timestamp (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)? [+-]\d{4} \w+) ignored, reason: '(.*?)'(?: for stream: \{.*?\})?,`)
+	ignoredTotal = regexp.MustCompile(`total ignored: (\d+) out of (\d+)(?: for stream: (\{.*\}))?`)
+)
+
+const (
+	saysTooFarBehind = "too far behind"
+	goTimeString     = "2006-01-02 15:04:05.999999999 -0700 MST"
+)
+
+func parseIgnored(said string) (ignored, bool) {
+	tail := ignoredTotal.FindStringSubmatch(said)
+	if tail == nil {
+		return ignored{}, false
+	}
+	var g ignored
+	var err, err2 error
+	g.count, err = strconv.Atoi(tail[1])
+	g.total, err2 = strconv.Atoi(tail[2])
+	if err != nil || err2 != nil {
+		return ignored{}, false
+	}
+	g.labels = tail[3]
+	for _, m := range ignoredEntry.FindAllStringSubmatch(said, -1) {
+		at, err := time.Parse(goTimeString, m[1])
+		if err != nil {
+			return ignored{}, false
+		}
+		g.named = append(g.named, namedEntry{at.UnixNano(), m[2]})
+	}
+	return g, len(g.named) > 0
+}
+
+// items gives what was ignored of the body; the rest was stored. sure is false
+// where the answer does not say enough, and then there are no items.
+func (g ignored) items(body *pipeline.Body, outcome pipeline.Outcome, status int) (items []pipeline.ItemError, sure bool) {
+	members, ok := membersOf(body, g.labels)
+	if !ok {
+		return nil, false
+	}
+	which, ok := g.which(body, members)
+	if !ok {
+		return nil, false
+	}
+	for _, i := range which {
+		items = append(items, g.item(body, i, outcome, status))
+	}
+	return items, true
+}
+
+// item words what became of item i. In an answer about entries that come too late,
+// some may have met a rate limit, and those can be sent again.
+func (g ignored) item(body *pipeline.Body, i int, outcome pipeline.Outcome, status int) pipeline.ItemError {
+	item := pipeline.ItemError{Index: i, Outcome: outcome, Status: status, Reason: g.named[0].reason}
+	at := readEntry(body.Item(i)).time
+	for _, n := range g.named {
+		if n.time == at {
+			item.Reason = n.reason
+		}
+	}
+	if strings.Contains(item.Reason, "rate limit") {
+		item.Outcome = pipeline.Retry
+	}
+	return item
+}
+
+func (g ignored) which(body *pipeline.Body, members []int) ([]int, bool) {
+	if g.count == g.total && g.total == len(members) {
+		return members, true
+	}
+	var which []int
+	for _, i := range members {
+		at := readEntry(body.Item(i)).time
+		if slices.ContainsFunc(g.named, func(n namedEntry) bool { return n.time == at }) {
+			which = append(which, i)
+		}
+	}
+	if len(which) == g.count {
+		return which, true
+	}
+	return g.prefix(body, members, which)
+}
+
+// prefix finds the entries that came too late when more were than are named. In
+// a stream sent in the order of its times they are its first ones: what Loki
+// accepts moves its limit to an hour before that entry, which no later one is
+// behind.
+func (g ignored) prefix(body *pipeline.Body, members, named []int) ([]int, bool) {
+	inOrder := slices.IsSortedFunc(members, func(a, b int) int {
+		return compareTimes(body, a, b)
+	})
+	late := !slices.ContainsFunc(g.named, func(n namedEntry) bool { return !strings.Contains(n.reason, saysTooFarBehind) })
+	if !inOrder || !late || g.total != len(members) || g.count > len(members) || len(named) != len(g.named) {
+		return nil, false
+	}
+	first := members[:g.count]
+	return first, named[len(named)-1] <= first[len(first)-1]
+}
+
+func compareTimes(body *pipeline.Body, a, b int) int {
+	x, y := readEntry(body.Item(a)).time, readEntry(body.Item(b)).time
+	switch {
+	case x < y:
+		return -1
+	case x > y:
+		return 1
+	}
+	return 0
+}
+
+// membersOf gives the items of the stream that Loki means. It may have added
+// labels of its own to ours: service_name, or a shard's number.
+func membersOf(body *pipeline.Body, labels string) (members []int, ok bool) {
+	group, ok := groupOf(body, labels)
+	if !ok {
+		return nil, false
+	}
+	for i, item := range body.Items {
+		if item.Group == group {
+			members = append(members, i)
+		}
+	}
+	return members, len(members) > 0
+}
+
+// groupOf gives the group with these labels, or else the one with the most of
+// them and no other. No labels mean the only group there is.
+func groupOf(body *pipeline.Body, labels string) (group uint32, ok bool) {
+	if labels == "" {
+		return body.Items[0].Group, groupsIn(body) == 1
+	}
+	for g, name := range body.Groups {
+		if name == labels {
+			return uint32(g), true
+		}
+	}
+	theirs, most := splitLabelSet(labels), 0
+	for g, name := range body.Groups {
+		ours := splitLabelSet(name)
+		foreign := slices.ContainsFunc(ours, func(pair string) bool { return !slices.Contains(theirs, pair) })
+		if !foreign && len(ours) > most {
+			group, most = uint32(g), len(ours)
+		}
+	}
+	return group, most > 0
+}
+
+// splitLabelSet gives the pairs of {a="1", b="2"}; nil for anything else.
+func splitLabelSet(set string) []string {
+	set, ok := strings.CutPrefix(set, "{")
+	if !ok {
+		return nil
+	}
+	var pairs []string
+	for {
+		name, rest, ok := strings.Cut(set, "=")
+		if !ok {
+			return nil
+		}
+		value, err := strconv.QuotedPrefix(rest)
+		if err != nil {
+			return nil
+		}
+		pairs = append(pairs, name+"="+value)
+		rest = rest[len(value):]
+		if set, ok = strings.CutPrefix(rest, ", "); ok {
+			continue
+		}
+		if rest == "}" {
+			return pairs
+		}
+		return nil
+	}
+}

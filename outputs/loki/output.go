@@ -1,0 +1,144 @@
+package loki
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+
+	"github.com/longshore/longshore/outputs/httpclient"
+	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/event"
+)
+
+// bodyBytes bounds a body. Loki hands it to its ingesters by gRPC, whose limit
+// is 4 MiB for what may be several bodies' worth of labels and shards.
+const bodyBytes = 1 << 20
+
+const tenantHeader = "X-Scope-OrgID"
+
+// An Output sends to one Loki as one tenant.
+type Output struct {
+	url     *url.URL
+	tenant  string
+	client  *httpclient.Client
+	log     *slog.Logger
+	metrics *metrics
+	guard   *guard
+	labels  []label
+	raw     bool
+	maxLine int
+	// bare is set when no structured metadata is sent: the user wants none, or
+	// Loki takes none.
+	bare atomic.Bool
+}
+
+var _ pipeline.Output = (*Output)(nil)
+
+// Encoder implements pipeline.Output.
+func (o *Output) Encoder() pipeline.Encoder {
+	return &Encoder{output: o, sources: map[*event.Source]*source{}}
+}
+
+// Limits implements pipeline.Output.
+func (o *Output) Limits() pipeline.Limits {
+	return pipeline.Limits{Bytes: bodyBytes, InOrder: true}
+}
+
+// Original implements pipeline.Output: it gives the entry's line.
+func (o *Output) Original(body *pipeline.Body, i int) []byte {
+	return readEntry(body.Item(i)).line
+}
+
+// Close implements pipeline.Output.
+func (o *Output) Close() error {
+	o.client.CloseIdleConnections()
+	return nil
+}
+
+// Send implements pipeline.Output.
+func (o *Output) Send(ctx context.Context, body *pipeline.Body) error {
+	if len(body.Items) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, o.client.Timeout())
+	defer cancel()
+	resp, text, err := o.post(ctx, body)
+	if err != nil {
+		return httpclient.Failed(err)
+	}
+	if stored(resp) {
+		return nil
+	}
+	failure, refusesMetadata := judge(resp, text, body)
+	if refusesMetadata {
+		o.stopMetadata()
+	}
+	return failure
+}
+
+// post makes the request and reads the answer.
+func (o *Output) post(ctx context.Context, body *pipeline.Body) (*http.Response, []byte, error) {
+	f := frames.Get().(*frame)
+	if o.bare.Load() {
+		body = f.withoutMetadata(body)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, o.url.String(), nil)
+	if err != nil {
+		return nil, nil, fmt.Errorf("making the request: %w", err)
+	}
+	var payload httpclient.Payload
+	payload.Attach(req, f.pack(body))
+	defer func() {
+		if payload.Free() {
+			f.free()
+		}
+	}()
+	o.dress(req)
+	resp, err := o.client.RoundTrip(req)
+	if err != nil {
+		return nil, nil, err
+	}
+	text, err := httpclient.ReadBody(resp)
+	if err != nil && !stored(resp) {
+		return nil, nil, &httpclient.Error{URL: httpclient.Location(o.url), Sent: true, Err: err}
+	}
+	return resp, text, nil
+}
+
+func (o *Output) dress(req *http.Request) {
+	req.Header.Set("Content-Type", "application/x-protobuf")
+	if o.tenant != "" {
+		req.Header.Set(tenantHeader, o.tenant)
+	}
+	if user := o.url.User; user != nil {
+		password, _ := user.Password()
+		req.SetBasicAuth(user.Username(), password)
+	}
+}
+
+// stored says whether Loki has stored all it was sent: it answers 204, and 200
+// comes from what speaks its protocol. 260 means blocked ingestion, and a page of
+// HTML comes from something that is no Loki.
+func stored(resp *http.Response) bool {
+	switch resp.StatusCode {
+	case http.StatusNoContent:
+		return true
+	case http.StatusOK:
+		return !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html")
+	}
+	return false
+}
+
+func (o *Output) stopMetadata() {
+	if o.bare.Swap(true) {
+		return
+	}
+	o.metrics.bare.Set(1)
+	o.log.Warn("Loki refuses structured metadata; it is sent none from now on, and trace_id is in the line only",
+		"url", httpclient.Location(o.url),
+		"hint", "set limits_config.allow_structured_metadata in Loki, or structured_metadata: off here")
+}
