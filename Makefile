@@ -8,8 +8,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-FUZZTIME  ?= 10s
-BENCHTIME ?= 1s
+FUZZTIME ?= 10s
 
 UNIT := $(shell go list ./... | grep -v '/e2e')
 
@@ -35,8 +34,9 @@ e2e: e2e-setup
 e2e-setup:
 	go run ./e2e/setup
 
-bench:
-	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $(UNIT)
+# The whole program on one core, against a receiver that counts.
+bench: build
+	cd bench && go run . -agent ../bin/longshore
 
 lint:
 	go vet ./...
