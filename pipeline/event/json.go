@@ -1,6 +1,7 @@
 package event
 
 import (
+	"bytes"
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -71,17 +72,38 @@ func appendFields(dst []byte, b *Batch, i int, n *names) []byte {
 	return dst
 }
 
-// AppendJSON appends a value as JSON. An absent value is null.
+// AppendJSON appends a value as JSON, in one line. An absent value is null.
 func (b *Batch) AppendJSON(dst []byte, v Value) []byte {
-	if v.Kind == None {
+	switch v.Kind {
+	case None:
 		return append(dst, "null"...)
-	}
-	if !v.Kind.IsString() {
+	case Object, Array:
+		return appendInOneLine(dst, b.Bytes(v.Span))
+	case Number, Bool, Null:
 		return append(dst, b.Bytes(v.Span)...)
 	}
 	dst = append(dst, '"')
 	dst = appendInside(dst, b.Bytes(v.Span), v.Kind)
 	return append(dst, '"')
+}
+
+// appendInOneLine appends valid JSON. Line ends in it, as a multiline record
+// may have, stand between tokens, where a space means the same.
+func appendInOneLine(dst, p []byte) []byte {
+	start := len(dst)
+	dst = append(dst, p...)
+	for _, end := range []byte{'\n', '\r'} {
+		at := start
+		for {
+			i := bytes.IndexByte(dst[at:], end)
+			if i < 0 {
+				break
+			}
+			at += i
+			dst[at] = ' '
+		}
+	}
+	return dst
 }
 
 // AppendText appends a value as text: a string without its quotes and escapes,

@@ -104,6 +104,13 @@ func TestAppendRecord(t *testing.T) {
 			`{"timestamp":"2023-11-14T22:13:20.123Z","message":"the raw line","container_label":"2","container.name":"3","level_label":"1","service_version":"4"}`,
 		},
 		{
+			"values of several lines", false,
+			line{time: noon, fields: []field{
+				{key: "o", kind: event.Object, value: "{\r\n  \"a\": 1\n}"}, {key: "a", kind: event.Array, value: "[\n1\n]"},
+			}},
+			`{"timestamp":"2023-11-14T22:13:20.123Z","message":"the raw line","o":{    "a": 1 },"a":[ 1 ]}`,
+		},
+		{
 			"bytes that are not UTF-8, controls, DEL", false,
 			line{time: noon, message: "a\xffb\x00\x1b[31m\x7f\té\u2028\xed\xa0\x80"},
 			`{"timestamp":"2023-11-14T22:13:20.123Z","message":"a` + "\ufffd" + `b\u0000\u001b[31m\u007f\té` + "\u2028\ufffd\ufffd\ufffd" + `"}`,

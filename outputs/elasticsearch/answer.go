@@ -1,0 +1,365 @@
+package elasticsearch
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"sync"
+	"unicode"
+
+	"github.com/longshore/longshore/pipeline/event"
+)
+
+// An item is what a bulk answer says of one record.
+type item struct {
+	status       int
+	err          problem
+	failureStore bool // it was stored, but in the failure store
+}
+
+// A problem is an error as Elasticsearch describes it.
+type problem struct{ kind, reason, cause string }
+
+// text gives the problem in one line, bounded.
+func (p problem) text() string {
+	s := p.kind
+	switch {
+	case s == "" && p.reason == "":
+		return "no reason was given"
+	case s == "":
+		s = p.reason
+	case p.reason != "":
+		s += ": " + p.reason
+	}
+	if p.cause != "" && p.cause != p.reason {
+		s += " (" + p.cause + ")"
+	}
+	return oneLine(s[:min(len(s), maxText)])
+}
+
+// oneLine makes foreign words fit for a log.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, ""))
+}
+
+const (
+	// maxText bounds the strings that are kept of an answer.
+	maxText = 1 << 10
+	// maxDepth bounds how deep an answer may be nested.
+	maxDepth = 64
+	// maxAnswer and maxAnswerItem bound an answer's length, for all and for
+	// each record sent.
+	maxAnswer     = 1 << 20
+	maxAnswerItem = 64 << 10
+)
+
+var errNoItems = errors.New("it has no items")
+
+// readAnswer reads the answer to a bulk request of n records and hands each
+// item to take, which may not keep it. It is an error when there are fewer or
+// more. The answer is never in memory as a whole.
+func readAnswer(body io.Reader, n int, take func(i int, it *item)) error {
+	d := answers.Get().(*decoder)
+	defer d.release()
+	d.r.Reset(io.LimitReader(body, maxAnswer+int64(n)*maxAnswerItem))
+	seen := -1
+	err := d.object(0, func(key []byte) error {
+		if string(key) != "items" || seen >= 0 {
+			return d.skip(1)
+		}
+		seen = 0
+		return d.array(1, func() error {
+			if seen == n {
+				return fmt.Errorf("it has more items than the %d records sent", n)
+			}
+			if err := d.item(); err != nil {
+				return fmt.Errorf("item %d: %w", seen, err)
+			}
+			take(seen, &d.one)
+			seen++
+			return nil
+		})
+	})
+	switch {
+	case err != nil:
+		return err
+	case seen < 0:
+		return errNoItems
+	case seen < n:
+		return fmt.Errorf("it has %d items, but %d records were sent", seen, n)
+	}
+	return nil
+}
+
+var answers = sync.Pool{New: newDecoder}
+
+// A decoder reads the JSON of a bulk answer: only what is needed of it, without
+// memory of its own for each item.
+type decoder struct {
+	r   *bufio.Reader
+	key [32]byte
+	one item
+	buf []byte
+
+	// Kept, since making them for each item costs an allocation.
+	readAction, readField func(key []byte) error
+}
+
+func newDecoder() any {
+	d := &decoder{r: bufio.NewReaderSize(nil, 16<<10)}
+	d.readField = d.itemField
+	d.readAction = func([]byte) error { return d.object(3, d.readField) }
+	return d
+}
+
+func (d *decoder) release() {
+	d.r.Reset(nil)
+	answers.Put(d)
+}
+
+// item reads {"create":{"status":201,…}}.
+func (d *decoder) item() error {
+	d.one = item{}
+	err := d.object(2, d.readAction)
+	if err == nil && d.one.status == 0 {
+		return errors.New("it has no status")
+	}
+	return err
+}
+
+func (d *decoder) itemField(key []byte) error {
+	switch string(key) {
+	case "status":
+		n, err := d.number()
+		d.one.status = n
+		return err
+	case "failure_store":
+		s, err := d.text(4)
+		d.one.failureStore = s == "used"
+		return err
+	case "error":
+		return d.problem(4, &d.one.err)
+	}
+	return d.skip(4)
+}
+
+// problem reads an error: an object, or mere text.
+func (d *decoder) problem(depth int, p *problem) error {
+	c, err := d.peek()
+	if err != nil {
+		return err
+	}
+	if c != '{' {
+		p.reason, err = d.text(depth)
+		return err
+	}
+	return d.object(depth, func(key []byte) error {
+		var err error
+		switch string(key) {
+		case "type":
+			p.kind, err = d.text(depth + 1)
+		case "reason":
+			p.reason, err = d.text(depth + 1)
+		case "caused_by":
+			var cause problem
+			err = d.problem(depth+1, &cause)
+			p.cause = cause.reason
+		default:
+			err = d.skip(depth + 1)
+		}
+		return err
+	})
+}
+
+// object reads an object and calls each for every member, to read its value.
+func (d *decoder) object(depth int, each func(key []byte) error) error {
+	return d.list(depth, '{', '}', func() error {
+		key, err := d.str(d.key[:0], len(d.key))
+		if err != nil {
+			return err
+		}
+		if err := d.expect(':'); err != nil {
+			return err
+		}
+		return each(key)
+	})
+}
+
+func (d *decoder) array(depth int, each func() error) error {
+	return d.list(depth, '[', ']', each)
+}
+
+func (d *decoder) list(depth int, open, end byte, each func() error) error {
+	if depth > maxDepth {
+		return errors.New("it is nested too deep")
+	}
+	if err := d.expect(open); err != nil {
+		return err
+	}
+	c, err := d.peek()
+	if err != nil {
+		return err
+	}
+	if c == end {
+		return d.expect(end)
+	}
+	for {
+		if err := each(); err != nil {
+			return err
+		}
+		c, err := d.next()
+		if err != nil {
+			return err
+		}
+		if c == end {
+			return nil
+		}
+		if c != ',' {
+			return unexpected(c)
+		}
+	}
+}
+
+// skip reads a value of any kind.
+func (d *decoder) skip(depth int) error {
+	c, err := d.peek()
+	if err != nil {
+		return err
+	}
+	switch c {
+	case '{':
+		return d.object(depth, func([]byte) error { return d.skip(depth + 1) })
+	case '[':
+		return d.array(depth, func() error { return d.skip(depth + 1) })
+	case '"':
+		_, err = d.str(nil, 0)
+		return err
+	}
+	_, err = d.bare(nil)
+	return err
+}
+
+// text reads a string and gives its text, bounded. Of another value it gives "".
+func (d *decoder) text(depth int) (string, error) {
+	if c, err := d.peek(); err != nil || c != '"' {
+		if err != nil {
+			return "", err
+		}
+		return "", d.skip(depth)
+	}
+	inside, err := d.str(d.buf[:0], maxText)
+	d.buf = inside[:0]
+	return string(event.AppendUnescaped(nil, inside)), err
+}
+
+// str reads a string, and appends what is between its quotes to dst until that
+// has limit bytes.
+func (d *decoder) str(dst []byte, limit int) ([]byte, error) {
+	if err := d.expect('"'); err != nil {
+		return dst, err
+	}
+	for escaped := false; ; {
+		c, err := d.r.ReadByte()
+		if err != nil {
+			return dst, cutShort(err)
+		}
+		if c == '"' && !escaped {
+			return dst, nil
+		}
+		escaped = c == '\\' && !escaped
+		if len(dst) < limit {
+			dst = append(dst, c)
+		}
+	}
+}
+
+// number reads an integer.
+func (d *decoder) number() (int, error) {
+	var room [32]byte
+	digits, err := d.bare(room[:0])
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.Atoi(string(digits))
+	if err != nil {
+		return 0, fmt.Errorf("%q is no status", digits)
+	}
+	return n, nil
+}
+
+// bare reads a number or a word, and gives the first 32 bytes of it.
+func (d *decoder) bare(dst []byte) ([]byte, error) {
+	if c, err := d.peek(); err != nil || !isBare(c) {
+		if err == nil {
+			err = unexpected(c)
+		}
+		return dst, err
+	}
+	for {
+		c, err := d.r.ReadByte()
+		if err == io.EOF {
+			return dst, nil
+		}
+		if err != nil {
+			return dst, err
+		}
+		if !isBare(c) {
+			return dst, d.r.UnreadByte()
+		}
+		if len(dst) < 32 {
+			dst = append(dst, c)
+		}
+	}
+}
+
+func isBare(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '-' || c == '+' || c == '.'
+}
+
+// next reads the next byte that is not white space.
+func (d *decoder) next() (byte, error) {
+	for {
+		c, err := d.r.ReadByte()
+		if err != nil {
+			return 0, cutShort(err)
+		}
+		if c != ' ' && c != '\n' && c != '\r' && c != '\t' {
+			return c, nil
+		}
+	}
+}
+
+func (d *decoder) peek() (byte, error) {
+	c, err := d.next()
+	if err != nil {
+		return 0, err
+	}
+	return c, d.r.UnreadByte()
+}
+
+func (d *decoder) expect(want byte) error {
+	c, err := d.next()
+	if err == nil && c != want {
+		err = unexpected(c)
+	}
+	return err
+}
+
+func unexpected(c byte) error {
+	return fmt.Errorf("it is not the JSON of a bulk answer: unexpected %q", c)
+}
+
+func cutShort(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}

@@ -1,0 +1,58 @@
+package elasticsearch
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+
+	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/event"
+)
+
+// An encoder writes an item as two lines of a bulk request, the action and the
+// document:
+//
+//	{"create":{"_index":"logs-longshore-default","_id":"AAAAAAAAAAcAAAAAAAAAAA"}}
+//	{"@timestamp":"2023-11-14T22:13:20.123Z","timestamp":…}
+type encoder struct {
+	ids, ecs bool
+	naming   naming
+}
+
+// Encode implements pipeline.Encoder.
+func (e *encoder) Encode(dst *pipeline.Body, b *event.Batch, i int) (uint32, error) {
+	buf := append(dst.Bytes, e.naming.action(b, i)...)
+	if e.ids {
+		buf = append(buf, `,"_id":"`...)
+		buf = appendID(buf, b.Source.ID, b.Records[i].Pos)
+		buf = append(buf, '"')
+	}
+	buf = append(buf, "}}\n"...)
+	if e.ecs {
+		buf = event.AppendECS(buf, b, i)
+	} else {
+		buf = appendDocument(buf, b, i)
+	}
+	dst.Bytes = append(buf, '\n')
+	return 0, nil
+}
+
+// appendDocument appends the record in the default shape with @timestamp
+// first, which data streams and Kibana want.
+func appendDocument(dst []byte, b *event.Batch, i int) []byte {
+	dst = append(dst, `{"@timestamp":"`...)
+	dst = event.AppendTime(dst, b.Records[i].Time)
+	dst = append(dst, '"')
+	brace := len(dst)
+	dst = event.AppendRecord(dst, b, i, true)
+	dst[brace] = ','
+	return dst
+}
+
+// appendID appends a record's identity: source and position, big endian, as
+// base64url. Ids of one source ascend, which Lucene likes.
+func appendID(dst []byte, source event.SourceID, pos uint64) []byte {
+	var id [16]byte
+	binary.BigEndian.PutUint64(id[:8], uint64(source))
+	binary.BigEndian.PutUint64(id[8:], pos)
+	return base64.RawURLEncoding.AppendEncode(dst, id[:])
+}

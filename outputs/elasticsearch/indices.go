@@ -1,0 +1,124 @@
+package elasticsearch
+
+import (
+	"log/slog"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/longshore/longshore/pipeline/event"
+)
+
+const (
+	defaultMaxIndices = 500
+	// idleIndex is how long a name counts after it was last asked for.
+	idleIndex = 24 * time.Hour
+)
+
+// indices are the names of indices in use, a bounded number of them: a field
+// with ever new values, or times from everywhere, would otherwise make an index
+// each, until the cluster takes no more.
+type indices struct {
+	template   *index
+	max        int
+	log        *slog.Logger
+	overflowed prometheus.Counter
+
+	mu    sync.Mutex
+	used  map[string]time.Time // when a name was last asked for
+	told  bool
+	spill string
+}
+
+func newIndices(template *index, limit int, log *slog.Logger, overflowed prometheus.Counter) *indices {
+	if limit <= 0 {
+		limit = defaultMaxIndices
+	}
+	return &indices{
+		template:   template,
+		max:        limit,
+		log:        log,
+		overflowed: overflowed,
+		used:       map[string]time.Time{},
+		spill:      template.overflow(),
+	}
+}
+
+// admit gives the name that stands for what the template gave.
+func (x *indices) admit(raw []byte) string {
+	name := sanitize(raw)
+	now := time.Now()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if _, known := x.used[name]; !known && len(x.used) >= x.max {
+		maps.DeleteFunc(x.used, func(_ string, last time.Time) bool { return now.Sub(last) > idleIndex })
+	}
+	if _, known := x.used[name]; !known && len(x.used) >= x.max {
+		x.spilled(name)
+		return x.spill
+	}
+	x.used[name] = now
+	return name
+}
+
+func (x *indices) spilled(name string) {
+	x.overflowed.Inc()
+	if x.told {
+		return
+	}
+	x.told = true
+	x.log.Warn("records want too many different indices; those of new ones go to another",
+		"first", name, "instead", x.spill, "indices", x.max,
+		"hint", "take the field with many values out of index, or raise max_indices")
+}
+
+const (
+	// namesKept bounds what an encoder keeps of names it asked for, in number
+	// and in records.
+	namesKept      = 1024
+	namesKeptUntil = 1 << 16
+)
+
+// naming gives the start of action lines, for one encoder.
+type naming struct {
+	indices *indices
+	names   map[string][]byte // start of the action line by what the template gave
+	left    int               // records until names are asked for anew
+	raw     []byte
+
+	// last holds for source and times in [from, until), of steady names.
+	last        []byte
+	source      *event.Source
+	from, until int64
+}
+
+// action gives {"create":{"_index":"…" for record i.
+func (n *naming) action(b *event.Batch, i int) []byte {
+	at := b.Records[i].Time
+	if n.left--; n.left <= 0 || len(n.names) > namesKept {
+		n.names, n.left, n.source = map[string][]byte{}, namesKeptUntil, nil
+	}
+	if n.source == b.Source && at >= n.from && at < n.until {
+		return n.last
+	}
+	n.raw = n.indices.template.appendName(n.raw[:0], b, i)
+	action, ok := n.names[string(n.raw)]
+	if !ok {
+		action = append([]byte(`{"create":{"_index":`), event.AppendString(nil, n.indices.admit(n.raw))...)
+		n.names[string(n.raw)] = action
+	}
+	if n.indices.template.steady {
+		n.last, n.source = action, b.Source
+		n.from, n.until = hourOf(at)
+	}
+	return action
+}
+
+// hourOf gives the hour around a time: no template's date is finer.
+func hourOf(at int64) (from, until int64) {
+	hour := int64(time.Hour)
+	from = at - ((at%hour)+hour)%hour
+	return from, from + hour
+}

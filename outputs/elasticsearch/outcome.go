@@ -1,0 +1,135 @@
+package elasticsearch
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/longshore/longshore/outputs/httpclient"
+	"github.com/longshore/longshore/pipeline"
+)
+
+// A tally sums up the items of an answer.
+type tally struct {
+	ids bool
+
+	failed       []pipeline.ItemError
+	uncertain    bool
+	conflicts    int
+	failureStore int
+}
+
+func (t *tally) add(i int, it *item) {
+	switch {
+	case it.status >= 200 && it.status < 300:
+		if it.failureStore {
+			t.failureStore++
+		}
+		return
+	case it.status == http.StatusConflict && t.ids:
+		t.conflicts++ // the id is there: the record was stored by an earlier request
+		return
+	}
+	t.uncertain = t.uncertain || it.status >= 500
+	t.failed = append(t.failed, pipeline.ItemError{
+		Index:   i,
+		Outcome: itemOutcome(it.status, it.err),
+		Status:  it.status,
+		Reason:  it.err.text(),
+	})
+}
+
+// err gives what Send returns; nil if all is stored.
+func (t *tally) err(where string, retryAfter time.Duration) error {
+	if len(t.failed) == 0 {
+		return nil
+	}
+	first := t.failed[0]
+	return &pipeline.SendError{
+		Outcome:    first.Outcome,
+		Items:      t.failed,
+		Uncertain:  t.uncertain,
+		RetryAfter: retryAfter,
+		Status:     first.Status,
+		Reason:     fmt.Sprintf("%s: %d records were not stored; the first: %s", where, len(t.failed), first.Reason),
+	}
+}
+
+// itemOutcome says what an item's status means for its record.
+func itemOutcome(status int, p problem) pipeline.Outcome {
+	switch {
+	case status == http.StatusTooManyRequests, status >= 500, status < 400:
+		return pipeline.Retry
+	case status == http.StatusUnauthorized, status == http.StatusForbidden, status == http.StatusNotFound:
+		return pipeline.Hold
+	case status == http.StatusBadRequest && operatorsFault(p):
+		return pipeline.Hold
+	}
+	return pipeline.Refuse
+}
+
+// operatorsFault tells the errors that Elasticsearch answers with 400 though
+// the document is not to blame: no record may become a dead letter for them.
+func operatorsFault(p problem) bool {
+	switch p.kind {
+	case "index_closed_exception", "invalid_index_name_exception", "cluster_block_exception",
+		"validation_exception": // such as "this cluster currently has [1000]/[1000] maximum shards open"
+		return true
+	case "illegal_argument_exception":
+		return strings.HasPrefix(p.reason, "pipeline with id [") ||
+			strings.Contains(p.reason, "no write index is defined for alias") ||
+			strings.Contains(p.reason, "maximum shards open") ||
+			strings.Contains(p.reason, "maximum normal shards open")
+	}
+	return false
+}
+
+// wholeOutcome says what it means that a request was not taken; body is the
+// head of the answer.
+func wholeOutcome(resp *http.Response, body []byte) *pipeline.SendError {
+	e := httpclient.Answered(resp, body)
+	p, found := readProblem(body)
+	if found {
+		e.Reason = httpclient.Location(resp.Request.URL) + ": " + p.text()
+	}
+	switch resp.StatusCode {
+	case http.StatusBadRequest, http.StatusUnprocessableEntity:
+		e.Outcome = pipeline.Bisect
+		if operatorsFault(p) || !found && misdirected(resp, body) {
+			e.Outcome = pipeline.Hold
+		}
+	}
+	return e
+}
+
+// misdirected tells the 400 of something that is no Elasticsearch, or not at
+// this port.
+func misdirected(resp *http.Response, body []byte) bool {
+	text := strings.ToLower(string(body))
+	return strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html") ||
+		strings.Contains(text, "to an https server") || strings.Contains(text, "to https port")
+}
+
+// readProblem finds Elasticsearch's own words in an answer.
+func readProblem(body []byte) (problem, bool) {
+	var answer struct {
+		Error json.RawMessage `json:"error"`
+	}
+	if json.Unmarshal(body, &answer) != nil || len(answer.Error) == 0 {
+		return problem{}, false
+	}
+	var text string
+	if json.Unmarshal(answer.Error, &text) == nil {
+		return problem{reason: text}, true
+	}
+	var whole struct {
+		Type, Reason string
+		Cause        struct{ Reason string } `json:"caused_by"`
+	}
+	if json.Unmarshal(answer.Error, &whole) != nil {
+		return problem{}, false
+	}
+	return problem{whole.Type, whole.Reason, whole.Cause.Reason}, true
+}
