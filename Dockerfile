@@ -27,5 +27,7 @@ COPY --from=build /out/longshore /longshore
 USER 65532:65532
 VOLUME /var/lib/longshore
 HEALTHCHECK --interval=30s --timeout=10s --start-period=40s --retries=3 CMD ["/longshore", "healthcheck"]
+# A config is looked for at /etc/longshore/longshore.yml. Without one, the agent reads
+# the Docker socket and sends to LONGSHORE_LOKI_URL and LONGSHORE_ELASTICSEARCH_URL.
 ENTRYPOINT ["/longshore"]
-CMD ["run", "-c", "/etc/longshore/longshore.yml"]
+CMD ["run"]
