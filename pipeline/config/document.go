@@ -163,6 +163,11 @@ func (d *document) component(k pipeline.Kind, e entry, path string) {
 	d.structs(e.value, path, c.targets()...)
 	clean := len(d.report.found) == before && !e.value.anyBroken()
 	d.problems(c.settings, e.value, path, clean)
+	if p, ok := c.settings.(pipeline.ParserConfig); ok && len(d.report.found) == before {
+		if _, err := p.Parser(); err != nil {
+			d.report.add(e.key, path, "%v", err)
+		}
+	}
 	if err := d.cfg.add(c); err != nil {
 		d.report.add(e.key, path, "%v", err)
 	}

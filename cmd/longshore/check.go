@@ -1,0 +1,33 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) checkCommand() *cobra.Command {
+	var path string
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Report every mistake in a config",
+		Long:  "Reads a config as run would, and reports every mistake in it. It connects to nothing. The exit code is 78 if there are mistakes.",
+		Args:  cobra.NoArgs,
+		RunE: action(func(*cobra.Command, []string) error {
+			return a.check(path)
+		}),
+	}
+	configFlag(cmd, &path)
+	return cmd
+}
+
+func (a *app) check(path string) error {
+	cfg, err := a.load(path)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.stdout, "%s is %s: %s, %s, %s, %s\n", cfg.File, a.styleOf(a.stdout).green("right"),
+		count(len(cfg.Inputs), "input"), count(len(cfg.Parsers), "parser"),
+		count(len(cfg.Outputs), "output"), count(len(cfg.Pipelines), "pipeline"))
+	return nil
+}

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/longshore/longshore/pipeline/config"
+)
+
+// usualFiles are where a config is looked for when none is named.
+var usualFiles = [...]string{"longshore.yml", "/etc/longshore/longshore.yml"}
+
+// configFlag adds the flag that names the config.
+func configFlag(cmd *cobra.Command, path *string) {
+	cmd.Flags().StringVarP(path, "config", "c", "",
+		"config file (default: $LONGSHORE_CONFIG, ./longshore.yml, /etc/longshore/longshore.yml, or a built-in one)")
+	_ = cmd.MarkFlagFilename("config", "yml", "yaml") // the flag is there
+}
+
+// load reads the config at path, or the usual one if path is empty.
+func (a *app) load(path string) (*config.Config, error) {
+	loader := config.Loader{Components: a.components, LookupEnv: a.env}
+	if path == "" {
+		path, _ = a.env("LONGSHORE_CONFIG")
+	}
+	if path != "" {
+		return loader.LoadFile(path)
+	}
+	for _, usual := range usualFiles {
+		if _, err := os.Stat(usual); !errors.Is(err, fs.ErrNotExist) {
+			return loader.LoadFile(usual)
+		}
+	}
+	return loader.Default()
+}
+
+// printMistakes prints all mistakes of a config.
+func (a *app) printMistakes(wrong config.Errors) {
+	s := a.styleOf(a.stderr)
+	for _, e := range wrong {
+		fmt.Fprintf(a.stderr, "%s: %s\n", s.bold(e.Position()), e.What())
+		if line, caret := e.Source(); line != "" {
+			fmt.Fprintf(a.stderr, "%s\n%s\n", s.dim(line), s.green(caret))
+		}
+	}
+	if len(wrong) > 0 {
+		fmt.Fprintf(a.stderr, "%s\n", s.red(count(len(wrong), "mistake")+" in "+wrong[0].File))
+	}
+}
+
+// count gives a number and what is counted.
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

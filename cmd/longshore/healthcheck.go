@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) healthcheckCommand() *cobra.Command {
+	var path, url string
+	var timeout time.Duration
+	cmd := &cobra.Command{
+		Use:   "healthcheck",
+		Short: "Ask a running longshore whether it is alive",
+		Long: "Asks /health at the http.listen of the config, which is found as run finds it, or at --url. " +
+			"The exit code is 0 if it is alive, else 1. It is meant for HEALTHCHECK in containers.",
+		Args: cobra.NoArgs,
+		RunE: action(func(cmd *cobra.Command, _ []string) error {
+			if url == "" {
+				var err error
+				if url, err = a.healthURL(path); err != nil {
+					return &failure{exitFailed, err} // Docker knows only 0 and 1
+				}
+			}
+			return a.askHealth(cmd.Context(), url, timeout)
+		}),
+	}
+	configFlag(cmd, &path)
+	cmd.Flags().StringVar(&url, "url", "", "ask this URL, such as http://127.0.0.1:8080/health")
+	cmd.Flags().DurationVar(&timeout, "timeout", 5*time.Second, "how long to wait for an answer")
+	return cmd
+}
+
+// healthURL gives where the longshore of this config answers. An address that
+// is none in particular, such as 0.0.0.0, is dialled as this host.
+func (a *app) healthURL(path string) (string, error) {
+	cfg, err := a.load(path)
+	if err != nil {
+		return "", err
+	}
+	return "http://" + cfg.HTTP.Listen + "/health", nil
+}
+
+func (a *app) askHealth(ctx context.Context, url string, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return fmt.Errorf("asking %s: %w", url, err)
+	}
+	// The default transport would go through the environment's proxy.
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Do(request)
+	if err != nil {
+		return err // it has the URL
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, 64<<10))
+	if err != nil {
+		return fmt.Errorf("reading the answer of %s: %w", url, err)
+	}
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answers %s%s", url, response.Status, reasons(body))
+	}
+	_, err = fmt.Fprintln(a.stdout, "alive")
+	return err
+}
+
+// reasons gives why, as /health says it.
+func reasons(body []byte) string {
+	var answer struct {
+		Ill []struct{ Name, Reason string }
+	}
+	if json.Unmarshal(body, &answer) != nil || len(answer.Ill) == 0 {
+		return ""
+	}
+	var why []string
+	for _, i := range answer.Ill {
+		why = append(why, i.Name+": "+i.Reason)
+	}
+	return ": " + strings.Join(why, "; ")
+}

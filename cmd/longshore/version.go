@@ -1,0 +1,41 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+)
+
+// version is set by the linker: -X main.version=v1.2.3.
+var version string
+
+func (a *app) versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Say which longshore this is",
+		Args:  cobra.NoArgs,
+		RunE: action(func(*cobra.Command, []string) error {
+			_, err := fmt.Fprintln(a.stdout, "longshore", versionText())
+			return err
+		}),
+	}
+}
+
+// versionText gives the version, the Go it was built with, and the platform.
+func versionText() string {
+	return fmt.Sprintf("%s (%s, %s/%s)", versionNumber(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
+
+// versionNumber is the linker's, or else what Go notes of the module.
+func versionNumber() string {
+	if version != "" {
+		return version
+	}
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
+		return "dev"
+	}
+	return info.Main.Version
+}
