@@ -32,18 +32,6 @@ func newSource(file, text string) *source {
 
 func (s *source) mask(p place) { s.masked = append(s.masked, p) }
 
-// text gives what stands at a place, without the spaces around it.
-func (s *source) text(p place) string {
-	var b strings.Builder
-	for l := p.line; l > 0 && l <= min(p.endLine, len(s.lines)); l++ {
-		line := []rune(s.lines[l-1])
-		from, to := s.onLine(p, l, len(line))
-		b.WriteString(string(line[from:to]))
-		b.WriteByte('\n')
-	}
-	return strings.TrimSpace(b.String())
-}
-
 // onLine gives the part of a line of the given length that is in p, from 0.
 func (s *source) onLine(p place, line, length int) (from, to int) {
 	from, to = 0, length

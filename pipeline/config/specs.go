@@ -37,7 +37,7 @@ func checkSpec(spec pipeline.Spec) []error {
 	}
 	settings := spec.New()
 	if v := reflect.ValueOf(settings); v.Kind() != reflect.Pointer || v.Elem().Kind() != reflect.Struct {
-		return append(errs, fmt.Errorf("New gives a %T instead of a pointer to a struct", settings))
+		return append(errs, fmt.Errorf("its New gives a %T instead of a pointer to a struct", settings))
 	}
 	c := newComponent("x", spec)
 	if err := new(Config).add(c); err != nil {
