@@ -1,0 +1,102 @@
+package file
+
+import (
+	"encoding/binary"
+	"errors"
+)
+
+// A cursor is what is stored with a position: enough to find the file again
+// and to be sure that it is the same one.
+//
+// Its bytes are: the version (1), flags, then as uvarints the device, inode,
+// position and size, then the length (uvarint) and sum (8 bytes, little endian)
+// of the head's print and of the tail's.
+type cursor struct {
+	id inode
+	// pos is the position that the cursor is for.
+	pos uint64
+	// size is that of the file when it was read.
+	size uint64
+	// skipping says that pos is inside a line that was cut.
+	skipping bool
+	// finished says that a compressed file was read to its end when it had
+	// this size.
+	finished bool
+	head     print
+	tail     print
+}
+
+const (
+	cursorVersion  = 1
+	cursorSkipping = 1 << 0
+	cursorFinished = 1 << 1
+
+	maxPosition = 1 << 62
+)
+
+var errCursor = errors.New("not a cursor of a file")
+
+// append encodes the cursor.
+func (c *cursor) append(dst []byte) []byte {
+	flags := byte(0)
+	if c.skipping {
+		flags |= cursorSkipping
+	}
+	if c.finished {
+		flags |= cursorFinished
+	}
+	dst = append(dst, cursorVersion, flags)
+	for _, n := range [...]uint64{c.id.dev, c.id.ino, c.pos, c.size} {
+		dst = binary.AppendUvarint(dst, n)
+	}
+	dst = appendPrint(dst, c.head)
+	return appendPrint(dst, c.tail)
+}
+
+func appendPrint(dst []byte, p print) []byte {
+	dst = binary.AppendUvarint(dst, uint64(p.len))
+	return binary.LittleEndian.AppendUint64(dst, p.sum)
+}
+
+// decodeCursor reads a cursor. Anything that append could not have written is
+// an error.
+func decodeCursor(p []byte) (cursor, error) {
+	if len(p) < 2 || p[0] != cursorVersion || p[1] > cursorSkipping|cursorFinished {
+		return cursor{}, errCursor
+	}
+	c := cursor{skipping: p[1]&cursorSkipping != 0, finished: p[1]&cursorFinished != 0}
+	d := decoder{rest: p[2:]}
+	c.id = inode{d.uvarint(), d.uvarint()}
+	c.pos, c.size = d.uvarint(), d.uvarint()
+	c.head, c.tail = d.print(headMax), d.print(tailMax)
+	if d.bad || len(d.rest) != 0 || c.pos > maxPosition || c.size > maxPosition {
+		return cursor{}, errCursor
+	}
+	return c, nil
+}
+
+type decoder struct {
+	rest []byte
+	bad  bool
+}
+
+func (d *decoder) uvarint() uint64 {
+	v, n := binary.Uvarint(d.rest)
+	if n <= 0 {
+		d.bad, d.rest = true, nil
+		return 0
+	}
+	d.rest = d.rest[n:]
+	return v
+}
+
+func (d *decoder) print(limit uint64) print {
+	n := d.uvarint()
+	if n > limit || len(d.rest) < 8 {
+		d.bad, d.rest = true, nil
+		return print{}
+	}
+	p := print{uint16(n), binary.LittleEndian.Uint64(d.rest)}
+	d.rest = d.rest[8:]
+	return p
+}

@@ -1,0 +1,112 @@
+// Package file follows log files: it finds them by globs, reads what is
+// appended to them, and stays with them through rotation, truncation and
+// restarts.
+//
+// A file is known by its identity (device, inode and a fingerprint of its
+// head), not by its name. The position of a record is the raw byte offset of
+// its line in the file; for .gz files, in what they unpack to.
+//
+// One goroutine (follow.go) looks after names: which files there are and where
+// they have gone. A few readers (schedule.go, turn.go) take the files that
+// have something new in turns. A file with nothing new costs no goroutine, no
+// timer and no buffer, only one stat in every poll.
+package file
+
+import (
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/longshore/longshore/pipeline"
+)
+
+// Config is the config of the file input.
+type Config struct {
+	Paths        []string          `yaml:"paths" doc:"Files to follow. * and ? stand for characters of one name, ** for any folders in between." required:"true" example:"[/var/log/app/*.log]"`
+	Exclude      []string          `yaml:"exclude" doc:"Files to leave out: globs of whole paths, or of names where there is no slash." example:"['*.gz', /var/log/app/debug*]"`
+	ReadFrom     string            `yaml:"read_from" doc:"Where to begin with files that are there at the very first start. Files that appear later are read from their beginning." default:"beginning" enum:"beginning|end"`
+	MaxLine      pipeline.Size     `yaml:"max_line" doc:"Longest line. Of a longer one only this much is kept, marked as truncated." default:"1MiB" min:"16B" max:"16MiB"`
+	IgnoreOlder  pipeline.Duration `yaml:"ignore_older" doc:"Leave out files that were not written to for this long, unless they were being read before; 0 takes all." default:"0s"`
+	MaxOpenFiles int               `yaml:"max_open_files" doc:"Files held open at once; with more of them, they take turns." default:"1024" min:"16"`
+	Encoding     string            `yaml:"encoding" doc:"Character encoding: auto (by byte-order mark, else UTF-8), utf-8, utf-16le, utf-16be, or a name of the WHATWG Encoding Standard such as windows-1252 or shift_jis." default:"auto"`
+	PollInterval pipeline.Duration `yaml:"poll_interval" doc:"How often all files are looked at, should the system have failed to tell of a change." default:"10s" min:"100ms" max:"1h"`
+}
+
+// Spec describes the file input.
+func Spec() pipeline.Spec {
+	return pipeline.Spec{
+		Kind:    pipeline.KindInput,
+		Type:    "file",
+		Summary: "Follows log files through rotation and restarts.",
+		New:     func() any { return new(Config) },
+	}
+}
+
+// Check finds what tags cannot say.
+func (c *Config) Check() []pipeline.Problem {
+	var problems []pipeline.Problem
+	for i, p := range c.Paths {
+		problems = append(problems, checkGlob(fmt.Sprintf("paths[%d]", i), p)...)
+	}
+	for i, p := range c.Exclude {
+		problems = append(problems, checkGlob(fmt.Sprintf("exclude[%d]", i), p)...)
+	}
+	if _, err := findEncoding(c.Encoding); err != nil {
+		problems = append(problems, pipeline.Problem{Path: "encoding", Message: err.Error()})
+	}
+	return problems
+}
+
+func checkGlob(setting, glob string) []pipeline.Problem {
+	if strings.TrimSpace(glob) == "" {
+		return []pipeline.Problem{{Path: setting, Message: "is empty; write a path such as /var/log/app/*.log"}}
+	}
+	if _, err := filepath.Match(glob, ""); err != nil {
+		return []pipeline.Problem{{Path: setting, Message: fmt.Sprintf("%q is not a valid glob: a [ without its ], or a \\ at the end", glob)}}
+	}
+	return nil
+}
+
+// Input makes the input.
+func (c *Config) Input(env pipeline.Env) (pipeline.Input, error) {
+	text, err := findEncoding(c.Encoding)
+	if err != nil {
+		return nil, fmt.Errorf("encoding: %w", err)
+	}
+	set := settings{
+		paths:       c.Paths,
+		exclude:     c.Exclude,
+		fromEnd:     c.ReadFrom == "end",
+		maxLine:     int(orElse(c.MaxLine, 1<<20)),
+		ignoreOlder: time.Duration(c.IgnoreOlder),
+		maxOpen:     orElse(c.MaxOpenFiles, 1024),
+		encoding:    text,
+		poll:        time.Duration(orElse(c.PollInterval, pipeline.Duration(10*time.Second))),
+		readers:     max(4, runtime.GOMAXPROCS(0)),
+		notify:      startNotify,
+	}
+	return &input{settings: set, env: env}, nil
+}
+
+func orElse[T comparable](v, fallback T) T {
+	var zero T
+	if v == zero {
+		return fallback
+	}
+	return v
+}
+
+// settings are the config as the input uses it.
+type settings struct {
+	paths, exclude []string
+	fromEnd        bool
+	maxLine        int
+	ignoreOlder    time.Duration
+	maxOpen        int
+	encoding       textEncoding
+	poll           time.Duration
+	readers        int
+	notify         func() (*notify, error)
+}

@@ -1,0 +1,65 @@
+package file
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"io"
+	"os"
+)
+
+const (
+	headMax = 1 << 10 // bytes of the head that are fingerprinted
+	tailMax = 64      // bytes before the reading position that are remembered
+)
+
+// inode is where a file lives. It outlives renames; it is given to another file
+// once the file is deleted.
+type inode struct{ dev, ino uint64 }
+
+// A print is a hash of a run of bytes, with its length, so that what was
+// shorter when it was last seen can still be compared.
+type print struct {
+	len uint16
+	sum uint64
+}
+
+// printOf hashes at most headMax bytes: the first 8 bytes of SHA-256.
+func printOf(p []byte) print {
+	sum := sha256.Sum256(p)
+	return print{uint16(len(p)), binary.LittleEndian.Uint64(sum[:])}
+}
+
+// matches tells whether p begins with what was hashed.
+func (f print) matches(p []byte) bool {
+	return f.len == 0 || len(p) >= int(f.len) && printOf(p[:f.len]) == f
+}
+
+// readHead reads the first bytes of a file into buf, fewer if it is shorter.
+func readHead(fd *os.File, buf *[headMax]byte) ([]byte, error) {
+	n, err := fd.ReadAt(buf[:], 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	return buf[:n], nil
+}
+
+// tail holds the last bytes that were read: if they no longer stand before the
+// reading position, the file was rewritten.
+type tail struct {
+	n   int
+	buf [tailMax]byte
+}
+
+func (t *tail) bytes() []byte { return t.buf[:t.n] }
+
+// set remembers the end of p, and what came before it where p is short.
+func (t *tail) set(p []byte) {
+	if len(p) >= tailMax {
+		t.n = copy(t.buf[:], p[len(p)-tailMax:])
+		return
+	}
+	keep := min(t.n, tailMax-len(p))
+	copy(t.buf[:], t.buf[t.n-keep:t.n])
+	t.n = keep + copy(t.buf[keep:], p)
+}

@@ -1,0 +1,99 @@
+package file
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+
+	"github.com/longshore/longshore/pipeline"
+)
+
+type input struct {
+	settings settings
+	env      pipeline.Env
+}
+
+// Run follows the files until ctx ends.
+func (in *input) Run(ctx context.Context, feed pipeline.Feed) error {
+	w, err := in.follower(feed)
+	if err != nil {
+		return err
+	}
+	w.startNotify()
+	defer w.notify.close()
+
+	var wg sync.WaitGroup
+	wg.Go(func() { w.schedule.alarm(ctx) })
+	for range in.settings.readers {
+		wg.Go(func() { w.reader().run(ctx) })
+	}
+	w.run(ctx)
+	wg.Wait()
+	w.closeAll()
+	return nil
+}
+
+func (in *input) follower(feed pipeline.Feed) (*follower, error) {
+	paths, err := absGlobs(in.settings.paths)
+	if err != nil {
+		return nil, fmt.Errorf("paths: %w", err)
+	}
+	exclude, err := excludeGlobs(in.settings.exclude)
+	if err != nil {
+		return nil, fmt.Errorf("exclude: %w", err)
+	}
+	log, health := in.env.Log, in.env.Health
+	if log == nil {
+		log = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	if health == nil {
+		health = func(error) {}
+	}
+	s, t, m := newSchedule(), newTable(), newMetrics(in.env.Metrics)
+	return &follower{
+		settings: &in.settings,
+		paths:    paths,
+		exclude:  exclude,
+		feed:     feed,
+		log:      log,
+		schedule: s,
+		table:    t,
+		open:     newOpenFiles(in.settings.maxOpen, in.settings.readers, s, t),
+		unpacks:  &unpackSlots{schedule: s},
+		pasts:    readPasts(feed, log, m),
+		troubles: newTroubles(log, health),
+		metrics:  m,
+		missing:  map[*file]bool{},
+		ill:      map[string]bool{},
+		links:    map[string]string{},
+		moved:    make(chan struct{}, 1),
+	}, nil
+}
+
+func (w *follower) reader() *reader {
+	return &reader{
+		settings: w.settings,
+		feed:     w.feed,
+		log:      w.log,
+		schedule: w.schedule,
+		table:    w.table,
+		open:     w.open,
+		unpacks:  w.unpacks,
+		pasts:    w.pasts,
+		troubles: w.troubles,
+		metrics:  w.metrics,
+		astray:   w.astray,
+	}
+}
+
+// closeAll closes all files and sources when the readers have gone.
+func (w *follower) closeAll() {
+	for _, f := range w.table.all() {
+		w.open.close(f)
+		if f.src != nil {
+			w.feed.Close(f.src, false)
+		}
+	}
+}

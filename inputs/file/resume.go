@@ -1,0 +1,186 @@
+package file
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+
+	"github.com/longshore/longshore/pipeline"
+)
+
+// A past is a source that the ledger remembers and that has not been found yet.
+type past struct {
+	pipeline.Known
+	at cursor
+}
+
+// pasts are all of them, by the number of their inode. Devices may be numbered
+// anew when the machine starts, so they do not decide.
+type pasts struct {
+	feed    pipeline.Feed
+	log     *slog.Logger
+	metrics *metrics
+
+	mu    sync.Mutex
+	byIno map[uint64][]*past
+}
+
+// readPasts takes what the ledger knows. What cannot be read is left alone: it may
+// have been written by a later version.
+func readPasts(feed pipeline.Feed, log *slog.Logger, m *metrics) *pasts {
+	p := &pasts{feed: feed, log: log, metrics: m, byIno: map[uint64][]*past{}}
+	for _, k := range feed.Known() {
+		if k.Cursor.State == nil {
+			p.forget(&past{Known: k}) // nothing of it was ever sent
+			continue
+		}
+		c, err := decodeCursor(k.Cursor.State)
+		if err != nil {
+			log.Warn("a file's progress cannot be understood; the file is read as a new one", "file", k.Key, "source", k.ID)
+			continue
+		}
+		p.byIno[c.id.ino] = append(p.byIno[c.id.ino], &past{k, c})
+	}
+	return p
+}
+
+// unread tells whether a file of this inode is known and has more to read.
+func (p *pasts) unread(id inode, size int64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, k := range p.byIno[id.ino] {
+		if int64(k.Cursor.Pos) < size && !k.at.finished {
+			return true
+		}
+	}
+	return false
+}
+
+// all gives those that were not found.
+func (p *pasts) all() []*past {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var all []*past
+	for _, ks := range p.byIno {
+		all = append(all, ks...)
+	}
+	return all
+}
+
+// claim finds the known source that an open file is, and takes it out. Others
+// of the same inode are of files that are no more: they are forgotten.
+func (p *pasts) claim(f *file, head []byte, size int64) *past {
+	p.mu.Lock()
+	var best *past
+	candidates := p.byIno[f.id.ino]
+	for _, k := range candidates {
+		if k.is(f, head, size) && (best == nil || k.Cursor.Pos > best.Cursor.Pos) {
+			best = k
+		}
+	}
+	delete(p.byIno, f.id.ino)
+	var others []*past
+	for _, k := range candidates {
+		switch {
+		case k == best:
+		case k.at.id == f.id:
+			others = append(others, k)
+		default:
+			p.byIno[f.id.ino] = append(p.byIno[f.id.ino], k)
+		}
+	}
+	p.mu.Unlock()
+	for _, k := range others {
+		p.lost(k, "its file was truncated or replaced while longshore was not running")
+	}
+	return best
+}
+
+// is tells whether an open file is this source: the same head, and the same
+// bytes before the reading position.
+func (k *past) is(f *file, head []byte, size int64) bool {
+	if !k.at.head.matches(head) {
+		return false
+	}
+	if f.compress {
+		return true // where it stands is checked when it is unpacked
+	}
+	if int64(k.Cursor.Pos) > size {
+		return false
+	}
+	_, err := readTail(f.fd, k.Cursor.Pos, k.tail())
+	return err == nil
+}
+
+// tail gives the print of the bytes before the reading position. It is empty
+// where the position is another than the state was made for.
+func (k *past) tail() print {
+	if k.at.pos != k.Cursor.Pos || uint64(k.at.tail.len) > k.at.pos {
+		return print{}
+	}
+	return k.at.tail
+}
+
+var errRewritten = errors.New("the file was rewritten")
+
+// readTail reads the bytes before a position, and fails if they are not those
+// of the print.
+func readTail(fd *os.File, pos uint64, want print) (tail, error) {
+	var t tail
+	if want.len == 0 {
+		return t, nil
+	}
+	t.n = int(want.len)
+	_, err := fd.ReadAt(t.bytes(), int64(pos)-int64(t.n))
+	if errors.Is(err, io.EOF) || err == nil && printOf(t.bytes()) != want {
+		err = errRewritten
+	}
+	return t, err
+}
+
+// isTail tells whether a file still has these bytes before a position.
+func isTail(fd *os.File, pos uint64, want *tail) (bool, error) {
+	var buf [tailMax]byte
+	got := buf[:want.n]
+	_, err := fd.ReadAt(got, int64(pos)-int64(want.n))
+	if err != nil && !errors.Is(err, io.EOF) {
+		return false, err
+	}
+	return err == nil && bytes.Equal(got, want.bytes()), nil
+}
+
+// lost forgets a source whose file is no more, and tells of what it is known
+// to have had beyond what was read.
+func (p *pasts) lost(k *past, why string) {
+	p.forget(k)
+	if k.at.finished || k.at.size <= k.Cursor.Pos || isCompressed(k.Key) {
+		return
+	}
+	missing := k.at.size - k.Cursor.Pos
+	p.log.Warn("part of a file was never read: "+why, "file", k.Key, "read", k.Cursor.Pos, "missing_at_least", missing)
+	p.metrics.lost.Add(float64(missing))
+}
+
+// forget has the ledger forget a source.
+func (p *pasts) forget(k *past) {
+	src, err := p.feed.Open(k.ID, k.Key, labelsOf(k.Key))
+	if err == nil {
+		p.feed.Close(src, true)
+	}
+}
+
+// drop takes a source out.
+func (p *pasts) drop(k *past) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	rest := p.byIno[k.at.id.ino][:0]
+	for _, other := range p.byIno[k.at.id.ino] {
+		if other != k {
+			rest = append(rest, other)
+		}
+	}
+	p.byIno[k.at.id.ino] = rest
+}

@@ -1,0 +1,231 @@
+package file
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/pipetest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// A rig runs the input on a folder of real files.
+type rig struct {
+	t      *testing.T
+	dir    string
+	config Config
+	feed   *pipetest.Feed
+	stop   func()
+	logs   *logs
+	health *health
+	tune   func(*settings)
+}
+
+// poll runs a scenario on fake time, with no notices from the system: all is
+// found by polling.
+func poll(t *testing.T, scenario func(r *rig)) {
+	t.Helper()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, dir)
+		r.tune = func(s *settings) {
+			s.notify = func() (*notify, error) { return nil, fmt.Errorf("watching: %w", syscall.ENOSPC) }
+		}
+		scenario(r)
+		r.halt()
+	})
+}
+
+// notified runs a scenario on real time with the system's notices, and with a
+// poll so slow that it cannot help.
+func notified(t *testing.T, scenario func(r *rig)) {
+	t.Helper()
+	r := newRig(t, t.TempDir())
+	r.config.PollInterval = pipeline.Duration(time.Hour)
+	scenario(r)
+	r.halt()
+}
+
+func newRig(t *testing.T, dir string) *rig {
+	return &rig{
+		t: t, dir: dir, feed: pipetest.NewFeed(t), logs: &logs{}, health: &health{},
+		config: Config{Paths: []string{filepath.Join(dir, "*.log")}},
+	}
+}
+
+// start starts the input.
+func (r *rig) start() {
+	r.t.Helper()
+	r.startOn(r.feed)
+}
+
+func (r *rig) startOn(feed pipeline.Feed) {
+	r.t.Helper()
+	env := pipeline.Env{Name: "app", Log: slog.New(slog.NewTextHandler(r.logs, nil)), Health: r.health.set}
+	made, err := r.config.Input(env)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	in := made.(*input)
+	if r.tune != nil {
+		r.tune(&in.settings)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- in.Run(ctx, feed) }()
+	r.stop = func() {
+		cancel()
+		if err := <-ended; err != nil {
+			r.t.Errorf("run ended with: %v", err)
+		}
+	}
+}
+
+func (r *rig) halt() {
+	if r.stop != nil {
+		r.stop()
+		r.stop = nil
+	}
+}
+
+// restart stops the input, does what is to happen meanwhile, and starts it with
+// what was acknowledged.
+func (r *rig) restart(meanwhile func()) {
+	r.halt()
+	r.feed = r.feed.Restart()
+	if meanwhile != nil {
+		meanwhile()
+	}
+	r.start()
+}
+
+// pass lets fake time pass.
+func (r *rig) pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+func (r *rig) path(name string) string { return filepath.Join(r.dir, name) }
+
+func (r *rig) write(name, text string) { r.put(name, text, os.O_TRUNC) }
+
+func (r *rig) append(name, text string) { r.put(name, text, os.O_APPEND) }
+
+func (r *rig) put(name, text string, flag int) {
+	r.t.Helper()
+	r.must(os.MkdirAll(filepath.Dir(r.path(name)), 0o755))
+	fd, err := os.OpenFile(r.path(name), os.O_CREATE|os.O_WRONLY|flag, 0o644)
+	r.must(err)
+	_, err = fd.WriteString(text)
+	r.must(err)
+	r.must(fd.Close())
+}
+
+func (r *rig) rename(from, to string) {
+	r.t.Helper()
+	r.must(os.Rename(r.path(from), r.path(to)))
+}
+
+func (r *rig) remove(name string) {
+	r.t.Helper()
+	r.must(os.Remove(r.path(name)))
+}
+
+func (r *rig) must(err error) {
+	r.t.Helper()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// want checks all that was received, in order.
+func (r *rig) want(lines ...string) {
+	r.t.Helper()
+	if diff := cmp.Diff(lines, r.feed.Lines()); diff != "" {
+		r.t.Errorf("lines (-want +got)\n%s", diff)
+	}
+}
+
+// wantSet checks all that was received, in any order.
+func (r *rig) wantSet(lines ...string) {
+	r.t.Helper()
+	count := map[string]int{}
+	for _, l := range r.feed.Lines() {
+		count[l]++
+	}
+	want := map[string]int{}
+	for _, l := range lines {
+		want[l]++
+	}
+	if diff := cmp.Diff(want, count); diff != "" {
+		r.t.Errorf("how often each line came (-want +got)\n%s", diff)
+	}
+}
+
+// wait waits for n records in real time.
+func (r *rig) wait(n int) []pipetest.Got {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	return r.feed.WaitFor(ctx, n)
+}
+
+// wantLog checks that a word was logged, or that nothing was.
+func (r *rig) wantLog(word string) {
+	r.t.Helper()
+	got := r.logs.String()
+	if word == "" && got != "" || !strings.Contains(got, word) {
+		r.t.Errorf("logged %q, want %q in it", got, word)
+	}
+}
+
+type logs struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *logs) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if bytes.Contains(p, []byte("files are polled")) {
+		return len(p), nil // every scenario without notices says so
+	}
+	return l.buf.Write(p)
+}
+
+func (l *logs) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+type health struct {
+	mu  sync.Mutex
+	err error
+}
+
+func (h *health) set(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.err = err
+}
+
+func (h *health) get() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.err
+}

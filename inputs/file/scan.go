@@ -1,0 +1,418 @@
+package file
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/longshore/longshore/inputs/lines"
+)
+
+// firstScan finds the files that are there at the start, and those that were
+// renamed while we were away, and has them read oldest first.
+func (w *follower) firstScan() {
+	started := len(w.feed.Known()) == 0
+	w.walkAll()
+	found := w.considerAll()
+	if w.settings.fromEnd && started {
+		w.startAtEnd()
+	}
+	found = append(found, w.findPasts()...)
+	if w.table.len() == 0 {
+		w.log.Warn("no file is there yet; waiting for one", "paths", strings.Join(w.settings.paths, ", "))
+	}
+	w.wakeInOrder(found)
+}
+
+// scan looks at all names.
+func (w *follower) scan() {
+	w.rescan.Stop()
+	w.walkAll()
+	found := w.considerAll()
+	for _, f := range w.table.all() {
+		if w.strayed(f) {
+			w.astray(f)
+		}
+	}
+	w.locate(w.takeMissing())
+	w.wakeInOrder(found)
+}
+
+// walkAll notes the paths and folders that the patterns stand for, and watches
+// the folders.
+func (w *follower) walkAll() {
+	w.round++
+	clear(w.links)
+	wasIll := w.ill
+	w.ill = map[string]bool{}
+	w.names = w.names[:0]
+	w.dirs = map[string]bool{}
+	walk := walk{
+		file: func(path string) { w.names = append(w.names, path) },
+		dir:  func(path string) { w.dirs[path] = true },
+		failed: func(path string, err error) {
+			w.isIll(path, fmt.Errorf("listing a folder of logs: %w", err))
+		},
+	}
+	for _, g := range w.paths {
+		walk.glob(g)
+	}
+	w.recheck(wasIll)
+	for dir := range w.dirs {
+		w.watch(dir)
+	}
+}
+
+func (w *follower) isIll(path string, err error) {
+	w.ill[path] = true
+	w.troubles.set(path, err)
+}
+
+// recheck takes back what is no longer true of paths that were ill before.
+func (w *follower) recheck(before map[string]bool) {
+	for path := range before {
+		if _, err := os.Stat(path); !w.ill[path] && (err == nil || errors.Is(err, fs.ErrNotExist)) {
+			w.troubles.clear(path)
+		}
+	}
+}
+
+func (w *follower) watch(dir string) {
+	err := w.notify.watch(dir)
+	if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return // the next scan tries again
+	}
+	w.cannotWatch(dir, err)
+}
+
+// considerAll looks at the names that walkAll found and gives the files that
+// have something new.
+func (w *follower) considerAll() []*file {
+	var found []*file
+	for _, path := range w.names {
+		if !anyMatch(w.exclude, path) {
+			found = append(found, w.consider(path)...)
+		}
+	}
+	return found
+}
+
+// wakeInOrder wakes files, the oldest first.
+func (w *follower) wakeInOrder(files []*file) {
+	w.table.mu.Lock()
+	sort.SliceStable(files, func(i, j int) bool { return files[i].mtime.Before(files[j].mtime) })
+	w.table.mu.Unlock()
+	w.wakeFound(files)
+}
+
+func (w *follower) wakeFound(files []*file) {
+	for _, f := range files {
+		w.schedule.wake(f)
+	}
+}
+
+// consider looks at a path that the config asks for. It gives the files that
+// are to be woken for it: the one that is there, and the one that was.
+func (w *follower) consider(path string) []*file {
+	info, err := os.Stat(path)
+	if err != nil {
+		if !errors.Is(err, fs.ErrNotExist) {
+			w.isIll(path, fmt.Errorf("looking at a log file: %w", err))
+		}
+		return nil
+	}
+	if !info.Mode().IsRegular() {
+		return nil
+	}
+	w.table.mu.Lock()
+	defer w.table.mu.Unlock()
+	id := inodeOf(info)
+	before := w.table.byPath[path]
+	f := w.table.byID[id]
+	fresh := f == nil
+	if fresh {
+		f = w.add(id, path)
+	}
+	f.round = w.round
+	w.settleName(f, path)
+	if f.target != "" {
+		w.links[f.target] = f.path
+	}
+	var wake []*file
+	if before != nil && before != f {
+		w.astray(before)
+		if fresh && !before.ignored {
+			w.schedule.follow(f, before)
+			wake = append(wake, before)
+		}
+	}
+	if changed := f.lookLocked(info); !changed && !fresh || w.tooOld(f, info) {
+		return wake
+	}
+	f.taken = true
+	return append(wake, f)
+}
+
+// add makes a file known to the table. The caller holds its mu.
+func (w *follower) add(id inode, path string) *file {
+	f := &file{
+		id: id, seen: path, key: path, startSize: -1,
+		compress: isCompressed(path),
+		split:    lines.Splitter{Max: w.settings.maxLine},
+		placedAt: time.Now(),
+	}
+	w.table.byID[id] = f
+	return f
+}
+
+// settleName notes that f was seen at path. A file with several names keeps
+// the one it has, as long as that leads to it.
+func (w *follower) settleName(f *file, path string) {
+	if f.path == path && f.place == live {
+		return
+	}
+	if f.path != "" && f.place == live && w.wanted(f.path) && leadsTo(f.path, f.id) {
+		return
+	}
+	w.table.moveLocked(f, path, live)
+	if f.target != "" {
+		w.watch(filepath.Dir(f.target))
+	}
+	w.found(f)
+}
+
+// tooOld tells whether a file is to be left alone for its age. One that was not
+// read yet counts as older only as long as it is not written to.
+func (w *follower) tooOld(f *file, info fs.FileInfo) bool {
+	if w.settings.ignoreOlder == 0 || time.Since(info.ModTime()) <= w.settings.ignoreOlder {
+		f.ignored = false
+		return false
+	}
+	if f.taken || w.pasts.unread(f.id, info.Size()) {
+		return false
+	}
+	f.ignored = true
+	return true
+}
+
+// strayed tells whether a file is no longer where it was, and wakes it if it
+// has changed there.
+func (w *follower) strayed(f *file) bool {
+	w.table.mu.Lock()
+	defer w.table.mu.Unlock()
+	switch f.place {
+	case live:
+		return f.round != w.round
+	case unlinked:
+		w.schedule.wake(f)
+		return false
+	}
+	info, err := os.Stat(f.path)
+	if err != nil || inodeOf(info) != f.id {
+		return true
+	}
+	if f.lookLocked(info) {
+		w.schedule.wake(f)
+	}
+	return false
+}
+
+// startAtEnd has what is there now passed over.
+func (w *follower) startAtEnd() {
+	w.table.mu.Lock()
+	defer w.table.mu.Unlock()
+	for _, f := range w.table.byID {
+		f.startSize = f.size
+	}
+}
+
+// locate looks for files that are not where they were, in the folders that they
+// were seen in.
+func (w *follower) locate(files []*file) {
+	if len(files) == 0 {
+		return
+	}
+	listed := folderList{}
+	for _, f := range files {
+		path, ok := w.search(f, listed)
+		at := unlinked
+		switch {
+		case ok && w.wanted(path):
+			at = live
+		case ok:
+			at = renamed
+		}
+		if w.move(f, path, at) {
+			w.schedule.wake(f)
+		}
+	}
+}
+
+// move notes where a file is now, and tells whether it is still followed.
+func (w *follower) move(f *file, path string, at place) bool {
+	w.table.mu.Lock()
+	defer w.table.mu.Unlock()
+	if w.table.byID[f.id] != f {
+		return false
+	}
+	w.table.moveLocked(f, path, at)
+	if at != live && f.ignored {
+		w.table.unnameLocked(f)
+		delete(w.table.byID, f.id)
+		return false
+	}
+	return true
+}
+
+// search gives the path of a file, if it is in a folder that it was seen in.
+func (w *follower) search(f *file, listed folderList) (string, bool) {
+	w.table.mu.Lock()
+	names := [...]string{f.path, f.target, f.seen}
+	w.table.mu.Unlock()
+	if names[0] != "" && leadsTo(names[0], f.id) {
+		return names[0], true
+	}
+	for _, name := range names {
+		if name == "" {
+			continue
+		}
+		if path, ok := listed.in(filepath.Dir(name))[f.id]; ok {
+			return path, true
+		}
+	}
+	return "", false
+}
+
+// leadsTo tells whether a path leads to a file.
+func leadsTo(path string, id inode) bool {
+	info, err := os.Stat(path)
+	return err == nil && inodeOf(info) == id
+}
+
+// A folderList holds the regular files of folders, each listed once.
+type folderList map[string]map[inode]string
+
+func (l folderList) in(dir string) map[inode]string {
+	if files, ok := l[dir]; ok {
+		return files
+	}
+	files := map[inode]string{}
+	entries, _ := os.ReadDir(dir) // what cannot be listed has no files for us
+	for _, e := range entries {
+		if !e.Type().IsRegular() {
+			continue
+		}
+		if info, err := e.Info(); err == nil {
+			files[inodeOf(info)] = filepath.Join(dir, e.Name())
+		}
+	}
+	l[dir] = files
+	return files
+}
+
+// findPasts looks for the known sources that are not at any of the config's
+// names: files that were renamed while we were away. It gives those it finds.
+// What is gone is forgotten, but only where its folder is there to tell.
+func (w *follower) findPasts() []*file {
+	pasts := w.unseenPasts()
+	if len(pasts) == 0 {
+		return nil
+	}
+	there := w.listFolders(pasts)
+	var found []*file
+	for _, k := range pasts {
+		if at, ok := there[k.at.id.ino]; ok {
+			if f := w.addPast(at.id, k.Key, at.path); f != nil {
+				found = append(found, f)
+			}
+			continue
+		}
+		if info, err := os.Stat(filepath.Dir(k.Key)); err == nil && inodeOf(info).dev == k.at.id.dev {
+			w.pasts.drop(k)
+			w.pasts.lost(k, "it was deleted while longshore was not running")
+		}
+	}
+	w.queueBehind(found)
+	return found
+}
+
+// unseenPasts gives the known sources whose inode no file has that the config
+// asks for. (Whether those that have it are the same shows when they are opened.)
+func (w *follower) unseenPasts() []*past {
+	inos := map[uint64]bool{}
+	for _, f := range w.table.all() {
+		inos[f.id.ino] = true
+	}
+	var unseen []*past
+	for _, k := range w.pasts.all() {
+		if w.wanted(k.Key) && !inos[k.at.id.ino] {
+			unseen = append(unseen, k)
+		}
+	}
+	return unseen
+}
+
+type located struct {
+	id   inode
+	path string
+}
+
+// listFolders gives the files in the folders of known sources and of the
+// config's names, by the number of their inode.
+func (w *follower) listFolders(pasts []*past) map[uint64]located {
+	dirs := maps.Clone(w.dirs)
+	for _, k := range pasts {
+		dirs[filepath.Dir(k.Key)] = true
+	}
+	for target := range w.links {
+		dirs[filepath.Dir(target)] = true
+	}
+	listed, there := folderList{}, map[uint64]located{}
+	for dir := range dirs {
+		for id, path := range listed.in(dir) {
+			there[id.ino] = located{id, path}
+		}
+	}
+	return there
+}
+
+func (w *follower) addPast(id inode, key, path string) *file {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil
+	}
+	w.table.mu.Lock()
+	defer w.table.mu.Unlock()
+	if w.table.byID[id] != nil {
+		return nil
+	}
+	f := w.add(id, key)
+	f.known = true
+	f.lookLocked(info)
+	w.table.moveLocked(f, path, renamed)
+	return f
+}
+
+// queueBehind has what now stands at a renamed file's old path read after it,
+// and several generations one after the other.
+func (w *follower) queueBehind(found []*file) {
+	sort.Slice(found, func(i, j int) bool { return found[i].mtime.Before(found[j].mtime) })
+	last := map[string]*file{}
+	for _, f := range found {
+		if before := last[f.key]; before != nil {
+			w.schedule.follow(f, before)
+		}
+		last[f.key] = f
+	}
+	for key, f := range last {
+		if now := w.table.at(key); now != nil && now != f {
+			w.schedule.follow(now, f)
+		}
+	}
+}

@@ -1,0 +1,679 @@
+package file
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/event"
+	"github.com/longshore/longshore/pipeline/pipetest"
+)
+
+// Each scenario is what may happen to files, on fake time. A tick is longer than
+// a poll; a lull is longer than what a file may rest before it counts as
+// complete.
+const (
+	tick = 1500 * time.Millisecond
+	lull = settle + 3*time.Second
+)
+
+func TestReadsAndFollows(t *testing.T) {
+	poll(t, func(r *rig) {
+		r.write("app.log", "one\n\ntwo\r\nthr")
+		r.start()
+		r.pass(tick)
+		r.want("one", "two")
+		r.append("app.log", "ee\n")
+		r.pass(tick)
+		r.want("one", "two", "three")
+		got := r.feed.Got()
+		if got[1].Pos != 5 || got[2].Pos != 10 {
+			t.Errorf("positions %d and %d, want 5 and 10", got[1].Pos, got[2].Pos)
+		}
+		src := got[0].Source
+		if src.Key != r.path("app.log") || src.Label(event.LabelFile) != src.Key || src.Label(event.LabelService) != "app" {
+			t.Errorf("source %+v", src)
+		}
+		r.wantLog("")
+	})
+}
+
+func TestRestart(t *testing.T) {
+	poll(t, func(r *rig) {
+		r.write("app.log", "one\ntwo\n")
+		r.start()
+		r.pass(tick)
+		r.feed.Ack()
+		r.append("app.log", "three\n")
+		r.pass(tick)
+		r.restart(func() { r.append("app.log", "four\n") })
+		r.pass(tick)
+		r.want("three", "four") // three was not acknowledged
+		r.feed.Ack()
+		r.restart(nil)
+		r.pass(tick)
+		r.want()
+		r.wantLog("")
+	})
+}
+
+// sends notes the batches that pass.
+type sends struct {
+	*pipetest.Feed
+	records []int
+}
+
+func (s *sends) Send(ctx context.Context, b *event.Batch) error {
+	s.records = append(s.records, len(b.Records))
+	return s.Feed.Send(ctx, b)
+}
+
+// The identity of a new source must be stored before its first record is sent,
+// or a crash right after would have it read again as another.
+func TestIdentityGoesAheadOfRecords(t *testing.T) {
+	poll(t, func(r *rig) {
+		r.write("app.log", "one\n")
+		feed := &sends{Feed: r.feed}
+		r.startOn(feed)
+		r.pass(tick)
+		if diff := cmp.Diff([]int{0, 1}, feed.records); diff != "" {
+			t.Errorf("records in each batch (-want +got)\n%s", diff)
+		}
+	})
+}
+
+func TestReadFromEnd(t *testing.T) {
+	poll(t, func(r *rig) {
+		r.config.ReadFrom = "end"
+		r.write("old.log", "one\ntwo\nthr")
+		r.start()
+		r.pass(tick)
+		r.append("old.log", "ee\nfour\n")
+		r.write("new.log", "from the beginning\n")
+		r.pass(tick)
+		r.wantSet("three", "four", "from the beginning")
+		r.feed.Ack()
+		r.restart(func() { r.write("newer.log", "newer\n"); r.append("old.log", "five\n") })
+		r.pass(tick)
+		r.wantSet("newer", "five")
+	})
+}
+
+func TestReadFromEndOfALineWithoutEnd(t *testing.T) {
+	poll(t, func(r *rig) {
+		r.config.ReadFrom = "end"
+		r.write("app.log", strings.Repeat("x", 100<<10))
+		r.start()
+		r.pass(tick)
+		r.append("app.log", "rest\nnext\n")
+		r.pass(tick)
+		r.want("next")
+	})
+}
+
+func TestRenameRotation(t *testing.T) {
+	poll(t, func(r *rig) {
+		r.write("app.log", "one\n")
+		r.start()
+		r.pass(tick)
+		r.append("app.log", "two\nlast")
+		r.rename("app.log", "app.log.1")
+		r.write("app.log", "three\n")
+		r.pass(lull)
+		r.want("one", "two", "three", "last")
+		got := r.feed.Got()
+		if got[0].Source != got[3].Source || got[0].Source.ID == got[2].Source.ID {
+			t.Error("the rotated file is to stay one source, the new one to be another")
+		}
+		r.append("app.log.1", " words\n") // its writer had not noticed
+		r.pass(tick)
+		r.want("one", "two", "three", "last", " words")
+		r.feed.Ack()
+		r.restart(nil)
+		r.pass(tick)
+		r.want()
+		r.wantLog("")
+	})
+}
+
+func TestRenameRotationIntoTheGlob(t *testing.T) {
+	poll(t, func(r *rig) {
+		r.config.Paths = []string{r.path("app.log*")}
+		r.write("app.log", "one\n")
+		r.start()
+		r.pass(tick)
+		for i, text := range []string{"two\n", "three\n", "four\n"} {
+			if i > 0 {
+				r.rename("app.log.1", "app.log.2")
+			}
+			r.rename("app.log", "app.log.1")
+			r.write("app.log", text)
+			r.pass(tick)
+		}
+		r.want("one", "two", "three", "four")
+		r.feed.Ack()
+		r.restart(nil)
+		r.pass(tick)
+		r.want()
+	})
+}
+
+func TestRotationWhileStopped(t *testing.T) {
+	poll(t, func(r *rig) {
+		r.write("app.log", "one\n")
+		r.start()
+		r.pass(tick)
+		r.feed.Ack()
+		r.append("app.log", "two\n")
+		r.restart(func() {
+			r.append("app.log", "three\nlast")
+			r.rename("app.log", "app.log.2")
+			r.write("app.log", "never known\n")
+			r.rename("app.log", "app.log.1")
+			r.write("app.log", "four\n")
+		})
+		r.pass(lull)
+		// app.log.1 was never seen under a name of ours, so it is not ours.
+		r.want("two", "three", "four", "last")
+		r.feed.Ack()
+		r.restart(func() { r.rename("app.log.2", "app.log.3"); r.rename("app.log", "app.log.2") })
+		r.pass(lull)
+		r.want()
+	})
+}
+
+func TestSeveralGenerationsWhileStopped(t *testing.T) {
+	poll(t, func(r *rig) {
+		r.start()
+		for i := range 3 {
+			r.write("app.log", fmt.Sprintf("%d head\n", i))
+			r.pass(tick)
+			r.feed.Ack()
+			r.append("app.log", fmt.Sprintf("%d unread\n", i))
+			stamp := time.Unix(int64(1e9+i), 0)
+			r.must(os.Chtimes(r.path("app.log"), stamp, stamp))
+			r.feed.Block(true)
+			r.rename("app.log", fmt.Sprintf("app.log.%d", i))
+		}
+		r.restart(func() {
+			for i := range 3 {
+				r.rename(fmt.Sprintf("app.log.%d", i), fmt.Sprintf("app.old.%d", 9-i))
+			}
+			r.write("app.log", "new\n")
+		})
+		r.pass(tick)
+		// Only the first generation was taken before the feed blocked.
+		r.want("0 unread", "new")
+	})
+}
+
+func TestGenerationsAreReadInOrder(t *testing.T) {
+	poll(t, func(r *rig) {
+		r.config.Paths = []string{r.path("app.log")}
+		r.start()
+		for i := range 3 {
+			r.write("app.log", fmt.Sprintf("%d head\n", i))
+			r.pass(tick)
+			r.rename("app.log", fmt.Sprintf("app.log.%d", 3-i))
+		}
+		r.pass(tick)
+		r.feed.Ack()
+		r.restart(func() {
+			for i := range 3 {
+				name := fmt.Sprintf("app.log.%d", 3-i)
+				r.append(name, strings.Repeat(fmt.Sprintf("%d unread\n", i), 1000))
+				stamp := time.Unix(int64(1e9+i), 0)
+				r.must(os.Chtimes(r.path(name), stamp, stamp))
+			}
+			r.write("app.log", "3 live\n")
+		})
+		r.pass(tick)
+		lines := r.feed.Lines()
+		if len(lines) != 3001 {
+			t.Fatalf("%d lines", len(lines))
+		}
+		for i, l := range lines {
+			if want := fmt.Sprint(i / 1000); l[:1] != want {
+				t.Fatalf("line %d is %q, want one of generation %s", i, l, want)
+			}
+		}
+	})
+}
+
+func TestCopyTruncate(t *testing.T) {
+	poll(t, func(r *rig) {
+		r.write("app.log", "one\ntwo\n")
+		r.start()
+		r.pass(tick)
+		before := r.feed.Got()[0].Source.ID
+		r.write("app.log", "x\n")
+		r.pass(tick)
+		r.want("one", "two", "x")
+		if got := r.feed.Got()[2]; got.Source.ID == before || got.Pos != 0 {
+			t.Errorf("a truncated file is to be a new source from 0, not %v at %d", got.Source.ID, got.Pos)
+		}
+	})
+}
+
+func TestTruncatedAndGrownBeyond(t *testing.T) {
+	poll(t, func(r *rig) {
+		r.write("app.log", "one\ntwo\n")
+		r.start()
+		r.pass(tick)
+		r.write("app.log", "ten\neleven\ntwelve\n")
+		r.pass(tick)
+		r.want("one", "two", "ten", "eleven", "twelve")
+	})
+}
+
+func TestTruncatedWithTheSameHead(t *testing.T) {
+	head := "#Version: 1.0\n" + strings.Repeat("#Fields\n", 200)
+	poll(t, func(r *rig) {
+		r.write("app.log", head+"one\n")
+		r.start()
+		r.pass(tick)
+		n := len(r.feed.Lines())
+		r.write("app.log", head+"ten\neleven\n")
+		r.pass(tick)
+		lines := r.feed.Lines()
+		if len(lines) != 2*n+1 || lines[len(lines)-1] != "eleven" {
+			t.Errorf("%d lines, want %d", len(lines), 2*n+1)
+		}
+	})
+}
+
+func TestTruncatedWhileStopped(t *testing.T) {
+	for _, text := range []string{"x\n", "ten\neleven\ntwelve\n", ""} {
+		poll(t, func(r *rig) {
+			r.write("app.log", "one\ntwo\n")
+			r.start()
+			r.pass(tick)
+			r.feed.Ack()
+			r.restart(func() { r.write("app.log", text) })
+			r.pass(tick)
+			r.wantSet(strings.Fields(text)...)
+			for _, k := range r.feed.Restart().Known() {
+				if k.Cursor.Pos == 8 {
+					t.Errorf("the ledger still knows the source that was truncated: %+v", k)
+				}
+			}
+		})
+	}
+}
+
+func TestFilesOfThreeBytes(t *testing.T) {
+	poll(t, func(r *rig) {
+		r.write("a.log", "ab\n")
+		r.write("b.log", "ab\n")
+		r.start()
+		r.pass(tick)
+		r.want("ab", "ab")
+		r.feed.Ack()
+		r.restart(func() { r.append("a.log", "cd\n") })
+		r.pass(tick)
+		r.want("cd")
+		r.append("b.log", "ef\n")
+		r.pass(tick)
+		r.want("cd", "ef")
+	})
+}
+
+func TestIdenticalHeads(t *testing.T) {
+	head := strings.Repeat("the same head\n", 200)
+	poll(t, func(r *rig) {
+		r.write("a.log", head+"a\n")
+		r.write("b.log", head+"b\n")
+		r.start()
+		r.pass(tick)
+		if n := len(r.feed.Lines()); n != 402 {
+			t.Errorf("%d lines, want 402", n)
+		}
+		r.feed.Ack()
+		r.restart(func() {
+			r.rename("a.log", "a.log.1")
+			r.append("a.log.1", "more of a\n")
+			r.append("b.log", "more of b\n")
+			r.write("a.log", head)
+		})
+		r.pass(tick)
+		if n := len(r.feed.Lines()); n != 202 {
+			t.Errorf("%d lines, want 202", n)
+		}
+	})
+}
+
+func TestInodeReused(t *testing.T) {
+	poll(t, func(r *rig) {
+		r.write("app.log", "one\ntwo\n")
+		r.start()
+		r.pass(tick)
+		r.feed.Ack()
+		// The kernel may give a deleted file's inode to the next; rewriting in
+		// place does so for sure.
+		r.restart(func() { r.write("app.log", "other\nfile\n"); r.rename("app.log", "other.log") })
+		r.pass(tick)
+		r.want("other", "file")
+		if key := r.feed.Got()[0].Source.Key; key != r.path("other.log") {
+			t.Errorf("the new source is called %s", key)
+		}
+	})
+}
+
+func TestDeletedWhileOpen(t *testing.T) {
+	poll(t, func(r *rig) {
+		r.write("app.log", "one\n")
+		r.start()
+		r.pass(tick)
+		fd, err := os.OpenFile(r.path("app.log"), os.O_WRONLY|os.O_APPEND, 0)
+		r.must(err)
+		defer fd.Close()
+		r.remove("app.log")
+		r.pass(tick)
+		_, err = fd.WriteString("two\nthree")
+		r.must(err)
+		r.pass(lull)
+		r.want("one", "two", "three")
+		if r.feed.IsOpen(r.path("app.log")) {
+			t.Error("the source of the deleted file is still open")
+		}
+		r.feed.Ack()
+		if known := r.feed.Restart().Known(); len(known) != 0 {
+			t.Errorf("the ledger still knows %v", known)
+		}
+		r.wantLog("")
+	})
+}
+
+func TestDeletedWhileStopped(t *testing.T) {
+	poll(t, func(r *rig) {
+		r.write("app.log", "one\n")
+		r.write("stays.log", "one\n")
+		r.start()
+		r.pass(tick)
+		r.feed.Ack()
+		r.restart(func() { r.remove("app.log") })
+		r.pass(tick)
+		if known := r.feed.Restart().Known(); len(known) != 1 {
+			t.Errorf("the ledger knows %v", known)
+		}
+	})
+}
+
+func TestFolderThatIsAwayIsNotForgotten(t *testing.T) {
+	poll(t, func(r *rig) {
+		r.config.Paths = []string{r.path("vol/*.log")}
+		r.write("vol/app.log", "one\n")
+		r.start()
+		r.pass(tick)
+		r.feed.Ack()
+		r.restart(func() { r.rename("vol", "away") })
+		r.pass(tick)
+		r.rename("away", "vol")
+		r.append("vol/app.log", "two\n")
+		r.pass(tick)
+		r.want("two")
+	})
+}
+
+func TestSymlinkMovesOn(t *testing.T) {
+	poll(t, func(r *rig) {
+		r.config.Paths = []string{r.path("current.log")}
+		r.write("data/1", "one\n")
+		r.must(os.Symlink(r.path("data/1"), r.path("current.log")))
+		r.start()
+		r.pass(tick)
+		r.append("data/1", "two\n")
+		r.write("data/2", "three\n")
+		r.must(os.Symlink(r.path("data/2"), r.path("tmp")))
+		r.rename("tmp", "current.log")
+		r.pass(tick)
+		r.want("one", "two", "three")
+	})
+}
+
+func TestLinksToOneFileAreOneSource(t *testing.T) {
+	poll(t, func(r *rig) {
+		r.config.Paths = []string{r.path("*.log"), r.path("a*")}
+		r.write("a.log", "one\n")
+		r.must(os.Symlink(r.path("a.log"), r.path("b.log")))
+		r.must(os.Link(r.path("a.log"), r.path("c.log")))
+		r.start()
+		r.pass(tick)
+		r.want("one")
+		r.remove("a.log")
+		r.append("c.log", "two\n")
+		r.pass(tick)
+		r.want("one", "two")
+	})
+}
+
+func TestFolderAppearsLater(t *testing.T) {
+	poll(t, func(r *rig) {
+		r.config.Paths = []string{r.path("x/**/*.log")}
+		r.config.Exclude = []string{"no*"}
+		r.start()
+		r.pass(tick)
+		r.wantLog("no file is there yet")
+		r.write("x/y/z/app.log", "one\n")
+		r.write("x/y/z/not.log", "no\n")
+		r.pass(tick)
+		r.write("x/app.log", "two\n")
+		r.pass(tick)
+		r.want("one", "two")
+	})
+}
+
+func TestIgnoreOlder(t *testing.T) {
+	poll(t, func(r *rig) {
+		r.config.IgnoreOlder = pipeline.Duration(24 * time.Hour)
+		for _, name := range []string{"old.log", "known.log"} {
+			r.write(name, name+"\n")
+		}
+		fresh := time.Now()
+		old := fresh.Add(-48 * time.Hour)
+		r.must(os.Chtimes(r.path("old.log"), old, old))
+		r.must(os.Chtimes(r.path("known.log"), fresh, fresh))
+		r.start()
+		r.pass(tick)
+		r.want("known.log")
+		r.feed.Ack()
+		r.restart(func() {
+			r.append("known.log", "two\n")
+			r.must(os.Chtimes(r.path("known.log"), old, old))
+		})
+		r.pass(tick)
+		r.want("two")
+		r.append("old.log", "woken\n")
+		r.pass(tick)
+		r.want("two", "old.log", "woken")
+	})
+}
+
+func TestMoreFilesThanMayBeOpen(t *testing.T) {
+	poll(t, func(r *rig) {
+		r.config.MaxOpenFiles = 16
+		tune := r.tune
+		r.tune = func(s *settings) { tune(s); s.readers = 4 }
+		var want []string
+		for i := range 100 {
+			line := fmt.Sprintf("file %d", i)
+			r.write(fmt.Sprintf("%d.log", i), line+"\n")
+			want = append(want, line)
+		}
+		r.start()
+		r.pass(tick)
+		r.wantSet(want...)
+		if n := openHere(t, r.dir); n > 16 {
+			t.Errorf("%d files are open", n)
+		}
+		for i := range 100 {
+			line := fmt.Sprintf("more of %d", i)
+			r.append(fmt.Sprintf("%d.log", i), line+"\n")
+			want = append(want, line)
+		}
+		r.rename("7.log", "7.log.old")
+		r.write("7.log", "new\n")
+		r.pass(tick)
+		r.wantSet(append(want, "new")...)
+	})
+}
+
+// openHere counts the files below dir that this process holds open.
+func openHere(t *testing.T, dir string) (n int) {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Skip("needs /proc")
+	}
+	for _, e := range entries {
+		if to, err := os.Readlink("/proc/self/fd/" + e.Name()); err == nil && strings.HasPrefix(to, dir) {
+			n++
+		}
+	}
+	return n
+}
+
+func TestPermissionThatComesBack(t *testing.T) {
+	poll(t, func(r *rig) {
+		r.write("a.log", "a\n")
+		r.must(os.Symlink("loop.log", r.path("loop.log"))) // cannot be opened, not even by root
+		r.start()
+		r.pass(tick)
+		if err := r.health.get(); err == nil || !strings.Contains(err.Error(), r.path("loop.log")) {
+			t.Errorf("health is %v", err)
+		}
+		r.wantLog("cannot read, will try again")
+		r.remove("loop.log")
+		r.write("loop.log", "b\n")
+		r.pass(tick)
+		if err := r.health.get(); err != nil {
+			t.Errorf("health is %v", err)
+		}
+		r.want("a", "b")
+		if n := strings.Count(r.logs.String(), "cannot read"); n != 1 {
+			t.Errorf("it was logged %d times", n)
+		}
+	})
+}
+
+func TestLongLine(t *testing.T) {
+	poll(t, func(r *rig) {
+		long := strings.Repeat("0123456789", 1<<20)
+		r.write("app.log", "one\n"+long+"\ntwo\n")
+		r.start()
+		r.pass(tick)
+		r.want("one", long[:1<<20], "two")
+		if got := r.feed.Got()[1]; got.Flags&event.Cut == 0 {
+			t.Error("the line is not marked as cut")
+		}
+	})
+}
+
+func TestLongLineAcrossRestart(t *testing.T) {
+	poll(t, func(r *rig) {
+		r.config.MaxLine = 1 << 10
+		r.write("app.log", "one\n"+strings.Repeat("x", 1<<20))
+		r.start()
+		r.pass(tick)
+		r.want("one", strings.Repeat("x", 1<<10))
+		r.feed.Ack()
+		r.append("app.log", "yyy")
+		r.restart(func() { r.append("app.log", "zzz\ntwo\n") })
+		r.pass(tick)
+		r.want("two")
+	})
+}
+
+func TestLongLineInSmallPieces(t *testing.T) {
+	poll(t, func(r *rig) {
+		r.start()
+		piece := strings.Repeat("x", 50<<10)
+		for range 10 {
+			r.append("app.log", piece)
+			r.pass(tick)
+		}
+		r.want()
+		r.append("app.log", "end\nnext\n")
+		r.pass(tick)
+		r.want(strings.Repeat(piece, 10)+"end", "next")
+	})
+}
+
+func TestGarbageIsKept(t *testing.T) {
+	poll(t, func(r *rig) {
+		r.write("app.log", "\x00\x00one\xff\n\xc3\x28\n")
+		r.start()
+		r.pass(tick)
+		r.want("\x00\x00one\xff", "\xc3\x28")
+	})
+}
+
+func TestBackpressure(t *testing.T) {
+	poll(t, func(r *rig) {
+		r.start()
+		r.feed.Block(true)
+		for i := range 20 {
+			r.write(fmt.Sprintf("%d.log", i), "one\n")
+		}
+		r.pass(time.Minute)
+		r.want()
+		r.feed.Block(false)
+		r.pass(tick)
+		if n := len(r.feed.Lines()); n != 20 {
+			t.Errorf("%d lines", n)
+		}
+		r.feed.Block(true)
+		r.append("1.log", "two\n")
+		r.pass(tick)
+		began := time.Now()
+		r.halt()
+		if took := time.Since(began); took > 0 {
+			t.Errorf("stopping took %v", took)
+		}
+	})
+}
+
+func TestHostileCursors(t *testing.T) {
+	poll(t, func(r *rig) {
+		r.write("app.log", "one\n")
+		feed := r.feed
+		src, err := feed.Open(0, r.path("app.log"), nil)
+		r.must(err)
+		b := feed.Batch(src)
+		b.To, b.Cursor = 2, []byte("\x01garbage")
+		r.must(feed.Send(t.Context(), b))
+		feed.Close(src, false)
+		feed.Ack()
+		r.restart(nil)
+		r.pass(tick)
+		r.want("one")
+		r.wantLog("cannot be understood")
+	})
+}
+
+func TestFairTurns(t *testing.T) {
+	poll(t, func(r *rig) {
+		tune := r.tune
+		r.tune = func(s *settings) { tune(s); s.readers = 1 }
+		r.write("big.log", strings.Repeat(strings.Repeat("x", 99)+"\n", 100_000)) // 10 MB
+		r.write("small.log", "small\n")
+		stamp := time.Unix(1e9, 0)
+		r.must(os.Chtimes(r.path("big.log"), stamp, stamp))
+		r.start()
+		r.pass(tick)
+		at := -1
+		for i, l := range r.feed.Lines() {
+			if l == "small" {
+				at = i
+			}
+		}
+		if at < 0 || at > 12_000 {
+			t.Errorf("the small file came behind %d lines of the big one", at)
+		}
+	})
+}

@@ -1,0 +1,235 @@
+package file
+
+import (
+	"container/heap"
+	"context"
+	"sync"
+	"time"
+)
+
+// cool is how long a file that was read dry is left alone, so that a writer of
+// many single lines does not cost a read for each.
+const cool = 20 * time.Millisecond
+
+// A phase is where a file stands between the readers.
+type phase uint8
+
+const (
+	idle  phase = iota // nothing to do, or something only when it is due
+	ready              // in the queue
+	turn               // with a reader
+)
+
+// A slot is a file's part in the schedule, guarded by schedule.mu.
+type slot struct {
+	phase     phase
+	again     bool      // woken during its turn
+	notBefore time.Time // cooling until then
+	due       time.Time // when it is to be woken, if index > 0
+	index     int       // in schedule.later, from 1; 0 if it is not there
+	// after is the file that is to be read dry before this one: what
+	// stood at the same path before.
+	after *file
+	next  []*file // those whose after this is
+}
+
+// A schedule hands out the files that have something to do, in turns, and each
+// to one reader at a time.
+type schedule struct {
+	mu     sync.Mutex
+	work   sync.Cond
+	closed bool
+	queue  []*file
+	later  laterHeap
+	sooner chan struct{} // the head of later has changed
+}
+
+func newSchedule() *schedule {
+	s := &schedule{sooner: make(chan struct{}, 1)}
+	s.work.L = &s.mu
+	return s
+}
+
+// wake sees to it that f gets a turn, and tells whether that is news.
+func (s *schedule) wake(f *file) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.wakeLocked(f)
+}
+
+func (s *schedule) wakeLocked(f *file) bool {
+	switch {
+	case f.phase == turn:
+		news := !f.again
+		f.again = true
+		return news
+	case f.phase == ready || f.after != nil:
+		return false
+	case time.Now().Before(f.notBefore):
+		return s.dueLocked(f, f.notBefore)
+	}
+	s.enqueue(f)
+	return true
+}
+
+func (s *schedule) enqueue(f *file) {
+	s.undue(f)
+	f.phase = ready
+	s.queue = append(s.queue, f)
+	s.work.Signal()
+}
+
+// dueLocked has f woken at a time, or sooner if that was agreed before.
+func (s *schedule) dueLocked(f *file, at time.Time) bool {
+	if f.index > 0 {
+		if !at.Before(f.due) {
+			return false
+		}
+		s.undue(f)
+	}
+	f.due = at
+	heap.Push(&s.later, f)
+	if f.index == 1 {
+		select {
+		case s.sooner <- struct{}{}:
+		default:
+		}
+	}
+	return true
+}
+
+func (s *schedule) undue(f *file) {
+	if f.index > 0 {
+		heap.Remove(&s.later, f.index-1)
+	}
+}
+
+// take waits for the next file in the queue; nil means that the schedule is closed.
+func (s *schedule) take() *file {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.queue) == 0 && !s.closed {
+		s.work.Wait()
+	}
+	if s.closed {
+		return nil
+	}
+	f := s.queue[0]
+	s.queue[0] = nil
+	s.queue = s.queue[1:]
+	f.phase, f.again = turn, false
+	return f
+}
+
+// A verdict is how a turn ended.
+type verdict struct {
+	more bool          // there is more to read now
+	wait time.Duration // look again after this; 0 means when woken
+}
+
+// done ends a turn.
+func (s *schedule) done(f *file, v verdict) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f.phase = idle
+	if v.more {
+		s.enqueue(f)
+		return
+	}
+	s.release(f)
+	now := time.Now()
+	f.notBefore = now.Add(cool)
+	if f.again {
+		s.dueLocked(f, f.notBefore)
+	}
+	if v.wait > 0 {
+		s.dueLocked(f, now.Add(v.wait))
+	}
+}
+
+// follow has f wait until before was read dry.
+func (s *schedule) follow(f, before *file) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f == before || f.phase != idle || f.after != nil {
+		return
+	}
+	f.after = before
+	before.next = append(before.next, f)
+}
+
+// release wakes those that waited for f to be read dry.
+func (s *schedule) release(f *file) {
+	next := f.next
+	f.next = nil
+	for _, g := range next {
+		g.after = nil
+		s.wakeLocked(g)
+	}
+}
+
+// alarm wakes files when they are due, until ctx ends. Then it sends the
+// readers home.
+func (s *schedule) alarm(ctx context.Context) {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		timer.Reset(s.wakeDue())
+		select {
+		case <-ctx.Done():
+			s.close()
+			return
+		case <-s.sooner:
+		case <-timer.C:
+		}
+	}
+}
+
+// wakeDue wakes the files that are due and gives how long it is until the next
+// one.
+func (s *schedule) wakeDue() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	for len(s.later) > 0 {
+		f := s.later[0]
+		if wait := f.due.Sub(now); wait > 0 {
+			return wait
+		}
+		s.undue(f)
+		if f.phase == idle && f.after == nil {
+			s.enqueue(f)
+		}
+	}
+	return time.Hour
+}
+
+func (s *schedule) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	s.work.Broadcast()
+}
+
+// laterHeap orders files by when they are due.
+type laterHeap []*file
+
+func (h laterHeap) Len() int           { return len(h) }
+func (h laterHeap) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
+func (h laterHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].index, h[j].index = i+1, j+1
+}
+func (h *laterHeap) Push(x any) {
+	f := x.(*file)
+	*h = append(*h, f)
+	f.index = len(*h)
+}
+func (h *laterHeap) Pop() any {
+	old := *h
+	f := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	f.index = 0
+	return f
+}

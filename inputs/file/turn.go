@@ -1,0 +1,401 @@
+package file
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/longshore/longshore/inputs/lines"
+	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/event"
+)
+
+const (
+	blockSize  = 256 << 10 // of one read, and so of a batch
+	arenaSpare = 32 << 10  // room behind a block for what parsers add
+	turnBlocks = 4         // blocks that a file may read in one turn
+	// settle is how long a file that was renamed or deleted must not grow to be
+	// taken as complete, so that its last line needs no line end.
+	settle     = 5 * time.Second
+	backoffMin = time.Second
+	backoffMax = time.Minute
+)
+
+// A reader takes files in turns. What it has may be used during a turn.
+type reader struct {
+	settings *settings
+	feed     pipeline.Feed
+	log      *slog.Logger
+	schedule *schedule
+	table    *table
+	open     *openFiles
+	unpacks  *unpackSlots
+	pasts    *pasts
+	troubles *troubles
+	metrics  *metrics
+	// astray has the names looked after: f is not where it should be.
+	astray func(f *file)
+	raw    []byte // for text that must be decoded, and for probing
+}
+
+// run takes turns until the schedule is closed.
+func (r *reader) run(ctx context.Context) {
+	for {
+		f := r.schedule.take()
+		if f == nil {
+			return
+		}
+		v, err := r.turn(ctx, f)
+		if err != nil && ctx.Err() == nil {
+			v = r.failed(f, err)
+		}
+		r.schedule.done(f, v)
+	}
+}
+
+// failed notes an error and has f looked at again later.
+func (r *reader) failed(f *file, err error) verdict {
+	r.troubles.set(f.key, err)
+	f.backoff = min(max(2*f.backoff, backoffMin), backoffMax)
+	return verdict{wait: f.backoff}
+}
+
+// turn reads what is new in a file, up to turnBlocks.
+func (r *reader) turn(ctx context.Context, f *file) (verdict, error) {
+	path, at, since := r.table.where(f)
+	if f.fd == nil {
+		if ok, err := r.openAgain(f, path, at); !ok {
+			return verdict{}, err
+		}
+	}
+	r.open.touch(f)
+	id, size, err := identify(f.fd)
+	if err != nil {
+		return verdict{}, fmt.Errorf("looking at %s: %w", f.key, err)
+	}
+	if id != f.id {
+		r.open.close(f)
+		r.astray(f)
+		return verdict{}, nil
+	}
+	v, err := r.look(ctx, f, size)
+	if err != nil || ctx.Err() != nil {
+		return v, err
+	}
+	f.backoff = 0
+	r.troubles.clear(f.key)
+	if v.more || v.wait > 0 || f.fd == nil {
+		return v, nil
+	}
+	return r.rest(ctx, f, size, at, since)
+}
+
+// openAgain opens a file that was not open. Without an error, false means that
+// there is nothing to open.
+func (r *reader) openAgain(f *file, path string, at place) (bool, error) {
+	if at == unlinked {
+		f.lastSize = max(f.lastSize, r.table.sizeOf(f))
+		r.gone(f, "it was deleted before it was read to its end")
+		return false, nil
+	}
+	err := r.open.open(f, path)
+	if errors.Is(err, fs.ErrNotExist) {
+		r.astray(f)
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("opening a log file: %w", err)
+	}
+	return true, nil
+}
+
+// look reads on in an open file of this size.
+func (r *reader) look(ctx context.Context, f *file, size int64) (verdict, error) {
+	if size != f.lastSize {
+		f.grown = time.Now()
+	}
+	if ok, err := r.settleSource(f, size); !ok || err != nil {
+		return verdict{}, err
+	}
+	if err := r.checkRewritten(f, size); err != nil {
+		return verdict{}, err
+	}
+	f.lastSize = size
+	if size == 0 {
+		return verdict{}, nil
+	}
+	if err := r.extendHead(f, size); err != nil {
+		return verdict{}, err
+	}
+	if f.compress {
+		return r.unpackTurn(ctx, f, size)
+	}
+	return r.readTurn(ctx, f, size)
+}
+
+// settleSource finds out, once for every file, whether it is a known source,
+// and where reading begins. False means that it is none of ours.
+func (r *reader) settleSource(f *file, size int64) (bool, error) {
+	if f.matched {
+		return true, nil
+	}
+	var buf [headMax]byte
+	head, err := readHead(f.fd, &buf)
+	if err != nil {
+		return false, fmt.Errorf("reading the head of a log file: %w", err)
+	}
+	k := r.pasts.claim(f, head, size)
+	switch {
+	case k != nil:
+		err = r.resume(f, k)
+	case f.known:
+		r.open.close(f)
+		r.table.remove(f)
+		return false, nil
+	case f.startSize >= 0:
+		err = r.startAtEnd(f, min(f.startSize, size))
+	}
+	f.matched = err == nil
+	return f.matched, err
+}
+
+// resume takes up a known source.
+func (r *reader) resume(f *file, k *past) (err error) {
+	f.srcID, f.key = k.ID, k.Key
+	f.off, f.sent, f.scanned = k.Cursor.Pos, k.Cursor.Pos, k.Cursor.Pos
+	f.head = k.at.head
+	f.split.Skipping = k.at.skipping && k.at.pos == k.Cursor.Pos
+	if f.compress {
+		f.finished, f.doneSize, f.expect = k.at.finished, int64(k.at.size), k.tail()
+		return nil
+	}
+	f.tail, err = readTail(f.fd, f.off, k.tail())
+	return err
+}
+
+// startAtEnd passes over what a file has, up to its last line end before size.
+func (r *reader) startAtEnd(f *file, size int64) error {
+	if f.compress {
+		f.finished, f.doneSize = true, size
+		return nil
+	}
+	if err := r.settleText(f); err != nil {
+		return err
+	}
+	from := max(0, size-blockSize/4)
+	unit := int64(f.text.unit)
+	from -= from % unit
+	p := make([]byte, size-from)
+	n, err := f.fd.ReadAt(p, from)
+	if n < len(p) && err != nil {
+		return fmt.Errorf("reading the end of a log file: %w", err)
+	}
+	f.off = uint64(size - size%unit)
+	f.split.Skipping = f.off > 0
+	for at := len(p) - len(p)%int(unit) - int(unit); at >= 0; at -= int(unit) {
+		if f.text.lineEnd(p[at:at+int(unit)]) == 0 {
+			f.off, f.split.Skipping = uint64(from)+uint64(at)+uint64(unit), false
+			break
+		}
+	}
+	f.scanned = f.off
+	f.tail.set(p[:f.off-uint64(from)])
+	return nil
+}
+
+// checkRewritten makes a file a new source if it is no longer what was read.
+func (r *reader) checkRewritten(f *file, size int64) error {
+	if size < f.lastSize || !f.compress && uint64(size) < f.off {
+		r.restart(f, "it was truncated")
+		return nil
+	}
+	if f.compress || f.tail.n == 0 {
+		return nil
+	}
+	same, err := isTail(f.fd, f.off, &f.tail)
+	if err != nil {
+		return fmt.Errorf("reading a log file: %w", err)
+	}
+	if !same {
+		r.restart(f, "it was rewritten")
+	}
+	return nil
+}
+
+// restart ends the file's source and begins a new one at its beginning.
+func (r *reader) restart(f *file, why string) {
+	r.endSource(f, why)
+	f.closeUnpack(r.unpacks)
+	r.troubles.clear(f.key)
+	if path, _, _ := r.table.where(f); path != "" {
+		f.key = path
+	}
+	f.off, f.sent, f.scanned, f.lastSize = 0, 0, 0, 0
+	f.head, f.expect, f.tail.n = print{}, print{}, 0
+	f.finished, f.settled = false, false
+	f.split.Skipping = false
+	f.grown = time.Now()
+}
+
+// endSource has the ledger forget the file's source, and tells of what is
+// known to have been in it and was never read.
+func (r *reader) endSource(f *file, why string) {
+	if missing := f.lastSize - int64(f.off); missing > 0 && !f.compress {
+		r.metrics.lost.Add(float64(missing))
+		r.log.Warn("part of a file was never read: "+why, "file", f.key, "read", f.off, "missing_at_least", missing)
+	}
+	if f.src == nil && f.srcID != 0 {
+		f.src, _ = r.feed.Open(f.srcID, f.key, labelsOf(f.key))
+	}
+	if f.src != nil {
+		r.feed.Close(f.src, true)
+	}
+	f.src, f.srcID = nil, 0
+}
+
+// gone ends a file for good.
+func (r *reader) gone(f *file, why string) {
+	r.endSource(f, why)
+	f.closeUnpack(r.unpacks)
+	r.open.close(f)
+	r.table.remove(f)
+	r.troubles.clear(f.key)
+}
+
+// park lets go of a file that is not expected to grow. It is taken up again
+// if it does.
+func (r *reader) park(f *file) {
+	f.closeUnpack(r.unpacks)
+	r.open.close(f)
+	if f.src != nil {
+		r.feed.Close(f.src, false)
+		f.src = nil
+	}
+}
+
+// rest decides what becomes of a file that was read to its end.
+func (r *reader) rest(ctx context.Context, f *file, size int64, at place, since time.Time) (verdict, error) {
+	path, _, _ := r.table.where(f)
+	if at == live && path == f.key {
+		return verdict{}, nil
+	}
+	if since.Before(f.grown) {
+		since = f.grown
+	}
+	if left := settle - time.Since(since); left > 0 {
+		return verdict{wait: left}, nil
+	}
+	if !f.compress && f.off < uint64(size) {
+		if err := r.lastLine(ctx, f, size); err != nil {
+			return verdict{}, err
+		}
+	}
+	switch at {
+	case renamed:
+		r.park(f)
+	case unlinked:
+		r.gone(f, "it was deleted")
+	}
+	return verdict{}, nil
+}
+
+// extendHead takes what a file has grown by into its head's print, as long as
+// that is short of headMax.
+func (r *reader) extendHead(f *file, size int64) error {
+	if f.head.len == headMax || int64(f.head.len) == size {
+		return nil
+	}
+	var buf [headMax]byte
+	head, err := readHead(f.fd, &buf)
+	if err != nil {
+		return fmt.Errorf("reading the head of a log file: %w", err)
+	}
+	if !f.head.matches(head) {
+		r.restart(f, "it was rewritten")
+		f.lastSize = size
+	}
+	f.head = printOf(head)
+	return nil
+}
+
+// settleText settles the encoding, and passes over a byte-order mark.
+func (r *reader) settleText(f *file) error {
+	if f.settled {
+		return nil
+	}
+	var buf [headMax]byte
+	head, err := readHead(f.fd, &buf)
+	if err != nil {
+		return fmt.Errorf("reading the head of a log file: %w", err)
+	}
+	f.settleText(r.settings.encoding, head)
+	return nil
+}
+
+func (f *file) settleText(choice textEncoding, head []byte) {
+	text, mark, ok := choice.resolve(head)
+	if !ok {
+		return
+	}
+	f.text, f.settled = text, true
+	if f.off == 0 {
+		f.off, f.scanned = uint64(mark), uint64(mark)
+	}
+}
+
+// openSource opens the file's source. What is new gets its identity stored
+// at once, ahead of its first record, by a batch that has none.
+func (r *reader) openSource(ctx context.Context, f *file) error {
+	if f.src != nil {
+		return nil
+	}
+	src, err := r.feed.Open(f.srcID, f.key, labelsOf(f.key))
+	if err != nil {
+		return fmt.Errorf("opening the source of %s: %w", f.key, err)
+	}
+	f.src = src
+	if f.srcID != 0 {
+		return nil
+	}
+	f.srcID = src.ID
+	return r.send(ctx, f, r.feed.Batch(src), f.off)
+}
+
+// send sends a batch that ends at position to.
+func (r *reader) send(ctx context.Context, f *file, b *event.Batch, to uint64) error {
+	b.From, b.To = f.sent, to
+	c := cursor{
+		id: f.id, pos: to, size: uint64(f.lastSize),
+		skipping: f.split.Skipping, finished: f.finished,
+		head: f.head, tail: printOf(f.tail.bytes()),
+	}
+	b.Cursor = c.append(b.Cursor[:0])
+	if err := r.feed.Send(ctx, b); err != nil {
+		return fmt.Errorf("sending lines of %s: %w", f.key, err)
+	}
+	f.sent, f.off = to, max(f.off, to)
+	r.count(&f.split)
+	return nil
+}
+
+// count moves the splitter's counts to the metrics.
+func (r *reader) count(s *lines.Splitter) {
+	if s.Skipped == 0 && s.CutLines == 0 {
+		return
+	}
+	r.metrics.skipped.Add(float64(s.Skipped))
+	r.metrics.cut.Add(float64(s.CutLines))
+	s.Skipped, s.CutLines = 0, 0
+}
+
+// grow gives the batch's arena room for n bytes more, and for what parsers
+// add.
+func grow(b *event.Batch, n int) {
+	if cap(b.Arena)-len(b.Arena) < n {
+		b.Arena = slices.Grow(b.Arena, n+arenaSpare)
+	}
+}
