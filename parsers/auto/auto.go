@@ -1,0 +1,83 @@
+// Package auto parses lines without being told their format.
+package auto
+
+import (
+	"fmt"
+
+	"github.com/longshore/longshore/parsers/json"
+	"github.com/longshore/longshore/parsers/logfmt"
+	"github.com/longshore/longshore/parsers/recognize"
+	"github.com/longshore/longshore/parsers/text"
+	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/event"
+)
+
+// Spec describes the parser.
+func Spec() pipeline.Spec {
+	return pipeline.Spec{
+		Kind:    pipeline.KindParser,
+		Type:    "auto",
+		Summary: "Finds the format of every line by itself: JSON, logfmt, access logs, syslog and other text.",
+		New:     func() any { return new(Config) },
+	}
+}
+
+// Config is the parser's config.
+type Config struct {
+	Timezone string `yaml:"timezone" doc:"Zone of times that do not name one." default:"UTC" example:"Europe/Berlin"`
+}
+
+// Check implements pipeline.Checker.
+func (c *Config) Check() []pipeline.Problem { return recognize.CheckZone(c.Timezone) }
+
+// Parser implements pipeline.ParserConfig.
+func (c *Config) Parser() (pipeline.NewParser, error) {
+	zone, err := recognize.LoadZone(c.Timezone)
+	if err != nil {
+		return nil, fmt.Errorf("auto parser: %w", err)
+	}
+	return func(*event.Source) pipeline.Parser { return New(zone) }, nil
+}
+
+// A Parser tries the formats that a line's first byte allows; the lines of a
+// source may be of different ones. What is remembered of a source is with the
+// parsers of each format.
+type Parser struct {
+	json   *json.Parser
+	logfmt *logfmt.Parser
+	text   text.Parser
+}
+
+// New makes the parser of one source.
+func New(zone recognize.Zone) *Parser {
+	return &Parser{
+		json:   json.New(zone),
+		logfmt: logfmt.NewCautious(zone),
+		text:   text.Parser{Zone: zone},
+	}
+}
+
+// Parse implements pipeline.Parser.
+func (p *Parser) Parse(b *event.Batch, i int) bool {
+	switch c := firstByte(b.Line(i)); {
+	case c == '{':
+		if p.json.Parse(b, i) {
+			return true
+		}
+	case 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c == '_' || c == '@':
+		if p.logfmt.Parse(b, i) {
+			return true
+		}
+	}
+	return p.text.Parse(b, i)
+}
+
+// firstByte gives the first byte that is no blank, 0 if there is none.
+func firstByte(p []byte) byte {
+	for _, c := range p {
+		if c > ' ' {
+			return c
+		}
+	}
+	return 0
+}

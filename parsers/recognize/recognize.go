@@ -1,0 +1,454 @@
+// Package recognize finds the core of a record (time, level, message, service,
+// trace and span) among the fields of a line, by the keys and forms in which
+// logging libraries write them.
+package recognize
+
+import (
+	"time"
+
+	"github.com/longshore/longshore/pipeline/event"
+)
+
+// A Recognizer fills records from fields. It belongs to one parser, and with it
+// to one goroutine. The zero value works.
+type Recognizer struct {
+	// Zone is where times that do not name one are at home.
+	Zone Zone
+	// Now completes times without a year where the source knows no time; nil
+	// is time.Now.
+	Now func() time.Time
+
+	fields []event.Field // of the line being read
+	core   []coreField
+	keys   mask
+	repeat repeats
+
+	// While Fill runs:
+	b       *event.Batch
+	rec     *event.Record
+	picks   [parts]pick
+	time    int64
+	level   event.Level
+	message event.Value
+	service event.Value
+	ids     ids
+	hints   hints
+	scratch []byte
+}
+
+// A pick is the field that was taken for a part.
+type pick struct {
+	rank  uint8 // 0: none yet
+	keep  bool  // the field says more than the record's core does, and stays
+	field int32
+}
+
+// hints are the fields that decide about a part once all are known; 0 is none,
+// otherwise one more than the index.
+type hints struct {
+	nanos, mongo, mysql, label, template int32
+	clef                                 bool
+}
+
+// A coreField is a field whose key has a meaning.
+type coreField struct {
+	meaning *meaning
+	field   int32
+}
+
+// A Key is what is known of a field's name; it may be kept.
+type Key struct {
+	hash    uint64
+	meaning *meaning
+}
+
+// KeyOf looks a name up.
+func KeyOf(name []byte) Key {
+	h := hash(name)
+	return Key{h, meanings.get(h, name)}
+}
+
+// IsCore tells whether values under this key can be part of a record's core,
+// which speaks for a line being structured.
+func (k Key) IsCore() bool { return k.meaning != nil && k.meaning.part < parts }
+
+// IsID tells whether values under this key are ids, in which digits are no
+// number.
+func (k Key) IsID() bool {
+	return k.meaning != nil && (k.meaning.part == partTrace || k.meaning.part == partSpan)
+}
+
+// Start begins a line.
+func (r *Recognizer) Start() {
+	r.fields = r.fields[:0]
+	r.core = r.core[:0]
+	r.keys = mask{}
+}
+
+// Len gives how many fields the line has so far.
+func (r *Recognizer) Len() int { return len(r.fields) }
+
+// Add adds a field to the line. Keys are Plain, or Text without escapes, so
+// that equal ones are equal bytes.
+func (r *Recognizer) Add(key Key, name, value event.Value) {
+	if key.meaning != nil {
+		r.core = append(r.core, coreField{key.meaning, int32(len(r.fields))})
+	}
+	r.keys.add(key.hash)
+	r.fields = append(r.fields, event.Field{Key: name, Value: value})
+}
+
+// Fill finds the core of record i among the fields that were added and gives
+// all others to the record, in their order. Of fields with the same name the last
+// one counts. Of the values that are taken for the core, those that say more
+// than it can hold also stay as fields; ids that say "no trace" and core keys
+// that are null are left out.
+func (r *Recognizer) Fill(b *event.Batch, i int) {
+	r.b, r.rec = b, &b.Records[i]
+	r.picks = [parts]pick{}
+	r.hints = hints{}
+	r.ids = ids{}
+	if r.keys.twice {
+		r.dropRepeats()
+	}
+	for _, c := range r.core {
+		r.offer(int(c.field), c.meaning)
+	}
+	r.decide()
+	r.store()
+	for k := range r.fields {
+		if f := &r.fields[k]; f.Value.Kind != event.None {
+			b.AddField(i, f.Key, f.Value)
+		}
+	}
+	r.b, r.rec = nil, nil
+}
+
+func (r *Recognizer) dropRepeats() {
+	before := len(r.fields)
+	r.fields = r.repeat.drop(r.b, r.fields)
+	if len(r.fields) == before {
+		return
+	}
+	r.core = r.core[:0]
+	for k := range r.fields {
+		if key := KeyOf(r.b.Bytes(r.fields[k].Key.Span)); key.meaning != nil {
+			r.core = append(r.core, coreField{key.meaning, int32(k)})
+		}
+	}
+}
+
+// offer looks at a field that may be a part of the core.
+func (r *Recognizer) offer(k int, m *meaning) {
+	v := r.fields[k].Value
+	switch m.part {
+	case partTime:
+		r.offerTime(k, m, v)
+	case partLevel:
+		r.offerLevel(k, m, v)
+	case partMessage:
+		r.offerMessage(k, m, v)
+	case partService:
+		r.offerService(k, m, v)
+	case partTrace:
+		r.offerTrace(k, m, v)
+	case partSpan:
+		r.offerSpan(k, m, v)
+	default:
+		r.hint(k, m, v)
+	}
+}
+
+// free tells whether a part is not yet taken by a stronger key.
+func (r *Recognizer) free(p part, rank uint8) bool {
+	return r.picks[p].rank == 0 || rank < r.picks[p].rank
+}
+
+func (r *Recognizer) pick(k int, p part, rank uint8, keep bool) {
+	r.picks[p] = pick{rank, keep, int32(k)}
+}
+
+// omit leaves a field out of the record.
+func (r *Recognizer) omit(k int) { r.fields[k].Value.Kind = event.None }
+
+// longestText bounds the values that are looked at as times, levels and ids.
+const longestText = 256
+
+// text gives the text of a string or the digits of a number that are not too
+// long, valid until the next call; nil for anything else.
+func (r *Recognizer) text(v event.Value) []byte {
+	switch {
+	case v.Len > longestText:
+		return nil
+	case v.Kind == event.Escaped:
+		r.scratch = event.AppendUnescaped(r.scratch[:0], r.b.Bytes(v.Span))
+		return r.scratch
+	case v.Kind.IsString() || v.Kind == event.Number:
+		return r.b.Bytes(v.Span)
+	}
+	return nil
+}
+
+func (r *Recognizer) offerTime(k int, m *meaning, v event.Value) {
+	r.hints.clef = r.hints.clef || m.form == formCLEF
+	if !r.free(partTime, m.rank) {
+		return
+	}
+	switch v.Kind {
+	case event.Null:
+		r.omit(k)
+	case event.Object:
+		r.nestedTime(k, m, v)
+	default:
+		r.takeTime(k, m.rank, r.text(v))
+	}
+}
+
+func (r *Recognizer) takeTime(k int, rank uint8, p []byte) {
+	ns, ok := Time(p, r.Zone, r.near(p))
+	if ok && Believable(ns, r.rec.Time) {
+		r.time = ns
+		r.pick(k, partTime, rank, false)
+	}
+}
+
+// near gives the time that completes one without a year; the clock is asked
+// only for what starts with a letter.
+func (r *Recognizer) near(p []byte) int64 {
+	if r.rec.Time != 0 || len(p) == 0 || p[0] < 'A' {
+		return r.rec.Time
+	}
+	return r.now()
+}
+
+func (r *Recognizer) now() int64 {
+	if r.Now != nil {
+		return r.Now().UnixNano()
+	}
+	return time.Now().UnixNano()
+}
+
+func (r *Recognizer) offerLevel(k int, m *meaning, v event.Value) {
+	if !r.free(partLevel, m.rank) {
+		return
+	}
+	if v.Kind == event.Null {
+		r.omit(k)
+		return
+	}
+	if level := r.levelOf(v, m.form); level != event.NoLevel {
+		r.level = level
+		r.pick(k, partLevel, m.rank, false)
+	}
+}
+
+func (r *Recognizer) levelOf(v event.Value, form form) event.Level {
+	p := r.text(v)
+	if level := Word(p); level != event.NoLevel {
+		return level
+	}
+	return levelText(p, form)
+}
+
+// offerMessage takes a message. One that is no string is taken as its JSON: a
+// message is always text, or Elasticsearch would refuse it beside the others.
+func (r *Recognizer) offerMessage(k int, m *meaning, v event.Value) {
+	if v.Kind == event.Null {
+		r.omit(k)
+		return
+	}
+	if m.form == formString && !v.Kind.IsString() || !r.free(partMessage, m.rank) {
+		return
+	}
+	if !v.Kind.IsString() {
+		v.Kind = event.Text
+	}
+	r.message = v
+	r.pick(k, partMessage, m.rank, false)
+}
+
+func (r *Recognizer) offerService(k int, m *meaning, v event.Value) {
+	if v.Kind == event.Null {
+		r.omit(k)
+		return
+	}
+	if !r.free(partService, m.rank) {
+		return
+	}
+	if v.Kind == event.Object {
+		r.nestedService(k, m, v)
+		return
+	}
+	if r.isName(v) {
+		r.service = v
+		r.pick(k, partService, m.rank, false)
+	}
+}
+
+// isName tells whether a value can be the name of a service; Heroku's router
+// writes service=18ms.
+func (r *Recognizer) isName(v event.Value) bool {
+	if !v.Kind.IsString() || v.Len == 0 || v.Len > longestText {
+		return false
+	}
+	first := r.b.Arena[v.Off]
+	return first < '0' || first > '9'
+}
+
+func (r *Recognizer) offerTrace(k int, m *meaning, v event.Value) {
+	switch v.Kind {
+	case event.Null:
+		r.omit(k)
+	case event.Object:
+		r.nestedTrace(k, m, v)
+	case event.Bool, event.Array:
+	default:
+		r.takeTrace(k, m, v)
+	}
+}
+
+// takeTrace reads a trace id. A bare number is one only where ids are decimal.
+func (r *Recognizer) takeTrace(k int, m *meaning, v event.Value) {
+	if v.Len > longestText {
+		return
+	}
+	t := traceOf(r.text(v), m.form)
+	if t.none {
+		r.omit(k)
+		return
+	}
+	if v.Kind == event.Number && m.form != formDatadog {
+		return
+	}
+	r.takeIDs(k, m.rank, t)
+}
+
+func (r *Recognizer) takeIDs(k int, rank uint8, t ids) {
+	if t.hasTrace && r.free(partTrace, rank) {
+		r.ids.trace, r.ids.hasTrace = t.trace, true
+		r.pick(k, partTrace, rank, t.more)
+	}
+	// A span that comes with the trace in one value is weaker than one that has
+	// a key to itself.
+	if spanRank := rank; t.hasSpan && r.free(partSpan, spanRank+spanBeside(t)) {
+		r.ids.span, r.ids.hasSpan = t.span, true
+		r.pick(k, partSpan, spanRank+spanBeside(t), t.more)
+	}
+}
+
+func spanBeside(t ids) uint8 {
+	if t.hasTrace {
+		return nestedRank
+	}
+	return 0
+}
+
+func (r *Recognizer) offerSpan(k int, m *meaning, v event.Value) {
+	switch v.Kind {
+	case event.Null:
+		r.omit(k)
+	case event.Object:
+		r.nestedTrace(k, m, v)
+	case event.Bool, event.Array:
+	default:
+		if v.Len > longestText {
+			return
+		}
+		t := spanOf(r.text(v), m.form)
+		if t.none {
+			r.omit(k)
+			return
+		}
+		if v.Kind != event.Number || m.form == formDatadog {
+			r.takeIDs(k, m.rank, t)
+		}
+	}
+}
+
+// decide settles what depends on several fields.
+func (r *Recognizer) decide() {
+	h := &r.hints
+	if h.nanos > 0 && r.picks[partTime].rank > 0 {
+		r.refineTime(int(h.nanos - 1))
+	}
+	if r.picks[partLevel].rank == 0 {
+		r.decideLevel(h)
+	}
+	if h.template > 0 && r.picks[partMessage].rank == 0 {
+		r.message = r.render(r.fields[h.template-1].Value)
+		r.pick(int(h.template-1), partMessage, 1, true)
+	}
+}
+
+func (r *Recognizer) decideLevel(h *hints) {
+	switch {
+	case h.mongo > 0 && r.picks[partTime].rank > 0 && r.nestedTimePicked():
+		r.hintedLevel(int(h.mongo-1), formAny)
+	case h.mysql > 0 && h.label > 0:
+		r.hintedLevel(int(h.label-1), formMySQL)
+	case h.clef:
+		r.level = event.Info
+		r.picks[partLevel] = pick{rank: 1, keep: true}
+	}
+}
+
+func (r *Recognizer) hintedLevel(k int, form form) {
+	if level := r.levelOf(r.fields[k].Value, form); level != event.NoLevel {
+		r.level = level
+		r.pick(k, partLevel, 1, false)
+	}
+}
+
+// nestedTimePicked tells whether the time was an object, such as MongoDB's
+// {"$date": …}.
+func (r *Recognizer) nestedTimePicked() bool {
+	return r.fields[r.picks[partTime].field].Value.Kind == event.Object
+}
+
+// refineTime adds logback's nanoseconds within the second to its timestamp
+// in milliseconds, if they fit together.
+func (r *Recognizer) refineTime(k int) {
+	v := r.fields[k].Value
+	if v.Kind != event.Number {
+		return
+	}
+	nanos, ok := smallInt(r.b.Bytes(v.Span))
+	within := r.time % 1e9
+	if ok && int64(nanos)/1e6 == within/1e6 && within%1e6 == 0 {
+		r.time += int64(nanos) - within
+		r.omit(k)
+	}
+}
+
+// store writes what was found to the record, and leaves out the fields that
+// say no more.
+func (r *Recognizer) store() {
+	rec := r.rec
+	rec.Flags |= event.Parsed
+	if r.picks[partTime].rank > 0 {
+		rec.Time = r.time
+		rec.Flags |= event.LineTime
+	}
+	if r.picks[partLevel].rank > 0 {
+		rec.Level = r.level
+	}
+	if r.picks[partMessage].rank > 0 {
+		rec.Message = r.message
+	}
+	if r.picks[partService].rank > 0 {
+		rec.Service = r.service
+	}
+	if r.ids.hasTrace {
+		rec.TraceID = r.ids.trace
+		rec.Flags |= event.HasTrace
+	}
+	if r.ids.hasSpan {
+		rec.SpanID = r.ids.span
+		rec.Flags |= event.HasSpan
+	}
+	for _, p := range r.picks {
+		if p.rank > 0 && !p.keep {
+			r.omit(int(p.field))
+		}
+	}
+}

@@ -1,0 +1,239 @@
+package recognize
+
+import (
+	"bytes"
+	"time"
+
+	"github.com/longshore/longshore/pipeline/event"
+)
+
+// A clock is a date and time as written, before its zone is applied.
+type clock struct {
+	year, month, day  int
+	hour, minute, sec int
+	nanos             int64
+	offset            int64 // seconds east of UTC
+	zoned             bool  // offset was written
+}
+
+// instant gives the clock's time in Unix nanoseconds; it is false for dates
+// that do not exist and years that int64 nanoseconds do not reach safely.
+func (c *clock) instant(zone Zone) (int64, bool) {
+	if c.year < 1700 || c.year > 2200 || c.month < 1 || c.month > 12 || c.day < 1 || c.day > daysIn(c.year, c.month) ||
+		c.hour > 23 || c.minute > 59 || c.sec > 59 {
+		return 0, false
+	}
+	if !c.zoned && zone != nil {
+		t := time.Date(c.year, time.Month(c.month), c.day, c.hour, c.minute, c.sec, 0, zone)
+		return t.Unix()*1e9 + c.nanos, true
+	}
+	days := event.Days(int64(c.year), int64(c.month), int64(c.day))
+	sec := days*86400 + int64(c.hour*3600+c.minute*60+c.sec) - c.offset
+	return sec*1e9 + c.nanos, true
+}
+
+func daysIn(year, month int) int {
+	switch month {
+	case 4, 6, 9, 11:
+		return 30
+	case 2:
+		if year%4 == 0 && (year%100 != 0 || year%400 == 0) {
+			return 29
+		}
+		return 28
+	}
+	return 31
+}
+
+// ISO reads a time of the RFC 3339 and ISO 8601 family from the start of p, and
+// gives how many bytes it used: 2006-01-02 15:04:05, with T or a blank between,
+// slashes for dashes, a fraction after a dot or comma, and Z, +07:00, +0700,
+// +07, " +0700" or " UTC" behind. Digits beyond nanoseconds are cut off.
+func ISO(p []byte, zone Zone) (ns int64, used int, ok bool) {
+	var c clock
+	used = c.iso(p)
+	if used == 0 {
+		return 0, 0, false
+	}
+	ns, ok = c.instant(zone)
+	return ns, used, ok
+}
+
+// iso fills the clock and gives how many bytes it used, 0 for no match.
+func (c *clock) iso(p []byte) int {
+	if len(p) < 19 || p[4] != p[7] || p[4] != '-' && p[4] != '/' || p[13] != ':' || p[16] != ':' {
+		return 0
+	}
+	if p[10] != 'T' && p[10] != ' ' && p[10] != 't' {
+		return 0
+	}
+	century, year := two(p[0:2]), two(p[2:4])
+	c.month, c.day = two(p[5:7]), two(p[8:10])
+	c.hour, c.minute, c.sec = two(p[11:13]), two(p[14:16]), two(p[17:19])
+	if century|year|c.month|c.day|c.hour|c.minute|c.sec < 0 {
+		return 0
+	}
+	c.year = century*100 + year
+	at := 19 + c.fraction(p[19:])
+	return at + c.zone(p[at:])
+}
+
+// two reads two digits; it is negative if they are none.
+func two(p []byte) int {
+	a, b := int(p[0])-'0', int(p[1])-'0'
+	if uint(a) > 9 || uint(b) > 9 {
+		return -1
+	}
+	return a*10 + b
+}
+
+// fraction reads a dot or comma with digits behind.
+func (c *clock) fraction(p []byte) int {
+	if len(p) < 2 || p[0] != '.' && p[0] != ',' {
+		return 0
+	}
+	n, at := int64(0), 1
+	for at < len(p) && at < 10 && '0' <= p[at] && p[at] <= '9' {
+		n = n*10 + int64(p[at]-'0')
+		at++
+	}
+	if at == 1 {
+		return 0
+	}
+	c.nanos = n * tens[10-at]
+	for at < len(p) && '0' <= p[at] && p[at] <= '9' {
+		at++
+	}
+	return at
+}
+
+var tens = [...]int64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9}
+
+// zone reads a zone, if there is one.
+func (c *clock) zone(p []byte) int {
+	if len(p) == 0 {
+		return 0
+	}
+	switch p[0] {
+	case 'Z', 'z':
+		c.zoned = true
+		return 1
+	case '+', '-':
+		return c.offsetOf(p)
+	case ' ':
+		return c.zoneAfterBlank(p)
+	}
+	return 0
+}
+
+func (c *clock) zoneAfterBlank(p []byte) int {
+	if n := utcName(p[1:]); n > 0 {
+		c.zoned = true
+		return 1 + n
+	}
+	if len(p) < 6 || p[1] != '+' && p[1] != '-' {
+		return 0
+	}
+	n := c.offsetOf(p[1:])
+	if n < 5 { // " -12" is more likely text
+		c.zoned, c.offset = false, 0
+		return 0
+	}
+	if rest := p[1+n:]; len(rest) >= 4 && rest[0] == ' ' && utcName(rest[1:]) == 3 {
+		return 1 + n + 4 // Go's own "+0000 UTC"
+	}
+	return 1 + n
+}
+
+// utcName gives the length of a name of UTC at the start of p.
+func utcName(p []byte) int {
+	if len(p) < 3 || string(p[:3]) != "UTC" && string(p[:3]) != "GMT" {
+		return 0
+	}
+	if len(p) > 3 && isWordByte(p[3]) {
+		return 0
+	}
+	return 3
+}
+
+func isWordByte(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_'
+}
+
+// offsetOf reads +07:00, +0700 or +07.
+func (c *clock) offsetOf(p []byte) int {
+	if len(p) < 3 {
+		return 0
+	}
+	hours, minutes, used := two(p[1:3]), 0, 3
+	switch {
+	case len(p) >= 6 && p[3] == ':':
+		minutes, used = two(p[4:6]), 6
+	case len(p) >= 5 && two(p[3:5]) >= 0:
+		minutes, used = two(p[3:5]), 5
+	}
+	if hours < 0 || hours > 23 || minutes < 0 || minutes > 59 {
+		return 0
+	}
+	c.zoned = true
+	c.offset = int64(hours*3600 + minutes*60)
+	if p[0] == '-' {
+		c.offset = -c.offset
+	}
+	return used
+}
+
+// Time reads a whole value as a time: the ISO family, a Unix time, or one of the
+// layouts below. Without a year or zone of its own it is completed from
+// near, a time in Unix nanoseconds (0 for none), and zone.
+func Time(p []byte, zone Zone, near int64) (int64, bool) {
+	if len(p) > 0 && (p[0] <= ' ' || p[len(p)-1] <= ' ') {
+		p = bytes.TrimSpace(p)
+	}
+	if len(p) < 9 || len(p) > 64 {
+		return 0, false
+	}
+	if ns, used, ok := ISO(p, zone); ok {
+		if used == len(p) {
+			return ns, true
+		}
+		return zoneNamed(p[:used], p[used:], zone)
+	}
+	if ns, ok := Epoch(p); ok {
+		return ns, true
+	}
+	ns, used, ok := Layout(p, zone, near)
+	return ns, ok && used == len(p)
+}
+
+// zoneNamed reads a time with the abbreviation of a zone behind, as Postgres
+// writes: it is taken if the configured zone is called so at that time.
+func zoneNamed(p, rest []byte, zone Zone) (int64, bool) {
+	if zone == nil || len(rest) < 4 || rest[0] != ' ' {
+		return 0, false
+	}
+	ns, _, ok := ISO(p, zone)
+	if !ok {
+		return 0, false
+	}
+	name, _ := time.Unix(0, ns).In(zone).Zone()
+	return ns, name == string(rest[1:])
+}
+
+// earliest is the first instant that is believed, 2000-01-01: clocks that were
+// never set say 1970.
+const (
+	earliest = 946684800 * int64(1e9)
+	latest   = 4102444800 * int64(1e9) // 2100-01-01
+	day      = 86400 * int64(1e9)
+)
+
+// Believable tells whether a line's own time can be right: not before the year
+// 2000, and not more than a day after source, the time that the line's source knows
+// (0 if it knows none; then not after 2099).
+func Believable(ns, source int64) bool {
+	if source != 0 && ns > source+day {
+		return false
+	}
+	return earliest <= ns && ns < latest
+}

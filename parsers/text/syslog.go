@@ -1,0 +1,151 @@
+package text
+
+import (
+	"bytes"
+
+	"github.com/longshore/longshore/parsers/recognize"
+	"github.com/longshore/longshore/pipeline/event"
+)
+
+// syslog reads RFC 5424 and RFC 3164, told apart by the version:
+//
+//	<34>1 2006-01-02T15:04:05.000Z host app 123 ID47 [sd@1 k="v"] message
+//	<34>Jan  2 15:04:05 host app[123]: message
+func (l *line) syslog() bool {
+	p := l.text
+	end := bytes.IndexByte(p[:min(len(p), 5)], '>')
+	if end < 2 || !isNumber(p[1:end]) {
+		return false
+	}
+	priority := 0
+	for _, c := range p[1:end] {
+		priority = priority*10 + int(c-'0')
+	}
+	if priority > 191 {
+		return false
+	}
+	if !l.syslog5424(end+1) && !l.tagged(end+1) {
+		return false
+	}
+	l.rec.Level = recognize.Syslog(priority % 8)
+	return true
+}
+
+// syslog5424 reads what follows <PRI> in RFC 5424, from the version on.
+func (l *line) syslog5424(at int) bool {
+	p := l.text
+	if !bytes.HasPrefix(p[at:], []byte("1 ")) {
+		return false
+	}
+	var starts, ends [5]int // time, host, app, process, message id
+	at += 2
+	for k := range starts {
+		starts[k], ends[k] = at, wordEnd(p, at)
+		if ends[k] == at || ends[k] >= len(p) || p[ends[k]] != ' ' {
+			return false
+		}
+		at = ends[k] + 1
+	}
+	ns, timed := recognize.Time(p[starts[0]:ends[0]], l.p.Zone, 0)
+	if !timed && !isDash(p[starts[0]:ends[0]]) {
+		return false
+	}
+	data := structuredEnd(p, at)
+	if data < 0 {
+		return false
+	}
+	if timed {
+		l.setTime(ns)
+	}
+	if !isDash(p[starts[2]:ends[2]]) {
+		l.rec.Service = event.Value{Span: l.span(starts[2], ends[2]), Kind: event.Text}
+	}
+	l.unlessDash("hostname", starts[1], ends[1])
+	l.unlessDash("procid", starts[3], ends[3])
+	l.unlessDash("msgid", starts[4], ends[4])
+	l.unlessDash("structured_data", at, data)
+	recognize.FindTrace(l.rec, p[at:data])
+	message := skipBlanks(p, data)
+	if bytes.HasPrefix(p[message:], []byte("\xef\xbb\xbf")) {
+		message += 3
+	}
+	l.setMessage(message)
+	return true
+}
+
+func (l *line) unlessDash(name string, start, end int) {
+	if !isDash(l.text[start:end]) {
+		l.word(name, start, end)
+	}
+}
+
+// structuredEnd gives the index behind "-" or any number of [id name="value"],
+// or -1.
+func structuredEnd(p []byte, at int) int {
+	if at < len(p) && p[at] == '-' {
+		return at + 1
+	}
+	start := at
+	for at < len(p) && p[at] == '[' {
+		quoted := false
+		for at++; at < len(p) && (quoted || p[at] != ']'); at++ {
+			switch p[at] {
+			case '\\':
+				at++
+			case '"':
+				quoted = !quoted
+			}
+		}
+		if at >= len(p) {
+			return -1
+		}
+		at++
+	}
+	if at == start {
+		return -1
+	}
+	return at
+}
+
+// bareSyslog reads the format that syslog daemons write to files: that of RFC
+// 3164 without its priority.
+func (l *line) bareSyslog() bool { return l.tagged(0) }
+
+// tagged reads "Jan  2 15:04:05 host app[123]: message".
+func (l *line) tagged(at int) bool {
+	p := l.text
+	ns, used, ok := recognize.Layout(p[at:], l.p.Zone, l.near())
+	if !ok || used == 0 || at+used >= len(p) || p[at+used] != ' ' {
+		return false
+	}
+	host := at + used + 1
+	hostEnd := wordEnd(p, host)
+	tag := hostEnd + 1
+	if hostEnd == host || tag >= len(p) {
+		return false
+	}
+	end := tag
+	for end < len(p) && p[end] > ' ' && p[end] != ':' && p[end] != '[' {
+		end++
+	}
+	pid, pidEnd := end, end
+	if end < len(p) && p[end] == '[' {
+		pid = end + 1
+		pidEnd = pid + max(0, bytes.IndexByte(p[pid:], ']'))
+	}
+	colon := pidEnd
+	if pidEnd > pid {
+		colon++
+	}
+	if end == tag || colon >= len(p) || p[colon] != ':' {
+		return false
+	}
+	l.setTime(ns)
+	l.word("hostname", host, hostEnd)
+	l.rec.Service = event.Value{Span: l.span(tag, end), Kind: event.Text}
+	if pidEnd > pid {
+		l.field("pid", pid, pidEnd)
+	}
+	l.setMessage(skipBlanks(p, colon+1))
+	return true
+}
