@@ -2,12 +2,7 @@ package pipetest
 
 import (
 	"encoding/json"
-	"flag"
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -15,120 +10,61 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
-
-// GoldenTime is the time that the source knows of the lines in golden files,
-// unless they say otherwise.
-const GoldenTime = "2024-05-01T12:00:10.000Z"
-
-// ParserGolden runs a parser over the golden files that a pattern names, one
-// source each, and compares the records. In a golden file
-//
-//	# starts a comment
-//	@ 2024-05-01T12:00:10Z is the source's time from here on; "@ none": it knows none
-//	< is a line
-//	> is its record, as event.AppendRecord writes it
-//	! says that the line before is not understood
-//
-// Run the test with -update to write what the parser says now.
-func ParserGolden(t *testing.T, pattern string, parser pipeline.NewParser) {
-	files, err := filepath.Glob(pattern)
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no golden files %s (%v)", pattern, err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			goldenFile(t, file, parser)
-		})
-	}
-}
-
-func goldenFile(t *testing.T, file string, parser pipeline.NewParser) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got strings.Builder
-	src := event.NewSource(1, "test", file, nil)
-	p := parser(src)
-	at := goldenTime(t, GoldenTime)
-	for _, line := range strings.Split(strings.TrimSuffix(string(text), "\n"), "\n") {
-		mark, rest, _ := strings.Cut(line, " ")
-		switch mark {
-		case "<":
-			got.WriteString(line + "\n" + goldenRecord(t, p, src, at, rest) + "\n")
-			continue
-		case ">", "!":
-			continue
-		case "@":
-			at = goldenTime(t, rest)
+// TestParser holds a parser against its contract: it understands the lines it
+// is meant for; of others it leaves the record as it was; whatever the line, the
+// record comes out as valid JSON; and what it says does not depend on the
+// lines of other sources.
+func TestParser(t *testing.T, newParser pipeline.NewParser, understood ...string) {
+	src := event.NewSource(1, "test", "suite", nil)
+	t.Run("understands its lines", func(t *testing.T) {
+		p := newParser(src)
+		for _, line := range understood {
+			if _, ok := parse(t, p, line); !ok {
+				t.Errorf("does not understand %q", line)
+			}
 		}
-		got.WriteString(line + "\n")
-	}
-	if *update {
-		if err := os.WriteFile(file, []byte(got.String()), 0o644); err != nil {
-			t.Fatal(err)
+	})
+	t.Run("survives hostile lines", func(t *testing.T) {
+		p := newParser(src)
+		for range 2 { // the second time with a memory of the first
+			for _, line := range append(HostileLines, understood...) {
+				parse(t, p, line)
+			}
 		}
-		return
-	}
-	if diff := cmp.Diff(strings.Split(string(text), "\n"), strings.Split(got.String(), "\n")); diff != "" {
-		t.Errorf("%s: -want +got:\n%s", file, diff)
-	}
+	})
+	t.Run("each instance says the same", func(t *testing.T) {
+		one, other := newParser(src), newParser(src)
+		for _, line := range append(understood, HostileLines...) {
+			a, _ := parse(t, one, line)
+			b, _ := parse(t, other, line)
+			if diff := cmp.Diff(a, b); diff != "" {
+				t.Errorf("%.100q: %s", line, diff)
+			}
+		}
+	})
 }
 
-func goldenTime(t *testing.T, s string) int64 {
-	if s == "none" {
-		return 0
-	}
-	at, err := time.Parse(time.RFC3339Nano, s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return at.UnixNano()
-}
-
-// goldenRecord parses one line; it is in the middle of a batch, whose other
-// records must not change.
-func goldenRecord(t *testing.T, p pipeline.Parser, src *event.Source, at int64, line string) string {
-	b := ParserBatch(src, at, []byte(line))
-	understood := ParseChecked(t, p, b, 1)
-	if !understood {
-		return "! not understood"
-	}
-	return "> " + string(event.AppendRecord(nil, b, 1, false))
-}
-
-// ParserBatch gives a batch of three records, the middle one of which has the
-// given line and time.
-func ParserBatch(src *event.Source, at int64, line []byte) *event.Batch {
+// parse parses one line, checks the record and gives it as JSON.
+func parse(t *testing.T, p pipeline.Parser, line string) (string, bool) {
+	t.Helper()
 	b := &event.Batch{}
-	b.Reset(src)
-	b.Add(0, at, b.PutString("before"))
-	b.Add(1, at, b.Put(line))
-	b.Add(2, at, b.PutString("behind"))
-	return b
-}
-
-// ParseChecked parses record i and holds the parser to its contract: a record
-// that is not understood is as before, no other record changes, and what is written
-// out is valid JSON.
-func ParseChecked(t testing.TB, p pipeline.Parser, b *event.Batch, i int) bool {
-	before := append([]event.Record(nil), b.Records...)
-	line := string(b.Line(i))
-	understood := p.Parse(b, i)
-	for k := range b.Records {
-		if (k != i || !understood) && b.Records[k] != before[k] {
-			t.Errorf("parsing record %d as %v changed record %d", i, understood, k)
-		}
+	b.Reset(event.NewSource(1, "test", "suite", nil))
+	b.Add(0, 1700000000000000000, b.PutString("neighbour"))
+	b.Add(10, 1700000000000000000, b.PutString(line))
+	before := b.Records[1]
+	ok := p.Parse(b, 1)
+	if got := b.Records[1]; !ok && got != before {
+		t.Errorf("%.100q is not understood, but the record was changed", line)
 	}
-	if got := string(b.Line(i)); got != line {
-		t.Errorf("parsing changed the line %q to %q", line, got)
+	if got := string(b.Line(1)); got != line {
+		t.Errorf("the line %.100q became %.100q", line, got)
 	}
-	if understood != (b.Records[i].Flags&event.Parsed != 0) {
-		t.Errorf("line %q: Parse says %v, its flag says otherwise", line, understood)
+	out := event.AppendRecord(nil, b, 1, true)
+	if !json.Valid(out) {
+		t.Errorf("%.100q came out as invalid JSON: %.300s", line, out)
 	}
-	if out := event.AppendRecord(nil, b, i, true); !json.Valid(out) {
-		t.Errorf("line %q gives what is not JSON: %s", line, out)
+	if len(b.Fields(0)) > 0 {
+		t.Errorf("%.100q changed the record before it", line)
 	}
-	return understood
+	return string(out), ok
 }
