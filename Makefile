@@ -14,8 +14,11 @@ UNIT := $(shell go list ./... | grep -v '/e2e')
 
 .PHONY: run build test unit e2e e2e-setup bench lint fuzz vuln clean
 
+# The containers' logs are shown too, where there is a Docker socket.
+SHOWN := $(if $(wildcard /var/run/docker.sock),with-docker.yml,longshore.yml)
+
 run: build
-	@bin/quickstart bin/longshore run -c examples/quickstart/longshore.yml
+	@bin/quickstart bin/longshore run -c examples/quickstart/$(SHOWN)
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags "$(LDFLAGS)" -o bin/longshore ./cmd/longshore

@@ -1,0 +1,90 @@
+package examples_test
+
+import (
+	"io/fs"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/longshore/longshore/pipeline/config"
+	"github.com/longshore/longshore/pipeline/graph"
+)
+
+// loader reads configs as the program does, with the environment of the
+// .env.example beside them. What has no value there is a secret, and gets one.
+func loader(t *testing.T, folder string) config.Loader {
+	env := envExample(t, folder)
+	return config.Loader{
+		Components: graph.Components(),
+		LookupEnv: func(name string) (string, bool) {
+			value, ok := env[name]
+			if ok && value == "" {
+				value = "not-so-secret"
+			}
+			return value, ok
+		},
+	}
+}
+
+// anyEnv reads configs where every variable is set.
+func anyEnv() config.Loader {
+	return config.Loader{
+		Components: graph.Components(),
+		LookupEnv:  func(string) (string, bool) { return "set", true },
+	}
+}
+
+func TestEveryConfigIsAccepted(t *testing.T) {
+	configs := 0
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.Name() != "longshore.yml" && d.Name() != "with-docker.yml" {
+			return err
+		}
+		configs++
+		if _, err := loader(t, filepath.Dir(path)).LoadFile(path); err != nil {
+			t.Error(err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if configs < 6 {
+		t.Errorf("found only %d configs", configs)
+	}
+}
+
+// TestEverySnippetIsAccepted reads the YAML in pages that is a config as a whole.
+func TestEverySnippetIsAccepted(t *testing.T) {
+	fence := regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$")
+	pages, err := filepath.Glob(filepath.Join(root, "docs/*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	snippets := 0
+	for _, page := range append(pages, filepath.Join(root, "README.md")) {
+		for _, m := range fence.FindAllStringSubmatch(read(t, page), -1) {
+			if !strings.HasPrefix(m[1], "version:") {
+				continue
+			}
+			snippets++
+			if _, err := anyEnv().Load(page, []byte(m[1])); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if snippets < 2 {
+		t.Errorf("found only %d snippets", snippets)
+	}
+}
+
+func TestMissingSecretsAreNamed(t *testing.T) {
+	for folder, name := range map[string]string{"existing-elk": "ES_API_KEY", "existing-loki": "LOKI_PASSWORD"} {
+		bare := config.Loader{Components: graph.Components()}
+		_, err := bare.LoadFile(filepath.Join(folder, "longshore.yml"))
+		if err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), ".env") {
+			t.Errorf("%s without .env: got %v, want an error that names %s and .env", folder, err, name)
+		}
+	}
+}
