@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -18,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/event"
 	"github.com/longshore/longshore/pipeline/pipetest"
 )
 
@@ -196,11 +198,15 @@ func (r *rig) wantLog(word string) {
 type logs struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
+	all io.Writer // gets everything, if it is set
 }
 
 func (l *logs) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.all != nil {
+		l.all.Write(p)
+	}
 	if bytes.Contains(p, []byte("files are polled")) {
 		return len(p), nil // every scenario without notices says so
 	}
@@ -228,4 +234,18 @@ func (h *health) get() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.err
+}
+
+// A stopper is a feed that blocks after some batches.
+type stopper struct {
+	*pipetest.Feed
+	after int
+}
+
+func (s *stopper) Send(ctx context.Context, b *event.Batch) error {
+	if s.after--; s.after < 0 {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return s.Feed.Send(ctx, b)
 }

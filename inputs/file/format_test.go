@@ -1,0 +1,277 @@
+package file
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/klauspost/compress/gzip"
+	"golang.org/x/text/encoding/htmlindex"
+
+	"github.com/longshore/longshore/inputs/lines"
+	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/event"
+)
+
+// encoded gives text in an encoding.
+func encoded(t testing.TB, name, text string) string {
+	t.Helper()
+	e, err := htmlindex.Get(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := e.NewEncoder().String(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func TestEncodings(t *testing.T) {
+	const text = "grüße\r\n\nzwei Ċ\nthree"
+	for _, tt := range []struct {
+		name, setting, raw string
+		want               []string
+		second             uint64 // position of the second line
+	}{
+		{"UTF-8", "auto", text, []string{"grüße", "zwei Ċ"}, 10},
+		{"UTF-8 with a mark", "auto", "\xef\xbb\xbf" + text, []string{"grüße", "zwei Ċ"}, 13},
+		{"UTF-8 with a mark, by name", "utf-8", "\xef\xbb\xbf" + text, []string{"grüße", "zwei Ċ"}, 13},
+		{"UTF-16LE with a mark", "auto", "\xff\xfe" + encoded(t, "utf-16le", text), []string{"grüße", "zwei Ċ"}, 18},
+		{"UTF-16BE with a mark", "auto", "\xfe\xff" + encoded(t, "utf-16be", text), []string{"grüße", "zwei Ċ"}, 18},
+		{"UTF-16LE by name", "utf-16le", encoded(t, "utf-16le", text), []string{"grüße", "zwei Ċ"}, 16},
+		{"UTF-16BE by name", "UTF-16BE", encoded(t, "utf-16be", text), []string{"grüße", "zwei Ċ"}, 16},
+		{"Windows", "windows-1252", encoded(t, "windows-1252", "grüße\r\n\nzwei\n"), []string{"grüße", "zwei"}, 8},
+		{"Shift JIS", "shift_jis", encoded(t, "shift_jis", "ログ\n表示\n"), []string{"ログ", "表示"}, 5},
+		{"not of the encoding", "utf-16le", "\x00\xd8a\x00\n\x00b\x00\n\x00", []string{"\ufffda", "b"}, 6},
+	} {
+		poll(t, func(r *rig) {
+			r.config.Encoding = tt.setting
+			half := len(tt.raw) / 2
+			r.write("app.log", tt.raw[:1])
+			r.start()
+			r.pass(tick)
+			r.append("app.log", tt.raw[1:half])
+			r.pass(tick)
+			r.append("app.log", tt.raw[half:])
+			r.pass(tick)
+			r.want(tt.want...)
+			if got := r.feed.Got(); len(got) == 2 && got[1].Pos != tt.second {
+				t.Errorf("%s: the second line is at %d, want %d", tt.name, got[1].Pos, tt.second)
+			}
+			r.feed.Ack()
+			r.restart(func() { r.append("app.log", strings.Repeat(tt.raw[len(tt.raw)-1:], 0)) })
+			r.pass(tick)
+			r.want()
+			if t.Failed() {
+				t.Logf("that was %s", tt.name)
+			}
+		})
+	}
+}
+
+func TestLongLinesOfOtherEncodings(t *testing.T) {
+	poll(t, func(r *rig) {
+		r.config.Encoding, r.config.MaxLine = "utf-16le", 21
+		long := strings.Repeat("ä", 1<<20)
+		r.write("app.log", encoded(t, "utf-16le", "one\n"+long+"\ntwo\n"))
+		r.start()
+		r.pass(tick)
+		r.want("one", strings.Repeat("ä", 10), "two")
+	})
+}
+
+// FuzzDecodingSplitter holds the splitter for encodings against the plain one.
+func FuzzDecodingSplitter(f *testing.F) {
+	f.Add([]byte("a\nb\r\n\ncccccccccccccccccccccccc\nd"), 3, false)
+	f.Add([]byte("\x0a\x0a\x0d\x0a"), 1, true)
+	f.Fuzz(func(t *testing.T, text []byte, block int, big bool) {
+		if block < 1 || block > 1<<10 {
+			return
+		}
+		var raw []byte // as UTF-16, a byte a unit
+		for _, c := range text {
+			if big {
+				raw = append(raw, 0, c&0x7f)
+			} else {
+				raw = append(raw, c&0x7f, 0)
+			}
+		}
+		for i := range text {
+			text[i] &= 0x7f
+		}
+		choice := utf16LEText
+		if big {
+			choice = utf16BEText
+		}
+		const limit = 8
+		var plain event.Batch
+		plain.Arena = append(plain.Arena, text...)
+		s := lines.Splitter{Max: limit}
+		s.Split(&plain, 0, 0)
+
+		var wide event.Batch
+		split := lines.Splitter{Max: 2 * limit}
+		d := decodingSplitter{choice, &split}
+		var carry []byte
+		pos := uint64(0)
+		for len(raw) > 0 {
+			n := min(block, len(raw))
+			carry = append(carry, raw[:n]...)
+			raw = raw[n:]
+			used := d.split(&wide, carry, pos)
+			pos += uint64(used)
+			carry = carry[used:]
+		}
+		if got, want := all(&wide), strings.ReplaceAll(all(&plain), "", ""); got != want {
+			t.Errorf("%q in blocks of %d: got %s, want %s", text, block, got, want)
+		}
+	})
+}
+
+func all(b *event.Batch) string {
+	var s strings.Builder
+	for i := range b.Records {
+		fmt.Fprintf(&s, "%q %d;", b.Line(i), b.Records[i].Flags)
+	}
+	return s.String()
+}
+
+func TestUnknownEncoding(t *testing.T) {
+	for _, name := range []string{"utf-9", "iso-2022-kr"} {
+		c := Config{Paths: []string{"/var/log/*.log", "", "/var/log/[a"}, Encoding: name}
+		if got := c.Check(); len(got) != 3 || got[0].Path != "paths[1]" || got[1].Path != "paths[2]" || got[2].Path != "encoding" {
+			t.Errorf("problems: %+v", got)
+		}
+		if _, err := c.Input(pipeline.Env{}); err == nil {
+			t.Errorf("%s was taken", name)
+		}
+	}
+}
+
+// packed gives text as a gzip member.
+func packed(text string) string {
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	w.Write([]byte(text))
+	w.Close()
+	return b.String()
+}
+
+func TestCompressed(t *testing.T) {
+	poll(t, func(r *rig) {
+		r.config.Paths = []string{r.path("*")}
+		r.write("app.log.gz", packed("one\ntwo\nth")+packed("ree\nlast"))
+		r.start()
+		r.pass(tick)
+		r.want("one", "two", "three", "last")
+		if got := r.feed.Got(); got[3].Pos != 14 || got[0].Source.Label(event.LabelService) != "app" {
+			t.Errorf("got %+v", got[3])
+		}
+		if n := openHere(t, r.dir); n != 0 {
+			t.Errorf("%d files are still open", n)
+		}
+		r.append("app.log.gz", packed("\nmore\n"))
+		r.pass(tick)
+		r.want("one", "two", "three", "last", "more")
+		r.feed.Ack()
+		r.restart(nil)
+		r.pass(tick)
+		r.want()
+		r.wantLog("")
+	})
+}
+
+func TestCompressedRestart(t *testing.T) {
+	var text strings.Builder
+	for i := range 100_000 {
+		fmt.Fprintf(&text, "line %d of a longer text\n", i)
+	}
+	poll(t, func(r *rig) {
+		r.config.Paths = []string{r.path("*.gz")}
+		r.write("app.log.gz", packed(text.String()))
+		stopped := &stopper{Feed: r.feed, after: 3}
+		r.startOn(stopped)
+		r.pass(tick)
+		before := len(r.feed.Lines())
+		r.feed.Ack()
+		r.restart(nil)
+		r.pass(tick)
+		after := r.feed.Lines()
+		if before == 0 || len(after) == 0 || before+len(after) != 100_000 {
+			t.Errorf("%d lines before the restart, %d after", before, len(after))
+		}
+		if want := fmt.Sprintf("line %d of a longer text", before); len(after) > 0 && after[0] != want {
+			t.Errorf("it went on with %q, want %q", after[0], want)
+		}
+	})
+}
+
+func TestTornCompressed(t *testing.T) {
+	whole := packed("one\n" + strings.Repeat("two and more\n", 1000) + "last")
+	for _, tt := range []struct {
+		name, raw string
+		first     string
+	}{
+		{"cut off", whole[:len(whole)-9], "one"},
+		{"damaged", whole[:len(whole)-6] + "xxxxxx", "one"},
+		{"no gzip", "plain text\n", ""},
+	} {
+		poll(t, func(r *rig) {
+			r.config.Paths = []string{r.path("*.gz")}
+			r.write("app.log.gz", tt.raw)
+			r.write("good.log.gz", packed("good\n"))
+			r.start()
+			r.pass(lull)
+			r.wantLog("cannot unpack")
+			lines := r.feed.Lines()
+			if tt.first != "" && (len(lines) < 900 || !strings.Contains(strings.Join(lines, "\n"), tt.first)) {
+				t.Errorf("%s: %d lines", tt.name, len(lines))
+			}
+			if tt.first == "" && len(lines) != 1 {
+				t.Errorf("%s: %q", tt.name, lines)
+			}
+		})
+	}
+}
+
+func TestCompressedWhileItIsWritten(t *testing.T) {
+	whole := packed("one\n" + strings.Repeat("two and more\n", 1000) + "last\n")
+	poll(t, func(r *rig) {
+		r.config.Paths = []string{r.path("*.gz")}
+		r.write("app.log.gz", whole[:20])
+		r.start()
+		for i := 20; i < len(whole); i += 10 {
+			r.pass(tick)
+			r.append("app.log.gz", whole[i:min(i+10, len(whole))])
+		}
+		r.pass(lull)
+		if n := len(r.feed.Lines()); n != 1002 {
+			t.Errorf("%d lines, want 1002", n)
+		}
+		r.wantLog("")
+	})
+}
+
+func TestManyCompressed(t *testing.T) {
+	poll(t, func(r *rig) {
+		r.config.Paths = []string{r.path("*.gz")}
+		for i := range 30 {
+			r.write(fmt.Sprintf("%d.gz", i), packed(strings.Repeat("a line\n", 1000)))
+		}
+		r.start()
+		r.pass(tick)
+		if n := len(r.feed.Lines()); n != 30_000 {
+			t.Errorf("%d lines", n)
+		}
+		r.remove("3.gz")
+		r.pass(lull)
+		r.feed.Ack()
+		if n := len(r.feed.Restart().Known()); n != 29 {
+			t.Errorf("%d sources are known", n)
+		}
+		r.must(os.RemoveAll(r.path("4.gz")))
+	})
+}
