@@ -1,6 +1,9 @@
 package auto
 
 import (
+	"bytes"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/longshore/longshore/pipeline"
@@ -10,4 +13,102 @@ import (
 
 func TestGolden(t *testing.T) {
 	pipetest.ParserGolden(t, "testdata/*.txt", func(*event.Source) pipeline.Parser { return New(nil) })
+}
+
+func TestConformance(t *testing.T) {
+	newParser, err := new(Config).Parser()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pipetest.TestParser(t, newParser, lines...)
+}
+
+var lines = []string{
+	`{"level":"info","ts":"2024-05-01T12:34:56.789012Z","msg":"request completed","service":"checkout","trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","method":"GET","path":"/api/v1/orders/42","status":200,"duration_ms":12.7}`,
+	`ts=2024-05-01T12:34:56.789012Z level=info msg="request completed" service=checkout trace_id=4bf92f3577b34da6a3ce929d0e0e4736 method=GET path=/api/v1/orders/42 status=200 duration=12.7ms bytes=48213 cache=true ip=10.0.3.17`,
+	`203.0.113.9 - anna [01/May/2024:12:00:00 +0000] "POST /api/v1/orders HTTP/2.0" 503 612 "https://example.com/" "Mozilla/5.0 (X11; Linux x86_64; rv:125.0) Gecko/20100101 Firefox/125.0" trace_id=4bf92f3577b34da6a3ce929d0e0e4736`,
+	`2024-05-01 12:00:00,123 INFO  [main] com.example.shop.OrderService - order 42 completed trace_id=4bf92f3577b34da6a3ce929d0e0e4736 in 12 ms for a customer with a rather long name, so that the line is of about the usual length`,
+	`I0501 12:00:00.123456       1 server.go:42] Serving on :443`,
+	`<165>1 2024-05-01T12:00:00.003Z web-1 shop 8710 ID47 [a@1 iut="3"] An application event`,
+	`1:M 01 May 2024 12:00:00.123 * Ready to accept connections tcp`,
+}
+
+// TestMixed sees to it that what a source sent before does not change what
+// becomes of a line.
+func TestMixed(t *testing.T) {
+	p := New(nil)
+	src := event.NewSource(1, "test", "test", nil)
+	say := func(p pipeline.Parser, line string) string {
+		b := pipetest.ParserBatch(src, 1714564810e9, []byte(line))
+		pipetest.ParseChecked(t, p, b, 1)
+		return string(event.AppendRecord(nil, b, 1, false))
+	}
+	for range 3 {
+		for _, line := range lines {
+			if got, want := say(p, line), say(New(nil), line); got != want {
+				t.Errorf("%s\ngives %s\nalone %s", line, got, want)
+			}
+		}
+	}
+}
+
+func TestAllocs(t *testing.T) {
+	src := event.NewSource(1, "test", "test", nil)
+	batch := &event.Batch{}
+	for _, line := range lines {
+		p := New(nil)
+		n := testing.AllocsPerRun(100, func() {
+			batch.Reset(src)
+			batch.Add(0, 1714564810e9, batch.PutString(line))
+			p.Parse(batch, 0)
+		})
+		if n != 0 {
+			t.Errorf("%v allocations, want none: %s", n, line)
+		}
+	}
+}
+
+func BenchmarkParse(b *testing.B) {
+	src := event.NewSource(1, "test", "test", nil)
+	for i, name := range []string{"json", "logfmt", "access", "log4j", "klog"} {
+		b.Run(name, func(b *testing.B) {
+			batch := &event.Batch{}
+			p := New(nil)
+			b.SetBytes(int64(len(lines[i])))
+			b.ReportAllocs()
+			for b.Loop() {
+				batch.Reset(src)
+				batch.Add(0, 1714564810e9, batch.PutString(lines[i]))
+				if !p.Parse(batch, 0) {
+					b.Fatal("not parsed")
+				}
+			}
+		})
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for line := range bytes.Lines(text) {
+			if rest, ok := bytes.CutPrefix(bytes.TrimSuffix(line, []byte("\n")), []byte("< ")); ok {
+				f.Add(rest, int64(1714564810e9))
+				f.Add(rest, int64(0))
+			}
+		}
+	}
+	src := event.NewSource(1, "test", "test", []event.Label{{Name: "host.name", Value: "h"}})
+	f.Fuzz(func(t *testing.T, line []byte, at int64) {
+		p := New(nil)
+		for range 2 {
+			pipetest.ParseChecked(t, p, pipetest.ParserBatch(src, at, line), 1)
+		}
+	})
 }

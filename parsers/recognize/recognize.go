@@ -68,6 +68,9 @@ func KeyOf(name []byte) Key {
 	return Key{h, meanings.get(h, name)}
 }
 
+// IsKnown tells whether the name means anything.
+func (k Key) IsKnown() bool { return k.meaning != nil }
+
 // IsCore tells whether values under this key can be part of a record's core,
 // which speaks for a line being structured.
 func (k Key) IsCore() bool { return k.meaning != nil && k.meaning.part < parts }
