@@ -1,0 +1,161 @@
+// Package stdout prints records on standard output: for people on a terminal,
+// one line of JSON each otherwise.
+package stdout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/event"
+)
+
+// Config is the output's settings.
+type Config struct {
+	Format string `yaml:"format" default:"auto" enum:"auto|pretty|json" doc:"pretty is for people, json is one record a line; auto takes pretty on a terminal."`
+	Schema string `yaml:"schema" default:"default" enum:"default|ecs" doc:"Names of the fields of json: longshore's own, or the Elastic Common Schema."`
+}
+
+var (
+	_ pipeline.OutputConfig = (*Config)(nil)
+	_ pipeline.Output       = (*Output)(nil)
+	_ pipeline.Encoder      = documents{}
+	_ pipeline.Encoder      = (*pretty)(nil)
+)
+
+// Spec describes the output.
+func Spec() pipeline.Spec {
+	return pipeline.Spec{
+		Kind:    pipeline.KindOutput,
+		Type:    "stdout",
+		Summary: "Prints records on standard output.",
+		New:     func() any { return new(Config) },
+	}
+}
+
+// A Screen is what records are printed on.
+type Screen struct {
+	io.Writer
+	// Terminal says that people read it.
+	Terminal bool
+	// Color says that it shows colours.
+	Color bool
+	// Location is the time zone that pretty shows times in; nil means UTC.
+	Location *time.Location
+}
+
+// StandardOutput is the process's own. It has colours on a terminal, unless
+// NO_COLOR is set (no-color.org) or TERM is dumb.
+func StandardOutput() Screen {
+	terminal := term.IsTerminal(int(os.Stdout.Fd()))
+	return Screen{
+		Writer:   os.Stdout,
+		Terminal: terminal,
+		Color:    terminal && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb",
+		Location: time.Local,
+	}
+}
+
+// Output implements pipeline.OutputConfig.
+func (c *Config) Output(pipeline.Env) (pipeline.Output, error) {
+	return c.On(StandardOutput()), nil
+}
+
+// On gives the output that prints on the given screen.
+func (c *Config) On(s Screen) *Output {
+	if s.Location == nil {
+		s.Location = time.UTC
+	}
+	return &Output{
+		screen: s,
+		pretty: c.Format == "pretty" || c.Format != "json" && s.Terminal,
+		ecs:    c.Schema == "ecs",
+	}
+}
+
+// An Output prints on one screen. Config makes it.
+type Output struct {
+	screen      Screen
+	pretty, ecs bool
+
+	mu sync.Mutex // held while writing
+}
+
+// maxBytes keeps what is shown at once small: nobody waits for a full body.
+const maxBytes = 256 << 10
+
+// Limits implements pipeline.Output: each source is shown in its order.
+func (o *Output) Limits() pipeline.Limits { return pipeline.Limits{Bytes: maxBytes, InOrder: true} }
+
+// Original implements pipeline.Output: what was to be printed.
+func (o *Output) Original(body *pipeline.Body, i int) []byte {
+	text := body.Item(i)
+	return text[:len(text)-1]
+}
+
+// Encoder implements pipeline.Output.
+func (o *Output) Encoder() pipeline.Encoder {
+	if o.pretty {
+		return &pretty{color: o.screen.Color, location: o.screen.Location}
+	}
+	return documents{o.ecs}
+}
+
+// documents writes a record as one line of JSON.
+type documents struct{ ecs bool }
+
+// Encode implements pipeline.Encoder.
+func (d documents) Encode(dst *pipeline.Body, b *event.Batch, i int) (uint32, error) {
+	if d.ecs {
+		dst.Bytes = event.AppendECS(dst.Bytes, b, i)
+	} else {
+		dst.Bytes = event.AppendRecord(dst.Bytes, b, i, true)
+	}
+	dst.Bytes = append(dst.Bytes, '\n')
+	return 0, nil
+}
+
+// Send implements pipeline.Output. What was printed before an error counts as
+// delivered. It cannot be interrupted while the screen takes nothing.
+func (o *Output) Send(_ context.Context, body *pipeline.Body) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	n, err := o.screen.Write(body.Bytes)
+	if err == nil {
+		return nil
+	}
+	failure := &pipeline.SendError{Outcome: pipeline.Hold, Reason: reason(err), Err: err}
+	if n > 0 {
+		failure.Items = unprinted(body, n, failure.Reason)
+	}
+	return failure
+}
+
+func reason(err error) string {
+	if errors.Is(err, syscall.EPIPE) || errors.Is(err, os.ErrClosed) || errors.Is(err, io.ErrClosedPipe) {
+		return "standard output is closed: nobody reads it any more; the records that were not printed are read again at the next start"
+	}
+	return fmt.Sprintf("writing to standard output: %v", err)
+}
+
+// unprinted gives the items that end beyond the first n bytes.
+func unprinted(body *pipeline.Body, n int, reason string) []pipeline.ItemError {
+	var rest []pipeline.ItemError
+	for i, item := range body.Items {
+		if int(item.End) > n {
+			rest = append(rest, pipeline.ItemError{Index: i, Outcome: pipeline.Hold, Reason: reason})
+		}
+	}
+	return rest
+}
+
+// Close implements pipeline.Output; standard output stays open.
+func (o *Output) Close() error { return nil }
