@@ -136,15 +136,15 @@ func scanContainer(p []byte, at int) int {
 				return -1
 			}
 			at = skipSpace(p, at+1)
-			if c == '{' && byteAt(p, at) != '}' {
-				at = scanKey(p, at)
+			if byteAt(p, at) == closing(c) {
+				break
 			}
-			if at < 0 {
-				return -1
+			if c == '{' {
+				if at = scanKey(p, at); at < 0 {
+					return -1
+				}
 			}
-			if p := byteAt(p, at); !(c == '{' && p == '}' || c == '[' && p == ']') {
-				continue
-			}
+			continue
 		default:
 			var kind event.Kind
 			if at, kind, _ = scanValue(p, at); at < 0 || kind == event.None {
@@ -176,6 +176,10 @@ func scanContainer(p []byte, at int) int {
 		}
 	}
 }
+
+// closing gives the bracket that ends what a bracket starts: both are two
+// apart in ASCII.
+func closing(c byte) byte { return c + 2 }
 
 // scanKey reads a key and its colon, and gives the index of the value.
 func scanKey(p []byte, at int) int {
