@@ -241,10 +241,14 @@ func TestLongLinesAreCut(t *testing.T) {
 		build  func(b *event.Batch)
 		keeps  []string
 	}{
-		"text":    {line: long},
-		"binary":  {line: strings.Repeat("\xff\x00", 3000)},
-		"object":  {line: "x", build: func(b *event.Batch) { b.Records[0].Message = event.Value{Span: b.PutString(`{"a":"` + long[:0] + strings.Repeat(`\"`, 3000) + `"}`), Kind: event.Object} }},
-		"escaped": {line: "x", build: func(b *event.Batch) { b.Records[0].Message = event.Value{Span: b.PutString(strings.Repeat(`\ud83d\ude00\n`, 1000)), Kind: event.Escaped} }},
+		"text":   {line: long},
+		"binary": {line: strings.Repeat("\xff\x00", 3000)},
+		"object": {line: "x", build: func(b *event.Batch) {
+			b.Records[0].Message = event.Value{Span: b.PutString(`{"a":"` + long[:0] + strings.Repeat(`\"`, 3000) + `"}`), Kind: event.Object}
+		}},
+		"escaped": {line: "x", build: func(b *event.Batch) {
+			b.Records[0].Message = event.Value{Span: b.PutString(strings.Repeat(`\ud83d\ude00\n`, 1000)), Kind: event.Escaped}
+		}},
 		"a long field": {line: "msg", keeps: []string{`"user":"u1"`, `"message":"msg"`}, build: func(b *event.Batch) {
 			text := func(s string, k event.Kind) event.Value { return event.Value{Span: b.PutString(s), Kind: k} }
 			b.AddField(0, text("payload", event.Plain), text(strings.Repeat("p", 5000), event.Plain))

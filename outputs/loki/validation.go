@@ -36,24 +36,29 @@ const (
 	metadataRefused
 )
 
-// complaintForms are the messages of pkg/validation/validate.go. Group 1 is the
-// stream, group 2 the detail, but for tooLong and wantsLabels.
+// complaintForms are the messages of pkg/validation/validate.go, with the stream as
+// group 1, and the group of the detail.
 var complaintForms = []struct {
-	kind           complaintKind
-	form           *regexp.Regexp
-	labels, detail int
+	kind   complaintKind
+	form   *regexp.Regexp
+	detail int
 }{
-	{tooOld, complaintForm(`entry for stream '(\{.*?\})' has timestamp too old: ([0-9TZ:+-]+), oldest acceptable timestamp is: [0-9TZ:+-]+`), 1, 2},
-	{tooNew, complaintForm(`entry for stream '(\{.*?\})' has timestamp too new: ([0-9TZ:+-]+)`), 1, 2},
-	{tooLong, complaintForm(`max entry size '\d+' bytes exceeded for stream '(\{.*?\})' while adding an entry with length '(\d+)' bytes`), 1, 2},
-	{badLabels, complaintForm(`entry for stream '(\{.*?\})' has \d+ label names; limit \d+`), 1, 0},
-	{badLabels, complaintForm(`stream '(\{.*?\})' has (?:label name too long|label value too long|duplicate label name): '.*?'`), 1, 0},
-	{badLabels, complaintForm(`error parsing labels '(\{.*?\})' with error: [^;]*`), 1, 0},
-	{wantsLabels, complaintForm(`missing required labels '.*?' for user '.*?' for stream '(\{.*?\})' \(policy: '.*?'\)`), 1, 0},
-	{metadataRefused, complaintForm(`stream '(\{.*?\})' (?:includes structured metadata, but this feature is disallowed|has structured metadata too large: |has too many structured metadata labels: )[^;]*`), 1, 0},
+	{tooOld, complaintForm(`entry for stream 'LABELS' has timestamp too old: ([0-9TZ:+-]+), oldest acceptable timestamp is: [0-9TZ:+-]+`), 2},
+	{tooNew, complaintForm(`entry for stream 'LABELS' has timestamp too new: ([0-9TZ:+-]+)`), 2},
+	{tooLong, complaintForm(`max entry size '\d+' bytes exceeded for stream 'LABELS' while adding an entry with length '(\d+)' bytes`), 2},
+	{badLabels, complaintForm(`entry for stream 'LABELS' has \d+ label names; limit \d+`), 0},
+	{badLabels, complaintForm(`stream 'LABELS' has (?:label name too long|label value too long|duplicate label name): '.*?'`), 0},
+	{badLabels, complaintForm(`error parsing labels 'LABELS' with error: [^;]*`), 0},
+	{wantsLabels, complaintForm(`missing required labels '.*?' for user '.*?' for stream 'LABELS' \(policy: '.*?'\)`), 0},
+	{metadataRefused, complaintForm(`stream 'LABELS' (?:includes structured metadata, but this feature is disallowed|has structured metadata too large: |has too many structured metadata labels: )[^;]*`), 0},
 }
 
-func complaintForm(form string) *regexp.Regexp { return regexp.MustCompile(`^(?i:` + form + `)`) }
+// labelSet matches a label set as Loki prints it, whatever stands in its quotes.
+const labelSet = `(\{(?:[^"}]|"(?:[^"\\]|\\.)*")*\})`
+
+func complaintForm(form string) *regexp.Regexp {
+	return regexp.MustCompile(`^(?i:` + strings.ReplaceAll(form, "LABELS", labelSet) + `)`)
+}
 
 var errorsLike = regexp.MustCompile(`^(\d+) errors like: `)
 
@@ -89,7 +94,7 @@ func parseComplaint(s string) (c complaint, rest string, ok bool) {
 		if m == nil {
 			continue
 		}
-		c.kind, c.text, c.labels = f.kind, m[0], m[f.labels]
+		c.kind, c.text, c.labels = f.kind, m[0], m[1]
 		if f.detail > 0 {
 			c.detail = m[f.detail]
 		}
