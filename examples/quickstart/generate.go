@@ -24,6 +24,19 @@ type generator struct {
 	pause   time.Duration // on average, between two entries
 }
 
+// makeFiles makes the files that run appends to, so that the agent finds all at its
+// start.
+func (g *generator) makeFiles() error {
+	for _, s := range g.stories {
+		for _, e := range s {
+			if err := appendTo(filepath.Join(g.dir, e.file), ""); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // run tells stories until ctx ends. An error is one of writing.
 func (g *generator) run(ctx context.Context) error {
 	for n := 0; ; n++ {

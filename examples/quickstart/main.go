@@ -54,8 +54,11 @@ func quickstart(dir string, rate float64, agent []string) (int, error) {
 	if err != nil {
 		return 1, err
 	}
-	ctx, stop := context.WithCancel(context.Background())
 	g := generator{filepath.Join(dir, "logs"), stories, time.Duration(float64(time.Second) / rate)}
+	if err := g.makeFiles(); err != nil {
+		return 1, err
+	}
+	ctx, stop := context.WithCancel(context.Background())
 	written := make(chan error, 1)
 	go func() { written <- g.run(ctx) }()
 
