@@ -20,11 +20,10 @@ func main() {
 	lines := flag.Int("lines", 2_000_000, "lines to ship in each run")
 	runs := flag.Int("runs", 3, "runs of each kind")
 	only := flag.String("only", "", "run only the kind of work with this name")
-	keep := flag.String("pprof", "", "write the agent's CPU profile to this file (the agent needs LONGSHORE_CPUPROFILE)")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	b := bench{agent: *agent, lines: *lines, runs: *runs, only: *only, profile: *keep}
+	b := bench{agent: *agent, lines: *lines, runs: *runs, only: *only}
 	if err := b.run(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
@@ -35,7 +34,6 @@ type bench struct {
 	agent       string
 	lines, runs int
 	only        string
-	profile     string
 }
 
 func (b bench) run(ctx context.Context) error {
@@ -59,7 +57,7 @@ func (b bench) run(ctx context.Context) error {
 			return err
 		}
 		for range b.runs {
-			r, err := ship(ctx, agent, dir, input, b.lines, w, b.profile)
+			r, err := ship(ctx, agent, dir, input, b.lines, w)
 			if err != nil {
 				return fmt.Errorf("%s: %w", w.name, err)
 			}

@@ -17,7 +17,7 @@ import (
 const agentCore = 0
 
 // ship runs the agent until the receiver has every line.
-func ship(ctx context.Context, agent, dir, input string, lines int, w work, profile string) (result, error) {
+func ship(ctx context.Context, agent, dir, input string, lines int, w work) (result, error) {
 	recv, err := newReceiver(int64(lines))
 	if err != nil {
 		return result{}, err
@@ -34,9 +34,6 @@ func ship(ctx context.Context, agent, dir, input string, lines int, w work, prof
 	cmd := exec.CommandContext(ctx, agent, "run", "-c", cfg)
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
-	if profile != "" {
-		cmd.Env = append(cmd.Env, "LONGSHORE_CPUPROFILE="+profile)
-	}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second
 	began := time.Now()

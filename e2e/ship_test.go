@@ -47,7 +47,7 @@ func TestShip(t *testing.T) {
 	docker := server.Docker(t)
 	loki := server.Loki(t)
 	elastic := server.Elasticsearch(t)
-	docker.AppImage("longshore-e2e/chatter", binary(t, "./e2e/chatter"))
+	docker.AppImage("longshore-e2e/chatter:dev", binary(t, "./e2e/chatter"))
 	logs := t.TempDir()
 	start := time.Now().Add(-time.Minute).Truncate(time.Second)
 
@@ -102,7 +102,7 @@ func runContainer(t *testing.T, docker *server.DockerServer, c writer) {
 	if c.tty {
 		args = append(args, "-t")
 	}
-	docker.Docker(append(args, "longshore-e2e/chatter", "-name", c.name, "-format", c.format,
+	docker.Docker(append(args, "longshore-e2e/chatter:dev", "-name", c.name, "-format", c.format,
 		"-lines", fmt.Sprint(c.lines), "-rate", fmt.Sprint(c.lines/4), fmt.Sprintf("-both=%v", c.both))...)
 }
 
@@ -198,7 +198,7 @@ func wrong(w writer, i int, d doc, service string) string {
 		return "timestamp"
 	case w.format == "json" && d.SpanID != script.Span(i):
 		return "span_id"
-	case w.format == "json" && fmt.Sprint(d.Nested) != "map[a:[1 2.5 <nil>]]":
+	case w.format == "json" && fmt.Sprint(d.Nested) != "map[a:[1 2 <nil>] b:2.5]":
 		return "nested"
 	}
 	return ""

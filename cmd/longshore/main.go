@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/longshore/longshore/pipeline/graph"
 )
 
 func main() {
@@ -17,7 +19,7 @@ func main() {
 		stdout:     os.Stdout,
 		stderr:     os.Stderr,
 		env:        os.LookupEnv,
-		components: components(),
+		components: graph.Components(),
 	}
 	code := a.run(ctx, os.Args[1:])
 	stop()

@@ -3,10 +3,16 @@ package main
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
 
+	"github.com/longshore/longshore/pipeline/admin"
 	"github.com/longshore/longshore/pipeline/config"
+	"github.com/longshore/longshore/pipeline/graph"
 )
 
 func (a *app) runCommand() *cobra.Command {
@@ -35,6 +41,40 @@ func (a *app) runCommand() *cobra.Command {
 }
 
 // runPipelines runs what the config says until ctx ends.
-func (a *app) runPipelines(_ context.Context, _ *config.Config) error {
-	return errors.New("running is not built yet")
+func (a *app) runPipelines(ctx context.Context, cfg *config.Config) error {
+	log := a.logger()
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	var health admin.Health
+	server, err := admin.Listen(cfg.HTTP.Listen, metrics, &health, log)
+	if err != nil {
+		return err
+	}
+	g, err := graph.Build(graph.Options{Config: cfg, Log: log, Metrics: metrics, Health: health.Component, Now: time.Now})
+	if err != nil {
+		return errors.Join(err, server.Close())
+	}
+	health.Ready(true)
+	defer serve(ctx, server)()
+	err = g.Run(ctx)
+	goodbye(log, g.Counts())
+	return err
+}
+
+// serve runs the server until the function it gives is called.
+func serve(ctx context.Context, server *admin.Server) (stop func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = server.Run(ctx) // it logs its own trouble, and the pipelines go on without it
+	}()
+	return func() {
+		cancel()
+		<-ended
+	}
+}
+
+func goodbye(log *slog.Logger, c graph.Counts) {
+	log.Info("goodbye", "read", c.Read, "delivered", c.Delivered, "refused", c.Refused, "filtered", c.Filtered, "retried", c.Retried)
 }

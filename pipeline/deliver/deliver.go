@@ -30,11 +30,12 @@ type Options struct {
 // the records of one source go through one lane, oldest first.
 type Deliverer struct {
 	Options
-	limits  pipeline.Limits
-	filter  filter
-	metrics metrics
-	trouble trouble
-	lanes   []*lane
+	limits   pipeline.Limits
+	filter   filter
+	metrics  metrics
+	trouble  trouble
+	refusals refusals
+	lanes    []*lane
 }
 
 // New makes a Deliverer; Run starts it.
@@ -42,6 +43,7 @@ func New(o Options) *Deliverer {
 	d := &Deliverer{Options: o, limits: o.Output.Limits(), filter: newFilter(o.Settings.Filter)}
 	d.metrics = newMetrics(o.Metrics)
 	d.trouble = trouble{log: o.Log, health: o.Health}
+	d.refusals = refusals{log: o.Log}
 	if n := int(o.Settings.Batch.Bytes); n > 0 {
 		d.limits.Bytes = n
 	}

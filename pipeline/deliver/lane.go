@@ -425,7 +425,7 @@ func (l *lane) letters(b *pipeline.Body, refused []pipeline.ItemError) error {
 	if err := l.d.Letters.Write(letters); err != nil {
 		return fmt.Errorf("keeping %d refused records: %w", len(letters), err)
 	}
-	l.d.Log.Warn("the destination refused records; they are kept as dead letters", "records", len(letters), "reason", letters[0].Reason)
+	l.d.refusals.add(len(letters), &letters[0])
 	return nil
 }
 

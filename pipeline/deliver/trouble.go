@@ -46,3 +46,25 @@ func (t *trouble) worked() {
 	t.log.Info("delivery works again", "failed_for", time.Since(t.since).Round(time.Millisecond).String())
 	t.since, t.said = time.Time{}, ""
 }
+
+// refusals tells people of dead letters: of the first at once, and then of how
+// many more there were, now and then.
+type refusals struct {
+	log *slog.Logger
+
+	mu      sync.Mutex
+	logged  time.Time
+	pending int
+}
+
+func (r *refusals) add(n int, letter *Letter) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.pending += n
+	if !r.logged.IsZero() && time.Since(r.logged) < remindEvery {
+		return
+	}
+	r.log.Warn("the destination refused records; they are kept as dead letters",
+		"records", r.pending, "reason", letter.Reason, "source", letter.Key, "position", letter.Position)
+	r.logged, r.pending = time.Now(), 0
+}

@@ -1,0 +1,30 @@
+package graph
+
+import (
+	"github.com/longshore/longshore/inputs/docker"
+	"github.com/longshore/longshore/inputs/file"
+	"github.com/longshore/longshore/outputs/elasticsearch"
+	"github.com/longshore/longshore/outputs/loki"
+	"github.com/longshore/longshore/parsers/auto"
+	"github.com/longshore/longshore/parsers/json"
+	"github.com/longshore/longshore/parsers/logfmt"
+	"github.com/longshore/longshore/parsers/regex"
+	"github.com/longshore/longshore/pipeline"
+)
+
+// Components lists every component there is, in the order in which people are
+// shown them.
+func Components() []pipeline.Spec {
+	return []pipeline.Spec{
+		docker.Spec(),
+		file.Spec(),
+
+		auto.Spec(),
+		json.Spec(),
+		logfmt.Spec(),
+		regex.Spec(),
+
+		loki.Spec(),
+		elasticsearch.Spec(),
+	}
+}
