@@ -13,6 +13,7 @@ import (
 
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
+	"github.com/longshore/longshore/pipeline/pipetest"
 )
 
 const noon = 1_700_000_000_123_000_000
@@ -45,7 +46,7 @@ func bodyOf(t testing.TB, o *Output, messages ...string) *pipeline.Body {
 }
 
 // messages reads the file back; each line must be JSON.
-func messages(t *testing.T, path string) string {
+func messages(t testing.TB, path string) []string {
 	t.Helper()
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -59,7 +60,12 @@ func messages(t *testing.T, path string) string {
 		}
 		all = append(all, document.Message)
 	}
-	return strings.Join(all, " ")
+	return all
+}
+
+func text(t testing.TB, path string) string {
+	t.Helper()
+	return strings.Join(messages(t, path), " ")
 }
 
 func mustSend(t *testing.T, o *Output, all ...string) {
@@ -100,6 +106,26 @@ func TestLines(t *testing.T) {
 	}
 }
 
+// TestConformance is not parallel: it looks for goroutines left behind.
+func TestConformance(t *testing.T) {
+	pipetest.TestOutput(t, func(t *testing.T) pipetest.OutputHarness {
+		path := filepath.Join(t.TempDir(), "out.jsonl")
+		out, err := (&Config{Path: path, Sync: true}).Output(pipeline.Env{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pipetest.OutputHarness{
+			Output: out,
+			Stored: func(t testing.TB) []string { return messages(t, path) },
+			Away: func(t testing.TB) {
+				if err := os.RemoveAll(filepath.Dir(path)); err != nil {
+					t.Error(err)
+				}
+			},
+		}
+	})
+}
+
 func TestECS(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "out.jsonl")
@@ -124,14 +150,14 @@ func TestRenamedAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustSend(t, o, "c")
-	if before, now := messages(t, path+".1"), messages(t, path); before != "a" || now != "c" {
+	if before, now := text(t, path+".1"), text(t, path); before != "a" || now != "c" {
 		t.Errorf("got %s and %s", before, now)
 	}
 	if err := os.Truncate(path, 0); err != nil { // copytruncate
 		t.Fatal(err)
 	}
 	mustSend(t, o, "d")
-	if now := messages(t, path); now != "d" {
+	if now := text(t, path); now != "d" {
 		t.Errorf("after a truncation: %s", now)
 	}
 }
@@ -184,11 +210,11 @@ func TestFullDisk(t *testing.T) {
 	withFileLimit(t, uint64(info.Size())+50, func() {
 		mustHold(t, o.Send(t.Context(), bodyOf(t, o, "b", "c")), path)
 	})
-	if got := messages(t, path); got != "a" {
+	if got := text(t, path); got != "a" {
 		t.Errorf("after a failed write the file has %s", got)
 	}
 	mustSend(t, o, "b", "c")
-	if got := messages(t, path); got != "a b c" {
+	if got := text(t, path); got != "a b c" {
 		t.Errorf("got %s", got)
 	}
 }
@@ -225,7 +251,7 @@ func TestSeveralAtOnce(t *testing.T) {
 		})
 	}
 	wait.Wait()
-	if got := strings.Fields(messages(t, path)); len(got) != 8 {
+	if got := messages(t, path); len(got) != 8 {
 		t.Errorf("got %v", got)
 	}
 }

@@ -259,8 +259,8 @@ func (s *shared) String() string {
 	return s.buf.String()
 }
 
+// TestConformance is not parallel: it looks for goroutines left behind.
 func TestConformance(t *testing.T) {
-	t.Parallel()
 	pipetest.TestOutput(t, func(t *testing.T) pipetest.OutputHarness {
 		var out shared
 		o := (&Config{Format: "json"}).On(Screen{Writer: &out})
