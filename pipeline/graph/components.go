@@ -3,8 +3,11 @@ package graph
 import (
 	"github.com/longshore/longshore/inputs/docker"
 	"github.com/longshore/longshore/inputs/file"
+	"github.com/longshore/longshore/inputs/stdin"
 	"github.com/longshore/longshore/outputs/elasticsearch"
+	outputfile "github.com/longshore/longshore/outputs/file"
 	"github.com/longshore/longshore/outputs/loki"
+	"github.com/longshore/longshore/outputs/stdout"
 	"github.com/longshore/longshore/parsers/auto"
 	"github.com/longshore/longshore/parsers/json"
 	"github.com/longshore/longshore/parsers/logfmt"
@@ -18,6 +21,7 @@ func Components() []pipeline.Spec {
 	return []pipeline.Spec{
 		docker.Spec(),
 		file.Spec(),
+		stdin.Spec(),
 
 		auto.Spec(),
 		json.Spec(),
@@ -26,5 +30,7 @@ func Components() []pipeline.Spec {
 
 		loki.Spec(),
 		elasticsearch.Spec(),
+		stdout.Spec(),
+		outputfile.Spec(),
 	}
 }
