@@ -32,6 +32,7 @@ type Input struct {
 	health  func(error)
 	metrics *metrics
 	self    self
+	dial    dialer // instead of the host's own, if not nil
 
 	engine *engine
 	feed   pipeline.Feed
@@ -56,17 +57,22 @@ var _ pipeline.Input = (*Input)(nil)
 // Run implements pipeline.Input.
 func (in *Input) Run(ctx context.Context, feed pipeline.Feed) error {
 	in.engine, in.feed = newEngine(&in.config), feed
+	in.engine.dial = in.dial
 	in.self = findSelf("/proc/self")
 	in.known = known(feed)
 	in.followers = map[string]*follower{}
 	var pauses backoff
 	for ctx.Err() == nil {
-		err := in.session(ctx, &pauses)
-		in.up.Store(false)
+		began := time.Now()
+		err := in.session(ctx)
 		if ctx.Err() != nil {
 			break
 		}
-		in.sick(err)
+		if in.up.Swap(false) && time.Since(began) > soundTime {
+			pauses.reset() // a connection may break; not being able to make one is trouble
+		} else {
+			in.sick(err)
+		}
 		in.metrics.reconnects.Inc()
 		pauses.pause(ctx, nil)
 	}
@@ -76,17 +82,14 @@ func (in *Input) Run(ctx context.Context, feed pipeline.Feed) error {
 }
 
 // session follows the engine's containers until the stream of events ends.
-func (in *Input) session(ctx context.Context, pauses *backoff) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+func (in *Input) session(ctx context.Context) error {
 	now, err := in.engine.connect(ctx)
 	if err != nil {
 		return err
 	}
 	in.meet(now)
 	sub := in.subscribe(ctx)
-	defer sub.wait()
-	defer cancel()
+	defer sub.stop()
 	select {
 	case <-sub.begun:
 	case <-time.After(subscribeTime):
@@ -97,7 +100,6 @@ func (in *Input) session(ctx context.Context, pauses *backoff) error {
 		return err
 	}
 	in.well()
-	pauses.reset()
 	return in.watch(ctx, sub)
 }
 
@@ -146,15 +148,21 @@ type subscription struct {
 	begun  chan struct{} // closed when the engine has begun
 	events chan events.Message
 	errs   chan error
+	cancel context.CancelFunc
 	done   chan struct{}
 }
 
-func (s *subscription) wait() { <-s.done }
+func (s *subscription) stop() {
+	s.cancel()
+	<-s.done
+}
 
 // subscribe asks for the events of containers. Which of them matter is decided
 // here, not by the engine: Podman calls some of them differently.
 func (in *Input) subscribe(ctx context.Context) *subscription {
+	ctx, cancel := context.WithCancel(ctx)
 	s := &subscription{
+		cancel: cancel,
 		begun:  make(chan struct{}),
 		events: make(chan events.Message),
 		errs:   make(chan error, 1),
@@ -192,10 +200,25 @@ func (in *Input) handle(ctx context.Context, m events.Message) {
 	id := m.Actor.ID
 	action, _, _ := strings.Cut(string(m.Action), ":")
 	switch action {
-	case "start", "restart", "rename":
+	case "start", "restart":
 		in.follow(ctx, id)
+	case "rename":
+		in.rename(ctx, id, m.Actor.Attributes["name"])
 	case "destroy", "remove":
 		in.look(id)
+	}
+}
+
+// rename tells a follower the new name; a container that was left out may
+// now be one to follow.
+func (in *Input) rename(ctx context.Context, id, name string) {
+	f := in.followers[id]
+	if f == nil || f.over.Load() {
+		in.follow(ctx, id)
+		return
+	}
+	if name != "" {
+		f.out.called.Store(&name)
 	}
 }
 

@@ -22,12 +22,15 @@ import (
 // askTime bounds a request that the engine answers at once.
 const askTime = 30 * time.Second
 
+type dialer = func(ctx context.Context, network, addr string) (net.Conn, error)
+
 // An engine is the Docker Engine, and the connections to it.
 type engine struct {
 	config *Config
 	host   string // its address
 	roads  *http.Transport
 	asking chan struct{} // holds as many as may ask at a time
+	dial   dialer        // instead of the host's own, if not nil
 
 	// now is the client for the engine that was there last. A new engine may
 	// speak another version, so each connection has a client of its own.
@@ -106,6 +109,9 @@ func (e *engine) share(c *client.Client) error {
 	}
 	if e.roads == nil {
 		t.DisableCompression = true // it would hold lines back
+		if e.dial != nil {
+			t.DialContext = e.dial
+		}
 		e.roads = t
 	}
 	scheme := "http"

@@ -191,6 +191,7 @@ func (f *follower) read(ctx context.Context, c container.InspectResponse) (next,
 	err := f.stream(ctx, c)
 	if f.out.lines() > lines || time.Since(started) > soundTime {
 		f.backoff.reset()
+		f.missed = 0
 	}
 	switch {
 	case err == nil:

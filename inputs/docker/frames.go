@@ -104,10 +104,10 @@ func (f *frames) close() error {
 // open reads the header.
 func (f *frames) open() error {
 	f.filled = 0
-	h := f.header
+	h := f.header[:]
 	size := binary.BigEndian.Uint32(h[4:])
 	if h[0] > systemError || h[1]|h[2]|h[3] != 0 || size > maxFrame {
-		return fmt.Errorf("not a multiplexed log stream: it has a frame header % x", h[:])
+		return fmt.Errorf("not a multiplexed log stream: it has a frame header % x", h)
 	}
 	f.kind, f.left, f.begun = h[0], int(size), false
 	f.stamp, f.text = f.stamp[:0], f.text[:0]

@@ -58,6 +58,8 @@ type gatherer struct {
 	metrics *metrics
 	held    *atomic.Int64 // batches that all gatherers of the input hold
 
+	called atomic.Pointer[string] // a new name, from an event
+
 	mu     sync.Mutex
 	who    *identity
 	tracks []track // stdout, and stderr unless there is a TTY
@@ -232,6 +234,7 @@ func (g *gatherer) see(ts int64) {
 				g.reportGap(t.find.want.mark, ts)
 			}
 			if t.find.active {
+				t.at.seeAgain(ts, t.find.passed)
 				continue
 			}
 		}
@@ -300,6 +303,11 @@ func (g *gatherer) full() int {
 // of now. All tracks are opened together: of a stream that is known, it is
 // known what was read.
 func (g *gatherer) open(t *track) error {
+	if name := g.called.Swap(nil); name != nil && *name != g.who.name {
+		who := *g.who
+		who.name = *name
+		g.who = &who
+	}
 	if t.src != nil && t.named != g.who {
 		g.feed.Close(t.src, false)
 		t.src = nil

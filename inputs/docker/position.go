@@ -25,6 +25,11 @@ type position struct {
 	sum   uint64 // its checksum, if count > 0
 	next  uint64 // one above the last line's Pos; where the source is at
 	seen  bool   // the anchor is a message that was read, not just a time
+
+	// top is the latest time seen since the anchor. The next anchor must be
+	// later, or it would not be the first message of its time or later. It is
+	// not kept in the cursor: what was seen is seen again.
+	top int64
 }
 
 const (
@@ -88,11 +93,19 @@ func (p *position) claim(ts int64) uint64 {
 // this stream is in the middle of a line: then the anchor must not move on,
 // because that line's beginning lies before it.
 func (p *position) see(ts int64, inside bool) {
-	if ts > p.mark && !inside {
+	if ts > max(p.top, p.mark) && !inside {
 		*p = position{mark: ts, low: ts, seen: true, last: p.last, next: p.next}
 		return
 	}
 	p.low = min(p.low, ts)
+	p.top = max(p.top, ts)
+}
+
+// seeAgain notes a message that was seen before, if it comes behind the anchor.
+func (p *position) seeAgain(ts int64, passed bool) {
+	if passed {
+		p.top = max(p.top, ts)
+	}
 }
 
 // quiet gives the position up to which a stream without lines may be declared

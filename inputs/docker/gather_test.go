@@ -1,0 +1,139 @@
+package docker
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/event"
+	"github.com/longshore/longshore/pipeline/pipetest"
+)
+
+func newGatherer(t testing.TB, feed pipeline.Feed) *gatherer {
+	g := &gatherer{
+		ctx: t.Context(), feed: feed, log: slog.New(slog.DiscardHandler),
+		metrics: newMetrics(prometheus.NewRegistry()), held: new(atomic.Int64),
+		who: &identity{id: "x", name: "x"}, tracks: make([]track, 2),
+	}
+	for i := range g.tracks {
+		g.tracks[i] = track{stream: stream(i), key: sourceKey("x", stream(i))}
+		g.tracks[i].join.max = 1 << 20
+	}
+	g.connected()
+	return g
+}
+
+func TestLinesGather(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		feed := &batchFeed{Feed: pipetest.NewFeed(t)}
+		g := newGatherer(t, feed)
+		d := &frames{to: g}
+		start := time.Now()
+		for i := range int64(1000) {
+			if err := g.take(d, encodeMessage(out(i*second/1000, "a line\n"), false)); err != nil {
+				t.Fatal(err)
+			}
+			if i == 0 && len(feed.Got()) != 1 {
+				t.Error("the first line does not leave at once")
+			}
+			time.Sleep(time.Millisecond)
+		}
+		synctest.Wait()
+		g.stop(false)
+		if took := time.Since(start); len(feed.sent) > int(took/gatherTime)+3 {
+			t.Errorf("%d batches in %v", len(feed.sent), took)
+		}
+		if n := len(feed.Got()); n != 1000 {
+			t.Errorf("%d lines", n)
+		}
+	})
+}
+
+// batchFeed notes the sizes of batches.
+type batchFeed struct {
+	*pipetest.Feed
+	sent []int
+}
+
+func (f *batchFeed) Batch(src *event.Source) *event.Batch {
+	f.sent = append(f.sent, 0)
+	return f.Feed.Batch(src)
+}
+
+func TestNoAllocationPerLine(t *testing.T) {
+	g := newGatherer(t, newNullFeed())
+	d := &frames{to: g}
+	var in []byte
+	for i := range int64(20) {
+		in = append(in, encodeMessage(message{at(i), stream(i % 2), strings.Repeat("x", 200) + "\n"}, false)...)
+	}
+	g.take(d, in)
+	g.due = time.Now().Add(time.Hour) // gather all
+	if n := testing.AllocsPerRun(100, func() {
+		if err := d.feed(in); err != nil {
+			t.Fatal(err)
+		}
+	}); n > 1 { // a batch is sent now and then
+		t.Errorf("%v allocations in 20 lines", n)
+	}
+}
+
+// nullFeed takes everything and reuses its batches.
+type nullFeed struct {
+	pipeline.Feed
+	next event.SourceID
+	free *event.Batch
+}
+
+func newNullFeed() *nullFeed { return &nullFeed{} }
+
+func (f *nullFeed) Open(id event.SourceID, key string, labels []event.Label) (*event.Source, error) {
+	f.next++
+	return event.NewSource(f.next, "test", key, labels), nil
+}
+
+func (f *nullFeed) Batch(src *event.Source) *event.Batch {
+	b := f.free
+	f.free = nil
+	if b == nil {
+		b = &event.Batch{}
+	}
+	b.Reset(src)
+	return b
+}
+
+func (f *nullFeed) Send(_ context.Context, b *event.Batch) error {
+	f.free = b
+	return nil
+}
+
+func BenchmarkGather(b *testing.B) {
+	for _, size := range []int{220, 40 << 10} {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			g := newGatherer(b, newNullFeed())
+			d := &frames{to: g}
+			var in []byte
+			text := strings.Repeat("x", size-1) + "\n"
+			for len(text) > 16<<10 {
+				in = append(in, encodeMessage(out(1, text[:16<<10]), false)...)
+				text = text[16<<10:]
+			}
+			in = append(in, encodeMessage(out(1, text), false)...)
+			b.SetBytes(int64(size))
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := g.take(d, in); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
