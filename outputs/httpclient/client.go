@@ -15,6 +15,8 @@ import (
 	"github.com/longshore/longshore/pipeline"
 )
 
+const handshakeTimeout = 10 * time.Second
+
 // A Client is the connections of one output. It is a http.RoundTripper that adds
 // the settings' headers and authorization, and follows no redirect: a 3xx is an
 // error. All its errors are *Error. It is safe for concurrent use.
@@ -43,12 +45,14 @@ func New(s Settings) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	dial := (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext
 	c := &Client{
 		base: &http.Transport{
 			Proxy:                  proxy,
-			DialContext:            (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+			DialContext:            dial,
+			DialTLSContext:         s.TLS.dialer(dial),
 			TLSClientConfig:        tlsConfig,
-			TLSHandshakeTimeout:    10 * time.Second,
+			TLSHandshakeTimeout:    handshakeTimeout,
 			ForceAttemptHTTP2:      true,
 			MaxIdleConns:           128,
 			MaxIdleConnsPerHost:    64, // as many as an output may have in flight

@@ -72,7 +72,7 @@ func onlyUserCanMend(err error) bool {
 	case errors.As(err, &token):
 		return token.Response != nil && token.Response.StatusCode/100 == 4 && token.Response.StatusCode != http.StatusTooManyRequests
 	}
-	return errors.Is(err, errNoSuchAuthority)
+	return false
 }
 
 // explain puts the usual errors in plain words, with the setting that mends
@@ -113,6 +113,8 @@ func explainTLS(err error) string {
 	switch {
 	case errors.Is(err, errNoSuchAuthority):
 		return errNoSuchAuthority.Error() + "; compare it with the server's"
+	case errors.Is(err, errNoServerName):
+		return errNoServerName.Error()
 	case errors.As(err, &authority):
 		return "its certificate is signed by an authority that is not trusted; set tls.ca_file (or tls.ca_fingerprint)"
 	case errors.As(err, &name):

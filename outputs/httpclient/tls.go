@@ -2,12 +2,15 @@ package httpclient
 
 import (
 	"bytes"
+	"cmp"
+	"context"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"strings"
 
@@ -85,10 +88,51 @@ func (t *TLS) Config() (*tls.Config, error) {
 		// The standard check knows no fingerprints; VerifyConnection does all of it.
 		config.InsecureSkipVerify = true
 		config.VerifyConnection = func(state tls.ConnectionState) error {
-			return verifyFingerprint(state, fingerprint)
+			return verifyFingerprint(state, fingerprint, cmp.Or(t.ServerName, state.ServerName))
 		}
 	}
 	return config, nil
+}
+
+// dialer gives what a http.Transport needs besides Config to trust a
+// fingerprint: a connection's state tells the server's name only where it is no
+// IP address. nil where there is no fingerprint.
+func (t *TLS) dialer(dial dialFunc) dialFunc {
+	if t.CAFingerprint == "" {
+		return nil
+	}
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		named := *t
+		if named.ServerName == "" {
+			host, _, err := net.SplitHostPort(addr)
+			if err != nil {
+				return nil, fmt.Errorf("dialing %s: %w", addr, err)
+			}
+			named.ServerName = host
+		}
+		config, err := named.Config()
+		if err != nil {
+			return nil, err
+		}
+		config.NextProtos = []string{"h2", "http/1.1"}
+		conn, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return handshake(ctx, tls.Client(conn, config))
+	}
+}
+
+type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
+
+func handshake(ctx context.Context, conn *tls.Conn) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	defer cancel()
+	if err := conn.HandshakeContext(ctx); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return conn, nil
 }
 
 func (t *TLS) roots() (*x509.CertPool, error) {
@@ -125,29 +169,33 @@ func parseFingerprint(s string) ([]byte, error) {
 	return sum, nil
 }
 
-var errNoSuchAuthority = errors.New("no certificate that the server showed has the fingerprint in tls.ca_fingerprint")
+var (
+	errNoSuchAuthority = errors.New("no certificate that the server showed has the fingerprint in tls.ca_fingerprint")
+	errNoServerName    = errors.New("its certificate cannot be checked by fingerprint for an IP address behind a proxy; set tls.server_name")
+)
 
 // verifyFingerprint trusts the one shown certificate that has the fingerprint,
 // as if it stood in a CA file: the server's own must be signed by it, be in
 // date, and have the right name.
-func verifyFingerprint(state tls.ConnectionState, fingerprint []byte) error {
+func verifyFingerprint(state tls.ConnectionState, fingerprint []byte, name string) error {
 	roots, between := x509.NewCertPool(), x509.NewCertPool()
-	known := false
+	err := errNoSuchAuthority
 	for _, cert := range state.PeerCertificates {
 		if sum := sha256.Sum256(cert.Raw); bytes.Equal(sum[:], fingerprint) {
 			roots.AddCert(cert)
-			known = true
+			err = nil
 			continue
 		}
 		between.AddCert(cert)
 	}
-	if !known {
-		return errNoSuchAuthority
+	if err == nil && name == "" {
+		err = errNoServerName // an empty name would not be checked
 	}
-	_, err := state.PeerCertificates[0].Verify(x509.VerifyOptions{
-		DNSName:       state.ServerName,
-		Roots:         roots,
-		Intermediates: between,
-	})
-	return err
+	if err == nil {
+		_, err = state.PeerCertificates[0].Verify(x509.VerifyOptions{DNSName: name, Roots: roots, Intermediates: between})
+	}
+	if err != nil {
+		return &tls.CertificateVerificationError{UnverifiedCertificates: state.PeerCertificates, Err: err}
+	}
+	return nil
 }
