@@ -67,7 +67,7 @@ func TestReadAnswer(t *testing.T) {
 func TestAnswersAreBounded(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", 1<<20)
-	items, err := read(`{"items":[{"create":{"status":400,"error":{"type":"`+long+`","reason":"`+long+`"}}}]}`, 100)
+	items, err := read(`{"items":[{"create":{"status":400,"error":{"type":"`+long+`","reason":"`+long+`"}}}]}`, 20)
 	if err == nil || len(items) != 1 {
 		t.Fatalf("got %d items, %v", len(items), err)
 	}
