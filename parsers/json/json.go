@@ -47,7 +47,7 @@ const maxFields = 1000
 // Of equal keys at the top the last one counts.
 type Parser struct {
 	core recognize.Recognizer
-	keys memory
+	keys recognize.Memory
 }
 
 // New makes the parser of one source.
@@ -122,9 +122,9 @@ func (p *Parser) member(b *event.Batch, src []byte, at int) int {
 // negative one.
 func (p *Parser) key(b *event.Batch, src []byte, at int) (name event.Value, key recognize.Key, value int) {
 	n := p.core.Len()
-	if length := p.keys.match(n, src[at:]); length > 0 {
+	if key, length := p.keys.Match(n, src[at:]); length > 0 {
 		name = event.Value{Span: event.Span{Off: uint32(at + 1), Len: uint32(length - 3)}, Kind: event.Plain}
-		return name, p.keys.known[n].key, skipSpace(src, at+length)
+		return name, key, skipSpace(src, at+length)
 	}
 	if byteAt(src, at) != '"' {
 		return name, key, -1
@@ -143,7 +143,7 @@ func (p *Parser) key(b *event.Batch, src []byte, at int) (name event.Value, key 
 	}
 	key = recognize.KeyOf(b.Bytes(name.Span))
 	if kind == event.Plain && value == end+1 {
-		p.keys.note(n, src[at:value+1], key)
+		p.keys.Note(n, src[at:value+1], key)
 	}
 	return name, key, skipSpace(src, value+1)
 }

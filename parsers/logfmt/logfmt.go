@@ -46,6 +46,7 @@ const maxFields = 1000
 // or booleans are kept as such.
 type Parser struct {
 	core recognize.Recognizer
+	keys recognize.Memory
 	// convinced asks for more than one pair, as prose may have one: the line starts
 	// with a pair, and has a second one or a key that logging libraries use; and
 	// words do not outnumber pairs.
@@ -101,21 +102,32 @@ func (p *Parser) line(b *event.Batch, line event.Span) bool {
 		if at == len(src) {
 			return true
 		}
-		start := at
-		at = keyEnd(src, at)
-		if at == start || p.core.Len() == maxFields {
+		if p.core.Len() == maxFields {
 			return false
 		}
-		name := event.Value{Span: between(start, at), Kind: event.Plain}
-		if at < len(src) && src[at] == '=' {
-			at = p.pair(b, src, name, at+1)
-		} else {
-			at = p.word(b, src, name, at)
-		}
-		if at < 0 {
+		if at = p.field(b, src, at); at < 0 {
 			return false
 		}
 	}
+}
+
+// field reads a pair or a word, and gives the index behind it, or a negative
+// one.
+func (p *Parser) field(b *event.Batch, src []byte, at int) int {
+	n := p.core.Len()
+	if key, length := p.keys.Match(n, src[at:]); length > 0 {
+		return p.pair(b, src, key, between(at, at+length-1), at+length)
+	}
+	end := keyEnd(src, at)
+	if end == at {
+		return -1
+	}
+	key := recognize.KeyOf(src[at:end])
+	if end < len(src) && src[end] == '=' {
+		p.keys.Note(n, src[at:end+1], key)
+		return p.pair(b, src, key, between(at, end), end+1)
+	}
+	return p.word(b, src, key, between(at, end))
 }
 
 func between(start, end int) event.Span {
@@ -123,9 +135,8 @@ func between(start, end int) event.Span {
 }
 
 // pair reads a value and gives the index behind it, or a negative one.
-func (p *Parser) pair(b *event.Batch, src []byte, name event.Value, at int) int {
-	key := recognize.KeyOf(b.Bytes(name.Span))
-	value := event.Value{Span: between(at, at), Kind: event.Plain}
+func (p *Parser) pair(b *event.Batch, src []byte, key recognize.Key, name event.Span, at int) int {
+	var value event.Value
 	if at < len(src) && src[at] == '"' {
 		value, at = quoted(b, src, at+1)
 		if at < 0 || at < len(src) && src[at] > ' ' {
@@ -143,19 +154,19 @@ func (p *Parser) pair(b *event.Batch, src []byte, name event.Value, at int) int 
 	if key.IsCore() {
 		p.known++
 	}
-	p.core.Add(key, name, value)
+	p.core.Add(key, event.Value{Span: name, Kind: event.Plain}, value)
 	return at
 }
 
-// word reads a key without a value.
-func (p *Parser) word(b *event.Batch, src []byte, name event.Value, at int) int {
-	if at < len(src) && src[at] > ' ' || p.convinced && p.pairs == 0 {
+// word takes a key without a value.
+func (p *Parser) word(b *event.Batch, src []byte, key recognize.Key, name event.Span) int {
+	end := int(name.Off + name.Len)
+	if end < len(src) && src[end] > ' ' || p.convinced && p.pairs == 0 {
 		return -1
 	}
 	p.words++
-	key := recognize.KeyOf(b.Bytes(name.Span))
-	p.core.Add(key, name, event.Value{Span: b.PutString("true"), Kind: event.Bool})
-	return at
+	p.core.Add(key, event.Value{Span: name, Kind: event.Plain}, event.Value{Span: b.PutString("true"), Kind: event.Bool})
+	return end
 }
 
 // keyEnd gives the index behind a key, which is at if there is none.

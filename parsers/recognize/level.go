@@ -40,6 +40,16 @@ const longestLevel = 13
 // stand. Serilog's "Verbose" is its lowest level, everyone else's is a
 // kind of debug.
 func Word(p []byte) event.Level {
+	switch string(p) { // what most lines say
+	case "info", "INFO":
+		return event.Info
+	case "debug", "DEBUG":
+		return event.Debug
+	case "warn", "WARN":
+		return event.Warn
+	case "error", "ERROR":
+		return event.Error
+	}
 	if len(p) < 2 || len(p) > longestLevel {
 		return event.NoLevel
 	}

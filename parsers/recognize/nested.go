@@ -199,7 +199,7 @@ func (r *Recognizer) nestedTrace(k int, m *meaning, v event.Value) {
 		}
 	}
 	found.more = found.more || count > 1
-	r.takeIDs(k, m.rank, found)
+	r.takeIDs(k, m.rank, &found)
 }
 
 // nestedContext takes the ids that stand under their plain keys in an object,
@@ -231,7 +231,7 @@ func (r *Recognizer) nestedContext(k int, v event.Value, message bool) {
 
 func (r *Recognizer) takeNested(k int, t ids) {
 	t.more = true
-	r.takeIDs(k, nestedRank, t)
+	r.takeIDs(k, nestedRank, &t)
 }
 
 // nestedScopes reads .NET's Scopes, an array of objects.

@@ -323,27 +323,23 @@ func (r *Recognizer) takeTrace(k int, m *meaning, v event.Value) {
 	if v.Kind == event.Number && m.form != formDatadog {
 		return
 	}
-	r.takeIDs(k, m.rank, t)
+	r.takeIDs(k, m.rank, &t)
 }
 
-func (r *Recognizer) takeIDs(k int, rank uint8, t ids) {
+func (r *Recognizer) takeIDs(k int, rank uint8, t *ids) {
 	if t.hasTrace && r.free(partTrace, rank) {
 		r.ids.trace, r.ids.hasTrace = t.trace, true
 		r.pick(k, partTrace, rank, t.more)
 	}
 	// A span that comes with the trace in one value is weaker than one that has
 	// a key to itself.
-	if spanRank := rank; t.hasSpan && r.free(partSpan, spanRank+spanBeside(t)) {
+	if t.hasSpan && t.hasTrace {
+		rank += nestedRank
+	}
+	if t.hasSpan && r.free(partSpan, rank) {
 		r.ids.span, r.ids.hasSpan = t.span, true
-		r.pick(k, partSpan, spanRank+spanBeside(t), t.more)
+		r.pick(k, partSpan, rank, t.more)
 	}
-}
-
-func spanBeside(t ids) uint8 {
-	if t.hasTrace {
-		return nestedRank
-	}
-	return 0
 }
 
 func (r *Recognizer) offerSpan(k int, m *meaning, v event.Value) {
@@ -363,7 +359,7 @@ func (r *Recognizer) offerSpan(k int, m *meaning, v event.Value) {
 			return
 		}
 		if v.Kind != event.Number || m.form == formDatadog {
-			r.takeIDs(k, m.rank, t)
+			r.takeIDs(k, m.rank, &t)
 		}
 	}
 }
