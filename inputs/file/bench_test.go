@@ -87,3 +87,19 @@ func cpuTime() time.Duration {
 	syscall.Getrusage(syscall.RUSAGE_SELF, &u)
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
+
+func TestReadingDoesNotAllocatePerLine(t *testing.T) {
+	const lines = 200_000
+	dir := t.TempDir()
+	line := append(bytes.Repeat([]byte("x"), 99), '\n')
+	if err := os.WriteFile(filepath.Join(dir, "app.log"), bytes.Repeat(line, lines), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	allocs := testing.AllocsPerRun(1, func() {
+		feed := &discard{want: lines, all: make(chan struct{})}
+		runUntil(t, &Config{Paths: []string{filepath.Join(dir, "*.log")}}, feed, feed.all)
+	})
+	if allocs > lines/50 {
+		t.Errorf("%v allocations for %d lines", allocs, lines)
+	}
+}

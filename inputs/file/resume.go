@@ -6,6 +6,8 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 
 	"github.com/longshore/longshore/pipeline"
@@ -72,12 +74,12 @@ func (p *pasts) all() []*past {
 
 // claim finds the known source that an open file is, and takes it out. Others
 // of the same inode are of files that are no more: they are forgotten.
-func (p *pasts) claim(f *file, head []byte, size int64) *past {
+func (p *pasts) claim(f *file, path string, head []byte, size int64) *past {
 	p.mu.Lock()
 	var best *past
 	candidates := p.byIno[f.id.ino]
 	for _, k := range candidates {
-		if k.is(f, head, size) && (best == nil || k.Cursor.Pos > best.Cursor.Pos) {
+		if k.mayBe(path) && k.is(f, head, size) && (best == nil || k.Cursor.Pos > best.Cursor.Pos) {
 			best = k
 		}
 	}
@@ -97,6 +99,20 @@ func (p *pasts) claim(f *file, head []byte, size int64) *past {
 		p.lost(k, "its file was truncated or replaced while longshore was not running")
 	}
 	return best
+}
+
+// weakHead is the length below which a head says little: inodes are used
+// again, and many files begin alike.
+const weakHead = 16
+
+// mayBe tells whether a file at this path can be the source. One of which
+// little is known must at least be named like it: app.log.1 for app.log.
+func (k *past) mayBe(path string) bool {
+	if k.at.head.len >= weakHead {
+		return true
+	}
+	return filepath.Dir(path) == filepath.Dir(k.Key) &&
+		strings.HasPrefix(filepath.Base(path), stem(filepath.Base(k.Key)))
 }
 
 // is tells whether an open file is this source: the same head, and the same

@@ -327,7 +327,7 @@ func (w *follower) findPasts() []*file {
 	there := w.listFolders(pasts)
 	var found []*file
 	for _, k := range pasts {
-		if at, ok := there[k.at.id.ino]; ok {
+		if at, ok := there[k.at.id.ino]; ok && k.mayBe(at.path) {
 			if f := w.addPast(at.id, k.Key, at.path); f != nil {
 				found = append(found, f)
 			}

@@ -126,7 +126,9 @@ func (r *reader) look(ctx context.Context, f *file, size int64) (verdict, error)
 	}
 	f.lastSize = size
 	if size == 0 {
-		return verdict{}, nil
+		// Its identity is stored all the same: it may be written to and renamed
+		// while we are away.
+		return verdict{}, r.openSource(ctx, f)
 	}
 	if err := r.extendHead(f, size); err != nil {
 		return verdict{}, err
@@ -148,7 +150,8 @@ func (r *reader) settleSource(f *file, size int64) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("reading the head of a log file: %w", err)
 	}
-	k := r.pasts.claim(f, head, size)
+	path, _, _ := r.table.where(f)
+	k := r.pasts.claim(f, path, head, size)
 	switch {
 	case k != nil:
 		err = r.resume(f, k)

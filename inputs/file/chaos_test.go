@@ -1,0 +1,166 @@
+package file
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestChaos writes, rotates, truncates, deletes and restarts at random. Every
+// line must come exactly once.
+func TestChaos(t *testing.T) {
+	for _, glob := range []string{"*.log", "*"} {
+		for seed := range uint64(25) {
+			poll(t, func(r *rig) {
+				r.config.Paths = []string{r.path(glob)}
+				r.config.MaxOpenFiles = 16
+				c := &chaos{rig: r, rand: rand.New(rand.NewPCG(seed, 0)), all: glob == "*", came: map[string]int{}, wrote: map[string]int{}}
+				c.start()
+				for range 60 {
+					c.step()
+				}
+				c.pass(lull)
+				c.collect()
+				if diff := cmp.Diff(c.wrote, c.came); diff != "" {
+					t.Errorf("glob %s, seed %d: how often each line came (-want +got)\n%s", glob, seed, diff)
+				}
+			})
+			if t.Failed() {
+				return
+			}
+		}
+	}
+}
+
+type chaos struct {
+	*rig
+	rand  *rand.Rand
+	all   bool // the glob takes rotated names too
+	lines int
+	wrote map[string]int
+	came  map[string]int
+	seen  [3]bool // whether the file at this name was there at a poll
+	ends  [3]bool // whether it ends with a whole line
+}
+
+func (c *chaos) step() {
+	n := c.rand.IntN(3)
+	switch c.rand.IntN(10) {
+	case 0, 1, 2, 3:
+		c.grow(n)
+	case 4:
+		c.rotate(n)
+	case 5:
+		c.settleDown()
+		c.truncate(n)
+	case 6:
+		c.settleDown()
+		c.delete(n)
+	case 7:
+		c.settleDown()
+		c.collect()
+		c.restart(c.meanwhile)
+	default:
+		c.settleDown()
+	}
+}
+
+func (c *chaos) name(n int) string { return fmt.Sprintf("%c.log", 'a'+n) }
+
+func (c *chaos) there(n int) bool {
+	_, err := os.Stat(c.path(c.name(n)))
+	return err == nil
+}
+
+// settleDown lets everything be read.
+func (c *chaos) settleDown() {
+	c.pass(tick)
+	for n := range c.seen {
+		c.seen[n] = c.there(n)
+	}
+}
+
+func (c *chaos) collect() {
+	for _, l := range c.feed.Lines() {
+		c.came[l]++
+	}
+	c.feed.Ack()
+}
+
+func (c *chaos) line() string {
+	c.lines++
+	text := fmt.Sprintf("line %d", c.lines)
+	c.wrote[text]++
+	return text
+}
+
+func (c *chaos) grow(n int) {
+	for range c.rand.IntN(20) {
+		text := c.line()
+		c.append(c.name(n), text[:3])
+		if c.rand.IntN(8) == 0 {
+			c.settleDown()
+		}
+		c.append(c.name(n), text[3:]+"\n")
+	}
+}
+
+func (c *chaos) rotate(n int) {
+	if !c.there(n) || !c.seen[n] && !c.all {
+		return // a file that nobody could have seen is nobody's
+	}
+	const generations = 4
+	for g := generations; g > 0; g-- {
+		from := fmt.Sprintf("%s.%d", c.name(n), g-1)
+		if g == 1 {
+			from = c.name(n)
+		}
+		if g == generations {
+			c.settleDown() // what is deleted must have been read
+		}
+		os.Rename(c.path(from), c.path(fmt.Sprintf("%s.%d", c.name(n), g)))
+	}
+	c.seen[n] = false
+	if c.rand.IntN(2) == 0 {
+		c.grow(n)
+	}
+}
+
+func (c *chaos) truncate(n int) {
+	if c.there(n) {
+		c.must(os.Truncate(c.path(c.name(n)), 0))
+	}
+}
+
+func (c *chaos) delete(n int) {
+	if names, _ := filepath.Glob(c.path(c.name(n) + "*")); len(names) > 0 {
+		c.must(os.Remove(names[c.rand.IntN(len(names))]))
+		c.seen[n] = c.seen[n] && c.there(n)
+	}
+}
+
+// meanwhile is what happens while the input is stopped.
+func (c *chaos) meanwhile() {
+	for range c.rand.IntN(6) {
+		n := c.rand.IntN(3)
+		switch {
+		case c.rand.IntN(3) > 0:
+			c.appendWhole(n)
+		case c.there(n) && (c.seen[n] || c.all):
+			c.rotateStopped(n)
+		}
+	}
+}
+
+func (c *chaos) appendWhole(n int) { c.append(c.name(n), c.line()+"\n") }
+
+// rotateStopped gives the file a name that takes no other's place.
+func (c *chaos) rotateStopped(n int) {
+	c.rename(c.name(n), fmt.Sprintf("%s.at%d", c.name(n), c.lines))
+	c.seen[n] = false
+	c.appendWhole(n)
+}
