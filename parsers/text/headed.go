@@ -224,7 +224,22 @@ func levelShaped(word, p []byte, at, end int, timed bool) bool {
 	if at > 0 && p[at-1] == '\t' && end < len(p) && p[end] == '\t' {
 		return true
 	}
-	return colon && recognize.Word(word) != event.Trace
+	return colon && (timed || startsMessage(word))
+}
+
+// startsMessage lists the words that are levels at the start of a line, with a
+// colon behind them, also where they are not all in capitals. "Alert: …" and
+// "Notice: …" are titles rather.
+func startsMessage(word []byte) bool {
+	switch string(word) {
+	case "trce", "dbug", "fail", "crit", "panic", "dbg", "wrn", "err":
+		return true
+	}
+	switch string(word[1:]) {
+	case "ebug", "nfo", "arn", "arning", "rror", "atal", "ritical":
+		return true
+	}
+	return false
 }
 
 // startsLine lists the words in capitals that are levels at the start of a line
