@@ -46,6 +46,10 @@ func once(name, announce string, build func(dir string) error) (string, error) {
 	if exists(dir) {
 		return dir, nil
 	}
+	left, _ := filepath.Glob(filepath.Join(cache, "."+name+"-*")) // by a build that was killed
+	for _, folder := range left {
+		os.RemoveAll(folder)
+	}
 	tmp, err := os.MkdirTemp(cache, "."+name+"-")
 	if err != nil {
 		return "", fmt.Errorf("making a folder to build in: %w", err)
