@@ -61,7 +61,7 @@ func judgeLimit(failure *pipeline.SendError, said string, body *pipeline.Body) {
 	}
 	if strings.Contains(said, saysStreamLimit) {
 		// One stream is named; others may have met the limit unnamed.
-		failure.Uncertain = groupsIn(body) > 1
+		failure.Uncertain = len(groupsOf(body)) > 1
 		return
 	}
 	if ignored, ok := parseIgnored(said); ok {
@@ -125,12 +125,4 @@ func untilUnblocked(said string, now time.Time) time.Duration {
 		return 0
 	}
 	return min(max(0, until.Sub(now)), 5*time.Minute)
-}
-
-func groupsIn(body *pipeline.Body) int {
-	seen := map[uint32]bool{}
-	for _, item := range body.Items {
-		seen[item.Group] = true
-	}
-	return len(seen)
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/longshore/longshore/outputs/httpclient"
 	"github.com/longshore/longshore/pipeline"
@@ -106,6 +107,7 @@ func (c *Config) Output(env pipeline.Env) (pipeline.Output, error) {
 		maxLine: int(orDefault(c.MaxLine, defaultMaxLine)),
 		labels:  labels,
 	}
+	o.standings.now = time.Now
 	o.guard = newGuard(orDefault(c.MaxLabelValues, defaultMaxLabelValues), log, metrics.replaced)
 	o.bare.Store(c.StructuredMetadata == "off")
 	return o, nil

@@ -168,6 +168,16 @@ func readEntry(item []byte) entry {
 	return e
 }
 
+// timeOf gives the time of one entry of a body.
+func timeOf(item []byte) int64 {
+	_, inside, _, _ := readField(item)
+	tag, value, _, ok := readField(inside)
+	if !ok || tag != tagEntryTime {
+		return 0
+	}
+	return readTime(value)
+}
+
 func readTime(p []byte) int64 {
 	var sec, nanos int64
 	for len(p) > 0 {

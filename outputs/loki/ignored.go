@@ -157,7 +157,7 @@ func membersOf(body *pipeline.Body, labels string) (members []int, ok bool) {
 // them and no other. No labels mean the only group there is.
 func groupOf(body *pipeline.Body, labels string) (group uint32, ok bool) {
 	if labels == "" {
-		return body.Items[0].Group, groupsIn(body) == 1
+		return body.Items[0].Group, len(groupsOf(body)) == 1
 	}
 	for g, name := range body.Groups {
 		if name == labels {

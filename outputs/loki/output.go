@@ -31,6 +31,8 @@ type Output struct {
 	labels  []label
 	raw     bool
 	maxLine int
+	// standings tell which streams may go together.
+	standings standings
 	// bare is set when no structured metadata is sent: the user wants none, or
 	// Loki takes none.
 	bare atomic.Bool
@@ -64,6 +66,20 @@ func (o *Output) Send(ctx context.Context, body *pipeline.Body) error {
 	if len(body.Items) == 0 {
 		return nil
 	}
+	var failure *pipeline.SendError
+	if risky := o.standings.risky(body); len(risky) > 0 {
+		failure = o.sendApart(ctx, body, risky)
+	} else {
+		failure = o.sendTogether(ctx, body)
+	}
+	if failure == nil {
+		return nil // not a nil *SendError in an error
+	}
+	return failure
+}
+
+// sendTogether sends a body as one request.
+func (o *Output) sendTogether(ctx context.Context, body *pipeline.Body) *pipeline.SendError {
 	ctx, cancel := context.WithTimeout(ctx, o.client.Timeout())
 	defer cancel()
 	resp, text, err := o.post(ctx, body)
@@ -71,9 +87,11 @@ func (o *Output) Send(ctx context.Context, body *pipeline.Body) error {
 		return httpclient.Failed(err)
 	}
 	if stored(resp) {
+		o.standings.note(body, nil)
 		return nil
 	}
 	failure, refusesMetadata := judge(resp, text, body)
+	o.standings.note(body, failure)
 	if refusesMetadata {
 		o.stopMetadata()
 	}

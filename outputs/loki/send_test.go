@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/grafana/loki/pkg/push"
@@ -67,16 +68,18 @@ func TestSend(t *testing.T) {
 		Tenant:  "t1",
 		Headers: map[string]pipeline.Secret{"X-Extra": "e"},
 	})
+	o.standings.now = func() time.Time { return time.Unix(0, start) }
 	body := fill(t, o, batchOf(container("web"), "one", "two"), batchOf(container("db"), "three"))
 	for range 3 { // the pooled memory is used again
 		if err := o.Send(context.Background(), body); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if diff := cmp.Diff([]string{"POST /loki/api/v1/push", "POST /loki/api/v1/push", "POST /loki/api/v1/push"}, loki.paths); diff != "" {
+	const push = "POST /loki/api/v1/push"
+	if diff := cmp.Diff([]string{push, push, push, push}, loki.paths); diff != "" { // new streams go alone
 		t.Error(diff)
 	}
-	r := &http.Request{Header: loki.headers[2]}
+	r := &http.Request{Header: loki.headers[3]}
 	if user, password, _ := r.BasicAuth(); user != "us@er" || password != "p:ss" {
 		t.Errorf("logged in as %q %q", user, password)
 	}
@@ -84,10 +87,10 @@ func TestSend(t *testing.T) {
 	if diff := cmp.Diff([]string{"application/x-protobuf", "t1", "e", httpclient.UserAgent()}, got); diff != "" {
 		t.Error(diff)
 	}
-	if n := len(loki.pushed[2].Streams); n != 2 || len(loki.pushed[2].Streams[1].Entries) != 2 {
-		t.Errorf("got %v", loki.pushed[2])
+	if n := len(loki.pushed[3].Streams); n != 2 || len(loki.pushed[3].Streams[1].Entries) != 2 {
+		t.Errorf("got %v", loki.pushed[3])
 	}
-	if err := o.Send(context.Background(), &pipeline.Body{}); err != nil || len(loki.paths) != 3 {
+	if err := o.Send(context.Background(), &pipeline.Body{}); err != nil || len(loki.paths) != 4 {
 		t.Errorf("an empty body: %v", err)
 	}
 }

@@ -1,0 +1,185 @@
+package loki
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/longshore/longshore/pipeline"
+)
+
+// Of a request with several streams, Loki's ingester reports only the last
+// one's rejection: a 204 may hide that another was not stored (instance.go:
+// appendErr; seen with 3.7.8). Streams that may be rejected are therefore sent in
+// requests of their own, whose answers hold. An ingester rejects
+//
+//   - a stream it does not hold yet, when the tenant has too many;
+//   - entries more than an hour behind the stream's newest (max_chunk_age/2);
+//   - what is over the stream's rate.
+//
+// The usual body has none of them and stays one request.
+const settled = 10 * time.Minute
+
+// standings remember how Loki took the streams sent to it.
+type standings struct {
+	now func() time.Time
+
+	mu    sync.Mutex
+	known map[string]standing // by label set
+}
+
+type standing struct{ taken, limited time.Time }
+
+// maxStandings bounds the memory; forgetting costs a request per stream.
+const maxStandings = 1 << 14
+
+func (s *standings) note(body *pipeline.Body, failure *pipeline.SendError) {
+	now := s.now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.known == nil || len(s.known) >= maxStandings {
+		s.known = map[string]standing{}
+	}
+	switch {
+	case failure == nil:
+		for g := range groupsOf(body) {
+			st := s.known[body.Groups[g]]
+			st.taken = now
+			s.known[body.Groups[g]] = st
+		}
+	case failure.Status == http.StatusTooManyRequests:
+		for _, item := range failure.Items {
+			name := body.Groups[body.Items[item.Index].Group]
+			st := s.known[name]
+			st.limited = now
+			s.known[name] = st
+		}
+	}
+}
+
+// risky gives the groups of a body that Loki may reject. A body of one group
+// has none: its answer holds anyway.
+func (s *standings) risky(body *pipeline.Body) map[uint32]bool {
+	groups := groupsOf(body)
+	if len(groups) == 1 {
+		return nil
+	}
+	now := s.now()
+	risky := map[uint32]bool{}
+	s.mu.Lock()
+	for g := range groups {
+		st := s.known[body.Groups[g]]
+		if now.Sub(st.taken) > settled || now.Sub(st.limited) < settled {
+			risky[g] = true
+		}
+	}
+	s.mu.Unlock()
+	old := now.Add(-settled).UnixNano()
+	for i, item := range body.Items {
+		if !risky[item.Group] && timeOf(body.Item(i)) < old {
+			risky[item.Group] = true
+		}
+	}
+	return risky
+}
+
+func groupsOf(body *pipeline.Body) map[uint32]bool {
+	groups := map[uint32]bool{}
+	last := ^uint32(0)
+	for _, item := range body.Items {
+		if item.Group != last {
+			groups[item.Group] = true
+			last = item.Group
+		}
+	}
+	return groups
+}
+
+// sendApart sends the risky groups each in a request of its own, after one with
+// all the others.
+func (o *Output) sendApart(ctx context.Context, body *pipeline.Body, risky map[uint32]bool) *pipeline.SendError {
+	parts := partsOf(body, risky)
+	var all *pipeline.SendError
+	for k, part := range parts {
+		failure := o.sendTogether(ctx, pick(body, part))
+		if failure == nil {
+			continue
+		}
+		if failure.Items == nil {
+			if k == 0 {
+				return failure // nothing is stored of the body: it has this outcome
+			}
+			// To be split or bisected alone, it is to come back alone.
+			failure.Outcome = retryOrHold(failure.Outcome)
+			failure.Items = allItems(failure, slices.Concat(parts[k:]...))
+			return join(all, failure)
+		}
+		for i := range failure.Items {
+			failure.Items[i].Index = part[failure.Items[i].Index]
+		}
+		all = join(all, failure)
+	}
+	return all
+}
+
+func retryOrHold(o pipeline.Outcome) pipeline.Outcome {
+	if o == pipeline.Hold {
+		return o
+	}
+	return pipeline.Retry
+}
+
+// partsOf gives the indices of a body's items, request by request.
+func partsOf(body *pipeline.Body, risky map[uint32]bool) [][]int {
+	parts := [][]int{nil}
+	at := map[uint32]int{}
+	for i, item := range body.Items {
+		k := 0
+		if risky[item.Group] {
+			if at[item.Group] == 0 {
+				at[item.Group] = len(parts)
+				parts = append(parts, nil)
+			}
+			k = at[item.Group]
+		}
+		parts[k] = append(parts[k], i)
+	}
+	if parts[0] == nil {
+		return parts[1:]
+	}
+	return parts
+}
+
+// pick gives a body of some of a body's items.
+func pick(body *pipeline.Body, items []int) *pipeline.Body {
+	part := &pipeline.Body{Groups: body.Groups}
+	for _, i := range items {
+		item := body.Items[i]
+		part.Bytes = append(part.Bytes, body.Item(i)...)
+		item.End = uint32(len(part.Bytes))
+		part.Items = append(part.Items, item)
+	}
+	return part
+}
+
+func allItems(failure *pipeline.SendError, indices []int) []pipeline.ItemError {
+	items := make([]pipeline.ItemError, len(indices))
+	for i, index := range indices {
+		items[i] = pipeline.ItemError{Index: index, Outcome: failure.Outcome, Status: failure.Status, Reason: failure.Reason}
+	}
+	return items
+}
+
+// join makes one failure of two; all may be nil.
+func join(all, next *pipeline.SendError) *pipeline.SendError {
+	if all != nil {
+		next.Items = append(all.Items, next.Items...)
+		next.Uncertain = next.Uncertain || all.Uncertain
+		next.RetryAfter = max(next.RetryAfter, all.RetryAfter)
+	}
+	slices.SortFunc(next.Items, func(a, b pipeline.ItemError) int { return cmp.Compare(a.Index, b.Index) })
+	return next
+}
