@@ -44,7 +44,6 @@ type chaos struct {
 	wrote map[string]int
 	came  map[string]int
 	seen  [3]bool // whether the file at this name was there at a poll
-	ends  [3]bool // whether it ends with a whole line
 }
 
 func (c *chaos) step() {

@@ -10,7 +10,7 @@ import (
 //
 // Its bytes are: the version (1), flags, then as uvarints the device, inode,
 // position and size, then the length (uvarint) and sum (8 bytes, little endian)
-// of the head's print and of the tail's.
+// of the head's fingerprint and of the tail's.
 type cursor struct {
 	id inode
 	// pos is the position that the cursor is for.
@@ -22,8 +22,8 @@ type cursor struct {
 	// finished says that a compressed file was read to its end when it had
 	// this size.
 	finished bool
-	head     print
-	tail     print
+	head     fingerprint
+	tail     fingerprint
 }
 
 const (
@@ -53,7 +53,7 @@ func (c *cursor) append(dst []byte) []byte {
 	return appendPrint(dst, c.tail)
 }
 
-func appendPrint(dst []byte, p print) []byte {
+func appendPrint(dst []byte, p fingerprint) []byte {
 	dst = binary.AppendUvarint(dst, uint64(p.len))
 	return binary.LittleEndian.AppendUint64(dst, p.sum)
 }
@@ -90,13 +90,13 @@ func (d *decoder) uvarint() uint64 {
 	return v
 }
 
-func (d *decoder) print(limit uint64) print {
+func (d *decoder) print(limit uint64) fingerprint {
 	n := d.uvarint()
 	if n > limit || len(d.rest) < 8 {
 		d.bad, d.rest = true, nil
-		return print{}
+		return fingerprint{}
 	}
-	p := print{uint16(n), binary.LittleEndian.Uint64(d.rest)}
+	p := fingerprint{uint16(n), binary.LittleEndian.Uint64(d.rest)}
 	d.rest = d.rest[8:]
 	return p
 }

@@ -40,7 +40,7 @@ func FuzzCursor(f *testing.F) {
 		}
 		again, err := decodeCursor(c.append(nil))
 		if err != nil || again != c {
-			t.Errorf("%s: %v", cmp.Diff(c, again, cmp.AllowUnexported(cursor{}, inode{}, print{})), err)
+			t.Errorf("%s: %v", cmp.Diff(c, again, cmp.AllowUnexported(cursor{}, inode{}, fingerprint{})), err)
 		}
 	})
 }

@@ -121,7 +121,7 @@ func (w *walk) below(dir string, parts []string) {
 	case last:
 		w.dir(dir)
 		w.file(filepath.Join(dir, part))
-	case isDir(filepath.Join(dir, part)):
+	case w.isDir(filepath.Join(dir, part)):
 		w.below(filepath.Join(dir, part), parts[1:])
 	default:
 		w.dir(dir)
@@ -153,7 +153,7 @@ func (w *walk) names(dir string, parts []string) {
 		}
 		path := filepath.Join(dir, e.Name())
 		if len(parts) > 1 {
-			if isDir(path) {
+			if w.isDir(path) {
 				w.below(path, parts[1:])
 			}
 		} else if !e.IsDir() {
@@ -172,7 +172,10 @@ func (w *walk) list(dir string) []os.DirEntry {
 
 func hasMeta(part string) bool { return strings.ContainsAny(part, `*?[\`) }
 
-func isDir(path string) bool {
+func (w *walk) isDir(path string) bool {
 	info, err := os.Stat(path)
+	if isHidden(err) {
+		w.failed(path, err)
+	}
 	return err == nil && info.IsDir()
 }

@@ -17,21 +17,21 @@ const (
 // once the file is deleted.
 type inode struct{ dev, ino uint64 }
 
-// A print is a hash of a run of bytes, with its length, so that what was
+// A fingerprint is a hash of a run of bytes, with its length, so that what was
 // shorter when it was last seen can still be compared.
-type print struct {
+type fingerprint struct {
 	len uint16
 	sum uint64
 }
 
 // printOf hashes at most headMax bytes: the first 8 bytes of SHA-256.
-func printOf(p []byte) print {
+func printOf(p []byte) fingerprint {
 	sum := sha256.Sum256(p)
-	return print{uint16(len(p)), binary.LittleEndian.Uint64(sum[:])}
+	return fingerprint{uint16(len(p)), binary.LittleEndian.Uint64(sum[:])}
 }
 
 // matches tells whether p begins with what was hashed.
-func (f print) matches(p []byte) bool {
+func (f fingerprint) matches(p []byte) bool {
 	return f.len == 0 || len(p) >= int(f.len) && printOf(p[:f.len]) == f
 }
 

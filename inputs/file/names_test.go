@@ -36,6 +36,28 @@ func TestServiceOf(t *testing.T) {
 	}
 }
 
+func TestIsRotation(t *testing.T) {
+	for _, tt := range []struct {
+		name, of string
+		want     bool
+	}{
+		{"app.log.1", "app.log", true},
+		{"app.log-20240501", "app.log", true},
+		{"app-2024-05-01.log", "app.log", true},
+		{"app.1.log", "app.log", true},
+		{"app.log", "app.log", false},
+		{"app.log.1.gz", "app.log", false},
+		{"app.log.1.tmp", "app.log", false},
+		{"app.json", "app.log", false},
+		{"apps.log.1", "app.log", false},
+		{"app2.log", "app.log", false},
+	} {
+		if got := isRotation(tt.name, tt.of); got != tt.want {
+			t.Errorf("%s of %s: %v", tt.name, tt.of, got)
+		}
+	}
+}
+
 func TestGlob(t *testing.T) {
 	for _, tt := range []struct {
 		glob, path string

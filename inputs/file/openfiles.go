@@ -3,7 +3,6 @@ package file
 import (
 	"container/list"
 	"errors"
-	"os"
 	"sync"
 	"syscall"
 )
@@ -108,17 +107,3 @@ func (o *openFiles) len() int {
 	defer o.mu.Unlock()
 	return o.used.Len()
 }
-
-// identify gives the inode and size of an open file.
-func identify(fd *os.File) (inode, int64, error) {
-	info, err := fd.Stat()
-	if err != nil {
-		return inode{}, 0, err
-	}
-	if !info.Mode().IsRegular() {
-		return inode{}, 0, errNotRegular
-	}
-	return inodeOf(info), info.Size(), nil
-}
-
-var errNotRegular = errors.New("it is not a regular file")

@@ -74,7 +74,7 @@ func (r *reader) block(ctx context.Context, f *file, size int64, last bool) erro
 		return r.decodedBlock(ctx, f, size, last)
 	}
 	b := r.feed.Batch(f.src)
-	front, rest := f.tail.n, f.tail.n
+	front, rest := f.tail.n, 0
 	want := min(size-int64(f.off), blockSize)
 	for {
 		grow(b, front+int(want)-len(b.Arena))

@@ -61,6 +61,13 @@ func (p *pasts) unread(id inode, size int64) bool {
 	return false
 }
 
+// has tells whether a file of this inode is known.
+func (p *pasts) has(id inode) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.byIno[id.ino]) > 0
+}
+
 // all gives those that were not found.
 func (p *pasts) all() []*past {
 	p.mu.Lock()
@@ -131,11 +138,11 @@ func (k *past) is(f *file, head []byte, size int64) bool {
 	return err == nil
 }
 
-// tail gives the print of the bytes before the reading position. It is empty
+// tail gives the fingerprint of the bytes before the reading position. It is empty
 // where the position is another than the state was made for.
-func (k *past) tail() print {
+func (k *past) tail() fingerprint {
 	if k.at.pos != k.Cursor.Pos || uint64(k.at.tail.len) > k.at.pos {
-		return print{}
+		return fingerprint{}
 	}
 	return k.at.tail
 }
@@ -143,8 +150,8 @@ func (k *past) tail() print {
 var errRewritten = errors.New("the file was rewritten")
 
 // readTail reads the bytes before a position, and fails if they are not those
-// of the print.
-func readTail(fd *os.File, pos uint64, want print) (tail, error) {
+// of the fingerprint.
+func readTail(fd *os.File, pos uint64, want fingerprint) (tail, error) {
 	var t tail
 	if want.len == 0 {
 		return t, nil
@@ -186,6 +193,17 @@ func (p *pasts) forget(k *past) {
 	if err == nil {
 		p.feed.Close(src, true)
 	}
+}
+
+// add puts back a source that was being followed.
+func (p *pasts) add(f *file) {
+	k := &past{
+		Known: pipeline.Known{ID: f.srcID, Key: f.key, Cursor: pipeline.Cursor{Pos: f.sent}},
+		at:    f.cursorAt(f.sent),
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.byIno[f.id.ino] = append(p.byIno[f.id.ino], k)
 }
 
 // drop takes a source out.

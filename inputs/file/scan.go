@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"sort"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/longshore/longshore/inputs/lines"
@@ -247,9 +248,12 @@ func (w *follower) locate(files []*file) {
 			at = live
 		case ok:
 			at = renamed
+		case !w.isGone(f):
+			continue // it cannot be told; the next scan looks again
 		}
 		if w.move(f, path, at) {
 			w.schedule.wake(f)
+			w.wakeInOrder(w.between(f, listed))
 		}
 	}
 }
@@ -287,6 +291,34 @@ func (w *follower) search(f *file, listed folderList) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// isGone tells whether a file that was not found is known not to be in its
+// folder any more. It is not, if the folder cannot be looked at, or if another
+// file system is there now.
+func (w *follower) isGone(f *file) bool {
+	path, _, _ := w.table.where(f)
+	if path == "" {
+		return true
+	}
+	if _, err := os.Lstat(path); isHidden(err) {
+		return false
+	}
+	for dir := filepath.Dir(path); ; dir = filepath.Dir(dir) {
+		info, err := os.Stat(dir)
+		if isHidden(err) {
+			return false
+		}
+		if err == nil {
+			_, err = os.ReadDir(dir)
+			return err == nil && (inodeOf(info).dev == f.id.dev || linkTarget(path) != "")
+		}
+	}
+}
+
+// isHidden tells whether an error leaves open whether something is there.
+func isHidden(err error) bool {
+	return err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR)
 }
 
 // leadsTo tells whether a path leads to a file.
@@ -328,7 +360,8 @@ func (w *follower) findPasts() []*file {
 	var found []*file
 	for _, k := range pasts {
 		if at, ok := there[k.at.id.ino]; ok && k.mayBe(at.path) {
-			if f := w.addPast(at.id, k.Key, at.path); f != nil {
+			if f := w.addGeneration(at.id, k.Key, at.path); f != nil {
+				f.known = true
 				found = append(found, f)
 			}
 			continue
@@ -337,6 +370,10 @@ func (w *follower) findPasts() []*file {
 			w.pasts.drop(k)
 			w.pasts.lost(k, "it was deleted while longshore was not running")
 		}
+	}
+	listed := folderList{}
+	for _, f := range found {
+		found = append(found, w.between(f, listed)...)
 	}
 	w.queueBehind(found)
 	return found
@@ -380,23 +417,6 @@ func (w *follower) listFolders(pasts []*past) map[uint64]located {
 		}
 	}
 	return there
-}
-
-func (w *follower) addPast(id inode, key, path string) *file {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil
-	}
-	w.table.mu.Lock()
-	defer w.table.mu.Unlock()
-	if w.table.byID[id] != nil {
-		return nil
-	}
-	f := w.add(id, key)
-	f.known = true
-	f.lookLocked(info)
-	w.table.moveLocked(f, path, renamed)
-	return f
 }
 
 // queueBehind has what now stands at a renamed file's old path read after it,

@@ -174,15 +174,17 @@ func TestRotationWhileStopped(t *testing.T) {
 		r.restart(func() {
 			r.append("app.log", "three\nlast")
 			r.rename("app.log", "app.log.2")
-			r.write("app.log", "never known\n")
+			r.write("app.log.3", "of another time\n")
+			stamp := time.Unix(1e9, 0)
+			r.must(os.Chtimes(r.path("app.log.3"), stamp, stamp))
+			r.write("app.log", "never seen\n")
 			r.rename("app.log", "app.log.1")
 			r.write("app.log", "four\n")
 		})
 		r.pass(lull)
-		// app.log.1 was never seen under a name of ours, so it is not ours.
-		r.want("two", "three", "four", "last")
+		r.want("two", "three", "never seen", "four", "last")
 		r.feed.Ack()
-		r.restart(func() { r.rename("app.log.2", "app.log.3"); r.rename("app.log", "app.log.2") })
+		r.restart(func() { r.rename("app.log.2", "app.log.4"); r.rename("app.log", "app.log.2") })
 		r.pass(lull)
 		r.want()
 	})
@@ -419,6 +421,78 @@ func TestFolderThatIsAwayIsNotForgotten(t *testing.T) {
 		r.pass(tick)
 		r.want("two")
 	})
+}
+
+func TestFolderGoesAwayAndComesBack(t *testing.T) {
+	poll(t, func(r *rig) {
+		r.config.Paths = []string{r.path("vol/*.log")}
+		r.write("vol/app.log", "one\n")
+		r.start()
+		r.pass(tick)
+		r.rename("vol", "away")
+		r.append("away/app.log", "two\n")
+		r.pass(time.Minute)
+		r.rename("away", "vol")
+		r.append("vol/app.log", "three\n")
+		r.pass(tick)
+		r.want("one", "two", "three")
+		r.wantLog("")
+	})
+}
+
+func TestFolderThatCannotBeLookedAt(t *testing.T) {
+	poll(t, func(r *rig) {
+		r.config.Paths = []string{r.path("vol/*.log")}
+		r.write("vol/app.log", "one\n")
+		r.start()
+		r.pass(tick)
+		r.rename("vol", "away")
+		r.must(os.Symlink("vol", r.path("vol"))) // a loop: for root, too, an error
+		r.append("away/app.log", "two\n")
+		r.pass(time.Minute)
+		if r.health.get() == nil {
+			t.Error("nothing is said of it")
+		}
+		if !r.feed.IsOpen(r.path("vol/app.log")) {
+			t.Error("the file was given up")
+		}
+		r.remove("vol")
+		r.rename("away", "vol")
+		r.pass(tick)
+		r.want("one", "two")
+		if err := r.health.get(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A feed that blocks for one source must not hold up the others.
+func TestOneBlockedSource(t *testing.T) {
+	poll(t, func(r *rig) {
+		r.start()
+		r.halt()
+		r.startOn(&oneBlocked{Feed: r.feed, key: r.path("0.log")})
+		for i := range 10 {
+			r.write(fmt.Sprintf("%d.log", i), strings.Repeat("line\n", 100))
+		}
+		r.pass(tick)
+		if n := len(r.feed.Lines()); n != 900 {
+			t.Errorf("%d lines", n)
+		}
+	})
+}
+
+type oneBlocked struct {
+	*pipetest.Feed
+	key string
+}
+
+func (o *oneBlocked) Send(ctx context.Context, b *event.Batch) error {
+	if b.Source.Key == o.key {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return o.Feed.Send(ctx, b)
 }
 
 func TestSymlinkMovesOn(t *testing.T) {

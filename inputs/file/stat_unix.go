@@ -17,6 +17,12 @@ func inodeOf(info fs.FileInfo) inode {
 	return inode{uint64(st.Dev), uint64(st.Ino)}
 }
 
+// isUnlinked tells whether an open file has no name left.
+func isUnlinked(info fs.FileInfo) bool {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && st.Nlink == 0
+}
+
 // openFile opens a file for reading. It does not wait for a writer, should a
 // pipe have taken the place of the file.
 func openFile(path string) (*os.File, error) {

@@ -63,11 +63,11 @@ type file struct {
 	grown    time.Time
 	finished bool // compressed, and read to its end when it had doneSize
 	doneSize int64
-	expect   print // of the bytes before off, where tail is not known
+	expect   fingerprint // of the bytes before off, where tail is not known
 	split    lines.Splitter
 	text     textEncoding
 	settled  bool // text is
-	head     print
+	head     fingerprint
 	tail     tail
 	backoff  time.Duration
 }

@@ -73,16 +73,16 @@ func (r *reader) turn(ctx context.Context, f *file) (verdict, error) {
 		}
 	}
 	r.open.touch(f)
-	id, size, err := identify(f.fd)
+	info, err := f.fd.Stat()
 	if err != nil {
-		return verdict{}, fmt.Errorf("looking at %s: %w", f.key, err)
+		return verdict{}, fmt.Errorf("looking at a log file: %w", err)
 	}
-	if id != f.id {
+	if inodeOf(info) != f.id {
 		r.open.close(f)
 		r.astray(f)
 		return verdict{}, nil
 	}
-	v, err := r.look(ctx, f, size)
+	v, err := r.look(ctx, f, info.Size())
 	if err != nil || ctx.Err() != nil {
 		return v, err
 	}
@@ -91,7 +91,7 @@ func (r *reader) turn(ctx context.Context, f *file) (verdict, error) {
 	if v.more || v.wait > 0 || f.fd == nil {
 		return v, nil
 	}
-	return r.rest(ctx, f, size, at, since)
+	return r.rest(ctx, f, info, at, since)
 }
 
 // openAgain opens a file that was not open. Without an error, false means that
@@ -238,7 +238,7 @@ func (r *reader) restart(f *file, why string) {
 		f.key = path
 	}
 	f.off, f.sent, f.scanned, f.lastSize = 0, 0, 0, 0
-	f.head, f.expect, f.tail.n = print{}, print{}, 0
+	f.head, f.expect, f.tail.n = fingerprint{}, fingerprint{}, 0
 	f.finished, f.settled = false, false
 	f.split.Skipping = false
 	f.grown = time.Now()
@@ -269,6 +269,17 @@ func (r *reader) gone(f *file, why string) {
 	r.troubles.clear(f.key)
 }
 
+// away lets go of a file that was moved out of its folder. If it comes back,
+// it is the same source.
+func (r *reader) away(f *file) {
+	if f.srcID != 0 {
+		r.pasts.add(f)
+	}
+	r.park(f)
+	r.table.remove(f)
+	r.troubles.clear(f.key)
+}
+
 // park lets go of a file that is not expected to grow. It is taken up again
 // if it does.
 func (r *reader) park(f *file) {
@@ -281,7 +292,7 @@ func (r *reader) park(f *file) {
 }
 
 // rest decides what becomes of a file that was read to its end.
-func (r *reader) rest(ctx context.Context, f *file, size int64, at place, since time.Time) (verdict, error) {
+func (r *reader) rest(ctx context.Context, f *file, info fs.FileInfo, at place, since time.Time) (verdict, error) {
 	path, _, _ := r.table.where(f)
 	if at == live && path == f.key {
 		return verdict{}, nil
@@ -292,21 +303,23 @@ func (r *reader) rest(ctx context.Context, f *file, size int64, at place, since 
 	if left := settle - time.Since(since); left > 0 {
 		return verdict{wait: left}, nil
 	}
-	if !f.compress && f.off < uint64(size) {
-		if err := r.lastLine(ctx, f, size); err != nil {
+	if !f.compress && f.off < uint64(info.Size()) {
+		if err := r.lastLine(ctx, f, info.Size()); err != nil {
 			return verdict{}, err
 		}
 	}
-	switch at {
-	case renamed:
+	switch {
+	case at == renamed:
 		r.park(f)
-	case unlinked:
+	case at == unlinked && isUnlinked(info):
 		r.gone(f, "it was deleted")
+	case at == unlinked:
+		r.away(f)
 	}
 	return verdict{}, nil
 }
 
-// extendHead takes what a file has grown by into its head's print, as long as
+// extendHead takes what a file has grown by into its head's fingerprint, as long as
 // that is short of headMax.
 func (r *reader) extendHead(f *file, size int64) error {
 	if f.head.len == headMax || int64(f.head.len) == size {
@@ -371,11 +384,7 @@ func (r *reader) openSource(ctx context.Context, f *file) error {
 // send sends a batch that ends at position to.
 func (r *reader) send(ctx context.Context, f *file, b *event.Batch, to uint64) error {
 	b.From, b.To = f.sent, to
-	c := cursor{
-		id: f.id, pos: to, size: uint64(f.lastSize),
-		skipping: f.split.Skipping, finished: f.finished,
-		head: f.head, tail: printOf(f.tail.bytes()),
-	}
+	c := f.cursorAt(to)
 	b.Cursor = c.append(b.Cursor[:0])
 	if err := r.feed.Send(ctx, b); err != nil {
 		return fmt.Errorf("sending lines of %s: %w", f.key, err)
@@ -383,6 +392,15 @@ func (r *reader) send(ctx context.Context, f *file, b *event.Batch, to uint64) e
 	f.sent, f.off = to, max(f.off, to)
 	r.count(&f.split)
 	return nil
+}
+
+// cursorAt gives the cursor for a position that was just read up to.
+func (f *file) cursorAt(pos uint64) cursor {
+	return cursor{
+		id: f.id, pos: pos, size: uint64(f.lastSize),
+		skipping: f.split.Skipping, finished: f.finished,
+		head: f.head, tail: printOf(f.tail.bytes()),
+	}
 }
 
 // count moves the splitter's counts to the metrics.

@@ -1,0 +1,65 @@
+package file
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// between finds the generations that came after a file and were renamed in their
+// turn before anyone saw them under a name of the config's: f is app.log.2 now,
+// and app.log.1, as young as f or younger, was never heard of.
+func (w *follower) between(f *file, listed folderList) []*file {
+	path, at, _ := w.table.where(f)
+	info, err := os.Stat(path)
+	if at != renamed || err != nil {
+		return nil
+	}
+	var found []*file
+	for id, other := range listed.in(filepath.Dir(path)) {
+		if !isRotation(filepath.Base(other), filepath.Base(f.seen)) || w.wanted(other) || anyMatch(w.exclude, other) || w.pasts.has(id) {
+			continue
+		}
+		if was, err := os.Stat(other); err == nil && !was.ModTime().Before(info.ModTime()) {
+			if g := w.addGeneration(id, f.seen, other); g != nil {
+				found = append(found, g)
+			}
+		}
+	}
+	return found
+}
+
+// addGeneration follows a file that is not followed yet.
+func (w *follower) addGeneration(id inode, key, path string) *file {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil
+	}
+	w.table.mu.Lock()
+	defer w.table.mu.Unlock()
+	if w.table.byID[id] != nil {
+		return nil
+	}
+	f := w.add(id, key)
+	f.lookLocked(info)
+	w.table.moveLocked(f, path, renamed)
+	return f
+}
+
+// isRotation tells whether a name is what a rotation makes of another: with a
+// number or date behind it, or in front of its ending.
+func isRotation(name, of string) bool {
+	if rest, ok := strings.CutPrefix(name, of); ok && isNumbering(rest) {
+		return true
+	}
+	end := filepath.Ext(of)
+	rest, front := strings.CutPrefix(name, strings.TrimSuffix(of, end))
+	rest, back := strings.CutSuffix(rest, end)
+	return front && back && isNumbering(rest)
+}
+
+// isNumbering tells whether s is a separator and a number or date.
+func isNumbering(s string) bool {
+	return len(s) > 1 && strings.ContainsRune(".-_", rune(s[0])) && s[1] >= '0' && s[1] <= '9' &&
+		strings.Trim(s, "0123456789.-_:T") == ""
+}
