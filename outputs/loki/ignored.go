@@ -81,7 +81,8 @@ func (g ignored) items(body *pipeline.Body, outcome pipeline.Outcome, status int
 // item words what became of item i. In an answer about entries that come too late,
 // some may have met a rate limit, and those can be sent again.
 func (g ignored) item(body *pipeline.Body, i int, outcome pipeline.Outcome, status int) pipeline.ItemError {
-	item := pipeline.ItemError{Index: i, Outcome: outcome, Status: status, Reason: g.named[0].reason}
+	like, _, _ := strings.Cut(g.named[0].reason, ",") // without the other entry's time
+	item := pipeline.ItemError{Index: i, Outcome: outcome, Status: status, Reason: like}
 	at := readEntry(body.Item(i)).time
 	for _, n := range g.named {
 		if n.time == at {
