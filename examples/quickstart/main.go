@@ -58,6 +58,7 @@ func quickstart(dir string, rate float64, agent []string) (int, error) {
 	if err := g.makeFiles(); err != nil {
 		return 1, err
 	}
+	fmt.Fprintf(os.Stderr, "The logs of a made-up web shop, in %s. Ctrl-C ends it.\n", g.dir)
 	ctx, stop := context.WithCancel(context.Background())
 	written := make(chan error, 1)
 	go func() { written <- g.run(ctx) }()
