@@ -62,15 +62,19 @@ func (in *Input) Run(ctx context.Context, feed pipeline.Feed) error {
 	in.known = known(feed)
 	in.followers = map[string]*follower{}
 	var pauses backoff
+	broken := 0 // sessions in a row that were short
 	for ctx.Err() == nil {
 		began := time.Now()
 		err := in.session(ctx)
 		if ctx.Err() != nil {
 			break
 		}
-		if in.up.Swap(false) && time.Since(began) > soundTime {
-			pauses.reset() // a connection may break; not being able to make one is trouble
-		} else {
+		if time.Since(began) > soundTime {
+			pauses.reset()
+			broken = 0
+		}
+		// A connection may break; not being able to make one is trouble.
+		if broken++; !in.up.Swap(false) || broken > 3 {
 			in.sick(err)
 		}
 		in.metrics.reconnects.Inc()

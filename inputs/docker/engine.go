@@ -109,6 +109,7 @@ func (e *engine) share(c *client.Client) error {
 	}
 	if e.roads == nil {
 		t.DisableCompression = true // it would hold lines back
+		t.WriteBufferSize = 1 << 10 // requests are short
 		if e.dial != nil {
 			t.DialContext = e.dial
 		}

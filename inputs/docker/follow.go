@@ -16,9 +16,13 @@ import (
 	"github.com/longshore/longshore/pipeline"
 )
 
-// readBytes is the buffer of one connection. It is held while a container is
-// silent, too, so it is small; the kernel's is behind it.
-const readBytes = 8 << 10
+// A connection starts with a small buffer, as most containers are silent most
+// of the time, and gets the large one when the small is filled at once. The
+// kernel's is behind it.
+const (
+	smallRead = 1 << 10
+	largeRead = 16 << 10
+)
 
 // soundTime is how long a connection must have lasted for the next to be made
 // without a growing pause. Proxies cut idle ones after minutes.
@@ -117,16 +121,32 @@ func (f *follower) turn(ctx context.Context) (next, error) {
 		f.atNow = false
 	}
 	f.rename(c)
+	now := conditionOf(c)
 	switch {
-	case c.State.Status == "created":
+	case now.status == "created":
 		return wait, nil
-	case c.State.Dead:
+	case now.dead:
 		return wait, nil // its removal failed; its log cannot be read
-	case driver(c) == "none":
-		f.unreadable(c)
+	case now.driver == "none":
+		f.unreadable(now.driver)
 		return wait, nil
 	}
-	return f.read(ctx, c)
+	return f.read(ctx, now)
+}
+
+// A condition is what matters of a container while it is read. All that
+// the engine tells of it would be kept in memory as long.
+type condition struct {
+	status, driver     string
+	running, dead, tty bool
+}
+
+func conditionOf(c container.InspectResponse) condition {
+	now := condition{status: string(c.State.Status), running: c.State.Running, dead: c.State.Dead, tty: c.Config.Tty}
+	if c.HostConfig != nil {
+		now.driver = c.HostConfig.LogConfig.Type
+	}
+	return now
 }
 
 // begin decides whether to follow the container, and gets ready.
@@ -186,7 +206,7 @@ func (f *follower) rename(c container.InspectResponse) {
 }
 
 // read makes one connection and reads it to its end.
-func (f *follower) read(ctx context.Context, c container.InspectResponse) (next, error) {
+func (f *follower) read(ctx context.Context, c condition) (next, error) {
 	started, lines := time.Now(), f.out.lines()
 	err := f.stream(ctx, c)
 	if f.out.lines() > lines || time.Since(started) > soundTime {
@@ -199,7 +219,7 @@ func (f *follower) read(ctx context.Context, c container.InspectResponse) (next,
 	case errors.Is(err, errMoved), errdefs.IsNotFound(err):
 		return retry, nil
 	case strings.Contains(err.Error(), "does not support reading"):
-		f.unreadable(c)
+		f.unreadable(c.driver)
 		return wait, nil
 	}
 	f.in.metrics.reconnects.Inc()
@@ -211,9 +231,9 @@ func (f *follower) read(ctx context.Context, c container.InspectResponse) (next,
 
 // atEnd decides what the proper end of a log means: the container has stopped,
 // or the engine is about to.
-func (f *follower) atEnd(ctx context.Context, before container.InspectResponse) (next, error) {
+func (f *follower) atEnd(ctx context.Context, before condition) (next, error) {
 	f.missed, f.told = 0, ""
-	if before.State.Running {
+	if before.running {
 		now, err := f.in.engine.inspect(ctx, f.id)
 		if err != nil || now.State.Running {
 			return retry, nil // the next turn sees
@@ -227,12 +247,12 @@ func (f *follower) atEnd(ctx context.Context, before container.InspectResponse) 
 }
 
 // stream reads the log from where it stands until the connection ends.
-func (f *follower) stream(ctx context.Context, c container.InspectResponse) error {
+func (f *follower) stream(ctx context.Context, c condition) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	options := container.LogsOptions{
 		ShowStdout: true, ShowStderr: true, Timestamps: true,
-		Follow: c.State.Running,
+		Follow: c.running,
 	}
 	if since := f.out.connected(); since > 0 {
 		options.Since = fmt.Sprintf("%d.%09d", since/1e9, since%1e9)
@@ -243,20 +263,23 @@ func (f *follower) stream(ctx context.Context, c container.InspectResponse) erro
 	}
 	defer body.Close()
 	var d decoder = &frames{to: &f.out}
-	if c.Config.Tty {
+	if c.tty {
 		d = &tty{to: &f.out}
 	}
 	return errors.Join(f.copy(d, body), f.out.disconnected())
 }
 
 func (f *follower) copy(d decoder, body io.Reader) error {
-	buf := make([]byte, readBytes)
+	buf := make([]byte, smallRead)
 	for {
 		n, err := body.Read(buf)
 		if n > 0 {
 			if err := f.out.take(d, buf[:n]); err != nil {
 				return err
 			}
+		}
+		if n == len(buf) && n < largeRead {
+			buf = make([]byte, largeRead)
 		}
 		if err == io.EOF {
 			return f.out.close(d)
@@ -281,16 +304,9 @@ func (f *follower) failed(err error) {
 }
 
 // unreadable says once per start that the log cannot be had.
-func (f *follower) unreadable(c container.InspectResponse) {
+func (f *follower) unreadable(driver string) {
 	f.in.log.Warn("this container's log cannot be read: its logging driver does not support it; use json-file, local or journald",
-		"container", f.out.who.name, "driver", driver(c))
-}
-
-func driver(c container.InspectResponse) string {
-	if c.HostConfig == nil {
-		return ""
-	}
-	return c.HostConfig.LogConfig.Type
+		"container", f.out.who.name, "driver", driver)
 }
 
 // poke has the follower look at its container anew.

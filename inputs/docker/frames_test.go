@@ -208,7 +208,7 @@ func BenchmarkFrames(b *testing.B) {
 	for b.Loop() {
 		d := frames{to: to}
 		r := bytes.NewReader(in)
-		buf := make([]byte, readBytes)
+		buf := make([]byte, largeRead)
 		for {
 			n, err := r.Read(buf)
 			if err == io.EOF {
