@@ -30,8 +30,10 @@ unit:
 	go test -race $(UNIT)
 
 # Starts real servers, bound to this machine alone; builds those that are missing
-# first, into the user's cache folder, and removes only what it made.
-e2e: e2e-setup
+# first, into the user's cache folder, and removes only what it made. Where one cannot
+# be had, its tests are skipped; with CI=true they fail.
+e2e:
+	-go run ./e2e/setup
 	go test -count=1 -timeout 60m ./e2e/...
 
 e2e-setup:
