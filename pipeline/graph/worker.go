@@ -35,31 +35,12 @@ func (w *worker) run(ctx context.Context) {
 		switch {
 		case m.batch == nil:
 			m.closed()
-		case ctx.Err() != nil || !w.store(ctx, m.source):
+		case ctx.Err() != nil:
 			w.batches.put(m.batch)
 		default:
 			w.process(ctx, m.source, m.batch)
 		}
 	}
-}
-
-// store makes sure that a source's identity is on disk before anything of it
-// is sent. It waits as long as that takes; false means ctx ended.
-func (w *worker) store(ctx context.Context, s *source) bool {
-	for !s.durable {
-		err := s.progress.Durable()
-		if err == nil {
-			s.durable = true
-			break
-		}
-		w.log.Error("a new source waits: its identity cannot be stored", "error", err)
-		select {
-		case <-ctx.Done():
-			return false
-		case <-time.After(storePause):
-		}
-	}
-	return true
 }
 
 // process takes a batch through the pipelines of its source. Each but the
@@ -77,9 +58,35 @@ func (w *worker) process(ctx context.Context, s *source, b *event.Batch) {
 	}
 	s.state = appendState(s.state[:0], s.pipes, b.Cursor)
 	s.progress.Checkpoint(b.To, s.state)
+	if !w.store(ctx, s, len(b.Records)) {
+		for _, mine := range parsed {
+			w.batches.put(mine)
+		}
+		return
+	}
 	for i, p := range s.pipes {
 		w.hand(ctx, p, parsed[i])
 	}
+}
+
+// store makes sure that a source's identity, and where it began, is on disk
+// before the first record of it is sent. It waits as long as that takes; false
+// means ctx ended.
+func (w *worker) store(ctx context.Context, s *source, records int) bool {
+	for !s.durable && records > 0 {
+		err := s.progress.Durable()
+		if err == nil {
+			s.durable = true
+			break
+		}
+		w.log.Error("a new source waits: its identity cannot be stored", "error", err)
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(storePause):
+		}
+	}
+	return true
 }
 
 func (w *worker) hand(ctx context.Context, p *pipe, b *event.Batch) {

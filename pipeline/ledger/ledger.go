@@ -38,6 +38,8 @@ type Ledger struct {
 	fresh   []*Source // minted, not yet on disk
 	dirty   map[*Source]struct{}
 	forgot  []event.SourceID
+	changed uint64 // counts changes
+	stored  uint64 // how many of them are on disk
 	live    int64 // bytes of the last compacted state
 }
 
@@ -64,7 +66,7 @@ func (l *Ledger) apply(e entry) {
 	switch e.kind {
 	case kindSource:
 		s := newSource(l, e.id, e.input, e.key)
-		s.written, s.durable = true, true
+		s.written = true
 		l.sources[e.id] = s
 	case kindProgress:
 		if s := l.sources[e.id]; s != nil {
@@ -114,7 +116,14 @@ func (l *Ledger) mint(input, key string, routes []string) *Source {
 	s.open(routes)
 	l.sources[id] = s
 	l.fresh = append(l.fresh, s)
+	l.touch(s)
 	return s
+}
+
+// touch counts a change of a source. The caller holds mu.
+func (l *Ledger) touch(s *Source) {
+	l.changed++
+	s.changed = l.changed
 }
 
 func newID() event.SourceID {
@@ -169,12 +178,13 @@ type changes struct {
 	fresh  []*Source
 	dirty  map[*Source]struct{}
 	forgot []event.SourceID
+	upTo   uint64 // the last one
 }
 
 func (l *Ledger) take() changes {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c := changes{l.fresh, l.dirty, l.forgot}
+	c := changes{l.fresh, l.dirty, l.forgot, l.changed}
 	l.fresh, l.dirty, l.forgot = nil, map[*Source]struct{}{}, nil
 	for _, s := range c.fresh {
 		s.written = true
@@ -201,9 +211,7 @@ func (c changes) encode(l *Ledger) (p []byte) {
 func (l *Ledger) settle(c changes) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, s := range c.fresh {
-		s.durable = true
-	}
+	l.stored = c.upTo
 }
 
 func (l *Ledger) putBack(c changes) {

@@ -136,6 +136,34 @@ func TestDurableStoresTheIdentity(t *testing.T) {
 	}
 }
 
+// TestDurableStoresWhereASourceBegan: a flush may come between the minting and
+// the first checkpoint; a crash after that must not lose the cursor.
+func TestDurableStoresWhereASourceBegan(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, dir)
+	defer l.Close()
+	s := must[*Source](t)(l.Open(0, "in", "a.log", []string{"x"}))
+	if err := l.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	s.Checkpoint(0, []byte("inode 7"))
+	s.Checkpoint(100, []byte("inode 7, further"))
+	if err := s.Durable(); err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(filepath.Join(dir, fileName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var last entry
+	if _, err := replay(content, func(e entry) { last = e }); err != nil {
+		t.Fatal(err)
+	}
+	if last.kind != kindProgress || string(last.resume.State) != "inode 7" {
+		t.Errorf("the last entry on disk: %+v", last)
+	}
+}
+
 func TestCompactionKeepsTheState(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir)

@@ -17,7 +17,7 @@ type Source struct {
 
 	// All below is guarded by ledger.mu.
 	written bool // its minting is in the file, or on the way there
-	durable bool // its minting is on disk
+	changed uint64 // number of its last change
 	opened  bool
 	gone    bool
 	resume  pipeline.Cursor
@@ -72,11 +72,12 @@ func (s *Source) Track(route string) (*Track, error) {
 	return nil, fmt.Errorf("source %s has no route %s", s.id, route)
 }
 
-// Durable returns when the source's identity is on disk. Nothing of it may be
+// Durable returns when all that the ledger knows of the source is on disk: its
+// identity, and by what its input would find it again. Nothing of it may be
 // sent before.
 func (s *Source) Durable() error {
 	s.ledger.mu.Lock()
-	durable := s.durable
+	durable := s.changed <= s.ledger.stored
 	s.ledger.mu.Unlock()
 	if durable {
 		return nil
@@ -123,6 +124,7 @@ func (s *Source) advance() {
 		t.acked.trim(s.resume.Pos)
 	}
 	s.ledger.dirty[s] = struct{}{}
+	s.ledger.touch(s)
 	s.forgetIfDone()
 }
 
@@ -172,6 +174,7 @@ func (t *Track) Done(from, to uint64) {
 	defer l.mu.Unlock()
 	t.acked.add(from, to)
 	l.dirty[t.source] = struct{}{}
+	l.touch(t.source)
 	t.source.advance()
 }
 
