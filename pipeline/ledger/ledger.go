@@ -40,7 +40,7 @@ type Ledger struct {
 	forgot  []event.SourceID
 	changed uint64 // counts changes
 	stored  uint64 // how many of them are on disk
-	live    int64 // bytes of the last compacted state
+	live    int64  // bytes of the last compacted state
 }
 
 // Open takes the folder, which is made if it is missing, for this process and

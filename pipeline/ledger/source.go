@@ -16,7 +16,7 @@ type Source struct {
 	key    string
 
 	// All below is guarded by ledger.mu.
-	written bool // its minting is in the file, or on the way there
+	written bool   // its minting is in the file, or on the way there
 	changed uint64 // number of its last change
 	opened  bool
 	gone    bool
