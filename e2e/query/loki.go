@@ -3,6 +3,7 @@
 package query
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,6 +19,9 @@ import (
 type Loki struct {
 	URL    string // without a path
 	Tenant string // of a Loki with auth_enabled
+	// Page is how many entries to ask for at a time, 0 for as many as Loki gives. Of
+	// more than about 4 MB Loki gives none, and says nothing.
+	Page int
 }
 
 // An Entry is one line of one stream. Labels are those of the stream, with service_name where Loki has added it.
@@ -34,19 +38,20 @@ const pageSize = 5000 // the most that Loki gives by default
 // Loki leaves out repeats of a time and line here: only Count tells that something was stored twice.
 func (l Loki) Entries(ctx context.Context, selector string, from, to time.Time) ([]Entry, error) {
 	var all []Entry
+	size := cmp.Or(l.Page, pageSize)
 	for {
 		page, err := l.page(ctx, selector, from, to)
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, page...)
-		if len(page) < pageSize {
+		if len(page) < size {
 			return all, nil
 		}
 		// The page may have ended in the midst of the entries of its last instant, so that instant is asked for again.
 		last := page[len(page)-1].Time
 		if !last.After(from) {
-			return nil, fmt.Errorf("paging %s: Loki cannot show all of the %d or more entries at %s", selector, pageSize, last)
+			return nil, fmt.Errorf("paging %s: Loki cannot show all of the %d or more entries at %s", selector, size, last)
 		}
 		whole := slices.IndexFunc(all, func(e Entry) bool { return !e.Time.Before(last) })
 		all, from = all[:whole], last
@@ -58,7 +63,7 @@ func (l Loki) page(ctx context.Context, selector string, from, to time.Time) ([]
 		"query":     {selector},
 		"start":     {strconv.FormatInt(from.UnixNano(), 10)},
 		"end":       {strconv.FormatInt(to.UnixNano(), 10)},
-		"limit":     {strconv.Itoa(pageSize)},
+		"limit":     {strconv.Itoa(cmp.Or(l.Page, pageSize))},
 		"direction": {"forward"},
 	}
 	var streams []struct {
