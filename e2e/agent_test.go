@@ -3,6 +3,10 @@ package e2e
 import (
 	"bytes"
 	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,22 +19,27 @@ import (
 // agent is the built program as a user runs it.
 type agent struct {
 	t      *testing.T
+	dir    string // has its config, and its data in "data"
 	config string
+	url    string // of its HTTP server
 	env    []string
+	user   *syscall.Credential // nil for who runs the test
 	cmd    *exec.Cmd
 	log    safeBuffer
 }
 
-// newAgent writes a config to a new folder. %s in it is the agent's data folder.
+// newAgent writes a config to a new folder. Its start (version, data_dir, http) is
+// put before it.
 func newAgent(t *testing.T, config string, env ...string) *agent {
 	t.Helper()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "longshore.yml")
-	text := fmt.Sprintf("version: 1\ndata_dir: %s\nhttp: {listen: \"127.0.0.1:0\"}\n%s", filepath.Join(dir, "data"), config)
+	address := freeAddress(t)
+	text := fmt.Sprintf("version: 1\ndata_dir: %s\nhttp: {listen: %q}\n%s", filepath.Join(dir, "data"), address, config)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	a := &agent{t: t, config: path, env: env}
+	a := &agent{t: t, dir: dir, config: path, url: "http://" + address, env: env}
 	t.Cleanup(func() {
 		if a.cmd != nil {
 			a.kill()
@@ -47,7 +56,7 @@ func (a *agent) start() {
 	a.cmd = exec.Command(binary(a.t, "./cmd/longshore"), "run", "-c", a.config)
 	a.cmd.Env = append(os.Environ(), a.env...)
 	a.cmd.Stdout, a.cmd.Stderr = &a.log, &a.log
-	a.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	a.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Credential: a.user}
 	if err := a.cmd.Start(); err != nil {
 		a.t.Fatalf("starting the agent: %v", err)
 	}
@@ -67,6 +76,65 @@ func (a *agent) kill() {
 	a.cmd.Process.Kill()
 	a.cmd.Wait()
 	a.cmd = nil
+}
+
+// ends waits until the agent ends by itself, and gives its exit code.
+func (a *agent) ends() int {
+	a.t.Helper()
+	_ = a.cmd.Wait() // the code tells
+	code := a.cmd.ProcessState.ExitCode()
+	a.cmd = nil
+	return code
+}
+
+// ask gets a path of the agent's HTTP server; status 0 means that it does not
+// answer.
+func (a *agent) ask(path string) (status int, body string) {
+	a.t.Helper()
+	request, err := http.NewRequestWithContext(a.t.Context(), http.MethodGet, a.url+path, nil)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return 0, err.Error()
+	}
+	return answer.StatusCode, string(text)
+}
+
+// says waits until a path of the agent's HTTP server has a status, and gives
+// what it says.
+func (a *agent) says(path string, status int) string {
+	a.t.Helper()
+	var body string
+	eventually(a.t, fmt.Sprintf("%s with status %d", path, status), time.Minute, func() (bool, string) {
+		var got int
+		got, body = a.ask(path)
+		return got == status, fmt.Sprint(got, " ", body)
+	})
+	return body
+}
+
+// freeAddress looks below the ports that the kernel gives to outgoing
+// connections: one of those could be taken while the agent is down.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	var err error
+	for range 100 {
+		var l net.Listener
+		l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 15000+rand.IntN(15000)))
+		if err == nil {
+			defer l.Close()
+			return l.Addr().String()
+		}
+	}
+	t.Fatal(err)
+	return ""
 }
 
 type safeBuffer struct {

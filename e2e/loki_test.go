@@ -1,0 +1,134 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/longshore/longshore/e2e/chatter/script"
+	"github.com/longshore/longshore/e2e/query"
+	"github.com/longshore/longshore/e2e/server"
+)
+
+// toLoki is an agent that follows one file, with further settings of its
+// output.
+func toLoki(t *testing.T, file string, loki *server.LokiServer, settings string) *agent {
+	t.Helper()
+	return newAgent(t, fmt.Sprintf(`
+inputs:
+  files: {type: file, paths: [%s]}
+outputs:
+  loki: {type: loki, url: %q%s}
+`, file, loki.URL, settings))
+}
+
+func TestLokiWithoutStructuredMetadata(t *testing.T) {
+	loki := server.Loki(t, "limits_config: {allow_structured_metadata: false}")
+	w := writer{name: "bare", format: "json", lines: 600}
+	file := filepath.Join(t.TempDir(), "bare.log")
+	when := around()
+	fill(t, file, w, 0, 300)
+	a := toLoki(t, file, loki, "")
+	a.start()
+	l := query.Loki{URL: loki.URL}
+	inLoki(t, l, `{service_name="bare"}`, when, 300)
+	fill(t, file, w, 300, 600)
+	inLoki(t, l, `{service_name="bare"}`, when, 600)
+	a.stop()
+
+	var docs []doc
+	for _, entry := range lokiEntries(t, l, `{service_name="bare"}`, when) {
+		if len(entry.Metadata) > 0 {
+			t.Fatalf("an entry has the metadata %v", entry.Metadata)
+		}
+		var d doc
+		if err := json.Unmarshal([]byte(entry.Line), &d); err != nil {
+			t.Fatalf("%.100q: %v", entry.Line, err)
+		}
+		docs = append(docs, d)
+	}
+	checkDocs(t, w, docs, "bare")
+	lokiCounts(t, l, `{service_name="bare"}`, when, 600)
+	lokiCounts(t, l, fmt.Sprintf(`{service_name="bare"} | json | trace_id=%q`, script.Trace("bare", 120)), when, 10)
+	if n := strings.Count(a.log.String(), "Loki refuses structured metadata"); n != 1 {
+		t.Errorf("the agent says %d times that Loki refuses structured metadata, want once", n)
+	}
+}
+
+func TestLokiTenant(t *testing.T) {
+	loki := server.Loki(t, "auth_enabled: true")
+	w := writer{name: "tenant", format: "logfmt", lines: 200}
+	file := filepath.Join(t.TempDir(), "tenant.log")
+	when := around()
+	fill(t, file, w, 0, w.lines)
+	a := toLoki(t, file, loki, ", tenant: shop")
+	a.start()
+	shop := query.Loki{URL: loki.URL, Tenant: "shop"}
+	inLoki(t, shop, `{service_name="tenant"}`, when, w.lines)
+	a.stop()
+	checkDocs(t, w, lokiDocs(t, shop, w, when), "tenant")
+	lokiCounts(t, query.Loki{URL: loki.URL, Tenant: "other"}, `{service_name="tenant"}`, when, 0)
+}
+
+// TestLokiKeepsEqualLines writes lines that agree in time and text. Of those
+// Loki would keep one.
+func TestLokiKeepsEqualLines(t *testing.T) {
+	loki := server.Loki(t)
+	at := time.Now().UTC().Truncate(time.Millisecond)
+	same := fmt.Sprintf(`{"time":%q,"level":"warn","msg":"queue is full","trace_id":%q}`, at.Format(time.RFC3339Nano), script.Trace("same", 0))
+	file := filepath.Join(t.TempDir(), "same.log")
+	when := around()
+	add(t, file, bytes.Repeat([]byte(same+"\n"), 100))
+	a := toLoki(t, file, loki, ", line: raw")
+	a.start()
+	l := query.Loki{URL: loki.URL}
+	inLoki(t, l, `{service_name="same"}`, when, 100)
+	a.stop()
+	add(t, file, bytes.Repeat([]byte(same+"\n"), 100))
+	a.start()
+	inLoki(t, l, `{service_name="same"}`, when, 200)
+	a.stop()
+	lokiCounts(t, l, `{service_name="same"}`, when, 200)
+
+	entries := lokiEntries(t, l, `{service_name="same"}`, when)
+	if len(entries) != 200 {
+		t.Fatalf("a log query finds %d entries, want 200", len(entries))
+	}
+	for i, entry := range entries {
+		if want := at.Add(time.Duration(i)); !entry.Time.Equal(want) || entry.Line != same {
+			t.Fatalf("entry %d is %s %s, want the time %s and the line %s", i, entry.Time, entry.Line, want, same)
+		}
+	}
+}
+
+// TestLokiRateLimits sends more than Loki takes, to the tenant and to each
+// stream.
+func TestLokiRateLimits(t *testing.T) {
+	for _, test := range []struct{ name, limits string }{
+		{"tenant", "{ingestion_rate_mb: 0.5, ingestion_burst_size_mb: 0.6}"},
+		{"stream", "{per_stream_rate_limit: 500KB, per_stream_rate_limit_burst: 600KB}"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			loki := server.Loki(t, "limits_config: "+test.limits)
+			w := writer{name: "rate", format: "json", lines: 10_000} // 2.6 MB with its metadata
+			file := filepath.Join(t.TempDir(), "rate.log")
+			when := around()
+			fill(t, file, w, 0, w.lines)
+			a := toLoki(t, file, loki, ", retry: {max: 1s}")
+			a.start()
+			l := query.Loki{URL: loki.URL}
+			inLoki(t, l, `{service_name="rate"}`, when, w.lines)
+			a.stop()
+			checkDocs(t, w, lokiDocs(t, l, w, when), "rate")
+			lokiCounts(t, l, `{service_name="rate"}`, when, w.lines)
+			if !strings.Contains(a.log.String(), "429") && !strings.Contains(a.log.String(), "rate limit") {
+				t.Error("no limit was met: the test shows nothing")
+			}
+		})
+	}
+}
