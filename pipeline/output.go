@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -32,6 +33,21 @@ type Output interface {
 	// Close frees connections. It is called once, after the last Send returned.
 	Close() error
 }
+
+// A Reconciler is an Output whose destination can be asked what it holds, so
+// that what is uncertain need not be sent blindly again.
+type Reconciler interface {
+	// Stored sets stored[i] for every item i of the body that the destination
+	// holds. It is called before a body is sent again of which some may have been
+	// stored, concurrently with Send and itself for other bodies. An item that it
+	// does not set is sent. ErrUnknowable (possibly wrapped, with why) says that the
+	// destination cannot tell: the body is sent again as it is. Any other error is
+	// taken as one of Send's.
+	Stored(ctx context.Context, body *Body, stored []bool) error
+}
+
+// ErrUnknowable is the answer of a destination that cannot say what it holds.
+var ErrUnknowable = errors.New("the destination cannot say what it has stored")
 
 // An Encoder appends records to bodies.
 type Encoder interface {
