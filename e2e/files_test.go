@@ -3,6 +3,8 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/url"
 	"os"
 	"testing"
 	"time"
@@ -104,4 +106,22 @@ func elasticDocs(t *testing.T, e query.Elastic, index string) []doc {
 		}
 	}
 	return docs
+}
+
+// elasticFinds holds the number of documents that a search finds, in the
+// language of the search box, against what it should be.
+func elasticFinds(t *testing.T, e query.Elastic, index, search string, want int) {
+	t.Helper()
+	answer, err := http.Get(e.URL + "/" + index + "/_count?q=" + url.QueryEscape(search))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	var found struct{ Count int }
+	if err := json.NewDecoder(answer.Body).Decode(&found); err != nil {
+		t.Fatal(err)
+	}
+	if found.Count != want {
+		t.Errorf("the search %s in %s finds %d documents, want %d", search, index, found.Count, want)
+	}
 }
