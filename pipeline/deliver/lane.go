@@ -67,7 +67,10 @@ func (l *lane) run(ctx context.Context) {
 				l.closed = true
 				continue
 			}
-			l.encode(dl)
+			if !l.encode(ctx, dl) {
+				l.abandon()
+				return
+			}
 		case err := <-l.results:
 			l.landed(err)
 		case <-l.timer.C:
@@ -95,12 +98,21 @@ func (l *lane) accept() <-chan delivery {
 	return l.in
 }
 
+// abandonAfter is how long a request may take to notice that ctx has ended. Not
+// every one can: a terminal that is held takes no write and gives none back.
+const abandonAfter = 5 * time.Second
+
 // abandon waits for the request in flight, which ctx is ending, and lets go of
 // the batches that wait. What was not done stays so in the ledger.
 func (l *lane) abandon() {
 	if l.flying != nil {
-		if err := <-l.results; err == nil {
-			l.landed(nil)
+		select {
+		case err := <-l.results:
+			if settles(err) {
+				l.landed(err)
+			}
+		case <-time.After(abandonAfter):
+			l.d.Log.Warn("a delivery does not end and is left behind; its records are read again next time", "records", len(l.flying.Items))
 		}
 	}
 	for {
@@ -114,6 +126,12 @@ func (l *lane) abandon() {
 			return
 		}
 	}
+}
+
+// settles says whether an answer is the last word on some records.
+func settles(err error) bool {
+	var answer *pipeline.SendError
+	return err == nil || errors.As(err, &answer) && (answer.Items != nil || answer.Outcome == pipeline.Refuse)
 }
 
 func (l *lane) body() *pipeline.Body {
@@ -134,9 +152,10 @@ func (l *lane) recycle(b *pipeline.Body) {
 }
 
 // encode puts a batch's records into the growing body, and begins another
-// whenever that is full.
-func (l *lane) encode(dl delivery) {
+// whenever that is full. false means that ctx ended before it was done.
+func (l *lane) encode(ctx context.Context, dl delivery) bool {
 	b := dl.batch.Batch
+	defer dl.batch.Release()
 	whole := l.takesSource(b.Source)
 	l.startRun(b.Source, dl.track, b.From)
 	for i := range b.Records {
@@ -154,13 +173,18 @@ func (l *lane) encode(dl delivery) {
 			l.seal()
 			l.startRun(b.Source, dl.track, r.Pos)
 		}
-		l.encodeRecord(b, i)
+		if !l.encodeRecord(ctx, b, i) {
+			return false
+		}
+		if len(l.growing.Bytes) > l.d.limits.Bytes && len(l.growing.Items) > 1 {
+			l.setApart()
+		}
 	}
 	l.endRun(b.To)
-	dl.batch.Release()
 	if l.full() {
 		l.seal()
 	}
+	return true
 }
 
 func (l *lane) takesSource(src *event.Source) bool {
@@ -192,19 +216,20 @@ func (l *lane) startRun(src *event.Source, track pipeline.Track, from uint64) {
 	b.Runs = append(b.Runs, pipeline.Run{Source: src, Track: track, First: len(b.Items), From: from, To: from})
 }
 
-// endRun ends the last run at a position. In a body without any item, nothing
-// waits, and the run is done.
+// endRun ends the last run at a position. Without any item it waits for
+// nothing and is done: what a filter leaves out must not pile up behind a
+// destination that is away.
 func (l *lane) endRun(to uint64) {
 	b := l.growing
 	run := &b.Runs[len(b.Runs)-1]
 	run.To = to
-	if len(b.Items) == 0 {
+	if run.First == len(b.Items) {
 		run.Track.Done(run.From, run.To)
 		b.Runs = b.Runs[:len(b.Runs)-1]
 	}
 }
 
-func (l *lane) encodeRecord(b *event.Batch, i int) {
+func (l *lane) encodeRecord(ctx context.Context, b *event.Batch, i int) bool {
 	body := l.growing
 	start := len(body.Bytes)
 	group, err := l.encoder.Encode(body, b, i)
@@ -212,26 +237,57 @@ func (l *lane) encodeRecord(b *event.Batch, i int) {
 		body.Bytes = append(body.Bytes[:start], b.Line(i)...)
 	}
 	body.Items = append(body.Items, pipeline.Item{Pos: b.Records[i].Pos, End: uint32(len(body.Bytes)), Group: group})
-	if err == nil {
-		return
-	}
-	l.refuseUnencoded(err)
+	return err == nil || l.refuseUnencoded(ctx, err)
 }
 
 // refuseUnencoded makes a letter of the growing body's last item, whose bytes
-// are the raw line, and takes it out again. If the letter cannot be kept, the
-// item stays, as a body of its own that is tried again.
-func (l *lane) refuseUnencoded(cause error) {
-	body := l.growing
-	last := len(body.Items) - 1
-	letter := newLetter(l.d.Name, body, last, 0, cause.Error(), body.Item(last))
-	if err := l.d.Letters.Write([]Letter{letter}); err != nil {
-		// There is no way to send it, and none to keep it: say so rather than stop.
-		l.d.Log.Error("a record that cannot be encoded could not be kept as a dead letter", "error", err, "record_error", cause)
+// are the raw line, and takes it out again. Where the letter cannot be kept,
+// everything waits until it can; false means that ctx ended first.
+func (l *lane) refuseUnencoded(ctx context.Context, cause error) bool {
+	letter := newLetter(l.d.Name, l.growing, len(l.growing.Items)-1, 0, cause.Error(), l.growing.Item(len(l.growing.Items)-1))
+	l.takeLast()
+	for failed := false; ; failed = true {
+		err := l.d.Letters.Write([]Letter{letter})
+		if err == nil {
+			l.d.metrics.refused.Add(1)
+			l.d.refusals.add(1, &letter)
+			if failed {
+				l.retry.reset()
+				l.d.trouble.worked(l)
+			}
+			return true
+		}
+		answer := &pipeline.SendError{Outcome: pipeline.Hold, Reason: fmt.Sprintf("keeping a record that cannot be encoded: %v", err), Err: err}
+		pause := l.retry.next(answer)
+		l.d.trouble.failed(l, answer, pause)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return false
+		}
 	}
-	l.d.metrics.refused.Add(1)
-	body.Bytes = body.Bytes[:len(body.Bytes)-len(body.Item(last))]
-	body.Items = body.Items[:last]
+}
+
+// takeLast takes the last item out of the growing body.
+func (l *lane) takeLast() {
+	b := l.growing
+	last := len(b.Items) - 1
+	b.Bytes = b.Bytes[:len(b.Bytes)-len(b.Item(last))]
+	b.Items = b.Items[:last]
+}
+
+// setApart begins another body with the last item, by which the growing one
+// became too large.
+func (l *lane) setApart() {
+	b, next := l.growing, l.body()
+	run, last := b.Runs[len(b.Runs)-1], len(b.Items)-1
+	at := b.Items[last].Pos
+	appendItem(next, b, last)
+	next.Runs = append(next.Runs, pipeline.Run{Source: run.Source, Track: run.Track, From: at, To: at})
+	l.takeLast()
+	l.endRun(at)
+	l.push(b)
+	l.growing = next
 }
 
 // seal puts the growing body into the queue.
@@ -325,7 +381,7 @@ func (l *lane) delivered(b *pipeline.Body) {
 func (l *lane) well() {
 	l.retry.reset()
 	l.pause = time.Time{}
-	l.d.trouble.worked()
+	l.d.trouble.worked(l)
 }
 
 func (l *lane) failedWhole(b *pipeline.Body, answer *pipeline.SendError) {
@@ -348,7 +404,7 @@ func (l *lane) again(b *pipeline.Body, answer *pipeline.SendError) {
 	l.d.metrics.retried.Add(uint64(len(b.Items)))
 	pause := l.retry.next(answer)
 	l.pause = time.Now().Add(pause)
-	l.d.trouble.failed(answer, pause)
+	l.d.trouble.failed(l, answer, pause)
 	l.pushFront(b)
 }
 
@@ -399,7 +455,12 @@ func (l *lane) sortOut(b *pipeline.Body, answer *pipeline.SendError) {
 // most severe of those to be sent again.
 func sortItems(b *pipeline.Body, answer *pipeline.SendError) (refused []pipeline.ItemError, again map[int]bool) {
 	again = map[int]bool{}
+	named := map[int]bool{}
 	for _, item := range answer.Items {
+		if named[item.Index] {
+			continue // its first outcome counts
+		}
+		named[item.Index] = true
 		switch {
 		case item.Index < 0 || item.Index >= len(b.Items):
 		case item.Outcome == pipeline.Refuse:

@@ -13,7 +13,8 @@ type trouble struct {
 	health func(error)
 
 	mu     sync.Mutex
-	since  time.Time // zero when all is well
+	ill    map[*lane]struct{} // the lanes whose last request failed
+	since  time.Time          // zero when all is well
 	logged time.Time
 	said   string
 }
@@ -21,9 +22,13 @@ type trouble struct {
 // remindEvery is how often the same trouble is logged again.
 const remindEvery = time.Minute
 
-func (t *trouble) failed(err error, pause time.Duration) {
+func (t *trouble) failed(l *lane, err error, pause time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.ill == nil {
+		t.ill = map[*lane]struct{}{}
+	}
+	t.ill[l] = struct{}{}
 	t.health(err)
 	now := time.Now()
 	if t.since.IsZero() {
@@ -36,10 +41,12 @@ func (t *trouble) failed(err error, pause time.Duration) {
 	t.log.Warn("delivery failed, will try again", "error", err, "next_try_in", pause.Round(time.Millisecond).String(), "failing_for", now.Sub(t.since).Round(time.Second).String())
 }
 
-func (t *trouble) worked() {
+// worked notes that a lane is well. The output is, once all of them are.
+func (t *trouble) worked(l *lane) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.since.IsZero() {
+	delete(t.ill, l)
+	if len(t.ill) > 0 || t.since.IsZero() {
 		return
 	}
 	t.health(nil)

@@ -1,0 +1,223 @@
+package deliver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/longshore/longshore/pipeline"
+)
+
+// TestWhatIsFilteredTakesNoMemory: batches of which an output takes nothing go
+// by without a trace while its destination is away.
+func TestWhatIsFilteredTakesNoMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var back atomic.Bool
+		to := &destination{limits: pipeline.Limits{Bytes: 1 << 10}}
+		to.answer = func(int, []string) error {
+			if !back.Load() {
+				return &pipeline.SendError{Outcome: pipeline.Retry, Reason: "away"}
+			}
+			return nil
+		}
+		r := newRig(t, to, func(s *pipeline.OutputSettings) { s.Filter.Level = "warn" })
+		r.run(func(ctx context.Context) {
+			a, b := source(1), source(2)
+			r.put(ctx, a, "warn first")
+			synctest.Wait()
+			r.put(ctx, a, "warn a")
+			for range 1000 {
+				r.put(ctx, a, "info a")
+				r.put(ctx, b, "info b")
+			}
+			synctest.Wait()
+			if n := len(r.d.lanes[0].growing.Runs); n > 10 {
+				t.Errorf("%d runs wait with one record", n)
+			}
+			back.Store(true)
+		})
+		r.allDone()
+	})
+}
+
+func TestARecordThatCannotBeEncodedWaitsForAPlaceToBeKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		to := &destination{}
+		r := newRig(t, to, nil)
+		r.letters.fail = errors.New("disk full")
+		r.run(func(ctx context.Context) {
+			src := source(1)
+			r.put(ctx, src, "a", "cannot be encoded", "b")
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			if r.tracks[src].done[15] {
+				t.Error("a record is done that was neither sent nor kept")
+			}
+			if c := r.d.Counts(); c.Refused != 0 {
+				t.Errorf("counts: %+v", c)
+			}
+			r.letters.mu.Lock()
+			r.letters.fail = nil
+			r.letters.mu.Unlock()
+		})
+		r.allDone()
+		if diff := cmp.Diff([]string{"a", "b"}, to.stored); diff != "" {
+			t.Error(diff)
+		}
+		if n := len(r.letters.letters); n != 1 || r.letters.letters[0].Record != "cannot be encoded" {
+			t.Errorf("dead letters: %+v", r.letters.letters)
+		}
+	})
+}
+
+func TestALargeRecordGoesAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		to := &destination{limits: pipeline.Limits{Bytes: 10}}
+		r := newRig(t, to, nil)
+		large := strings.Repeat("x", 25)
+		r.run(func(ctx context.Context) { r.put(ctx, source(1), "aaa", "bbb", large, "ccc", "dddd", "eeee") })
+		r.allDone()
+		want := [][]string{{"aaa", "bbb"}, {large}, {"ccc", "dddd"}, {"eeee"}}
+		if diff := cmp.Diff(want, to.bodies); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+// TestAnAnswerThatNamesARecordTwice: it has one outcome all the same.
+func TestAnAnswerThatNamesARecordTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		to := &destination{}
+		to.answer = func(try int, _ []string) error {
+			if try > 1 {
+				return nil
+			}
+			return &pipeline.SendError{Items: []pipeline.ItemError{
+				{Index: 0, Outcome: pipeline.Refuse}, {Index: 0, Outcome: pipeline.Refuse},
+				{Index: 1, Outcome: pipeline.Retry}, {Index: 1, Outcome: pipeline.Refuse},
+			}}
+		}
+		r := newRig(t, to, nil)
+		r.run(func(ctx context.Context) { r.put(ctx, source(1), "a", "b") })
+		r.allDone()
+		if c := r.d.Counts(); c.Delivered != 1 || c.Refused != 1 || len(r.letters.letters) != 1 {
+			t.Errorf("of 2 records: %+v, %d dead letters", c, len(r.letters.letters))
+		}
+	})
+}
+
+// TestOneLaneInTroubleIsEnough: what another lane delivers does not make the
+// output well.
+func TestOneLaneInTroubleIsEnough(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		to := &destination{limits: pipeline.Limits{Records: 1}}
+		to.answer = func(_ int, lines []string) error {
+			if lines[0] == "bad" {
+				return &pipeline.SendError{Outcome: pipeline.Retry, Reason: "busy"}
+			}
+			return nil
+		}
+		r := newRig(t, to, func(s *pipeline.OutputSettings) { s.Lanes = 2 })
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { r.d.Run(ctx); close(done) }()
+		bad, good := source(1), source(2)
+		r.put(ctx, bad, "bad")
+		for range 100 {
+			time.Sleep(100 * time.Millisecond)
+			r.put(ctx, good, "good")
+		}
+		if i := slices.Index(r.health, nil); i >= 0 {
+			t.Error("the output was called well while one lane failed")
+		}
+		stop()
+		<-done
+	})
+}
+
+// TestStopTakesNoteOfTheLastAnswer: records that are known to be stored are
+// done, though others of their request are not.
+func TestStopTakesNoteOfTheLastAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		to := &destination{}
+		r := newRig(t, to, nil)
+		ctx, stop := context.WithCancel(t.Context())
+		to.answer = func(int, []string) error {
+			stop()
+			time.Sleep(time.Second)
+			return &pipeline.SendError{Items: []pipeline.ItemError{{Index: 1, Outcome: pipeline.Retry}}}
+		}
+		done := make(chan struct{})
+		go func() { r.d.Run(ctx); close(done) }()
+		src := source(1)
+		r.put(ctx, src, "a", "b", "c")
+		<-done
+		if k := r.tracks[src]; !k.done[5] || k.done[15] || !k.done[25] {
+			t.Errorf("done: %v", k.done)
+		}
+	})
+}
+
+// TestStopDoesNotWaitForOneThatHangs: a screen that takes nothing, a network
+// file system that is away.
+func TestStopDoesNotWaitForOneThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		free := make(chan struct{})
+		to := &destination{}
+		r := newRig(t, to, nil)
+		r.d.Output = blocking{to, free}
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { r.d.Run(ctx); close(done) }()
+		src := source(1)
+		r.put(ctx, src, "slow")
+		synctest.Wait()
+		stop()
+		select {
+		case <-done:
+		case <-time.After(time.Hour):
+			t.Error("Run waits for a request that does not end")
+		}
+		if n := len(r.tracks[src].done); n > 0 {
+			t.Errorf("%d positions are done", n)
+		}
+		close(free)
+	})
+}
+
+func TestCoverageOfPickedBodies(t *testing.T) {
+	for mask := range 1 << 6 {
+		src := source(1)
+		one, two := &track{t: t, done: map[uint64]bool{}}, &track{t: t, done: map[uint64]bool{}}
+		b := &pipeline.Body{Runs: []pipeline.Run{
+			{Source: src, Track: one, First: 0, From: 0, To: 40},
+			{Source: src, Track: two, First: 3, From: 100, To: 105},
+			{Source: src, Track: two, First: 3, From: 107, To: 120},
+			{Source: src, Track: one, First: 5, From: 40, To: 50},
+		}}
+		for _, pos := range []uint64{5, 15, 25, 108, 115, 41} {
+			b.Bytes = fmt.Append(b.Bytes, pos, ";")
+			b.Items = append(b.Items, pipeline.Item{Pos: pos, End: uint32(len(b.Bytes))})
+		}
+		rest := &pipeline.Body{}
+		pick(rest, b, func(i int) bool { return mask>>i&1 == 1 }, true)
+		for i, item := range b.Items {
+			k := map[bool]*track{true: one, false: two}[item.Pos < 100]
+			if kept := mask>>i&1 == 1; k.done[item.Pos] == kept {
+				t.Errorf("mask %b: item %d is done: %v", mask, i, !kept)
+			}
+		}
+		finish(rest) // nothing is done twice
+		if len(one.done) != 50 || len(two.done) != 18 {
+			t.Errorf("mask %b: %d and %d positions are done in the end", mask, len(one.done), len(two.done))
+		}
+	}
+}
