@@ -11,6 +11,8 @@ type Body struct {
 	Bytes []byte
 	Items []Item
 	Runs  []Run
+	// Uncertain says that the destination may hold some of the records already.
+	Uncertain bool
 	// Groups are the names that Item.Group indexes: for Loki, label sets.
 	Groups []string
 
@@ -42,6 +44,12 @@ type Track interface {
 	// Skip says that the record at a position was done in an earlier run, and
 	// is not to be sent again. Costs next to nothing where none was.
 	Skip(pos uint64) bool
+	// Uncertain says that the record at a position, if it was not done, may have
+	// been sent in an earlier run. Costs next to nothing where none was.
+	Uncertain(pos uint64) bool
+	// Reserve returns once it is on disk that records below a position may have
+	// been sent. None is sent before.
+	Reserve(to uint64) error
 }
 
 // Group gives the index of a group by its name, adding it if it is new. The
@@ -61,6 +69,7 @@ func (b *Body) Group(name []byte) uint32 {
 
 // Reset empties the body and keeps its memory.
 func (b *Body) Reset() {
+	b.Uncertain = false
 	b.Bytes = b.Bytes[:0]
 	b.Items = b.Items[:0]
 	clear(b.Runs)

@@ -308,3 +308,6 @@ func (in *Input) well() {
 		in.log.Info("the Docker Engine is back")
 	}
 }
+
+// Stride implements pipeline.Strider: positions are nanoseconds.
+func (in *Input) Stride() uint64 { return uint64(time.Minute) }

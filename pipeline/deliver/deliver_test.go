@@ -86,6 +86,9 @@ type track struct {
 	mu   sync.Mutex
 	done map[uint64]bool
 	skip map[uint64]bool
+
+	unsure   map[uint64]bool
+	reserved uint64
 }
 
 func (k *track) Done(from, to uint64) {
@@ -99,7 +102,15 @@ func (k *track) Done(from, to uint64) {
 	}
 }
 
-func (k *track) Skip(pos uint64) bool { return k.skip[pos] }
+func (k *track) Skip(pos uint64) bool      { return k.skip[pos] }
+func (k *track) Uncertain(pos uint64) bool { return k.unsure[pos] }
+
+func (k *track) Reserve(to uint64) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.reserved = max(k.reserved, to)
+	return nil
+}
 
 type letterBox struct {
 	mu      sync.Mutex

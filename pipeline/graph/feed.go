@@ -19,6 +19,7 @@ type feed struct {
 	batches   pool
 	pipelines []*pipelineOf
 	workers   []*worker
+	stride    uint64
 
 	records, bytes atomic.Uint64
 
@@ -41,7 +42,7 @@ func (f *feed) Known() []pipeline.Known {
 func (f *feed) Open(id event.SourceID, key string, labels []event.Label) (*event.Source, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	progress, err := f.ledger.Open(id, f.input, key, f.routes())
+	progress, err := f.ledger.Open(id, f.input, key, f.routes(), f.stride)
 	if err != nil {
 		return nil, err
 	}

@@ -19,8 +19,9 @@ import (
 // have their length before them. A payload starts with its kind:
 //
 //	'S' a source was minted:  id, input, key
-//	'P' its progress:         id, resume position, resume state, tracks:
-//	                          count, then each: route, count of spans, each: from, to
+//	'P' its progress:         id, resume position, resume state,
+//	                          count of tracks, each: route, reserved, count of spans, each: from, to
+//	                          count of time marks, each: position, time
 //	'F' it is forgotten:      id
 const header = "longshore ledger 1\n"
 
@@ -48,11 +49,13 @@ type entry struct {
 	key    string
 	resume pipeline.Cursor
 	tracks []trackEntry
+	times  []TimeMark
 }
 
 type trackEntry struct {
-	route string
-	acked ranges
+	route    string
+	reserved uint64
+	acked    ranges
 }
 
 // appendFrame appends an entry as a frame.
@@ -79,11 +82,17 @@ func appendPayload(dst []byte, e *entry) []byte {
 		dst = binary.AppendUvarint(dst, uint64(len(e.tracks)))
 		for _, t := range e.tracks {
 			dst = appendString(dst, t.route)
+			dst = binary.AppendUvarint(dst, t.reserved)
 			dst = binary.AppendUvarint(dst, uint64(len(t.acked)))
 			for _, s := range t.acked {
 				dst = binary.AppendUvarint(dst, s.from)
 				dst = binary.AppendUvarint(dst, s.to)
 			}
+		}
+		dst = binary.AppendUvarint(dst, uint64(len(e.times)))
+		for _, m := range e.times {
+			dst = binary.AppendUvarint(dst, m.Pos)
+			dst = binary.AppendVarint(dst, m.Time)
 		}
 	}
 	return dst
@@ -124,6 +133,9 @@ func readPayload(p []byte) (entry, error) {
 		for n := d.count(); n > 0 && d.err == nil; n-- {
 			e.tracks = append(e.tracks, d.track())
 		}
+		for n := d.count(); n > 0 && d.err == nil; n-- {
+			e.times = append(e.times, TimeMark{d.uint(), d.int()})
+		}
 	case kindForget:
 	default:
 		return entry{}, fmt.Errorf("%w: unknown kind %q", errFrame, e.kind)
@@ -162,6 +174,16 @@ func (d *decoder) uint() uint64 {
 	return n
 }
 
+func (d *decoder) int() int64 {
+	n, size := binary.Varint(d.p)
+	if size <= 0 {
+		d.fail()
+		return 0
+	}
+	d.p = d.p[size:]
+	return n
+}
+
 // count reads a number of things that take a byte each at the least.
 func (d *decoder) count() int {
 	n := d.uint()
@@ -180,7 +202,7 @@ func (d *decoder) bytes() []byte {
 }
 
 func (d *decoder) track() trackEntry {
-	t := trackEntry{route: string(d.bytes())}
+	t := trackEntry{route: string(d.bytes()), reserved: d.uint()}
 	for n := d.count(); n > 0 && d.err == nil; n-- {
 		from := d.uint()
 		t.acked.add(from, d.uint())

@@ -92,28 +92,29 @@ func (l *Ledger) Known(input string) []pipeline.Known {
 
 // Open starts a source, or goes on with the known one whose id is given, for
 // these routes. A route that is new to a known source starts at its cursor. The source of a
-// zero id is minted; see Source.Durable.
-func (l *Ledger) Open(id event.SourceID, input, key string, routes []string) (*Source, error) {
+// zero id is minted; see Source.Durable. stride is how many positions are
+// reserved ahead at the least.
+func (l *Ledger) Open(id event.SourceID, input, key string, routes []string, stride uint64) (*Source, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if id == 0 {
-		return l.mint(input, key, routes), nil
+		return l.mint(input, key, routes, stride), nil
 	}
 	s := l.sources[id]
 	if s == nil {
 		return nil, fmt.Errorf("opening source %s of %s: the ledger does not know it", id, key)
 	}
-	s.open(routes)
+	s.open(routes, stride)
 	return s, nil
 }
 
-func (l *Ledger) mint(input, key string, routes []string) *Source {
+func (l *Ledger) mint(input, key string, routes []string, stride uint64) *Source {
 	id := newID()
 	for id == 0 || l.sources[id] != nil {
 		id = newID()
 	}
 	s := newSource(l, id, input, key)
-	s.open(routes)
+	s.open(routes, stride)
 	l.sources[id] = s
 	l.fresh = append(l.fresh, s)
 	l.touch(s)
@@ -157,10 +158,13 @@ func (l *Ledger) Run(ctx context.Context) {
 
 // Flush writes what changed and returns when it is on disk. One write serves
 // all who wait.
-func (l *Ledger) Flush() error {
+func (l *Ledger) Flush() error { return l.flush(false) }
+
+func (l *Ledger) flush(last bool) error {
 	l.writing.Lock()
 	defer l.writing.Unlock()
 	c := l.take()
+	c.last = last
 	p := c.encode(l)
 	if len(p) == 0 {
 		return nil
@@ -178,13 +182,14 @@ type changes struct {
 	fresh  []*Source
 	dirty  map[*Source]struct{}
 	forgot []event.SourceID
-	upTo   uint64 // the last one
+	upTo   uint64 // number of the last one
+	last   bool   // no more will be sent
 }
 
 func (l *Ledger) take() changes {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c := changes{l.fresh, l.dirty, l.forgot, l.changed}
+	c := changes{fresh: l.fresh, dirty: l.dirty, forgot: l.forgot, upTo: l.changed}
 	l.fresh, l.dirty, l.forgot = nil, map[*Source]struct{}{}, nil
 	for _, s := range c.fresh {
 		s.written = true
@@ -199,7 +204,7 @@ func (c changes) encode(l *Ledger) (p []byte) {
 		p = appendFrame(p, s.minted())
 	}
 	for s := range c.dirty {
-		p = appendFrame(p, s.progress())
+		p = appendFrame(p, s.begin(c.last))
 	}
 	for _, id := range c.forgot {
 		p = appendFrame(p, &entry{kind: kindForget, id: id})
@@ -212,6 +217,9 @@ func (l *Ledger) settle(c changes) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.stored = c.upTo
+	for s := range c.dirty {
+		s.end()
+	}
 }
 
 func (l *Ledger) putBack(c changes) {
@@ -252,9 +260,17 @@ func (l *Ledger) snapshot() []byte {
 	return p
 }
 
-// Close writes what is left and frees the folder.
+// Close writes what is left and frees the folder. Nothing is sent any more: what
+// was reserved ahead is taken back.
 func (l *Ledger) Close() error {
-	err := l.Flush()
+	l.mu.Lock()
+	for _, s := range l.sources {
+		if s.tracks != nil {
+			l.dirty[s] = struct{}{}
+		}
+	}
+	l.mu.Unlock()
+	err := l.flush(true)
 	l.file.close()
 	l.lock.Close()
 	return err

@@ -51,7 +51,7 @@ func cursorOf(t *testing.T, l *Ledger) pipeline.Cursor {
 func TestCursorMovesOnlyWhenEveryRouteIsDone(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir)
-	s := must[*Source](t)(l.Open(0, "in", "a.log", []string{"main/x", "main/y"}))
+	s := must[*Source](t)(l.Open(0, "in", "a.log", []string{"main/x", "main/y"}, 100))
 	x, y := must[*Track](t)(s.Track("main/x")), must[*Track](t)(s.Track("main/y"))
 	s.Checkpoint(100, []byte("at 100"))
 	s.Checkpoint(200, []byte("at 200"))
@@ -77,13 +77,13 @@ func TestCursorMovesOnlyWhenEveryRouteIsDone(t *testing.T) {
 func TestRouteThatWasAheadSkips(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir)
-	s := must[*Source](t)(l.Open(0, "in", "a.log", []string{"x", "y"}))
+	s := must[*Source](t)(l.Open(0, "in", "a.log", []string{"x", "y"}, 100))
 	s.Checkpoint(100, []byte("s"))
 	must[*Track](t)(s.Track("x")).Done(0, 40)
 	must[*Track](t)(s.Track("x")).Done(60, 80)
 	l = reopen(t, l, dir)
 	defer l.Close()
-	s = must[*Source](t)(l.Open(s.ID(), "in", "a.log", []string{"x", "y", "new"}))
+	s = must[*Source](t)(l.Open(s.ID(), "in", "a.log", []string{"x", "y", "new"}, 100))
 	x, y, fresh := must[*Track](t)(s.Track("x")), must[*Track](t)(s.Track("y")), must[*Track](t)(s.Track("new"))
 	for pos, want := range map[uint64]bool{0: true, 39: true, 40: false, 59: false, 60: true, 79: true, 80: false, 99: false} {
 		if x.Skip(pos) != want {
@@ -98,7 +98,7 @@ func TestRouteThatWasAheadSkips(t *testing.T) {
 func TestGoneSourceIsForgottenOnceDone(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir)
-	s := must[*Source](t)(l.Open(0, "in", "a.log", []string{"x"}))
+	s := must[*Source](t)(l.Open(0, "in", "a.log", []string{"x"}, 100))
 	if err := s.Durable(); err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +119,7 @@ func TestDurableStoresTheIdentity(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir)
 	defer l.Close()
-	s := must[*Source](t)(l.Open(0, "in", "a.log", []string{"x"}))
+	s := must[*Source](t)(l.Open(0, "in", "a.log", []string{"x"}, 100))
 	if err := s.Durable(); err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +142,7 @@ func TestDurableStoresWhereASourceBegan(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir)
 	defer l.Close()
-	s := must[*Source](t)(l.Open(0, "in", "a.log", []string{"x"}))
+	s := must[*Source](t)(l.Open(0, "in", "a.log", []string{"x"}, 100))
 	if err := l.Flush(); err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +167,7 @@ func TestDurableStoresWhereASourceBegan(t *testing.T) {
 func TestCompactionKeepsTheState(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir)
-	s := must[*Source](t)(l.Open(0, "in", "a.log", []string{"x"}))
+	s := must[*Source](t)(l.Open(0, "in", "a.log", []string{"x"}, 100))
 	x := must[*Track](t)(s.Track("x"))
 	state := make([]byte, 64<<10)
 	const steps = 100
@@ -191,7 +191,7 @@ func TestCompactionKeepsTheState(t *testing.T) {
 func TestTornEndIsCutOff(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir)
-	s := must[*Source](t)(l.Open(0, "in", "a.log", []string{"x"}))
+	s := must[*Source](t)(l.Open(0, "in", "a.log", []string{"x"}, 100))
 	x := must[*Track](t)(s.Track("x"))
 	s.Checkpoint(10, []byte("ten"))
 	x.Done(0, 10)
@@ -222,12 +222,12 @@ func TestTornEndIsCutOff(t *testing.T) {
 func TestDamagedFileIsSetAside(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir)
-	must[*Source](t)(l.Open(0, "in", "first", nil))
+	must[*Source](t)(l.Open(0, "in", "first", nil, 100))
 	l.Flush()
 	end := l.file.size
-	must[*Source](t)(l.Open(0, "in", "second", nil))
+	must[*Source](t)(l.Open(0, "in", "second", nil, 100))
 	l.Flush()
-	must[*Source](t)(l.Open(0, "in", "third", nil))
+	must[*Source](t)(l.Open(0, "in", "third", nil, 100))
 	l.Close()
 	path := filepath.Join(dir, fileName)
 	content, _ := os.ReadFile(path)
@@ -301,7 +301,7 @@ func compare(t *testing.T, r ranges, bits [64]bool) {
 
 func FuzzReplay(f *testing.F) {
 	f.Add([]byte(header))
-	e := entry{kind: kindProgress, id: 7, resume: pipeline.Cursor{Pos: 9, State: []byte("x")}, tracks: []trackEntry{{"a", ranges{{1, 2}, {5, 9}}}}}
+	e := entry{kind: kindProgress, id: 7, resume: pipeline.Cursor{Pos: 9, State: []byte("x")}, tracks: []trackEntry{{"a", 7, ranges{{1, 2}, {5, 9}}}}}
 	f.Add(appendFrame(appendFrame([]byte(header), &entry{kind: kindSource, id: 7, input: "in", key: "k"}), &e))
 	f.Fuzz(func(t *testing.T, p []byte) {
 		var again []byte
@@ -313,4 +313,96 @@ func FuzzReplay(f *testing.F) {
 			t.Fatalf("what was read cannot be written and read again: %v", err)
 		}
 	})
+}
+
+// TestReservation goes through the life of a reservation: on disk before Reserve
+// returns, ahead of what was asked, uncertain after a crash, gone after an
+// orderly end.
+func TestReservation(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, dir)
+	s := must[*Source](t)(l.Open(0, "in", "a.log", []string{"x"}, 100))
+	x := must[*Track](t)(s.Track("x"))
+	s.Checkpoint(50, []byte("fifty"))
+	if err := x.Reserve(50); err != nil {
+		t.Fatal(err)
+	}
+	if got := reservedOnDisk(t, dir); got != 150 {
+		t.Errorf("reserved on disk: %d, want 50 and a stride of 100", got)
+	}
+	x.Done(0, 20)
+	l.Flush()
+	crashed := copyOf(t, dir)
+
+	again := open(t, crashed)
+	defer again.Close()
+	s = must[*Source](t)(again.Open(s.ID(), "in", "a.log", []string{"x"}, 100))
+	x = must[*Track](t)(s.Track("x"))
+	for pos, want := range map[uint64][2]bool{0: {true, true}, 19: {true, true}, 20: {false, true}, 149: {false, true}, 150: {false, false}} {
+		if got := [2]bool{x.Skip(pos), x.Uncertain(pos)}; got != want {
+			t.Errorf("position %d: skipped, uncertain: %v, want %v", pos, got, want)
+		}
+	}
+
+	s.Checkpoint(50, []byte("fifty"))
+	x.Reserve(50)
+	x.Done(20, 150)
+	again = reopen(t, again, crashed)
+	defer again.Close()
+	if got := reservedOnDisk(t, crashed); got > 150 {
+		t.Errorf("reserved after an orderly end: %d", got)
+	}
+	l.Close()
+}
+
+func reservedOnDisk(t *testing.T, dir string) (reserved uint64) {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join(dir, fileName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	replay(content, func(e entry) {
+		for _, track := range e.tracks {
+			reserved = track.reserved
+		}
+	})
+	return reserved
+}
+
+// copyOf gives a copy of a ledger's folder as a crash would leave it.
+func copyOf(t *testing.T, dir string) string {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join(dir, fileName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	crashed := t.TempDir()
+	if err := os.WriteFile(filepath.Join(crashed, fileName), content, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	return crashed
+}
+
+// TestSteadySourceNeedsNoWritesOfItsOwn: once a source has a pace, the periodic
+// flush reserves for it.
+func TestSteadySourceNeedsNoWritesOfItsOwn(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, dir)
+	defer l.Close()
+	s := must[*Source](t)(l.Open(0, "in", "a.log", []string{"x"}, 100))
+	x := must[*Track](t)(s.Track("x"))
+	at := uint64(0)
+	for range 10 {
+		l.Flush()
+		before := l.file.size
+		for range 50 {
+			at += 1000
+			s.Checkpoint(at, []byte("s"))
+			x.Reserve(at)
+			x.Done(at-1000, at)
+		}
+		if at > 200_000 && l.file.size != before {
+			t.Errorf("at %d a source at a steady pace waited for the disk", at)
+		}
+	}
 }

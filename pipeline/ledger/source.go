@@ -16,15 +16,18 @@ type Source struct {
 	key    string
 
 	// All below is guarded by ledger.mu.
-	written bool   // its minting is in the file, or on the way there
-	changed uint64 // number of its last change
-	opened  bool
-	gone    bool
-	resume  pipeline.Cursor
-	read    uint64 // end of what was checkpointed
-	marks   []pipeline.Cursor
-	tracks  []*Track
-	routes  map[string]ranges // of earlier runs, not in use now
+	written                bool   // its minting is in the file, or on the way there
+	changed                uint64 // number of its last change
+	opened                 bool
+	gone                   bool
+	resume                 pipeline.Cursor
+	read                   uint64            // end of what was checkpointed
+	checkpoints            []pipeline.Cursor // not yet reached, ascending
+	tracks                 []*Track
+	routes                 map[string]trackEntry // of earlier runs, not in use now
+	stride                 uint64                // how far ahead to reserve at the least
+	times                  []TimeMark            // that records beyond the cursor take
+	newTimes, writingTimes int                   // how many of the last are not on disk, and on the way there
 }
 
 func newSource(l *Ledger, id event.SourceID, input, key string) *Source {
@@ -36,29 +39,22 @@ func (s *Source) ID() event.SourceID { return s.id }
 
 func (s *Source) restore(e entry) {
 	s.resume = e.resume
-	s.routes = make(map[string]ranges, len(e.tracks))
+	s.times = e.times
+	s.routes = make(map[string]trackEntry, len(e.tracks))
 	for _, t := range e.tracks {
-		s.routes[t.route] = t.acked
+		s.routes[t.route] = t
 	}
 }
 
 // open makes the tracks for these routes. The caller holds the ledger's mu.
-func (s *Source) open(routes []string) {
+func (s *Source) open(routes []string, stride uint64) {
 	s.opened, s.gone = true, false
 	if s.tracks != nil {
 		return // opened before in this process: nothing of it was lost
 	}
-	s.read = s.resume.Pos
+	s.read, s.stride = s.resume.Pos, stride
 	for _, route := range routes {
-		t := &Track{source: s, route: route, acked: s.routes[route]}
-		t.acked.add(0, s.resume.Pos)
-		t.skip = append(ranges(nil), t.acked...)
-		t.skip.trim(s.resume.Pos)
-		if n := len(t.skip); n > 0 {
-			t.skipUntil = t.skip[n-1].to
-		}
-		t.acked.trim(s.resume.Pos)
-		s.tracks = append(s.tracks, t)
+		s.tracks = append(s.tracks, newTrack(s, route, s.routes[route]))
 	}
 }
 
@@ -92,7 +88,7 @@ func (s *Source) Checkpoint(to uint64, state []byte) {
 	s.ledger.mu.Lock()
 	defer s.ledger.mu.Unlock()
 	s.read = to
-	s.marks = append(s.marks, pipeline.Cursor{Pos: to, State: append([]byte(nil), state...)})
+	s.checkpoints = append(s.checkpoints, pipeline.Cursor{Pos: to, State: append([]byte(nil), state...)})
 	s.advance()
 }
 
@@ -112,24 +108,25 @@ func (s *Source) advance() {
 		low = min(low, t.acked.reach(s.resume.Pos))
 	}
 	n := 0
-	for n < len(s.marks) && s.marks[n].Pos <= low {
+	for n < len(s.checkpoints) && s.checkpoints[n].Pos <= low {
 		n++
 	}
 	if n == 0 {
 		return
 	}
-	s.resume = s.marks[n-1]
-	s.marks = append(s.marks[:0], s.marks[n:]...)
+	s.resume = s.checkpoints[n-1]
+	s.checkpoints = append(s.checkpoints[:0], s.checkpoints[n:]...)
 	for _, t := range s.tracks {
 		t.acked.trim(s.resume.Pos)
 	}
+	s.forgetTimes()
 	s.ledger.dirty[s] = struct{}{}
 	s.ledger.touch(s)
 	s.forgetIfDone()
 }
 
 func (s *Source) forgetIfDone() {
-	if s.gone && !s.opened && len(s.marks) == 0 {
+	if s.gone && !s.opened && len(s.checkpoints) == 0 {
 		s.ledger.forget(s)
 	}
 }
@@ -142,46 +139,40 @@ func (s *Source) minted() *entry {
 	return &entry{kind: kindSource, id: s.id, input: s.input, key: s.key}
 }
 
-func (s *Source) progress() *entry {
-	e := &entry{kind: kindProgress, id: s.id, resume: s.resume}
+// begin gives what a flush writes of the source. The caller holds the ledger's
+// mu, and calls end when it is on disk.
+func (s *Source) begin(last bool) *entry {
 	for _, t := range s.tracks {
-		e.tracks = append(e.tracks, trackEntry{t.route, t.acked})
+		if last {
+			t.settle()
+		} else {
+			t.ahead()
+		}
+		t.writing = t.reserved
+	}
+	s.writingTimes = s.newTimes
+	return s.progress()
+}
+
+// end notes that what begin gave is on disk. The caller holds the ledger's mu.
+func (s *Source) end() {
+	for _, t := range s.tracks {
+		t.stored = t.writing
+	}
+	s.newTimes = max(0, s.newTimes-s.writingTimes)
+}
+
+func (s *Source) progress() *entry {
+	e := &entry{kind: kindProgress, id: s.id, resume: s.resume, times: s.times}
+	for _, t := range s.tracks {
+		e.tracks = append(e.tracks, t.entry())
 	}
 	if s.tracks == nil {
-		for route, acked := range s.routes {
-			e.tracks = append(e.tracks, trackEntry{route, acked})
+		for _, t := range s.routes {
+			e.tracks = append(e.tracks, t)
 		}
 	}
 	return e
-}
-
-// A Track is what one route, a pipeline's output, has done of one source.
-type Track struct {
-	source *Source
-	route  string
-	acked  ranges // guarded by ledger.mu; from the cursor on
-
-	skip      ranges // what was done in an earlier run beyond the cursor
-	skipUntil uint64
-}
-
-var _ pipeline.Track = (*Track)(nil)
-
-// Done implements pipeline.Track.
-func (t *Track) Done(from, to uint64) {
-	l := t.source.ledger
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	t.acked.add(from, to)
-	l.dirty[t.source] = struct{}{}
-	l.touch(t.source)
-	t.source.advance()
-}
-
-// Skip says whether the record at a position was done in an earlier run: this
-// route was ahead of the others then.
-func (t *Track) Skip(pos uint64) bool {
-	return pos < t.skipUntil && t.skip.has(pos)
 }
 
 // State gives a copy of the state at the source's cursor.

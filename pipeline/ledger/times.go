@@ -1,0 +1,49 @@
+package ledger
+
+import "slices"
+
+// A TimeMark says that records without a time of their own take this one, in
+// Unix nanoseconds, from a position on, until the next mark.
+type TimeMark struct {
+	Pos  uint64
+	Time int64
+}
+
+// MarkTime notes a time mark. Marks come with ascending positions, and each is
+// on disk before a record that takes it is sent: see Track.Reserve.
+func (s *Source) MarkTime(m TimeMark) {
+	s.ledger.mu.Lock()
+	defer s.ledger.mu.Unlock()
+	s.times = append(s.times, m)
+	s.newTimes++
+	s.ledger.dirty[s] = struct{}{}
+	s.ledger.touch(s)
+}
+
+// EarlierTimes gives the marks that records of an earlier run took, ascending, and
+// the position before which they hold: nothing beyond it was sent.
+func (s *Source) EarlierTimes() (marks []TimeMark, until uint64) {
+	s.ledger.mu.Lock()
+	defer s.ledger.mu.Unlock()
+	for _, t := range s.tracks {
+		until = max(until, t.unsure)
+	}
+	return slices.Clone(s.times), until
+}
+
+// forgetTimes lets go of the marks that no record beyond the cursor takes. The
+// caller holds the ledger's mu.
+func (s *Source) forgetTimes() {
+	n := 0
+	for n+1 < len(s.times) && s.times[n+1].Pos <= s.resume.Pos {
+		n++
+	}
+	s.times = slices.Delete(s.times, 0, n)
+	s.newTimes = min(s.newTimes, len(s.times))
+}
+
+// timesStored says whether the marks of all records below a position are on
+// disk. The caller holds the ledger's mu.
+func (s *Source) timesStored(below uint64) bool {
+	return s.newTimes == 0 || s.times[len(s.times)-s.newTimes].Pos >= below
+}
