@@ -2,7 +2,9 @@ package deliver
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -56,11 +58,10 @@ func runOf(b *pipeline.Body, i int) *pipeline.Run {
 }
 
 // LetterFile keeps letters as JSON lines in a file, on disk before they count
-// as kept.
+// as kept. The file may be moved or taken away at any time.
 type LetterFile struct {
 	path string
 	mu   sync.Mutex
-	f    *os.File
 }
 
 // NewLetterFile gives the dead letters of one output in the folder. The file
@@ -90,39 +91,50 @@ func (l *LetterFile) Write(letters []Letter) error {
 	return nil
 }
 
+// append opens the file anew each time: letters are rare, and whoever has read
+// them may have deleted it.
 func (l *LetterFile) append(p []byte) error {
-	if err := l.open(); err != nil {
-		return err
-	}
-	info, err := l.f.Stat()
+	f, size, err := l.open()
 	if err != nil {
 		return err
 	}
-	if _, err := l.f.Write(p); err != nil {
-		l.f.Truncate(info.Size())
-		return err
+	if _, err = f.Write(p); err == nil {
+		err = f.Sync()
 	}
-	return l.f.Sync()
+	if err != nil {
+		_ = f.Truncate(size) // they are written again
+	}
+	return errors.Join(err, f.Close())
 }
 
-func (l *LetterFile) open() error {
-	if l.f != nil {
-		return nil
-	}
+// open opens the file and gives its size. A last line that a crash has torn is
+// ended, so that it does not spoil the next.
+func (l *LetterFile) open() (f *os.File, size int64, err error) {
 	if err := os.MkdirAll(filepath.Dir(l.path), 0o750); err != nil {
-		return err
+		return nil, 0, err
 	}
-	f, err := os.OpenFile(l.path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o640)
-	l.f = f
-	return err
+	f, err = os.OpenFile(l.path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o640)
+	if err != nil {
+		return nil, 0, err
+	}
+	if err = endLine(f); err == nil {
+		size, err = f.Seek(0, io.SeekEnd)
+	}
+	if err != nil {
+		f.Close()
+	}
+	return f, size, err
 }
 
-// Close closes the file.
-func (l *LetterFile) Close() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.f == nil {
-		return nil
+func endLine(f *os.File) error {
+	size, err := f.Seek(0, io.SeekEnd)
+	if err != nil || size == 0 {
+		return err
 	}
-	return l.f.Close()
+	var last [1]byte
+	if _, err := f.ReadAt(last[:], size-1); err != nil || last[0] == '\n' {
+		return err
+	}
+	_, err = f.Write([]byte{'\n'})
+	return err
 }

@@ -53,7 +53,6 @@ type output struct {
 	name      string
 	output    pipeline.Output
 	deliverer *deliver.Deliverer
-	letters   *deliver.LetterFile
 }
 
 // Build makes the graph and takes its data folder. Nothing runs yet. Run or
@@ -111,7 +110,7 @@ func (g *Graph) addOutput(c config.Output) error {
 	}
 	letters := deliver.NewLetterFile(filepath.Join(g.Config.DataDir, "dead-letters"), c.Name)
 	g.outputs = append(g.outputs, &output{
-		name: c.Name, output: out, letters: letters,
+		name: c.Name, output: out,
 		deliverer: deliver.New(deliver.Options{
 			Name: c.Name, Output: out, Settings: c.Common, Log: env.Log,
 			Health: env.Health, Metrics: env.Metrics, Letters: letters,
@@ -159,7 +158,7 @@ func (g *Graph) addInput(c config.Input) error {
 	}
 	f := &feed{
 		input: c.Name, batches: g.batches, workers: g.workers,
-		pipelines: g.pipelinesOf(c.Name), sources: map[event.SourceID]*source{}, stride: strideOf(in),
+		pipelines: g.pipelinesOf(c.Name), sources: map[event.SourceID]*source{},
 	}
 	for name, value := range c.Common.Labels {
 		f.labels = append(f.labels, event.Label{Name: name, Value: value})
@@ -167,16 +166,6 @@ func (g *Graph) addInput(c config.Input) error {
 	inputMetrics(env.Metrics, f)
 	g.inputs = append(g.inputs, &input{c.Name, in, f})
 	return nil
-}
-
-// fileStride is what is reserved ahead of a file, in bytes.
-const fileStride = 1 << 20
-
-func strideOf(in pipeline.Input) uint64 {
-	if s, ok := in.(pipeline.Strider); ok {
-		return s.Stride()
-	}
-	return fileStride
 }
 
 func (g *Graph) pipelinesOf(input string) []*pipelineOf {
@@ -269,7 +258,7 @@ func (g *Graph) runInputs(ctx context.Context) error {
 func (g *Graph) Close() error {
 	var errs []error
 	for _, o := range g.outputs {
-		errs = append(errs, o.output.Close(), o.letters.Close())
+		errs = append(errs, o.output.Close())
 	}
 	return errors.Join(append(errs, g.ledger.Close())...)
 }
