@@ -158,7 +158,7 @@ func (g *Graph) addInput(c config.Input) error {
 	}
 	f := &feed{
 		input: c.Name, batches: g.batches, workers: g.workers,
-		pipelines: g.pipelinesOf(c.Name), sources: map[event.SourceID]*source{},
+		pipelines: g.pipelinesOf(c.Name), sources: map[event.SourceID]*source{}, stride: strideOf(in),
 	}
 	for name, value := range c.Common.Labels {
 		f.labels = append(f.labels, event.Label{Name: name, Value: value})
@@ -166,6 +166,16 @@ func (g *Graph) addInput(c config.Input) error {
 	inputMetrics(env.Metrics, f)
 	g.inputs = append(g.inputs, &input{c.Name, in, f})
 	return nil
+}
+
+// fileStride is what is reserved ahead of a file, in bytes.
+const fileStride = 1 << 20
+
+func strideOf(in pipeline.Input) uint64 {
+	if s, ok := in.(pipeline.Strider); ok {
+		return s.Stride()
+	}
+	return fileStride
 }
 
 func (g *Graph) pipelinesOf(input string) []*pipelineOf {
