@@ -33,6 +33,7 @@ func finish(b *pipeline.Body) {
 // pick copies the items that keep chooses to an empty body. With done, the
 // stretches of all others are noted as done, and so are runs without items.
 func pick(dst, src *pipeline.Body, keep func(i int) bool, done bool) {
+	dst.Uncertain = src.Uncertain
 	for k := range src.Runs {
 		run := src.Runs[k]
 		end := runEnd(src, k)

@@ -30,12 +30,14 @@ type Options struct {
 // the records of one source go through one lane, oldest first.
 type Deliverer struct {
 	Options
-	limits   pipeline.Limits
-	filter   filter
-	metrics  metrics
-	trouble  trouble
-	refusals refusals
-	lanes    []*lane
+	limits     pipeline.Limits
+	filter     filter
+	metrics    metrics
+	trouble    trouble
+	refusals   reminder
+	unknowable reminder
+	reconciler pipeline.Reconciler // nil where the destination cannot be asked
+	lanes      []*lane
 }
 
 // New makes a Deliverer; Run starts it.
@@ -43,7 +45,9 @@ func New(o Options) *Deliverer {
 	d := &Deliverer{Options: o, limits: o.Output.Limits(), filter: newFilter(o.Settings.Filter)}
 	d.metrics = newMetrics(o.Metrics)
 	d.trouble = trouble{log: o.Log, health: o.Health}
-	d.refusals = refusals{log: o.Log}
+	d.refusals = reminder{log: o.Log}
+	d.unknowable = reminder{log: o.Log}
+	d.reconciler, _ = o.Output.(pipeline.Reconciler)
 	if n := int(o.Settings.Batch.Bytes); n > 0 {
 		d.limits.Bytes = n
 	}
@@ -95,7 +99,7 @@ func (d *Deliverer) Run(ctx context.Context) {
 
 // Counts are the records that ended, one way or the other, and the tries that
 // it took again.
-type Counts struct{ Delivered, Refused, Filtered, Retried, Skipped uint64 }
+type Counts struct{ Delivered, Refused, Filtered, Retried, Skipped, Found uint64 }
 
 // Counts gives the numbers so far.
 func (d *Deliverer) Counts() Counts { return d.metrics.counts() }

@@ -29,7 +29,8 @@ type lane struct {
 	spare   []*pipeline.Body
 
 	flying  *pipeline.Body
-	results chan error
+	results chan landing
+	began   time.Time // of the lane
 	started time.Time // of the last request
 	pause   time.Time // no request before this
 	retry   backoff
@@ -45,7 +46,7 @@ const spareBodies = 2
 func newLane(d *Deliverer) *lane {
 	l := &lane{
 		d: d, in: make(chan delivery, 1), encoder: d.Output.Encoder(),
-		results: make(chan error, 1), retry: backoff{settings: d.Settings.Retry},
+		results: make(chan landing, 1), retry: backoff{settings: d.Settings.Retry},
 		taken: map[*event.Source]bool{},
 	}
 	l.growing = l.body()
@@ -54,7 +55,7 @@ func newLane(d *Deliverer) *lane {
 
 // run works until all is done after in was closed, or until ctx ends.
 func (l *lane) run(ctx context.Context) {
-	l.timer = time.NewTimer(time.Hour)
+	l.timer, l.began = time.NewTimer(time.Hour), time.Now()
 	defer l.timer.Stop()
 	for {
 		l.send(ctx)
@@ -71,8 +72,8 @@ func (l *lane) run(ctx context.Context) {
 				l.abandon()
 				return
 			}
-		case err := <-l.results:
-			l.landed(err)
+		case answer := <-l.results:
+			l.landed(answer)
 		case <-l.timer.C:
 		case <-ctx.Done():
 			l.abandon()
@@ -107,9 +108,9 @@ const abandonAfter = 5 * time.Second
 func (l *lane) abandon() {
 	if l.flying != nil {
 		select {
-		case err := <-l.results:
-			if settles(err) {
-				l.landed(err)
+		case answer := <-l.results:
+			if answer.stored == nil && settles(answer.err) {
+				l.landed(answer)
 			}
 		case <-time.After(abandonAfter):
 			l.d.Log.Warn("a delivery does not end and is left behind; its records are read again next time", "records", len(l.flying.Items))
@@ -175,6 +176,9 @@ func (l *lane) encode(ctx context.Context, dl delivery) bool {
 		}
 		if !l.encodeRecord(ctx, b, i) {
 			return false
+		}
+		if dl.track.Uncertain(r.Pos) {
+			l.growing.Uncertain = true
 		}
 		if len(l.growing.Bytes) > l.d.limits.Bytes && len(l.growing.Items) > 1 {
 			l.setApart()
@@ -250,7 +254,7 @@ func (l *lane) refuseUnencoded(ctx context.Context, cause error) bool {
 		err := l.d.Letters.Write([]Letter{letter})
 		if err == nil {
 			l.d.metrics.refused.Add(1)
-			l.d.refusals.add(1, &letter)
+			l.refused(1, &letter)
 			if failed {
 				l.retry.reset()
 				l.d.trouble.worked(l)
@@ -280,6 +284,7 @@ func (l *lane) takeLast() {
 // became too large.
 func (l *lane) setApart() {
 	b, next := l.growing, l.body()
+	next.Uncertain = b.Uncertain
 	run, last := b.Runs[len(b.Runs)-1], len(b.Items)-1
 	at := b.Items[last].Pos
 	appendItem(next, b, last)
@@ -334,7 +339,15 @@ func (l *lane) send(ctx context.Context) {
 	l.flying = l.queue[0]
 	l.queue = append(l.queue[:0], l.queue[1:]...)
 	l.started = time.Now()
-	go func(b *pipeline.Body) { l.results <- l.d.Output.Send(ctx, b) }(l.flying)
+	go func(b *pipeline.Body) { l.results <- l.d.try(ctx, b) }(l.flying)
+}
+
+// next gives the body that is to be sent next.
+func (l *lane) next() *pipeline.Body {
+	if len(l.queue) > 0 {
+		return l.queue[0]
+	}
+	return l.growing
 }
 
 // wait says how long to wait with the next request: through the pause after a
@@ -342,6 +355,9 @@ func (l *lane) send(ctx context.Context) {
 func (l *lane) wait(full bool) time.Duration {
 	now := time.Now()
 	wait := l.pause.Sub(now)
+	if l.next().Uncertain && l.d.reconciler != nil {
+		wait = max(wait, l.began.Add(settleTime).Sub(now))
+	}
 	if !full && !l.closed {
 		wait = max(wait, l.started.Add(time.Duration(l.d.Settings.Batch.Linger)).Sub(now))
 	}
@@ -349,21 +365,23 @@ func (l *lane) wait(full bool) time.Duration {
 }
 
 // landed deals with the answer to the request in flight.
-func (l *lane) landed(err error) {
+func (l *lane) landed(got landing) {
 	b := l.flying
 	l.flying = nil
 	l.weigh(-len(b.Bytes))
+	if got.stored != nil {
+		l.asked(b, got)
+		return
+	}
 	l.d.metrics.requests.Add(1)
 	l.d.metrics.bytes.Add(uint64(len(b.Bytes)))
-	if err == nil {
+	if got.err == nil {
 		l.delivered(b)
 		return
 	}
 	l.d.metrics.failed.Add(1)
-	var answer *pipeline.SendError
-	if !errors.As(err, &answer) {
-		answer = &pipeline.SendError{Outcome: pipeline.Retry, Uncertain: true, Reason: err.Error(), Err: err}
-	}
+	answer := asSendError(got.err)
+	b.Uncertain = answer.Uncertain
 	if answer.Items != nil {
 		l.sortOut(b, answer)
 		return
@@ -403,6 +421,9 @@ func (l *lane) failedWhole(b *pipeline.Body, answer *pipeline.SendError) {
 func (l *lane) again(b *pipeline.Body, answer *pipeline.SendError) {
 	l.d.metrics.retried.Add(uint64(len(b.Items)))
 	pause := l.retry.next(answer)
+	if b.Uncertain && l.d.reconciler != nil {
+		pause = max(pause, settleTime)
+	}
 	l.pause = time.Now().Add(pause)
 	l.d.trouble.failed(l, answer, pause)
 	l.pushFront(b)
@@ -486,8 +507,13 @@ func (l *lane) letters(b *pipeline.Body, refused []pipeline.ItemError) error {
 	if err := l.d.Letters.Write(letters); err != nil {
 		return fmt.Errorf("keeping %d refused records: %w", len(letters), err)
 	}
-	l.d.refusals.add(len(letters), &letters[0])
+	l.refused(len(letters), &letters[0])
 	return nil
+}
+
+func (l *lane) refused(n int, first *Letter) {
+	l.d.refusals.warn(n, "the destination refused records; they are kept as dead letters",
+		"reason", first.Reason, "source", first.Key, "position", first.Position)
 }
 
 // backoff doubles a pause from one failure to the next.

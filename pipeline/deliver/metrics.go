@@ -9,6 +9,7 @@ import (
 // metrics count records, and requests where the name says so.
 type metrics struct {
 	delivered, refused, filtered, skipped, retried *atomic.Uint64
+	found, unknowable                              *atomic.Uint64
 	requests, failed                               *atomic.Uint64
 	bytes                                          *atomic.Uint64
 	queued                                         *atomic.Int64
@@ -18,6 +19,7 @@ func newMetrics(reg prometheus.Registerer) metrics {
 	m := metrics{
 		delivered: new(atomic.Uint64), refused: new(atomic.Uint64), filtered: new(atomic.Uint64),
 		skipped: new(atomic.Uint64), retried: new(atomic.Uint64),
+		found: new(atomic.Uint64), unknowable: new(atomic.Uint64),
 		requests: new(atomic.Uint64), failed: new(atomic.Uint64), bytes: new(atomic.Uint64),
 		queued: new(atomic.Int64),
 	}
@@ -29,6 +31,8 @@ func newMetrics(reg prometheus.Registerer) metrics {
 	counter(reg, "records_filtered_total", "Records left out by the output's filter or dropped by a rule.", m.filtered)
 	counter(reg, "records_skipped_total", "Records that an earlier run had already delivered.", m.skipped)
 	counter(reg, "records_retried_total", "Records sent again.", m.retried)
+	counter(reg, "records_found_total", "Records whose delivery was uncertain and that the destination proved to hold.", m.found)
+	counter(reg, "records_unknowable_total", "Records sent again because the destination cannot say what it holds; they may be there twice.", m.unknowable)
 	counter(reg, "requests_total", "Requests made.", m.requests)
 	counter(reg, "requests_failed_total", "Requests that did not store every record.", m.failed)
 	counter(reg, "bytes_total", "Bytes of records sent, before compression.", m.bytes)
@@ -47,6 +51,6 @@ func counter(reg prometheus.Registerer, name, help string, n *atomic.Uint64) {
 func (m *metrics) counts() Counts {
 	return Counts{
 		Delivered: m.delivered.Load(), Refused: m.refused.Load(), Filtered: m.filtered.Load(),
-		Retried: m.retried.Load(), Skipped: m.skipped.Load(),
+		Retried: m.retried.Load(), Skipped: m.skipped.Load(), Found: m.found.Load(),
 	}
 }

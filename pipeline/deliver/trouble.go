@@ -54,9 +54,9 @@ func (t *trouble) worked(l *lane) {
 	t.since, t.said = time.Time{}, ""
 }
 
-// refusals tells people of dead letters: of the first at once, and then of how
-// many more there were, now and then.
-type refusals struct {
+// A reminder counts records that something happened to, and tells people: of
+// the first at once, and then of how many more there were, now and then.
+type reminder struct {
 	log *slog.Logger
 
 	mu      sync.Mutex
@@ -64,14 +64,13 @@ type refusals struct {
 	pending int
 }
 
-func (r *refusals) add(n int, letter *Letter) {
+func (r *reminder) warn(n int, message string, args ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.pending += n
 	if !r.logged.IsZero() && time.Since(r.logged) < remindEvery {
 		return
 	}
-	r.log.Warn("the destination refused records; they are kept as dead letters",
-		"records", r.pending, "reason", letter.Reason, "source", letter.Key, "position", letter.Position)
+	r.log.Warn(message, append([]any{"records", r.pending}, args...)...)
 	r.logged, r.pending = time.Now(), 0
 }

@@ -1,0 +1,178 @@
+package deliver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/event"
+)
+
+// library is a destination that can be asked what it holds.
+type library struct {
+	*destination
+	loses func(try int) bool // the acknowledgement of this try
+	ask   func() error
+	asks  int
+}
+
+func (l *library) Encoder() pipeline.Encoder { return l.destination }
+
+func (l *library) Send(ctx context.Context, b *pipeline.Body) error {
+	err := l.destination.Send(ctx, b)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.loses != nil && l.loses(l.tries) {
+		return &pipeline.SendError{Outcome: pipeline.Retry, Uncertain: true, Reason: "timeout"}
+	}
+	return err
+}
+
+func (l *library) Stored(_ context.Context, b *pipeline.Body, stored []bool) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.asks++
+	if l.ask != nil {
+		if err := l.ask(); err != nil {
+			return err
+		}
+	}
+	for i := range b.Items {
+		stored[i] = slices.Contains(l.destination.stored, string(b.Item(i)))
+	}
+	return nil
+}
+
+func newLibrary(t *testing.T, change func(*pipeline.OutputSettings)) (*library, *rig) {
+	to := &library{destination: &destination{}}
+	r := newRig(t, to.destination, change)
+	o := r.d.Options
+	o.Output = to
+	r.d = New(o)
+	return to, r
+}
+
+func TestLostAcknowledgementsAreAskedFor(t *testing.T) {
+	tests := []struct {
+		name   string
+		ask    func(to *library) func() error
+		want   []string
+		repeat bool
+	}{
+		{"nothing is sent twice", nil, []string{"a", "b"}, false},
+		{"asking is tried again", func(to *library) func() error {
+			return func() error {
+				if to.asks < 4 {
+					return &pipeline.SendError{Outcome: pipeline.Retry, Reason: "busy"}
+				}
+				return nil
+			}
+		}, []string{"a", "b"}, false},
+		{"who cannot be asked may get it twice", func(*library) func() error {
+			return func() error { return fmt.Errorf("queries are off: %w", pipeline.ErrUnknowable) }
+		}, []string{"a", "b", "a", "b"}, true},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				to, r := newLibrary(t, nil)
+				to.loses = func(try int) bool { return try == 1 }
+				if test.ask != nil {
+					to.ask = test.ask(to)
+				}
+				r.run(func(ctx context.Context) { r.put(ctx, source(1), "a", "b") })
+				r.allDone()
+				if diff := cmp.Diff(test.want, to.stored); diff != "" {
+					t.Error(diff)
+				}
+				c := r.d.Counts()
+				if c.Delivered != 2 || (c.Found == 2) == test.repeat {
+					t.Errorf("counts: %+v", c)
+				}
+			})
+		})
+	}
+}
+
+func TestUncertainRecordsOfAnEarlierRunAreAskedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		to, r := newLibrary(t, nil)
+		to.stored = []string{"a", "c"}
+		src := source(1)
+		r.tracks[src] = &track{t: t, done: map[uint64]bool{}, unsure: map[uint64]bool{5: true, 15: true, 25: true}}
+		start := time.Now()
+		r.run(func(ctx context.Context) { r.put(ctx, src, "a", "b", "c", "d") })
+		r.allDone()
+		if diff := cmp.Diff([]string{"a", "c", "b", "d"}, to.stored); diff != "" {
+			t.Error(diff)
+		}
+		if took := time.Since(start); took < settleTime {
+			t.Errorf("it was asked after %v: what the earlier run sent may still be under way", took)
+		}
+	})
+}
+
+// TestExactlyOnceAtRandom lets a destination fail in every way, lose
+// acknowledgements of what it stored among them: each record is there once.
+func TestExactlyOnceAtRandom(t *testing.T) {
+	for seed := range uint64(50) {
+		synctest.Test(t, func(t *testing.T) {
+			rnd := rand.New(rand.NewPCG(seed, 0))
+			answers := rand.New(rand.NewPCG(seed, 1))
+			to, r := newLibrary(t, func(s *pipeline.OutputSettings) { s.Lanes, s.Queue, s.Batch.Records = 3, 64, 7 })
+			to.answer = func(_ int, lines []string) error { return randomAnswer(answers, len(lines)) }
+			to.loses = func(int) bool { return answers.IntN(3) == 0 }
+			to.ask = func() error {
+				if answers.IntN(4) == 0 {
+					return errors.New("reset")
+				}
+				return nil
+			}
+			var want []string
+			r.run(func(ctx context.Context) {
+				sources := []*event.Source{source(1), source(2), source(3), source(4)}
+				for i := range 40 {
+					var lines []string
+					for k := range rnd.IntN(6) {
+						lines = append(lines, fmt.Sprintf("%03d-%d", i, k))
+					}
+					r.put(ctx, sources[rnd.IntN(len(sources))], lines...)
+					want = append(want, lines...)
+				}
+			})
+			r.allDone()
+			got := slices.Clone(to.stored)
+			for _, l := range r.letters.letters {
+				got = append(got, l.Record)
+			}
+			slices.Sort(got)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("seed %d: -want +got\n%s", seed, diff)
+			}
+		})
+	}
+}
+
+func TestNothingIsSentBeforeItIsReserved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		to := &destination{}
+		r := newRig(t, to, nil)
+		src := source(1)
+		to.answer = func(int, []string) error {
+			if got := r.tracks[src].reserved; got < 20 {
+				t.Errorf("records up to 20 are sent, and reserved up to %d", got)
+			}
+			return nil
+		}
+		r.run(func(ctx context.Context) { r.put(ctx, src, "a", "b") })
+		r.allDone()
+	})
+}
