@@ -40,12 +40,21 @@ func openFile(dir string, log *slog.Logger, apply func(entry)) (*file, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the ledger: %w", err)
 	}
+	removeLeftovers(dir)
 	l := &file{dir: dir, log: log, f: f, size: int64(good)}
 	if err := l.start(); err != nil {
 		f.Close()
 		return nil, err
 	}
 	return l, nil
+}
+
+// removeLeftovers removes what compactions have left that a crash cut short.
+func removeLeftovers(dir string) {
+	left, _ := filepath.Glob(filepath.Join(dir, fileName+".new-*")) // the pattern is good; a dir with [ in it keeps its leftovers
+	for _, path := range left {
+		_ = os.Remove(path)
+	}
 }
 
 // start makes the file end where its good part does, with a header at least.
@@ -118,6 +127,7 @@ func (l *file) append(p []byte) error {
 		return fmt.Errorf("writing the ledger %s: %w", l.f.Name(), err)
 	}
 	if err := l.f.Sync(); err != nil {
+		l.f.Truncate(l.size) // or what the next append leaves of it would look like entries
 		return fmt.Errorf("writing the ledger %s to disk: %w", l.f.Name(), err)
 	}
 	l.size += int64(len(p))

@@ -174,7 +174,8 @@ func (l *Ledger) flush(last bool) error {
 		return err
 	}
 	l.settle(c)
-	return l.compact()
+	l.compact()
+	return nil
 }
 
 // changes are what is not yet on disk.
@@ -232,17 +233,19 @@ func (l *Ledger) putBack(c changes) {
 	l.forgot = append(c.forgot, l.forgot...)
 }
 
-// compact writes the file anew when most of it is history.
-func (l *Ledger) compact() error {
+// compact writes the file anew when most of it is history. Where that fails,
+// the file is as good as it was, and it is tried again when it has grown further.
+func (l *Ledger) compact() {
 	if l.file.size < compactAbove || l.file.size < 4*l.live {
-		return nil
+		return
 	}
 	p := l.snapshot()
 	if err := l.file.replace(p); err != nil {
-		return err
+		l.log.Warn("the ledger cannot be written anew and goes on growing", "error", err)
+		l.live = l.file.size / 2
+		return
 	}
 	l.live = int64(len(p))
-	return nil
 }
 
 // snapshot encodes all that is on disk, but not what is still to be written:

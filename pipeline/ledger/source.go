@@ -90,6 +90,27 @@ func (s *Source) Checkpoint(to uint64, state []byte) {
 	s.read = to
 	s.checkpoints = append(s.checkpoints, pipeline.Cursor{Pos: to, State: append([]byte(nil), state...)})
 	s.advance()
+	s.thin()
+}
+
+// maxCheckpoints bounds what a source keeps in memory while one of its routes
+// is held up.
+const maxCheckpoints = 128
+
+// thin lets go of every other checkpoint when there are too many, but not of
+// the last. The cursor moves in longer steps then, and what was done beyond it
+// is skipped after a restart. The caller holds the ledger's mu.
+func (s *Source) thin() {
+	if len(s.checkpoints) <= maxCheckpoints {
+		return
+	}
+	n := 0
+	for i := (len(s.checkpoints) - 1) % 2; i < len(s.checkpoints); i += 2 {
+		s.checkpoints[n] = s.checkpoints[i]
+		n++
+	}
+	clear(s.checkpoints[n:])
+	s.checkpoints = s.checkpoints[:n]
 }
 
 // Close notes that no more is read of the source; see pipeline.Feed.
