@@ -13,6 +13,7 @@ import (
 type source struct {
 	progress *ledger.Source
 	pipes    []*pipe
+	times    lineTimes
 	durable  bool   // its identity is on disk
 	state    []byte // scratch
 
@@ -44,7 +45,7 @@ func (p *pipelineOf) routes() []string {
 
 func newSource(progress *ledger.Source, src *event.Source, pipelines []*pipelineOf, state []byte) (*source, error) {
 	byPipeline, _, _ := readState(state)
-	s := &source{progress: progress}
+	s := &source{progress: progress, times: newLineTimes(progress)}
 	for _, of := range pipelines {
 		p := &pipe{pipeline: of, ties: byPipeline[of.name]}
 		for _, newParser := range of.parsers {
@@ -63,16 +64,12 @@ func newSource(progress *ledger.Source, src *event.Source, pipelines []*pipeline
 }
 
 // understand parses every record of a batch and gives each its own time.
-func (p *pipe) understand(b *event.Batch, now func() time.Time) {
-	var mark int64
+func (p *pipe) understand(b *event.Batch, times *lineTimes, now func() time.Time) {
 	for i := range b.Records {
 		p.parse(b, i)
 		r := &b.Records[i]
 		if r.Time == 0 {
-			if mark == 0 {
-				mark = now().UnixNano()
-			}
-			r.Time = mark
+			r.Time = times.at(b.From, r.Pos, now)
 		}
 		r.Time = p.ties.unique(r.Time)
 	}

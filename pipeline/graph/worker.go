@@ -53,7 +53,7 @@ func (w *worker) process(ctx context.Context, s *source, b *event.Batch) {
 			mine = w.batches.get(b.Source)
 			mine.CopyFrom(b)
 		}
-		p.understand(mine, w.now)
+		p.understand(mine, &s.times, w.now)
 		parsed = append(parsed, mine)
 	}
 	s.state = appendState(s.state[:0], s.pipes, b.Cursor)

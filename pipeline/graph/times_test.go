@@ -1,0 +1,77 @@
+package graph
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/longshore/longshore/pipeline/ledger"
+)
+
+// TestAReplayGivesEveryLineTheTimeItHad dates lines while the clock runs on,
+// crashes, and dates them again, in other batches and on another clock.
+func TestAReplayGivesEveryLineTheTimeItHad(t *testing.T) {
+	dir := t.TempDir()
+	l := openLedger(t, dir)
+	s, err := l.Open(0, "in", "a.log", []string{"x"}, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	track, err := s.Track("x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	clock := time.Unix(100, 0)
+	now := func() time.Time { clock = clock.Add(70 * time.Millisecond); return clock }
+	times := newLineTimes(s)
+	had := map[uint64]int64{}
+	const batch, end = 30, 900
+	for first := uint64(0); first < end; first += batch {
+		for pos := first; pos < first+batch; pos += 10 {
+			had[pos] = times.at(first, pos, now)
+		}
+		s.Checkpoint(first+batch, []byte("s"))
+		if err := track.Reserve(first + batch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	crashed := t.TempDir()
+	content, err := os.ReadFile(filepath.Join(dir, "ledger.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(crashed, "ledger.log"), content, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+
+	l = openLedger(t, crashed)
+	defer l.Close()
+	if s, err = l.Open(s.ID(), "in", "a.log", []string{"x"}, 1000); err != nil {
+		t.Fatal(err)
+	}
+	times = newLineTimes(s)
+	clock = time.Unix(5000, 0)
+	different := map[int64]bool{}
+	for pos := uint64(0); pos < end; pos += 10 {
+		got := times.at(pos-pos%70, pos, now)
+		if got != had[pos] {
+			t.Fatalf("the line at %d had the time %d, and has %d after a crash", pos, had[pos], got)
+		}
+		different[got] = true
+	}
+	if len(different) < 3 {
+		t.Errorf("all lines took %d times: the clock did not move", len(different))
+	}
+}
+
+func openLedger(t *testing.T, dir string) *ledger.Ledger {
+	t.Helper()
+	l, err := ledger.Open(dir, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
