@@ -30,6 +30,7 @@ type world struct {
 	endless bool
 	stored  map[string][]string // by output
 	away    map[string]bool
+	answer  func(output string, lines []string) error // nil: all is stored
 }
 
 func (w *world) specs() []pipeline.Spec {
@@ -139,9 +140,16 @@ func (c *memoryConfig) Send(_ context.Context, body *pipeline.Body) error {
 	if c.world.away[c.name] {
 		return &pipeline.SendError{Outcome: pipeline.Retry, Reason: "away"}
 	}
+	var lines []string
 	for i := range body.Items {
-		c.world.stored[c.name] = append(c.world.stored[c.name], string(body.Item(i)))
+		lines = append(lines, string(body.Item(i)))
 	}
+	if c.world.answer != nil {
+		if err := c.world.answer(c.name, lines); err != nil {
+			return err
+		}
+	}
+	c.world.stored[c.name] = append(c.world.stored[c.name], lines...)
 	return nil
 }
 

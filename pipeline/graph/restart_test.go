@@ -1,0 +1,150 @@
+package graph
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/longshore/longshore/pipeline"
+)
+
+const filtered = `
+shutdown_timeout: 1s
+inputs: {in: {type: script}}
+parsers: {words: {type: words}, none: {type: none}}
+outputs:
+  x: {type: memory, concurrency: 3}
+  y: {type: memory, filter: {level: warn}, queue: 64KiB}
+  z: {type: memory, filter: {labels: {key: "*1"}}}
+pipelines:
+  parsed: {inputs: [in], parsers: [words], outputs: [x, y]}
+  raw: {inputs: [in], parsers: [none], outputs: [x, z]}
+`
+
+// TestRestartsAtRandom stops and starts a graph again and again, in order and
+// in the middle of outages, before destinations that are away, refuse and ask
+// for smaller requests. In the end each record is at each of its outputs once,
+// or among its dead letters, in the order of its source.
+func TestRestartsAtRandom(t *testing.T) {
+	for seed := range uint64(4) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { restartsAtRandom(t, rand.New(rand.NewPCG(seed, 7))) })
+	}
+}
+
+func restartsAtRandom(t *testing.T, rnd *rand.Rand) {
+	dir, w := t.TempDir(), newWorld()
+	for i := range 12 {
+		key := fmt.Sprint("s", i)
+		for k := range 20 + rnd.IntN(150) {
+			level := []string{"info", "warn", "debug", "error", "nothing"}[rnd.IntN(5)]
+			w.sources[key] = append(w.sources[key], fmt.Sprintf("%s %s/%03d", level, key, k))
+		}
+	}
+	refused := map[string]bool{}
+	w.answer = func(output string, lines []string) error { return answerAtRandom(rnd, refused, output, lines) }
+	for range 6 {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, stop := context.WithTimeout(t.Context(), time.Duration(rnd.IntN(3000))*time.Millisecond)
+			defer stop()
+			if err := w.build(t, dir, filtered).Run(ctx); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	w.answer = nil
+	synctest.Test(t, func(t *testing.T) {
+		g := w.build(t, dir, filtered)
+		if err := g.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		c := g.Counts()
+		if ended := c.Delivered + c.Refused + c.Filtered + c.Skipped; ended != 4*c.Read {
+			t.Errorf("%d records were read for 4 routes, and %d ended: %+v", c.Read, ended, c)
+		}
+	})
+	w.checkOnce(t, dir)
+}
+
+func answerAtRandom(rnd *rand.Rand, refused map[string]bool, output string, lines []string) error {
+	for _, line := range lines {
+		if refused[output+line] {
+			return &pipeline.SendError{Outcome: pipeline.Bisect, Reason: "one is bad"}
+		}
+	}
+	switch rnd.IntN(8) {
+	case 0:
+		return &pipeline.SendError{Outcome: pipeline.Hold, Reason: "forbidden", RetryAfter: 10 * time.Second}
+	case 1, 2:
+		return &pipeline.SendError{Outcome: pipeline.Retry, Reason: "away"}
+	case 3:
+		return &pipeline.SendError{Outcome: pipeline.Split, Reason: "too large"}
+	case 4:
+		refused[output+lines[rnd.IntN(len(lines))]] = true
+		return &pipeline.SendError{Outcome: pipeline.Bisect, Reason: "one is bad"}
+	}
+	return nil
+}
+
+// checkOnce holds what is stored and the dead letters against the sources.
+func (w *world) checkOnce(t *testing.T, dir string) {
+	t.Helper()
+	letters := map[string]int{}
+	for _, name := range []string{"x", "y", "z"} {
+		content, _ := os.ReadFile(filepath.Join(dir, "dead-letters", name+".jsonl"))
+		for line := range strings.Lines(string(content)) {
+			var l struct{ Record string }
+			if err := json.Unmarshal([]byte(line), &l); err != nil {
+				t.Fatal(err)
+			}
+			letters[name+text(l.Record)]++
+		}
+	}
+	for key, lines := range w.sources {
+		for _, line := range lines {
+			want := map[string]int{"x": 2}
+			if strings.HasPrefix(line, "warn") || strings.HasPrefix(line, "error") {
+				want["y"] = 1
+			}
+			if strings.HasSuffix(key, "1") {
+				want["z"] = 1
+			}
+			for _, name := range []string{"x", "y", "z"} {
+				got := letters[name+line]
+				for _, s := range w.stored[name] {
+					if text(s) == line {
+						got++
+					}
+				}
+				if got != want[name] {
+					t.Errorf("%s has %q %d times, want %d", name, line, got, want[name])
+				}
+			}
+		}
+	}
+	w.checkOrder(t, "y")
+	w.checkOrder(t, "z")
+}
+
+// checkOrder: the numbers of a source ascend.
+func (w *world) checkOrder(t *testing.T, output string) {
+	t.Helper()
+	last := map[string]string{}
+	for _, s := range w.stored[output] {
+		_, rest, _ := strings.Cut(text(s), " ")
+		key, number, _ := strings.Cut(rest, "/")
+		if number <= last[key] {
+			t.Errorf("%s has %s of %s after %s", output, number, key, last[key])
+		}
+		last[key] = number
+	}
+}
+
+// text gives the line of a stored record.
+func text(stored string) string { return stored[strings.LastIndexByte(stored, '|')+1:] }
