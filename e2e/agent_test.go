@@ -21,7 +21,8 @@ type agent struct {
 	t      *testing.T
 	dir    string // has its config, and its data in "data"
 	config string
-	url    string // of its HTTP server
+	url    string   // of its HTTP server
+	args   []string // more of them
 	env    []string
 	user   *syscall.Credential // nil for who runs the test
 	cmd    *exec.Cmd
@@ -53,7 +54,7 @@ func newAgent(t *testing.T, config string, env ...string) *agent {
 
 func (a *agent) start() {
 	a.t.Helper()
-	a.cmd = exec.Command(binary(a.t, "./cmd/longshore"), "run", "-c", a.config)
+	a.cmd = exec.Command(binary(a.t, "./cmd/longshore"), append([]string{"run", "-c", a.config}, a.args...)...)
 	a.cmd.Env = append(os.Environ(), a.env...)
 	a.cmd.Stdout, a.cmd.Stderr = &a.log, &a.log
 	a.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Credential: a.user}

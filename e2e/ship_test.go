@@ -143,6 +143,7 @@ type doc struct {
 	N         any       `json:"n"`
 	Even      any       `json:"even"`
 	Nested    any       `json:"nested"`
+	Truncated bool      `json:"truncated"`
 }
 
 // checkDocs holds all documents of a writer against its script.

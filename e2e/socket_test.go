@@ -1,0 +1,123 @@
+package e2e
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/longshore/longshore/e2e/chatter/script"
+	"github.com/longshore/longshore/e2e/server"
+)
+
+// ofContainers is an agent that writes what the containers of that name log to a
+// file.
+func ofContainers(t *testing.T, socket, name, out string) *agent {
+	t.Helper()
+	return newAgent(t, fmt.Sprintf(`
+inputs:
+  containers: {type: docker, host: "unix://%s", include: {names: [%s]}}
+outputs:
+  out: {type: file, path: %s}
+`, socket, name, out))
+}
+
+// troubles gives the agent's lines about trouble.
+func (a *agent) troubles() []string {
+	var troubles []string
+	for line := range strings.Lines(a.log.String()) {
+		if strings.Contains(line, `"level":"WARN"`) || strings.Contains(line, `"level":"ERROR"`) {
+			troubles = append(troubles, line)
+		}
+	}
+	return troubles
+}
+
+// metric waits until a counter of the agent is at least so high.
+func (a *agent) metric(name string, atLeast float64) {
+	a.t.Helper()
+	eventually(a.t, fmt.Sprintf("%s of %g", name, atLeast), time.Minute, func() (bool, string) {
+		_, text := a.ask("/metrics")
+		for line := range strings.Lines(text) {
+			var value float64
+			if strings.HasPrefix(line, name) {
+				_, err := fmt.Sscan(line[strings.LastIndexByte(line, ' ')+1:], &value)
+				return value >= atLeast, fmt.Sprint(line, err)
+			}
+		}
+		return false, "there is no such metric"
+	})
+}
+
+// TestDockerThatComesLater starts the agent before the Docker Engine.
+func TestDockerThatComesLater(t *testing.T) {
+	docker := server.Docker(t)
+	there, isUnix := strings.CutPrefix(docker.Host, "unix://")
+	if !isUnix {
+		t.Skip("the Docker Engine is not at a socket")
+	}
+	docker.AppImage("longshore-e2e/chatter:dev", binary(t, "./e2e/chatter"))
+	docker.Remove("later")
+	docker.Docker("run", "--name", "later", "longshore-e2e/chatter:dev", "-name", "later", "-lines", "500")
+
+	dir := t.TempDir()
+	socket, out := filepath.Join(dir, "docker.sock"), filepath.Join(dir, "out.jsonl")
+	a := ofContainers(t, socket, "later", out)
+	a.start()
+	a.metric("longshore_docker_reconnects_total", 3)
+	a.says("/health", 200)
+	if why := a.says("/ready", 503); !strings.Contains(why, "there is no Docker socket at "+socket) {
+		t.Errorf("/ready says: %s", why)
+	}
+	if troubles := a.troubles(); len(troubles) != 1 || !strings.Contains(troubles[0], "there is no Docker socket at "+socket) {
+		t.Errorf("the agent says: %q", troubles)
+	}
+	if err := os.Symlink(there, socket); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "all lines of the container", 2*time.Minute, func() (bool, string) {
+		text, err := os.ReadFile(out)
+		n := strings.Count(string(text), "\n")
+		return n >= 500, fmt.Sprint(n, err)
+	})
+	a.says("/ready", 200)
+	a.stop()
+	text, err := os.ReadFile(out)
+	if n := strings.Count(string(text), "\n"); n != 500 || err != nil || !strings.Contains(string(text), script.Message("later", 499)) {
+		t.Errorf("%d lines were delivered, want 500: %v", n, err)
+	}
+}
+
+// TestForbiddenSocket runs the agent as a user who may not open the Docker
+// socket, as in an image that does not run as root.
+func TestForbiddenSocket(t *testing.T) {
+	user := nobody(t)
+	socket := filepath.Join(t.TempDir(), "docker.sock")
+	listener, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	const group = 4242
+	if err := os.Chown(socket, 0, group); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(socket, 0o660); err != nil {
+		t.Fatal(err)
+	}
+	a := ofContainers(t, socket, "none", "/dev/null")
+	a.as(user)
+	a.start()
+	a.metric("longshore_docker_reconnects_total", 3)
+	want := fmt.Sprintf("permission denied on %s: add the user to group of the socket (gid %d), or run the container with --group-add %[2]d", socket, group)
+	if why := a.says("/ready", 503); !strings.Contains(why, want) {
+		t.Errorf("/ready says: %s", why)
+	}
+	if troubles := a.troubles(); len(troubles) != 1 || !strings.Contains(troubles[0], want) {
+		t.Errorf("the agent says: %q", troubles)
+	}
+	a.stop()
+}

@@ -1,0 +1,106 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// idle is the config of an agent with nothing to do.
+const idle = `
+inputs: {files: {type: file, paths: [/nowhere/*.log]}}
+outputs: {out: {type: stdout}}
+`
+
+// nobody is a user without rights; only root can become it.
+func nobody(t *testing.T) *syscall.Credential {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can run the agent as another user")
+	}
+	return &syscall.Credential{Uid: 65532, Gid: 65532, NoSetGroups: true}
+}
+
+// as makes the agent run as another user, who gets its folder.
+func (a *agent) as(user *syscall.Credential) {
+	a.t.Helper()
+	a.user = user
+	for _, dir := range []string{filepath.Dir(a.dir), builds.dir} {
+		if err := os.Chmod(dir, 0o711); err != nil {
+			a.t.Fatal(err)
+		}
+	}
+	for _, path := range []string{a.dir, a.config} {
+		if err := os.Chown(path, int(user.Uid), int(user.Gid)); err != nil {
+			a.t.Fatal(err)
+		}
+	}
+}
+
+func TestBadConfig(t *testing.T) {
+	a := newAgent(t, `
+inputs:
+  files: {type: file, pathes: [/var/log/app.log]}
+  docker: {type: docker, max_line: long}
+outputs:
+  loki: {type: loky, url: "http://127.0.0.1:1"}
+pipelines:
+  main: {inputs: [files, dokcer], outputs: [loki]}
+`)
+	a.start()
+	if code := a.ends(); code != 78 {
+		t.Errorf("the exit code is %d, want 78", code)
+	}
+	said := a.log.String()
+	for _, want := range []string{
+		a.config + ":6:23: ", "pathes", `"paths"`,
+		a.config + ":7:36: ", "max_line",
+		a.config + ":9:16: ", "loky", `"loki"`,
+		a.config + ":11:26: ", "dokcer", `"docker"`,
+	} {
+		if !strings.Contains(said, want) {
+			t.Errorf("it does not say %s", want)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(a.dir, "data")); !os.IsNotExist(err) {
+		t.Errorf("the data folder was made: %v", err)
+	}
+}
+
+func TestDataDirIsInUse(t *testing.T) {
+	first := newAgent(t, idle)
+	first.start()
+	first.says("/ready", 200)
+	second := newAgent(t, idle)
+	second.args = []string{"--data-dir", filepath.Join(first.dir, "data")}
+	second.start()
+	if code := second.ends(); code != 1 {
+		t.Errorf("the exit code is %d, want 1", code)
+	}
+	said := second.log.String()
+	if strings.Count(said, "\n") != 1 || !strings.Contains(said, filepath.Join(first.dir, "data")+" is in use by another longshore") {
+		t.Errorf("it says: %s", said)
+	}
+	first.says("/health", 200)
+	first.stop()
+}
+
+func TestDataDirIsNotWritable(t *testing.T) {
+	user := nobody(t)
+	a := newAgent(t, idle)
+	a.as(user)
+	data := filepath.Join(a.dir, "data")
+	if err := os.Mkdir(data, 0o755); err != nil { // of root
+		t.Fatal(err)
+	}
+	a.start()
+	if code := a.ends(); code != 1 {
+		t.Errorf("the exit code is %d, want 1", code)
+	}
+	said := a.log.String()
+	if strings.Count(said, "\n") != 1 || !strings.Contains(said, "data_dir cannot be written") || !strings.Contains(said, data) {
+		t.Errorf("it says: %s", said)
+	}
+}
