@@ -39,14 +39,7 @@ func TestRestartsAtRandom(t *testing.T) {
 }
 
 func restartsAtRandom(t *testing.T, rnd *rand.Rand) {
-	dir, w := t.TempDir(), newWorld()
-	for i := range 12 {
-		key := fmt.Sprint("s", i)
-		for k := range 20 + rnd.IntN(150) {
-			level := []string{"info", "warn", "debug", "error", "nothing"}[rnd.IntN(5)]
-			w.sources[key] = append(w.sources[key], fmt.Sprintf("%s %s/%03d", level, key, k))
-		}
-	}
+	dir, w := t.TempDir(), worldAtRandom(rnd)
 	refused := map[string]bool{}
 	w.answer = func(output string, lines []string) error { return answerAtRandom(rnd, refused, output, lines) }
 	for range 6 {
@@ -69,7 +62,75 @@ func restartsAtRandom(t *testing.T, rnd *rand.Rand) {
 			t.Errorf("%d records were read for 4 routes, and %d ended: %+v", c.Read, ended, c)
 		}
 	})
-	w.checkOnce(t, dir)
+	w.check(t, dir, func(got, want int) bool { return got == want })
+	w.checkOrder(t, "y")
+	w.checkOrder(t, "z")
+}
+
+func worldAtRandom(rnd *rand.Rand) *world {
+	w := newWorld()
+	for i := range 12 {
+		key := fmt.Sprint("s", i)
+		for k := range 20 + rnd.IntN(150) {
+			level := []string{"info", "warn", "debug", "error", "nothing"}[rnd.IntN(5)]
+			w.sources[key] = append(w.sources[key], fmt.Sprintf("%s %s/%03d", level, key, k))
+		}
+	}
+	return w
+}
+
+// TestCrashesAtRandom goes on from what was on disk and at the destinations at
+// some moment of a run: nothing is lost.
+func TestCrashesAtRandom(t *testing.T) {
+	for seed := range uint64(4) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { crashAtRandom(t, rand.New(rand.NewPCG(seed, 11))) })
+	}
+}
+
+func crashAtRandom(t *testing.T, rnd *rand.Rand) {
+	dir, w := t.TempDir(), worldAtRandom(rnd)
+	refused := map[string]bool{}
+	for range 4 {
+		next, stored, requests := t.TempDir(), map[string][]string(nil), rnd.IntN(500)
+		w.answer = func(output string, lines []string) error {
+			if requests--; requests == 0 {
+				stored = copyOf(w.stored)
+				copyDir(t, next, dir)
+			}
+			return answerAtRandom(rnd, refused, output, lines)
+		}
+		synctest.Test(t, func(t *testing.T) {
+			ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+			defer stop()
+			if err := w.build(t, dir, filtered).Run(ctx); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if stored != nil {
+			dir, w.stored = next, stored
+		}
+	}
+	w.answer = nil
+	synctest.Test(t, func(t *testing.T) {
+		if err := w.build(t, dir, filtered).Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	})
+	w.check(t, dir, func(got, want int) bool { return got >= want && (got == 0) == (want == 0) })
+}
+
+func copyOf(m map[string][]string) map[string][]string {
+	c := map[string][]string{}
+	for k, v := range m {
+		c[k] = append([]string(nil), v...)
+	}
+	return c
+}
+
+func copyDir(t *testing.T, to, from string) {
+	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+		t.Error(err)
+	}
 }
 
 func answerAtRandom(rnd *rand.Rand, refused map[string]bool, output string, lines []string) error {
@@ -92,8 +153,8 @@ func answerAtRandom(rnd *rand.Rand, refused map[string]bool, output string, line
 	return nil
 }
 
-// checkOnce holds what is stored and the dead letters against the sources.
-func (w *world) checkOnce(t *testing.T, dir string) {
+// check holds what is stored and the dead letters against the sources.
+func (w *world) check(t *testing.T, dir string, good func(got, want int) bool) {
 	t.Helper()
 	letters := map[string]int{}
 	for _, name := range []string{"x", "y", "z"} {
@@ -122,14 +183,12 @@ func (w *world) checkOnce(t *testing.T, dir string) {
 						got++
 					}
 				}
-				if got != want[name] {
+				if !good(got, want[name]) {
 					t.Errorf("%s has %q %d times, want %d", name, line, got, want[name])
 				}
 			}
 		}
 	}
-	w.checkOrder(t, "y")
-	w.checkOrder(t, "z")
 }
 
 // checkOrder: the numbers of a source ascend.
