@@ -75,6 +75,9 @@ func serve(ctx context.Context, server *admin.Server) (stop func()) {
 	}
 }
 
+// goodbye says what became of the records. What was due at the outputs was
+// delivered, refused, filtered, skipped as done before, or is unfinished.
 func goodbye(log *slog.Logger, c graph.Counts) {
-	log.Info("goodbye", "read", c.Read, "delivered", c.Delivered, "refused", c.Refused, "filtered", c.Filtered, "retried", c.Retried)
+	log.Info("goodbye", "read", c.Read, "due", c.Due, "delivered", c.Delivered, "refused", c.Refused,
+		"filtered", c.Filtered, "skipped", c.Skipped, "unfinished", c.Unfinished(), "retried", c.Retried)
 }

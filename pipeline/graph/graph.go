@@ -276,7 +276,17 @@ func (g *Graph) Close() error {
 // Counts say what became of the records, in all.
 type Counts struct {
 	Read uint64
+	// Due counts each record once for every output of every pipeline that it
+	// goes through: as often as it is to end.
+	Due uint64
 	deliver.Counts
+}
+
+// Unfinished gives how often a record has not ended yet: it waits or is on its way.
+// What is left of them at the end of a run is read again in the next.
+func (c Counts) Unfinished() uint64 {
+	ended := c.Delivered + c.Refused + c.Filtered + c.Skipped
+	return max(c.Due, ended) - ended
 }
 
 // Counts gives the numbers so far. With several outputs, each record counts
@@ -284,7 +294,9 @@ type Counts struct {
 func (g *Graph) Counts() Counts {
 	var c Counts
 	for _, in := range g.inputs {
-		c.Read += in.feed.records.Load()
+		n := in.feed.records.Load()
+		c.Read += n
+		c.Due += n * uint64(len(in.feed.routes()))
 	}
 	for _, o := range g.outputs {
 		n := o.deliverer.Counts()

@@ -254,6 +254,9 @@ func TestAnOutputThatIsAwayGetsEverythingLater(t *testing.T) {
 		if err := g.Run(ctx); err != nil {
 			t.Fatal(err)
 		}
+		if c := g.Counts(); c.Due != 3*c.Read || c.Unfinished() != c.Due-c.Delivered || c.Unfinished() < c.Read {
+			t.Errorf("with one of three outputs away: %+v", c)
+		}
 	})
 	w.away["y"] = false
 	synctest.Test(t, func(t *testing.T) {
