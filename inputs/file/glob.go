@@ -102,7 +102,7 @@ type walk struct {
 	// file is told of every path that fits and may be a file.
 	file func(path string)
 	// dir is told of every folder in which a fitting file, or a folder on the way
-	// to one, may appear later.
+	// to one, may appear later, before the folder is looked at.
 	dir func(path string)
 	// failed is told of folders that cannot be listed. That one is not there
 	// is no failure.
@@ -121,11 +121,16 @@ func (w *walk) below(dir string, parts []string) {
 	case last:
 		w.dir(dir)
 		w.file(filepath.Join(dir, part))
-	case w.isDir(filepath.Join(dir, part)):
+	case w.isDir(filepath.Join(dir, part)), w.appears(dir, part):
 		w.below(filepath.Join(dir, part), parts[1:])
-	default:
-		w.dir(dir)
 	}
+}
+
+// appears tells of the folder in which one is missing, and looks again: what
+// was made before that was heard would be told of by nobody.
+func (w *walk) appears(dir, name string) bool {
+	w.dir(dir)
+	return w.isDir(filepath.Join(dir, name))
 }
 
 // deep goes through all folders below dir. It does not follow links to

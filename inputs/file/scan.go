@@ -54,19 +54,27 @@ func (w *follower) walkAll() {
 	w.ill = map[string]bool{}
 	w.names = w.names[:0]
 	w.dirs = map[string]bool{}
-	walk := walk{
-		file: func(path string) { w.names = append(w.names, path) },
-		dir:  func(path string) { w.dirs[path] = true },
-		failed: func(path string, err error) {
-			w.isIll(path, fmt.Errorf("listing a folder of logs: %w", err))
-		},
-	}
+	walk := w.walk()
 	for _, g := range w.paths {
 		walk.glob(g)
 	}
 	w.recheck(wasIll)
-	for dir := range w.dirs {
-		w.watch(dir)
+}
+
+// walk gives what notes paths and folders. A folder is watched before it is
+// listed: what appears in it meanwhile is found by the one or told by the other.
+func (w *follower) walk() walk {
+	return walk{
+		file: func(path string) { w.names = append(w.names, path) },
+		dir: func(path string) {
+			if !w.dirs[path] {
+				w.dirs[path] = true
+				w.watch(path)
+			}
+		},
+		failed: func(path string, err error) {
+			w.isIll(path, fmt.Errorf("listing a folder of logs: %w", err))
+		},
 	}
 }
 

@@ -1,0 +1,71 @@
+package file
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/pipetest"
+)
+
+// TestWhatAppearsDuringAWalk makes a file at the moment when its folder, or
+// that in which the folder is missing, is watched: from then on the system tells
+// of new files, so the walk must find this one.
+func TestWhatAppearsDuringAWalk(t *testing.T) {
+	for _, tt := range []struct{ glob, at, file string }{
+		{"*.log", ".", "app.log"},
+		{"app.log", ".", "app.log"},
+		{"sub/*.log", ".", "sub/app.log"},
+		{"sub/deep/app.log", ".", "sub/deep/app.log"},
+		{"sub/deep/app.log", "sub", "sub/deep/app.log"},
+		{"*/app.log", ".", "sub/app.log"},
+		{"*/app.log", "sub", "sub/app.log"},
+		{"**/*.log", ".", "sub/app.log"},
+		{"**/*.log", "sub", "sub/app.log"},
+	} {
+		dir := t.TempDir()
+		at := filepath.Join(dir, tt.at)
+		os.MkdirAll(at, 0o755)
+		w := watcher(t, filepath.Join(dir, tt.glob))
+		walk := w.walk()
+		watch := walk.dir
+		walk.dir = func(path string) {
+			watch(path)
+			if path != at {
+				return
+			}
+			file := filepath.Join(dir, tt.file)
+			os.MkdirAll(filepath.Dir(file), 0o755)
+			os.WriteFile(file, nil, 0o644)
+		}
+		walk.file = func(path string) {
+			if !w.notify.watches(filepath.Dir(path)) {
+				t.Errorf("%s: %s is found in a folder that is not watched", tt.glob, path)
+			}
+			w.names = append(w.names, path)
+		}
+		walk.glob(w.paths[0])
+		if !slices.ContainsFunc(w.names, func(path string) bool { return strings.HasSuffix(path, tt.file) }) {
+			t.Errorf("%s: %s is not found when it appears as %s is watched", tt.glob, tt.file, tt.at)
+		}
+	}
+}
+
+// watcher gives a follower that watches and does not run.
+func watcher(t *testing.T, path string) *follower {
+	made, err := (&Config{Paths: []string{path}}).Input(pipeline.Env{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := made.(*input).follower(pipetest.NewFeed(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.startNotify()
+	t.Cleanup(w.notify.close)
+	w.dirs = map[string]bool{}
+	return w
+}
