@@ -5,6 +5,7 @@ package pipetest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sort"
 	"sync"
 	"testing"
@@ -24,7 +25,8 @@ type Got struct {
 
 // A Feed stands in for the pipelines and the ledger when an input is tested. It
 // holds every batch against the contract of pipeline.Feed, keeps the records,
-// and acknowledges when told to.
+// and acknowledges when told to. A batch that was sent is overwritten and lent
+// again: it is no longer the input's.
 type Feed struct {
 	t testing.TB
 
@@ -32,8 +34,11 @@ type Feed struct {
 	changed chan struct{} // closed and replaced at every change
 	sources map[event.SourceID]*feedSource
 	got     []Got
+	sent    []mark // the batches not acknowledged, in the order they came
+	pool    []*event.Batch
 	nextID  event.SourceID
 	blocked bool
+	waiting int // calls of Send that are held up
 	input   string
 }
 
@@ -41,8 +46,18 @@ type feedSource struct {
 	src         *event.Source
 	key         string
 	sent, acked pipeline.Cursor
+	lent        int // batches that were not sent yet
 	open, gone  bool
 }
+
+// A mark is where a batch ended.
+type mark struct {
+	source event.SourceID
+	at     pipeline.Cursor
+}
+
+// maxLent is how many batches an input may be filling for one source.
+const maxLent = 4
 
 var _ pipeline.Feed = (*Feed)(nil)
 
@@ -79,7 +94,8 @@ func (f *Feed) Known() []pipeline.Known {
 	defer f.mu.Unlock()
 	var known []pipeline.Known
 	for id, s := range f.sources {
-		known = append(known, pipeline.Known{ID: id, Key: s.key, Cursor: s.acked})
+		at := pipeline.Cursor{Pos: s.acked.Pos, State: slices.Clone(s.acked.State)}
+		known = append(known, pipeline.Known{ID: id, Key: s.key, Cursor: at})
 	}
 	sort.Slice(known, func(i, j int) bool { return known[i].ID < known[j].ID })
 	return known
@@ -109,30 +125,53 @@ func (f *Feed) Open(id event.SourceID, key string, labels []event.Label) (*event
 
 // Batch implements pipeline.Feed.
 func (f *Feed) Batch(src *event.Source) *event.Batch {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := f.sources[src.ID]
+	if s == nil || !s.open {
+		f.t.Errorf("a batch is taken for source %s, which is not open", src.ID)
+	} else if s.lent++; s.lent > maxLent {
+		f.t.Errorf("source %s: %d batches are taken and not sent: batches are the memory of the whole program", s.key, s.lent)
+	}
 	b := &event.Batch{}
+	if n := len(f.pool); n > 0 {
+		b, f.pool = f.pool[n-1], f.pool[:n-1]
+	}
 	b.Reset(src)
 	return b
 }
 
 // Send implements pipeline.Feed.
 func (f *Feed) Send(ctx context.Context, b *event.Batch) error {
-	for {
-		f.mu.Lock()
-		if !f.blocked && ctx.Err() == nil {
-			break
-		}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if s := f.sources[b.Source.ID]; s != nil {
+		s.lent--
+	}
+	err := f.pass(ctx)
+	if err == nil {
+		f.take(b)
+	}
+	f.reclaim(b)
+	f.notify()
+	return err
+}
+
+// pass waits while the feed is blocked.
+func (f *Feed) pass(ctx context.Context) error {
+	f.waiting++
+	f.notify()
+	for f.blocked && ctx.Err() == nil {
 		changed := f.changed
 		f.mu.Unlock()
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
 		case <-changed:
 		}
+		f.mu.Lock()
 	}
-	defer f.mu.Unlock()
-	f.take(b)
-	f.notify()
-	return nil
+	f.waiting--
+	return ctx.Err()
 }
 
 func (f *Feed) take(b *event.Batch) {
@@ -156,7 +195,24 @@ func (f *Feed) take(b *event.Batch) {
 		at = r.Pos + 1
 		f.got = append(f.got, Got{b.Source, r.Pos, r.Time, string(b.Line(i)), r.Flags})
 	}
-	s.sent = pipeline.Cursor{Pos: b.To, State: append([]byte(nil), b.Cursor...)}
+	s.sent = pipeline.Cursor{Pos: b.To, State: slices.Clone(b.Cursor)}
+	if len(b.Records) == 0 && s.acked.Pos == b.From {
+		s.acked = s.sent // there is nothing to wait for
+		return
+	}
+	f.sent = append(f.sent, mark{b.Source.ID, s.sent})
+}
+
+// reclaim overwrites a batch, so that it shows when an input still uses it, and
+// keeps it to be lent again.
+func (f *Feed) reclaim(b *event.Batch) {
+	for _, p := range [][]byte{b.Arena, b.Cursor} {
+		for i := range p {
+			p[i] = '#'
+		}
+	}
+	b.Source = nil
+	f.pool = append(f.pool, b)
 }
 
 // Close implements pipeline.Feed.
@@ -178,12 +234,32 @@ func (f *Feed) notify() {
 }
 
 // Ack acknowledges all that was received so far.
-func (f *Feed) Ack() {
+func (f *Feed) Ack() { f.ack(func(mark) bool { return true }) }
+
+// AckSource acknowledges all that was received of one source.
+func (f *Feed) AckSource(id event.SourceID) {
+	f.ack(func(m mark) bool { return m.source == id })
+}
+
+// AckBatch acknowledges the oldest batch that is not, and reports whether
+// there was one.
+func (f *Feed) AckBatch() bool {
+	n := 0
+	f.ack(func(mark) bool { n++; return n == 1 })
+	return n > 0
+}
+
+// ack acknowledges the batches chosen, which of each source are its oldest.
+func (f *Feed) ack(chosen func(mark) bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, s := range f.sources {
-		s.acked = s.sent
-	}
+	f.sent = slices.DeleteFunc(f.sent, func(m mark) bool {
+		if !chosen(m) {
+			return false
+		}
+		f.sources[m.source].acked = m.at
+		return true
+	})
 }
 
 // Block makes Send block, or lets it go on.
@@ -236,13 +312,29 @@ func (f *Feed) WaitFor(ctx context.Context, n int) []Got {
 }
 
 // IsOpen tells whether a source with this key is open.
-func (f *Feed) IsOpen(key string) bool {
+func (f *Feed) IsOpen(key string) bool { return slices.Contains(f.OpenSources(), key) }
+
+// WaitBlocked returns when the feed is blocked and holds up a Send, or fails the
+// test when ctx ends before.
+func (f *Feed) WaitBlocked(ctx context.Context) {
+	f.t.Helper()
+	f.Wait(ctx, "a batch that is held up", func([]Got) bool {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return f.waiting > 0
+	})
+}
+
+// OpenSources gives the keys of the sources that are open.
+func (f *Feed) OpenSources() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	var keys []string
 	for _, s := range f.sources {
-		if s.key == key && s.open {
-			return true
+		if s.open {
+			keys = append(keys, s.key)
 		}
 	}
-	return false
+	sort.Strings(keys)
+	return keys
 }

@@ -3,7 +3,8 @@ package pipetest
 import (
 	"context"
 	"fmt"
-	"sort"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/event"
 )
 
 // An InputHarness is an input and the outside it reads, for TestInput.
@@ -18,121 +20,287 @@ type InputHarness struct {
 	// New gives a new input over the same outside, as after a restart.
 	New func(t testing.TB) pipeline.Input
 	// Write appends lines to one source of the outside. They count as one
-	// source's, in order.
+	// source's, in order. While no input runs it must not wait for one.
 	Write func(t testing.TB, lines ...string)
+	// WriteOther is Write for another source of the same input. nil where an
+	// input has only one.
+	WriteOther func(t testing.TB, lines ...string)
+	// End ends the outside for good, as standard input ends; the input's Run
+	// then returns. nil where an input goes on until it is told to stop.
+	End func(t testing.TB)
 	// Resumes says that the input goes on after a restart where it was.
 	Resumes bool
-	// Endless says that the input goes on until it is told to stop.
-	Endless bool
 }
 
 // patience bounds how long a suite waits for what must happen; reaching it
 // is a failure.
 const patience = 30 * time.Second
 
-// TestInput holds an input against its contract: all lines, once, in order, with
-// the same positions after a restart; what was not acknowledged comes again;
-// backpressure holds, and stopping is prompt and leaves nothing behind. start
-// makes a new, empty outside.
+// TestInput holds an input against its contract: all lines, byte for byte, once,
+// in order; the same records after a restart, whichever batches were
+// acknowledged; sources that do not wait for each other; backpressure that
+// holds; and stopping that is prompt and leaves nothing behind. start makes a
+// new, empty outside.
 func TestInput(t *testing.T, start func(t *testing.T) InputHarness) {
-	t.Run("every line once, in order", func(t *testing.T) {
-		h := start(t)
-		feed := NewFeed(t)
-		stop := runInput(t, h, feed)
-		h.Write(t, numbered(0, 500)...)
-		got := feed.WaitFor(within(t), 500)
-		h.Write(t, numbered(500, 600)...)
-		if h.Endless {
-			got = feed.WaitFor(within(t), 600)
-			stop()
-			wantLines(t, got, numbered(0, 600))
-			return
-		}
-		stop()
-		wantLines(t, got[:500], numbered(0, 500))
-	})
-	t.Run("stops at once when idle", func(t *testing.T) {
-		h := start(t)
-		runInput(t, h, NewFeed(t))()
-	})
-	t.Run("backpressure blocks, and stopping ends it", func(t *testing.T) {
-		h := start(t)
-		feed := NewFeed(t)
-		feed.Block(true)
-		stop := runInput(t, h, feed)
-		h.Write(t, numbered(0, 100)...)
-		stop()
-		if n := len(feed.Got()); n > 0 {
-			t.Errorf("%d records came through a blocked feed", n)
-		}
-		if !h.Resumes {
-			return
-		}
-		next := feed.Restart()
-		stop = runInput(t, h, next)
-		wantLines(t, next.WaitFor(within(t), 100), numbered(0, 100))
-		stop()
-	})
-	t.Run("resumes after what was acknowledged", func(t *testing.T) { testResume(t, start, true) })
-	t.Run("repeats what was not, at the same positions", func(t *testing.T) { testResume(t, start, false) })
+	for _, property := range []struct {
+		name string
+		test func(t *testing.T, h InputHarness)
+	}{
+		{"every line once, in order", testEveryLine},
+		{"hostile and long lines, byte for byte", testHostile},
+		{"stops at once when idle", func(t *testing.T, h InputHarness) { startInput(t, h, NewFeed(t)).stop() }},
+		{"returns at the end of its source", testEnd},
+		{"backpressure holds lines up and loses none", testBackpressure},
+		{"stops under backpressure", testStopBlocked},
+		{"goes on behind any batch with the same records", testResume},
+		{"starts again from its very first batch", testFirstBatch},
+		{"two sources go their own ways", testTwoSources},
+	} {
+		t.Run(property.name, func(t *testing.T) { property.test(t, start(t)) })
+	}
 }
 
-func testResume(t *testing.T, start func(t *testing.T) InputHarness, ack bool) {
-	h := start(t)
+func testEveryLine(t *testing.T, h InputHarness) {
+	feed := NewFeed(t)
+	in := startInput(t, h, feed)
+	h.Write(t, numbered(0, 500)...)
+	feed.WaitFor(within(t), 500)
+	h.Write(t, numbered(500, 600)...)
+	feed.WaitFor(within(t), 600)
+	in.stop()
+	wantLines(t, feed.Got(), numbered(0, 600))
+}
+
+// testHostile begins with a usual line: the first bytes of a file may be a
+// byte-order mark. Empty lines may be left out.
+func testHostile(t *testing.T, h InputHarness) {
+	lines := []string{"a usual line", strings.Join(numbered(0, 30_000), "; ")}
+	for _, line := range HostileLines {
+		if line != "" && !strings.Contains(line, "\n") {
+			lines = append(lines, line, "")
+		}
+	}
+	feed := NewFeed(t)
+	in := startInput(t, h, feed)
+	h.Write(t, append(lines, "the end")...)
+	got := feed.Wait(within(t), "the line behind the hostile ones", func(got []Got) bool {
+		return len(got) > 0 && got[len(got)-1].Line == "the end"
+	})
+	in.stop()
+	want := slices.DeleteFunc(append(lines, "the end"), func(line string) bool { return line == "" })
+	got = slices.DeleteFunc(got, func(g Got) bool { return g.Line == "" })
+	for i := range min(len(got), len(want)) {
+		if got[i].Line != want[i] {
+			t.Errorf("line %d is %.100q (%d bytes), want %.100q (%d bytes)", i, got[i].Line, len(got[i].Line), want[i], len(want[i]))
+		}
+		if got[i].Flags&event.Cut != 0 {
+			t.Errorf("line %d, %.100q, is marked as cut", i, got[i].Line)
+		}
+	}
+	if len(got) != len(want) {
+		t.Errorf("%d lines came, want %d", len(got), len(want))
+	}
+}
+
+func testEnd(t *testing.T, h InputHarness) {
+	if h.End == nil {
+		t.Skip("this input goes on until it is told to stop")
+	}
+	feed := NewFeed(t)
+	in := startInput(t, h, feed)
+	h.Write(t, numbered(0, 100)...)
+	h.End(t)
+	in.wait()
+	wantLines(t, feed.Got(), numbered(0, 100))
+	feed.Ack()
+	if known := feed.Restart().Known(); len(known) > 0 {
+		t.Errorf("the ledger still knows %v, though all of it is done", known)
+	}
+}
+
+func testBackpressure(t *testing.T, h InputHarness) {
+	feed := NewFeed(t)
+	feed.Block(true)
+	in := startInput(t, h, feed)
+	h.Write(t, numbered(0, 100)...)
+	feed.WaitBlocked(within(t))
+	h.Write(t, numbered(100, 200)...)
+	feed.Block(false)
+	feed.WaitFor(within(t), 200)
+	in.stop()
+	wantLines(t, feed.Got(), numbered(0, 200))
+}
+
+func testStopBlocked(t *testing.T, h InputHarness) {
+	feed := NewFeed(t)
+	feed.Block(true)
+	in := startInput(t, h, feed)
+	h.Write(t, numbered(0, 100)...)
+	feed.WaitBlocked(within(t))
+	in.stop()
+	if n := len(feed.Got()); n > 0 {
+		t.Errorf("%d records came through a blocked feed", n)
+	}
+	if !h.Resumes {
+		return
+	}
+	next := feed.Restart()
+	in = startInput(t, h, next)
+	next.WaitFor(within(t), 100)
+	in.stop()
+	wantLines(t, next.Got(), numbered(0, 100))
+}
+
+// testResume restarts behind every batch there was, as after a crash there.
+func testResume(t *testing.T, h InputHarness) {
+	needResume(t, h)
+	const lines, rounds = 120, 6
+	feed := NewFeed(t)
+	in := startInput(t, h, feed)
+	for n := 0; n < lines; n += lines / rounds {
+		h.Write(t, numbered(n, n+lines/rounds)...)
+		feed.WaitFor(within(t), n+lines/rounds)
+	}
+	in.stop()
+	before := feed.Got()
+	wantLines(t, before, numbered(0, lines))
+	for batch := 1; feed.AckBatch(); batch++ {
+		left := unacknowledged(feed, before)
+		next := feed.Restart()
+		in := startInput(t, h, next)
+		h.Write(t, fmt.Sprintf("new %06d", batch))
+		before = append(before, next.WaitFor(within(t), len(left)+1)[len(left):]...)
+		in.stop()
+		wantRecords(t, fmt.Sprintf("after %d batches were acknowledged", batch), next.Got(), append(left, before[len(before)-1]))
+	}
+}
+
+// unacknowledged gives the records that come again after a restart.
+func unacknowledged(feed *Feed, got []Got) []Got {
+	done := map[event.SourceID]uint64{}
+	for _, k := range feed.Restart().Known() {
+		done[k.ID] = k.Cursor.Pos
+	}
+	return slices.DeleteFunc(slices.Clone(got), func(g Got) bool { return g.Pos < done[g.Source.ID] })
+}
+
+// testFirstBatch restarts with nothing acknowledged: lines that may have been
+// sent come with the identity that they had.
+func testFirstBatch(t *testing.T, h InputHarness) {
+	needResume(t, h)
+	h.Write(t, numbered(0, 50)...)
+	feed := NewFeed(t)
+	in := startInput(t, h, feed)
+	before := feed.WaitFor(within(t), 50)
+	in.stop()
+	for range 2 {
+		feed = feed.Restart()
+		in = startInput(t, h, feed)
+		feed.WaitFor(within(t), 50)
+		in.stop()
+		wantRecords(t, "with nothing acknowledged", feed.Got(), before)
+	}
+}
+
+func testTwoSources(t *testing.T, h InputHarness) {
+	if h.WriteOther == nil {
+		t.Skip("this input has one source")
+	}
+	feed := NewFeed(t)
+	in := startInput(t, h, feed)
+	for n := 0; n < 100; n += 20 {
+		h.Write(t, numbered(n, n+20)...)
+		h.WriteOther(t, numbered(1000+n, 1000+n+20)...)
+	}
+	got := feed.WaitFor(within(t), 200)
+	in.stop()
+	one := ofSource(t, feed.Got(), numbered(0, 100))
+	other := ofSource(t, feed.Got(), numbered(1000, 1100))
+	if one == other {
+		t.Fatal("the lines of two sources come from one")
+	}
+	if !h.Resumes {
+		return
+	}
+	feed.AckSource(one)
+	left := unacknowledged(feed, got)
+	next := feed.Restart()
+	in = startInput(t, h, next)
+	h.Write(t, numbered(100, 110)...)
+	next.WaitFor(within(t), len(left)+10)
+	in.stop()
+	if again := ofSource(t, next.Got(), numbered(100, 110)); again != one {
+		t.Errorf("source %s is %s after a restart", one, again)
+	}
+	if again := ofSource(t, next.Got(), numbered(1000, 1100)); again != other {
+		t.Errorf("source %s is %s after a restart", other, again)
+	}
+}
+
+// ofSource gives the source of these lines, and checks that they are all that
+// came from it, in order.
+func ofSource(t *testing.T, got []Got, want []string) event.SourceID {
+	t.Helper()
+	i := slices.IndexFunc(got, func(g Got) bool { return g.Line == want[0] })
+	if i < 0 {
+		t.Fatalf("%q did not come", want[0])
+	}
+	id := got[i].Source.ID
+	wantLines(t, slices.DeleteFunc(slices.Clone(got), func(g Got) bool { return g.Source.ID != id }), want)
+	return id
+}
+
+func needResume(t *testing.T, h InputHarness) {
+	t.Helper()
 	if !h.Resumes {
 		t.Skip("this input does not resume: its source cannot be read again")
 	}
-	feed := NewFeed(t)
-	stop := runInput(t, h, feed)
-	h.Write(t, numbered(0, 200)...)
-	before := feed.WaitFor(within(t), 200)
-	stop()
-	want := numbered(200, 300)
-	if ack {
-		feed.Ack()
-	} else {
-		want = numbered(0, 300)
-	}
-	h.Write(t, numbered(200, 300)...)
-	next := feed.Restart()
-	stop = runInput(t, h, next)
-	got := next.WaitFor(within(t), len(want))
-	stop()
-	wantLines(t, next.Got(), want)
-	for i := range before {
-		if !ack && got[i].Pos != before[i].Pos {
-			t.Fatalf("line %q was at position %d, and is at %d after a restart", got[i].Line, before[i].Pos, got[i].Pos)
-		}
+}
+
+// An inputRun is an input that runs.
+type inputRun struct {
+	t      *testing.T
+	feed   *Feed
+	leaks  goleak.Option
+	cancel context.CancelFunc
+	ended  chan error
+	over   bool
+}
+
+func startInput(t *testing.T, h InputHarness, feed *Feed) *inputRun {
+	in := h.New(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &inputRun{t: t, feed: feed, leaks: goleak.IgnoreCurrent(), cancel: cancel, ended: make(chan error, 1)}
+	go func() { r.ended <- in.Run(ctx, feed) }()
+	t.Cleanup(r.stop)
+	return r
+}
+
+// stop ends the run, and checks that it ends well.
+func (r *inputRun) stop() {
+	r.t.Helper()
+	r.cancel()
+	if !r.over {
+		r.wait()
 	}
 }
 
-// runInput runs an input until the function it gives is called, which checks
-// that it ended well.
-func runInput(t *testing.T, h InputHarness, feed *Feed) (stop func()) {
-	before := goleak.IgnoreCurrent()
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	in := h.New(t)
-	go func() { ended <- in.Run(ctx, feed) }()
-	stopped := false
-	stop = func() {
-		if stopped {
-			return
+// wait waits for the run to end, and checks that it left nothing behind.
+func (r *inputRun) wait() {
+	r.t.Helper()
+	r.over = true
+	select {
+	case err := <-r.ended:
+		if err != nil {
+			r.t.Errorf("Run: %v", err)
 		}
-		stopped = true
-		cancel()
-		select {
-		case err := <-ended:
-			if err != nil {
-				t.Errorf("Run: %v", err)
-			}
-			goleak.VerifyNone(t, before)
-		case <-within(t).Done():
-			t.Fatal("Run did not return after its context ended")
-		}
+	case <-within(r.t).Done():
+		r.t.Fatal("Run does not return")
 	}
-	t.Cleanup(stop)
-	return stop
+	goleak.VerifyNone(r.t, r.leaks)
+	if open := r.feed.OpenSources(); len(open) > 0 {
+		r.t.Errorf("Run returned and left sources open: %v", open)
+	}
 }
 
 func within(t testing.TB) context.Context {
@@ -158,7 +326,23 @@ func wantLines(t *testing.T, got []Got, want []string) {
 	if diff := cmp.Diff(want, lines); diff != "" {
 		t.Errorf("lines: -want +got\n%s", diff)
 	}
-	if !sort.SliceIsSorted(got, func(i, j int) bool { return got[i].Pos < got[j].Pos }) {
-		t.Error("positions do not ascend")
+	for i := 1; i < len(got); i++ {
+		if got[i].Pos <= got[i-1].Pos {
+			t.Errorf("%q is at position %d, behind %d", got[i].Line, got[i].Pos, got[i-1].Pos)
+		}
+	}
+}
+
+// wantRecords compares lines and identities.
+func wantRecords(t *testing.T, when string, got, want []Got) {
+	t.Helper()
+	show := func(all []Got) (lines []string) {
+		for _, g := range all {
+			lines = append(lines, fmt.Sprintf("%s %d %s", g.Source.ID, g.Pos, g.Line))
+		}
+		return lines
+	}
+	if diff := cmp.Diff(show(want), show(got)); diff != "" {
+		t.Errorf("%s: source, position and line: -want +got\n%s", when, diff)
 	}
 }

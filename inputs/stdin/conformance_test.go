@@ -1,0 +1,34 @@
+package stdin
+
+import (
+	"io"
+	"os"
+	"testing"
+
+	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/pipetest"
+)
+
+func TestConformance(t *testing.T) {
+	pipetest.TestInput(t, func(t *testing.T) pipetest.InputHarness {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { r.Close(); w.Close() })
+		return pipetest.InputHarness{
+			New:   func(testing.TB) pipeline.Input { return New(r, 0, pipeline.Env{}) },
+			Write: func(t testing.TB, lines ...string) { write(t, w, lines) },
+			End:   func(testing.TB) { w.Close() },
+		}
+	})
+}
+
+func write(t testing.TB, w io.Writer, lines []string) {
+	t.Helper()
+	for _, line := range lines {
+		if _, err := io.WriteString(w, line+"\n"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
