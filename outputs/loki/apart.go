@@ -108,6 +108,11 @@ func (o *Output) sendApart(ctx context.Context, body *pipeline.Body, risky map[u
 		if failure == nil {
 			continue
 		}
+		if failure.Items == nil && failure.Outcome == pipeline.Refuse {
+			failure.Items = allItems(failure, part) // the others have not been tried
+			all = join(all, failure)
+			continue
+		}
 		if failure.Items == nil {
 			if k == 0 {
 				return failure // nothing is stored of the body: it has this outcome

@@ -72,6 +72,8 @@ func TestRejectionsAreNotHidden(t *testing.T) {
 			want: judged{Outcome: pipeline.Retry, Items: []string{"1 retry", "2 retry", "3 retry", "4 retry", "5 retry", "6 retry"}}, stored: map[string]int{a: 1}, pushed: 2},
 		"to be bisected, first":  {rejects: map[string]string{a: "couldn't parse"}, status: 400, want: judged{Outcome: pipeline.Bisect}, stored: map[string]int{}, pushed: 1},
 		"to be bisected, second": {rejects: map[string]string{b: "couldn't parse"}, status: 400, want: judged{Outcome: pipeline.Retry, Items: []string{"1 retry", "2 retry", "3 retry", "4 retry", "5 retry", "6 retry"}}, stored: map[string]int{a: 1}, pushed: 2},
+		"refused, first":         {rejects: map[string]string{a: "no"}, status: 422, want: judged{Outcome: pipeline.Refuse, Items: []string{"0 refuse"}}, stored: map[string]int{b: 3, c: 3}, pushed: 3},
+		"refused, second":        {rejects: map[string]string{b: "no"}, status: 422, want: judged{Outcome: pipeline.Refuse, Items: []string{"1 refuse", "2 refuse", "6 refuse"}}, stored: map[string]int{a: 1, c: 3}, pushed: 3},
 		"not let in":             {rejects: map[string]string{b: "no"}, status: 403, want: judged{Outcome: pipeline.Hold, Items: []string{"1 hold", "2 hold", "3 hold", "4 hold", "5 hold", "6 hold"}}, stored: map[string]int{a: 1}, pushed: 2},
 		"ill":                    {rejects: map[string]string{b: "no"}, status: 500, want: judged{Outcome: pipeline.Retry, Uncertain: true, Items: []string{"1 retry", "2 retry", "3 retry", "4 retry", "5 retry", "6 retry"}}, stored: map[string]int{a: 1}, pushed: 2},
 	}
