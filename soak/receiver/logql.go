@@ -1,0 +1,260 @@
+package receiver
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A matcher chooses streams by one label, as LogQL does: a label that a stream
+// has not got is empty, and a pattern must match all of it.
+type matcher struct {
+	name, op, value string
+	pattern         *regexp.Regexp // for =~ and !~
+}
+
+func (m *matcher) matches(labels []label) bool {
+	value := ""
+	for _, l := range labels {
+		if l.name == m.name {
+			value = l.value
+		}
+	}
+	switch m.op {
+	case "=":
+		return value == m.value
+	case "!=":
+		return value != m.value
+	case "=~":
+		return m.pattern.MatchString(value)
+	}
+	return !m.pattern.MatchString(value)
+}
+
+type selector []matcher
+
+func (s selector) matches(labels []label) bool {
+	return !slices.ContainsFunc(s, func(m matcher) bool { return !m.matches(labels) })
+}
+
+// A count is count_over_time(selector[span]), summed up or for each stream.
+type count struct {
+	selector selector
+	span     time.Duration
+	sum      bool
+	by       []string // of a sum
+}
+
+// A reading parses LogQL, as far as it is known here.
+type reading struct{ rest string }
+
+func (p *reading) space() { p.rest = strings.TrimLeft(p.rest, " \t\r\n") }
+
+func (p *reading) take(word string) bool {
+	p.space()
+	after, ok := strings.CutPrefix(p.rest, word)
+	if ok {
+		p.rest = after
+	}
+	return ok
+}
+
+func (p *reading) expect(word string) error {
+	if p.take(word) {
+		return nil
+	}
+	return fmt.Errorf("parse error : syntax error: unexpected %.20q, expecting %q", p.rest, word)
+}
+
+func (p *reading) end() error {
+	p.space()
+	if p.rest != "" {
+		return fmt.Errorf("parse error : syntax error: unexpected %.20q", p.rest)
+	}
+	return nil
+}
+
+var word = regexp.MustCompile(`^[a-zA-Z_:][a-zA-Z0-9_:.]*`)
+
+func (p *reading) name() (string, error) {
+	p.space()
+	name := word.FindString(p.rest)
+	if name == "" {
+		return "", fmt.Errorf("parse error : syntax error: unexpected %.20q, expecting a name", p.rest)
+	}
+	p.rest = p.rest[len(name):]
+	return name, nil
+}
+
+func (p *reading) quoted() (string, error) {
+	p.space()
+	text, err := strconv.QuotedPrefix(p.rest)
+	if err != nil || text[0] == '\'' {
+		return "", fmt.Errorf("parse error : syntax error: unexpected %.20q, expecting a string", p.rest)
+	}
+	p.rest = p.rest[len(text):]
+	return strconv.Unquote(text)
+}
+
+// selector reads {a="b", c=~"d.*"}.
+func (p *reading) selector() (selector, error) {
+	if err := p.expect("{"); err != nil {
+		return nil, err
+	}
+	var s selector
+	for !p.take("}") {
+		if len(s) > 0 {
+			if err := p.expect(","); err != nil {
+				return nil, err
+			}
+			if p.take("}") {
+				break
+			}
+		}
+		m, err := p.matcher()
+		if err != nil {
+			return nil, err
+		}
+		s = append(s, m)
+	}
+	return s, nil
+}
+
+func (p *reading) matcher() (m matcher, err error) {
+	if m.name, err = p.name(); err != nil {
+		return m, err
+	}
+	for _, op := range [...]string{"=~", "!~", "!=", "="} {
+		if p.take(op) {
+			m.op = op
+			break
+		}
+	}
+	if m.op == "" {
+		return m, fmt.Errorf("parse error : syntax error: unexpected %.20q, expecting an operator", p.rest)
+	}
+	if m.value, err = p.quoted(); err != nil {
+		return m, err
+	}
+	if strings.HasSuffix(m.op, "~") {
+		m.pattern, err = regexp.Compile("^(?s:" + m.value + ")$")
+	}
+	return m, err
+}
+
+// parseLabels reads the labels of a stream.
+func parseLabels(text string) ([]label, error) {
+	p := &reading{text}
+	s, err := p.selector()
+	if err == nil {
+		err = p.end()
+	}
+	if err != nil {
+		return nil, err
+	}
+	var labels []label
+	for _, m := range s {
+		if m.op != "=" {
+			return nil, fmt.Errorf("%s is no label", m.op)
+		}
+		labels = append(labels, label{m.name, m.value})
+	}
+	slices.SortFunc(labels, func(a, b label) int { return strings.Compare(a.name, b.name) })
+	return labels, nil
+}
+
+// parseSelector reads a log query without a pipeline.
+func parseSelector(text string) (selector, error) {
+	p := &reading{text}
+	s, err := p.selector()
+	if err != nil {
+		return nil, err
+	}
+	return s, s.check(p.end())
+}
+
+// check refuses a selector that would match all there is, as Loki does.
+func (s selector) check(err error) error {
+	if err != nil {
+		return err
+	}
+	for _, m := range s {
+		if m.op == "=" && m.value != "" || m.op == "=~" && !m.pattern.MatchString("") {
+			return nil
+		}
+	}
+	return fmt.Errorf("parse error : queries require at least one regexp or equality matcher that does not have an empty-compatible value. For instance, app=~\".*\" does not meet this requirement, but app=~\".+\" will")
+}
+
+// parseCount reads [sum [by (a, b)] (] count_over_time(selector[span]) [)].
+func parseCount(text string) (count, error) {
+	p := &reading{text}
+	c := count{sum: p.take("sum")}
+	if c.sum {
+		if err := p.by(&c); err != nil {
+			return c, err
+		}
+		if err := p.expect("("); err != nil {
+			return c, err
+		}
+	}
+	if err := p.counted(&c); err != nil {
+		return c, err
+	}
+	if c.sum {
+		if err := p.expect(")"); err != nil {
+			return c, err
+		}
+		if c.by == nil {
+			if err := p.by(&c); err != nil {
+				return c, err
+			}
+		}
+	}
+	return c, c.selector.check(p.end())
+}
+
+func (p *reading) by(c *count) error {
+	if !p.take("by") {
+		return nil
+	}
+	if err := p.expect("("); err != nil {
+		return err
+	}
+	for !p.take(")") {
+		p.take(",")
+		name, err := p.name()
+		if err != nil {
+			return err
+		}
+		c.by = append(c.by, name)
+	}
+	return nil
+}
+
+func (p *reading) counted(c *count) (err error) {
+	if err := p.expect("count_over_time"); err != nil {
+		return err
+	}
+	if err := p.expect("("); err != nil {
+		return err
+	}
+	if c.selector, err = p.selector(); err != nil {
+		return err
+	}
+	if err := p.expect("["); err != nil {
+		return err
+	}
+	span, after, ok := strings.Cut(p.rest, "]")
+	if !ok {
+		return p.expect("]")
+	}
+	p.rest = after
+	if c.span, err = time.ParseDuration(strings.TrimSpace(span)); err != nil || c.span <= 0 || c.span%time.Millisecond != 0 {
+		return fmt.Errorf("parse error : not a valid duration string: %q", span)
+	}
+	return p.expect(")")
+}

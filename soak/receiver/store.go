@@ -1,0 +1,170 @@
+package receiver
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"github.com/longshore/longshore/soak/numbered"
+)
+
+const (
+	// segmentBytes is the size of one file of entries.
+	segmentBytes = 16 << 20
+	// keptSegments bounds what can be asked for: about a million lines. What is
+	// older is still counted, but no longer known by its time.
+	keptSegments = 20
+)
+
+// store keeps the latest entries: their bytes in files, and in memory where to
+// find them, by stream and time.
+type store struct {
+	dir string
+
+	mu       sync.Mutex
+	streams  map[string]*stream
+	segments []*segment // oldest first
+	made     int
+}
+
+type segment struct {
+	file *os.File
+	size int64
+}
+
+type stream struct {
+	labels []label // by name
+	text   string
+	refs   []ref
+	sorted bool
+	last   uint64 // hash of the entry that came last
+	pruned int64  // time of the latest entry that is no longer kept
+}
+
+// A ref says where an entry is.
+type ref struct {
+	time    int64
+	segment *segment
+	at      uint32
+	length  uint32
+}
+
+func newStore(dir string) *store {
+	return &store{dir: dir, streams: map[string]*stream{}}
+}
+
+func (s *store) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, g := range s.segments {
+		g.drop()
+	}
+	s.segments = nil
+	clear(s.streams)
+}
+
+func (g *segment) drop() {
+	g.file.Close()
+	os.Remove(g.file.Name())
+}
+
+// stream gives the stream of these labels, {a="b", c="d"}.
+func (s *store) stream(text string) (*stream, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if known := s.streams[text]; known != nil {
+		return known, nil
+	}
+	labels, err := parseLabels(text)
+	if err != nil {
+		return nil, err
+	}
+	made := &stream{labels: labels, text: text, sorted: true, pruned: -1 << 63}
+	s.streams[text] = made
+	return made, nil
+}
+
+// add keeps an entry, and reports false if it repeats the one that came last in
+// its stream: such a repeat Loki hides. It hides others too, as long as
+// they are in the chunk's head block; a sender that relies on that is lucky.
+func (s *store) add(to *stream, e *entry) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	hash := numbered.Hash(e.raw)
+	if to.last == hash {
+		return false
+	}
+	to.last = hash
+	seg, err := s.room(len(e.raw))
+	if err != nil {
+		panic(err) // the soak's own disk is full: nothing it says would be true
+	}
+	if _, err := seg.file.WriteAt(e.raw, seg.size); err != nil {
+		panic(err)
+	}
+	to.sorted = to.sorted && (len(to.refs) == 0 || to.refs[len(to.refs)-1].time <= e.time)
+	to.refs = append(to.refs, ref{e.time, seg, uint32(seg.size), uint32(len(e.raw))})
+	seg.size += int64(len(e.raw))
+	return true
+}
+
+// room gives the segment to write to, and drops the oldest where there are too many.
+func (s *store) room(bytes int) (*segment, error) {
+	if n := len(s.segments); n > 0 && s.segments[n-1].size+int64(bytes) <= segmentBytes {
+		return s.segments[n-1], nil
+	}
+	if len(s.segments) >= keptSegments {
+		s.prune()
+	}
+	s.made++
+	f, err := os.Create(filepath.Join(s.dir, fmt.Sprintf("entries-%06d", s.made)))
+	if err != nil {
+		return nil, err
+	}
+	s.segments = append(s.segments, &segment{file: f})
+	return s.segments[len(s.segments)-1], nil
+}
+
+func (s *store) prune() {
+	oldest := s.segments[0]
+	for _, st := range s.streams {
+		st.refs = slices.DeleteFunc(st.refs, func(r ref) bool {
+			if r.segment != oldest {
+				return false
+			}
+			st.pruned = max(st.pruned, r.time)
+			return true
+		})
+	}
+	oldest.drop()
+	s.segments = append(s.segments[:0], s.segments[1:]...)
+}
+
+// between gives a stream's entries from one time up to, but not including,
+// another, oldest first. The caller holds mu.
+func (st *stream) between(from, to int64) ([]ref, error) {
+	if from <= st.pruned {
+		return nil, fmt.Errorf("the soak's Loki no longer knows what %s had at %d, only what came after %d", st.text, from, st.pruned)
+	}
+	if !st.sorted {
+		slices.SortStableFunc(st.refs, func(a, b ref) int { return cmp.Compare(a.time, b.time) })
+		st.sorted = true
+	}
+	at := func(t int64) int {
+		i, _ := slices.BinarySearchFunc(st.refs, t, func(r ref, t int64) int { return cmp.Compare(r.time, t) })
+		return i
+	}
+	low, high := at(from), at(to)
+	return st.refs[low:max(low, high)], nil
+}
+
+func (r ref) read() (entry, error) {
+	raw := make([]byte, r.length)
+	if _, err := r.segment.file.ReadAt(raw, int64(r.at)); err != nil {
+		return entry{}, fmt.Errorf("reading an entry back: %w", err)
+	}
+	return readEntry(raw)
+}
