@@ -55,6 +55,7 @@ func (f *feed) Open(id event.SourceID, key string, labels []event.Label) (*event
 		f.sources[src.ID] = s
 	}
 	s.opens++
+	s.closed = false
 	return src, nil
 }
 
@@ -111,6 +112,7 @@ func (f *feed) closed(id event.SourceID, s *source, opens int, gone bool) {
 	if s.opens != opens {
 		return
 	}
+	s.closed = true
 	s.progress.Close(gone)
 	if gone {
 		delete(f.sources, id)
@@ -131,5 +133,11 @@ func (f *feed) worker(id event.SourceID) *worker {
 func (f *feed) open() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return len(f.sources)
+	n := 0
+	for _, s := range f.sources {
+		if !s.closed {
+			n++
+		}
+	}
+	return n
 }

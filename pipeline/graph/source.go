@@ -17,7 +17,9 @@ type source struct {
 	durable  bool   // its identity is on disk
 	state    []byte // scratch
 
-	opens int // how often it was opened; guarded by feed.mu
+	// Guarded by feed.mu:
+	opens  int // how often it was opened
+	closed bool
 }
 
 // pipe is one pipeline as one source goes through it.
