@@ -46,13 +46,16 @@ func (a *app) runPipelines(ctx context.Context, cfg *config.Config) error {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	var health admin.Health
-	server, err := admin.Listen(cfg.HTTP.Listen, metrics, &health, log)
+	g, err := graph.Build(graph.Options{Config: cfg, Log: log, Metrics: metrics, Health: health.Component, Now: time.Now})
 	if err != nil {
 		return err
 	}
-	g, err := graph.Build(graph.Options{Config: cfg, Log: log, Metrics: metrics, Health: health.Component, Now: time.Now})
+	server, err := admin.Listen(admin.Options{
+		Address: cfg.HTTP.Listen, Token: cfg.HTTP.Token, Metrics: metrics, Health: &health,
+		Status: func() any { return g.Status() }, Log: log,
+	})
 	if err != nil {
-		return errors.Join(err, server.Close())
+		return errors.Join(err, g.Close())
 	}
 	health.Ready(true)
 	defer serve(ctx, server)()

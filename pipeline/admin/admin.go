@@ -3,6 +3,8 @@ package admin
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/longshore/longshore/pipeline"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
@@ -28,30 +31,44 @@ const (
 	maxScrapes    = 4
 )
 
-// A Server answers on one address. All its answers are open to whoever can
-// reach that, so they hold no secrets and change nothing.
+// A Server answers on one address. /health, /ready and /metrics are open to
+// whoever can reach it: they hold no secrets and change nothing. See
+// Options.Token for the rest.
 type Server struct {
 	listener net.Listener
 	http     *http.Server
 }
 
-// Listen takes the address (host:port; port 0 takes a free one), and answers
-// once Run is called. The server must be run or closed.
-func Listen(address string, metrics *prometheus.Registry, health *Health, log *slog.Logger) (*Server, error) {
-	listener, err := net.Listen("tcp", address)
+// Options say what a server answers. All but Token must be set.
+type Options struct {
+	Address string // host:port; port 0 takes a free one
+	// Token opens /api/ to others than this machine. Without one it is closed to
+	// them.
+	Token   pipeline.Secret
+	Metrics *prometheus.Registry
+	Health  *Health
+	// Status gives what /api/v1/status answers, to be encoded as JSON.
+	Status func() any
+	Log    *slog.Logger
+}
+
+// Listen takes the address, and answers once Run is called. The server must be
+// run or closed.
+func Listen(o Options) (*Server, error) {
+	listener, err := net.Listen("tcp", o.Address)
 	if err != nil {
-		return nil, listenError(address, err)
+		return nil, listenError(o.Address, err)
 	}
 	return &Server{
 		listener: listener,
 		http: &http.Server{
-			Handler:           handler(metrics, health, log),
+			Handler:           handler(o, isLoopback(listener.Addr())),
 			ReadHeaderTimeout: headerTimeout,
 			ReadTimeout:       readTimeout,
 			WriteTimeout:      writeTimeout,
 			IdleTimeout:       idleTimeout,
 			MaxHeaderBytes:    maxHeader,
-			ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+			ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
 		},
 	}, nil
 }
@@ -93,21 +110,46 @@ func (s *Server) Run(ctx context.Context) error {
 	return nil
 }
 
-func handler(metrics *prometheus.Registry, health *Health, log *slog.Logger) http.Handler {
+func handler(o Options, local bool) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) { answerHealth(w, health) })
-	mux.HandleFunc("GET /ready", func(w http.ResponseWriter, _ *http.Request) { answerReady(w, health) })
-	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{
-		ErrorLog:            slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) { answerHealth(w, o.Health) })
+	mux.HandleFunc("GET /ready", func(w http.ResponseWriter, _ *http.Request) { answerReady(w, o.Health) })
+	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{
+		ErrorLog:            slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
 		ErrorHandling:       promhttp.ContinueOnError,
 		MaxRequestsInFlight: maxScrapes,
 		Timeout:             writeTimeout / 2,
 		EnableOpenMetrics:   true,
 	}))
+	api := http.NewServeMux()
+	api.HandleFunc("GET /api/v1/status", func(w http.ResponseWriter, _ *http.Request) { write(w, http.StatusOK, o.Status()) })
+	mux.Handle("/api/", guard(api, o.Token, local))
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, "longshore: /health /ready /metrics\n")
+		_, _ = io.WriteString(w, "longshore: /health /ready /metrics /api/v1/status\n")
 	})
 	return headers(mux)
+}
+
+func isLoopback(a net.Addr) bool {
+	tcp, ok := a.(*net.TCPAddr)
+	return ok && tcp.IP.IsLoopback()
+}
+
+// guard asks for the token, unless only this machine can ask and there is none.
+func guard(next http.Handler, token pipeline.Secret, local bool) http.Handler {
+	want := sha256.Sum256([]byte("Bearer " + token.Reveal()))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got := sha256.Sum256([]byte(r.Header.Get("Authorization")))
+		switch {
+		case token == "" && !local:
+			http.Error(w, "closed: http.listen can be reached from other machines; set http.token to open the API", http.StatusForbidden)
+		case token != "" && subtle.ConstantTimeCompare(got[:], want[:]) != 1:
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			http.Error(w, "send the token of http.token as: Authorization: Bearer TOKEN", http.StatusUnauthorized)
+		default:
+			next.ServeHTTP(w, r)
+		}
+	})
 }
 
 // headers keep answers from being stored, or taken for something else.
@@ -146,7 +188,7 @@ func answerReady(w http.ResponseWriter, health *Health) {
 	}
 }
 
-func write(w http.ResponseWriter, status int, a answer) {
+func write(w http.ResponseWriter, status int, a any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	encoder := json.NewEncoder(w)

@@ -25,7 +25,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // start gives the URL of a running server, which is ended with the test.
 func start(t *testing.T, metrics *prometheus.Registry, health *admin.Health) string {
 	t.Helper()
-	server, err := admin.Listen("127.0.0.1:0", metrics, health, slog.New(slog.DiscardHandler))
+	server, err := admin.Listen(admin.Options{Address: "127.0.0.1:0", Metrics: metrics, Health: health, Status: status, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +167,7 @@ func TestLargeHeaderIsRefused(t *testing.T) {
 }
 
 func TestEndsWithOpenConnections(t *testing.T) {
-	server, err := admin.Listen("127.0.0.1:0", prometheus.NewRegistry(), &admin.Health{}, slog.New(slog.DiscardHandler))
+	server, err := admin.Listen(admin.Options{Address: "127.0.0.1:0", Metrics: prometheus.NewRegistry(), Health: &admin.Health{}, Status: status, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,10 +207,12 @@ func TestAddressCannotBeHad(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := admin.Listen(test.address, prometheus.NewRegistry(), &admin.Health{}, slog.New(slog.DiscardHandler))
+			_, err := admin.Listen(admin.Options{Address: test.address, Metrics: prometheus.NewRegistry(), Health: &admin.Health{}, Status: status, Log: slog.New(slog.DiscardHandler)})
 			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), test.address) {
 				t.Errorf("the error is %v, want one with %q and the address", err, test.want)
 			}
 		})
 	}
 }
+
+func status() any { return map[string]int{"read": 7} }

@@ -67,10 +67,13 @@ func New(o Options) *Deliverer {
 // released once it is encoded, or when Put fails with ctx's error. track is that of
 // the batch's source for this output.
 func (d *Deliverer) Put(ctx context.Context, b *Shared, track pipeline.Track) error {
+	n := len(b.Records)
+	d.metrics.take(n)
 	select {
 	case d.laneOf(b.Source.ID).in <- delivery{b, track}:
 		return nil
 	case <-ctx.Done():
+		d.metrics.take(-n)
 		b.Release()
 		return ctx.Err()
 	}
@@ -97,9 +100,20 @@ func (d *Deliverer) Run(ctx context.Context) {
 	lanes.Wait()
 }
 
-// Counts are the records that ended, one way or the other, and the tries that
-// it took again.
-type Counts struct{ Delivered, Refused, Filtered, Retried, Skipped, Found uint64 }
+// Counts say what became of an output's records: Taken is the sum of Delivered,
+// Refused, Filtered, Skipped and InFlight, whenever no record is just on its way from one to
+// the next.
+type Counts struct {
+	Taken     uint64 `json:"taken"`     // handed over by the pipelines
+	Delivered uint64 `json:"delivered"` // stored by the destination
+	Refused   uint64 `json:"refused"`   // by the destination, for good: dead letters
+	Filtered  uint64 `json:"filtered"`  // left out by a rule of the user's own
+	Skipped   uint64 `json:"skipped"`   // done in an earlier run
+	InFlight  int64  `json:"in_flight"` // waiting or being sent
+
+	Retried uint64 `json:"retried"` // sent again
+	Found   uint64 `json:"found"`   // of Delivered: proved to be stored when asked
+}
 
 // Counts gives the numbers so far.
 func (d *Deliverer) Counts() Counts { return d.metrics.counts() }

@@ -188,6 +188,9 @@ func (r *rig) run(feed func(ctx context.Context)) {
 	feed(ctx)
 	r.d.Finish()
 	<-stopped
+	if c := r.d.Counts(); c.InFlight != 0 || c.Taken != c.Delivered+c.Refused+c.Filtered+c.Skipped {
+		r.t.Errorf("the sum does not close: %+v", c)
+	}
 	if n := r.free.Load(); n != r.shared {
 		r.t.Errorf("%d batches were released, want %d", n, r.shared)
 	}

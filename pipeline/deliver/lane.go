@@ -162,11 +162,11 @@ func (l *lane) encode(ctx context.Context, dl delivery) bool {
 	for i := range b.Records {
 		r := &b.Records[i]
 		if !whole || r.Flags&event.Dropped != 0 || !l.d.filter.takes(r) {
-			l.d.metrics.filtered.Add(1)
+			l.d.metrics.end(l.d.metrics.filtered, 1)
 			continue
 		}
 		if dl.track.Skip(r.Pos) {
-			l.d.metrics.skipped.Add(1)
+			l.d.metrics.end(l.d.metrics.skipped, 1)
 			continue
 		}
 		if l.full() {
@@ -253,7 +253,7 @@ func (l *lane) refuseUnencoded(ctx context.Context, cause error) bool {
 	for failed := false; ; failed = true {
 		err := l.d.Letters.Write([]Letter{letter})
 		if err == nil {
-			l.d.metrics.refused.Add(1)
+			l.d.metrics.end(l.d.metrics.refused, 1)
 			l.refused(1, &letter)
 			if failed {
 				l.retry.reset()
@@ -390,7 +390,7 @@ func (l *lane) landed(got landing) {
 }
 
 func (l *lane) delivered(b *pipeline.Body) {
-	l.d.metrics.delivered.Add(uint64(len(b.Items)))
+	l.d.metrics.end(l.d.metrics.delivered, len(b.Items))
 	finish(b)
 	l.recycle(b)
 	l.well()
@@ -459,8 +459,8 @@ func (l *lane) sortOut(b *pipeline.Body, answer *pipeline.SendError) {
 		}
 		refused = nil
 	}
-	l.d.metrics.refused.Add(uint64(len(refused)))
-	l.d.metrics.delivered.Add(uint64(len(b.Items) - len(refused) - len(again)))
+	l.d.metrics.end(l.d.metrics.refused, len(refused))
+	l.d.metrics.end(l.d.metrics.delivered, len(b.Items)-len(refused)-len(again))
 	rest := l.body()
 	pick(rest, b, func(i int) bool { return again[i] }, true)
 	l.recycle(b)

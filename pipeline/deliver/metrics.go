@@ -12,6 +12,8 @@ type metrics struct {
 	found, unknowable                              *atomic.Uint64
 	requests, failed                               *atomic.Uint64
 	bytes                                          *atomic.Uint64
+	taken                                          *atomic.Uint64
+	inFlight                                       *atomic.Int64
 	queued                                         *atomic.Int64
 }
 
@@ -21,11 +23,12 @@ func newMetrics(reg prometheus.Registerer) metrics {
 		skipped: new(atomic.Uint64), retried: new(atomic.Uint64),
 		found: new(atomic.Uint64), unknowable: new(atomic.Uint64),
 		requests: new(atomic.Uint64), failed: new(atomic.Uint64), bytes: new(atomic.Uint64),
-		queued: new(atomic.Int64),
+		taken: new(atomic.Uint64), inFlight: new(atomic.Int64), queued: new(atomic.Int64),
 	}
 	if reg == nil {
 		return m
 	}
+	counter(reg, "records_taken_total", "Records handed over by the pipelines: the sum of delivered, refused, filtered, skipped and in flight.", m.taken)
 	counter(reg, "records_delivered_total", "Records the destination has stored.", m.delivered)
 	counter(reg, "records_refused_total", "Records the destination refused for good; they are dead letters.", m.refused)
 	counter(reg, "records_filtered_total", "Records left out by the output's filter or dropped by a rule.", m.filtered)
@@ -36,6 +39,9 @@ func newMetrics(reg prometheus.Registerer) metrics {
 	counter(reg, "requests_total", "Requests made.", m.requests)
 	counter(reg, "requests_failed_total", "Requests that did not store every record.", m.failed)
 	counter(reg, "bytes_total", "Bytes of records sent, before compression.", m.bytes)
+	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "longshore_output_in_flight_records", Help: "Records that wait or are being sent.",
+	}, func() float64 { return float64(m.inFlight.Load()) }))
 	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "longshore_output_queued_bytes", Help: "Encoded records that wait or are in flight.",
 	}, func() float64 { return float64(m.queued.Load()) }))
@@ -48,8 +54,21 @@ func counter(reg prometheus.Registerer, name, help string, n *atomic.Uint64) {
 	}, func() float64 { return float64(n.Load()) }))
 }
 
+// take counts records in, or back out again.
+func (m *metrics) take(n int) {
+	m.taken.Add(uint64(n))
+	m.inFlight.Add(int64(n))
+}
+
+// end counts records out, as one of the outcomes.
+func (m *metrics) end(outcome *atomic.Uint64, n int) {
+	outcome.Add(uint64(n))
+	m.inFlight.Add(-int64(n))
+}
+
 func (m *metrics) counts() Counts {
 	return Counts{
+		Taken: m.taken.Load(), InFlight: m.inFlight.Load(),
 		Delivered: m.delivered.Load(), Refused: m.refused.Load(), Filtered: m.filtered.Load(),
 		Retried: m.retried.Load(), Skipped: m.skipped.Load(), Found: m.found.Load(),
 	}

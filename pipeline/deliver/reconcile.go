@@ -65,9 +65,9 @@ func (l *lane) reconciled(b *pipeline.Body, stored []bool) {
 	rest := l.body()
 	pick(rest, b, func(i int) bool { return !stored[i] }, true)
 	rest.Uncertain = false
-	found := uint64(len(b.Items) - len(rest.Items))
-	l.d.metrics.delivered.Add(found)
-	l.d.metrics.found.Add(found)
+	found := len(b.Items) - len(rest.Items)
+	l.d.metrics.end(l.d.metrics.delivered, found)
+	l.d.metrics.found.Add(uint64(found))
 	l.recycle(b)
 	if len(rest.Items) == 0 {
 		l.recycle(rest)

@@ -21,7 +21,8 @@ type feed struct {
 	workers   []*worker
 	stride    uint64
 
-	records, bytes atomic.Uint64
+	read     atomic.Uint64 // records
+	inFlight atomic.Int64  // records read that the pipelines have not taken yet
 
 	mu      sync.Mutex
 	sources map[event.SourceID]*source
@@ -76,20 +77,26 @@ func (f *feed) Send(ctx context.Context, b *event.Batch) error {
 	if s == nil {
 		return fmt.Errorf("BUG: a batch of source %s (%s), which is not open", b.Source.ID, b.Source.Key)
 	}
-	records, bytes := len(b.Records), b.To-b.From
+	records := len(b.Records)
 	if err := ctx.Err(); err != nil {
 		f.batches.put(b)
 		return err
 	}
+	f.take(records)
 	select {
-	case f.worker(b.Source.ID).in <- message{source: s, batch: b}:
-		f.records.Add(uint64(records))
-		f.bytes.Add(bytes)
+	case f.worker(b.Source.ID).in <- message{source: s, batch: b, feed: f}:
 		return nil
 	case <-ctx.Done():
+		f.take(-records)
 		f.batches.put(b)
 		return ctx.Err()
 	}
+}
+
+// take counts records in, or back out again.
+func (f *feed) take(records int) {
+	f.read.Add(uint64(records))
+	f.inFlight.Add(int64(records))
 }
 
 // Close implements pipeline.Feed. It takes its turn behind the source's

@@ -194,7 +194,7 @@ func inputMetrics(reg prometheus.Registerer, f *feed) {
 	reg.MustRegister(
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "longshore_input_records_total", Help: "Records read.",
-		}, func() float64 { return float64(f.records.Load()) }),
+		}, func() float64 { return float64(f.read.Load()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "longshore_input_sources", Help: "Sources that are open.",
 		}, func() float64 { return float64(f.open()) }),
@@ -271,40 +271,4 @@ func (g *Graph) Close() error {
 		errs = append(errs, o.output.Close())
 	}
 	return errors.Join(append(errs, g.ledger.Close())...)
-}
-
-// Counts say what became of the records, in all.
-type Counts struct {
-	Read uint64
-	// Due counts each record once for every output of every pipeline that it
-	// goes through: as often as it is to end.
-	Due uint64
-	deliver.Counts
-}
-
-// Unfinished gives how often a record has not ended yet: it waits or is on its way.
-// What is left of them at the end of a run is read again in the next.
-func (c Counts) Unfinished() uint64 {
-	ended := c.Delivered + c.Refused + c.Filtered + c.Skipped
-	return max(c.Due, ended) - ended
-}
-
-// Counts gives the numbers so far. With several outputs, each record counts
-// at each of them.
-func (g *Graph) Counts() Counts {
-	var c Counts
-	for _, in := range g.inputs {
-		n := in.feed.records.Load()
-		c.Read += n
-		c.Due += n * uint64(len(in.feed.routes()))
-	}
-	for _, o := range g.outputs {
-		n := o.deliverer.Counts()
-		c.Delivered += n.Delivered
-		c.Refused += n.Refused
-		c.Filtered += n.Filtered
-		c.Retried += n.Retried
-		c.Skipped += n.Skipped
-	}
-	return c
 }

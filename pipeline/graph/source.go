@@ -2,6 +2,7 @@ package graph
 
 import (
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/longshore/longshore/pipeline"
@@ -35,6 +36,7 @@ type pipelineOf struct {
 	name    string
 	parsers []pipeline.NewParser
 	outputs []*output
+	read    atomic.Uint64 // records taken
 }
 
 func (p *pipelineOf) routes() []string {

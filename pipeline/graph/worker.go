@@ -22,6 +22,7 @@ type worker struct {
 type message struct {
 	source *source
 	batch  *event.Batch
+	feed   *feed // that the batch came by
 	closed func()
 }
 
@@ -38,14 +39,18 @@ func (w *worker) run(ctx context.Context) {
 		case ctx.Err() != nil:
 			w.batches.put(m.batch)
 		default:
-			w.process(ctx, m.source, m.batch)
+			records := len(m.batch.Records)
+			if w.process(ctx, m.source, m.batch) {
+				m.feed.inFlight.Add(int64(-records))
+			}
 		}
 	}
 }
 
 // process takes a batch through the pipelines of its source. Each but the
 // first gets a copy, since parsing writes into the batch.
-func (w *worker) process(ctx context.Context, s *source, b *event.Batch) {
+// false means that ctx ended before they had it.
+func (w *worker) process(ctx context.Context, s *source, b *event.Batch) bool {
 	parsed := make([]*event.Batch, 0, 2)
 	for i, p := range s.pipes {
 		mine := b
@@ -62,11 +67,13 @@ func (w *worker) process(ctx context.Context, s *source, b *event.Batch) {
 		for _, mine := range parsed {
 			w.batches.put(mine)
 		}
-		return
+		return false
 	}
 	for i, p := range s.pipes {
+		p.pipeline.read.Add(uint64(len(parsed[i].Records)))
 		w.hand(ctx, p, parsed[i])
 	}
+	return true
 }
 
 // store makes sure that a source's identity, and where it began, is on disk

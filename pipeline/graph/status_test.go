@@ -1,0 +1,81 @@
+package graph
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestTheAccountCloses looks at the account in the midst of trouble, when all is
+// waiting, and at the end.
+func TestTheAccountCloses(t *testing.T) {
+	w := newWorld()
+	for i := range 10 {
+		for k := range 50 {
+			key := fmt.Sprint("source ", i)
+			w.sources[key] = append(w.sources[key], fmt.Sprintf("info t=%d", 100*i+k))
+		}
+	}
+	w.endless = true
+	w.away["y"] = true
+	synctest.Test(t, func(t *testing.T) {
+		g := w.build(t, t.TempDir(), twoPipelines)
+		done := make(chan error)
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		go func() { done <- g.Run(ctx) }()
+		for range 5 {
+			time.Sleep(time.Second)
+			synctest.Wait()
+			closes(t, g.Status(), 2)
+		}
+		w.mu.Lock()
+		w.away["y"] = false
+		w.mu.Unlock()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		s := g.Status()
+		closes(t, s, 2)
+		for _, o := range s.Outputs {
+			if o.Delivered != 500 || o.InFlight != 0 {
+				t.Errorf("%s: %+v", o.Name, o.Counts)
+			}
+		}
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// closes checks that no record is unaccounted for; outputs gives the number of
+// outputs of the first pipeline, and the others have one.
+func closes(t *testing.T, s Status, outputs uint64) {
+	t.Helper()
+	var read, taken uint64
+	for _, in := range s.Inputs {
+		read += in.Read - uint64(in.InFlight)
+	}
+	due := uint64(0)
+	for i, p := range s.Pipelines {
+		if p.Read != read {
+			t.Errorf("pipeline %s took %d records, and the inputs gave %d", p.Name, p.Read, read)
+		}
+		if i == 0 {
+			due += p.Read * outputs
+		} else {
+			due += p.Read
+		}
+	}
+	for _, o := range s.Outputs {
+		taken += o.Taken
+		if sum := o.Delivered + o.Refused + o.Filtered + o.Skipped + uint64(o.InFlight); o.Taken != sum {
+			t.Errorf("%s has taken %d records, and %d have an outcome or are in flight: %+v", o.Name, o.Taken, sum, o.Counts)
+		}
+	}
+	if taken > due {
+		t.Errorf("the outputs took %d, more than the %d that the pipelines gave", taken, due)
+	}
+}
