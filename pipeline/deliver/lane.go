@@ -66,6 +66,7 @@ func (l *lane) run(ctx context.Context) {
 		case dl, ok := <-l.accept():
 			if !ok {
 				l.closed = true
+				l.hurry()
 				continue
 			}
 			if !l.encode(ctx, dl) {
@@ -79,6 +80,14 @@ func (l *lane) run(ctx context.Context) {
 			l.abandon()
 			return
 		}
+	}
+}
+
+// hurry cuts the pause after a failure: there may be little time left, and the
+// destination may be back.
+func (l *lane) hurry() {
+	if soon := time.Now().Add(settleTime); l.pause.After(soon) {
+		l.pause = soon
 	}
 }
 

@@ -193,6 +193,30 @@ func TestStopDoesNotWaitForOneThatHangs(t *testing.T) {
 	})
 }
 
+// TestAnEndIsNotSleptThrough: a destination that is back is tried once more
+// when nothing else comes, however long the pause was to be.
+func TestAnEndIsNotSleptThrough(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		to := &destination{}
+		to.answer = func(try int, _ []string) error {
+			if try == 1 {
+				return &pipeline.SendError{Outcome: pipeline.Hold, Reason: "forbidden", RetryAfter: time.Hour}
+			}
+			return nil
+		}
+		r := newRig(t, to, nil)
+		start := time.Now()
+		r.run(func(ctx context.Context) {
+			r.put(ctx, source(1), "a")
+			time.Sleep(time.Second)
+		})
+		r.allDone()
+		if took := time.Since(start); took > 5*time.Second {
+			t.Errorf("the end took %v", took)
+		}
+	})
+}
+
 func TestCoverageOfPickedBodies(t *testing.T) {
 	for mask := range 1 << 6 {
 		src := source(1)

@@ -65,11 +65,12 @@ func (l *file) start() error {
 	if _, err := l.f.Seek(l.size, io.SeekStart); err != nil {
 		return fmt.Errorf("opening the ledger %s: %w", l.f.Name(), err)
 	}
-	if l.size > 0 {
-		return nil
-	}
-	if err := l.append([]byte(header)); err != nil {
-		return err
+	if l.size == 0 {
+		if err := l.append([]byte(header)); err != nil {
+			return err
+		}
+	} else if err := l.f.Sync(); err != nil { // it may have been written anew
+		return fmt.Errorf("writing the ledger %s to disk: %w", l.f.Name(), err)
 	}
 	return syncDir(l.dir)
 }
