@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
@@ -48,8 +49,21 @@ func TestOutput(t *testing.T, start func(t *testing.T) OutputHarness) {
 	t.Run("stores hostile lines", func(t *testing.T) {
 		h := begin(t, start)
 		send(t, h, encode(h.Output, 1, HostileLines))
-		if n := len(h.Stored(t)); n != len(HostileLines) {
-			t.Errorf("%d records are stored, want %d", n, len(HostileLines))
+		wantHostile(t, h.Stored(t))
+	})
+	t.Run("keeps the order of two sources in one body", func(t *testing.T) {
+		h := begin(t, start)
+		body, lines := encodeTwo(h.Output)
+		send(t, h, body)
+		stored := h.Stored(t)
+		for _, want := range lines {
+			got := slices.DeleteFunc(slices.Clone(stored), func(line string) bool { return !slices.Contains(want, line) })
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("stored of a source: -want +got\n%s", diff)
+			}
+		}
+		if len(stored) != len(lines[0])+len(lines[1]) {
+			t.Errorf("%d records are stored, want %d", len(stored), len(lines[0])+len(lines[1]))
 		}
 	})
 	t.Run("sends a part of a body", func(t *testing.T) {
@@ -130,29 +144,69 @@ func begin(t *testing.T, start func(t *testing.T) OutputHarness) OutputHarness {
 // encode makes a body of lines that no parser understood. The batch is overwritten
 // afterwards: a body must not point into it.
 func encode(out pipeline.Output, id event.SourceID, lines []string) *pipeline.Body {
+	body := &pipeline.Body{}
+	encodeInto(body, out.Encoder(), batchOf(id, 0, lines))
+	return body
+}
+
+// encodeTwo makes a body of batches that two sources sent by turns.
+func encodeTwo(out pipeline.Output) (*pipeline.Body, [2][]string) {
+	body, encoder := &pipeline.Body{}, out.Encoder()
+	var all [2][]string
+	for n := 0; n < 60; n += 10 {
+		for k := range all {
+			lines := numbered(1000*k+n, 1000*k+n+10)
+			all[k] = append(all[k], lines...)
+			encodeInto(body, encoder, batchOf(event.SourceID(k+1), n, lines))
+		}
+	}
+	return body, all
+}
+
+// batchOf makes a batch of lines, the first of which is at position from.
+func batchOf(id event.SourceID, from int, lines []string) *event.Batch {
 	src := event.NewSource(id, "test", fmt.Sprintf("source %d", id), []event.Label{
-		{Name: event.LabelService, Value: "suite"}, {Name: event.LabelHost, Value: "here"},
+		{Name: event.LabelService, Value: fmt.Sprintf("suite-%d", id)}, {Name: event.LabelHost, Value: "here"},
 	})
 	b := &event.Batch{}
 	b.Reset(src)
 	at := time.Now().UnixNano()
 	for i, line := range lines {
-		b.Add(uint64(i), at+int64(i), b.PutString(line))
+		b.Add(uint64(from+i), at+int64(i), b.PutString(line))
 	}
-	b.To = uint64(len(lines))
-	body := &pipeline.Body{Runs: []pipeline.Run{{Source: src, From: 0, To: b.To}}}
-	encoder := out.Encoder()
+	b.From, b.To = uint64(from), uint64(from+len(lines))
+	return b
+}
+
+// encodeInto appends a batch to a body as package deliver does, and overwrites
+// the batch.
+func encodeInto(body *pipeline.Body, encoder pipeline.Encoder, b *event.Batch) {
+	body.Runs = append(body.Runs, pipeline.Run{Source: b.Source, First: len(body.Items), From: b.From, To: b.To})
 	for i := range b.Records {
 		group, err := encoder.Encode(body, b, i)
 		if err != nil {
-			panic(fmt.Sprintf("encoding %q: %v", lines[i], err))
+			panic(fmt.Sprintf("encoding %q: %v", b.Line(i), err))
 		}
-		body.Items = append(body.Items, pipeline.Item{Pos: uint64(i), End: uint32(len(body.Bytes)), Group: group})
+		body.Items = append(body.Items, pipeline.Item{Pos: b.Records[i].Pos, End: uint32(len(body.Bytes)), Group: group})
 	}
 	for i := range b.Arena {
 		b.Arena[i] = '#'
 	}
-	return body
+}
+
+// wantHostile checks that the hostile lines are stored as they were. Bytes that
+// are not UTF-8 may have become U+FFFD.
+func wantHostile(t testing.TB, stored []string) {
+	t.Helper()
+	if len(stored) != len(HostileLines) {
+		t.Fatalf("%d records are stored, want %d", len(stored), len(HostileLines))
+	}
+	for i, line := range HostileLines {
+		mended := !utf8.ValidString(line) && strings.ReplaceAll(stored[i], "\ufffd", "") == strings.ToValidUTF8(line, "")
+		if stored[i] != line && !mended {
+			t.Errorf("%.100q (%d bytes) is stored as %.100q (%d bytes)", line, len(line), stored[i], len(stored[i]))
+		}
+	}
 }
 
 func send(t testing.TB, h OutputHarness, body *pipeline.Body) {
