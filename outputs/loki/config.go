@@ -5,6 +5,7 @@ package loki
 import (
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/url"
 	"strings"
 	"time"
@@ -23,11 +24,26 @@ type Config struct {
 	StructuredMetadata string                     `yaml:"structured_metadata" default:"auto" enum:"auto|off" doc:"Send trace_id, span_id, container_id, stream and detected_level beside the line; auto stops where Loki does not take them."`
 	Line               string                     `yaml:"line" default:"json" enum:"json|raw" doc:"What the line is: the parsed record as JSON, or the line as it was read."`
 	MaxLine            pipeline.Size              `yaml:"max_line" default:"256KiB" min:"1KiB" max:"1MiB" doc:"Longest line, as Loki's max_line_size; longer ones are cut and marked."`
+	Late               bool                       `yaml:"late" default:"true" doc:"Send what Loki refuses for coming too far behind its stream (an hour by default) to a stream with the label late=\"1\" beside it, instead of keeping it as a dead letter."`
+	Reconcile          string                     `yaml:"reconcile" default:"auto" enum:"auto|off" doc:"Ask Loki what it has stored before anything is sent again that may be there already (after a crash, a timeout, a 5xx), and send only what is missing; off sends it again as it is."`
+	Query              Query                      `yaml:"query" doc:"Where and how to ask, if not at url with auth."`
 	Auth               httpclient.Auth            `yaml:"auth" doc:"How to log in, where something in front of Loki asks for it."`
 	TLS                httpclient.TLS             `yaml:"tls" doc:"Whom to trust and what to show on https."`
 	Proxy              string                     `yaml:"proxy" doc:"URL of a proxy, or none; empty takes HTTPS_PROXY and its like from the environment."`
 	Headers            map[string]pipeline.Secret `yaml:"headers" doc:"Further headers of every request. Their values are never shown."`
 	Timeout            pipeline.Duration          `yaml:"timeout" default:"30s" min:"1s" max:"10m" doc:"How long one request may take."`
+}
+
+// Query says where Loki is asked what it holds.
+type Query struct {
+	URL  string          `yaml:"url" doc:"Where Loki answers queries, up to /loki/api/v1; for a Loki that takes logs elsewhere." example:"http://loki-read:3100"`
+	Auth httpclient.Auth `yaml:"auth" doc:"How to log in for queries. With this or query.url, the output's own auth is not used for them."`
+}
+
+// own says whether queries go another way than pushes.
+func (q *Query) own() bool {
+	a := &q.Auth
+	return q.URL != "" || a.Username != "" || a.BearerToken != "" || a.BearerTokenFile != "" || a.OAuth2.TokenURL != ""
 }
 
 var (
@@ -65,6 +81,10 @@ func (c *Config) Check() []pipeline.Problem {
 			problems = append(problems, pipeline.Problem{Path: "headers." + name, Message: "would overwrite what tenant sets; use one of the two"})
 		}
 	}
+	if c.Query.URL != "" {
+		problems = append(problems, httpclient.CheckURL("query.url", c.Query.URL, &c.Query.Auth)...)
+	}
+	problems = append(problems, c.Query.Auth.Check("query.auth")...)
 	_, wrong := parseLabels(c.Labels)
 	problems = append(problems, wrong...)
 	settings := c.http()
@@ -73,6 +93,16 @@ func (c *Config) Check() []pipeline.Problem {
 
 func (c *Config) http() httpclient.Settings {
 	return httpclient.Settings{TLS: c.TLS, Auth: c.Auth, Proxy: c.Proxy, Headers: c.Headers, Timeout: c.Timeout}
+}
+
+// queryHTTP is http for queries that go another way than pushes. What logs in
+// for pushes does not go with them.
+func (c *Config) queryHTTP() httpclient.Settings {
+	s := c.http()
+	s.Auth = c.Query.Auth
+	s.Headers = maps.Clone(c.Headers)
+	maps.DeleteFunc(s.Headers, func(name string, _ pipeline.Secret) bool { return strings.EqualFold(name, "Authorization") })
+	return s
 }
 
 // Output implements pipeline.OutputConfig.
@@ -106,6 +136,12 @@ func (c *Config) Output(env pipeline.Env) (pipeline.Output, error) {
 		raw:     c.Line == "raw",
 		maxLine: int(orDefault(c.MaxLine, defaultMaxLine)),
 		labels:  labels,
+		late:    c.Late,
+	}
+	if c.Reconcile != "off" {
+		if o.querier, err = c.newQuerier(to, client); err != nil {
+			return nil, err
+		}
 	}
 	o.standings.now = time.Now
 	o.guard = newGuard(orDefault(c.MaxLabelValues, defaultMaxLabelValues), log, metrics.replaced)

@@ -8,9 +8,12 @@ import (
 )
 
 type metrics struct {
-	replaced *prometheus.CounterVec
-	cut      prometheus.Counter
-	bare     prometheus.Gauge
+	replaced   *prometheus.CounterVec
+	cut        prometheus.Counter
+	bare       prometheus.Gauge
+	late       prometheus.Counter
+	reconciled *prometheus.CounterVec
+	found      prometheus.Counter
 }
 
 // newMetrics registers the output's metrics, or goes on with those that an
@@ -29,6 +32,18 @@ func newMetrics(to prometheus.Registerer) (*metrics, error) {
 			Name: "longshore_loki_structured_metadata_refused",
 			Help: "1 since Loki refused structured metadata and is sent none.",
 		}),
+		late: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "longshore_loki_late_total",
+			Help: "Entries that came too late for their stream, and were stored in one with late=\"1\".",
+		}),
+		reconciled: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "longshore_loki_reconcile_total",
+			Help: "Times that Loki was asked what it has stored of a request: complete, incomplete (it cannot show all entries with old times), refused, or failed (asked again later).",
+		}, []string{"result"}),
+		found: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "longshore_loki_reconcile_found_total",
+			Help: "Entries that were found stored when Loki was asked, and not sent again.",
+		}),
 	}
 	if to == nil {
 		return m, nil
@@ -37,6 +52,9 @@ func newMetrics(to prometheus.Registerer) (*metrics, error) {
 	m.replaced, err = register(to, m.replaced, err)
 	m.cut, err = register(to, m.cut, err)
 	m.bare, err = register(to, m.bare, err)
+	m.late, err = register(to, m.late, err)
+	m.reconciled, err = register(to, m.reconciled, err)
+	m.found, err = register(to, m.found, err)
 	return m, err
 }
 

@@ -31,11 +31,15 @@ type Output struct {
 	labels  []label
 	raw     bool
 	maxLine int
+	late    bool
+	querier *querier // nil with reconcile: off
 	// standings tell which streams may go together.
 	standings standings
 	// bare is set when no structured metadata is sent: the user wants none, or
 	// Loki takes none.
 	bare atomic.Bool
+
+	toldRefused, toldIncomplete atomic.Bool
 }
 
 var _ pipeline.Output = (*Output)(nil)
@@ -58,6 +62,9 @@ func (o *Output) Original(body *pipeline.Body, i int) []byte {
 // Close implements pipeline.Output.
 func (o *Output) Close() error {
 	o.client.CloseIdleConnections()
+	if o.querier != nil {
+		o.querier.client.CloseIdleConnections()
+	}
 	return nil
 }
 
@@ -71,6 +78,9 @@ func (o *Output) Send(ctx context.Context, body *pipeline.Body) error {
 		failure = o.sendApart(ctx, body, risky)
 	} else {
 		failure = o.sendTogether(ctx, body)
+	}
+	if failure != nil && o.late {
+		failure = o.sendLate(ctx, body, failure)
 	}
 	if failure == nil {
 		return nil // not a nil *SendError in an error
@@ -115,7 +125,8 @@ func (o *Output) post(ctx context.Context, body *pipeline.Body) (*http.Response,
 			f.free()
 		}
 	}()
-	o.dress(req)
+	req.Header.Set("Content-Type", "application/x-protobuf")
+	dress(req, o.tenant, o.url.User)
 	resp, err := o.client.RoundTrip(req)
 	if err != nil {
 		return nil, nil, err
@@ -127,12 +138,12 @@ func (o *Output) post(ctx context.Context, body *pipeline.Body) (*http.Response,
 	return resp, text, nil
 }
 
-func (o *Output) dress(req *http.Request) {
-	req.Header.Set("Content-Type", "application/x-protobuf")
-	if o.tenant != "" {
-		req.Header.Set(tenantHeader, o.tenant)
+// dress says who we are, to Loki and to what stands in front of it.
+func dress(req *http.Request, tenant string, user *url.Userinfo) {
+	if tenant != "" {
+		req.Header.Set(tenantHeader, tenant)
 	}
-	if user := o.url.User; user != nil {
+	if user != nil {
 		password, _ := user.Password()
 		req.SetBasicAuth(user.Username(), password)
 	}

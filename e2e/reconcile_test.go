@@ -1,0 +1,280 @@
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/longshore/longshore/e2e/query"
+	"github.com/longshore/longshore/e2e/server"
+	"github.com/longshore/longshore/outputs/loki"
+	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/event"
+)
+
+// asked is an output whose destination can be asked what it holds.
+type asked interface {
+	pipeline.Output
+	pipeline.Reconciler
+}
+
+func newAsked(t *testing.T, c pipeline.OutputConfig, logs ...io.Writer) asked {
+	t.Helper()
+	log := slog.New(slog.NewTextHandler(io.MultiWriter(append(logs, t.Output())...), nil))
+	out, err := c.Output(pipeline.Env{Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { out.Close() })
+	return out.(asked)
+}
+
+// records makes a batch: n records of a source, gap apart, whose lines are made
+// by line.
+func records(name string, labels map[string]string, at time.Time, gap time.Duration, n int, line func(i int) string) *event.Batch {
+	var all []event.Label
+	for k, v := range labels {
+		all = append(all, event.Label{Name: k, Value: v})
+	}
+	b := &event.Batch{}
+	b.Reset(event.NewSource(event.SourceID(rand.Uint64()), "test", name, all))
+	for i := range n {
+		b.Add(uint64(i), at.Add(time.Duration(i)*gap).UnixNano(), b.PutString(line(i)))
+	}
+	return b
+}
+
+func service(name string) map[string]string { return map[string]string{event.LabelService: name} }
+
+func numbered(i int) string { return fmt.Sprintf(`line %d has <"quotes"> & a tab	`, i) }
+
+// bodies encodes batches as package deliver does.
+func bodies(t *testing.T, out pipeline.Output, batches ...*event.Batch) []*pipeline.Body {
+	t.Helper()
+	enc, body := out.Encoder(), &pipeline.Body{}
+	all := []*pipeline.Body{body}
+	for _, b := range batches {
+		for i := range b.Records {
+			if len(body.Bytes) >= out.Limits().Bytes {
+				body = &pipeline.Body{}
+				all = append(all, body)
+			}
+			group, err := enc.Encode(body, b, i)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body.Items = append(body.Items, pipeline.Item{Pos: b.Records[i].Pos, End: uint32(len(body.Bytes)), Group: group})
+		}
+	}
+	return all
+}
+
+// some gives a body of those items that keep chooses.
+func some(body *pipeline.Body, keep func(i int) bool) *pipeline.Body {
+	part := &pipeline.Body{Groups: body.Groups}
+	for i, item := range body.Items {
+		if keep(i) {
+			part.Bytes = append(part.Bytes, body.Item(i)...)
+			item.End = uint32(len(part.Bytes))
+			part.Items = append(part.Items, item)
+		}
+	}
+	return part
+}
+
+func push(t *testing.T, out pipeline.Output, body *pipeline.Body) {
+	t.Helper()
+	if err := out.Send(t.Context(), body); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// holds asks for a body, and checks that what is stored is what want says.
+func holds(t *testing.T, out asked, body *pipeline.Body, want func(i int) bool) {
+	t.Helper()
+	stored := make([]bool, len(body.Items))
+	if err := out.Stored(t.Context(), body, stored); err != nil {
+		t.Fatal(err)
+	}
+	wrong := 0
+	for i := range stored {
+		if stored[i] == want(i) {
+			continue
+		}
+		if wrong++; wrong == 1 {
+			t.Errorf("item %d (%.200q): stored is %v", i, out.Original(body, i), stored[i])
+		}
+	}
+	if wrong > 0 {
+		t.Errorf("of %d items the answer is wrong for %d", len(stored), wrong)
+	}
+}
+
+func odd(i int) bool   { return i%2 == 1 }
+func every(int) bool   { return true }
+func nothing(int) bool { return false }
+
+// TestReconcileLoki asks a Loki with its usual limits for bodies of all kinds of
+// which some was pushed.
+func TestReconcileLoki(t *testing.T) {
+	srv := server.Loki(t, "limits_config: {max_query_series: 500, split_queries_by_interval: 1h, max_query_length: 721h}")
+	now := time.Now().Truncate(time.Millisecond)
+	stdout := map[string]string{event.LabelContainerName: "pair", event.LabelStream: "stdout"}
+	stderr := map[string]string{event.LabelContainerName: "pair", event.LabelStream: "stderr"}
+	tests := map[string]struct {
+		line    string
+		batches []*event.Batch
+	}{
+		"json":                    {"json", []*event.Batch{records("a", service("json"), now, time.Microsecond, 3000, numbered)}},
+		"one line":                {"json", []*event.Batch{records("a", service("one"), now, 1, 1, numbered)}},
+		"within a millisecond":    {"raw", []*event.Batch{records("a", service("burst"), now, time.Nanosecond, 9000, numbered)}},
+		"equal but for the time":  {"raw", []*event.Batch{records("a", service("equal"), now, time.Nanosecond, 500, func(int) string { return "again" })}},
+		"over two days":           {"json", []*event.Batch{records("a", service("days"), now.Add(-48*time.Hour), 10*time.Minute, 280, numbered)}},
+		"hours old":               {"json", []*event.Batch{records("a", service("old"), now.Add(-6*time.Hour), time.Second, 2000, numbered)}},
+		"40 KiB lines":            {"raw", []*event.Batch{records("a", service("long"), now, time.Millisecond, 25, func(i int) string { return fmt.Sprint(i) + strings.Repeat(`<"long">`, 5<<10) })}},
+		"control characters":      {"raw", []*event.Batch{records("a", service("control"), now, time.Millisecond, 8000, func(i int) string { return fmt.Sprint(i) + strings.Repeat("\x01", 100) })}},
+		"no UTF-8":                {"raw", []*event.Batch{records("a", service("bytes"), now, time.Millisecond, 100, func(i int) string { return fmt.Sprint(i) + "\xff\xfe\ufffd\xc3 and so on\x00" })}},
+		"empty lines":             {"raw", []*event.Batch{records("a", service("empty"), now, time.Millisecond, 100, func(int) string { return "" })}},
+		"odd labels":              {"raw", []*event.Batch{records("a", service(`a "b" \c ü {d="e"}, `+"\t"+`x`), now, time.Millisecond, 100, numbered)}},
+		"two sources of a stream": {"raw", []*event.Batch{records("a", stdout, now, time.Millisecond, 100, numbered), records("b", stderr, now, time.Millisecond, 100, numbered)}},
+	}
+	many := tests["json"]
+	many.batches = nil
+	for k := range 200 {
+		many.batches = append(many.batches, records("m", service(fmt.Sprint("many-", k)), now, time.Second, 3, numbered))
+	}
+	tests["many streams"] = many
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			out := newAsked(t, &loki.Config{URL: srv.URL, Line: test.line, Late: true})
+			for _, body := range bodies(t, out, test.batches...) {
+				holds(t, out, body, nothing)
+				push(t, out, some(body, odd))
+				start := time.Now()
+				holds(t, out, body, odd)
+				push(t, out, some(body, func(i int) bool { return !odd(i) }))
+				holds(t, out, body, every)
+				t.Logf("%d items: %s", len(body.Items), time.Since(start))
+			}
+		})
+	}
+}
+
+// TestReconcileLokiHoursOld: of entries with old times, a Loki as it comes shows
+// only those in its store, and one that looks back far enough shows all.
+func TestReconcileLokiHoursOld(t *testing.T) {
+	for name, test := range map[string]struct {
+		config string
+		shown  func(int) bool
+		warns  bool
+	}{
+		"usual": {"{ingester: {query_store_max_look_back_period: 0s}, querier: {query_ingesters_within: 3h}}", nothing, true},
+		"far":   {"{}", odd, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv := server.Loki(t, test.config)
+			var log safeBuffer
+			out := newAsked(t, &loki.Config{URL: srv.URL}, &log)
+			body := bodies(t, out, records("a", service("old"), time.Now().Add(-6*time.Hour), time.Millisecond, 100, numbered))[0]
+			push(t, out, some(body, odd))
+			holds(t, out, body, test.shown)
+			if warned := strings.Contains(log.String(), "Loki cannot show all"); warned != test.warns {
+				t.Errorf("warned: %v\n%s", warned, &log)
+			}
+			if err := (query.Loki{URL: srv.URL}).Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "flushed entries are found", time.Minute, func() (bool, string) {
+				stored := make([]bool, 100)
+				if err := out.Stored(t.Context(), body, stored); err != nil {
+					t.Fatal(err)
+				}
+				return stored[1], ""
+			})
+			holds(t, out, body, odd)
+		})
+	}
+}
+
+// TestReconcileLokiSpeed looks up 100,000 lines, a lane's bodies one after the
+// other, four lanes at once.
+func TestReconcileLokiSpeed(t *testing.T) {
+	srv := server.Loki(t)
+	out := newAsked(t, &loki.Config{URL: srv.URL})
+	text := strings.Repeat("request served without trouble ", 6)
+	var wg sync.WaitGroup
+	lanes := make([][]*pipeline.Body, 4)
+	for k := range lanes {
+		lanes[k] = bodies(t, out, records("speed", service(fmt.Sprint("speed-", k)), time.Now().Add(-time.Minute), time.Millisecond, 25_000,
+			func(i int) string { return fmt.Sprint(i, " ", text) }))
+	}
+	for _, share := range []struct {
+		name string
+		push func(i int) bool
+		want func(i int) bool
+	}{{"none", nothing, nothing}, {"half", odd, odd}, {"all", func(i int) bool { return !odd(i) }, every}} {
+		for _, lane := range lanes {
+			for _, body := range lane {
+				push(t, out, some(body, share.push))
+			}
+		}
+		start := time.Now()
+		for _, lane := range lanes {
+			wg.Go(func() {
+				for _, body := range lane {
+					holds(t, out, body, share.want)
+				}
+			})
+		}
+		wg.Wait()
+		t.Logf("100,000 lines in %d bodies, %s of them stored: %s", 4*len(lanes[0]), share.name, time.Since(start))
+	}
+}
+
+// TestReconcileLokiAfterAKill: what Loki answered for, it still has.
+func TestReconcileLokiAfterAKill(t *testing.T) {
+	srv := server.Loki(t)
+	out := newAsked(t, &loki.Config{URL: srv.URL})
+	body := bodies(t, out, records("a", service("killed"), time.Now(), time.Microsecond, 2000, numbered))[0]
+	push(t, out, some(body, odd))
+	srv.Kill()
+	var answer *pipeline.SendError
+	if err := out.Stored(t.Context(), body, make([]bool, 2000)); !errors.As(err, &answer) || answer.Outcome != pipeline.Retry || !answer.Uncertain {
+		t.Errorf("a Loki that is away: %v", err)
+	}
+	srv.Start()
+	holds(t, out, body, odd)
+}
+
+// TestLokiLateLane pushes what Loki refuses for coming too late.
+func TestLokiLateLane(t *testing.T) {
+	srv := server.Loki(t)
+	out := newAsked(t, &loki.Config{URL: srv.URL, Late: true})
+	now := time.Now()
+	push(t, out, bodies(t, out, records("a", service("late"), now, time.Second, 10, numbered))[0])
+	push(t, out, bodies(t, out, records("b", service("other"), now, time.Second, 10, numbered))[0])
+	body := bodies(t, out,
+		records("a", service("late"), now.Add(-3*time.Hour), time.Second, 50, numbered),
+		records("a", service("late"), now.Add(time.Minute), time.Second, 50, numbered),
+		records("b", service("other"), now.Add(-2*time.Hour), time.Second, 50, numbered))[0]
+	holds(t, out, body, nothing)
+	push(t, out, body)
+	holds(t, out, body, every)
+	l := query.Loki{URL: srv.URL}
+	for selector, want := range map[string]int{
+		`{service_name="late"}`: 110, `{service_name="late", late="1"}`: 50, `{service_name="other", late="1"}`: 50,
+	} {
+		n, err := l.Count(t.Context(), selector, now.Add(-4*time.Hour).Truncate(time.Second), now.Add(time.Hour).Truncate(time.Second))
+		if err != nil || n != want {
+			t.Errorf("%s has %d entries, want %d: %v", selector, n, want, err)
+		}
+	}
+}
+
+

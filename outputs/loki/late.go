@@ -1,0 +1,116 @@
+package loki
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/longshore/longshore/pipeline"
+)
+
+// Entries that are more than an hour behind the newest of their stream are
+// refused by Loki's ingesters, though the tenant may send entries of their age. The
+// late lane is a stream beside theirs that differs in this label.
+const (
+	lateLabel = "late"
+	lateValue = "1"
+)
+
+// sendLate sends what was refused for coming too late to the late lane, and
+// gives what is left of the failure.
+func (o *Output) sendLate(ctx context.Context, body *pipeline.Body, failure *pipeline.SendError) *pipeline.SendError {
+	late, groups := lateOf(body, failure)
+	if len(late) == 0 {
+		return failure
+	}
+	lane := pick(body, late)
+	lane.Groups = groups
+	again := o.sendApart(ctx, lane, groupsOf(lane)) // or Loki might hide what it rejects
+	if again != nil && again.Items == nil && len(late) < len(body.Items) {
+		// To be split or bisected alone, it is to come back alone.
+		again.Outcome = retryOrHold(again.Outcome)
+		again.Items = allItems(again, seq(len(late)))
+	}
+	if again != nil && again.Items == nil {
+		return again // it is what the whole body has come to
+	}
+	stored := len(late)
+	if again != nil {
+		stored -= len(again.Items)
+	}
+	o.metrics.late.Add(float64(stored))
+	return afterLate(failure, again, late)
+}
+
+// afterLate replaces the outcomes of the late items, which are now those of
+// their lane.
+func afterLate(failure, again *pipeline.SendError, late []int) *pipeline.SendError {
+	items := slices.DeleteFunc(slices.Clone(failure.Items), func(item pipeline.ItemError) bool {
+		_, found := slices.BinarySearch(late, item.Index)
+		return found
+	})
+	if again == nil {
+		if len(items) == 0 {
+			return nil
+		}
+		rest := *failure
+		rest.Items = items
+		return &rest
+	}
+	for i := range again.Items {
+		again.Items[i].Index = late[again.Items[i].Index]
+	}
+	rest := *failure
+	rest.Items = items
+	return join(&rest, again)
+}
+
+// lateOf gives the items that can go to the late lane, and the names of the
+// body's groups there.
+func lateOf(body *pipeline.Body, failure *pipeline.SendError) (late []int, groups []string) {
+	groups = make([]string, len(body.Groups))
+	for _, item := range failure.Items {
+		if item.Outcome != pipeline.Refuse || item.Status != http.StatusBadRequest || !strings.Contains(item.Reason, saysTooFarBehind) {
+			continue
+		}
+		g := body.Items[item.Index].Group
+		if groups[g] == "" {
+			groups[g] = lateSet(body.Groups[g])
+		}
+		if groups[g] != body.Groups[g] {
+			late = append(late, item.Index)
+		}
+	}
+	return late, groups
+}
+
+// lateSet gives a label set with the late label in its place; without it where
+// Loki takes no further label, or the label means something else.
+func lateSet(set string) string {
+	pairs := splitLabelSet(set)
+	name := func(pair string) string { name, _, _ := strings.Cut(pair, "="); return name }
+	at := 0
+	for _, pair := range pairs {
+		if name(pair) == lateLabel {
+			return set
+		}
+		if name(pair) < lateLabel {
+			at++
+		}
+	}
+	if len(pairs) == 0 || len(pairs) >= maxLabels {
+		return set
+	}
+	pairs = slices.Insert(pairs, at, lateLabel+"="+strconv.Quote(lateValue))
+	return "{" + strings.Join(pairs, ", ") + "}"
+}
+
+func seq(n int) []int {
+	all := make([]int, n)
+	for i := range all {
+		all[i] = i
+	}
+	return all
+}

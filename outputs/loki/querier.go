@@ -1,0 +1,297 @@
+package loki
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/longshore/longshore/outputs/httpclient"
+	"github.com/longshore/longshore/pipeline"
+)
+
+const (
+	queryPath      = "/loki/api/v1/query"
+	queryRangePath = "/loki/api/v1/query_range"
+	configPath     = "/config"
+
+	// maxEntries is Loki's max_entries_limit_per_query.
+	maxEntries = 5000
+	// maxAnswer bounds what is read of an answer. Loki's own bound is 4 MiB.
+	maxAnswer = 16 << 20
+	// maxConfig bounds what is read of Loki's configuration, some 50 KiB.
+	maxConfig = 512 << 10
+	// maxQueryURL is the longest query that goes as a GET, which more gateways let
+	// through than POST.
+	maxQueryURL = 4 << 10
+	// maxAsking is how many questions are on their way at most.
+	maxAsking = 4
+)
+
+// A querier asks Loki what it holds.
+type querier struct {
+	base   *url.URL // with the path before /loki/api/v1
+	tenant string
+	client *httpclient.Client
+	turns  chan struct{} // has as many elements as questions are on their way
+	// most is how many entries this Loki lets be asked for; 0 for maxEntries.
+	most  atomic.Int64
+	sight sight
+}
+
+// newQuerier makes the querier of an output that pushes to push.
+func (c *Config) newQuerier(push *url.URL, client *httpclient.Client) (*querier, error) {
+	q := &querier{tenant: c.Tenant, client: client, turns: make(chan struct{}, maxAsking)}
+	q.sight.now = time.Now
+	base := *push
+	base.Path = strings.TrimSuffix(strings.TrimSuffix(push.Path, orDefault(c.Path, defaultPath)), defaultPath)
+	q.base = &base
+	if c.Query.own() {
+		own, err := httpclient.New(c.queryHTTP())
+		if err != nil {
+			return nil, err
+		}
+		q.client = own
+		base.User = nil
+	}
+	if c.Query.URL == "" {
+		return q, nil
+	}
+	elsewhere, err := httpclient.ParseURL(c.Query.URL)
+	if err != nil {
+		return nil, fmt.Errorf("query.url %w", err)
+	}
+	elsewhere.Path = strings.TrimSuffix(elsewhere.Path, "/")
+	q.base = elsewhere
+	return q, nil
+}
+
+// A refusal is Loki's answer that it will not be asked, or not by us.
+type refusal struct{ why string }
+
+func (r *refusal) Error() string { return r.why }
+
+// errTooMuch says that an answer would be, or is, larger than can be had.
+var errTooMuch = errors.New("the answer is too large")
+
+// count gives how many entries a selector has in n milliseconds from a time on.
+// Repeats count, which log queries may hide.
+func (q *querier) count(ctx context.Context, selector string, from, milliseconds int64) (int, error) {
+	// A range is open at its start and closed at its end; entries are at whole
+	// nanoseconds.
+	params := url.Values{
+		"query": {fmt.Sprintf("sum(count_over_time(%s[%dms]))", selector, milliseconds)},
+		"time":  {queryTime(from + milliseconds*1e6 - 1)},
+	}
+	text, err := q.ask(ctx, queryPath, params, maxAnswer)
+	if err != nil {
+		return 0, err
+	}
+	n, err := readCount(text)
+	if err != nil {
+		return 0, q.strange(queryPath, err)
+	}
+	return n, nil
+}
+
+// page gives up to limit entries of a selector, the oldest ones from one time
+// until just before another.
+func (q *querier) page(ctx context.Context, selector string, from, to int64, limit int) ([]foundStream, error) {
+	params := url.Values{
+		"query":     {selector},
+		"start":     {queryTime(from)},
+		"end":       {queryTime(to)},
+		"limit":     {strconv.Itoa(limit)},
+		"direction": {"forward"},
+	}
+	text, err := q.ask(ctx, queryRangePath, params, maxAnswer)
+	if err != nil {
+		return nil, err
+	}
+	streams, err := readStreams(text)
+	if err != nil {
+		return nil, q.strange(queryRangePath, err)
+	}
+	return streams, nil
+}
+
+// queryTime writes a time as Loki reads it; it takes a number of ten digits or
+// less for seconds.
+func queryTime(ns int64) string { return time.Unix(0, ns).UTC().Format(time.RFC3339Nano) }
+
+func (q *querier) strange(path string, err error) error {
+	return &refusal{httpclient.Location(q.base.JoinPath(path)) + ": the answer is not Loki's: " + err.Error()}
+}
+
+// ask makes one request. Its error is a *refusal, errTooMuch, or a *SendError
+// for what will pass.
+func (q *querier) ask(ctx context.Context, path string, params url.Values, most int) ([]byte, error) {
+	select {
+	case q.turns <- struct{}{}:
+		defer func() { <-q.turns }()
+	case <-ctx.Done():
+		return nil, httpclient.Failed(ctx.Err())
+	}
+	ctx, cancel := context.WithTimeout(ctx, q.client.Timeout())
+	defer cancel()
+	req, err := q.request(ctx, path, params)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := q.client.RoundTrip(req)
+	if err != nil {
+		return nil, q.unanswered(err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		text, _ := httpclient.ReadBody(resp)
+		return nil, q.refused(resp, text)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, int64(most)+1))
+	if err != nil {
+		return nil, q.unanswered(&httpclient.Error{URL: httpclient.Location(req.URL), Sent: true, Err: err})
+	}
+	if len(text) > most {
+		return nil, errTooMuch
+	}
+	return text, nil
+}
+
+func (q *querier) request(ctx context.Context, path string, params url.Values) (*http.Request, error) {
+	to := q.base.JoinPath(path)
+	form := params.Encode()
+	method, body := http.MethodGet, ""
+	if len(form) > maxQueryURL {
+		method, body = http.MethodPost, form
+	} else {
+		to.RawQuery = form
+	}
+	req, err := http.NewRequestWithContext(ctx, method, to.String(), strings.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("making a query: %w", err)
+	}
+	if body != "" {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	req.Header.Set("Cache-Control", "no-cache")
+	// Without it structured metadata comes as labels.
+	req.Header.Set("X-Loki-Response-Encoding-Flags", categorized)
+	dress(req, q.tenant, q.base.User)
+	return req, nil
+}
+
+// unanswered is the error of a query without an answer. What only the user can
+// mend must not hold up the logs, which may well be taken.
+func (q *querier) unanswered(err error) error {
+	failure := httpclient.Failed(err)
+	if failure.Outcome == pipeline.Hold {
+		return &refusal{failure.Reason}
+	}
+	return wait(failure)
+}
+
+// wait makes of a failed query what Send would return: the entries stay
+// uncertain.
+func wait(failure *pipeline.SendError) error {
+	failure.Outcome, failure.Uncertain = pipeline.Retry, true
+	failure.Reason = "asking Loki what it has stored: " + failure.Reason
+	return failure
+}
+
+// The words of Loki by which refusals are told apart: pkg/querier/http.go,
+// pkg/util/http.go and google.golang.org/grpc.
+var tooManyEntries = regexp.MustCompile(`max entries limit per query exceeded.*\(\d+ > (\d+)\)`)
+
+func (q *querier) refused(resp *http.Response, text []byte) error {
+	failure := httpclient.Answered(resp, text)
+	if m := tooManyEntries.FindSubmatch(text); m != nil {
+		if n, err := strconv.ParseInt(string(m[1]), 10, 64); err == nil && n > 0 && n < int64(q.mostEntries()) {
+			q.most.Store(n)
+			return errTooMuch
+		}
+	}
+	switch {
+	case strings.Contains(string(text), saysTooLarge):
+		return errTooMuch
+	case resp.StatusCode == http.StatusNotImplemented:
+		return &refusal{failure.Error()}
+	case failure.Outcome == pipeline.Retry:
+		return wait(failure)
+	}
+	return &refusal{failure.Error()}
+}
+
+func (q *querier) mostEntries() int {
+	if n := q.most.Load(); n > 0 {
+		return int(n)
+	}
+	return maxEntries
+}
+
+const (
+	// usualSight is how far back Loki sees what it has not yet written to its
+	// store, if not told otherwise: 2h41m as one process, else 3 h.
+	usualSight = 2*time.Hour + 30*time.Minute
+	// endlessSight is that of a Loki whose queries always ask the ingesters.
+	endlessSight = time.Duration(1<<63 - 1)
+	// sightLasts is how long an answer holds.
+	sightLasts = 10 * time.Minute
+)
+
+// sight remembers how far back Loki sees.
+type sight struct {
+	now func() time.Time
+
+	mu   sync.Mutex
+	far  time.Duration
+	when time.Time
+}
+
+// seesBack says how old entries may be to be seen before they are in Loki's
+// store. Only its configuration tells, which many do not let be read.
+func (q *querier) seesBack(ctx context.Context) time.Duration {
+	s := &q.sight
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now := s.now(); s.far == 0 || now.Sub(s.when) > sightLasts {
+		s.far, s.when = usualSight, now
+		if text, err := q.ask(ctx, configPath, nil, maxConfig); err == nil {
+			s.far = readSight(string(text))
+		}
+	}
+	return s.far
+}
+
+var (
+	lookBackSetting = regexp.MustCompile(`(?m)^ +query_store_max_look_back_period: (\S+)$`)
+	withinSetting   = regexp.MustCompile(`(?m)^ +query_ingesters_within: (\S+)$`)
+)
+
+// readSight reads Loki's configuration as it shows it. The look-back wins where
+// both are set (pkg/querier/querier.go: calculateIngesterMaxLookbackPeriod).
+func readSight(config string) time.Duration {
+	for _, setting := range []*regexp.Regexp{lookBackSetting, withinSetting} {
+		m := setting.FindStringSubmatch(config)
+		if m == nil {
+			return usualSight
+		}
+		d, err := time.ParseDuration(m[1])
+		switch {
+		case err != nil:
+			return usualSight
+		case d < 0:
+			return endlessSight
+		case d > 0:
+			return d
+		}
+	}
+	return endlessSight
+}

@@ -1,0 +1,337 @@
+package loki
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"hash/maphash"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/longshore/longshore/pipeline"
+)
+
+const (
+	// longestSearch bounds the time that one query covers. Loki's
+	// max_query_length is a month, and some set it to a few days.
+	longestSearch = int64(24 * time.Hour)
+	// pageBytes is how large an answer may be: Loki gives an empty one instead of
+	// one of 4 MiB or more, and calls it success (seen with 3.7.8).
+	pageBytes = 2 << 20
+	// entryOverhead is what an answer has for each entry beside line and
+	// metadata.
+	entryOverhead = 100
+)
+
+// A search looks for entries of one stream, within longestSearch.
+type search struct {
+	querier  *querier
+	selector string
+	labels   map[string]string
+	body     *pipeline.Body
+	found    []bool   // of the body's items
+	sought   []sought // by time
+	size     int      // bytes of all in an answer, as estimated
+	seed     maphash.Seed
+}
+
+// A sought is one item of the body.
+type sought struct {
+	at   int64
+	sum  uint64 // of its line
+	item int
+}
+
+// searches gives what is to be looked for in a body.
+func (o *Output) searches(body *pipeline.Body, found []bool) []*search {
+	seed := maphash.MakeSeed()
+	streams := make([]search, len(body.Groups))
+	for i := range body.Items {
+		e := readEntry(body.Item(i))
+		s := &streams[body.Items[i].Group]
+		s.sought = append(s.sought, sought{at: e.time, sum: lineSum(seed, e.line), item: i})
+		s.size += jsonSize(body.Item(i)) + entryOverhead
+	}
+	var all []*search
+	for g := range streams {
+		s := &streams[g]
+		if len(s.sought) == 0 {
+			continue
+		}
+		s.querier, s.body, s.found, s.seed = o.querier, body, found, seed
+		s.labels = labelsOf(body.Groups[g])
+		s.selector = selectorOf(s.labels, o.labels)
+		slices.SortStableFunc(s.sought, func(a, b sought) int { return cmp.Compare(a.at, b.at) })
+		all = append(all, s.parts()...)
+	}
+	return all
+}
+
+// parts cuts a search into such as Loki answers.
+func (s *search) parts() []*search {
+	var all []*search
+	average := s.size / len(s.sought)
+	for rest := s.sought; len(rest) > 0; {
+		n, _ := slices.BinarySearchFunc(rest, rest[0].at+longestSearch, func(e sought, t int64) int { return cmp.Compare(e.at, t) })
+		n = max(n, 1) // a time at the end of all times
+		part := *s
+		part.sought, rest = rest[:n], rest[n:]
+		part.size = average * n
+		all = append(all, &part)
+	}
+	return all
+}
+
+// window is the time that is asked for: from a nanosecond on, in the whole
+// milliseconds of LogQL.
+type window struct{ from, milliseconds int64 }
+
+func (w window) to() int64 { return w.from + w.milliseconds*1e6 }
+
+// open gives the window of all that is not yet found from a time on; ok is
+// false where there is nothing.
+func (s *search) open(from int64) (w window, ok bool) {
+	last := int64(0)
+	for _, e := range s.sought {
+		if e.at < from || s.found[e.item] {
+			continue
+		}
+		if !ok {
+			w.from, ok = e.at, true
+		}
+		last = e.at
+	}
+	w.milliseconds = (last-w.from)/1e6 + 1
+	return w, ok
+}
+
+// run asks, and sets found. Each page gets beyond the first entry that was open,
+// so there are not more pages than entries. A page with fewer entries than were asked for is all
+// there is, unless the count says that Loki kept something back; then smaller
+// pages may show it.
+func (s *search) run(ctx context.Context) error {
+	counted, ok := s.open(s.sought[0].at)
+	if !ok {
+		return nil
+	}
+	count, err := s.querier.count(ctx, s.selector, counted.from, counted.milliseconds)
+	if err != nil || count == 0 {
+		return tooMuchToCount(err)
+	}
+	limit := max(1, min(count+1, pageBytes/max(1, s.size/len(s.sought))))
+	for w := counted; ok; {
+		limit = min(limit, s.querier.mostEntries())
+		page, err := s.page(ctx, w, limit)
+		if errors.Is(err, errTooMuch) && limit > 1 {
+			limit /= 2
+			continue
+		}
+		if err != nil {
+			return tooMuchToCount(err)
+		}
+		if len(page) >= limit {
+			from := s.takeFull(page)
+			w, ok = s.open(from)
+			continue
+		}
+		if w != counted {
+			counted = w
+			if count, err = s.querier.count(ctx, s.selector, w.from, w.milliseconds); err != nil {
+				return tooMuchToCount(err)
+			}
+		}
+		if len(page) < count && limit > 1 {
+			limit /= 2
+			continue
+		}
+		s.take(page)
+		return nil
+	}
+	return nil
+}
+
+// tooMuchToCount makes an error of ours one that can be answered for.
+func tooMuchToCount(err error) error {
+	if errors.Is(err, errTooMuch) {
+		return &refusal{"its answers are too large, even for one entry"}
+	}
+	return err
+}
+
+// A seen is an entry that Loki showed. Those of streams that only look like ours
+// are not ours.
+type seen struct {
+	foundEntry
+	ours bool
+}
+
+// page gives entries in the order of their times, and none from outside of the
+// window, whatever the answer has.
+func (s *search) page(ctx context.Context, w window, limit int) ([]seen, error) {
+	streams, err := s.querier.page(ctx, s.selector, w.from, w.to(), limit)
+	if err != nil {
+		return nil, err
+	}
+	var page []seen
+	for _, stream := range streams {
+		ours := s.isOurs(&stream)
+		for _, e := range stream.entries {
+			if e.at < w.from || e.at >= w.to() {
+				continue
+			}
+			if stream.mixed {
+				e.metadata = stream.labels
+			}
+			page = append(page, seen{e, ours})
+		}
+	}
+	slices.SortStableFunc(page, func(a, b seen) int { return cmp.Compare(a.at, b.at) })
+	return page, nil
+}
+
+// takeFull takes a page that ends where its limit is. It may have ended among
+// the entries of one instant, so that instant is left to the next page, which
+// begins there; unless the page has no other.
+func (s *search) takeFull(page []seen) (next int64) {
+	last := page[len(page)-1].at
+	whole := slices.IndexFunc(page, func(e seen) bool { return e.at == last })
+	if whole > 0 {
+		s.take(page[:whole])
+		return last
+	}
+	s.take(page)
+	return last + 1
+}
+
+// take sets found for the entries that are in the page, one item for each.
+func (s *search) take(page []seen) {
+	for _, e := range page {
+		if !e.ours {
+			continue
+		}
+		sum := lineSum(s.seed, []byte(e.line))
+		k, _ := slices.BinarySearchFunc(s.sought, e.at, func(x sought, t int64) int { return cmp.Compare(x.at, t) })
+		for ; k < len(s.sought) && s.sought[k].at == e.at; k++ {
+			x := s.sought[k]
+			if x.sum == sum && !s.found[x.item] && sameSource(s.body.Item(x.item), e.metadata) {
+				s.found[x.item] = true
+				break
+			}
+		}
+	}
+}
+
+// sameSource says whether nothing in an entry's metadata speaks against its
+// being the item: sources may share a stream, and two of them may write the same
+// line at the same instant.
+func sameSource(item []byte, metadata map[string]string) bool {
+	if len(metadata) == 0 {
+		return true
+	}
+	same := true
+	eachPair(item, func(name, value []byte) {
+		if string(name) != "stream" && string(name) != "container_id" {
+			return
+		}
+		if theirs, ok := metadata[string(name)]; ok && theirs != string(value) {
+			same = false
+		}
+	})
+	return same
+}
+
+// eachPair reads the structured metadata of an item.
+func eachPair(item []byte, each func(name, value []byte)) {
+	_, rest, _, ok := readField(item)
+	for ok {
+		var tag byte
+		var pair []byte
+		tag, pair, rest, ok = readField(rest)
+		if !ok || tag != tagEntryMetadata {
+			continue
+		}
+		_, name, pair, ok1 := readField(pair)
+		_, value, _, ok2 := readField(pair)
+		if ok1 && ok2 {
+			each(name, value)
+		}
+	}
+}
+
+// metadataNames are what we send as structured metadata.
+var metadataNames = []string{"container_id", "stream", "detected_level", "level", "trace_id", "span_id"}
+
+// isOurs says whether a stream is the one that was sent to, or its late lane.
+// Loki adds a service_name where there is none. A stream with further labels is
+// another's, even if its lines are like ours.
+func (s *search) isOurs(stream *foundStream) bool {
+	for name := range stream.labels {
+		_, sent := s.labels[name]
+		added := name == serviceName || name == lateLabel || strings.HasPrefix(name, "__") ||
+			stream.mixed && slices.Contains(metadataNames, name)
+		if !sent && !added {
+			return false
+		}
+	}
+	return true
+}
+
+// labelsOf gives the pairs of a label set.
+func labelsOf(set string) map[string]string {
+	labels := map[string]string{}
+	for _, pair := range splitLabelSet(set) {
+		name, quoted, _ := strings.Cut(pair, "=")
+		if value, err := strconv.Unquote(quoted); err == nil {
+			labels[name] = value
+		}
+	}
+	return labels
+}
+
+// selectorOf gives the LogQL for a stream and its late lane. Labels that the
+// output may set and this stream does not have must not be there.
+func selectorOf(stream map[string]string, configured []label) string {
+	var b strings.Builder
+	b.WriteByte('{')
+	for _, name := range slices.Sorted(maps.Keys(stream)) {
+		b.WriteString(name + "=" + strconv.Quote(stream[name]) + ", ")
+	}
+	for _, l := range configured {
+		if _, has := stream[l.name]; !has && l.name != serviceName {
+			b.WriteString(l.name + `="", `)
+		}
+	}
+	if _, has := stream[lateLabel]; !has {
+		b.WriteString(lateLabel + `=~"|` + lateValue + `", `)
+	}
+	return strings.TrimSuffix(b.String(), ", ") + "}"
+}
+
+// lineSum is a hash of a line as JSON can carry it: bytes that are no UTF-8 come
+// back as U+FFFD, one or several.
+func lineSum(seed maphash.Seed, line []byte) uint64 {
+	if utf8.Valid(line) && !bytes.ContainsRune(line, utf8.RuneError) {
+		return maphash.Bytes(seed, line)
+	}
+	plain := bytes.ReplaceAll(line, []byte("\ufffd"), []byte{0xff})
+	return maphash.Bytes(seed, bytes.ToValidUTF8(plain, []byte("\ufffd")))
+}
+
+// jsonSize estimates how long bytes are as JSON, in Loki's way of writing it.
+func jsonSize(p []byte) int {
+	n := len(p)
+	for _, c := range p {
+		switch {
+		case c == '"', c == '\\', c == '\n', c == '\t', c == '\r':
+			n++
+		case c < ' ', c == '<', c == '>', c == '&':
+			n += 5
+		}
+	}
+	return n
+}
