@@ -62,7 +62,7 @@ func (t tool) buildGo(pkg, ldflags, binary string) error {
 // buildMaven leaves the tool's jar and those that it needs in dir.
 func (t tool) buildMaven(jdk, dir string) error {
 	if _, err := exec.LookPath("mvn"); err != nil {
-		return fmt.Errorf("Maven is needed: %w", err)
+		return fmt.Errorf("mvn is needed: %w", err)
 	}
 	work, err := os.MkdirTemp("", "longshore-maven-")
 	if err != nil {
