@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -61,11 +63,12 @@ func (p *pasts) unread(id inode, size int64) bool {
 	return false
 }
 
-// has tells whether a file of this inode is known.
-func (p *pasts) has(id inode) bool {
+// has tells whether the file at a path, of this inode, is known.
+func (p *pasts) has(id inode, path string) bool {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.byIno[id.ino]) > 0
+	candidates := slices.Clone(p.byIno[id.ino])
+	p.mu.Unlock()
+	return slices.ContainsFunc(candidates, func(k *past) bool { return k.isAt(path) })
 }
 
 // all gives those that were not found.
@@ -136,6 +139,26 @@ func (k *past) is(f *file, head []byte, size int64) bool {
 	}
 	_, err := readTail(f.fd, k.Cursor.Pos, k.tail())
 	return err == nil
+}
+
+// isAt tells whether the file at a path is this source: its inode alone may
+// have been given to another file. One that cannot be read now may be.
+func (k *past) isAt(path string) bool {
+	if !k.mayBe(path) {
+		return false
+	}
+	fd, err := os.Open(path)
+	if err != nil {
+		return !errors.Is(err, fs.ErrNotExist)
+	}
+	defer fd.Close()
+	info, err := fd.Stat()
+	if err != nil {
+		return true
+	}
+	var buf [headMax]byte
+	head, err := readHead(fd, &buf)
+	return err != nil || k.is(&file{fd: fd, compress: isCompressed(path)}, head, info.Size())
 }
 
 // tail gives the fingerprint of the bytes before the reading position. It is empty

@@ -17,7 +17,7 @@ func (w *follower) between(f *file, listed folderList) []*file {
 	}
 	var found []*file
 	for id, other := range listed.in(filepath.Dir(path)) {
-		if !isRotation(filepath.Base(other), filepath.Base(f.seen)) || w.wanted(other) || anyMatch(w.exclude, other) || w.pasts.has(id) {
+		if !isRotation(filepath.Base(other), filepath.Base(f.seen)) || w.wanted(other) || anyMatch(w.exclude, other) || w.pasts.has(id, other) {
 			continue
 		}
 		if was, err := os.Stat(other); err == nil && !was.ModTime().Before(info.ModTime()) {

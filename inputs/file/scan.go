@@ -367,7 +367,7 @@ func (w *follower) findPasts() []*file {
 	there := w.listFolders(pasts)
 	var found []*file
 	for _, k := range pasts {
-		if at, ok := there[k.at.id.ino]; ok && k.mayBe(at.path) {
+		if at, ok := there[k.at.id.ino]; ok && k.isAt(at.path) {
 			if f := w.addGeneration(at.id, k.Key, at.path); f != nil {
 				f.known = true
 				found = append(found, f)

@@ -367,6 +367,32 @@ func TestInodeReused(t *testing.T) {
 	})
 }
 
+// TestGenerationNobodySawHasTheInodeOfADeletedFile: the kernel gives inodes
+// again, and then the ledger knows the file's number, but not the file.
+func TestGenerationNobodySawHasTheInodeOfADeletedFile(t *testing.T) {
+	poll(t, func(r *rig) {
+		r.write("app.log", "one\n")
+		r.write("other.log", "deleted afterwards\n")
+		r.start()
+		r.pass(tick)
+		r.feed.Ack()
+		r.restart(func() {
+			r.append("app.log", "two\n")
+			r.rename("app.log", "app.log.2")
+			r.write("other.log", "never seen, of the inode of other.log\n")
+			r.rename("other.log", "app.log.1")
+			r.write("app.log", "three\n")
+		})
+		r.pass(tick)
+		r.want("two", "never seen, of the inode of other.log", "three")
+		for _, got := range r.feed.Got() {
+			if got.Source.Key != r.path("app.log") {
+				t.Errorf("%q comes from %s", got.Line, got.Source.Key)
+			}
+		}
+	})
+}
+
 func TestDeletedWhileOpen(t *testing.T) {
 	poll(t, func(r *rig) {
 		r.write("app.log", "one\n")
