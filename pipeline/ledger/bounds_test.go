@@ -89,3 +89,24 @@ func TestNoRoomToCompact(t *testing.T) {
 	}
 	l.file.dir = dir
 }
+
+// TestOneWriteServesAllWhoWait: as of thousands of sources that begin at the
+// same time.
+func TestOneWriteServesAllWhoWait(t *testing.T) {
+	l := open(t, t.TempDir())
+	defer l.Close()
+	a := must[*Source](t)(l.Open(0, "in", "a.log", []string{"x"}, 1<<20))
+	b := must[*Source](t)(l.Open(0, "in", "b.log", []string{"x"}, 1<<20))
+	waiting := a.changed
+	if err := b.Durable(); err != nil {
+		t.Fatal(err)
+	}
+	b.Checkpoint(0, []byte("b goes on"))
+	size := l.file.size
+	if err := l.flushTo(waiting); err != nil || l.file.size != size {
+		t.Errorf("%d more bytes were written for a change that is on disk: %v", l.file.size-size, err)
+	}
+	if err := b.Durable(); err != nil || l.file.size == size {
+		t.Errorf("nothing was written for a change that is not on disk: %v", err)
+	}
+}

@@ -156,13 +156,31 @@ func (l *Ledger) Run(ctx context.Context) {
 	}
 }
 
-// Flush writes what changed and returns when it is on disk. One write serves
-// all who wait.
+// Flush writes what changed and returns when it is on disk.
 func (l *Ledger) Flush() error { return l.flush(false) }
+
+// flushTo is Flush for one who waits for a change alone: the write of another
+// who waited may have it. So one write serves all who wait.
+func (l *Ledger) flushTo(change uint64) error {
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	l.mu.Lock()
+	stored := change <= l.stored
+	l.mu.Unlock()
+	if stored {
+		return nil
+	}
+	return l.write(false)
+}
 
 func (l *Ledger) flush(last bool) error {
 	l.writing.Lock()
 	defer l.writing.Unlock()
+	return l.write(last)
+}
+
+// write is flush for one who holds writing.
+func (l *Ledger) write(last bool) error {
 	c := l.take()
 	c.last = last
 	p := c.encode(l)

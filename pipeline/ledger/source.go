@@ -73,12 +73,12 @@ func (s *Source) Track(route string) (*Track, error) {
 // sent before.
 func (s *Source) Durable() error {
 	s.ledger.mu.Lock()
-	durable := s.changed <= s.ledger.stored
+	change, stored := s.changed, s.ledger.stored
 	s.ledger.mu.Unlock()
-	if durable {
+	if change <= stored {
 		return nil
 	}
-	return s.ledger.Flush()
+	return s.ledger.flushTo(change)
 }
 
 // Checkpoint notes that reading goes on with state at position to, once all

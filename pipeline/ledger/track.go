@@ -75,8 +75,9 @@ func (t *Track) Reserve(to uint64) error {
 	}
 	l.dirty[t.source] = struct{}{}
 	l.touch(t.source)
+	change := t.source.changed
 	l.mu.Unlock()
-	return l.Flush()
+	return l.flushTo(change)
 }
 
 // ahead raises the reservation for what is likely to be sent until the next
