@@ -108,9 +108,17 @@ func elasticDocs(t *testing.T, e query.Elastic, index string) []doc {
 	return docs
 }
 
-// elasticFinds holds the number of documents that a search finds, in the
-// language of the search box, against what it should be.
+// elasticFinds holds the number of documents that a search finds against what it
+// should be.
 func elasticFinds(t *testing.T, e query.Elastic, index, search string, want int) {
+	t.Helper()
+	if n := elasticSearch(t, e, index, search); n != want {
+		t.Errorf("the search %s in %s finds %d documents, want %d", search, index, n, want)
+	}
+}
+
+// elasticSearch counts what a search finds, in the language of the search box.
+func elasticSearch(t *testing.T, e query.Elastic, index, search string) int {
 	t.Helper()
 	answer, err := http.Get(e.URL + "/" + index + "/_count?q=" + url.QueryEscape(search))
 	if err != nil {
@@ -121,7 +129,5 @@ func elasticFinds(t *testing.T, e query.Elastic, index, search string, want int)
 	if err := json.NewDecoder(answer.Body).Decode(&found); err != nil {
 		t.Fatal(err)
 	}
-	if found.Count != want {
-		t.Errorf("the search %s in %s finds %d documents, want %d", search, index, found.Count, want)
-	}
+	return found.Count
 }

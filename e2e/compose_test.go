@@ -1,0 +1,332 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/longshore/longshore/e2e/query"
+	"github.com/longshore/longshore/e2e/server"
+)
+
+// root is the repository, from this folder.
+const root = ".."
+
+// TestComposeFiles asks Compose whether the files are right, as they are and with
+// the settings of the .env.example beside them.
+func TestComposeFiles(t *testing.T) {
+	compose := server.Compose(t)
+	files, err := filepath.Glob(filepath.Join(root, "examples", "*", "docker-compose.yml"))
+	if err != nil || len(files) < 3 {
+		t.Fatalf("there are too few Compose files: %q, %v", files, err)
+	}
+	for _, file := range append(files, filepath.Join(root, "docker-compose.yml")) {
+		example := filepath.Join(filepath.Dir(file), ".env.example")
+		envs := []string{os.DevNull}
+		if _, err := os.Stat(example); err == nil {
+			envs = append(envs, example)
+		}
+		for _, env := range envs {
+			out, err := exec.Command(compose, "--env-file", env, "-f", file, "config", "-q").CombinedOutput()
+			if err != nil || len(out) > 0 {
+				t.Errorf("%s with the settings of %s: %v\n%s", file, env, err, out)
+			}
+		}
+	}
+}
+
+// socketGroup is what the Docker socket of the tests' own engine belongs to. It
+// is no group that a user has by chance.
+const socketGroup = 4243
+
+// over is laid over docker-compose.yml: an image, the Docker socket, the
+// addresses of Loki and Elasticsearch, another image. Health checks come sooner, so
+// that nobody waits for them.
+const over = `
+services:
+  longshore:
+    image: %s
+    volumes: ["%s:/var/run/docker.sock:ro"]
+    healthcheck: {interval: 2s}
+  loki:
+    ports: !override ["%s:3100"]
+    healthcheck: {interval: 2s}
+  elasticsearch:
+    ports: !override ["%s:9200"]
+    healthcheck: {interval: 2s}
+  sample-app:
+    image: %s
+    healthcheck: {interval: 2s}
+`
+
+// overSidecar does the same for examples/sidecar.
+const overSidecar = `
+services:
+  longshore:
+    image: %s
+    healthcheck: {interval: 2s}
+  app:
+    image: %s
+    healthcheck: {interval: 2s}
+`
+
+// A stack is docker-compose.yml, or one of the examples, as a user starts it.
+type stack struct {
+	t       *testing.T
+	docker  *server.DockerServer
+	project string
+	args    []string // of every call of Compose
+}
+
+func newStack(t *testing.T, docker *server.DockerServer, project, file, override string) *stack {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "override.yml")
+	if err := os.WriteFile(path, []byte(override), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s := &stack{t: t, docker: docker, project: project}
+	s.args = []string{"--env-file", os.DevNull, "-p", project, "-f", file, "-f", path}
+	t.Cleanup(func() {
+		if t.Failed() {
+			logs, _ := s.compose("logs", "--no-color", "--tail", "40") // what there is
+			t.Log(logs)
+		}
+		if out, err := s.compose("down", "-v", "--timeout", "5"); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+	})
+	return s
+}
+
+func (s *stack) compose(args ...string) (string, error) {
+	return s.docker.Compose(".", append(slices.Clone(s.args), args...)...)
+}
+
+// up starts services and waits until they are healthy by their own checks.
+func (s *stack) up(services ...string) {
+	s.t.Helper()
+	args := append([]string{"up", "-d", "--wait", "--wait-timeout", "240", "--no-build"}, services...)
+	if out, err := s.compose(args...); err != nil {
+		s.t.Fatalf("%v\n%s", err, out)
+	}
+	for _, service := range services {
+		if health := s.inspect(service, "{{.State.Health.Status}}"); health != "healthy" {
+			s.t.Errorf("%s is %s", service, health)
+		}
+	}
+}
+
+// inspect asks the engine about a service's container.
+func (s *stack) inspect(service, format string) string {
+	s.t.Helper()
+	return s.docker.Docker("inspect", "-f", format, s.container(service))
+}
+
+func (s *stack) container(service string) string { return s.project + "-" + service + "-1" }
+
+// isSilent wants a service that has logged nothing.
+func (s *stack) isSilent(service string) {
+	s.t.Helper()
+	if logs, err := s.compose("logs", "--no-color", service); logs != "" || err != nil {
+		s.t.Errorf("%s says, with all being well: %s (%v)", service, logs, err)
+	}
+}
+
+// TestCompose brings up the stack of docker-compose.yml, without Grafana and Kibana,
+// and then the sidecar example beside it.
+func TestCompose(t *testing.T) {
+	docker := server.Docker(t)
+	socket, isUnix := strings.CutPrefix(docker.Host, "unix://")
+	if !isUnix {
+		t.Skip("the Docker Engine is not at a socket, which the stack could mount")
+	}
+	t.Setenv("DOCKER_GID", fmt.Sprint(groupOf(t, docker, socket)))
+	docker.LokiImage("grafana/loki:" + version(t, `grafana/loki:(\S+)`))
+	docker.ElasticsearchImage("docker.elastic.co/elasticsearch/elasticsearch:" + version(t, `elasticsearch/elasticsearch:(\S+)`))
+	agent := ownImage(t, docker, "longshore/longshore:dev", "Dockerfile", "./cmd/longshore")
+	app := ownImage(t, docker, "longshore/sample-app:dev", "examples/sample-app/Dockerfile", "./examples/sample-app")
+
+	lokiAt, elasticAt := freeAddress(t), freeAddress(t)
+	when := around()
+	s := newStack(t, docker, "longshore-e2e", filepath.Join(root, "docker-compose.yml"), fmt.Sprintf(over, agent, socket, lokiAt, elasticAt, app))
+	s.up("longshore", "loki", "elasticsearch", "sample-app")
+	l, e := query.Loki{URL: "http://" + lokiAt}, query.Elastic{URL: "http://" + elasticAt}
+	t.Run("agent", func(t *testing.T) { checkAgentContainer(t, s) })
+	t.Run("loki", func(t *testing.T) { stackInLoki(t, s, l, when) })
+	t.Run("elasticsearch", func(t *testing.T) { stackInElastic(t, s, e) })
+	t.Run("sidecar", func(t *testing.T) { sidecar(t, s, agent, app, l, when) })
+}
+
+// groupOf gives the group of the Docker socket; that of an engine of our own
+// becomes another than root's.
+func groupOf(t *testing.T, docker *server.DockerServer, socket string) int {
+	t.Helper()
+	if docker.Own {
+		if err := os.Chown(socket, 0, socketGroup); err != nil {
+			t.Fatal(err)
+		}
+	}
+	info, err := os.Stat(socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return int(info.Sys().(*syscall.Stat_t).Gid)
+}
+
+// version gives which version docker-compose.yml has of an image.
+func version(t *testing.T, image string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, "docker-compose.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(image).FindSubmatch(text)
+	if found == nil {
+		t.Fatalf("docker-compose.yml has no image like %s", image)
+	}
+	return string(found[1])
+}
+
+// ownImage makes an image from the last stage of a Dockerfile, since the stages
+// before need a base image and the network. An engine that is not ours may have
+// an image of that name, so there it gets another.
+func ownImage(t *testing.T, docker *server.DockerServer, tag, dockerfile, pkg string) string {
+	t.Helper()
+	if !docker.Own {
+		tag += "-e2e"
+	}
+	text, err := os.ReadFile(filepath.Join(root, dockerfile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, last, found := strings.Cut(string(text), "\nFROM scratch\n")
+	if !found {
+		t.Fatalf("%s has no last stage from scratch", dockerfile)
+	}
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "Dockerfile"), []byte("FROM scratch\n"+strings.ReplaceAll(last, "--from=build ", "")))
+	built, err := os.ReadFile(binary(t, pkg))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "out", filepath.Base(pkg)), built)
+	// Nothing in the stack is asked by https, so a machine may lack this.
+	authorities, err := os.ReadFile("/etc/ssl/certs/ca-certificates.crt")
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "etc/ssl/certs/ca-certificates.crt"), authorities)
+	for _, folder := range []string{"data", "log"} {
+		if err := os.MkdirAll(filepath.Join(dir, "out", folder), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	docker.Docker("build", "-q", "-t", tag, dir)
+	t.Cleanup(func() { docker.Docker("rmi", "-f", tag) })
+	return tag
+}
+
+// write writes a file, with its folders, for all to run.
+func write(t *testing.T, path string, text []byte) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, text, 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// checkAgentContainer wants the agent to be nobody, but in the socket's group.
+func checkAgentContainer(t *testing.T, s *stack) {
+	status, err := os.ReadFile(filepath.Join("/proc", s.inspect("longshore", "{{.State.Pid}}"), "status"))
+	if err != nil {
+		t.Skipf("the engine's processes cannot be seen: %v", err)
+	}
+	uid := regexp.MustCompile(`(?m)^Uid:\s+65532\s`)
+	groups := regexp.MustCompile(`(?m)^Groups:.*\b` + os.Getenv("DOCKER_GID") + `\b`)
+	if !uid.Match(status) || !groups.Match(status) {
+		t.Errorf("the agent is not user 65532 of group %s:\n%s", os.Getenv("DOCKER_GID"), status)
+	}
+	s.isSilent("longshore")
+}
+
+// stackDoc is what a record of the sample app has, in both.
+type stackDoc struct {
+	Level   string `json:"level"`
+	Message string `json:"message"`
+	Service string `json:"service"`
+	TraceID string `json:"trace_id"`
+	Name    string `json:"container.name"`
+	Project string `json:"compose.project"`
+}
+
+// isWhole tells whether a record has all that the app logs; the first line, of
+// its start, has no trace.
+func (d stackDoc) isWhole() bool {
+	trace := regexp.MustCompile(`^[0-9a-f]{32}$`).MatchString(d.TraceID) || d.Message == "shop is open"
+	return slices.Contains([]string{"debug", "info", "warn", "error"}, d.Level) &&
+		slices.Contains([]string{"gateway", "catalog", "checkout", "payment"}, d.Service) && trace
+}
+
+func stackInLoki(t *testing.T, s *stack, l query.Loki, when span) {
+	inLoki(t, l, `{container=~".+"}`, when, 10)
+	for _, entry := range lokiEntries(t, l, `{service_name=~".+"}`, when) {
+		var d stackDoc
+		if err := json.Unmarshal([]byte(entry.Line), &d); err != nil || !d.isWhole() {
+			t.Errorf("Loki has the line %s: %v", entry.Line, err)
+		}
+		if entry.Labels["container"] != s.container("sample-app") || entry.Labels["compose_project"] != s.project ||
+			entry.Labels["service_name"] != d.Service || entry.Metadata["trace_id"] != d.TraceID || entry.Metadata["detected_level"] != d.Level {
+			t.Errorf("the line %s has the labels %v and the metadata %v", entry.Line, entry.Labels, entry.Metadata)
+		}
+	}
+}
+
+func stackInElastic(t *testing.T, s *stack, e query.Elastic) {
+	const index = "logs-longshore-default"
+	inElastic(t, e, index, 10)
+	found, err := e.Docs(t.Context(), index)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range found {
+		var d stackDoc
+		if err := json.Unmarshal(f.Source, &d); err != nil || !d.isWhole() || d.Name != s.container("sample-app") || d.Project != s.project {
+			t.Errorf("Elasticsearch has the document %s: %v", f.Source, err)
+		}
+	}
+	eventually(t, "lines found by their level and service", time.Minute, func() (bool, string) {
+		n := elasticSearch(t, e, index, "level:(warn OR debug) AND service:catalog")
+		return n > 0, fmt.Sprint(n)
+	})
+}
+
+// sidecar starts an app that logs to a file, with an agent of its own that sees
+// that file alone.
+func sidecar(t *testing.T, main *stack, agent, app string, l query.Loki, when span) {
+	t.Setenv("STACK_NETWORK", main.project+"_default")
+	file := filepath.Join(root, "examples", "sidecar", "docker-compose.yml")
+	s := newStack(t, main.docker, "longshore-e2e-sidecar", file, fmt.Sprintf(overSidecar, agent, app))
+	s.up("app", "longshore")
+	inLoki(t, l, `{filename="/var/log/app/app.log"}`, when, 5)
+	for _, entry := range lokiEntries(t, l, `{filename="/var/log/app/app.log"}`, when) {
+		var d stackDoc
+		if err := json.Unmarshal([]byte(entry.Line), &d); err != nil || !d.isWhole() || entry.Metadata["trace_id"] != d.TraceID {
+			t.Errorf("Loki has the line %s with the metadata %v: %v", entry.Line, entry.Metadata, err)
+		}
+	}
+	mounts := s.inspect("longshore", "{{range .Mounts}}{{.Destination}} {{.RW}};{{end}}")
+	if strings.Contains(mounts, "docker.sock") || !strings.Contains(mounts, "/var/log/app false") {
+		t.Errorf("the agent's mounts: %s", mounts)
+	}
+	s.isSilent("longshore")
+}
