@@ -7,6 +7,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -24,20 +25,24 @@ type Options struct {
 	Metrics  prometheus.Registerer
 	// Letters takes what the destination refused for good.
 	Letters Letters
+	// Spool gives a lane's spool; nil, or a nil spool, is none. SpoolAfter is how long a lane is full before it is used.
+	Spool      func(lane int) Spool
+	SpoolAfter time.Duration
 }
 
 // A Deliverer belongs to one output. Its work is shared out to lanes by source:
 // the records of one source go through one lane, oldest first.
 type Deliverer struct {
 	Options
-	limits     pipeline.Limits
-	filter     filter
-	metrics    metrics
-	trouble    trouble
-	refusals   reminder
-	unknowable reminder
-	reconciler pipeline.Reconciler // nil where the destination cannot be asked
-	lanes      []*lane
+	limits       pipeline.Limits
+	filter       filter
+	metrics      metrics
+	trouble      trouble
+	refusals     reminder
+	unknowable   reminder
+	spoolTrouble reminder
+	reconciler   pipeline.Reconciler // nil where the destination cannot be asked
+	lanes        []*lane
 }
 
 // New makes a Deliverer; Run starts it.
@@ -57,8 +62,14 @@ func New(o Options) *Deliverer {
 	if d.limits.Bytes <= 0 {
 		d.limits.Bytes = 1 << 20
 	}
-	for range max(1, o.Settings.Lanes) {
-		d.lanes = append(d.lanes, newLane(d))
+	d.spoolTrouble = reminder{log: o.Log}
+	for i := range max(1, o.Settings.Lanes) {
+		l := newLane(d)
+		l.spill.patience = o.SpoolAfter
+		if o.Spool != nil {
+			l.spill.spool = o.Spool(i)
+		}
+		d.lanes = append(d.lanes, l)
 	}
 	return d
 }
@@ -111,8 +122,10 @@ type Counts struct {
 	Skipped   uint64 `json:"skipped"`   // done in an earlier run
 	InFlight  int64  `json:"in_flight"` // waiting or being sent
 
-	Retried uint64 `json:"retried"` // sent again
-	Found   uint64 `json:"found"`   // of Delivered: proved to be stored when asked
+	Retried  uint64 `json:"retried"`  // sent again
+	Spooled  uint64 `json:"spooled"`  // kept on disk for a while
+	Restored uint64 `json:"restored"` // of Taken: kept on disk by an earlier run
+	Found    uint64 `json:"found"`    // of Delivered: proved to be stored when asked
 }
 
 // Counts gives the numbers so far.

@@ -35,7 +35,9 @@ type lane struct {
 	pause   time.Time // no request before this
 	retry   backoff
 	timer   *time.Timer
-	closed  bool // no more comes in
+	wake    time.Time // when to look again; zero: when something happens
+	closed  bool      // no more comes in
+	spill   spill
 
 	taken map[*event.Source]bool // what the filter says of a source
 }
@@ -58,12 +60,15 @@ func (l *lane) run(ctx context.Context) {
 	l.timer, l.began = time.NewTimer(time.Hour), time.Now()
 	defer l.timer.Stop()
 	for {
+		l.wake = time.Time{}
 		l.send(ctx)
 		if l.closed && l.idle() {
 			return
 		}
+		from := l.accept()
+		l.arm()
 		select {
-		case dl, ok := <-l.accept():
+		case dl, ok := <-from:
 			if !ok {
 				l.closed = true
 				l.hurry()
@@ -92,20 +97,46 @@ func (l *lane) hurry() {
 }
 
 func (l *lane) idle() bool {
-	return l.flying == nil && len(l.queue) == 0 && len(l.growing.Items) == 0
+	return l.flying == nil && len(l.queue) == 0 && len(l.growing.Items) == 0 && !l.spill.holds()
+}
+
+// arm sets the timer for the next thing that time brings.
+func (l *lane) arm() {
+	if len(l.spill.tail) > 0 {
+		l.wakeAt(l.spill.retry)
+	}
+	if s := &l.spill; s.spool != nil && !s.since.IsZero() {
+		l.wakeAt(s.since.Add(s.patience))
+	}
+	if l.wake.IsZero() {
+		l.timer.Stop()
+		return
+	}
+	l.timer.Reset(time.Until(l.wake))
+}
+
+// wakeAt asks for a turn at a time; one that is past brings nothing any more.
+func (l *lane) wakeAt(at time.Time) {
+	if at.After(time.Now()) && (l.wake.IsZero() || at.Before(l.wake)) {
+		l.wake = at
+	}
 }
 
 // accept gives the channel to read batches from, or nil while the lane has as
 // much as it may hold.
 func (l *lane) accept() <-chan delivery {
-	if l.closed {
-		return nil
-	}
-	budget := int(l.d.Settings.Queue) / len(l.d.lanes)
-	if l.queued > 0 && l.queued+len(l.growing.Bytes) >= budget {
+	crowded := l.crowded()
+	spill := l.spill.wanted(crowded, time.Now())
+	if l.closed || len(l.spill.tail) > 0 || crowded && !spill {
 		return nil
 	}
 	return l.in
+}
+
+// crowded says whether memory holds as much as it may.
+func (l *lane) crowded() bool {
+	budget := int(l.d.Settings.Queue) / len(l.d.lanes)
+	return l.queued > 0 && l.queued+len(l.growing.Bytes) >= budget
 }
 
 // abandonAfter is how long a request may take to notice that ctx has ended. Not
@@ -300,13 +331,13 @@ func (l *lane) setApart() {
 	next.Runs = append(next.Runs, pipeline.Run{Source: run.Source, Track: run.Track, From: at, To: at})
 	l.takeLast()
 	l.endRun(at)
-	l.push(b)
+	l.add(b)
 	l.growing = next
 }
 
 // seal puts the growing body into the queue.
 func (l *lane) seal() {
-	l.push(l.growing)
+	l.add(l.growing)
 	l.growing = l.body()
 }
 
@@ -331,19 +362,25 @@ func (l *lane) weigh(bytes int) {
 // send starts the next request if there is something to send and now is the
 // time for it; if it is not yet, the timer rings then.
 func (l *lane) send(ctx context.Context) {
+	if len(l.spill.tail) > 0 {
+		l.spillTail()
+	}
 	if l.flying != nil {
 		return
 	}
+	l.refill()
 	full := len(l.queue) > 0
-	if !full && len(l.growing.Items) == 0 {
+	if !full && (len(l.growing.Items) == 0 || l.spill.holds()) {
+		l.wakeAt(l.pause)
 		return
 	}
 	if wait := l.wait(full); wait > 0 {
-		l.timer.Reset(wait)
+		l.wakeAt(time.Now().Add(wait))
 		return
 	}
 	if !full {
-		l.seal()
+		l.push(l.growing)
+		l.growing = l.body()
 	}
 	l.flying = l.queue[0]
 	l.queue = append(l.queue[:0], l.queue[1:]...)

@@ -12,6 +12,7 @@ type metrics struct {
 	found, unknowable                              *atomic.Uint64
 	requests, failed                               *atomic.Uint64
 	bytes                                          *atomic.Uint64
+	spooled, restored                              *atomic.Uint64
 	taken                                          *atomic.Uint64
 	inFlight                                       *atomic.Int64
 	queued                                         *atomic.Int64
@@ -23,7 +24,7 @@ func newMetrics(reg prometheus.Registerer) metrics {
 		skipped: new(atomic.Uint64), retried: new(atomic.Uint64),
 		found: new(atomic.Uint64), unknowable: new(atomic.Uint64),
 		requests: new(atomic.Uint64), failed: new(atomic.Uint64), bytes: new(atomic.Uint64),
-		taken: new(atomic.Uint64), inFlight: new(atomic.Int64), queued: new(atomic.Int64),
+		spooled: new(atomic.Uint64), restored: new(atomic.Uint64), taken: new(atomic.Uint64), inFlight: new(atomic.Int64), queued: new(atomic.Int64),
 	}
 	if reg == nil {
 		return m
@@ -36,6 +37,8 @@ func newMetrics(reg prometheus.Registerer) metrics {
 	counter(reg, "records_retried_total", "Records sent again.", m.retried)
 	counter(reg, "records_found_total", "Records whose delivery was uncertain and that the destination proved to hold.", m.found)
 	counter(reg, "records_unknowable_total", "Records sent again because the destination cannot say what it holds; they may be there twice.", m.unknowable)
+	counter(reg, "records_spooled_total", "Records kept on disk because the destination lags.", m.spooled)
+	counter(reg, "records_restored_total", "Records that an earlier run kept on disk.", m.restored)
 	counter(reg, "requests_total", "Requests made.", m.requests)
 	counter(reg, "requests_failed_total", "Requests that did not store every record.", m.failed)
 	counter(reg, "bytes_total", "Bytes of records sent, before compression.", m.bytes)
@@ -70,6 +73,6 @@ func (m *metrics) counts() Counts {
 	return Counts{
 		Taken: m.taken.Load(), InFlight: m.inFlight.Load(),
 		Delivered: m.delivered.Load(), Refused: m.refused.Load(), Filtered: m.filtered.Load(),
-		Retried: m.retried.Load(), Skipped: m.skipped.Load(), Found: m.found.Load(),
+		Retried: m.retried.Load(), Skipped: m.skipped.Load(), Found: m.found.Load(), Spooled: m.spooled.Load(), Restored: m.restored.Load(),
 	}
 }
