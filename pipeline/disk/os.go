@@ -1,0 +1,91 @@
+package disk
+
+import (
+	"errors"
+	"os"
+	"syscall"
+)
+
+// OS is the file system of the machine. What it makes is readable by the
+// program's own user and group alone.
+type OS struct{}
+
+var _ FS = OS{}
+
+const (
+	filePerm   = 0o640
+	folderPerm = 0o750
+)
+
+type osFile struct{ *os.File }
+
+// Open implements FS.
+func (OS) Open(path string) (File, error) { return openFile(path, os.O_RDWR) }
+
+// Create implements FS.
+func (OS) Create(path string) (File, error) {
+	return openFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC)
+}
+
+func openFile(path string, flags int) (File, error) {
+	f, err := os.OpenFile(path, flags, filePerm)
+	if err != nil {
+		return nil, err
+	}
+	return osFile{f}, nil
+}
+
+// Rename implements FS.
+func (OS) Rename(from, to string) error { return os.Rename(from, to) }
+
+// Remove implements FS.
+func (OS) Remove(path string) error { return os.Remove(path) }
+
+// Mkdir implements FS.
+func (OS) Mkdir(path string) error { return os.Mkdir(path, folderPerm) }
+
+// ReadDir implements FS.
+func (OS) ReadDir(path string) ([]string, error) {
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, len(entries))
+	for i, e := range entries {
+		names[i] = e.Name()
+	}
+	return names, nil
+}
+
+// SyncDir implements FS. Some file systems cannot sync a folder, and say so:
+// there is no more to be had of them.
+func (OS) SyncDir(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	err = d.Sync()
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) {
+		return nil
+	}
+	return err
+}
+
+// Free implements FS: what a user without privileges may write.
+func (OS) Free(path string) (int64, error) {
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(path, &st); err != nil {
+		return 0, &os.PathError{Op: "statfs", Path: path, Err: err}
+	}
+	return int64(st.Bavail) * int64(st.Bsize), nil
+}
+
+// Size gives the file's length in bytes.
+func (f osFile) Size() (int64, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}

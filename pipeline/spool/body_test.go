@@ -1,0 +1,158 @@
+package spool
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/event"
+)
+
+// sameBody compares bodies but for who takes note.
+var sameBody = cmp.Options{
+	cmpopts.IgnoreUnexported(pipeline.Body{}, event.Source{}),
+	cmpopts.IgnoreFields(pipeline.Run{}, "Track"),
+	cmpopts.EquateEmpty(),
+}
+
+func someBody() *pipeline.Body {
+	web := event.NewSource(0xfedcba9876543210, "containers", "web/stdout", []event.Label{
+		{Name: event.LabelService, Value: "web"}, {Name: event.LabelHost, Value: "h1"},
+	})
+	file := event.NewSource(7, "app", "/var/log/app.log", nil)
+	b := &pipeline.Body{Uncertain: true}
+	one, two := b.Group([]byte(`{service="web"}`)), b.Group([]byte(`{service="app"}`))
+	b.Bytes = []byte("firstsecondthird")
+	b.Items = []pipeline.Item{{Pos: 1 << 60, End: 5, Group: one}, {Pos: 1<<60 + 9, End: 11, Group: one}, {Pos: 3, End: 16, Group: two}}
+	b.Runs = []pipeline.Run{
+		{Source: web, First: 0, From: 1<<60 - 5, To: 1<<60 + 20},
+		{Source: file, First: 2, From: 0, To: 3},
+		{Source: file, First: 2, From: 3, To: 10},
+		{Source: web, First: 3, From: 1<<60 + 20, To: 1<<60 + 30},
+	}
+	return b
+}
+
+func TestBodyComesBack(t *testing.T) {
+	bodies := map[string]*pipeline.Body{
+		"empty": {},
+		"full":  someBody(),
+		"without groups": {
+			Bytes: []byte("x"), Items: []pipeline.Item{{Pos: 4, End: 1}},
+			Runs: []pipeline.Run{{Source: event.NewSource(1, "", "", nil), To: 5}},
+		},
+	}
+	for name, want := range bodies {
+		var got pipeline.Body
+		if err := ReadBody(AppendBody(nil, want), &got, nil, nil); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if diff := cmp.Diff(want, &got, sameBody); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+		for _, r := range got.Runs {
+			r.Track.Done(r.From, r.To)
+		}
+	}
+}
+
+func TestBodyTakesTheSourceThatIsKnown(t *testing.T) {
+	known := event.NewSource(7, "app", "renamed", nil)
+	asked := 0
+	var got pipeline.Body
+	err := ReadBody(AppendBody(nil, someBody()), &got, func(src *event.Source) *event.Source {
+		asked++
+		if src.ID == known.ID {
+			return known
+		}
+		return src
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if asked != 2 || got.Runs[1].Source != known || got.Runs[2].Source != known {
+		t.Errorf("asked for %d sources, runs: %+v", asked, got.Runs)
+	}
+	if got.Runs[0].Source.Label(event.LabelService) != "web" {
+		t.Error("the labels are gone")
+	}
+}
+
+func TestBadBodies(t *testing.T) {
+	source := "\x01" + "12345678" + "\x01i\x01k\x00" // one source
+	cases := map[string]string{
+		"nothing":                       "",
+		"another version":               "\x02\x00\x00\x00\x00\x00",
+		"more sources than bytes":       "\x01\x00\x7f",
+		"a string beyond the end":       "\x01\x00\x01" + "12345678" + "\x7f",
+		"two groups of one name":        "\x01\x00\x00\x02\x01g\x01g\x00\x00",
+		"a run of no source":            "\x01\x00\x00\x00\x01\x00\x00\x00\x00\x00",
+		"a run that ends before itself": "\x01\x00" + source + "\x00\x01\x00\x00\x01" + "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01" + "\x00",
+		"a run beyond the items":        "\x01\x00" + source + "\x00\x01\x00\x01\x00\x01\x00",
+		"an item of no run":             "\x01\x00\x00\x00\x00\x01\x00\x01\x00x",
+		"items before the first run":    "\x01\x00" + source + "\x00\x01\x00\x01\x00\x01\x01\x00\x01\x00x",
+		"an item of no group":           "\x01\x00" + source + "\x00\x01\x00\x00\x00\x01\x01\x00\x01\x01x",
+		"fewer bytes than the items":    "\x01\x00" + source + "\x00\x01\x00\x00\x00\x01\x01\x00\x02\x00x",
+		"more bytes than the items":     "\x01\x00" + source + "\x00\x01\x00\x00\x00\x01\x01\x00\x01\x00xy",
+	}
+	for name, p := range cases {
+		if err := ReadBody([]byte(p), &pipeline.Body{}, nil, nil); !errors.Is(err, ErrBody) {
+			t.Errorf("%s: error %v, want ErrBody", name, err)
+		}
+	}
+	whole := AppendBody(nil, someBody())
+	for cut := range whole {
+		if err := ReadBody(whole[:cut], &pipeline.Body{}, nil, nil); !errors.Is(err, ErrBody) {
+			t.Errorf("cut at %d: error %v, want ErrBody", cut, err)
+		}
+	}
+}
+
+// FuzzReadBody: whatever is read can be walked, and written and read again.
+func FuzzReadBody(f *testing.F) {
+	f.Add(AppendBody(nil, someBody()))
+	f.Add(AppendBody(nil, &pipeline.Body{}))
+	f.Fuzz(func(t *testing.T, p []byte) {
+		var b pipeline.Body
+		if ReadBody(p, &b, nil, nil) != nil {
+			return
+		}
+		var joined []byte
+		for i := range b.Items {
+			joined = append(joined, b.Item(i)...)
+			if len(b.Groups) > 0 {
+				_ = b.Groups[b.Items[i].Group]
+			}
+		}
+		if !bytes.Equal(joined, b.Bytes) {
+			t.Fatal("the items are not the bytes")
+		}
+		first := 0
+		for _, r := range b.Runs {
+			if r.First < first || r.First > len(b.Items) || r.From > r.To {
+				t.Fatalf("run %+v of %d items", r, len(b.Items))
+			}
+			first = r.First
+		}
+		var again pipeline.Body
+		if err := ReadBody(AppendBody(nil, &b), &again, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(&b, &again, sameBody); diff != "" {
+			t.Fatal(diff)
+		}
+	})
+}
+
+func BenchmarkAppendBody(b *testing.B) {
+	body := someBody()
+	var dst []byte
+	b.ReportAllocs()
+	for b.Loop() {
+		dst = AppendBody(dst[:0], body)
+	}
+}
