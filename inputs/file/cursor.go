@@ -8,8 +8,8 @@ import (
 // A cursor is what is stored with a position: enough to find the file again
 // and to be sure that it is the same one.
 //
-// Its bytes are: the version (1), flags, then as uvarints the device, inode,
-// position and size, then the length (uvarint) and sum (8 bytes, little endian)
+// Its bytes are: the version (2), flags, then as uvarints the device, inode,
+// position, size and time of modification (not in version 1), then the length (uvarint) and sum (8 bytes, little endian)
 // of the head's fingerprint and of the tail's.
 type cursor struct {
 	id inode
@@ -17,6 +17,9 @@ type cursor struct {
 	pos uint64
 	// size is that of the file when it was read.
 	size uint64
+	// modified is when the file was last written to, as far as was known when
+	// it was read, in Unix milliseconds; 0 if that is not known.
+	modified uint64
 	// skipping says that pos is inside a line that was cut.
 	skipping bool
 	// finished says that a compressed file was read to its end when it had
@@ -27,7 +30,7 @@ type cursor struct {
 }
 
 const (
-	cursorVersion  = 1
+	cursorVersion  = 2
 	cursorSkipping = 1 << 0
 	cursorFinished = 1 << 1
 
@@ -46,7 +49,7 @@ func (c *cursor) append(dst []byte) []byte {
 		flags |= cursorFinished
 	}
 	dst = append(dst, cursorVersion, flags)
-	for _, n := range [...]uint64{c.id.dev, c.id.ino, c.pos, c.size} {
+	for _, n := range [...]uint64{c.id.dev, c.id.ino, c.pos, c.size, c.modified} {
 		dst = binary.AppendUvarint(dst, n)
 	}
 	dst = appendPrint(dst, c.head)
@@ -61,15 +64,18 @@ func appendPrint(dst []byte, p fingerprint) []byte {
 // decodeCursor reads a cursor. Anything that append could not have written is
 // an error.
 func decodeCursor(p []byte) (cursor, error) {
-	if len(p) < 2 || p[0] != cursorVersion || p[1] > cursorSkipping|cursorFinished {
+	if len(p) < 2 || p[0] < 1 || p[0] > cursorVersion || p[1] > cursorSkipping|cursorFinished {
 		return cursor{}, errCursor
 	}
 	c := cursor{skipping: p[1]&cursorSkipping != 0, finished: p[1]&cursorFinished != 0}
 	d := decoder{rest: p[2:]}
 	c.id = inode{d.uvarint(), d.uvarint()}
 	c.pos, c.size = d.uvarint(), d.uvarint()
+	if p[0] > 1 {
+		c.modified = d.uvarint()
+	}
 	c.head, c.tail = d.print(headMax), d.print(tailMax)
-	if d.bad || len(d.rest) != 0 || c.pos > maxPosition || c.size > maxPosition {
+	if d.bad || len(d.rest) != 0 || c.pos > maxPosition || c.size > maxPosition || c.modified > maxPosition {
 		return cursor{}, errCursor
 	}
 	return c, nil

@@ -8,7 +8,7 @@ import (
 
 func testCursor() cursor {
 	return cursor{
-		id: inode{2049, 131}, pos: 1 << 40, size: 1<<40 + 7, skipping: true,
+		id: inode{2049, 131}, pos: 1 << 40, size: 1<<40 + 7, modified: 1_790_000_000_000, skipping: true,
 		head: printOf(make([]byte, headMax)), tail: printOf([]byte("the end\n")),
 	}
 }
@@ -22,9 +22,19 @@ func TestCursor(t *testing.T) {
 	}
 }
 
+func TestCursorOfTheFirstVersion(t *testing.T) {
+	var p []byte
+	p = append(p, 1, cursorFinished, 5, 6, 7, 8)
+	p = appendPrint(appendPrint(p, fingerprint{}), fingerprint{})
+	got, err := decodeCursor(p)
+	if want := (cursor{id: inode{5, 6}, pos: 7, size: 8, finished: true}); got != want || err != nil {
+		t.Errorf("%+v, %v, want %+v", got, err, want)
+	}
+}
+
 func TestCursorIsSmall(t *testing.T) {
 	c := testCursor()
-	if n := len(c.append(nil)); n > 48 {
+	if n := len(c.append(nil)); n > 54 {
 		t.Errorf("%d bytes", n)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // between finds the generations that came after a file and were renamed in their
@@ -15,15 +16,33 @@ func (w *follower) between(f *file, listed folderList) []*file {
 	if at != renamed || err != nil {
 		return nil
 	}
+	return w.generations(f.seen, filepath.Dir(path), info.ModTime(), listed, func(string) bool { return false })
+}
+
+// heirs finds the generations that came after a file that is gone, and that
+// nobody saw: it was app.log when it was last looked at, and app.log.1 is younger
+// than that. A copy of it is none of them.
+func (w *follower) heirs(k *past, listed folderList) []*file {
+	if k.at.modified == 0 {
+		return nil
+	}
+	isCopy := func(path string) bool { return k.at.head.len >= weakHead && k.isAt(path) }
+	return w.generations(k.Key, filepath.Dir(k.Key), time.UnixMilli(int64(k.at.modified)), listed, isCopy)
+}
+
+// generations follows what is in a folder under names that rotations of a file
+// have, was not written to before some time, and was never heard of.
+func (w *follower) generations(key, dir string, since time.Time, listed folderList, except func(path string) bool) []*file {
 	var found []*file
-	for id, other := range listed.in(filepath.Dir(path)) {
-		if !isRotation(filepath.Base(other), filepath.Base(f.seen)) || w.wanted(other) || anyMatch(w.exclude, other) || w.pasts.has(id, other) {
+	for id, other := range listed.in(dir) {
+		if !isRotation(filepath.Base(other), filepath.Base(key)) || w.wanted(other) || anyMatch(w.exclude, other) || w.pasts.has(id, other) {
 			continue
 		}
-		if was, err := os.Stat(other); err == nil && !was.ModTime().Before(info.ModTime()) {
-			if g := w.addGeneration(id, f.seen, other); g != nil {
-				found = append(found, g)
-			}
+		if was, err := os.Stat(other); err != nil || was.ModTime().Before(since) || except(other) {
+			continue
+		}
+		if g := w.addGeneration(id, key, other); g != nil {
+			found = append(found, g)
 		}
 	}
 	return found

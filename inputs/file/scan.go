@@ -364,7 +364,7 @@ func (w *follower) findPasts() []*file {
 	if len(pasts) == 0 {
 		return nil
 	}
-	there := w.listFolders(pasts)
+	there, listed := w.listFolders(pasts), folderList{}
 	var found []*file
 	for _, k := range pasts {
 		if at, ok := there[k.at.id.ino]; ok && k.isAt(at.path) {
@@ -376,10 +376,10 @@ func (w *follower) findPasts() []*file {
 		}
 		if info, err := os.Stat(filepath.Dir(k.Key)); err == nil && inodeOf(info).dev == k.at.id.dev {
 			w.pasts.drop(k)
+			found = append(found, w.heirs(k, listed)...)
 			w.pasts.lost(k, "it was deleted while longshore was not running")
 		}
 	}
-	listed := folderList{}
 	for _, f := range found {
 		found = append(found, w.between(f, listed)...)
 	}

@@ -393,6 +393,44 @@ func TestGenerationNobodySawHasTheInodeOfADeletedFile(t *testing.T) {
 	})
 }
 
+// TestGenerationNobodySawIsFoundWithoutTheOneBefore: while we were away, the
+// file was rotated twice, and the one that we knew was deleted.
+func TestGenerationNobodySawIsFoundWithoutTheOneBefore(t *testing.T) {
+	for _, test := range []struct {
+		name, text string
+		age        time.Duration
+		want       []string
+	}{
+		{"app.log.1", "never seen\n", 0, []string{"never seen", "new"}},
+		{"app-1.log.1", "of another log\n", 0, []string{"new"}},
+		{"app.log.1", "older than all we know of\n", time.Hour, []string{"new"}},
+		{"app.log.1", "one line that is long enough\n", 0, []string{"new"}}, // a copy
+		{"app.log.1", "one line that is long enough\nnot a copy\n", time.Hour, []string{"new"}},
+	} {
+		poll(t, func(r *rig) {
+			r.write("app.log", "one line that is long enough\n")
+			r.start()
+			r.pass(tick)
+			r.feed.Ack()
+			r.restart(func() {
+				r.write(test.name, test.text)
+				info, err := os.Stat(r.path(test.name))
+				r.must(err)
+				stamp := info.ModTime().Add(-test.age)
+				r.must(os.Chtimes(r.path(test.name), stamp, stamp))
+				r.write("app.new", "new\n")
+				r.rename("app.new", "app.log")
+			})
+			r.pass(tick)
+			r.want(test.want...)
+			r.feed.Ack()
+			r.restart(nil)
+			r.pass(tick)
+			r.want()
+		})
+	}
+}
+
 func TestDeletedWhileOpen(t *testing.T) {
 	poll(t, func(r *rig) {
 		r.write("app.log", "one\n")

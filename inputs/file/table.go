@@ -56,10 +56,11 @@ type file struct {
 	src      *event.Source
 	srcID    event.SourceID // of a known source, or of src
 
-	off      uint64 // start of the next line to be sent
-	sent     uint64 // To of the last batch
-	scanned  uint64 // no line ends between off and here
-	lastSize int64  // when it was last looked at
+	off      uint64    // start of the next line to be sent
+	sent     uint64    // To of the last batch
+	scanned  uint64    // no line ends between off and here
+	lastSize int64     // when it was last looked at
+	modified time.Time // then
 	grown    time.Time
 	finished bool // compressed, and read to its end when it had doneSize
 	doneSize int64

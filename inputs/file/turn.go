@@ -82,6 +82,7 @@ func (r *reader) turn(ctx context.Context, f *file) (verdict, error) {
 		r.astray(f)
 		return verdict{}, nil
 	}
+	f.modified = info.ModTime()
 	v, err := r.look(ctx, f, info.Size())
 	if err != nil || ctx.Err() != nil {
 		return v, err
@@ -397,7 +398,7 @@ func (r *reader) send(ctx context.Context, f *file, b *event.Batch, to uint64) e
 // cursorAt gives the cursor for a position that was just read up to.
 func (f *file) cursorAt(pos uint64) cursor {
 	return cursor{
-		id: f.id, pos: pos, size: uint64(f.lastSize),
+		id: f.id, pos: pos, size: uint64(f.lastSize), modified: uint64(max(0, f.modified.UnixMilli())),
 		skipping: f.split.Skipping, finished: f.finished,
 		head: f.head, tail: printOf(f.tail.bytes()),
 	}
