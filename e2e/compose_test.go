@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -161,6 +162,7 @@ func TestCompose(t *testing.T) {
 	l, e := query.Loki{URL: "http://" + lokiAt}, query.Elastic{URL: "http://" + elasticAt}
 	t.Run("agent", func(t *testing.T) { checkAgentContainer(t, s) })
 	t.Run("loki", func(t *testing.T) { stackInLoki(t, s, l, when) })
+	t.Run("old lines", func(t *testing.T) { seesOldLines(t, l) })
 	t.Run("elasticsearch", func(t *testing.T) { stackInElastic(t, s, e) })
 	t.Run("sidecar", func(t *testing.T) { sidecar(t, s, agent, app, l, when) })
 }
@@ -289,6 +291,19 @@ func stackInLoki(t *testing.T, s *stack, l query.Loki, when span) {
 			t.Errorf("the line %s has the labels %v and the metadata %v", entry.Line, entry.Labels, entry.Metadata)
 		}
 	}
+}
+
+// seesOldLines wants an entry with an old time to be found at once, as those are
+// that the agent delivers after an outage.
+func seesOldLines(t *testing.T, l query.Loki) {
+	at := time.Now().Add(-5 * time.Hour).Truncate(time.Second)
+	entry := fmt.Sprintf(`{"streams":[{"stream":{"a":"old"},"values":[["%d","old"]]}]}`, at.UnixNano())
+	answer, err := http.Post(l.URL+"/loki/api/v1/push", "application/json", strings.NewReader(entry))
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	inLoki(t, l, `{a="old"}`, span{at.Add(-time.Minute), at.Add(time.Minute)}, 1)
 }
 
 func stackInElastic(t *testing.T, s *stack, e query.Elastic) {

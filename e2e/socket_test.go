@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"net"
 	"os"
@@ -89,6 +91,44 @@ func TestDockerThatComesLater(t *testing.T) {
 	if n := strings.Count(string(text), "\n"); n != 500 || err != nil || !strings.Contains(string(text), script.Message("later", 499)) {
 		t.Errorf("%d lines were delivered, want 500: %v", n, err)
 	}
+}
+
+// TestHostileContainer reads what no well-behaved program writes from the Docker
+// Engine, which takes long lines apart and makes all text UTF-8.
+func TestHostileContainer(t *testing.T) {
+	docker := server.Docker(t)
+	docker.AppImage("longshore-e2e/chatter:dev", binary(t, "./e2e/chatter"))
+	dir := t.TempDir()
+	lines, hostile, out := hostileLines(), filepath.Join(dir, "hostile"), filepath.Join(dir, "out.jsonl")
+	for _, line := range lines {
+		add(t, hostile, []byte(line.raw+"\n\n\r\n")) // and two empty lines
+	}
+	empty := 2 * len(lines)
+	docker.Remove("hostile")
+	docker.Docker("run", "--name", "hostile", "--log-driver", "json-file", "-v", hostile+":/hostile:ro",
+		"longshore-e2e/chatter:dev", "-copy", "/hostile")
+
+	a := ofContainers(t, strings.TrimPrefix(docker.Host, "unix://"), "hostile", out)
+	a.start()
+	eventually(t, "all lines of the container", 2*time.Minute, func() (bool, string) {
+		text, err := os.ReadFile(out)
+		n := strings.Count(string(text), "\n")
+		return n >= len(lines)+empty, fmt.Sprint(n, err)
+	})
+	a.stop()
+	text, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var docs []doc
+	for line := range bytes.Lines(text) {
+		var d doc
+		if err := json.Unmarshal(line, &d); err != nil {
+			t.Fatalf("%.200q: %v", line, err)
+		}
+		docs = append(docs, d)
+	}
+	checkHostile(t, lines, empty, docs, 1<<20)
 }
 
 // TestForbiddenSocket runs the agent as a user who may not open the Docker

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"time"
 
@@ -18,7 +19,12 @@ func main() {
 	lines := flag.Int("lines", 1000, "lines to write")
 	rate := flag.Int("rate", 0, "lines a second; 0 for no limit")
 	both := flag.Bool("both", false, "write every second line to standard error")
+	file := flag.String("copy", "", "write what is in this file instead")
 	flag.Parse()
+	if *file != "" {
+		copyFile(*file)
+		return
+	}
 
 	out := []*bufio.Writer{bufio.NewWriter(os.Stdout)}
 	if *both {
@@ -35,5 +41,16 @@ func main() {
 	}
 	for _, w := range out {
 		w.Flush()
+	}
+}
+
+func copyFile(path string) {
+	f, err := os.Open(path)
+	if err == nil {
+		_, err = io.Copy(os.Stdout, f)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
 }
