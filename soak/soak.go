@@ -124,7 +124,7 @@ func (s *soak) trouble(ctx context.Context) error {
 	for i, f := range s.files {
 		all.Go(func() { errs[i] = f.write(during) })
 	}
-	all.Go(func() { errs[len(s.files)] = s.killAgain(during) })
+	all.Go(func() { errs[len(s.files)] = s.killAgain(ctx) })
 	all.Go(func() { errs[len(s.files)+1] = s.containers.run(ctx) })
 	all.Go(func() { s.places.disturb(during) })
 	all.Wait()
@@ -140,19 +140,25 @@ func (s *soak) trouble(ctx context.Context) error {
 func (s *soak) killAgain(ctx context.Context) error {
 	random := rand.New(rand.NewPCG(s.seed, 2))
 	between := s.duration / time.Duration(s.kills+1)
-	for k := 0; k < s.kills && ctx.Err() == nil; k++ {
-		pause(ctx, time.Duration((0.2+1.5*random.Float64())*float64(between)))
+	began := time.Now()
+	for k := range s.kills {
+		at := began.Add(time.Duration((float64(k) + 0.2 + random.Float64()) * float64(between)))
+		pause(ctx, time.Until(at))
+		if ctx.Err() != nil {
+			return nil
+		}
 		if err := s.killOnce(ctx, random); err != nil {
 			return err
 		}
-		if random.IntN(5) == 0 {
-			pause(ctx, between/4)
-			if err := s.agent.terminate(); err != nil {
-				return err
-			}
-			if err := s.agent.start(); err != nil {
-				return err
-			}
+		if random.IntN(5) > 0 {
+			continue
+		}
+		pause(ctx, between/4)
+		if err := s.agent.terminate(); err != nil {
+			return err
+		}
+		if err := s.agent.start(); err != nil {
+			return err
 		}
 	}
 	return nil
