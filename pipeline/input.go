@@ -28,6 +28,13 @@ type Strider interface {
 	Stride() uint64
 }
 
+// An Impatient is an Input whose sources do not wait: a container's log goes on,
+// and what was not read in time is rotated away. Behind it a lagging output
+// begins to spool at once, and not only after a while.
+type Impatient interface {
+	Impatient() bool
+}
+
 // A Feed is how an input reaches the pipelines. Its methods may be called from
 // several goroutines, but one source belongs to one goroutine at a time.
 type Feed interface {

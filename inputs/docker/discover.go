@@ -311,3 +311,7 @@ func (in *Input) well() {
 
 // Stride implements pipeline.Strider: positions are nanoseconds.
 func (in *Input) Stride() uint64 { return uint64(time.Minute) }
+
+// Impatient implements pipeline.Impatient: dockerd rotates what is not read in
+// time.
+func (in *Input) Impatient() bool { return true }

@@ -128,5 +128,19 @@ type Counts struct {
 	Found    uint64 `json:"found"`    // of Delivered: proved to be stored when asked
 }
 
+// Add adds another output's counts.
+func (c *Counts) Add(o Counts) {
+	c.Taken += o.Taken
+	c.Delivered += o.Delivered
+	c.Refused += o.Refused
+	c.Filtered += o.Filtered
+	c.Skipped += o.Skipped
+	c.InFlight += o.InFlight
+	c.Retried += o.Retried
+	c.Spooled += o.Spooled
+	c.Restored += o.Restored
+	c.Found += o.Found
+}
+
 // Counts gives the numbers so far.
 func (d *Deliverer) Counts() Counts { return d.metrics.counts() }

@@ -39,8 +39,8 @@ func (s *spill) holds() bool {
 	return len(s.tail) > 0 || s.spool != nil && s.spool.Len() > 0
 }
 
-// wanted says whether a lane that is full should spill by now. It notes since when the lane is
-// full.
+// wanted says whether a lane that is full should spill by now: at once where it
+// has begun to, and otherwise when it is full for a while, which is noted here.
 func (s *spill) wanted(full bool, now time.Time) bool {
 	if !full {
 		s.since = time.Time{}
@@ -49,7 +49,7 @@ func (s *spill) wanted(full bool, now time.Time) bool {
 	if s.since.IsZero() {
 		s.since = now
 	}
-	return s.spool != nil && now.Sub(s.since) >= s.patience
+	return s.spool != nil && (s.holds() || now.Sub(s.since) >= s.patience)
 }
 
 // add puts a sealed body behind all others: into the queue, or, when there are

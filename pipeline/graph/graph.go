@@ -19,6 +19,7 @@ import (
 	"github.com/longshore/longshore/pipeline/deliver"
 	"github.com/longshore/longshore/pipeline/event"
 	"github.com/longshore/longshore/pipeline/ledger"
+	"github.com/longshore/longshore/pipeline/spool"
 )
 
 // Options make a Graph. All must be set.
@@ -53,22 +54,19 @@ type output struct {
 	name      string
 	output    pipeline.Output
 	deliverer *deliver.Deliverer
+	spools    *spools
 }
 
 // Build makes the graph and takes its data folder. Nothing runs yet. Run or
 // Close must follow.
 func Build(o Options) (*Graph, error) {
-	g := &Graph{Options: o, batches: newPool()}
-	if err := g.build(); err != nil {
-		return nil, err
-	}
-	var err error
-	g.ledger, err = ledger.Open(o.Config.DataDir, o.Log)
+	l, err := ledger.Open(o.Config.DataDir, o.Log)
 	if err != nil {
 		return nil, err
 	}
-	for _, in := range g.inputs {
-		in.feed.ledger = g.ledger
+	g := &Graph{Options: o, batches: newPool(), ledger: l}
+	if err := g.build(); err != nil {
+		return nil, errors.Join(err, g.Close())
 	}
 	return g, nil
 }
@@ -76,6 +74,11 @@ func Build(o Options) (*Graph, error) {
 func (g *Graph) build() error {
 	for range runtime.GOMAXPROCS(0) {
 		g.workers = append(g.workers, &worker{in: make(chan message, 2), batches: g.batches, now: g.Now, log: g.Log})
+	}
+	for _, c := range g.Config.Inputs {
+		if err := g.addInput(c); err != nil {
+			return fmt.Errorf("input %s: %w", c.Name, err)
+		}
 	}
 	for _, c := range g.Config.Outputs {
 		if err := g.addOutput(c); err != nil {
@@ -85,10 +88,8 @@ func (g *Graph) build() error {
 	if err := g.addPipelines(); err != nil {
 		return err
 	}
-	for _, c := range g.Config.Inputs {
-		if err := g.addInput(c); err != nil {
-			return fmt.Errorf("input %s: %w", c.Name, err)
-		}
+	for _, in := range g.inputs {
+		in.feed.pipelines = g.pipelinesOf(in.name)
 	}
 	return nil
 }
@@ -109,11 +110,17 @@ func (g *Graph) addOutput(c config.Output) error {
 		return err
 	}
 	letters := deliver.NewLetterFile(filepath.Join(g.Config.DataDir, "dead-letters"), c.Name)
+	folder := filepath.Join(g.Config.DataDir, "spool", c.Name)
+	spools, err := openSpools(folder, int64(c.Common.Spool), max(1, c.Common.Lanes), spool.Options{KeepFree: keepFree, Log: env.Log})
+	if err != nil {
+		return errors.Join(err, out.Close())
+	}
 	g.outputs = append(g.outputs, &output{
-		name: c.Name, output: out,
+		name: c.Name, output: out, spools: spools,
 		deliverer: deliver.New(deliver.Options{
 			Name: c.Name, Output: out, Settings: c.Common, Log: env.Log,
 			Health: env.Health, Metrics: env.Metrics, Letters: letters,
+			Spool: spools.lane, SpoolAfter: g.patienceOf(c.Name),
 		}),
 	})
 	return nil
@@ -158,7 +165,7 @@ func (g *Graph) addInput(c config.Input) error {
 	}
 	f := &feed{
 		input: c.Name, batches: g.batches, workers: g.workers,
-		pipelines: g.pipelinesOf(c.Name), sources: map[event.SourceID]*source{}, stride: strideOf(in),
+		ledger: g.ledger, sources: map[event.SourceID]*source{}, stride: strideOf(in),
 	}
 	for name, value := range c.Common.Labels {
 		f.labels = append(f.labels, event.Label{Name: name, Value: value})
@@ -269,6 +276,7 @@ func (g *Graph) Close() error {
 	var errs []error
 	for _, o := range g.outputs {
 		errs = append(errs, o.output.Close())
+		o.spools.close()
 	}
 	return errors.Join(append(errs, g.ledger.Close())...)
 }

@@ -25,12 +25,13 @@ import (
 // world is the outside of a graph under test: the lines of some sources, and
 // what each output has stored.
 type world struct {
-	mu      sync.Mutex
-	sources map[string][]string
-	endless bool
-	stored  map[string][]string // by output
-	away    map[string]bool
-	answer  func(output string, lines []string) error // nil: all is stored
+	mu        sync.Mutex
+	sources   map[string][]string
+	endless   bool
+	impatient bool
+	stored    map[string][]string // by output
+	away      map[string]bool
+	answer    func(output string, lines []string) error // nil: all is stored
 }
 
 func (w *world) specs() []pipeline.Spec {

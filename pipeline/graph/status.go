@@ -60,7 +60,7 @@ type Counts struct {
 // What is left of them at the end of a run is read again in the next.
 func (c Counts) Unfinished() uint64 {
 	ended := c.Delivered + c.Refused + c.Filtered + c.Skipped
-	return max(c.Due, ended) - ended
+	return max(c.Due+c.Restored, ended) - ended
 }
 
 // Counts gives the sums as they are now.
@@ -72,15 +72,7 @@ func (g *Graph) Counts() Counts {
 		c.Due += n * uint64(len(in.feed.routes()))
 	}
 	for _, o := range g.outputs {
-		n := o.deliverer.Counts()
-		c.Taken += n.Taken
-		c.Delivered += n.Delivered
-		c.Refused += n.Refused
-		c.Filtered += n.Filtered
-		c.Skipped += n.Skipped
-		c.InFlight += n.InFlight
-		c.Retried += n.Retried
-		c.Found += n.Found
+		c.Counts.Add(o.deliverer.Counts())
 	}
 	return c
 }

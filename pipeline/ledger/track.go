@@ -83,6 +83,9 @@ func (t *Track) Reserve(to uint64) error {
 // ahead raises the reservation for what is likely to be sent until the next
 // flush: twice what was since the last one. The caller holds the ledger's mu.
 func (t *Track) ahead() {
+	if t.reserved == 0 {
+		t.reserved = t.source.read + t.source.stride // a new source writes once, not twice
+	}
 	if t.asked == t.before {
 		return
 	}
