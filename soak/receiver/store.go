@@ -22,7 +22,9 @@ const (
 // store keeps the latest entries: their bytes in files, and in memory where to
 // find them, by stream and time.
 type store struct {
-	dir string
+	dir          string
+	segmentBytes int64
+	kept         int // segments
 
 	mu       sync.Mutex
 	streams  map[string]*stream
@@ -53,7 +55,7 @@ type ref struct {
 }
 
 func newStore(dir string) *store {
-	return &store{dir: dir, streams: map[string]*stream{}}
+	return &store{dir: dir, segmentBytes: segmentBytes, kept: keptSegments, streams: map[string]*stream{}}
 }
 
 func (s *store) close() {
@@ -113,10 +115,10 @@ func (s *store) add(to *stream, e *entry) bool {
 
 // room gives the segment to write to, and drops the oldest where there are too many.
 func (s *store) room(bytes int) (*segment, error) {
-	if n := len(s.segments); n > 0 && s.segments[n-1].size+int64(bytes) <= segmentBytes {
+	if n := len(s.segments); n > 0 && s.segments[n-1].size+int64(bytes) <= s.segmentBytes {
 		return s.segments[n-1], nil
 	}
-	if len(s.segments) >= keptSegments {
+	if len(s.segments) >= s.kept {
 		s.prune()
 	}
 	s.made++
