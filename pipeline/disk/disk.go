@@ -104,8 +104,7 @@ const suffixNew = ".new"
 
 // Replace puts a new file with this content at path, all or nothing: after a power loss
 // there is the old one, or none if there was none, or the new one, whole. It is
-// sure to be the new one after SyncDir of the folder. One leftover of a try that
-// was cut short may stand beside it, with ".new" after its name.
+// sure to be the new one after SyncDir of the folder. See RemoveLeftover.
 func Replace(on FS, path string, content []byte) (File, error) {
 	next := path + suffixNew
 	f, err := write(on, next, content)
@@ -117,6 +116,15 @@ func Replace(on FS, path string, content []byte) (File, error) {
 	}
 	on.Remove(next)
 	return nil, fmt.Errorf("writing %s: %w", path, err)
+}
+
+// RemoveLeftover removes the file, of path's name and ".new", that stands beside it
+// when a Replace was cut short.
+func RemoveLeftover(on FS, path string) error {
+	if err := on.Remove(path + suffixNew); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // renamed is a file under its new name.

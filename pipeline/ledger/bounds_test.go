@@ -63,7 +63,7 @@ func TestACursorBetweenCheckpointsThatWereLetGo(t *testing.T) {
 
 func TestLeftoversOfACrashAreRemoved(t *testing.T) {
 	dir := t.TempDir()
-	left := filepath.Join(dir, fileName+".new-123")
+	left := filepath.Join(dir, fileName+".new")
 	if err := os.WriteFile(left, []byte("half"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -2,20 +2,25 @@ package ledger
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/longshore/longshore/pipeline/disk"
 )
 
 // file is the append-only file under the ledger.
 type file struct {
-	dir  string
-	log  *slog.Logger
-	f    *os.File
-	size int64
+	disk    disk.FS
+	dir     string
+	log     *slog.Logger
+	f       disk.File
+	size    int64
+	rough   bool // there may be more than size in it
+	unnamed bool // its name may not be on disk
 }
 
 const fileName = "ledger.log"
@@ -24,55 +29,60 @@ const fileName = "ledger.log"
 // apply. A torn end is cut off; damage before the end sets the file aside, and
 // what stands before the damage is kept: a source resumes at an older cursor
 // then, which repeats rather than loses.
-func openFile(dir string, log *slog.Logger, apply func(entry)) (*file, error) {
-	path := filepath.Join(dir, fileName)
-	content, err := os.ReadFile(path)
-	if err != nil && !os.IsNotExist(err) {
+func openFile(on disk.FS, dir string, log *slog.Logger, apply func(entry)) (*file, error) {
+	l := &file{disk: on, dir: dir, log: log, rough: true, unnamed: true}
+	if err := disk.RemoveLeftover(on, l.path()); err != nil {
+		return nil, fmt.Errorf("removing what a compaction has left: %w", err)
+	}
+	content, err := disk.ReadFile(on, l.path())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("reading the ledger: %w", err)
 	}
 	good, err := replay(content, apply)
-	if err != nil {
-		if err := setAside(path, content, good, log); err != nil {
-			return nil, err
-		}
+	if err == nil && good > 0 {
+		err = l.open(good)
+	} else {
+		err = l.begin(content, good, err)
 	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o640)
 	if err != nil {
-		return nil, fmt.Errorf("opening the ledger: %w", err)
-	}
-	removeLeftovers(dir)
-	l := &file{dir: dir, log: log, f: f, size: int64(good)}
-	if err := l.start(); err != nil {
-		f.Close()
+		l.close()
 		return nil, err
 	}
 	return l, nil
 }
 
-// removeLeftovers removes what compactions have left that a crash cut short.
-func removeLeftovers(dir string) {
-	left, _ := filepath.Glob(filepath.Join(dir, fileName+".new-*")) // the pattern is good; a dir with [ in it keeps its leftovers
-	for _, path := range left {
-		_ = os.Remove(path)
+func (l *file) path() string { return filepath.Join(l.dir, fileName) }
+
+// open goes on with a good file. It is synced, as nobody knows whether the
+// process that wrote it came to that.
+func (l *file) open(size int) (err error) {
+	if l.f, err = l.disk.Open(l.path()); err != nil {
+		return fmt.Errorf("opening the ledger: %w", err)
 	}
+	l.size = int64(size)
+	if err := l.mend(); err != nil {
+		return err
+	}
+	if err := l.f.Sync(); err != nil {
+		return fmt.Errorf("writing the ledger %s to disk: %w", l.path(), err)
+	}
+	return nil
 }
 
-// start makes the file end where its good part does, with a header at least.
-func (l *file) start() error {
-	if err := l.f.Truncate(l.size); err != nil {
-		return fmt.Errorf("cutting the torn end off the ledger %s: %w", l.f.Name(), err)
-	}
-	if _, err := l.f.Seek(l.size, io.SeekStart); err != nil {
-		return fmt.Errorf("opening the ledger %s: %w", l.f.Name(), err)
-	}
-	if l.size == 0 {
-		if err := l.append([]byte(header)); err != nil {
+// begin makes a file of the good part of a damaged one, which is kept, or of nothing.
+func (l *file) begin(content []byte, good int, damage error) error {
+	if damage != nil {
+		if err := l.setAside(content, good, damage); err != nil {
 			return err
 		}
-	} else if err := l.f.Sync(); err != nil { // it may have been written anew
-		return fmt.Errorf("writing the ledger %s to disk: %w", l.f.Name(), err)
 	}
-	return syncDir(l.dir)
+	if good == 0 {
+		content, good = []byte(header), len(header)
+	}
+	if err := l.put(content[:good]); err != nil {
+		return err
+	}
+	return l.mend()
 }
 
 // replay applies the entries of a file's content and gives the length of its
@@ -106,68 +116,86 @@ func damage(rest []byte) error {
 	return nil
 }
 
-// setAside keeps a damaged file under another name, and writes its good part anew.
-func setAside(path string, content []byte, good int, log *slog.Logger) error {
-	aside := fmt.Sprintf("%s.damaged-%s", path, time.Now().UTC().Format("20060102T150405.000"))
-	if err := os.Rename(path, aside); err != nil {
+// setAside keeps a copy of a damaged file, on disk before the file is written anew.
+func (l *file) setAside(content []byte, good int, damage error) error {
+	aside := fmt.Sprintf("%s.damaged-%s", l.path(), time.Now().UTC().Format("20060102T150405.000"))
+	if err := disk.WriteFile(l.disk, aside, content); err != nil {
 		return fmt.Errorf("setting the damaged ledger aside: %w", err)
 	}
-	log.Warn("the ledger is damaged; it was set aside, and sources resume from their last good entry: some records may be sent again",
-		"kept", aside, "good_bytes", good, "bytes", len(content))
-	if err := os.WriteFile(path, content[:good], 0o640); err != nil {
-		return fmt.Errorf("writing the ledger anew: %w", err)
+	if err := l.syncDir(); err != nil {
+		return err
 	}
+	l.log.Warn("the ledger is damaged; it was set aside, and sources resume from their last good entry: some records may be sent again",
+		"error", damage, "kept", aside, "good_bytes", good, "bytes", len(content))
 	return nil
 }
 
-// append writes and fsyncs. After an error the file is cut back, so that the
-// next append stands on good ground.
+// append writes and fsyncs. After an error, the next append begins where this
+// one did.
 func (l *file) append(p []byte) error {
+	if err := l.mend(); err != nil {
+		return err
+	}
+	l.rough = true
 	if _, err := l.f.WriteAt(p, l.size); err != nil {
-		l.f.Truncate(l.size)
-		return fmt.Errorf("writing the ledger %s: %w", l.f.Name(), err)
+		return fmt.Errorf("writing the ledger %s: %w", l.path(), err)
 	}
 	if err := l.f.Sync(); err != nil {
-		l.f.Truncate(l.size) // or what the next append leaves of it would look like entries
-		return fmt.Errorf("writing the ledger %s to disk: %w", l.f.Name(), err)
+		return fmt.Errorf("writing the ledger %s to disk: %w", l.path(), err)
 	}
+	l.rough = false
 	l.size += int64(len(p))
+	return nil
+}
+
+// mend brings the file back to what is known of it: what an append that failed
+// has left would look like entries, and what is appended to a file without a name is lost.
+func (l *file) mend() error {
+	if l.rough {
+		if err := l.f.Truncate(l.size); err != nil {
+			return fmt.Errorf("cutting the torn end off the ledger %s: %w", l.path(), err)
+		}
+		l.rough = false
+	}
+	if l.unnamed {
+		if err := l.syncDir(); err != nil {
+			return err
+		}
+		l.unnamed = false
+	}
 	return nil
 }
 
 // replace puts a compacted content in the file's place.
 func (l *file) replace(content []byte) error {
-	path := filepath.Join(l.dir, fileName)
-	f, err := os.CreateTemp(l.dir, fileName+".new-*")
-	if err != nil {
+	if err := l.put(content); err != nil {
 		return fmt.Errorf("compacting the ledger: %w", err)
 	}
-	next := &file{dir: l.dir, log: l.log, f: f}
-	if err := next.append(content); err != nil {
-		f.Close()
-		os.Remove(f.Name())
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		f.Close()
-		os.Remove(f.Name())
-		return fmt.Errorf("compacting the ledger: %w", err)
-	}
-	l.f.Close()
-	l.f, l.size = f, next.size
-	return syncDir(l.dir)
+	return l.mend()
 }
 
-func (l *file) close() error { return l.f.Close() }
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
+// put puts a file with this content in the place of the one there is, if any. Its
+// name is on disk after mend.
+func (l *file) put(content []byte) error {
+	f, err := disk.Replace(l.disk, l.path(), content)
 	if err != nil {
-		return fmt.Errorf("opening folder %s: %w", dir, err)
+		return err
 	}
-	defer d.Close()
-	if err := d.Sync(); err != nil {
-		return fmt.Errorf("writing folder %s to disk: %w", dir, err)
+	l.close()
+	l.f, l.size = f, int64(len(content))
+	l.rough, l.unnamed = false, true
+	return nil
+}
+
+func (l *file) close() {
+	if l.f != nil {
+		l.f.Close()
+	}
+}
+
+func (l *file) syncDir() error {
+	if err := l.disk.SyncDir(l.dir); err != nil {
+		return fmt.Errorf("writing folder %s to disk: %w", l.dir, err)
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/disk"
 	"github.com/longshore/longshore/pipeline/event"
 )
 
@@ -46,20 +47,28 @@ type Ledger struct {
 // Open takes the folder, which is made if it is missing, for this process and
 // reads the ledger in it.
 func Open(dir string, log *slog.Logger) (*Ledger, error) {
-	if err := os.MkdirAll(dir, 0o750); err != nil {
+	if err := disk.MkdirAll(disk.OS{}, dir); err != nil {
 		return nil, fmt.Errorf("data_dir cannot be made: %w; make the folder for this user or set another data_dir", err)
 	}
 	held, err := lock(dir)
 	if err != nil {
 		return nil, err
 	}
-	l := &Ledger{lock: held, log: log, sources: map[event.SourceID]*Source{}, dirty: map[*Source]struct{}{}}
-	l.file, err = openFile(dir, log, l.apply)
+	l, err := openOn(disk.OS{}, dir, log)
 	if err != nil {
 		held.Close()
 		return nil, err
 	}
+	l.lock = held
 	return l, nil
+}
+
+// openOn reads the ledger in a folder that is this process's own.
+func openOn(on disk.FS, dir string, log *slog.Logger) (*Ledger, error) {
+	l := &Ledger{log: log, sources: map[event.SourceID]*Source{}, dirty: map[*Source]struct{}{}}
+	var err error
+	l.file, err = openFile(on, dir, log, l.apply)
+	return l, err
 }
 
 func (l *Ledger) apply(e entry) {
@@ -293,7 +302,9 @@ func (l *Ledger) Close() error {
 	l.mu.Unlock()
 	err := l.flush(true)
 	l.file.close()
-	l.lock.Close()
+	if l.lock != nil {
+		l.lock.Close()
+	}
 	return err
 }
 
