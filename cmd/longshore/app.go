@@ -51,7 +51,7 @@ func (a *app) commands() *cobra.Command {
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	root.SetVersionTemplate("longshore {{.Version}}\n")
-	root.AddCommand(a.runCommand(), a.checkCommand(), a.listCommand(), a.healthcheckCommand(), a.versionCommand())
+	root.AddCommand(a.runCommand(), a.checkCommand(), a.replayCommand(), a.listCommand(), a.healthcheckCommand(), a.versionCommand())
 	return root
 }
 

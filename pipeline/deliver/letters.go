@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/longshore/longshore/pipeline"
@@ -85,10 +86,32 @@ func (l *LetterFile) Write(letters []Letter) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err := l.append(p); err != nil {
+	held, err := l.lock()
+	if err == nil {
+		err = l.append(p)
+		held.Close()
+	}
+	if err != nil {
 		return fmt.Errorf("writing dead letters to %s: %w", l.path, err)
 	}
 	return nil
+}
+
+// lock keeps other processes from the letters until the file it gives is closed: an agent
+// adds to them while a replay takes some out.
+func (l *LetterFile) lock() (*os.File, error) {
+	if err := os.MkdirAll(filepath.Dir(l.path), 0o750); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(l.path+".lock", os.O_RDWR|os.O_CREATE, 0o640)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("locking %s: %w", f.Name(), err)
+	}
+	return f, nil
 }
 
 // append opens the file anew each time: letters are rare, and whoever has read

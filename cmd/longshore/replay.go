@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/cobra"
+
+	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/config"
+	"github.com/longshore/longshore/pipeline/deliver"
+)
+
+// replayOptions choose the dead letters.
+type replayOptions struct {
+	output, reason string
+	dry            bool
+}
+
+func (o replayOptions) wants(l *deliver.Letter) bool {
+	return strings.Contains(l.Reason, o.reason)
+}
+
+func (a *app) replayCommand() *cobra.Command {
+	var path, dataDir string
+	var o replayOptions
+	cmd := &cobra.Command{
+		Use:   "replay",
+		Short: "Send dead letters again",
+		Long: "Sends the records again that a destination has refused. Those that it refuses once more are kept again. The agent " +
+			"may go on running meanwhile; a replay that is cut off is taken up by the next.",
+		Args: cobra.NoArgs,
+		RunE: action(func(cmd *cobra.Command, _ []string) error {
+			cfg, err := a.load(path)
+			if err != nil {
+				return err
+			}
+			if dataDir != "" {
+				cfg.DataDir = dataDir
+			}
+			return a.replay(cmd.Context(), cfg, o)
+		}),
+	}
+	configFlag(cmd, &path)
+	cmd.Flags().StringVar(&dataDir, "data-dir", "", "folder of the dead letters, instead of the config's data_dir")
+	cmd.Flags().StringVar(&o.output, "output", "", "only those of this output")
+	cmd.Flags().StringVar(&o.reason, "reason", "", "only those whose reason has this text in it")
+	cmd.Flags().BoolVar(&o.dry, "dry-run", false, "only say what would be sent")
+	return cmd
+}
+
+func (a *app) replay(ctx context.Context, cfg *config.Config, o replayOptions) error {
+	outputs := cfg.Outputs
+	if o.output != "" {
+		outputs = slices.DeleteFunc(slices.Clone(outputs), func(c config.Output) bool { return c.Name != o.output })
+		if len(outputs) == 0 {
+			return fmt.Errorf("there is no output %q in %s", o.output, cfg.File)
+		}
+	}
+	var errs []error
+	for _, c := range outputs {
+		file := deliver.NewLetterFile(filepath.Join(cfg.DataDir, "dead-letters"), c.Name)
+		if o.dry {
+			errs = append(errs, a.showLetters(c.Name, file, o))
+		} else {
+			errs = append(errs, a.replayOutput(ctx, c, file, o))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// showLetters says how many letters there are, by reason.
+func (a *app) showLetters(output string, file *deliver.LetterFile, o replayOptions) error {
+	byReason := map[string]int{}
+	err := file.Each(func(l *deliver.Letter) error {
+		if o.wants(l) {
+			byReason[l.Reason]++
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	reasons := make([]string, 0, len(byReason))
+	total := 0
+	for reason, n := range byReason {
+		reasons = append(reasons, reason)
+		total += n
+	}
+	slices.SortFunc(reasons, func(x, y string) int { return byReason[y] - byReason[x] })
+	fmt.Fprintf(a.stdout, "%s: %s would be sent\n", output, count(total, "record"))
+	for _, reason := range reasons {
+		fmt.Fprintf(a.stdout, "  %8d  %s\n", byReason[reason], printable(reason))
+	}
+	return nil
+}
+
+func (a *app) replayOutput(ctx context.Context, c config.Output, file *deliver.LetterFile, o replayOptions) (err error) {
+	letters, err := deliver.OpenReplay(file, o.wants)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, letters.Close()) }()
+	if letters.Letters() == 0 {
+		fmt.Fprintf(a.stdout, "%s: no dead letters\n", c.Name)
+		return nil
+	}
+	log := a.logger().With(slog.String("output", c.Name))
+	ill := func(error) {}
+	out, err := c.Settings.Output(pipeline.Env{Name: c.Name, Log: log, Metrics: prometheus.NewRegistry(), Health: ill})
+	if err != nil {
+		return fmt.Errorf("output %s: %w", c.Name, err)
+	}
+	defer func() { err = errors.Join(err, out.Close()) }()
+	c.Common.Lanes = 1
+	d := deliver.New(deliver.Options{
+		Name: c.Name, Output: out, Settings: c.Common, Log: log, Health: ill, Letters: file,
+		Spool: func(int) deliver.Spool { return letters },
+	})
+	d.Finish()
+	a.watch(c.Name, letters.Letters(), d, func() { d.Run(ctx) })
+	n := d.Counts()
+	fmt.Fprintf(a.stdout, "%s: %d delivered, %d refused again, %d left\n", c.Name, n.Delivered, n.Refused, uint64(letters.Letters())-n.Delivered-n.Refused)
+	if n.Delivered < uint64(letters.Letters()) {
+		return &failure{exitFailed, fmt.Errorf("output %s: not all dead letters were delivered; the others are kept in %s", c.Name, filepath.Dir(file.Path()))}
+	}
+	return nil
+}
+
+// watch shows how far a replay is, on a terminal, while it runs.
+func (a *app) watch(output string, total int, d *deliver.Deliverer, run func()) {
+	s := a.styleOf(a.stderr)
+	done := make(chan struct{})
+	go func() { run(); close(done) }()
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-done:
+			if s {
+				fmt.Fprint(a.stderr, "\r\x1b[K")
+			}
+			return
+		case <-tick.C:
+			if n := d.Counts(); bool(s) {
+				fmt.Fprintf(a.stderr, "\r\x1b[K%s %s", output, bar(int(n.Delivered+n.Refused), total))
+			}
+		}
+	}
+}
+
+// bar draws a progress bar.
+func bar(done, total int) string {
+	const width = 30
+	full := width * done / max(total, 1)
+	return fmt.Sprintf("%s%s %d of %d", strings.Repeat("█", full), strings.Repeat("░", width-full), done, total)
+}

@@ -1,0 +1,214 @@
+package deliver
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync/atomic"
+
+	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/event"
+)
+
+// A Replay is dead letters on their way to their output again. It is the spool
+// of a Deliverer with one lane: they are asked for before they are sent, so
+// that a replay that was cut off can be done again without repeats. An agent
+// may go on writing letters meanwhile.
+type Replay struct {
+	path string // of the letters that are on their way
+
+	letters int
+	undone  atomic.Int64
+	file    *os.File
+	lines   *bufio.Reader
+	left    int
+}
+
+var _ Spool = (*Replay)(nil)
+
+// replayBody is how many letters go into one body.
+const replayBody = 500
+
+// OpenReplay takes the letters that choose wants out of the file, and adds what
+// an earlier replay has left. Close must follow.
+func OpenReplay(from *LetterFile, choose func(*Letter) bool) (*Replay, error) {
+	r := &Replay{path: from.path + ".replay"}
+	sendable := func(l *Letter) bool { return len(l.Encoded) > 0 && choose(l) }
+	if err := from.takeOut(r.path, sendable); err != nil {
+		return nil, fmt.Errorf("taking letters out of %s: %w", from.path, err)
+	}
+	f, err := os.Open(r.path)
+	if errors.Is(err, os.ErrNotExist) {
+		return r, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading letters: %w", err)
+	}
+	r.file, r.lines = f, bufio.NewReaderSize(f, 64<<10)
+	err = eachLetter(f, func(*Letter, []byte) error { r.letters++; return nil })
+	if err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("reading %s: %w", r.path, err)
+	}
+	r.left = r.letters
+	r.undone.Store(int64(r.letters))
+	return r, nil
+}
+
+// Letters is how many there are to be sent.
+func (r *Replay) Letters() int { return r.letters }
+
+// Close ends the replay. When all letters were dealt with, they are gone;
+// otherwise the next replay begins with them.
+func (r *Replay) Close() error {
+	if r.file == nil {
+		return nil
+	}
+	err := r.file.Close()
+	if r.undone.Load() == 0 {
+		err = errors.Join(err, os.Remove(r.path))
+	}
+	return err
+}
+
+// Len implements Spool.
+func (r *Replay) Len() int { return r.left }
+
+// Append implements Spool: nothing is ever added.
+func (r *Replay) Append(*pipeline.Body) error { return errors.New("a replay takes nothing in") }
+
+// Next implements Spool.
+func (r *Replay) Next(b *pipeline.Body) (earlier, ok bool, err error) {
+	for r.left > 0 && len(b.Items) < replayBody && len(b.Bytes) < 512<<10 {
+		line, err := r.lines.ReadBytes('\n')
+		if err != nil && len(line) == 0 {
+			return false, false, fmt.Errorf("reading %s: %w", r.path, err)
+		}
+		var l Letter
+		if json.Unmarshal(line, &l) != nil {
+			continue // it was not counted either
+		}
+		r.left--
+		r.add(b, &l)
+	}
+	return true, len(b.Items) > 0, nil
+}
+
+func (r *Replay) add(b *pipeline.Body, l *Letter) {
+	id, _ := strconv.ParseUint(l.Source, 16, 64) // it is for people here, not an identity
+	b.Bytes = append(b.Bytes, l.Encoded...)
+	item := pipeline.Item{Pos: l.Position, End: uint32(len(b.Bytes))}
+	if l.Group != "" {
+		item.Group = b.Group([]byte(l.Group))
+	}
+	b.Runs = append(b.Runs, pipeline.Run{
+		Source: event.NewSource(event.SourceID(id), "", l.Key, nil), Track: letterTrack{r},
+		First: len(b.Items), From: l.Position, To: l.Position + 1,
+	})
+	b.Items = append(b.Items, item)
+}
+
+// letterTrack takes note of one letter that is dealt with: delivered, or
+// refused again, and then a letter again.
+type letterTrack struct{ of *Replay }
+
+func (t letterTrack) Done(uint64, uint64)   { t.of.undone.Add(-1) }
+func (t letterTrack) Skip(uint64) bool      { return false }
+func (t letterTrack) Uncertain(uint64) bool { return false }
+func (t letterTrack) Reserve(uint64) error  { return nil }
+
+// Each calls f for every letter in the file, oldest first.
+func (l *LetterFile) Each(f func(*Letter) error) error {
+	file, err := os.Open(l.path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading dead letters: %w", err)
+	}
+	defer file.Close()
+	return eachLetter(file, func(letter *Letter, _ []byte) error { return f(letter) })
+}
+
+// eachLetter passes over lines that are no letters.
+func eachLetter(from io.Reader, f func(l *Letter, line []byte) error) error {
+	lines := bufio.NewReaderSize(from, 64<<10)
+	for {
+		line, err := lines.ReadBytes('\n')
+		var l Letter
+		if len(bytes.TrimSpace(line)) > 0 && json.Unmarshal(line, &l) == nil {
+			if err := f(&l, line); err != nil {
+				return err
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// takeOut moves the chosen letters to the end of another file. They are there
+// on disk before they are taken from this one.
+func (l *LetterFile) takeOut(to string, choose func(*Letter) bool) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	held, err := l.lock()
+	if err != nil {
+		return err
+	}
+	defer held.Close()
+	from, err := os.Open(l.path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	var chosen, rest []byte
+	err = eachLetter(from, func(letter *Letter, line []byte) error {
+		if choose(letter) {
+			chosen = append(chosen, line...)
+		} else {
+			rest = append(rest, line...)
+		}
+		return nil
+	})
+	if err != nil || len(chosen) == 0 {
+		return err
+	}
+	if err := (&LetterFile{path: to}).append(chosen); err != nil {
+		return err
+	}
+	return replaceFile(l.path, rest)
+}
+
+// replaceFile puts a content in a file's place, or removes the file if there is
+// none.
+func replaceFile(path string, content []byte) error {
+	if len(content) == 0 {
+		return os.Remove(path)
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(content)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
