@@ -67,20 +67,15 @@ func (s *Spool) overflows(size int64) bool {
 	return g.spoiled || g.written > int64(headerSize) && g.written+size > s.o.SegmentSize
 }
 
-// fit holds the spool to its MaxSize. The active segment gives way if all of
-// it is done.
+// fit holds the spool to its MaxSize.
 func (s *Spool) fit(size int64) error {
 	if s.active == nil {
 		size += int64(headerSize)
 	}
-	if s.bytes+size <= s.o.MaxSize {
-		return nil
+	if s.bytes+size > s.o.MaxSize {
+		return ErrFull
 	}
-	if s.active != nil && s.active.left == 0 && s.settled() {
-		s.seal()
-		return s.fit(size)
-	}
-	return ErrFull
+	return nil
 }
 
 // create begins a segment. Its header and its name are on disk before the first

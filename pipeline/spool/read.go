@@ -111,6 +111,10 @@ func (s *Spool) Done(id ID) error {
 	}
 	delete(g.out, id.offset)
 	g.left--
+	if s.active == g && g.left == 0 && s.settled() {
+		s.seal() // a spool that is empty takes no room, which others may share
+		return nil
+	}
 	if s.tidy(g) {
 		return nil
 	}

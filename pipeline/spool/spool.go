@@ -149,7 +149,7 @@ func (s *Spool) Close() error {
 }
 
 // tidy takes a segment off the disk once all of it is done, and says whether it
-// did. The one that is written stays for what comes next.
+// did. The one that is written stays.
 func (s *Spool) tidy(g *segment) (dropped bool) {
 	if g == s.active {
 		return false

@@ -147,13 +147,17 @@ func TestWhatIsNotDoneComesAgainAfterARestart(t *testing.T) {
 func TestSegmentsGoWhenTheyAreDone(t *testing.T) {
 	d := disktest.New()
 	s := open(t, d, small)
-	for i := range 200 {
-		add(t, s, long(fmt.Sprint(i)))
+	for i := range 50 {
+		add(t, s, long(fmt.Sprint(i)), "b", "c")
 		ids, _ := take(t, s)
-		done(t, s, ids...)
-	}
-	if left := files(t, d); len(left) > 3 {
-		t.Errorf("files: %v", left)
+		done(t, s, ids[0], ids[2])
+		if left := files(t, d); len(left) != 2 {
+			t.Errorf("files of a spool with one record left: %v", left)
+		}
+		done(t, s, ids[1])
+		if _, bytes := s.Len(); bytes > 0 || len(files(t, d)) > 0 {
+			t.Errorf("an empty spool has %d bytes, %v", bytes, files(t, d))
+		}
 	}
 }
 
