@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/longshore/longshore/e2e/query"
 	"github.com/longshore/longshore/e2e/server"
+	"github.com/longshore/longshore/outputs/elasticsearch"
 	"github.com/longshore/longshore/outputs/loki"
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
@@ -166,6 +168,27 @@ func TestReconcileLoki(t *testing.T) {
 	}
 }
 
+// TestReconcileLokiAmongLongLines looks for short lines in a stream where another
+// source writes long ones, so that Loki's answers are larger than they should be
+// from what is looked for, in one of the hours that Loki splits them by.
+func TestReconcileLokiAmongLongLines(t *testing.T) {
+	srv := server.Loki(t, "limits_config: {split_queries_by_interval: 1h}")
+	out := newAsked(t, &loki.Config{URL: srv.URL, Line: "raw"})
+	stdout := map[string]string{event.LabelContainerName: "mixed", event.LabelStream: "stdout"}
+	stderr := map[string]string{event.LabelContainerName: "mixed", event.LabelStream: "stderr"}
+	hour := time.Now().Add(-3 * time.Hour).Truncate(time.Hour)
+	long := records("b", stderr, hour.Add(time.Hour), time.Second, 300, func(i int) string { return fmt.Sprint(i) + strings.Repeat(`<"long">`, 5<<10) })
+	for _, body := range bodies(t, out, long) {
+		push(t, out, body)
+	}
+	out = newAsked(t, &loki.Config{URL: srv.URL, Line: "raw", Late: true})
+	body := bodies(t, out, records("a", stdout, hour, 10*time.Second, 1000, numbered))[0]
+	push(t, out, some(body, odd))
+	start := time.Now()
+	holds(t, out, body, odd)
+	t.Logf("%d items: %s", len(body.Items), time.Since(start))
+}
+
 // TestReconcileLokiHoursOld: of entries with old times, a Loki as it comes shows
 // only those in its store, and one that looks back far enough shows all.
 func TestReconcileLokiHoursOld(t *testing.T) {
@@ -277,4 +300,50 @@ func TestLokiLateLane(t *testing.T) {
 	}
 }
 
+// TestReconcileDataStream: a record that was stored before a rollover is found,
+// and not created anew in the next index; the same behind an alias.
+func TestReconcileDataStream(t *testing.T) {
+	node := server.OpenSearch(t)
+	ask(t, http.MethodPut, node.URL+"/alias-000001", `{"aliases":{"behind-alias":{"is_write_index":true}}}`)
+	for _, index := range []string{"logs-rolled-e2e", "behind-alias"} {
+		out := newAsked(t, &elasticsearch.Config{URLs: []string{node.URL}, Index: index, IDs: true, InstallTemplate: index != "behind-alias"})
+		body := bodies(t, out, records("a", service("rolled"), time.Now(), time.Microsecond, 2500, numbered))[0]
+		push(t, out, some(body, odd))
+		holds(t, out, body, odd)
+		ask(t, http.MethodPost, node.URL+"/"+index+"/_rollover", "")
+		holds(t, out, body, odd)
+		push(t, out, some(body, func(i int) bool { return !odd(i) }))
+		holds(t, out, body, every)
+		n, err := query.Elastic{URL: node.URL}.Count(t.Context(), index)
+		if err != nil || n != 2500 {
+			t.Errorf("%s has %d documents, want 2500: %v", index, n, err)
+		}
+	}
+	// A plain index takes no id twice, and is not asked.
+	out := newAsked(t, &elasticsearch.Config{URLs: []string{node.URL}, Index: "plain-e2e", IDs: true})
+	body := bodies(t, out, records("a", service("plain"), time.Now(), time.Microsecond, 100, numbered))[0]
+	push(t, out, body)
+	holds(t, out, body, nothing)
+	push(t, out, body)
+	if n, err := (query.Elastic{URL: node.URL}).Count(t.Context(), "plain-e2e"); err != nil || n != 100 {
+		t.Errorf("%d documents, want 100: %v", n, err)
+	}
+}
 
+func ask(t *testing.T, method, url, body string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(resp.Body)
+		t.Fatalf("%s %s: %d: %s", method, url, resp.StatusCode, text)
+	}
+}

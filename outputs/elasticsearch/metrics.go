@@ -11,6 +11,7 @@ type metrics struct {
 	overflowed   prometheus.Counter
 	failureStore prometheus.Counter
 	conflicts    prometheus.Counter
+	found        prometheus.Counter
 }
 
 // newMetrics registers the output's metrics, or goes on with those that an
@@ -24,6 +25,7 @@ func newMetrics(to prometheus.Registerer) (*metrics, error) {
 		{&m.overflowed, "longshore_elasticsearch_index_names_refused_total", "Times that an index name was one too many, and its records went to the overflow index."},
 		{&m.failureStore, "longshore_elasticsearch_failure_store_total", "Documents that the server put into a data stream's failure store, since they did not fit its mapping."},
 		{&m.conflicts, "longshore_elasticsearch_already_there_total", "Documents that were stored before already: sent again, and not stored twice."},
+		{&m.found, "longshore_elasticsearch_reconcile_found_total", "Documents that were found stored in a data stream or behind an alias when the server was asked, and not sent again."},
 	} {
 		counter, err := register(to, prometheus.NewCounter(prometheus.CounterOpts{Name: c.name, Help: c.help}))
 		if err != nil {

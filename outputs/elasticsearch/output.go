@@ -25,6 +25,7 @@ type Output struct {
 	gzip     *compressor // nil for none
 	setup    *setup      // nil if nothing is to be installed
 	indices  *indices
+	rolling  rolling
 	metrics  *metrics
 	pipeline string
 	ids, ecs bool

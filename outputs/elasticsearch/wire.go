@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -123,7 +124,7 @@ func (r *lentReader) Read(p []byte) (int, error) {
 // Close implements io.Closer.
 func (r *lentReader) Close() error { return nil }
 
-// ask makes a small request and gives the status and the head of the answer.
+// ask makes a small request, whose path may have a query, and gives the status and the head of the answer.
 func (w *wire) ask(ctx context.Context, method, path string, body []byte) (*http.Response, []byte, error) {
 	var reader io.Reader
 	if body != nil {
@@ -134,7 +135,7 @@ func (w *wire) ask(ctx context.Context, method, path string, body []byte) (*http
 	if err != nil {
 		return nil, nil, fmt.Errorf("asking for %s: %w", path, err)
 	}
-	req.URL.Path = path
+	req.URL.Path, req.URL.RawQuery, _ = strings.Cut(path, "?")
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}

@@ -38,8 +38,8 @@ type Output struct {
 	// bare is set when no structured metadata is sent: the user wants none, or
 	// Loki takes none.
 	bare atomic.Bool
-
-	toldRefused, toldIncomplete atomic.Bool
+	// toldIncomplete is set when it was said that Loki cannot show all.
+	toldIncomplete atomic.Bool
 }
 
 var _ pipeline.Output = (*Output)(nil)

@@ -102,11 +102,11 @@ func (q *querier) count(ctx context.Context, selector string, from, milliseconds
 	return n, nil
 }
 
-// page gives up to limit entries of a selector, the oldest ones from one time
-// until just before another.
-func (q *querier) page(ctx context.Context, selector string, from, to int64, limit int) ([]foundStream, error) {
+// page gives up to limit entries of a query, the oldest ones from one time until
+// just before another.
+func (q *querier) page(ctx context.Context, query string, from, to int64, limit int) ([]foundStream, error) {
 	params := url.Values{
-		"query":     {selector},
+		"query":     {query},
 		"start":     {queryTime(from)},
 		"end":       {queryTime(to)},
 		"limit":     {strconv.Itoa(limit)},

@@ -74,12 +74,7 @@ func (o *Output) unknown(err error) error {
 		return err
 	}
 	o.metrics.reconciled.WithLabelValues("refused").Inc()
-	if !o.toldRefused.Swap(true) {
-		o.log.Warn("Loki does not let itself be asked what it has stored; what is uncertain is sent again, and may be there twice",
-			"why", refused.why,
-			"hint", "let longshore query, here or at query.url, or set reconcile: off")
-	}
-	return fmt.Errorf("%w: %w", pipeline.ErrUnknowable, refused)
+	return fmt.Errorf("%w: %w; let longshore query, at url or at query.url, or set reconcile: off", pipeline.ErrUnknowable, refused)
 }
 
 // sightMargin is how much younger than what Loki sees an entry must be to be
@@ -103,7 +98,6 @@ func (o *Output) sure(ctx context.Context, body *pipeline.Body, found []bool) bo
 }
 
 func (o *Output) concluded(sure bool) {
-	o.toldRefused.Store(false)
 	if sure {
 		o.metrics.reconciled.WithLabelValues("complete").Inc()
 		return

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"hash/maphash"
 	"maps"
 	"slices"
@@ -26,7 +27,28 @@ const (
 	// entryOverhead is what an answer has for each entry beside line and
 	// metadata.
 	entryOverhead = 100
+	// headRunes is how much of a line is fetched, with its length, to compare it.
+	// Of the long lines that another source may write to the stream a few would be
+	// more than Loki's limit; there are sizes at which it does not even answer.
+	headRunes = 512
 )
+
+// headFormat makes Loki give lines as appendHead does.
+var headFormat = fmt.Sprintf(" | line_format `{{printf \"%%d %%.%ds\" (len __line__) __line__}}`", headRunes)
+
+// appendHead appends what is compared of a line.
+func appendHead(dst, line []byte) []byte {
+	dst = append(strconv.AppendInt(dst, int64(len(line)), 10), ' ')
+	end := 0
+	for range headRunes {
+		if end == len(line) {
+			break
+		}
+		_, n := utf8.DecodeRune(line[end:])
+		end += n
+	}
+	return append(dst, line[:end]...)
+}
 
 // A search looks for entries of one stream, within longestSearch.
 type search struct {
@@ -38,12 +60,15 @@ type search struct {
 	sought   []sought // by time
 	size     int      // bytes of all in an answer, as estimated
 	seed     maphash.Seed
+
+	counted window // the last that was counted, and what came of it
+	counts  int
 }
 
 // A sought is one item of the body.
 type sought struct {
 	at   int64
-	sum  uint64 // of its line
+	sum  uint64 // of its line's head
 	item int
 }
 
@@ -51,11 +76,13 @@ type sought struct {
 func (o *Output) searches(body *pipeline.Body, found []bool) []*search {
 	seed := maphash.MakeSeed()
 	streams := make([]search, len(body.Groups))
+	var head []byte
 	for i := range body.Items {
 		e := readEntry(body.Item(i))
+		head = appendHead(head[:0], e.line)
 		s := &streams[body.Items[i].Group]
-		s.sought = append(s.sought, sought{at: e.time, sum: lineSum(seed, e.line), item: i})
-		s.size += jsonSize(body.Item(i)) + entryOverhead
+		s.sought = append(s.sought, sought{at: e.time, sum: textSum(seed, head), item: i})
+		s.size += jsonSize(head) + 2*(len(body.Item(i))-len(e.line)) + entryOverhead
 	}
 	var all []*search
 	for g := range streams {
@@ -111,52 +138,78 @@ func (s *search) open(from int64) (w window, ok bool) {
 }
 
 // run asks, and sets found. Each page gets beyond the first entry that was open,
-// so there are not more pages than entries. A page with fewer entries than were asked for is all
-// there is, unless the count says that Loki kept something back; then smaller
-// pages may show it.
+// so there are not more pages than entries.
 func (s *search) run(ctx context.Context) error {
-	counted, ok := s.open(s.sought[0].at)
+	w, ok := s.open(s.sought[0].at)
 	if !ok {
 		return nil
 	}
-	count, err := s.querier.count(ctx, s.selector, counted.from, counted.milliseconds)
-	if err != nil || count == 0 {
-		return tooMuchToCount(err)
+	n, err := s.count(ctx, w)
+	if err != nil || n == 0 {
+		return err
 	}
-	limit := max(1, min(count+1, pageBytes/max(1, s.size/len(s.sought))))
-	for w := counted; ok; {
+	most := max(1, min(n+1, pageBytes/max(1, s.size/len(s.sought))))
+	for limit := most; ok; {
 		limit = min(limit, s.querier.mostEntries())
-		page, err := s.page(ctx, w, limit)
-		if errors.Is(err, errTooMuch) && limit > 1 {
+		page, whole, err := s.page(ctx, w, limit)
+		switch {
+		case err != nil:
+			return err
+		case !whole && limit > 1:
 			limit /= 2
 			continue
+		case len(page) < limit:
+			s.take(page)
+			return nil
 		}
-		if err != nil {
-			return tooMuchToCount(err)
+		w, ok = s.open(s.takeFull(page))
+		if !whole {
+			limit = most // the trouble is behind us
 		}
-		if len(page) >= limit {
-			from := s.takeFull(page)
-			w, ok = s.open(from)
-			continue
-		}
-		if w != counted {
-			counted = w
-			if count, err = s.querier.count(ctx, s.selector, w.from, w.milliseconds); err != nil {
-				return tooMuchToCount(err)
-			}
-		}
-		if len(page) < count && limit > 1 {
-			limit /= 2
-			continue
-		}
-		s.take(page)
-		return nil
 	}
 	return nil
 }
 
-// tooMuchToCount makes an error of ours one that can be answered for.
-func tooMuchToCount(err error) error {
+// count gives how many entries there are in a window. It remembers the last
+// one.
+func (s *search) count(ctx context.Context, w window) (int, error) {
+	if w == s.counted {
+		return s.counts, nil
+	}
+	n, err := s.querier.count(ctx, s.selector, w.from, w.milliseconds)
+	if err != nil {
+		return 0, tooMuch(err)
+	}
+	s.counted, s.counts = w, n
+	return n, nil
+}
+
+// page gives entries of a window. It is not whole where Loki counts more than it
+// shows of the time that the page covers: some of the answers that Loki made it
+// of were too large, and came to it empty. A smaller page may show them.
+func (s *search) page(ctx context.Context, w window, limit int) (page []seen, whole bool, err error) {
+	page, err = s.ask(ctx, w, limit)
+	if errors.Is(err, errTooMuch) && limit > 1 {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, tooMuch(err)
+	}
+	covered := w
+	if len(page) >= limit {
+		covered.milliseconds = (page[len(page)-1].at - w.from) / 1e6
+	}
+	if covered.milliseconds == 0 {
+		return page, true, nil
+	}
+	n, err := s.count(ctx, covered)
+	shown, _ := slices.BinarySearchFunc(page, covered.to(), func(e seen, t int64) int { return cmp.Compare(e.at, t) })
+	return page, shown >= n, err
+}
+
+// tooMuch makes of an answer that is too large, and cannot be had in parts, a
+// refusal.
+func tooMuch(err error) error {
 	if errors.Is(err, errTooMuch) {
 		return &refusal{"its answers are too large, even for one entry"}
 	}
@@ -170,10 +223,10 @@ type seen struct {
 	ours bool
 }
 
-// page gives entries in the order of their times, and none from outside of the
+// ask gives entries in the order of their times, and none from outside of the
 // window, whatever the answer has.
-func (s *search) page(ctx context.Context, w window, limit int) ([]seen, error) {
-	streams, err := s.querier.page(ctx, s.selector, w.from, w.to(), limit)
+func (s *search) ask(ctx context.Context, w window, limit int) ([]seen, error) {
+	streams, err := s.querier.page(ctx, s.selector+headFormat, w.from, w.to(), limit)
 	if err != nil {
 		return nil, err
 	}
@@ -214,7 +267,7 @@ func (s *search) take(page []seen) {
 		if !e.ours {
 			continue
 		}
-		sum := lineSum(s.seed, []byte(e.line))
+		sum := textSum(s.seed, []byte(e.line))
 		k, _ := slices.BinarySearchFunc(s.sought, e.at, func(x sought, t int64) int { return cmp.Compare(x.at, t) })
 		for ; k < len(s.sought) && s.sought[k].at == e.at; k++ {
 			x := s.sought[k]
@@ -312,13 +365,13 @@ func selectorOf(stream map[string]string, configured []label) string {
 	return strings.TrimSuffix(b.String(), ", ") + "}"
 }
 
-// lineSum is a hash of a line as JSON can carry it: bytes that are no UTF-8 come
+// textSum is a hash of a text as JSON can carry it: bytes that are no UTF-8 come
 // back as U+FFFD, one or several.
-func lineSum(seed maphash.Seed, line []byte) uint64 {
-	if utf8.Valid(line) && !bytes.ContainsRune(line, utf8.RuneError) {
-		return maphash.Bytes(seed, line)
+func textSum(seed maphash.Seed, text []byte) uint64 {
+	if utf8.Valid(text) && !bytes.ContainsRune(text, utf8.RuneError) {
+		return maphash.Bytes(seed, text)
 	}
-	plain := bytes.ReplaceAll(line, []byte("\ufffd"), []byte{0xff})
+	plain := bytes.ReplaceAll(text, []byte("\ufffd"), []byte{0xff})
 	return maphash.Bytes(seed, bytes.ToValidUTF8(plain, []byte("\ufffd")))
 }
 

@@ -1,0 +1,280 @@
+package elasticsearch
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/longshore/longshore/outputs/httpclient"
+	"github.com/longshore/longshore/pipeline"
+)
+
+var _ pipeline.Reconciler = (*Output)(nil)
+
+// askedIDs is how many ids a search asks for, and shownIDs how many of its hits
+// are shown: an id may be in several indices, and the answer must fit into what
+// is read of it.
+const (
+	askedIDs = 500
+	shownIDs = 3 * askedIDs
+)
+
+// Stored implements pipeline.Reconciler. An index takes no id twice, so that
+// there nothing needs to be asked. A data stream does, once it has rolled over,
+// and so does an alias: in those, the ids are searched for.
+func (o *Output) Stored(ctx context.Context, body *pipeline.Body, stored []bool) error {
+	if !o.ids {
+		return fmt.Errorf("ids is false: %w", pipeline.ErrUnknowable)
+	}
+	targets, err := targetsOf(body)
+	if err != nil {
+		return fmt.Errorf("%w: %w", pipeline.ErrUnknowable, err)
+	}
+	found := make([]bool, len(stored))
+	for _, t := range targets {
+		rolls, err := o.rolling.ask(ctx, o, t.index)
+		if err != nil {
+			return err
+		}
+		if !rolls {
+			continue
+		}
+		if err := o.search(ctx, t, found); err != nil {
+			return err
+		}
+	}
+	for i, is := range found {
+		if is {
+			stored[i] = true
+			o.metrics.found.Inc()
+		}
+	}
+	return nil
+}
+
+// A target is an index's name and the items of a body that go there, by id.
+type target struct {
+	index string
+	items map[string]int
+}
+
+// targetsOf reads the action lines of a body.
+func targetsOf(body *pipeline.Body) ([]*target, error) {
+	var all []*target
+	byName := map[string]*target{}
+	for i := range body.Items {
+		line, _, _ := bytes.Cut(body.Item(i), []byte("\n"))
+		var action struct {
+			Create struct {
+				Index string `json:"_index"`
+				ID    string `json:"_id"`
+			}
+		}
+		if err := json.Unmarshal(line, &action); err != nil {
+			return nil, fmt.Errorf("reading the action of a record: %w", err)
+		}
+		t := byName[action.Create.Index]
+		if t == nil {
+			t = &target{index: action.Create.Index, items: map[string]int{}}
+			byName[t.index] = t
+			all = append(all, t)
+		}
+		t.items[action.Create.ID] = i
+	}
+	return all, nil
+}
+
+// search sets found for the ids that are in a target.
+func (o *Output) search(ctx context.Context, t *target, found []bool) error {
+	if err := o.refresh(ctx, t.index); err != nil {
+		return err
+	}
+	ids := make([]string, 0, len(t.items))
+	for id := range t.items {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	for batch := range slices.Chunk(ids, askedIDs) {
+		if err := o.searchBatch(ctx, t, batch, found); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// refresh makes visible what was stored until now. A key that may search need not
+// be allowed to do that; then the target's own refreshing must do, every second
+// as a rule.
+func (o *Output) refresh(ctx context.Context, index string) error {
+	resp, body, err := o.inquire(ctx, http.MethodPost, "/"+index+"/_refresh?filter_path=_shards.failed", nil)
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode >= 500 {
+		return notNow("refreshing "+index, resp, body)
+	}
+	return nil
+}
+
+// searchBatch searches until it has seen all that is there: an answer may be
+// full of repeats of the same ids.
+func (o *Output) searchBatch(ctx context.Context, t *target, ids []string, found []bool) error {
+	for len(ids) > 0 {
+		shown, err := o.hits(ctx, t.index, ids)
+		if err != nil {
+			return err
+		}
+		for _, id := range shown {
+			if i, ours := t.items[id]; ours {
+				found[i] = true
+			}
+		}
+		left := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return found[t.items[id]] })
+		if len(shown) < shownIDs || len(left) == len(ids) {
+			return nil
+		}
+		ids = left
+	}
+	return nil
+}
+
+// hits gives which of the ids are there, at most shownIDs.
+func (o *Output) hits(ctx context.Context, index string, ids []string) ([]string, error) {
+	doing := "searching " + index
+	query, err := json.Marshal(object{
+		"size": shownIDs, "_source": false, "track_total_hits": false,
+		"query": object{"ids": object{"values": ids}},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", doing, err)
+	}
+	// Without a shard, what is in it would seem to be absent.
+	resp, body, err := o.inquire(ctx, http.MethodPost, "/"+index+"/_search?allow_partial_search_results=false&filter_path=timed_out,_shards.failed,hits.hits._id", query)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return nil, refusedOr(doing, resp, body)
+	}
+	var answer struct {
+		TimedOut *bool                `json:"timed_out"`
+		Shards   struct{ Failed int } `json:"_shards"`
+		Hits     struct {
+			Hits []struct {
+				ID string `json:"_id"`
+			}
+		}
+	}
+	if err := json.Unmarshal(body, &answer); err != nil || answer.TimedOut == nil {
+		return nil, fmt.Errorf("%w: %s: the answer is not a search's", pipeline.ErrUnknowable, doing)
+	}
+	if *answer.TimedOut || answer.Shards.Failed > 0 {
+		return nil, notNow(doing, resp, []byte("not all shards have answered"))
+	}
+	shown := make([]string, 0, len(answer.Hits.Hits))
+	for _, hit := range answer.Hits.Hits {
+		shown = append(shown, hit.ID)
+	}
+	return shown, nil
+}
+
+// rolling remembers which names stand for several indices, one after the other.
+type rolling struct {
+	mu    sync.Mutex
+	known map[string]rolls
+}
+
+type rolls struct {
+	yes   bool
+	until time.Time
+}
+
+const (
+	// streamsStay and indicesStay are how long it is taken for granted that a name
+	// is a data stream or alias, and that it is not: one may come with the
+	// first record.
+	streamsStay = time.Hour
+	indicesStay = time.Minute
+	// maxRolling bounds the memory; forgetting costs two requests.
+	maxRolling = 10_000
+)
+
+// ask says whether a name is that of a data stream or an alias.
+func (r *rolling) ask(ctx context.Context, o *Output, name string) (bool, error) {
+	now := time.Now()
+	r.mu.Lock()
+	known, ok := r.known[name]
+	r.mu.Unlock()
+	if ok && now.Before(known.until) {
+		return known.yes, nil
+	}
+	yes, err := o.rolls(ctx, name)
+	if err != nil {
+		return false, err
+	}
+	stay := indicesStay
+	if yes {
+		stay = streamsStay
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.known == nil || len(r.known) >= maxRolling {
+		r.known = map[string]rolls{}
+	}
+	r.known[name] = rolls{yes, now.Add(stay)}
+	return yes, nil
+}
+
+// rolls asks the server. One without data streams answers 400 or 405.
+func (o *Output) rolls(ctx context.Context, name string) (bool, error) {
+	for _, path := range []string{"/_data_stream/" + name + "?filter_path=data_streams.name", "/_alias/" + name + "?filter_path=*.aliases"} {
+		resp, body, err := o.inquire(ctx, http.MethodGet, path, nil)
+		if err != nil {
+			return false, err
+		}
+		switch resp.StatusCode {
+		case http.StatusOK:
+			if string(bytes.TrimSpace(body)) != "{}" {
+				return true, nil
+			}
+		case http.StatusNotFound, http.StatusBadRequest, http.StatusMethodNotAllowed:
+		default:
+			return false, refusedOr("looking for "+path, resp, body)
+		}
+	}
+	return false, nil
+}
+
+// inquire makes a request that stores nothing. Its records stay uncertain when
+// it fails.
+func (o *Output) inquire(ctx context.Context, method, path string, body []byte) (*http.Response, []byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, o.wire.timeout())
+	defer cancel()
+	resp, answer, err := o.wire.ask(ctx, method, path, body)
+	if err == nil {
+		return resp, answer, nil
+	}
+	failure := httpclient.Failed(err)
+	failure.Uncertain = true
+	return nil, nil, failure
+}
+
+// refusedOr tells an answer that will always be so from one that will pass.
+func refusedOr(doing string, resp *http.Response, body []byte) error {
+	if e := wholeOutcome(resp, body); e.Outcome != pipeline.Retry {
+		return fmt.Errorf("%w: %s: %w", pipeline.ErrUnknowable, doing, e)
+	}
+	return notNow(doing, resp, body)
+}
+
+func notNow(doing string, resp *http.Response, body []byte) error {
+	e := wholeOutcome(resp, body)
+	e.Outcome, e.Uncertain = pipeline.Retry, true
+	e.Reason = doing + ", to learn what is stored: " + e.Reason
+	return e
+}
