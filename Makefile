@@ -12,7 +12,7 @@ FUZZTIME ?= 10s
 
 UNIT := $(shell go list ./... | grep -v '/e2e')
 
-.PHONY: run build test unit e2e e2e-setup bench lint fuzz vuln clean
+.PHONY: run build test unit e2e e2e-setup bench soak lint fuzz vuln clean
 
 # The containers' logs are shown too, where there is a Docker socket.
 SHOWN := $(if $(wildcard /var/run/docker.sock),with-docker.yml,longshore.yml)
@@ -42,6 +42,13 @@ e2e-setup:
 # The whole program on one core, against a receiver that counts.
 bench: build
 	cd bench && go run . -agent ../bin/longshore
+
+# Two minutes in which the agent is killed again and again while its destinations
+# fail; every line must arrive exactly once. bin/soak -h names the flags; long is
+#     make soak SOAK_FLAGS='-duration 4h -kills 1000'
+soak: build
+	CGO_ENABLED=0 go build -trimpath -o bin/soak ./soak
+	bin/soak -agent bin/longshore $(SOAK_FLAGS)
 
 lint:
 	go vet ./...
