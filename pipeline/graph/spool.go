@@ -41,6 +41,7 @@ type spools struct {
 func openSpools(dir string, size int64, lanes int, o spool.Options) (*spools, error) {
 	s := &spools{size: size, lanes: lanes}
 	o.MaxSize = max(size, spool.MinSize)
+	o.SegmentSize = min(4<<20, max(64<<10, size/int64(4*lanes)))
 	for i := 0; i < lanes || exists(filepath.Join(dir, strconv.Itoa(i))); i++ {
 		one, err := spool.Open(disk.OS{}, filepath.Join(dir, strconv.Itoa(i)), o)
 		if err != nil {
