@@ -7,13 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -47,6 +50,9 @@ type habits struct {
 	most int
 	// limit is max_entries_limit_per_query; 0 for none.
 	limit int
+	// split is the time that one of the answers covers that Loki makes an answer
+	// of; 0 for all.
+	split time.Duration
 	// mixed answers have structured metadata among the labels.
 	mixed bool
 }
@@ -148,7 +154,7 @@ func (a *archive) page(w http.ResponseWriter, r *http.Request) {
 		a.t.Errorf("asked for %s", r.FormValue("query"))
 	}
 	var result []map[string]any
-	size := 0
+	sizes, shares := map[int64]int{}, []int64{}
 	for _, s := range a.streams { // held in the order of time
 		labels, ok := matches(selector, s.Labels)
 		e := s.Entries[0]
@@ -166,11 +172,17 @@ func (a *archive) page(w http.ResponseWriter, r *http.Request) {
 		if len(metadata) > 0 && !a.mixed {
 			value = append(value, map[string]any{"structuredMetadata": metadata})
 		}
-		size += len(line)
+		share := int64(0)
+		if a.split > 0 {
+			share = e.Timestamp.UnixNano() / int64(a.split)
+		}
+		if sizes[share] += len(line); sizes[share] > a.most {
+			result = dropShare(result, shares, share)
+			shares = slices.DeleteFunc(shares, func(s int64) bool { return s == share })
+			continue
+		}
+		shares = append(shares, share)
 		result = append(result, map[string]any{"stream": labels, "values": []any{value}})
-	}
-	if size > a.most {
-		result = nil
 	}
 	data := map[string]any{"resultType": "streams", "result": result}
 	if !a.mixed {
@@ -179,6 +191,17 @@ func (a *archive) page(w http.ResponseWriter, r *http.Request) {
 	if err := json.NewEncoder(w).Encode(map[string]any{"status": "success", "data": data}); err != nil {
 		a.t.Error(err)
 	}
+}
+
+// dropShare takes out the entries of one share.
+func dropShare(result []map[string]any, shares []int64, share int64) []map[string]any {
+	var kept []map[string]any
+	for i, r := range result {
+		if shares[i] != share {
+			kept = append(kept, r)
+		}
+	}
+	return kept
 }
 
 // lookUp asks for a body, and gives the items that are stored.
@@ -287,6 +310,88 @@ func TestStored(t *testing.T) {
 		})
 	}
 }
+
+// TestPagesWithHoles: Loki makes an answer of several, and those of them that
+// are too large come empty.
+func TestPagesWithHoles(t *testing.T) {
+	a := newArchive(t)
+	a.most, a.split = 2000, 10*time.Second
+	o := newOutput(t, Config{URL: a.URL, Line: "raw"})
+	o.standings.now = func() time.Time { return time.Unix(0, start) }
+	texts := lines(40, 1)
+	for i := 10; i < 20; i++ {
+		texts[i] += strings.Repeat("long", 100)
+	}
+	body := fill(t, o, batchOf(container("web"), texts...))
+	a.hold(body, func(i int) bool { return i != 15 })
+	want := append(sequence(0, 15), sequence(16, 40)...)
+	if diff := cmp.Diff(want, lookUp(t, o, body)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestHangs: a query without an answer is made again for less.
+func TestHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOutput(t, Config{URL: "http://loki", Line: "raw"})
+		o.standings.now = func() time.Time { return time.Unix(0, start) }
+		body := fill(t, o, batchOf(container("web"), lines(10, 1)...))
+		a := &archive{t: t, habits: habits{most: 1 << 20}}
+		a.hold(body, every)
+		a.instead = func(_ http.ResponseWriter, r *http.Request) bool {
+			if n, _ := strconv.Atoi(r.FormValue("limit")); n > 4 {
+				<-r.Context().Done()
+				return true
+			}
+			return false
+		}
+		o.querier.client.Transport().DialContext = dialPipe(t, a)
+		if diff := cmp.Diff(sequence(0, 10), lookUp(t, o, body)); diff != "" {
+			t.Error(diff)
+		}
+		o.Close()
+	})
+}
+
+// dialPipe serves a handler without a network, which synctest cannot wait for.
+func dialPipe(t *testing.T, handler http.Handler) func(context.Context, string, string) (net.Conn, error) {
+	l := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
+	server := &http.Server{Handler: handler}
+	go server.Serve(l)
+	t.Cleanup(func() { server.Close() })
+	return func(ctx context.Context, _, _ string) (net.Conn, error) {
+		ours, theirs := net.Pipe()
+		select {
+		case l.conns <- theirs:
+			return ours, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// pipes is a listener whose connections are pipes.
+type pipes struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error {
+	p.once.Do(func() { close(p.closed) })
+	return nil
+}
+
+func (p *pipes) Addr() net.Addr { return &net.UnixAddr{} }
 
 // TestStoredTwice: what is stored twice in one source's name does not stand for
 // another's.
@@ -518,6 +623,20 @@ func TestWhereItAsks(t *testing.T) {
 			}
 		})
 	}
+}
+
+// FuzzAppendHead: what we make of a line is what Go's printf, which Loki uses,
+// makes of it.
+func FuzzAppendHead(f *testing.F) {
+	for _, line := range []string{"", "short", strings.Repeat("ü", headRunes+1), strings.Repeat("\xff", headRunes) + "end", "\xe2\x82"} {
+		f.Add([]byte(line))
+	}
+	f.Fuzz(func(t *testing.T, line []byte) {
+		want := fmt.Sprintf("%d %.*s", len(line), headRunes, string(line))
+		if got := string(appendHead(nil, line)); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	})
 }
 
 // FuzzReadStreams: whatever a server says is read as Go itself reads it, or not

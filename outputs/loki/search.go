@@ -63,6 +63,7 @@ type search struct {
 
 	counted window // the last that was counted, and what came of it
 	counts  int
+	hangs   int // queries that were not answered in time
 }
 
 // A sought is one item of the body.
@@ -189,7 +190,7 @@ func (s *search) count(ctx context.Context, w window) (int, error) {
 // of were too large, and came to it empty. A smaller page may show them.
 func (s *search) page(ctx context.Context, w window, limit int) (page []seen, whole bool, err error) {
 	page, err = s.ask(ctx, w, limit)
-	if errors.Is(err, errTooMuch) && limit > 1 {
+	if limit > 1 && (errors.Is(err, errTooMuch) || s.hung(ctx, err)) {
 		return nil, false, nil
 	}
 	if err != nil {
@@ -205,6 +206,21 @@ func (s *search) page(ctx context.Context, w window, limit int) (page []seen, wh
 	n, err := s.count(ctx, covered)
 	shown, _ := slices.BinarySearchFunc(page, covered.to(), func(e seen, t int64) int { return cmp.Compare(e.at, t) })
 	return page, shown >= n, err
+}
+
+// maxHangs is how many queries may get no answer in time before the search is
+// given up.
+const maxHangs = 3
+
+// hung says whether Loki may have had an answer that was too large to be handed
+// on from one of its parts to the next: it then lets the asker wait in vain (seen
+// with 3.7.8, just over 4 MiB).
+func (s *search) hung(ctx context.Context, err error) bool {
+	if ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+		return false
+	}
+	s.hangs++
+	return s.hangs <= maxHangs
 }
 
 // tooMuch makes of an answer that is too large, and cannot be had in parts, a
