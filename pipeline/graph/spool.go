@@ -127,21 +127,22 @@ func (l *laneSpool) Append(b *pipeline.Body) error {
 
 func (l *laneSpool) Next(b *pipeline.Body) (earlier, ok bool, err error) {
 	for _, r := range l.from {
-		for r.left > 0 {
-			record, ok, err := r.spool.Next(l.buf)
-			if err != nil {
-				return false, false, fmt.Errorf("reading the spool: %w", err)
-			}
-			if !ok {
-				r.left, r.earlier = 0, 0
-				break
-			}
-			l.buf = record.Data[:cap(record.Data)]
-			r.left--
-			earlier = r.earlier > 0
-			r.earlier = max(0, r.earlier-1)
-			return earlier, true, decode(r.spool, record, b)
+		if r.left == 0 {
+			continue
 		}
+		record, ok, err := r.spool.Next(l.buf)
+		if err != nil {
+			return false, false, fmt.Errorf("reading the spool: %w", err)
+		}
+		if !ok { // the rest was damaged, and set aside
+			r.left, r.earlier = 0, 0
+			continue
+		}
+		l.buf = record.Data[:cap(record.Data)]
+		r.left--
+		earlier = r.earlier > 0
+		r.earlier = max(0, r.earlier-1)
+		return earlier, true, decode(r.spool, record, b)
 	}
 	return false, false, nil
 }
