@@ -559,6 +559,45 @@ func (o *oneBlocked) Send(ctx context.Context, b *event.Batch) error {
 	return o.Feed.Send(ctx, b)
 }
 
+// TestFilesThatWaitAreKnown: what waits for the generation before it to be read
+// has its identity stored all the same, and is found when it was rotated in its
+// turn, while that generation, and what followed, is gone.
+func TestFilesThatWaitAreKnown(t *testing.T) {
+	poll(t, func(r *rig) {
+		r.start()
+		r.halt()
+		r.startOn(&recordsBlocked{Feed: r.feed})
+		r.write("app.log", "one\n")
+		r.pass(tick)
+		r.rename("app.log", "app.log.1")
+		r.write("app.log", "two\n")
+		r.pass(tick)
+		r.feed.Ack()
+		if known := r.feed.Restart().Known(); len(known) != 2 {
+			t.Errorf("%d files are known, want 2", len(known))
+		}
+		r.restart(func() {
+			r.rename("app.log", "app.log.old")
+			r.remove("app.log.1")
+			r.write("app.log", "three\n")
+		})
+		r.pass(tick)
+		r.want("two", "three")
+		r.wantLog("part of a file was never read")
+	})
+}
+
+// recordsBlocked lets only batches pass that have no records.
+type recordsBlocked struct{ *pipetest.Feed }
+
+func (b *recordsBlocked) Send(ctx context.Context, batch *event.Batch) error {
+	if len(batch.Records) > 0 {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return b.Feed.Send(ctx, batch)
+}
+
 func TestSymlinkMovesOn(t *testing.T) {
 	poll(t, func(r *rig) {
 		r.config.Paths = []string{r.path("current.log")}

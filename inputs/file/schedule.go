@@ -31,6 +31,9 @@ type slot struct {
 	// stood at the same path before.
 	after *file
 	next  []*file // those whose after this is
+	// While it waits it has one turn all the same, to be met: its identity is
+	// stored, so that it is found again should it be renamed while we are away.
+	meeting, met bool
 }
 
 // A schedule hands out the files that have something to do, in turns, and each
@@ -63,7 +66,7 @@ func (s *schedule) wakeLocked(f *file) bool {
 		news := !f.again
 		f.again = true
 		return news
-	case f.phase == ready || f.after != nil:
+	case f.phase == ready || f.after != nil && f.met:
 		return false
 	case time.Now().Before(f.notBefore):
 		return s.dueLocked(f, f.notBefore)
@@ -118,6 +121,7 @@ func (s *schedule) take() *file {
 	s.queue[0] = nil
 	s.queue = s.queue[1:]
 	f.phase, f.again = turn, false
+	f.meeting = f.after != nil
 	return f
 }
 
@@ -132,6 +136,10 @@ func (s *schedule) done(f *file, v verdict) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f.phase = idle
+	if f.meeting {
+		s.metLocked(f)
+		return
+	}
 	if v.more {
 		s.enqueue(f)
 		return
@@ -144,6 +152,15 @@ func (s *schedule) done(f *file, v verdict) {
 	}
 	if v.wait > 0 {
 		s.dueLocked(f, now.Add(v.wait))
+	}
+}
+
+// metLocked ends the turn of a file that waits; if it no longer does, it has
+// its own.
+func (s *schedule) metLocked(f *file) {
+	f.meeting, f.met = false, true
+	if f.after == nil {
+		s.enqueue(f)
 	}
 }
 

@@ -50,7 +50,7 @@ func (r *reader) run(ctx context.Context) {
 			return
 		}
 		v, err := r.turn(ctx, f)
-		if err != nil && ctx.Err() == nil {
+		if err != nil && ctx.Err() == nil && !f.meeting {
 			v = r.failed(f, err)
 		}
 		r.schedule.done(f, v)
@@ -83,6 +83,9 @@ func (r *reader) turn(ctx context.Context, f *file) (verdict, error) {
 		return verdict{}, nil
 	}
 	f.modified = info.ModTime()
+	if f.meeting {
+		return verdict{}, r.meet(ctx, f, info.Size())
+	}
 	v, err := r.look(ctx, f, info.Size())
 	if err != nil || ctx.Err() != nil {
 		return v, err
@@ -138,6 +141,25 @@ func (r *reader) look(ctx context.Context, f *file, size int64) (verdict, error)
 		return r.unpackTurn(ctx, f, size)
 	}
 	return r.readTurn(ctx, f, size)
+}
+
+// meet has a file's identity stored ahead of its turn. What goes wrong, goes
+// wrong again in that turn.
+func (r *reader) meet(ctx context.Context, f *file, size int64) error {
+	if f.known || f.compress {
+		return nil
+	}
+	if ok, err := r.settleSource(f, size); !ok || err != nil {
+		return err
+	}
+	if f.srcID != 0 {
+		return nil
+	}
+	f.lastSize = size
+	if err := r.extendHead(f, size); err != nil {
+		return err
+	}
+	return r.openSource(ctx, f)
 }
 
 // settleSource finds out, once for every file, whether it is a known source,
