@@ -1,11 +1,13 @@
 package receiver
 
 import (
+	"bytes"
 	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"text/template"
 	"time"
 )
 
@@ -166,14 +168,42 @@ func parseLabels(text string) ([]label, error) {
 	return labels, nil
 }
 
-// parseSelector reads a log query without a pipeline.
-func parseSelector(text string) (selector, error) {
+// A logQuery is a selector, and what is to be made of the lines.
+type logQuery struct {
+	selector selector
+	format   *template.Template // nil for the lines as they are
+}
+
+// parseLogQuery reads {a="b"} or {a="b"} | line_format `…`.
+func parseLogQuery(text string) (q logQuery, err error) {
 	p := &reading{text}
-	s, err := p.selector()
-	if err != nil {
-		return nil, err
+	if q.selector, err = p.selector(); err != nil {
+		return q, err
 	}
-	return s, s.check(p.end())
+	if p.take("|") {
+		if err := p.expect("line_format"); err != nil {
+			return q, err
+		}
+		format, err := p.quoted()
+		if err != nil {
+			return q, err
+		}
+		line := template.FuncMap{"__line__": func() string { return "" }}
+		if q.format, err = template.New("line").Funcs(line).Parse(format); err != nil {
+			return q, fmt.Errorf("parse error : invalid line template: %w", err)
+		}
+	}
+	return q, q.selector.check(p.end())
+}
+
+// apply makes of a line what the query wants.
+func (q *logQuery) apply(line []byte) ([]byte, error) {
+	if q.format == nil {
+		return line, nil
+	}
+	var made bytes.Buffer
+	err := q.format.Funcs(template.FuncMap{"__line__": func() string { return string(line) }}).Execute(&made, nil)
+	return made.Bytes(), err
 }
 
 // check refuses a selector that would match all there is, as Loki does.

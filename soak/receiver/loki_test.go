@@ -160,9 +160,10 @@ func TestLogQueries(t *testing.T) {
 		{"in the order of time", `{host="y"}`, "10000000000", "30000000000", "10", "forward", "categorize-labels", `streams [{"stream":{"host":"y"},"values":[` + early + "," + late + `]}]`},
 		{"nothing", `{app="c"}`, "10000000000", "30000000000", "10", "forward", "categorize-labels", `streams []`},
 		{"metadata as labels", `{host="y"}`, "10000000000", "16000000000", "10", "forward", "", `streams [{"stream":{"host":"y","trace_id":"tout of order"},"values":[["15000000000","out of order"]]}]`},
+		{"line format", "{app=\"b\"} | line_format `{{printf \"%d %.3s\" (len __line__) __line__}}`", "10000000000", "20000000000", "10", "forward", "categorize-labels", `streams [{"stream":{"app":"b","host":"x"},"values":[["10000000000","5 oth",{"structuredMetadata":{"trace_id":"tother"}}]]}]`},
 		{"no time", `{app="a"}`, "10000000000", "10000000000", "10", "forward", "", "400 end timestamp must not be before or equal to start time"},
 		{"too many", `{app="a"}`, "10000000000", "10000000001", "5001", "forward", "", "400 max entries limit per query exceeded, limit > max_entries_limit_per_query (5001 > 5000)"},
-		{"pipeline", `{app="a"} |= "x"`, "10000000000", "10000000001", "1", "forward", "", `400 parse error : syntax error: unexpected "|= \"x\""`},
+		{"pipeline", `{app="a"} |= "x"`, "10000000000", "10000000001", "1", "forward", "", `400 parse error : syntax error: unexpected "= \"x\"", expecting "line_format"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

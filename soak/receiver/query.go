@@ -97,7 +97,7 @@ func (c *count) group(labels []label) map[string]string {
 // queryRange answers /loki/api/v1/query_range: the entries from start until
 // just before end. Repeats of a time and line are left out.
 func (l *Loki) queryRange(r *http.Request) reply {
-	s, err := parseSelector(r.FormValue("query"))
+	q, err := parseLogQuery(r.FormValue("query"))
 	if err != nil {
 		return text(http.StatusBadRequest, err.Error())
 	}
@@ -122,7 +122,7 @@ func (l *Loki) queryRange(r *http.Request) reply {
 	case direction != "forward" && direction != "backward":
 		return text(http.StatusBadRequest, "invalid direction")
 	}
-	found, err := l.store.find(s, start, end, limit, direction == "forward")
+	found, err := l.store.find(&q, start, end, limit, direction == "forward")
 	if err != nil {
 		return text(http.StatusInternalServerError, err.Error())
 	}
@@ -138,13 +138,13 @@ type foundEntry struct {
 type foundEntries []foundEntry
 
 // find gives the first (or last) entries of all matching streams.
-func (s *store) find(sel selector, start, end int64, limit int, forward bool) (foundEntries, error) {
+func (s *store) find(q *logQuery, start, end int64, limit int, forward bool) (foundEntries, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var all foundEntries
 	for _, key := range sortedKeys(s.streams) {
 		st := s.streams[key]
-		if !sel.matches(st.labels) {
+		if !q.selector.matches(st.labels) {
 			continue
 		}
 		refs, err := st.between(start, end)
@@ -163,7 +163,15 @@ func (s *store) find(sel selector, start, end int64, limit int, forward bool) (f
 		}
 		return cmp.Compare(b.time, a.time)
 	})
-	return all[:min(limit, len(all))], nil
+	all = all[:min(limit, len(all))]
+	for i := range all {
+		line, err := q.apply(all[i].line)
+		if err != nil {
+			return nil, err
+		}
+		all[i].line = line
+	}
+	return all, nil
 }
 
 func (st *stream) first(refs []ref, limit int, forward bool) (found foundEntries, err error) {
