@@ -202,6 +202,10 @@ func isTail(fd *os.File, pos uint64, want *tail) (bool, error) {
 // to have had beyond what was read.
 func (p *pasts) lost(k *past, why string) {
 	p.forget(k)
+	p.report(k, why)
+}
+
+func (p *pasts) report(k *past, why string) {
 	if k.at.finished || k.at.size <= k.Cursor.Pos || isCompressed(k.Key) {
 		return
 	}

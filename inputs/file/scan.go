@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 	"syscall"
@@ -357,8 +358,8 @@ func (l folderList) in(dir string) map[inode]string {
 }
 
 // findPasts looks for the known sources that are not at any of the config's
-// names: files that were renamed while we were away. It gives those it finds.
-// What is gone is forgotten, but only where its folder is there to tell.
+// names: files that were renamed while we were away, and what came after those
+// that are gone. It gives the files it finds.
 func (w *follower) findPasts() []*file {
 	pasts := w.unseenPasts()
 	if len(pasts) == 0 {
@@ -367,17 +368,14 @@ func (w *follower) findPasts() []*file {
 	there, listed := w.listFolders(pasts), folderList{}
 	var found []*file
 	for _, k := range pasts {
-		if at, ok := there[k.at.id.ino]; ok && k.isAt(at.path) {
-			if f := w.addGeneration(at.id, k.Key, at.path); f != nil {
-				f.known = true
-				found = append(found, f)
-			}
+		at, ok := there[k.at.id.ino]
+		if !ok || !k.isAt(at.path) {
+			found = append(found, w.missed(k, listed)...)
 			continue
 		}
-		if info, err := os.Stat(filepath.Dir(k.Key)); err == nil && inodeOf(info).dev == k.at.id.dev {
-			w.pasts.drop(k)
-			found = append(found, w.heirs(k, listed)...)
-			w.pasts.lost(k, "it was deleted while longshore was not running")
+		if f := w.addGeneration(at.id, k.Key, at.path); f != nil {
+			f.known = true
+			found = append(found, f)
 		}
 	}
 	for _, f := range found {
@@ -387,16 +385,44 @@ func (w *follower) findPasts() []*file {
 	return found
 }
 
-// unseenPasts gives the known sources whose inode no file has that the config
-// asks for. (Whether those that have it are the same shows when they are opened.)
+// missed deals with a known source that is gone, if its folder is there to tell,
+// and gives its heirs. Where there are some, the ledger is to remember the source
+// until the next start: they are found by it, should we end before they are known
+// themselves.
+func (w *follower) missed(k *past, listed folderList) []*file {
+	info, err := os.Stat(filepath.Dir(k.Key))
+	if err != nil || inodeOf(info).dev != k.at.id.dev {
+		return nil
+	}
+	heirs := w.heirs(k, listed)
+	switch {
+	case len(heirs) > 0:
+		w.pasts.drop(k)
+		w.pasts.report(k, deletedMeanwhile)
+	case w.hasInode(k.at.id.ino):
+		// Whoever opens the file that has its inode now will see to it.
+	default:
+		w.pasts.drop(k)
+		w.pasts.lost(k, deletedMeanwhile)
+	}
+	return heirs
+}
+
+const deletedMeanwhile = "it was deleted while longshore was not running"
+
+func (w *follower) hasInode(ino uint64) bool {
+	return slices.ContainsFunc(w.table.all(), func(f *file) bool { return f.id.ino == ino })
+}
+
+// unseenPasts gives the known sources that are at none of the config's names.
 func (w *follower) unseenPasts() []*past {
-	inos := map[uint64]bool{}
+	at := map[uint64]string{}
 	for _, f := range w.table.all() {
-		inos[f.id.ino] = true
+		at[f.id.ino], _, _ = w.table.where(f)
 	}
 	var unseen []*past
 	for _, k := range w.pasts.all() {
-		if w.wanted(k.Key) && !inos[k.at.id.ino] {
+		if path, ok := at[k.at.id.ino]; w.wanted(k.Key) && !(ok && k.isAt(path)) {
 			unseen = append(unseen, k)
 		}
 	}

@@ -598,6 +598,47 @@ func (b *recordsBlocked) Send(ctx context.Context, batch *event.Batch) error {
 	return b.Feed.Send(ctx, batch)
 }
 
+// TestHeirsAreNotForgotten: a generation that nobody saw is found behind a file
+// that is gone, but longshore ends again before it is read; and the inode of the
+// file that is gone may have been given to another.
+func TestHeirsAreNotForgotten(t *testing.T) {
+	for _, reuse := range []bool{false, true} {
+		poll(t, func(r *rig) {
+			r.write("app.log", "one line that is long enough\n")
+			r.start()
+			r.pass(tick)
+			r.feed.Ack()
+			r.halt()
+			r.feed = r.feed.Restart()
+			r.write("app.log.1", "never seen\n")
+			if reuse {
+				r.rename("app.log", "other.log")
+				r.write("other.log", "another file\n")
+			}
+			r.write("app.new", "new\n")
+			r.rename("app.new", "app.log")
+			r.startOn(&recordsBlocked{Feed: r.feed})
+			r.pass(0)
+			r.halt()
+			r.feed = r.feed.Restart()
+			r.start()
+			r.pass(tick)
+			want := []string{"never seen", "new"}
+			if reuse {
+				want = append(want, "another file")
+			}
+			r.wantSet(want...)
+			r.feed.Ack()
+			r.restart(nil)
+			r.pass(tick)
+			r.want()
+			if known := r.feed.Known(); len(known) != len(want) {
+				t.Errorf("%d files are known, want %d", len(known), len(want))
+			}
+		})
+	}
+}
+
 func TestSymlinkMovesOn(t *testing.T) {
 	poll(t, func(r *rig) {
 		r.config.Paths = []string{r.path("current.log")}
