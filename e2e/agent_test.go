@@ -79,10 +79,13 @@ func (a *agent) kill() {
 	a.cmd = nil
 }
 
-// ends waits until the agent ends by itself, and gives its exit code.
+// ends waits until the agent ends by itself, and gives its exit code; one that
+// does not end is killed, which is -1.
 func (a *agent) ends() int {
 	a.t.Helper()
+	tooLong := time.AfterFunc(time.Minute, func() { a.cmd.Process.Kill() })
 	_ = a.cmd.Wait() // the code tells
+	tooLong.Stop()
 	code := a.cmd.ProcessState.ExitCode()
 	a.cmd = nil
 	return code

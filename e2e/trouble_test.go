@@ -24,7 +24,8 @@ type backends struct {
 func (b backends) askLoki() query.Loki       { return query.Loki{URL: b.loki.URL} }
 func (b backends) askElastic() query.Elastic { return query.Elastic{URL: b.elastic.URL} }
 
-// agent follows the files of a folder, to both.
+// agent follows the files of a folder, to both. A Loki that was asked to end may
+// keep a request without an answer for as long as the agent waits.
 func (b backends) agent(t *testing.T, files, index string) *agent {
 	t.Helper()
 	return newAgent(t, fmt.Sprintf(`
@@ -32,7 +33,7 @@ shutdown_timeout: 3s
 inputs:
   files: {type: file, paths: [%s]}
 outputs:
-  loki: {type: loki, url: %q, retry: {max: 1s}}
+  loki: {type: loki, url: %q, timeout: 5s, retry: {max: 1s}}
   elastic: {type: elasticsearch, urls: [%q], index: %s, install_template: true, retry: {max: 1s}}
 `, filepath.Join(files, "*.log"), b.loki.URL, b.elastic.URL, index))
 }
@@ -101,8 +102,8 @@ func down(t *testing.T, b backends) {
 	lokiCounts(t, b.askLoki(), `{service_name="down"}`, when, w.lines)
 }
 
-// stoppedInTheMiddle ends and starts each server while lines are written. Of
-// Loki, which knows no identities, it asks only that nothing is missing.
+// stoppedInTheMiddle ends and starts each server while lines are written. What was
+// on its way then may be stored or not.
 func stoppedInTheMiddle(t *testing.T, b backends) {
 	w := writer{name: "middle", format: "json", lines: 12_000}
 	file := filepath.Join(t.TempDir(), "middle.log")
@@ -131,6 +132,7 @@ func stoppedInTheMiddle(t *testing.T, b backends) {
 	b.has(t, w, when)
 	a.stop()
 	b.check(t, w, when)
+	lokiCounts(t, b.askLoki(), `{service_name="middle"}`, when, w.lines)
 }
 
 // hostileBytes are lines that no well-behaved program writes.
