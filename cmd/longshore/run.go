@@ -46,7 +46,7 @@ func (a *app) runPipelines(ctx context.Context, cfg *config.Config) error {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	var health admin.Health
-	g, err := graph.Build(graph.Options{Config: cfg, Log: log, Metrics: metrics, Health: health.Component, Now: time.Now})
+	g, err := graph.Build(graph.Options{Config: cfg, Log: log, Metrics: metrics, Health: health.Component, Vital: health.Vital, Now: time.Now})
 	if err != nil {
 		return err
 	}

@@ -29,6 +29,8 @@ type Options struct {
 	Metrics prometheus.Registerer
 	// Health gives the function by which a component says how it is.
 	Health func(kind pipeline.Kind, name string) func(error)
+	// Vital gives that of a part of the graph itself.
+	Vital func(name string) func(error)
 	// Now is the clock that dates lines without a time.
 	Now func() time.Time
 }
@@ -73,7 +75,7 @@ func Build(o Options) (*Graph, error) {
 
 func (g *Graph) build() error {
 	for range runtime.GOMAXPROCS(0) {
-		g.workers = append(g.workers, &worker{in: make(chan message, 2), batches: g.batches, now: g.Now, log: g.Log})
+		g.workers = append(g.workers, &worker{in: make(chan message, 2), batches: g.batches, now: g.Now})
 	}
 	for _, c := range g.Config.Inputs {
 		if err := g.addInput(c); err != nil {
@@ -247,7 +249,7 @@ func (g *Graph) Run(ctx context.Context) error {
 func (g *Graph) store() (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var storing sync.WaitGroup
-	storing.Go(func() { g.ledger.Run(ctx) })
+	storing.Go(func() { g.ledger.Run(ctx, g.Vital("ledger")) })
 	return func() {
 		cancel()
 		storing.Wait()

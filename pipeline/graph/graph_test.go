@@ -169,6 +169,7 @@ func (w *world) build(t *testing.T, dir, yaml string) *Graph {
 	g, err := Build(Options{
 		Config: cfg, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
 		Health: func(pipeline.Kind, string) func(error) { return func(error) {} },
+		Vital:  func(string) func(error) { return func(error) {} },
 		Now:    func() time.Time { return time.Unix(100, 0) },
 	})
 	if err != nil {

@@ -8,8 +8,13 @@ import (
 )
 
 // markEvery is how far apart the times are that lines without one take, besides
-// the nanosecond that sets each apart.
-const markEvery = 500 * time.Millisecond
+// the nanosecond that sets each apart. It doubles with every marksHeld that the
+// ledger has to keep, since a destination may be away for weeks while a source
+// goes on.
+const (
+	markEvery = 500 * time.Millisecond
+	marksHeld = 128
+)
 
 // lineTimes dates the lines of one source that have no time of their own. Each
 // date is noted in the ledger before a line that takes it is sent, so that a replay
@@ -19,6 +24,7 @@ type lineTimes struct {
 	earlier  []ledger.TimeMark // of the run before
 	until    uint64            // they hold for positions below
 	last     ledger.TimeMark
+	held     int    // marks that the ledger keeps
 	decided  uint64 // the batch that last was decided for: its first position + 1
 }
 
@@ -45,11 +51,11 @@ func (t *lineTimes) at(first, pos uint64, now func() time.Time) int64 {
 // decide chooses the time of a whole batch: the last one, or now.
 func (t *lineTimes) decide(first uint64, now int64) {
 	t.decided = first + 1
-	if age := now - t.last.Time; t.last.Time != 0 && age >= 0 && age < int64(markEvery) {
+	if age := now - t.last.Time; t.last.Time != 0 && age >= 0 && age < int64(markEvery)<<min(t.held/marksHeld, 20) {
 		return
 	}
 	t.last = ledger.TimeMark{Pos: first, Time: now}
-	t.progress.MarkTime(t.last)
+	t.held = t.progress.MarkTime(t.last)
 }
 
 // markBefore gives the last mark at or before a position.

@@ -75,3 +75,23 @@ func openLedger(t *testing.T, dir string) *ledger.Ledger {
 	}
 	return l
 }
+
+// TestMarksOfALongOutageAreFew dates a line a second for a month during which
+// nothing is acknowledged.
+func TestMarksOfALongOutageAreFew(t *testing.T) {
+	l := openLedger(t, t.TempDir())
+	defer l.Close()
+	s, err := l.Open(0, "in", "a.log", []string{"x"}, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	times := newLineTimes(s)
+	start := time.Unix(1_700_000_000, 0)
+	const month = 30 * 24 * 3600
+	for i := uint64(0); i < month; i++ {
+		times.at(i, i, func() time.Time { return start.Add(time.Duration(i) * time.Second) })
+	}
+	if times.held > 20*marksHeld {
+		t.Errorf("%d marks are held after a month", times.held)
+	}
+}

@@ -2,7 +2,6 @@ package graph
 
 import (
 	"context"
-	"log/slog"
 	"time"
 
 	"github.com/longshore/longshore/pipeline/deliver"
@@ -15,7 +14,6 @@ type worker struct {
 	in      chan message
 	batches pool
 	now     func() time.Time
-	log     *slog.Logger
 }
 
 // message is a batch of a source, or, without one, the source's end.
@@ -86,8 +84,7 @@ func (w *worker) store(ctx context.Context, s *source, records int) bool {
 			s.durable = true
 			break
 		}
-		w.log.Error("a new source waits: its identity cannot be stored", "error", err)
-		select {
+		select { // the ledger says that it cannot write
 		case <-ctx.Done():
 			return false
 		case <-time.After(storePause):

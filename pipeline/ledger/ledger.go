@@ -142,9 +142,9 @@ func newID() event.SourceID {
 	return event.SourceID(binary.BigEndian.Uint64(b[:]))
 }
 
-// Run writes what changed to disk, again and again, until ctx ends, and then
-// once more. It returns when all is written.
-func (l *Ledger) Run(ctx context.Context) {
+// Run writes what changed to disk, again and again, until ctx ends. health is
+// told whenever that begins to fail, and when it works again.
+func (l *Ledger) Run(ctx context.Context, health func(error)) {
 	tick := time.NewTicker(flushEvery)
 	defer tick.Stop()
 	failing := false
@@ -156,10 +156,12 @@ func (l *Ledger) Run(ctx context.Context) {
 		}
 		err := l.Flush()
 		if err != nil && !failing {
-			l.log.Error("progress cannot be stored; after a crash records would be sent again", "error", err)
+			l.log.Error("progress cannot be stored; new sources wait, and after a crash records would be asked for or sent again", "error", err)
+			health(err)
 		}
 		if err == nil && failing {
 			l.log.Info("progress is stored again")
+			health(nil)
 		}
 		failing = err != nil
 	}

@@ -9,15 +9,17 @@ type TimeMark struct {
 	Time int64
 }
 
-// MarkTime notes a time mark. Marks come with ascending positions, and each is
-// on disk before a record that takes it is sent: see Track.Reserve.
-func (s *Source) MarkTime(m TimeMark) {
+// MarkTime notes a time mark, and gives how many are held until the cursor is
+// beyond them. Marks come with ascending positions, and each is on disk before a
+// record that takes it is sent: see Track.Reserve.
+func (s *Source) MarkTime(m TimeMark) (held int) {
 	s.ledger.mu.Lock()
 	defer s.ledger.mu.Unlock()
 	s.times = append(s.times, m)
 	s.newTimes++
 	s.ledger.dirty[s] = struct{}{}
 	s.ledger.touch(s)
+	return len(s.times)
 }
 
 // EarlierTimes gives the marks that records of an earlier run took, ascending, and
