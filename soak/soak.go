@@ -143,6 +143,10 @@ func (s *soak) killAgain(ctx context.Context) error {
 	began := time.Now()
 	for k := range s.kills {
 		at := began.Add(time.Duration((float64(k) + 0.2 + random.Float64()) * float64(between)))
+		if late := time.Since(at); late > 0 { // an agent that was asked to end took its time
+			began = began.Add(late)
+			at = time.Now().Add(time.Duration(random.Int64N(int64(between))))
+		}
 		pause(ctx, time.Until(at))
 		if ctx.Err() != nil {
 			return nil

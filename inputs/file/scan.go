@@ -386,9 +386,9 @@ func (w *follower) findPasts() []*file {
 }
 
 // missed deals with a known source that is gone, if its folder is there to tell,
-// and gives its heirs. Where there are some, the ledger is to remember the source
-// until the next start: they are found by it, should we end before they are known
-// themselves.
+// and gives its heirs. Where there are some, or what has its name now is not
+// known, the ledger is to remember the source until the next start: they are found
+// by it, should we end before they are known themselves.
 func (w *follower) missed(k *past, listed folderList) []*file {
 	info, err := os.Stat(filepath.Dir(k.Key))
 	if err != nil || inodeOf(info).dev != k.at.id.dev {
@@ -396,7 +396,7 @@ func (w *follower) missed(k *past, listed folderList) []*file {
 	}
 	heirs := w.heirs(k, listed)
 	switch {
-	case len(heirs) > 0:
+	case len(heirs) > 0 || w.isNews(k):
 		w.pasts.drop(k)
 		w.pasts.report(k, deletedMeanwhile)
 	case w.hasInode(k.at.id.ino):
@@ -409,6 +409,13 @@ func (w *follower) missed(k *past, listed folderList) []*file {
 }
 
 const deletedMeanwhile = "it was deleted while longshore was not running"
+
+// isNews tells whether another file has the name of a source now, and was not
+// known before.
+func (w *follower) isNews(k *past) bool {
+	f := w.table.at(k.Key)
+	return f != nil && f.id.ino != k.at.id.ino && !w.pasts.has(f.id, k.Key)
+}
 
 func (w *follower) hasInode(ino uint64) bool {
 	return slices.ContainsFunc(w.table.all(), func(f *file) bool { return f.id.ino == ino })

@@ -28,13 +28,13 @@ func TestReadsAndFollows(t *testing.T) {
 		r.write("app.log", "one\n\ntwo\r\nthr")
 		r.start()
 		r.pass(tick)
-		r.want("one", "two")
+		r.want("one", "", "two")
 		r.append("app.log", "ee\n")
 		r.pass(tick)
-		r.want("one", "two", "three")
+		r.want("one", "", "two", "three")
 		got := r.feed.Got()
-		if got[1].Pos != 5 || got[2].Pos != 10 {
-			t.Errorf("positions %d and %d, want 5 and 10", got[1].Pos, got[2].Pos)
+		if got[2].Pos != 5 || got[3].Pos != 10 {
+			t.Errorf("positions %d and %d, want 5 and 10", got[2].Pos, got[3].Pos)
 		}
 		src := got[0].Source
 		if src.Key != r.path("app.log") || src.Label(event.LabelFile) != src.Key || src.Label(event.LabelService) != "app" {
@@ -637,6 +637,29 @@ func TestHeirsAreNotForgotten(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestFileIsRememberedUntilTheNextIsKnown: the file was replaced while we were
+// away, and the new one is rotated, too, before longshore can store what it is.
+func TestFileIsRememberedUntilTheNextIsKnown(t *testing.T) {
+	poll(t, func(r *rig) {
+		r.write("app.log", "one line that is long enough\n")
+		r.start()
+		r.pass(tick)
+		r.feed.Ack()
+		r.halt()
+		r.feed = r.feed.Restart()
+		r.write("app.new", "unread\n")
+		r.rename("app.new", "app.log")
+		r.startOn(&recordsBlocked{Feed: r.feed})
+		r.pass(0)
+		r.restart(func() {
+			r.rename("app.log", "app.log.1")
+			r.write("app.log", "new\n")
+		})
+		r.pass(tick)
+		r.wantSet("unread", "new")
+	})
 }
 
 func TestSymlinkMovesOn(t *testing.T) {

@@ -39,9 +39,10 @@ type Ledger struct {
 	fresh   []*Source // minted, not yet on disk
 	dirty   map[*Source]struct{}
 	forgot  []event.SourceID
-	changed uint64 // counts changes
-	stored  uint64 // how many of them are on disk
-	live    int64  // bytes of the last compacted state
+	leaving []*Source // gone and done, but perhaps needed
+	changed uint64    // counts changes
+	stored  uint64    // how many of them are on disk
+	live    int64     // bytes of the last compacted state
 }
 
 // Open takes the folder, which is made if it is missing, for this process and
@@ -308,6 +309,32 @@ func (l *Ledger) Close() error {
 		l.lock.Close()
 	}
 	return err
+}
+
+// letLeave forgets the sources that are gone and done, but for those that may
+// still be needed. The caller holds mu.
+func (l *Ledger) letLeave() {
+	l.leaving = slices.DeleteFunc(l.leaving, func(s *Source) bool {
+		if s.left() && l.needed(s) {
+			return false
+		}
+		if s.left() && l.sources[s.id] == s {
+			l.forget(s)
+		}
+		return true
+	})
+}
+
+// needed tells whether there is a source of the same name, come after this one,
+// of which it is not yet known where it began: after a crash, its input may find it
+// only as what came after this one. The caller holds mu.
+func (l *Ledger) needed(s *Source) bool {
+	for _, other := range l.sources {
+		if other != s && other.opened && other.resume.State == nil && other.input == s.input && other.key == s.key {
+			return true
+		}
+	}
+	return false
 }
 
 // forget drops a source that is gone and done. The caller holds mu.

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -112,6 +113,37 @@ func TestGoneSourceIsForgottenOnceDone(t *testing.T) {
 	defer l.Close()
 	if n := len(l.Known("in")); n != 0 {
 		t.Errorf("%d sources are known after the only one is gone, want 0", n)
+	}
+}
+
+func TestGoneSourceIsKeptUntilWhatFollowsItIsKnown(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, dir)
+	defer func() { l.Close() }()
+	first := must[*Source](t)(l.Open(0, "in", "a.log", []string{"x"}, 100))
+	first.Checkpoint(0, []byte("began here"))
+	second := must[*Source](t)(l.Open(0, "in", "a.log", []string{"x"}, 100))
+	other := must[*Source](t)(l.Open(0, "in", "b.log", []string{"x"}, 100))
+	other.Checkpoint(0, []byte("began here"))
+	first.Close(true)
+	other.Close(true)
+	names := func(l *Ledger) (names []string) {
+		for _, k := range l.Known("in") {
+			names = append(names, k.Key+" "+string(k.Cursor.State))
+		}
+		slices.Sort(names)
+		return names
+	}
+	if diff := cmp.Diff([]string{"a.log ", "a.log began here"}, names(l)); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+	second.Checkpoint(0, []byte("and the next there"))
+	if diff := cmp.Diff([]string{"a.log and the next there"}, names(l)); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+	l = reopen(t, l, dir)
+	if diff := cmp.Diff([]string{"a.log and the next there"}, names(l)); diff != "" {
+		t.Errorf("after a restart: -want +got\n%s", diff)
 	}
 }
 

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
@@ -119,6 +120,7 @@ func (s *Source) Close(gone bool) {
 	defer s.ledger.mu.Unlock()
 	s.opened, s.gone = false, gone
 	s.forgetIfDone()
+	s.ledger.letLeave()
 }
 
 // advance moves the cursor to the last checkpoint that all tracks have
@@ -135,6 +137,7 @@ func (s *Source) advance() {
 	if n == 0 {
 		return
 	}
+	first := s.resume.State == nil
 	s.resume = s.checkpoints[n-1]
 	s.checkpoints = append(s.checkpoints[:0], s.checkpoints[n:]...)
 	for _, t := range s.tracks {
@@ -144,13 +147,23 @@ func (s *Source) advance() {
 	s.ledger.dirty[s] = struct{}{}
 	s.ledger.touch(s)
 	s.forgetIfDone()
+	if first {
+		s.ledger.letLeave()
+	}
 }
 
 func (s *Source) forgetIfDone() {
-	if s.gone && !s.opened && len(s.checkpoints) == 0 {
-		s.ledger.forget(s)
+	if !s.left() {
+		return
 	}
+	if !slices.Contains(s.ledger.leaving, s) {
+		s.ledger.leaving = append(s.ledger.leaving, s)
+	}
+	s.ledger.letLeave()
 }
+
+// left tells whether the source is gone and done.
+func (s *Source) left() bool { return s.gone && !s.opened && len(s.checkpoints) == 0 }
 
 func (s *Source) resumeCopy() pipeline.Cursor {
 	return pipeline.Cursor{Pos: s.resume.Pos, State: append([]byte(nil), s.resume.State...)}
