@@ -145,17 +145,16 @@ func hostileBytes(t *testing.T, b backends) {
 	}
 	a := b.agent(t, filepath.Dir(file), "hostile")
 	a.start()
-	inElastic(t, b.askElastic(), "hostile", len(lines))
-	inLoki(t, b.askLoki(), `{service_name="hostile"}`, when, len(lines))
+	inElastic(t, b.askElastic(), "hostile", 3*len(lines))
+	inLoki(t, b.askLoki(), `{service_name="hostile"}`, when, 3*len(lines))
 	a.stop()
 
-	// Files give no records of empty lines.
-	checkHostile(t, lines, 0, elasticDocs(t, b.askElastic(), "hostile"), 1<<20)
+	checkHostile(t, lines, 2*len(lines), elasticDocs(t, b.askElastic(), "hostile"), 1<<20)
 	var docs []doc
 	for _, entry := range lokiEntries(t, b.askLoki(), `{service_name="hostile"}`, when) {
 		docs = append(docs, docOf(t, writer{}, entry))
 	}
-	checkHostile(t, lines, 0, docs, 255<<10)
+	checkHostile(t, lines, 2*len(lines), docs, 255<<10)
 }
 
 type hostileLine struct {

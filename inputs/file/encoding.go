@@ -118,7 +118,7 @@ type decodingSplitter struct {
 // split appends a record for every line in raw, whose first byte is at position pos
 // of the file, and gives how many bytes of it are dealt with.
 func (d decodingSplitter) split(b *event.Batch, raw []byte, pos uint64) int {
-	at, unit := 0, d.text.unit
+	at, unit := d.endLast(raw), d.text.unit
 	for at < len(raw) {
 		n := d.text.lineEnd(raw[at:])
 		switch {
@@ -146,6 +146,7 @@ func (d decodingSplitter) split(b *event.Batch, raw []byte, pos uint64) int {
 
 // last appends what is left as the last line, which has no line end.
 func (d decodingSplitter) last(b *event.Batch, raw []byte, pos uint64) {
+	d.Ended = true
 	if d.Skipping {
 		d.Skipped += uint64(len(raw))
 		d.Skipping = false
@@ -154,11 +155,21 @@ func (d decodingSplitter) last(b *event.Batch, raw []byte, pos uint64) {
 	d.add(b, raw, pos)
 }
 
+// endLast passes over the line end of a line that was given without it, and
+// gives how many bytes that is.
+func (d decodingSplitter) endLast(raw []byte) int {
+	if !d.Ended || len(raw) == 0 {
+		return 0
+	}
+	d.Ended = false
+	if n := d.text.lineEnd(raw); n >= 0 && len(d.withoutCR(raw[:n])) == 0 {
+		return n + d.text.unit
+	}
+	return 0
+}
+
 func (d decodingSplitter) add(b *event.Batch, raw []byte, pos uint64) {
 	raw = d.withoutCR(raw)
-	if len(raw) == 0 {
-		return
-	}
 	over := len(raw) - d.Max/d.text.unit*d.text.unit
 	if over > 0 {
 		raw = raw[:len(raw)-over]

@@ -9,7 +9,7 @@ import (
 )
 
 // A Splitter finds the lines of one source, block after block. Lines end with
-// LF or CR LF; the end is no part of the record. Empty lines give no record.
+// LF or CR LF; the end is no part of the record. An empty line is a record too.
 type Splitter struct {
 	// Max is the longest line in bytes, at least 1. Of a longer one only the
 	// first Max bytes become the record, marked event.Cut.
@@ -17,6 +17,9 @@ type Splitter struct {
 	// Skipping says that the source stands inside a line that was cut: all up
 	// to the next line end is passed over. It must survive a restart.
 	Skipping bool
+	// Ended says that the last line was given without its line end, which is
+	// no line of its own when it comes after all.
+	Ended bool
 	// Skipped counts the bytes of cut lines that were passed over.
 	Skipped uint64
 	// CutLines counts the lines that were cut.
@@ -29,6 +32,9 @@ type Splitter struct {
 // block. That line is shorter than Max+2 bytes: longer ones are cut at once.
 func (s *Splitter) Split(b *event.Batch, start int, pos uint64) int {
 	at := start
+	if s.Ended {
+		at = s.endLast(b.Arena, at)
+	}
 	if s.Skipping {
 		if at = s.skip(b.Arena, at); s.Skipping {
 			return at
@@ -51,15 +57,35 @@ func (s *Splitter) Split(b *event.Batch, start int, pos uint64) int {
 	return len(arena)
 }
 
-// Last appends what is left in b.Arena[start:] as the last line of its source,
-// which has no line end.
+// Last appends what is left in b.Arena[start:], if anything, as the last line of
+// its source, which has no line end.
 func (s *Splitter) Last(b *event.Batch, start int, pos uint64) {
+	if start == len(b.Arena) {
+		return
+	}
+	s.Ended = true
 	if s.Skipping {
 		s.Skipped += uint64(len(b.Arena) - start)
 		s.Skipping = false
 		return
 	}
 	s.Add(b, start, len(b.Arena), pos)
+}
+
+// endLast passes over the line end of a line that was given without it. It
+// gives the index behind it.
+func (s *Splitter) endLast(arena []byte, at int) int {
+	rest := arena[at:]
+	switch {
+	case len(rest) == 0, len(rest) == 1 && rest[0] == '\r':
+		return at // more must come first
+	case rest[0] == '\n':
+		at++
+	case rest[0] == '\r' && rest[1] == '\n':
+		at += 2
+	}
+	s.Ended = false
+	return at
 }
 
 // skip passes over the rest of a cut line. It gives the index behind it.
@@ -75,13 +101,10 @@ func (s *Splitter) skip(arena []byte, at int) int {
 }
 
 // Add appends the line arena[from:to], which has no LF, as a record. It takes
-// off a CR at its end, cuts it to Max bytes, and leaves it out if it is empty.
+// off a CR at its end, and cuts it to Max bytes.
 func (s *Splitter) Add(b *event.Batch, from, to int, pos uint64) {
 	if to > from && b.Arena[to-1] == '\r' {
 		to--
-	}
-	if to == from {
-		return
 	}
 	over := to - from - s.Max
 	if over <= 0 {

@@ -54,7 +54,7 @@ func TestSplit(t *testing.T) {
 		{"two and a half", "a\nbc\nd", []string{"0:a", "2:bc", "5:d"}, 0},
 		{"CR LF", "a\r\nb\r\n", []string{"0:a", "3:b"}, 0},
 		{"CR inside stays", "a\rb\n", []string{"0:a\rb"}, 0},
-		{"empty lines", "\n\r\n\na\n\n", []string{"4:a"}, 0},
+		{"empty lines", "\n\r\n\na\n\n", []string{"0:", "1:", "3:", "4:a", "6:"}, 0},
 		{"NUL and garbage", "\x00\xff\n\xc3\x28\n", []string{"0:\x00\xff", "3:\xc3\x28"}, 0},
 		{"just at the limit", "12345678\nx\n", []string{"0:12345678", "9:x"}, 0},
 		{"at the limit with CR LF", "12345678\r\nx\n", []string{"0:12345678", "10:x"}, 0},
@@ -75,6 +75,45 @@ func TestSplit(t *testing.T) {
 	}
 }
 
+// TestALineEndThatComesAfterAll: a last line was given without its end, and is
+// not given again, nor as an empty one, when that comes.
+func TestALineEndThatComesAfterAll(t *testing.T) {
+	for _, tt := range []struct {
+		then string
+		want []string
+	}{
+		{"\n", []string{"a"}},
+		{"\r\n", []string{"a"}},
+		{"\nb\n", []string{"a", "b"}},
+		{"\r\n\nb\n", []string{"a", "", "b"}},
+		{"b\n", []string{"a", "b"}},
+		{"\rb\n", []string{"a", "\rb"}},
+	} {
+		s := &Splitter{Max: 8}
+		b := &event.Batch{Arena: []byte("a")}
+		s.Last(b, 0, 0)
+		pos := len(b.Arena)
+		for rest := tt.then; rest != ""; {
+			start := len(b.Arena)
+			b.Arena = append(b.Arena, rest...)
+			end := s.Split(b, start, uint64(pos))
+			pos += end - start
+			rest = string(b.Arena[end:])
+			b.Arena = b.Arena[:end]
+			if end == start {
+				t.Fatalf("%q: nothing is taken of %q", tt.then, rest)
+			}
+		}
+		var got []string
+		for i := range b.Records {
+			got = append(got, string(b.Line(i)))
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("%q: (-want +got)\n%s", tt.then, diff)
+		}
+	}
+}
+
 func FuzzSplit(f *testing.F) {
 	f.Add("a\nb\r\n\nccccccccccccccc\nd", 3)
 	f.Fuzz(func(t *testing.T, text string, block int) {
@@ -85,15 +124,16 @@ func FuzzSplit(f *testing.F) {
 		var want []string
 		pos := 0
 		for line := range strings.SplitAfterSeq(text, "\n") {
+			if line == "" {
+				continue // behind the last line end
+			}
 			at := pos
 			pos += len(line)
 			line = strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r")
 			if len(line) > limit {
 				line = line[:limit] + "!"
 			}
-			if line != "" {
-				want = append(want, fmt.Sprintf("%d:%s", at, line))
-			}
+			want = append(want, fmt.Sprintf("%d:%s", at, line))
 		}
 		if got := feed(&Splitter{Max: limit}, text, block); !cmp.Equal(want, got) {
 			t.Errorf("%q in blocks of %d: %s", text, block, cmp.Diff(want, got))
