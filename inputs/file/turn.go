@@ -263,7 +263,7 @@ func (r *reader) restart(f *file, why string) {
 	f.off, f.sent, f.scanned, f.lastSize = 0, 0, 0, 0
 	f.head, f.expect, f.tail.n = fingerprint{}, fingerprint{}, 0
 	f.finished, f.settled = false, false
-	f.split.Skipping = false
+	f.split.Skipping, f.split.Ended = false, false
 	f.grown = time.Now()
 }
 
