@@ -147,6 +147,38 @@ func TestGoneSourceIsKeptUntilWhatFollowsItIsKnown(t *testing.T) {
 	}
 }
 
+// TestMarksThatNoRecordTookAreVoid: records were dated that were not sent before
+// an orderly end. The next run dates them anew, and a replay of that must not
+// find the dates they had first.
+func TestMarksThatNoRecordTookAreVoid(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, dir)
+	s := must[*Source](t)(l.Open(0, "in", "a.log", []string{"x"}, 100))
+	s.Checkpoint(0, []byte("s"))
+	s.MarkTime(TimeMark{0, 1})
+	if err := must[*Track](t)(s.Track("x")).Reserve(400); err != nil {
+		t.Fatal(err)
+	}
+	s.MarkTime(TimeMark{500, 2})
+	s.MarkTime(TimeMark{600, 3})
+	again := func() {
+		l = reopen(t, l, dir)
+		s = must[*Source](t)(l.Open(s.ID(), "in", "a.log", []string{"x"}, 100))
+	}
+	again()
+	if _, until := s.EarlierTimes(); until != 400 {
+		t.Fatalf("marks hold until %d, want 400", until)
+	}
+	s.MarkTime(TimeMark{400, 4})
+	s.MarkTime(TimeMark{700, 5})
+	again()
+	defer l.Close()
+	marks, _ := s.EarlierTimes()
+	if diff := cmp.Diff([]TimeMark{{0, 1}, {400, 4}, {700, 5}}, marks); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+}
+
 func TestDurableStoresTheIdentity(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir)

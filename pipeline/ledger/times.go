@@ -11,10 +11,17 @@ type TimeMark struct {
 
 // MarkTime notes a time mark, and gives how many are held until the cursor is
 // beyond them. Marks come with ascending positions, and each is on disk before a
-// record that takes it is sent: see Track.Reserve.
+// record that takes it is sent: see Track.Reserve. Marks of an earlier run from this
+// position on are void: no record that would have taken them was sent.
 func (s *Source) MarkTime(m TimeMark) (held int) {
 	s.ledger.mu.Lock()
 	defer s.ledger.mu.Unlock()
+	n := len(s.times)
+	for n > 0 && s.times[n-1].Pos >= m.Pos {
+		n--
+	}
+	s.times = s.times[:n]
+	s.newTimes = min(s.newTimes, n)
 	s.times = append(s.times, m)
 	s.newTimes++
 	s.ledger.dirty[s] = struct{}{}
