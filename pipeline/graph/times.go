@@ -41,6 +41,8 @@ func (t *lineTimes) at(first, pos uint64, now func() time.Time) int64 {
 		if m, ok := t.markBefore(pos); ok {
 			return m.Time
 		}
+		// No line that takes a mark was sent: room was reserved, and no more.
+		t.earlier, t.until = nil, 0
 	}
 	if first = max(first, t.until); t.decided != first+1 {
 		t.decide(first, now().UnixNano())

@@ -67,6 +67,54 @@ func TestAReplayGivesEveryLineTheTimeItHad(t *testing.T) {
 	}
 }
 
+// TestLinesOfASourceThatHadNoneKeepTheirTime crashes when a source is known and
+// none of its lines was read, and again when some were sent.
+func TestLinesOfASourceThatHadNoneKeepTheirTime(t *testing.T) {
+	dir := t.TempDir()
+	l := openLedger(t, dir)
+	s, err := l.Open(0, "in", "a.log", []string{"x"}, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Checkpoint(0, []byte("s"))
+	if err := l.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	clock := time.Unix(100, 0)
+	now := func() time.Time { clock = clock.Add(time.Second); return clock }
+	var had []int64
+	for range 3 {
+		crashed := t.TempDir()
+		content, err := os.ReadFile(filepath.Join(dir, "ledger.log"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(crashed, "ledger.log"), content, 0o640); err != nil {
+			t.Fatal(err)
+		}
+		l.Close()
+		l, dir = openLedger(t, crashed), crashed
+		if s, err = l.Open(s.ID(), "in", "a.log", []string{"x"}, 1000); err != nil {
+			t.Fatal(err)
+		}
+		times := newLineTimes(s)
+		had = append(had, times.at(0, 20, now), times.at(30, 40, now))
+		track, err := s.Track("x")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := track.Reserve(60); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.Close()
+	for i := 2; i < len(had); i++ {
+		if had[i] != had[i-2] {
+			t.Fatalf("two lines have the times %d, two for each run", had)
+		}
+	}
+}
+
 func openLedger(t *testing.T, dir string) *ledger.Ledger {
 	t.Helper()
 	l, err := ledger.Open(dir, slog.New(slog.DiscardHandler))
