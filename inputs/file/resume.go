@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -141,24 +140,52 @@ func (k *past) is(f *file, head []byte, size int64) bool {
 	return err == nil
 }
 
-// isAt tells whether the file at a path is this source: its inode alone may
-// have been given to another file. One that cannot be read now may be.
+// isAt tells whether the file that was just seen at a path with the source's
+// inode is the source: the inode may have been given to another file. One that
+// cannot be read, or has moved on since, may be.
 func (k *past) isAt(path string) bool {
 	if !k.mayBe(path) {
 		return false
 	}
 	fd, err := os.Open(path)
 	if err != nil {
-		return !errors.Is(err, fs.ErrNotExist)
+		return true
+	}
+	defer fd.Close()
+	info, err := fd.Stat()
+	if err != nil || inodeOf(info).ino != k.at.id.ino {
+		return true
+	}
+	same, err := k.isContent(fd, path, info.Size())
+	return same || err != nil
+}
+
+// isCopied tells whether the file at a path has all that was read of the source,
+// and enough of it to be no chance.
+func (k *past) isCopied(path string) bool {
+	if k.at.head.len < weakHead {
+		return false
+	}
+	fd, err := os.Open(path)
+	if err != nil {
+		return false
 	}
 	defer fd.Close()
 	info, err := fd.Stat()
 	if err != nil {
-		return true
+		return false
 	}
+	same, err := k.isContent(fd, path, info.Size())
+	return same && err == nil
+}
+
+func (k *past) isContent(fd *os.File, path string, size int64) (bool, error) {
 	var buf [headMax]byte
 	head, err := readHead(fd, &buf)
-	return err != nil || k.is(&file{fd: fd, compress: isCompressed(path)}, head, info.Size())
+	if err != nil {
+		return false, err
+	}
+	return k.is(&file{fd: fd, compress: isCompressed(path)}, head, size), nil
 }
 
 // tail gives the fingerprint of the bytes before the reading position. It is empty

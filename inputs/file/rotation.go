@@ -26,8 +26,7 @@ func (w *follower) heirs(k *past, listed folderList) []*file {
 	if k.at.modified == 0 {
 		return nil
 	}
-	isCopy := func(path string) bool { return k.at.head.len >= weakHead && k.isAt(path) }
-	return w.generations(k.Key, filepath.Dir(k.Key), time.UnixMilli(int64(k.at.modified)), listed, isCopy)
+	return w.generations(k.Key, filepath.Dir(k.Key), time.UnixMilli(int64(k.at.modified)), listed, k.isCopied)
 }
 
 // generations follows what is in a folder under names that rotations of a file

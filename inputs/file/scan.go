@@ -365,7 +365,7 @@ func (w *follower) findPasts() []*file {
 	if len(pasts) == 0 {
 		return nil
 	}
-	there, listed := w.listFolders(pasts), folderList{}
+	there, listed := w.whereAre(pasts), folderList{}
 	var found []*file
 	for _, k := range pasts {
 		at, ok := there[k.at.id.ino]
@@ -434,6 +434,27 @@ func (w *follower) unseenPasts() []*past {
 		}
 	}
 	return unseen
+}
+
+// listAgain is the time between two looks at the same folders.
+const listAgain = 20 * time.Millisecond
+
+// whereAre looks for the inodes of known sources. A file that is renamed while
+// its folder is listed may not be in the list, so what is not there is looked for
+// twice.
+func (w *follower) whereAre(pasts []*past) map[uint64]located {
+	there := w.listFolders(pasts)
+	if !slices.ContainsFunc(pasts, func(k *past) bool { return there[k.at.id.ino].path == "" }) {
+		return there
+	}
+	time.Sleep(listAgain)
+	again := w.listFolders(pasts)
+	for ino, at := range there {
+		if again[ino].path == "" {
+			again[ino] = at
+		}
+	}
+	return again
 }
 
 type located struct {

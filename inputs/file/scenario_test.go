@@ -632,7 +632,7 @@ func TestHeirsAreNotForgotten(t *testing.T) {
 			r.restart(nil)
 			r.pass(tick)
 			r.want()
-			if known := r.feed.Known(); len(known) != len(want) {
+			if known := r.feed.Restart().Known(); len(known) != len(want) {
 				t.Errorf("%d files are known, want %d", len(known), len(want))
 			}
 		})
@@ -659,6 +659,36 @@ func TestFileIsRememberedUntilTheNextIsKnown(t *testing.T) {
 		})
 		r.pass(tick)
 		r.wantSet("unread", "new")
+	})
+}
+
+// TestFileThatMovesOnWhileItIsLookedAt: at the path where a known file was just
+// seen there is another one, or none; that does not make it unknown.
+func TestFileThatMovesOnWhileItIsLookedAt(t *testing.T) {
+	poll(t, func(r *rig) {
+		r.write("app.log", "one line that is long enough\n")
+		r.write("next.log", "another line that is long enough\n")
+		r.start()
+		r.pass(tick)
+		r.feed.Ack()
+		r.halt()
+		for _, k := range r.feed.Restart().Known() {
+			at, err := decodeCursor(k.Cursor.State)
+			r.must(err)
+			p := past{Known: k, at: at}
+			if k.Key != r.path("app.log") {
+				continue
+			}
+			for name, want := range map[string]bool{"app.log": true, "next.log": true, "none.log": true} {
+				if got := p.isAt(r.path(name)); got != want {
+					t.Errorf("at %s: %v", name, got)
+				}
+			}
+			r.write("app.log", "its inode was given to another\n")
+			if p.isAt(r.path("app.log")) {
+				t.Error("another file of the same inode is taken for it")
+			}
+		}
 	})
 }
 
