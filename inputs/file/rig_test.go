@@ -35,6 +35,7 @@ type rig struct {
 	logs   *logs
 	health *health
 	tune   func(*settings)
+	settle func() // waits for the input to be idle, where time is fake
 }
 
 // poll runs a scenario on fake time, with no notices from the system: all is
@@ -47,6 +48,7 @@ func poll(t *testing.T, scenario func(r *rig)) {
 		r.tune = func(s *settings) {
 			s.notify = func() (*notify, error) { return nil, fmt.Errorf("watching: %w", syscall.ENOSPC) }
 		}
+		r.settle = synctest.Wait
 		scenario(r)
 		r.halt()
 	})
@@ -94,6 +96,9 @@ func (r *rig) startOn(feed pipeline.Feed) {
 		if err := <-ended; err != nil {
 			r.t.Errorf("run ended with: %v", err)
 		}
+	}
+	if r.settle != nil {
+		r.settle()
 	}
 }
 
