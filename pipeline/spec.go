@@ -28,8 +28,8 @@ type Spec struct {
 	Type    string // as in YAML's "type:"
 	Summary string // one sentence
 	// New gives a pointer to a new config struct. It implements InputConfig,
-	// ParserConfig or OutputConfig, as Kind says, and Checker if it has more to check than
-	// tags can say.
+	// ParserConfig, TransformConfig or OutputConfig, as Kind says, and Checker if it
+	// has more to check than tags can say.
 	New func() any
 }
 
@@ -37,9 +37,10 @@ type Spec struct {
 type Kind string
 
 const (
-	KindInput  Kind = "input"
-	KindParser Kind = "parser"
-	KindOutput Kind = "output"
+	KindInput     Kind = "input"
+	KindParser    Kind = "parser"
+	KindTransform Kind = "transform"
+	KindOutput    Kind = "output"
 )
 
 // An InputConfig is the config of an input, and makes it. It must not touch the
@@ -51,6 +52,17 @@ type InputConfig interface {
 // A ParserConfig is the config of a parser, and makes it.
 type ParserConfig interface {
 	Parser() (NewParser, error)
+}
+
+// A JoinerConfig is a ParserConfig whose parser also joins lines. NewJoiner is
+// nil where its settings say that lines stay as they are.
+type JoinerConfig interface {
+	Joiner() (NewJoiner, JoinLimits, error)
+}
+
+// A TransformConfig is the config of a transform, and makes it.
+type TransformConfig interface {
+	Transform(env Env) (Transform, error)
 }
 
 // An OutputConfig is the config of an output, and makes it. It must not touch
@@ -81,4 +93,7 @@ type Env struct {
 	// Health notes that the component is ill, and why, or well again (nil). It
 	// shows in /ready. Call it as often as you like.
 	Health func(error)
+	// Outputs are the names of all outputs, in the order of the config: bit k of
+	// event.Record.NotTo is that of Outputs[k]. Only transforms get it.
+	Outputs []string
 }

@@ -12,6 +12,11 @@ type Batch struct {
 	// too. The batches of a source follow each other without a gap.
 	From, To uint64
 
+	// Timed says that time, and not the source, ended the last record: a line
+	// without its line end was waited for long enough. It is stored before the
+	// batch is sent, so that the record ends at To again when it is read once more.
+	Timed bool
+
 	// Cursor is the input's own note of where reading goes on at To. It is
 	// handed back to the input after a restart.
 	Cursor []byte
@@ -27,7 +32,7 @@ type Batch struct {
 
 // Reset empties the batch for a new source and keeps its memory.
 func (b *Batch) Reset(src *Source) {
-	b.Source, b.From, b.To = src, 0, 0
+	b.Source, b.From, b.To, b.Timed = src, 0, 0, false
 	b.Cursor = b.Cursor[:0]
 	b.Arena = b.Arena[:0]
 	b.Records = b.Records[:0]
@@ -108,7 +113,7 @@ func (b *Batch) MessageOf(i int) Value {
 
 // CopyFrom makes the batch a copy of another that has not been parsed.
 func (b *Batch) CopyFrom(o *Batch) {
-	b.Source, b.From, b.To = o.Source, o.From, o.To
+	b.Source, b.From, b.To, b.Timed = o.Source, o.From, o.To, o.Timed
 	b.Cursor = append(b.Cursor[:0], o.Cursor...)
 	b.Arena = append(b.Arena[:0], o.Arena...)
 	b.Records = append(b.Records[:0], o.Records...)

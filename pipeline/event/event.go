@@ -47,7 +47,7 @@ type Value struct {
 type Field struct{ Key, Value Value }
 
 // Flags mark what is special about a record.
-type Flags uint8
+type Flags uint16
 
 const (
 	// Cut marks a line that was longer than the input's limit: only its head
@@ -63,6 +63,12 @@ const (
 	// Dropped marks a record that a rule of the user's own took out. It is
 	// counted, and sent nowhere.
 	Dropped
+	// Refused marks a record that becomes a dead letter at every output, by the
+	// user's own wish (on_error: dead_letter).
+	Refused
+	// OddTime marks a record whose line has a time that is years away from the
+	// source's, which it keeps. It is written out as "time_rejected": true.
+	OddTime
 )
 
 // A Record is one log line and what was understood of it. Its spans point into
@@ -88,7 +94,13 @@ type Record struct {
 	first, count uint32 // the record's run in Batch.fields
 
 	Level Level
-	Flags Flags
+	// Format is what the parser took the line for.
+	Format Format
+	Flags  Flags
+
+	// NotTo has bit k set where the record is not for output k, in the order of
+	// the config.
+	NotTo uint32
 }
 
 // SourceID names a source for good: random, minted when it is first seen,

@@ -1,0 +1,41 @@
+package pipeline
+
+import "github.com/longshore/longshore/pipeline/event"
+
+// A Joiner tells which lines of a source are one record: a stack trace and the
+// line before it. Every source of every pipeline that joins has its own; it is
+// called from one goroutine at a time, with every line of the source in order. What
+// it says depends on nothing but the lines since the last End, so that the same lines
+// are joined in the same way when they are read again.
+type Joiner interface {
+	// Line takes the next line, without its line end, and tells how it stands to
+	// the record that is open. It keeps nothing of line. Hostile lines cost
+	// bounded time: a small constant times their length.
+	Line(line []byte) Joint
+
+	// End says that the open record has ended for another reason: a limit, time,
+	// the end of the source. The next line begins a record, whatever it is.
+	End()
+}
+
+// A NewJoiner makes the joiner of one source.
+type NewJoiner func(src *event.Source) Joiner
+
+// A Joint is how a line stands to the open record.
+type Joint uint8
+
+const (
+	// Continues: the line belongs to the open record. Without it the line begins
+	// the next one.
+	Continues Joint = 1 << iota
+	// Complete: nothing that follows can belong to the record of this line, so
+	// that it need not wait for the next line.
+	Complete
+)
+
+// JoinLimits bound a joined record. What reaches one of them ends there.
+type JoinLimits struct {
+	Lines int
+	Bytes int      // of all lines together
+	Wait  Duration // for the next line
+}
