@@ -4,15 +4,13 @@ import (
 	"math"
 	"sync"
 
-	"github.com/klauspost/compress/s2"
-
 	"github.com/longshore/longshore/pipeline"
 )
 
 // A frame is the memory of one push request. Frames are pooled.
 type frame struct {
-	raw    []byte // a PushRequest
-	packed []byte // raw, as a snappy block
+	raw    []byte // a PushRequest, or its head
+	packed []byte // a PushRequest as a snappy block
 	groups []grouped
 	order  []uint32 // groups in the order of their streams
 	bare   pipeline.Body
@@ -26,11 +24,22 @@ var frames = sync.Pool{New: func() any { return new(frame) }}
 // pack gives the body as a compressed PushRequest, valid until the frame is
 // used again.
 func (f *frame) pack(body *pipeline.Body) []byte {
-	f.assemble(body)
-	if need := s2.MaxEncodedLen(len(f.raw)); cap(f.packed) < need {
-		f.packed = make([]byte, need)
+	f.measure(body)
+	if len(f.order) == 1 {
+		return f.packOne(body, f.order[0])
 	}
-	f.packed = s2.EncodeSnappy(f.packed[:cap(f.packed)], f.raw)
+	f.assemble(body)
+	f.packed = appendSnappyHead(f.packed[:0], len(f.raw))
+	f.packed = appendSnappy(f.packed, f.raw)
+	return f.packed
+}
+
+// packOne packs a body of a single stream from where it is.
+func (f *frame) packOne(body *pipeline.Body, group uint32) []byte {
+	f.raw = appendStreamHead(f.raw[:0], body.Groups[group], len(body.Bytes))
+	f.packed = appendSnappyHead(f.packed[:0], len(f.raw)+len(body.Bytes))
+	f.packed = appendSnappy(f.packed, f.raw)
+	f.packed = appendSnappy(f.packed, body.Bytes)
 	return f.packed
 }
 
@@ -40,7 +49,6 @@ func (f *frame) pack(body *pipeline.Body) []byte {
 // last one's rejection, and the largest is the likeliest to meet a limit
 // (ingester/instance.go: appendErr).
 func (f *frame) assemble(body *pipeline.Body) {
-	f.measure(body)
 	f.raw = f.raw[:0]
 	for _, g := range f.order {
 		f.raw = f.open(f.raw, body.Groups[g], &f.groups[g])
@@ -86,19 +94,20 @@ func (f *frame) measure(body *pipeline.Body) {
 
 // open appends a stream's head and room for its entries.
 func (f *frame) open(dst []byte, labels string, g *grouped) []byte {
-	size := 1 + sizeVarint(uint64(len(labels))) + len(labels) + g.size
+	dst = appendStreamHead(dst, labels, g.size)
+	g.next = len(dst)
+	return grow(dst, g.size)[:len(dst)+g.size]
+}
+
+// appendStreamHead appends all of a stream that stands before its entries, which
+// take size bytes.
+func appendStreamHead(dst []byte, labels string, size int) []byte {
+	size += 1 + sizeVarint(uint64(len(labels))) + len(labels)
 	dst = append(dst, tagRequestStream)
 	dst = appendVarint(dst, uint64(size))
 	dst = append(dst, tagStreamLabels)
 	dst = appendVarint(dst, uint64(len(labels)))
-	dst = append(dst, labels...)
-	g.next = len(dst)
-	if need := len(dst) + g.size; cap(dst) < need {
-		bigger := make([]byte, len(dst), max(need, 2*cap(dst)))
-		copy(bigger, dst)
-		dst = bigger
-	}
-	return dst[:len(dst)+g.size]
+	return append(dst, labels...)
 }
 
 // withoutMetadata gives the body with the structured metadata taken out of its
@@ -136,7 +145,7 @@ func appendBare(dst, item []byte) []byte {
 // free puts the frame back, unless one very long record made it very large.
 func (f *frame) free() {
 	f.bare.Groups = nil
-	if cap(f.raw) <= 8<<20 {
+	if cap(f.raw) <= 8<<20 && cap(f.packed) <= 8<<20 {
 		frames.Put(f)
 	}
 }
