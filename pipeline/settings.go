@@ -104,7 +104,7 @@ type OutputSettings struct {
 	Retry  RetrySettings `yaml:"retry" doc:"How failed requests are tried again. There is no limit on the number of tries."`
 	Queue  Size          `yaml:"queue" doc:"Encoded records waiting in memory before the inputs are slowed down." default:"8MiB" min:"64KiB"`
 	Spool  Size          `yaml:"spool" doc:"Disk space, in data_dir, for records that wait while the destination is away; 0 for none. When it is full the inputs are slowed down." default:"512MiB"`
-	Lanes  int           `yaml:"concurrency" doc:"Requests in flight at most." default:"4" min:"1" max:"64"`
+	Lanes  int           `yaml:"concurrency" doc:"Requests in flight at most; how many there are adapts to what the destination takes." default:"4" min:"1" max:"64"`
 }
 
 // Filter chooses records by level and label.

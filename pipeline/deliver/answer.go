@@ -16,6 +16,7 @@ func (l *lane) landed(got landing) {
 		l.asked(b, got)
 		return
 	}
+	l.place.exit(verdictOf(got.err))
 	l.d.metrics.requests.Add(1)
 	l.d.metrics.bytes.Add(uint64(len(b.Bytes)))
 	if got.err == nil {
@@ -64,7 +65,7 @@ func (l *lane) failedWhole(b *pipeline.Body, answer *pipeline.SendError) {
 func (l *lane) again(b *pipeline.Body, answer *pipeline.SendError) {
 	l.d.metrics.retried.Add(uint64(len(b.Items)))
 	pause := l.retry.next(answer)
-	if b.Uncertain && l.d.reconciler != nil {
+	if l.d.asks(b) {
 		pause = max(pause, settleTime)
 	}
 	l.pause = time.Now().Add(pause)

@@ -42,13 +42,15 @@ type Deliverer struct {
 	unknowable   reminder
 	spoolTrouble reminder
 	reconciler   pipeline.Reconciler // nil where the destination cannot be asked
+	gate         *gate
 	lanes        []*lane
 }
 
 // New makes a Deliverer; Run starts it.
 func New(o Options) *Deliverer {
 	d := &Deliverer{Options: o, limits: o.Output.Limits(), filter: newFilter(o.Settings.Filter)}
-	d.metrics = newMetrics(o.Metrics)
+	d.gate = newGate(o.Settings.Lanes)
+	d.metrics = newMetrics(o.Metrics, d.gate)
 	d.trouble = trouble{log: o.Log, health: o.Health}
 	d.refusals = reminder{log: o.Log}
 	d.unknowable = reminder{log: o.Log}

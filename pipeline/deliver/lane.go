@@ -28,6 +28,7 @@ type lane struct {
 
 	flying  *pipeline.Body
 	results chan landing
+	place   *place    // at the gate
 	began   time.Time // of the lane
 	started time.Time // of the last request
 	pause   time.Time // no request before this
@@ -46,7 +47,7 @@ const spareBodies = 2
 func newLane(d *Deliverer) *lane {
 	l := &lane{
 		d: d, in: make(chan delivery, 1), encoder: d.Output.Encoder(),
-		results: make(chan landing, 1), retry: backoff{settings: d.Settings.Retry},
+		results: make(chan landing, 1), retry: backoff{settings: d.Settings.Retry}, place: d.gate.place(),
 		taken: map[*event.Source]bool{},
 	}
 	l.growing = l.body()
@@ -78,6 +79,7 @@ func (l *lane) run(ctx context.Context) {
 			}
 		case answer := <-l.results:
 			l.landed(answer)
+		case <-l.place.turn:
 		case <-l.timer.C:
 		case <-ctx.Done():
 			l.abandon()
@@ -229,8 +231,8 @@ func (l *lane) weigh(bytes int) {
 	l.d.metrics.queued.Add(int64(bytes))
 }
 
-// send starts the next request if there is something to send and now is the
-// time for it; if it is not yet, the timer rings then.
+// send starts the next request if there is something to send, now is the time
+// for it and the destination takes one more; if not yet, the lane wakes up then.
 func (l *lane) send(ctx context.Context) {
 	if len(l.spill.tail) > 0 {
 		l.spillTail()
@@ -239,16 +241,16 @@ func (l *lane) send(ctx context.Context) {
 		return
 	}
 	l.refill()
-	full := len(l.queue) > 0
-	if !full && (len(l.growing.Items) == 0 || l.spill.holds()) {
-		l.wakeAt(l.pause)
+	if !l.due() {
+		l.place.leave()
 		return
 	}
-	if wait := l.wait(full); wait > 0 {
-		l.wakeAt(time.Now().Add(wait))
+	if l.d.asks(l.next()) {
+		l.place.leave() // a question is not held against what it takes
+	} else if !l.place.enter() {
 		return
 	}
-	if !full {
+	if len(l.queue) == 0 {
 		l.push(l.growing)
 		l.growing = l.body()
 	}
@@ -256,6 +258,21 @@ func (l *lane) send(ctx context.Context) {
 	l.queue = append(l.queue[:0], l.queue[1:]...)
 	l.started = time.Now()
 	go func(b *pipeline.Body) { l.results <- l.d.try(ctx, b) }(l.flying)
+}
+
+// due says whether there is something to send by now; if it is not yet the time
+// for it, the timer rings then.
+func (l *lane) due() bool {
+	full := len(l.queue) > 0
+	if !full && (len(l.growing.Items) == 0 || l.spill.holds()) {
+		l.wakeAt(l.pause)
+		return false
+	}
+	wait := l.wait(full)
+	if wait > 0 {
+		l.wakeAt(time.Now().Add(wait))
+	}
+	return wait <= 0
 }
 
 // next gives the body that is to be sent next.
@@ -271,7 +288,7 @@ func (l *lane) next() *pipeline.Body {
 func (l *lane) wait(full bool) time.Duration {
 	now := time.Now()
 	wait := l.pause.Sub(now)
-	if l.next().Uncertain && l.d.reconciler != nil {
+	if l.d.asks(l.next()) {
 		wait = max(wait, l.began.Add(settleTime).Sub(now))
 	}
 	if !full && !l.closed {

@@ -18,7 +18,7 @@ type metrics struct {
 	queued                                         *atomic.Int64
 }
 
-func newMetrics(reg prometheus.Registerer) metrics {
+func newMetrics(reg prometheus.Registerer, g *gate) metrics {
 	m := metrics{
 		delivered: new(atomic.Uint64), refused: new(atomic.Uint64), filtered: new(atomic.Uint64),
 		skipped: new(atomic.Uint64), retried: new(atomic.Uint64),
@@ -48,6 +48,9 @@ func newMetrics(reg prometheus.Registerer) metrics {
 	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "longshore_output_queued_bytes", Help: "Encoded records that wait or are in flight.",
 	}, func() float64 { return float64(m.queued.Load()) }))
+	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "longshore_output_concurrency", Help: "Requests that may be in flight by now: from 1 to the setting of that name, as many as the destination takes.",
+	}, func() float64 { return float64(g.limitNow()) }))
 	return m
 }
 

@@ -27,13 +27,17 @@ func (d *Deliverer) try(ctx context.Context, b *pipeline.Body) landing {
 		reason := fmt.Sprintf("noting on disk what is about to be sent: %v", err)
 		return landing{err: &pipeline.SendError{Outcome: pipeline.Retry, Reason: reason, Err: err}}
 	}
-	if !b.Uncertain || d.reconciler == nil {
+	if !d.asks(b) {
 		return landing{err: d.Output.Send(ctx, b)}
 	}
 	stored := make([]bool, len(b.Items))
 	err := d.reconciler.Stored(ctx, b, stored)
 	return landing{err: err, stored: stored}
 }
+
+// asks says whether the destination is asked what it holds of a body before
+// that is sent.
+func (d *Deliverer) asks(b *pipeline.Body) bool { return b.Uncertain && d.reconciler != nil }
 
 // reserve notes that a body's records may be sent.
 func reserve(b *pipeline.Body) error {

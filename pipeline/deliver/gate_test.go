@@ -1,0 +1,273 @@
+package deliver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/event"
+)
+
+// narrow is a destination that serves so many requests at a time, each in a
+// tenth of a second, and has no time for more.
+type narrow struct {
+	*destination
+	takes int // 0: any number
+
+	at      sync.Mutex
+	flying  int
+	highest int
+	busy    int
+	wait    map[string]time.Duration // the longest time a source had no record stored
+	last    map[string]time.Time
+}
+
+const service = 100 * time.Millisecond
+
+func (n *narrow) Send(ctx context.Context, b *pipeline.Body) error {
+	if !n.begin() {
+		n.change(-1)
+		return &pipeline.SendError{Outcome: pipeline.Retry, Status: 429, Reason: "busy", RetryAfter: service}
+	}
+	defer n.change(-1)
+	select {
+	case <-time.After(service):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	n.note(b.Runs[0].Source.Key)
+	return n.destination.Send(ctx, b)
+}
+
+func (n *narrow) begin() bool {
+	n.at.Lock()
+	defer n.at.Unlock()
+	n.flying++
+	n.highest = max(n.highest, n.flying)
+	if n.takes > 0 && n.flying > n.takes {
+		n.busy++
+		return false
+	}
+	return true
+}
+
+func (n *narrow) change(by int) {
+	n.at.Lock()
+	defer n.at.Unlock()
+	n.flying += by
+}
+
+func (n *narrow) note(key string) {
+	n.at.Lock()
+	defer n.at.Unlock()
+	now := time.Now()
+	n.wait[key] = max(n.wait[key], now.Sub(n.last[key]))
+	n.last[key] = now
+}
+
+// flood keeps every lane of an output busy for a while.
+func flood(t *testing.T, to *narrow, lanes int, long time.Duration) {
+	to.destination = &destination{limits: pipeline.Limits{Records: 1}}
+	to.wait, to.last = map[string]time.Duration{}, map[string]time.Time{}
+	r := newRig(t, to.destination, func(s *pipeline.OutputSettings) { s.Lanes, s.Queue = lanes, 64 })
+	o := r.d.Options
+	o.Output = to
+	r.d = New(o)
+	ctx, stop := context.WithTimeout(t.Context(), long)
+	defer stop()
+	var feeding sync.WaitGroup
+	for i := range lanes {
+		to.last[source(event.SourceID(i)).Key] = time.Now()
+	}
+	for i := range lanes {
+		feeding.Go(func() { keepFeeding(ctx, t, r.d, source(event.SourceID(i))) })
+	}
+	r.d.Run(ctx)
+	feeding.Wait()
+}
+
+func keepFeeding(ctx context.Context, t *testing.T, d *Deliverer, src *event.Source) {
+	track := &track{t: t, done: map[uint64]bool{}}
+	for n := uint64(0); ctx.Err() == nil; n++ {
+		b := &event.Batch{}
+		b.Reset(src)
+		b.From, b.To = n, n+1
+		b.Add(n, 1, b.PutString("info"))
+		d.Put(ctx, Share(b, 1, func(*event.Batch) {}), track)
+	}
+}
+
+// TestConcurrencyFindsWhatTheDestinationTakes: as many requests are in flight as
+// are served, with few turned away; more is stored than one after the other
+// would be; and no lane is forgotten.
+func TestConcurrencyFindsWhatTheDestinationTakes(t *testing.T) {
+	const long, lanes = 200 * time.Second, 16
+	for _, takes := range []int{1, 2, 3, 5, 8, 16, 0} {
+		t.Run(fmt.Sprint("takes ", takes), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				to := &narrow{takes: takes}
+				flood(t, to, lanes, long)
+				can := takes
+				if can == 0 {
+					can = lanes
+				}
+				if to.highest > can+1 || to.highest < can {
+					t.Errorf("%d requests were in flight at most", to.highest)
+				}
+				one := int(long / service)
+				stored := len(to.stored)
+				if least := one * can * 7 / 10; stored < least || stored < one*9/10 {
+					t.Errorf("%d bodies are stored, one after the other would be %d", stored, one)
+				}
+				if to.busy*8 > stored {
+					t.Errorf("%d requests were turned away, for %d that were served", to.busy, stored)
+				}
+				if len(to.wait) != lanes {
+					t.Errorf("%d of %d lanes had a turn", len(to.wait), lanes)
+				}
+				for key, wait := range to.wait {
+					if wait > 4*lanes*service {
+						t.Errorf("%s waited for %v", key, wait)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestConcurrencyComesDownAndUpAgain follows a destination that has less room
+// for a while.
+func TestConcurrencyComesDownAndUpAgain(t *testing.T) {
+	g := newGate(8)
+	var all []*place
+	for range 8 {
+		all = append(all, g.place())
+	}
+	answer := func(rounds int, said verdict) {
+		for range rounds {
+			var flying []*place
+			for _, p := range all {
+				if p.enter() {
+					flying = append(flying, p)
+				}
+			}
+			for _, p := range flying {
+				p.exit(said)
+			}
+		}
+	}
+	want := func(when string, limit int) {
+		t.Helper()
+		if got := g.limitNow(); got != limit {
+			t.Errorf("%s: a limit of %d, want %d", when, got, limit)
+		}
+	}
+	want("at first", 2)
+	answer(30, fine)
+	want("when all is well", 8)
+	answer(1, tooMuch)
+	want("after a round of which each request was too much", 4)
+	answer(1, unsaid)
+	want("after errors that say nothing of it", 4)
+	answer(1, tooMuch)
+	answer(5, tooMuch)
+	want("when it is always too much", 1)
+	answer(20*roundsAfterCut, fine)
+	want("when all is well again", 8)
+}
+
+// TestLanesTakeTurns: the lane that waits longest is let in first; one that gives
+// up is passed over.
+func TestLanesTakeTurns(t *testing.T) {
+	g := newGate(1)
+	first, second, third, fourth := g.place(), g.place(), g.place(), g.place()
+	if !first.enter() || second.enter() || third.enter() || fourth.enter() {
+		t.Fatal("not one is let in")
+	}
+	second.leave()
+	first.exit(fine)
+	<-third.turn
+	if first.enter() || !third.enter() || fourth.enter() {
+		t.Fatal("the third had its turn")
+	}
+	third.leave()
+	<-fourth.turn
+	if !fourth.enter() {
+		t.Fatal("the fourth had its turn")
+	}
+	fourth.exit(fine)
+	<-first.turn
+	if !first.enter() || g.flying != 1 || len(g.waiting) != 0 {
+		t.Errorf("%d in flight, %d wait", g.flying, len(g.waiting))
+	}
+}
+
+// TestAnIdleOutputSendsAtOnce: what comes first waits for nobody.
+func TestAnIdleOutputSendsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		to := &destination{}
+		r := newRig(t, to, func(s *pipeline.OutputSettings) { s.Lanes = 4 })
+		start := time.Now()
+		r.run(func(ctx context.Context) {
+			r.put(ctx, source(1), "a")
+			r.put(ctx, source(2), "b")
+			synctest.Wait()
+			if took := time.Since(start); len(to.stored) != 2 || took != 0 {
+				t.Errorf("%v are stored after %v", to.stored, took)
+			}
+		})
+	})
+}
+
+func TestVerdicts(t *testing.T) {
+	item := func(status int) *pipeline.SendError {
+		return &pipeline.SendError{Items: []pipeline.ItemError{{Status: 400, Outcome: pipeline.Refuse}, {Status: status}}}
+	}
+	tests := []struct {
+		name string
+		err  error
+		want verdict
+	}{
+		{"stored", nil, fine},
+		{"429", &pipeline.SendError{Status: 429}, tooMuch},
+		{"503", &pipeline.SendError{Status: 503}, tooMuch},
+		{"504", &pipeline.SendError{Status: 504}, tooMuch},
+		{"500", &pipeline.SendError{Status: 500}, unsaid},
+		{"413", &pipeline.SendError{Status: 413, Outcome: pipeline.Split}, fine},
+		{"401", &pipeline.SendError{Status: 401, Outcome: pipeline.Hold}, unsaid},
+		{"an item's 429", item(429), tooMuch},
+		{"an item's 400", item(400), fine},
+		{"timeout", &pipeline.SendError{Err: fmt.Errorf("reading: %w", os.ErrDeadlineExceeded)}, tooMuch},
+		{"timeout of no kind", context.DeadlineExceeded, tooMuch},
+		{"called off", context.Canceled, unsaid},
+		{"reset", errors.New("reset"), unsaid},
+	}
+	for _, test := range tests {
+		if got := verdictOf(test.err); got != test.want {
+			t.Errorf("%s: %d, want %d", test.name, got, test.want)
+		}
+	}
+}
+
+func TestConcurrencyIsShown(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	newMetrics(reg, newGate(4))
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == "longshore_output_concurrency" && f.Metric[0].GetGauge().GetValue() == 2 {
+			return
+		}
+	}
+	t.Error("longshore_output_concurrency is not among the metrics")
+}
