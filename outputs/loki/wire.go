@@ -1,6 +1,10 @@
 package loki
 
-import "math/bits"
+import (
+	"math/bits"
+
+	"github.com/longshore/longshore/pipeline/event"
+)
 
 // The tags of logproto's messages, from pkg/push/push.proto of Loki: field
 // number and wire type 2 (length-delimited), but for the numbers in a timestamp.
@@ -128,13 +132,9 @@ func appendPair(dst []byte, name, value string) []byte {
 
 // appendHexPair is appendPair for an ID of up to 16 bytes in hex.
 func appendHexPair(dst []byte, name string, id []byte) []byte {
-	const digits = "0123456789abcdef"
 	dst = append(dst, tagEntryMetadata, byte(4+len(name)+2*len(id)))
 	dst = append(dst, tagPairName, byte(len(name)))
 	dst = append(dst, name...)
 	dst = append(dst, tagPairValue, byte(2*len(id)))
-	for _, c := range id {
-		dst = append(dst, digits[c>>4], digits[c&15])
-	}
-	return dst
+	return event.AppendHex(dst, id)
 }

@@ -8,23 +8,6 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// Eight bytes at a time: each constant repeats one byte.
-const (
-	ones  = 0x0101010101010101
-	highs = 0x8080808080808080
-)
-
-// special marks, by their high bits, the bytes of w that end or interrupt
-// plain ASCII text in a string: quotes, backslashes, control characters and
-// bytes from 0x80 on. The lowest mark is always right; higher ones may be
-// false, as borrows run upwards.
-func special(w uint64) uint64 {
-	quote := (w ^ '"'*ones) - ones
-	slash := (w ^ '\\'*ones) - ones
-	control := w - ' '*ones
-	return (quote | slash | control | w) & highs
-}
-
 // String reads a JSON string whose opening quote is at p[at-1]. It gives the
 // index of the closing quote, and what the inside is: Plain, Escaped, or Text
 // where it is not UTF-8 and must be mended (it may have escapes besides). The
@@ -32,7 +15,7 @@ func special(w uint64) uint64 {
 func String(p []byte, at int) (end int, kind event.Kind) {
 	start := at
 	for ; at+8 <= len(p); at += 8 {
-		m := special(binary.LittleEndian.Uint64(p[at:]))
+		m := event.Special(binary.LittleEndian.Uint64(p[at:]))
 		if m == 0 {
 			continue
 		}
@@ -76,7 +59,7 @@ func scanUnusual(p []byte, start, at int) (end int, kind event.Kind) {
 
 // skipPlain skips eight bytes of plain ASCII at a time.
 func skipPlain(p []byte, at int) int {
-	for at+8 <= len(p) && special(binary.LittleEndian.Uint64(p[at:])) == 0 {
+	for at+8 <= len(p) && event.Special(binary.LittleEndian.Uint64(p[at:])) == 0 {
 		at += 8
 	}
 	return at

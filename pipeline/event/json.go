@@ -2,6 +2,8 @@ package event
 
 import (
 	"bytes"
+	"encoding/binary"
+	"math/bits"
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -118,7 +120,7 @@ func (b *Batch) AppendText(dst []byte, v Value) []byte {
 // AppendString appends s as a JSON string.
 func AppendString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
-	dst = appendEscaped(dst, s)
+	dst = appendEscaped(dst, []byte(s))
 	return append(dst, '"')
 }
 
@@ -133,7 +135,7 @@ func appendInside(dst, p []byte, kind Kind) []byte {
 // are, or that must be looked at as UTF-8.
 var needsEscape = func() (t [256]bool) {
 	for c := range t {
-		t[c] = c < 0x20 || c == '"' || c == '\\' || c >= 0x80 || c == 0x7f
+		t[c] = c < 0x20 || c == '"' || c == '\\' || c >= 0x80
 	}
 	return t
 }()
@@ -142,38 +144,60 @@ const hexDigits = "0123456789abcdef"
 
 // appendEscaped appends text as the inside of a JSON string. Bytes that are
 // not UTF-8 become U+FFFD.
-func appendEscaped[T []byte | string](dst []byte, s T) []byte {
+func appendEscaped(dst, s []byte) []byte {
 	start := 0
-	for i := 0; i < len(s); {
-		c := s[i]
-		if !needsEscape[c] {
-			i++
-			continue
+	for i := 0; ; {
+		i += plainLen(s[i:])
+		if i == len(s) {
+			return append(dst, s[start:]...)
 		}
-		if c >= utf8.RuneSelf {
-			r, size := decodeRune(s[i:])
+		if s[i] >= utf8.RuneSelf {
+			r, size := utf8.DecodeRune(s[i:])
 			if r == utf8.RuneError && size == 1 {
 				dst = append(dst, s[start:i]...)
 				dst = append(dst, "\ufffd"...)
-				i++
-				start = i
-				continue
+				start = i + 1
 			}
 			i += size
 			continue
 		}
 		dst = append(dst, s[start:i]...)
-		dst = appendEscape(dst, c)
+		dst = appendEscape(dst, s[i])
 		i++
 		start = i
 	}
-	return append(dst, s[start:]...)
 }
 
-func decodeRune[T []byte | string](s T) (rune, int) {
-	var head [utf8.UTFMax]byte
-	n := copy(head[:], s)
-	return utf8.DecodeRune(head[:n])
+// plainLen gives how many bytes at the start of s can stand in a JSON string as
+// they are.
+func plainLen(s []byte) int {
+	i := 0
+	for ; i+8 <= len(s); i += 8 {
+		if m := Special(binary.LittleEndian.Uint64(s[i:])); m != 0 {
+			return i + bits.TrailingZeros64(m)>>3
+		}
+	}
+	for i < len(s) && !needsEscape[s[i]] {
+		i++
+	}
+	return i
+}
+
+// Eight bytes at a time: each constant repeats one byte.
+const (
+	ones  = 0x0101010101010101
+	highs = 0x8080808080808080
+)
+
+// Special marks, by their high bits, the bytes of w that end or interrupt
+// plain ASCII text in a JSON string: quotes, backslashes, control characters and
+// bytes from 0x80 on. The lowest mark is always right; higher ones may be
+// false, as borrows run upwards.
+func Special(w uint64) uint64 {
+	quote := (w ^ '"'*ones) - ones
+	slash := (w ^ '\\'*ones) - ones
+	control := w - ' '*ones
+	return (quote | slash | control | w) & highs
 }
 
 func appendEscape(dst []byte, c byte) []byte {
@@ -253,8 +277,20 @@ func hex4(p []byte) rune {
 
 // AppendHex appends bytes as lower-case hex digits.
 func AppendHex(dst, p []byte) []byte {
-	for _, c := range p {
-		dst = append(dst, hexDigits[c>>4], hexDigits[c&15])
+	n := len(dst)
+	dst = append(dst, "00000000000000000000000000000000"[:2*min(len(p), 16)]...)
+	for i, c := range p[:min(len(p), 16)] {
+		binary.LittleEndian.PutUint16(dst[n+2*i:], hexPairs[c])
+	}
+	if len(p) > 16 {
+		return AppendHex(dst, p[16:])
 	}
 	return dst
 }
+
+var hexPairs = func() (t [256]uint16) {
+	for c := range t {
+		t[c] = uint16(hexDigits[c>>4]) | uint16(hexDigits[c&15])<<8
+	}
+	return t
+}()

@@ -113,7 +113,7 @@ func TestAppendRecord(t *testing.T) {
 		{
 			"bytes that are not UTF-8, controls, DEL", false,
 			line{time: noon, message: "a\xffb\x00\x1b[31m\x7f\té\u2028\xed\xa0\x80"},
-			`{"timestamp":"2023-11-14T22:13:20.123Z","message":"a` + "\ufffd" + `b\u0000\u001b[31m\u007f\té` + "\u2028\ufffd\ufffd\ufffd" + `"}`,
+			`{"timestamp":"2023-11-14T22:13:20.123Z","message":"a` + "\ufffd" + `b\u0000\u001b[31m` + "\x7f" + `\té` + "\u2028\ufffd\ufffd\ufffd" + `"}`,
 		},
 	}
 	for _, tt := range tests {

@@ -1,5 +1,7 @@
 package event
 
+import "encoding/binary"
+
 // AppendTime appends a time in Unix nanoseconds as RFC 3339 in UTC with the
 // fewest of 3, 6 or 9 fractional digits that lose nothing. Years below 0 or above 9999
 // do not occur: int64 nanoseconds reach from 1677 to 2262.
@@ -17,36 +19,55 @@ func AppendTime(dst []byte, ns int64) []byte {
 		days--
 	}
 	year, month, day := civil(days)
-	dst = append2(dst, year/100)
-	dst = append2(dst, year%100)
-	dst = append(dst, '-')
-	dst = append2(dst, month)
-	dst = append(dst, '-')
-	dst = append2(dst, day)
-	dst = append(dst, 'T')
-	dst = append2(dst, rest/3600)
-	dst = append(dst, ':')
-	dst = append2(dst, rest/60%60)
-	dst = append(dst, ':')
-	dst = append2(dst, rest%60)
-	dst = append(dst, '.')
-	dst = append3(dst, frac/1e6)
-	if frac%1e6 != 0 {
-		dst = append3(dst, frac/1e3%1e3)
-		if frac%1e3 != 0 {
-			dst = append3(dst, frac%1e3)
-		}
+	var p [len("0000-00-00T00:00:00.000000000Z")]byte
+	put2(p[0:], uint64(year)/100)
+	put2(p[2:], uint64(year)%100)
+	p[4] = '-'
+	put2(p[5:], uint64(month))
+	p[7] = '-'
+	put2(p[8:], uint64(day))
+	p[10] = 'T'
+	put2(p[11:], uint64(rest)/3600)
+	p[13] = ':'
+	put2(p[14:], uint64(rest)/60%60)
+	p[16] = ':'
+	put2(p[17:], uint64(rest)%60)
+	p[19] = '.'
+	end := 20 + putFraction(p[20:], uint64(frac))
+	p[end] = 'Z'
+	return append(dst, p[:end+1]...)
+}
+
+// putFraction writes nanoseconds and gives how many digits of them count.
+func putFraction(p []byte, ns uint64) int {
+	put3(p, ns/1e6)
+	if ns%1e6 == 0 {
+		return 3
 	}
-	return append(dst, 'Z')
+	put3(p[3:], ns/1e3%1e3)
+	if ns%1e3 == 0 {
+		return 6
+	}
+	put3(p[6:], ns%1e3)
+	return 9
 }
 
-func append2(dst []byte, n int64) []byte {
-	return append(dst, byte('0'+n/10), byte('0'+n%10))
+func put3(p []byte, n uint64) {
+	p[0] = byte('0' + n/100)
+	put2(p[1:], n%100)
 }
 
-func append3(dst []byte, n int64) []byte {
-	return append(dst, byte('0'+n/100), byte('0'+n/10%10), byte('0'+n%10))
+func put2(p []byte, n uint64) {
+	binary.LittleEndian.PutUint16(p, decimalPairs[n%100])
 }
+
+// decimalPairs are the numbers below 100 as two digits.
+var decimalPairs = func() (t [100]uint16) {
+	for n := range uint16(100) {
+		t[n] = '0' + n/10 | ('0'+n%10)<<8
+	}
+	return t
+}()
 
 // civil turns days since 1970-01-01 into a date of the Gregorian calendar: Howard
 // Hinnant's civil_from_days, chrono-compatible low-level date algorithms.
