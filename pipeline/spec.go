@@ -4,6 +4,8 @@ import (
 	"log/slog"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/longshore/longshore/pipeline/event"
 )
 
 // A Spec describes one type of component. Its config struct, with its tags, is
@@ -82,6 +84,9 @@ type Problem struct {
 	Path string
 	// Message says what is wrong and what to do, without naming the path.
 	Message string
+	// Column is where in the setting's text the mistake is, in characters from 1
+	// on; 0 is all of it.
+	Column int
 }
 
 // Env is what a component gets from its surroundings.
@@ -96,4 +101,7 @@ type Env struct {
 	// Outputs are the names of all outputs, in the order of the config: bit k of
 	// event.Record.NotTo is that of Outputs[k]. Only transforms get it.
 	Outputs []string
+	// If is the transform's condition: it is for those records for which this holds,
+	// for all where it is nil. It may be called concurrently, for different batches.
+	If func(b *event.Batch, i int) bool
 }

@@ -12,3 +12,8 @@ type Transform interface {
 	// batch.
 	Apply(b *event.Batch)
 }
+
+// TransformSettings are common to all transforms, beside their own.
+type TransformSettings struct {
+	If string `yaml:"if" doc:"Only records for which this holds; all others pass as they are. Names are message, level, service, trace_id, span_id, timestamp, labels[\"…\"] and those of the record's fields; the language is that of expr-lang.org." example:"level >= \"warn\" and status in [502, 503]"`
+}
