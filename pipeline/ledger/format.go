@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 
 	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/disk/payload"
 	"github.com/longshore/longshore/pipeline/event"
 )
 
@@ -63,9 +64,9 @@ func appendFrame(dst []byte, e *entry) []byte {
 	start := len(dst)
 	dst = append(dst, make([]byte, frameHead)...)
 	dst = appendPayload(dst, e)
-	payload := dst[start+frameHead:]
-	binary.LittleEndian.PutUint32(dst[start:], uint32(len(payload)))
-	binary.LittleEndian.PutUint32(dst[start+4:], crc32.Checksum(payload, castagnoli))
+	p := dst[start+frameHead:]
+	binary.LittleEndian.PutUint32(dst[start:], uint32(len(p)))
+	binary.LittleEndian.PutUint32(dst[start+4:], crc32.Checksum(p, castagnoli))
 	return dst
 }
 
@@ -74,14 +75,14 @@ func appendPayload(dst []byte, e *entry) []byte {
 	dst = binary.AppendUvarint(dst, uint64(e.id))
 	switch e.kind {
 	case kindSource:
-		dst = appendString(dst, e.input)
-		dst = appendString(dst, e.key)
+		dst = payload.AppendString(dst, e.input)
+		dst = payload.AppendString(dst, e.key)
 	case kindProgress:
 		dst = binary.AppendUvarint(dst, e.resume.Pos)
-		dst = appendString(dst, e.resume.State)
+		dst = payload.AppendString(dst, e.resume.State)
 		dst = binary.AppendUvarint(dst, uint64(len(e.tracks)))
 		for _, t := range e.tracks {
-			dst = appendString(dst, t.route)
+			dst = payload.AppendString(dst, t.route)
 			dst = binary.AppendUvarint(dst, t.reserved)
 			dst = binary.AppendUvarint(dst, uint64(len(t.acked)))
 			for _, s := range t.acked {
@@ -98,11 +99,6 @@ func appendPayload(dst []byte, e *entry) []byte {
 	return dst
 }
 
-func appendString[T string | []byte](dst []byte, s T) []byte {
-	dst = binary.AppendUvarint(dst, uint64(len(s)))
-	return append(dst, s...)
-}
-
 // readFrame decodes the frame at the start of p and gives its length in bytes.
 // Any damage, a torn end among it, is errFrame.
 func readFrame(p []byte) (entry, int, error) {
@@ -113,99 +109,44 @@ func readFrame(p []byte) (entry, int, error) {
 	if length > maxFrame || length > len(p)-frameHead {
 		return entry{}, 0, errFrame
 	}
-	payload := p[frameHead : frameHead+length]
-	if crc32.Checksum(payload, castagnoli) != binary.LittleEndian.Uint32(p[4:]) {
+	framed := p[frameHead : frameHead+length]
+	if crc32.Checksum(framed, castagnoli) != binary.LittleEndian.Uint32(p[4:]) {
 		return entry{}, 0, errFrame
 	}
-	e, err := readPayload(payload)
+	e, err := readPayload(framed)
 	return e, frameHead + length, err
 }
 
 func readPayload(p []byte) (entry, error) {
-	d := decoder{p: p}
-	e := entry{kind: d.byte(), id: event.SourceID(d.uint())}
+	r := payload.Reader{Rest: p}
+	e := entry{kind: r.Byte(), id: event.SourceID(r.Uint())}
 	switch e.kind {
 	case kindSource:
-		e.input, e.key = string(d.bytes()), string(d.bytes())
+		e.input, e.key = string(r.Bytes()), string(r.Bytes())
 	case kindProgress:
-		e.resume.Pos = d.uint()
-		e.resume.State = append([]byte(nil), d.bytes()...)
-		for n := d.count(); n > 0 && d.err == nil; n-- {
-			e.tracks = append(e.tracks, d.track())
+		e.resume.Pos = r.Uint()
+		e.resume.State = append([]byte(nil), r.Bytes()...)
+		for n := r.Count(); n > 0 && !r.Damaged; n-- {
+			e.tracks = append(e.tracks, readTrack(&r))
 		}
-		for n := d.count(); n > 0 && d.err == nil; n-- {
-			e.times = append(e.times, TimeMark{d.uint(), d.int()})
+		for n := r.Count(); n > 0 && !r.Damaged; n-- {
+			e.times = append(e.times, TimeMark{r.Uint(), r.Int()})
 		}
 	case kindForget:
 	default:
 		return entry{}, fmt.Errorf("%w: unknown kind %q", errFrame, e.kind)
 	}
-	if d.err == nil && len(d.p) > 0 {
-		d.err = errFrame
+	if r.Damaged || len(r.Rest) > 0 {
+		return e, errFrame
 	}
-	return e, d.err
+	return e, nil
 }
 
-// decoder reads a payload; after the first error all it gives is zero.
-type decoder struct {
-	p   []byte
-	err error
-}
-
-func (d *decoder) fail() { d.p, d.err = nil, errFrame }
-
-func (d *decoder) byte() byte {
-	if len(d.p) == 0 {
-		d.fail()
-		return 0
-	}
-	c := d.p[0]
-	d.p = d.p[1:]
-	return c
-}
-
-func (d *decoder) uint() uint64 {
-	n, size := binary.Uvarint(d.p)
-	if size <= 0 {
-		d.fail()
-		return 0
-	}
-	d.p = d.p[size:]
-	return n
-}
-
-func (d *decoder) int() int64 {
-	n, size := binary.Varint(d.p)
-	if size <= 0 {
-		d.fail()
-		return 0
-	}
-	d.p = d.p[size:]
-	return n
-}
-
-// count reads a number of things that take a byte each at the least.
-func (d *decoder) count() int {
-	n := d.uint()
-	if n > uint64(len(d.p)) {
-		d.fail()
-		return 0
-	}
-	return int(n)
-}
-
-func (d *decoder) bytes() []byte {
-	n := d.count()
-	p := d.p[:n]
-	d.p = d.p[n:]
-	return p
-}
-
-func (d *decoder) track() trackEntry {
-	t := trackEntry{route: string(d.bytes()), reserved: d.uint()}
-	for n := d.count(); n > 0 && d.err == nil; n-- {
-		from := d.uint()
-		t.acked.add(from, d.uint())
+func readTrack(r *payload.Reader) trackEntry {
+	t := trackEntry{route: string(r.Bytes()), reserved: r.Uint()}
+	for n := r.Count(); n > 0 && !r.Damaged; n-- {
+		from := r.Uint()
+		t.acked.add(from, r.Uint())
 	}
 	return t
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/disk/payload"
 	"github.com/longshore/longshore/pipeline/event"
 )
 
@@ -36,7 +37,7 @@ func AppendBody(dst []byte, b *pipeline.Body) []byte {
 	dst, index := appendSources(dst, b.Runs)
 	dst = binary.AppendUvarint(dst, uint64(len(b.Groups)))
 	for _, group := range b.Groups {
-		dst = appendString(dst, group)
+		dst = payload.AppendString(dst, group)
 	}
 	dst = appendRuns(dst, b.Runs, index)
 	dst = appendItems(dst, b.Items)
@@ -69,12 +70,12 @@ func appendSources(dst []byte, runs []pipeline.Run) ([]byte, map[*event.Source]i
 
 func appendSource(dst []byte, src *event.Source) []byte {
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(src.ID))
-	dst = appendString(dst, src.Input)
-	dst = appendString(dst, src.Key)
+	dst = payload.AppendString(dst, src.Input)
+	dst = payload.AppendString(dst, src.Key)
 	dst = binary.AppendUvarint(dst, uint64(len(src.Labels)))
 	for _, l := range src.Labels {
-		dst = appendString(dst, l.Name)
-		dst = appendString(dst, l.Value)
+		dst = payload.AppendString(dst, l.Name)
+		dst = payload.AppendString(dst, l.Value)
 	}
 	return dst
 }
@@ -107,34 +108,29 @@ func appendItems(dst []byte, items []pipeline.Item) []byte {
 	return dst
 }
 
-func appendString(dst []byte, s string) []byte {
-	dst = binary.AppendUvarint(dst, uint64(len(s)))
-	return append(dst, s...)
-}
-
 // ReadBody decodes what AppendBody encoded into an empty body, which copies
 // what it needs of p. source, if not nil, gives the source to stand for the
 // decoded one: the same for the same ID, say, to have each in memory once. track takes
 // note of what is done of all the runs; nil is one that does nothing. Any bytes
 // are safe to read; on an error, which is ErrBody, the body is to be reset.
 func ReadBody(p []byte, b *pipeline.Body, source func(*event.Source) *event.Source, track pipeline.Track) error {
-	d := decoder{p: p}
-	if version := d.byte(); version != bodyVersion && d.err == nil {
+	d := decoder{payload.Reader{Rest: p}}
+	if version := d.Byte(); version != bodyVersion && !d.Damaged {
 		return fmt.Errorf("%w: its version is %d", ErrBody, version)
 	}
 	if track == nil {
 		track = noTrack{}
 	}
-	b.Uncertain = d.byte()&flagUncertain != 0
+	b.Uncertain = d.Byte()&flagUncertain != 0
 	sources := d.sources(source)
 	d.groups(b)
 	d.runs(b, sources, track)
 	d.items(b)
-	b.Bytes = append(b.Bytes, d.p...)
-	if d.err == nil {
-		d.err = check(b)
+	b.Bytes = append(b.Bytes, d.Rest...)
+	if d.Damaged {
+		return ErrBody
 	}
-	return d.err
+	return check(b)
 }
 
 // noTrack is a track of what nobody waits for.
@@ -169,80 +165,13 @@ func check(b *pipeline.Body) error {
 	return nil
 }
 
-// A decoder reads a body; after the first error all it gives is zero.
-type decoder struct {
-	p   []byte
-	err error
-}
-
-func (d *decoder) fail() {
-	d.p = nil
-	if d.err == nil {
-		d.err = ErrBody
-	}
-}
-
-func (d *decoder) byte() byte {
-	if len(d.p) == 0 {
-		d.fail()
-		return 0
-	}
-	c := d.p[0]
-	d.p = d.p[1:]
-	return c
-}
-
-func (d *decoder) uint() uint64 {
-	n, size := binary.Uvarint(d.p)
-	if size <= 0 {
-		d.fail()
-		return 0
-	}
-	d.p = d.p[size:]
-	return n
-}
-
-func (d *decoder) int() int64 {
-	n, size := binary.Varint(d.p)
-	if size <= 0 {
-		d.fail()
-		return 0
-	}
-	d.p = d.p[size:]
-	return n
-}
-
-// count reads a number of things that take a byte each at the least.
-func (d *decoder) count() int {
-	n := d.uint()
-	if n > uint64(len(d.p)) {
-		d.fail()
-		return 0
-	}
-	return int(n)
-}
-
-func (d *decoder) string() string {
-	n := d.count()
-	s := string(d.p[:n])
-	d.p = d.p[n:]
-	return s
-}
-
-func (d *decoder) id() event.SourceID {
-	if len(d.p) < 8 {
-		d.fail()
-		return 0
-	}
-	id := binary.LittleEndian.Uint64(d.p)
-	d.p = d.p[8:]
-	return event.SourceID(id)
-}
+// A decoder reads a body.
+type decoder struct{ payload.Reader }
 
 func (d *decoder) sources(known func(*event.Source) *event.Source) (sources []*event.Source) {
-	for n := d.count(); n > 0 && d.err == nil; n-- {
-		src := event.NewSource(d.id(), d.string(), d.string(), d.labels())
-		if d.err == nil && known != nil {
+	for n := d.Count(); n > 0 && !d.Damaged; n-- {
+		src := event.NewSource(event.SourceID(d.Uint64()), string(d.Bytes()), string(d.Bytes()), d.labels())
+		if !d.Damaged && known != nil {
 			src = known(src)
 		}
 		sources = append(sources, src)
@@ -251,29 +180,29 @@ func (d *decoder) sources(known func(*event.Source) *event.Source) (sources []*e
 }
 
 func (d *decoder) labels() (labels []event.Label) {
-	for n := d.count(); n > 0 && d.err == nil; n-- {
-		labels = append(labels, event.Label{Name: d.string(), Value: d.string()})
+	for n := d.Count(); n > 0 && !d.Damaged; n-- {
+		labels = append(labels, event.Label{Name: string(d.Bytes()), Value: string(d.Bytes())})
 	}
 	return labels
 }
 
 // groups reads names that are all different.
 func (d *decoder) groups(b *pipeline.Body) {
-	n := d.count()
-	for i := 0; i < n && d.err == nil; i++ {
-		if b.Group([]byte(d.string())) != uint32(i) {
-			d.fail()
+	n := d.Count()
+	for i := 0; i < n && !d.Damaged; i++ {
+		if b.Group(d.Bytes()) != uint32(i) {
+			d.Fail()
 		}
 	}
 }
 
 func (d *decoder) runs(b *pipeline.Body, sources []*event.Source, track pipeline.Track) {
 	first := uint64(0)
-	for n := d.count(); n > 0 && d.err == nil; n-- {
-		src, after, from, length := d.uint(), d.uint(), d.uint(), d.uint()
+	for n := d.Count(); n > 0 && !d.Damaged; n-- {
+		src, after, from, length := d.Uint(), d.Uint(), d.Uint(), d.Uint()
 		first += after
-		if src >= uint64(len(sources)) || after > uint64(len(d.p)) || first > uint64(len(d.p)) || from+length < from {
-			d.fail()
+		if src >= uint64(len(sources)) || after > uint64(len(d.Rest)) || first > uint64(len(d.Rest)) || from+length < from {
+			d.Fail()
 			return
 		}
 		b.Runs = append(b.Runs, pipeline.Run{Source: sources[src], Track: track, First: int(first), From: from, To: from + length})
@@ -283,12 +212,12 @@ func (d *decoder) runs(b *pipeline.Body, sources []*event.Source, track pipeline
 func (d *decoder) items(b *pipeline.Body) {
 	var pos uint64
 	end := uint64(0)
-	for n := d.count(); n > 0 && d.err == nil; n-- {
-		pos += uint64(d.int())
-		length, group := d.uint(), d.uint()
+	for n := d.Count(); n > 0 && !d.Damaged; n-- {
+		pos += uint64(d.Int())
+		length, group := d.Uint(), d.Uint()
 		end += length
-		if length > uint64(len(d.p)) || end > uint64(len(d.p)) || group > uint64(len(b.Groups)) {
-			d.fail()
+		if length > uint64(len(d.Rest)) || end > uint64(len(d.Rest)) || group > uint64(len(b.Groups)) {
+			d.Fail()
 			return
 		}
 		b.Items = append(b.Items, pipeline.Item{Pos: pos, End: uint32(end), Group: uint32(group)})
