@@ -16,3 +16,12 @@ type Parser interface {
 
 // A NewParser makes the parser of one source.
 type NewParser func(src *event.Source) Parser
+
+// ParserSettings are common to all parsers, beside their own. The parsers of a
+// pipeline are tried one after the other; the first that understands a line is the
+// last that is tried on it. One with Field has its turn with every record that has
+// the field.
+type ParserSettings struct {
+	Field   string `yaml:"field" doc:"The field to understand, such as message, instead of the line. What is found in it is added to the record." example:"message"`
+	OnError string `yaml:"on_error" doc:"What becomes of a line that this parser does not understand: keep it for the next parser, or as it is after the last; drop it; or make it a dead letter." default:"keep" enum:"keep|drop|dead_letter"`
+}

@@ -46,6 +46,7 @@ type Input struct {
 // A Parser is one parser and its settings.
 type Parser struct {
 	Name, Type string
+	Common     pipeline.ParserSettings
 	Settings   pipeline.ParserConfig
 }
 

@@ -32,6 +32,8 @@ func Describe(spec pipeline.Spec) []Setting {
 	switch spec.Kind {
 	case pipeline.KindInput:
 		all = append(all, describe(reflect.TypeFor[pipeline.InputSettings](), "", true)...)
+	case pipeline.KindParser:
+		all = append(all, describe(reflect.TypeFor[pipeline.ParserSettings](), "", true)...)
 	case pipeline.KindOutput:
 		all = append(all, describe(reflect.TypeFor[pipeline.OutputSettings](), "", true)...)
 	}

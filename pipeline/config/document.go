@@ -201,6 +201,7 @@ type component struct {
 	spec     pipeline.Spec
 	settings any // what Spec.New gave
 	input    pipeline.InputSettings
+	parser   pipeline.ParserSettings
 	output   pipeline.OutputSettings
 	header   struct {
 		Type elsewhere `yaml:"type"`
@@ -217,6 +218,8 @@ func (c *component) targets() []reflect.Value {
 	switch c.spec.Kind {
 	case pipeline.KindInput:
 		all = append(all, reflect.ValueOf(&c.input).Elem())
+	case pipeline.KindParser:
+		all = append(all, reflect.ValueOf(&c.parser).Elem())
 	case pipeline.KindOutput:
 		all = append(all, reflect.ValueOf(&c.output).Elem())
 	}
@@ -234,7 +237,7 @@ func (cfg *Config) add(c *component) error {
 	case pipeline.KindParser:
 		var s pipeline.ParserConfig
 		s, ok = c.settings.(pipeline.ParserConfig)
-		cfg.Parsers = append(cfg.Parsers, Parser{c.name, c.spec.Type, s})
+		cfg.Parsers = append(cfg.Parsers, Parser{c.name, c.spec.Type, c.parser, s})
 	case pipeline.KindOutput:
 		var s pipeline.OutputConfig
 		s, ok = c.settings.(pipeline.OutputConfig)

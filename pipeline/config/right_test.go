@@ -45,12 +45,12 @@ outputs:
 			MaxFiles: 512,
 			Rules:    []rule{{Match: "a", Times: 3}},
 		}}},
-		Parsers: []config.Parser{{Name: "auto", Type: "auto", Settings: &autoParser{}}},
+		Parsers: []config.Parser{{Name: "auto", Type: "auto", Common: pipeline.ParserSettings{OnError: "keep"}, Settings: &autoParser{}}},
 		Outputs: []config.Output{{Name: "loki", Type: "loki",
 			Common: pipeline.OutputSettings{
 				Batch: pipeline.BatchSettings{Linger: pipeline.Duration(50 * time.Millisecond)},
 				Retry: pipeline.RetrySettings{Initial: pipeline.Duration(250 * time.Millisecond), Max: pipeline.Duration(30 * time.Second)},
-				Queue: 8 << 20, Spool: 512 << 20,
+				Queue: 8 << 20, Spool: 512 << 20, DeadLetters: 1 << 30,
 				Lanes: 4,
 			},
 			Settings: &lokiOutput{URL: "http://loki"},
@@ -83,7 +83,7 @@ inputs:
     rules: [{match: a, times: 7}, {match: b}]
     windows: {a: 1, b: 9}
 outputs:
-  out: {type: stdout, concurrency: 2, queue: 1MiB, spool: 32MiB, filter: {level: warn, labels: {container.name: web-*}}, batch: {max_bytes: 1MB, max_records: 10, linger: 0}, retry: {initial: 1s, max: 1h}}
+  out: {type: stdout, concurrency: 2, queue: 1MiB, spool: 32MiB, dead_letters: 2MiB, filter: {level: warn, labels: {container.name: web-*}}, batch: {max_bytes: 1MB, max_records: 10, linger: 0}, retry: {initial: 1s, max: 1h}}
 `})
 	wantInput := config.Input{Name: "app", Type: "file",
 		Common: pipeline.InputSettings{Labels: map[string]string{"env": "production", "build": "42", "on": "true"}},
@@ -99,7 +99,7 @@ outputs:
 		Filter: pipeline.Filter{Level: "warn", Labels: map[string]string{"container.name": "web-*"}},
 		Batch:  pipeline.BatchSettings{Bytes: 1e6, Records: 10},
 		Retry:  pipeline.RetrySettings{Initial: pipeline.Duration(time.Second), Max: pipeline.Duration(time.Hour)},
-		Queue:  1 << 20, Spool: 32 << 20, Lanes: 2,
+		Queue:  1 << 20, Spool: 32 << 20, DeadLetters: 2 << 20, Lanes: 2,
 	}
 	if diff := cmp.Diff(wantCommon, cfg.Outputs[0].Common); diff != "" {
 		t.Errorf("output (-want +got):\n%s", diff)

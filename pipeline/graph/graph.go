@@ -129,13 +129,13 @@ func (g *Graph) addOutput(c config.Output) error {
 }
 
 func (g *Graph) addPipelines() error {
-	parsers := map[string]pipeline.NewParser{}
+	parsers := map[string]parserOf{}
 	for _, c := range g.Config.Parsers {
-		newParser, err := c.Settings.Parser()
+		p, err := newParserOf(c)
 		if err != nil {
 			return fmt.Errorf("parser %s: %w", c.Name, err)
 		}
-		parsers[c.Name] = newParser
+		parsers[c.Name] = p
 	}
 	for _, c := range g.Config.Pipelines {
 		p := &pipelineOf{name: c.Name}

@@ -26,7 +26,7 @@ type source struct {
 // pipe is one pipeline as one source goes through it.
 type pipe struct {
 	pipeline *pipelineOf
-	parsers  []pipeline.Parser
+	parsers  chain
 	ties     ties
 	tracks   []pipeline.Track // one for each of the pipeline's outputs
 }
@@ -34,7 +34,7 @@ type pipe struct {
 // pipelineOf is a pipeline of the config: what its records go through.
 type pipelineOf struct {
 	name    string
-	parsers []pipeline.NewParser
+	parsers []parserOf
 	outputs []*output
 	read    atomic.Uint64 // records taken
 }
@@ -51,10 +51,7 @@ func newSource(progress *ledger.Source, src *event.Source, pipelines []*pipeline
 	byPipeline, _, _ := readState(state)
 	s := &source{progress: progress, times: newLineTimes(progress)}
 	for _, of := range pipelines {
-		p := &pipe{pipeline: of, ties: byPipeline[of.name]}
-		for _, newParser := range of.parsers {
-			p.parsers = append(p.parsers, newParser(src))
-		}
+		p := &pipe{pipeline: of, parsers: newChain(of.parsers, src), ties: byPipeline[of.name]}
 		for _, route := range of.routes() {
 			track, err := progress.Track(route)
 			if err != nil {
@@ -70,20 +67,11 @@ func newSource(progress *ledger.Source, src *event.Source, pipelines []*pipeline
 // understand parses every record of a batch and gives each its own time.
 func (p *pipe) understand(b *event.Batch, times *lineTimes, now func() time.Time) {
 	for i := range b.Records {
-		p.parse(b, i)
+		p.parsers.parse(b, i)
 		r := &b.Records[i]
 		if r.Time == 0 {
 			r.Time = times.at(b.From, r.Pos, now)
 		}
 		r.Time = p.ties.unique(r.Time)
-	}
-}
-
-func (p *pipe) parse(b *event.Batch, i int) {
-	for _, parser := range p.parsers {
-		if parser.Parse(b, i) {
-			b.Records[i].Flags |= event.Parsed
-			return
-		}
 	}
 }

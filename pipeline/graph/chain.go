@@ -1,0 +1,112 @@
+package graph
+
+import (
+	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/config"
+	"github.com/longshore/longshore/pipeline/event"
+)
+
+// chain is the parsers of a pipeline, as one source goes through them.
+type chain []link
+
+type link struct {
+	parser  pipeline.Parser
+	field   string      // to understand instead of the line
+	failing event.Flags // of records that have it and are not understood
+}
+
+// parserOf is a parser of the config, before it is made for a source.
+type parserOf struct {
+	settings pipeline.ParserSettings
+	make     pipeline.NewParser
+}
+
+func newParserOf(c config.Parser) (parserOf, error) {
+	newParser, err := c.Settings.Parser()
+	return parserOf{c.Common, newParser}, err
+}
+
+func newChain(parsers []parserOf, src *event.Source) chain {
+	var c chain
+	for _, p := range parsers {
+		l := link{parser: p.make(src), field: p.settings.Field}
+		switch p.settings.OnError {
+		case "drop":
+			l.failing = event.Dropped
+		case "dead_letter":
+			l.failing = event.Refused
+		}
+		c = append(c, l)
+	}
+	return c
+}
+
+// parse has each parser look at record i, as pipeline.ParserSettings says.
+func (c chain) parse(b *event.Batch, i int) {
+	r := &b.Records[i]
+	for k := range c {
+		l := &c[k]
+		tried, ok := false, false
+		switch {
+		case l.field != "":
+			tried, ok = l.parseField(b, i)
+		case r.Flags&event.Parsed == 0:
+			tried, ok = true, l.parser.Parse(b, i)
+		}
+		if ok {
+			r.Flags |= event.Parsed
+		}
+		if tried && !ok && l.failing != 0 {
+			r.Flags |= l.failing
+			return
+		}
+	}
+}
+
+// parseField has the parser look at a field as if it were the line. What it finds
+// takes the place of the field.
+func (l *link) parseField(b *event.Batch, i int) (tried, ok bool) {
+	r := &b.Records[i]
+	k, value := fieldNamed(b, i, l.field)
+	if value.Kind == event.None {
+		return false, false
+	}
+	before := *r
+	r.Line = textOf(b, value)
+	r.Message = event.Value{}
+	ok = l.parser.Parse(b, i)
+	r.Line = before.Line
+	if !ok || r.Message.Kind == event.None {
+		r.Message = before.Message
+	}
+	if ok && k >= 0 {
+		b.RemoveField(i, k)
+	}
+	return true, ok
+}
+
+// messageField is the name by which the message is asked for.
+const messageField = "message"
+
+// fieldNamed finds a field; the message has the index -1.
+func fieldNamed(b *event.Batch, i int, name string) (int, event.Value) {
+	if name == messageField {
+		return -1, b.MessageOf(i)
+	}
+	for k, f := range b.Fields(i) {
+		if string(b.Bytes(f.Key.Span)) == name {
+			return k, f.Value
+		}
+	}
+	return -1, event.Value{}
+}
+
+// textOf gives the span of a value's text.
+func textOf(b *event.Batch, v event.Value) event.Span {
+	if v.Kind != event.Escaped {
+		return v.Span
+	}
+	start := len(b.Arena)
+	b.Arena = event.AppendUnescaped(b.Arena, b.Bytes(v.Span))
+	return event.Span{Off: uint32(start), Len: uint32(len(b.Arena) - start)}
+}
