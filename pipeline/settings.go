@@ -99,12 +99,13 @@ type InputSettings struct {
 
 // OutputSettings are common to all outputs, beside their own.
 type OutputSettings struct {
-	Filter Filter        `yaml:"filter" doc:"Which records this output takes; all others are left out of it."`
-	Batch  BatchSettings `yaml:"batch" doc:"How much goes into one request."`
-	Retry  RetrySettings `yaml:"retry" doc:"How failed requests are tried again. There is no limit on the number of tries."`
-	Queue  Size          `yaml:"queue" doc:"Encoded records waiting in memory before the inputs are slowed down." default:"8MiB" min:"64KiB"`
-	Spool  Size          `yaml:"spool" doc:"Disk space, in data_dir, for records that wait while the destination is away; 0 for none. When it is full the inputs are slowed down." default:"512MiB"`
-	Lanes  int           `yaml:"concurrency" doc:"Requests in flight at most; how many there are adapts to what the destination takes." default:"4" min:"1" max:"64"`
+	Filter      Filter        `yaml:"filter" doc:"Which records this output takes; all others are left out of it."`
+	Batch       BatchSettings `yaml:"batch" doc:"How much goes into one request."`
+	Retry       RetrySettings `yaml:"retry" doc:"How failed requests are tried again. There is no limit on the number of tries."`
+	Queue       Size          `yaml:"queue" doc:"Encoded records waiting in memory before the inputs are slowed down." default:"8MiB" min:"64KiB"`
+	Spool       Size          `yaml:"spool" doc:"Disk space, in data_dir, for records that wait while the destination is away; 0 for none. When it is full the inputs are slowed down." default:"512MiB"`
+	DeadLetters Size          `yaml:"dead_letters" doc:"Disk space, in data_dir, for records that the destination refuses for good. When it is full they are held back, and /ready says so; longshore replay makes room." default:"1GiB" min:"1MiB"`
+	Lanes       int           `yaml:"concurrency" doc:"Requests in flight at most; how many there are adapts to what the destination takes." default:"4" min:"1" max:"64"`
 }
 
 // Filter chooses records by level and label.

@@ -24,8 +24,9 @@ type replayOptions struct {
 	dry            bool
 }
 
-func (o replayOptions) wants(l *deliver.Letter) bool {
-	return strings.Contains(l.Reason, o.reason)
+// wants gives what chooses letters for an output.
+func (o replayOptions) wants(c config.Output) func(*deliver.Letter) bool {
+	return func(l *deliver.Letter) bool { return l.Fits(c.Type) && strings.Contains(l.Reason, o.reason) }
 }
 
 func (a *app) replayCommand() *cobra.Command {
@@ -68,7 +69,7 @@ func (a *app) replay(ctx context.Context, cfg *config.Config, o replayOptions) e
 	for _, c := range outputs {
 		file := deliver.NewLetterFile(filepath.Join(cfg.DataDir, "dead-letters"), c.Name)
 		if o.dry {
-			errs = append(errs, a.showLetters(c.Name, file, o))
+			errs = append(errs, a.showLetters(c, file, o))
 		} else {
 			errs = append(errs, a.replayOutput(ctx, c, file, o))
 		}
@@ -77,11 +78,14 @@ func (a *app) replay(ctx context.Context, cfg *config.Config, o replayOptions) e
 }
 
 // showLetters says how many letters there are, by reason.
-func (a *app) showLetters(output string, file *deliver.LetterFile, o replayOptions) error {
-	byReason := map[string]int{}
+func (a *app) showLetters(c config.Output, file *deliver.LetterFile, o replayOptions) error {
+	byReason, wants, others := map[string]int{}, o.wants(c), 0
 	err := file.Each(func(l *deliver.Letter) error {
-		if o.wants(l) {
+		if wants(l) {
 			byReason[l.Reason]++
+		}
+		if !l.Fits(c.Type) {
+			others++
 		}
 		return nil
 	})
@@ -95,7 +99,10 @@ func (a *app) showLetters(output string, file *deliver.LetterFile, o replayOptio
 		total += n
 	}
 	slices.SortFunc(reasons, func(x, y string) int { return byReason[y] - byReason[x] })
-	fmt.Fprintf(a.stdout, "%s: %s would be sent\n", output, count(total, "record"))
+	fmt.Fprintf(a.stdout, "%s: %s would be sent\n", c.Name, count(total, "record"))
+	if others > 0 {
+		fmt.Fprintf(a.stdout, "  %8d  stay: they were encoded for another type of output\n", others)
+	}
 	for _, reason := range reasons {
 		fmt.Fprintf(a.stdout, "  %8d  %s\n", byReason[reason], printable(reason))
 	}
@@ -103,7 +110,7 @@ func (a *app) showLetters(output string, file *deliver.LetterFile, o replayOptio
 }
 
 func (a *app) replayOutput(ctx context.Context, c config.Output, file *deliver.LetterFile, o replayOptions) (err error) {
-	letters, err := deliver.OpenReplay(file, o.wants)
+	letters, err := deliver.OpenReplay(file, o.wants(c))
 	if err != nil {
 		return err
 	}
@@ -121,7 +128,7 @@ func (a *app) replayOutput(ctx context.Context, c config.Output, file *deliver.L
 	defer func() { err = errors.Join(err, out.Close()) }()
 	c.Common.Lanes = 1
 	d := deliver.New(deliver.Options{
-		Name: c.Name, Output: out, Settings: c.Common, Log: log, Health: ill, Letters: file,
+		Name: c.Name, Type: c.Type, Output: out, Settings: c.Common, Log: log, Health: ill, Letters: file,
 		Spool: func(int) deliver.Spool { return letters },
 	})
 	d.Finish()

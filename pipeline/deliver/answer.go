@@ -16,7 +16,6 @@ func (l *lane) landed(got landing) {
 		l.asked(b, got)
 		return
 	}
-	l.place.exit(verdictOf(got.err))
 	l.d.metrics.requests.Add(1)
 	l.d.metrics.bytes.Add(uint64(len(b.Bytes)))
 	if got.err == nil {
@@ -146,7 +145,7 @@ func (l *lane) letters(b *pipeline.Body, refused []pipeline.ItemError) error {
 	}
 	letters := make([]Letter, 0, len(refused))
 	for _, item := range refused {
-		letters = append(letters, newLetter(l.d.Name, b, item.Index, item.Status, item.Reason, l.d.Output.Original(b, item.Index)))
+		letters = append(letters, l.d.newLetter(b, item.Index, item.Status, item.Reason, l.d.Output.Original(b, item.Index)))
 	}
 	if err := l.d.Letters.Write(letters); err != nil {
 		return fmt.Errorf("keeping %d refused records: %w", len(letters), err)

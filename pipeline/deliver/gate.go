@@ -27,7 +27,8 @@ type gate struct {
 	waiting []*place // longest first
 }
 
-// A place is how one lane stands to the gate. Its methods belong to the lane.
+// A place is how one lane stands to the gate. Its methods belong to the lane, and
+// to its request while that is in flight.
 type place struct {
 	gate *gate
 	// turn fires when a lane that waits was let in.

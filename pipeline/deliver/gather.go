@@ -105,7 +105,7 @@ func (l *lane) encodeRecord(ctx context.Context, b *event.Batch, i int) bool {
 // are the raw line, and takes it out again. Where the letter cannot be kept,
 // everything waits until it can; false means that ctx ended first.
 func (l *lane) refuseUnencoded(ctx context.Context, cause error) bool {
-	letter := newLetter(l.d.Name, l.growing, len(l.growing.Items)-1, 0, cause.Error(), l.growing.Item(len(l.growing.Items)-1))
+	letter := l.d.newLetter(l.growing, len(l.growing.Items)-1, 0, cause.Error(), l.growing.Item(len(l.growing.Items)-1))
 	letter.Encoded = nil // there is nothing to send again
 	l.takeLast()
 	for failed := false; ; failed = true {

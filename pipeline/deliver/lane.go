@@ -257,7 +257,15 @@ func (l *lane) send(ctx context.Context) {
 	l.flying = l.queue[0]
 	l.queue = append(l.queue[:0], l.queue[1:]...)
 	l.started = time.Now()
-	go func(b *pipeline.Body) { l.results <- l.d.try(ctx, b) }(l.flying)
+	go l.request(ctx, l.flying)
+}
+
+// request makes a try at a body, and gives up its place as soon as it has the
+// answer: the lane may be held up elsewhere.
+func (l *lane) request(ctx context.Context, b *pipeline.Body) {
+	got := l.d.try(ctx, b)
+	l.place.exit(verdictOf(got.err))
+	l.results <- got
 }
 
 // due says whether there is something to send by now; if it is not yet the time

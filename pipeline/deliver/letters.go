@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/disk"
 )
 
 // Letters keeps the records that a destination refused for good. A letter is
@@ -24,6 +25,7 @@ type Letters interface {
 type Letter struct {
 	Time     time.Time `json:"time"`
 	Output   string    `json:"output"`
+	Type     string    `json:"type,omitempty"` // of the output, which alone understands Encoded
 	Status   int       `json:"status,omitempty"`
 	Reason   string    `json:"reason"`
 	Source   string    `json:"source"`
@@ -37,10 +39,10 @@ type Letter struct {
 	Encoded []byte `json:"encoded"`
 }
 
-func newLetter(output string, b *pipeline.Body, i int, status int, reason string, original []byte) Letter {
+func (d *Deliverer) newLetter(b *pipeline.Body, i int, status int, reason string, original []byte) Letter {
 	run := runOf(b, i)
 	l := Letter{
-		Time: time.Now().UTC(), Output: output, Status: status, Reason: reason,
+		Time: time.Now().UTC(), Output: d.Name, Type: d.Type, Status: status, Reason: reason,
 		Source: run.Source.ID.String(), Key: run.Source.Key, Position: b.Items[i].Pos,
 		Record: string(original), Encoded: append([]byte(nil), b.Item(i)...),
 	}
@@ -49,6 +51,10 @@ func newLetter(output string, b *pipeline.Body, i int, status int, reason string
 	}
 	return l
 }
+
+// Fits says whether an output of a type can send the letter: what is encoded for
+// one is nothing to another.
+func (l *Letter) Fits(outputType string) bool { return l.Type == "" || l.Type == outputType }
 
 func runOf(b *pipeline.Body, i int) *pipeline.Run {
 	k := 0
@@ -61,6 +67,9 @@ func runOf(b *pipeline.Body, i int) *pipeline.Run {
 // LetterFile keeps letters as JSON lines in a file, on disk before they count
 // as kept. The file may be moved or taken away at any time.
 type LetterFile struct {
+	// Max is how many bytes it may have before Write takes no more; 0: any number.
+	Max int64
+
 	path string
 	mu   sync.Mutex
 }
@@ -121,7 +130,10 @@ func (l *LetterFile) append(p []byte) error {
 	if err != nil {
 		return err
 	}
-	if _, err = f.Write(p); err == nil {
+	if err = l.fits(size, len(p)); err == nil {
+		_, err = f.Write(p)
+	}
+	if err == nil {
 		err = f.Sync()
 	}
 	if err != nil {
@@ -130,10 +142,20 @@ func (l *LetterFile) append(p []byte) error {
 	return errors.Join(err, f.Close())
 }
 
-// open opens the file and gives its size. A last line that a crash has torn is
-// ended, so that it does not spoil the next.
+// fits holds the file to Max. An empty one takes whatever there is.
+func (l *LetterFile) fits(size int64, more int) error {
+	if l.Max <= 0 || size == 0 || size+int64(more) <= l.Max {
+		return nil
+	}
+	return fmt.Errorf("it has %d bytes of the %s that dead_letters allows; what is refused is held until you run \"longshore replay\", move the file away or allow more",
+		size, pipeline.Size(l.Max))
+}
+
+// open opens the file and gives its size; its name is on disk then. A last line
+// that a crash has torn is ended, so that it does not spoil the next.
 func (l *LetterFile) open() (f *os.File, size int64, err error) {
-	if err := os.MkdirAll(filepath.Dir(l.path), 0o750); err != nil {
+	dir := filepath.Dir(l.path)
+	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, 0, err
 	}
 	f, err = os.OpenFile(l.path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o640)
@@ -142,6 +164,9 @@ func (l *LetterFile) open() (f *os.File, size int64, err error) {
 	}
 	if err = endLine(f); err == nil {
 		size, err = f.Seek(0, io.SeekEnd)
+	}
+	if err == nil && size == 0 {
+		err = errors.Join(disk.MkdirAll(disk.OS{}, dir), disk.OS{}.SyncDir(dir))
 	}
 	if err != nil {
 		f.Close()

@@ -2,12 +2,19 @@ package deliver
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/longshore/longshore/pipeline"
 )
 
 // kept gives the records of the letters in a file, line by line, and "torn"
@@ -60,5 +67,61 @@ func TestLettersGoOnWhenTheirFileIsTakenAway(t *testing.T) {
 	write(t, l, "b")
 	if diff := cmp.Diff([]string{"b"}, kept(t, l.Path())); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestFullLettersHold: what is refused waits until there is room for its letter,
+// and it is said why.
+func TestFullLettersHold(t *testing.T) {
+	file := NewLetterFile(t.TempDir(), "out")
+	file.Max = 1 << 10
+	to := &destination{limits: pipeline.Limits{Records: 1}}
+	to.answer = func(_ int, lines []string) error {
+		if strings.HasPrefix(lines[0], "bad") {
+			return &pipeline.SendError{Outcome: pipeline.Refuse, Reason: "no"}
+		}
+		return nil
+	}
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, to, nil)
+		o := r.d.Options
+		o.Letters = file
+		r.d = New(o)
+		bad := []string{"bad " + strings.Repeat("x", 2<<10), "bad too"}
+		r.run(func(ctx context.Context) {
+			r.put(ctx, source(1), bad[0], bad[1], "good")
+			time.Sleep(time.Hour)
+			synctest.Wait()
+			if diff := cmp.Diff(bad[:1], lettersIn(t, file)); diff != "" {
+				t.Errorf("kept: %s", diff)
+			}
+			if said := fmt.Sprint(r.health[len(r.health)-1]); !strings.Contains(said, "longshore replay") || !strings.Contains(said, file.Path()) {
+				t.Errorf("it says %q", said)
+			}
+			if err := os.Rename(file.Path(), file.Path()+".away"); err != nil {
+				t.Fatal(err)
+			}
+		})
+		r.allDone()
+		if last := r.health[len(r.health)-1]; last != nil {
+			t.Errorf("it is well again, but says %v", last)
+		}
+		if diff := cmp.Diff(bad[1:], lettersIn(t, file)); diff != "" {
+			t.Errorf("kept: %s", diff)
+		}
+		if diff := cmp.Diff([]string{"good"}, to.stored); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestLettersAreForTheTypeTheyWereEncodedFor(t *testing.T) {
+	for _, test := range []struct {
+		letter, output string
+		want           bool
+	}{{"loki", "loki", true}, {"loki", "elasticsearch", false}, {"", "loki", true}} {
+		if got := (&Letter{Type: test.letter}).Fits(test.output); got != test.want {
+			t.Errorf("a letter for %q fits %q: %v", test.letter, test.output, got)
+		}
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strconv"
 	"sync/atomic"
 
@@ -177,38 +176,47 @@ func (l *LetterFile) takeOut(to string, choose func(*Letter) bool) error {
 		return err
 	}
 	defer from.Close()
-	var chosen, rest []byte
-	err = eachLetter(from, func(letter *Letter, line []byte) error {
-		if choose(letter) {
-			chosen = append(chosen, line...)
-		} else {
-			rest = append(rest, line...)
-		}
-		return nil
-	})
-	if err != nil || len(chosen) == 0 {
-		return err
-	}
-	if err := (&LetterFile{path: to}).append(chosen); err != nil {
-		return err
-	}
-	return replaceFile(l.path, rest)
-}
-
-// replaceFile puts a content in a file's place, or removes the file if there is
-// none.
-func replaceFile(path string, content []byte) error {
-	if len(content) == 0 {
-		return os.Remove(path)
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*")
+	taken, before, err := (&LetterFile{path: to}).open()
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(content)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+	defer taken.Close()
+	if err := l.part(from, taken, choose); err != nil {
+		return errors.Join(err, taken.Truncate(before))
+	}
+	if end, err := taken.Seek(0, io.SeekEnd); err != nil || end > 0 {
 		return err
 	}
-	return os.Rename(f.Name(), path)
+	return os.Remove(to)
+}
+
+// part writes the chosen letters of a file to another, and leaves the rest in
+// its place.
+func (l *LetterFile) part(from io.Reader, chosen *os.File, choose func(*Letter) bool) error {
+	rest, err := os.OpenFile(l.path+".new", os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o640)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(rest.Name())
+	defer rest.Close()
+	toChosen, toRest := bufio.NewWriter(chosen), bufio.NewWriter(rest)
+	err = eachLetter(from, func(letter *Letter, line []byte) error {
+		to := toRest
+		if choose(letter) {
+			to = toChosen
+		}
+		_, err := to.Write(line)
+		return err
+	})
+	if err = errors.Join(err, toChosen.Flush(), toRest.Flush(), chosen.Sync(), rest.Sync()); err != nil {
+		return err
+	}
+	size, err := rest.Seek(0, io.SeekEnd)
+	switch {
+	case err != nil:
+		return err
+	case size == 0:
+		return os.Remove(l.path)
+	}
+	return os.Rename(rest.Name(), l.path)
 }

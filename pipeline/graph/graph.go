@@ -112,6 +112,7 @@ func (g *Graph) addOutput(c config.Output) error {
 		return err
 	}
 	letters := deliver.NewLetterFile(filepath.Join(g.Config.DataDir, "dead-letters"), c.Name)
+	letters.Max = int64(c.Common.DeadLetters)
 	folder := filepath.Join(g.Config.DataDir, "spool", c.Name)
 	spools, err := openSpools(folder, int64(c.Common.Spool), max(1, c.Common.Lanes), spool.Options{KeepFree: keepFree, Log: env.Log})
 	if err != nil {
@@ -120,7 +121,7 @@ func (g *Graph) addOutput(c config.Output) error {
 	g.outputs = append(g.outputs, &output{
 		name: c.Name, output: out, spools: spools,
 		deliverer: deliver.New(deliver.Options{
-			Name: c.Name, Output: out, Settings: c.Common, Log: env.Log,
+			Name: c.Name, Type: c.Type, Output: out, Settings: c.Common, Log: env.Log,
 			Health: env.Health, Metrics: env.Metrics, Letters: letters,
 			Spool: spools.lane, SpoolAfter: g.patienceOf(c.Name),
 		}),
