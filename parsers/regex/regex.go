@@ -85,19 +85,13 @@ func explain(err error) error {
 // A Parser takes lines that match. The time it takes is linear in the line's
 // length, but far more than that of the other parsers, and matching allocates.
 type Parser struct {
-	core  recognize.Recognizer
-	re    *regexp.Regexp
-	names []string
-	keys  []recognize.Key
+	re      *regexp.Regexp
+	columns *recognize.Columns
 }
 
 // New makes the parser of one source. Group names are fields' names.
 func New(re *regexp.Regexp, zone recognize.Zone) *Parser {
-	p := &Parser{core: recognize.Recognizer{Zone: zone}, re: re, names: re.SubexpNames()}
-	for _, name := range p.names {
-		p.keys = append(p.keys, recognize.KeyOf([]byte(name)))
-	}
-	return p
+	return &Parser{re: re, columns: recognize.NewColumns(re.SubexpNames(), zone)}
 }
 
 // Parse implements pipeline.Parser.
@@ -107,21 +101,12 @@ func (p *Parser) Parse(b *event.Batch, i int) bool {
 		return false
 	}
 	line := b.Records[i].Line
-	p.core.Start()
-	for g := 1; g < len(p.names); g++ {
-		start, end := groups[2*g], groups[2*g+1]
-		if p.names[g] == "" || start < 0 {
-			continue
+	p.columns.Start()
+	for g := 1; 2*g < len(groups); g++ {
+		if start, end := groups[2*g], groups[2*g+1]; start >= 0 {
+			p.columns.Add(b, g, event.Span{Off: line.Off + uint32(start), Len: uint32(end - start)})
 		}
-		span := event.Span{Off: line.Off + uint32(start), Len: uint32(end - start)}
-		kind := event.Text
-		if !p.keys[g].IsID() {
-			kind = recognize.KindOf(b.Bytes(span))
-		}
-		// Go holds the names of groups to letters, digits and underscores.
-		name := event.Value{Span: b.PutString(p.names[g]), Kind: event.Plain}
-		p.core.Add(p.keys[g], name, event.Value{Span: span, Kind: kind})
 	}
-	p.core.Fill(b, i)
+	p.columns.Fill(b, i)
 	return true
 }

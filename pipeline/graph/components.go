@@ -11,6 +11,7 @@ import (
 	"github.com/longshore/longshore/parsers/auto"
 	"github.com/longshore/longshore/parsers/json"
 	"github.com/longshore/longshore/parsers/logfmt"
+	"github.com/longshore/longshore/parsers/pattern"
 	"github.com/longshore/longshore/parsers/regex"
 	"github.com/longshore/longshore/pipeline"
 )
@@ -26,6 +27,7 @@ func Components() []pipeline.Spec {
 		auto.Spec(),
 		json.Spec(),
 		logfmt.Spec(),
+		pattern.Spec(),
 		regex.Spec(),
 
 		loki.Spec(),
