@@ -49,6 +49,9 @@ func (w *worker) run(ctx context.Context) {
 // first gets a copy, since parsing writes into the batch.
 // false means that ctx ended before they had it.
 func (w *worker) process(ctx context.Context, s *source, b *event.Batch) bool {
+	if b.Timed {
+		s.progress.Cut(b.To)
+	}
 	parsed := make([]*event.Batch, 0, 2)
 	for i, p := range s.pipes {
 		mine := b

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -24,10 +25,12 @@ type fate struct {
 	read    uint64
 	durable bool // Durable returned nil
 	gone    bool
+	cuts    map[uint64]bool // that were noted; false for those let go again
 	routes  [2]struct {
 		acked    [positions]bool // Done was called
 		kept     [positions]bool // and a Flush returned nil after it
 		reserved uint64          // Reserve returned nil
+		cuts     []uint64        // and these had been noted below it
 	}
 }
 
@@ -79,6 +82,12 @@ func (v *voyage) restart() {
 		}
 		f.source, _ = l.Open(k.ID, "in", key, crashRoutes, 5)
 		f.read, f.gone = k.Cursor.Pos, false
+		if lost := f.lostCuts(k); lost != nil {
+			v.lost = append(v.lost, fmt.Sprint(key, " cuts ", lost))
+		}
+		for pos := range f.cuts {
+			f.cuts[pos] = slices.Contains(k.Cuts, pos)
+		}
 	}
 }
 
@@ -110,6 +119,7 @@ func (v *voyage) step() {
 	case 6:
 		if track.Reserve(f.read) == nil {
 			f.routes[r].reserved = max(f.routes[r].reserved, f.read)
+			f.routes[r].cuts = f.cutsUpTo(f.read)
 		}
 	case 7:
 		v.flush()
@@ -128,7 +138,7 @@ func state(pos uint64) []byte { return fmt.Appendf(nil, "at %d%s", pos, strings.
 func (v *voyage) mint(key string) {
 	s, err := v.ledger.Open(0, "in", key, crashRoutes, 5)
 	if err == nil {
-		v.sources[key] = &fate{source: s}
+		v.sources[key] = &fate{source: s, cuts: map[uint64]bool{}}
 	}
 }
 
@@ -169,7 +179,11 @@ func (f *fate) keep(r int) {
 
 // rarely compacts the file, or closes a source for good.
 func (v *voyage) rarely(f *fate) {
-	switch v.rnd.IntN(4) {
+	switch v.rnd.IntN(8) {
+	case 4, 5, 6:
+		f.cut(1 + v.rnd.Uint64N(positions))
+	case 7:
+		f.uncut(1 + v.rnd.Uint64N(positions))
 	case 0:
 		f.gone = true
 		f.source.Close(true)
@@ -184,12 +198,65 @@ func (v *voyage) rarely(f *fate) {
 	}
 }
 
+func (f *fate) cut(pos uint64) {
+	if pos > f.source.resume.Pos {
+		f.cuts[pos] = true
+		f.source.Cut(pos)
+	}
+}
+
+func (f *fate) uncut(pos uint64) {
+	if !f.cuts[pos] {
+		return
+	}
+	f.cuts[pos] = false
+	f.source.Uncut(pos)
+	for r := range f.routes {
+		f.routes[r].cuts = slices.DeleteFunc(f.routes[r].cuts, func(cut uint64) bool { return cut == pos })
+	}
+}
+
+// cutsUpTo gives the cuts that are held up to a position.
+func (f *fate) cutsUpTo(to uint64) (cuts []uint64) {
+	for pos, held := range f.cuts {
+		if held && pos <= to {
+			cuts = append(cuts, pos)
+		}
+	}
+	return cuts
+}
+
+// checkCuts: all that may have ended a record that was sent are there, and none
+// that was not noted.
+func (f *fate) checkCuts(t *testing.T, k pipeline.Known) {
+	t.Helper()
+	for _, pos := range k.Cuts {
+		if _, noted := f.cuts[pos]; !noted || pos <= k.Cursor.Pos {
+			t.Errorf("source %s, at %d: nobody has noted the cut at %d, or it is done", k.Key, k.Cursor.Pos, pos)
+		}
+	}
+	if lost := f.lostCuts(k); lost != nil {
+		t.Errorf("source %s, at %d: the cuts %v were on disk, and are lost: %v", k.Key, k.Cursor.Pos, lost, k.Cuts)
+	}
+}
+
+func (f *fate) lostCuts(k pipeline.Known) (lost []uint64) {
+	for r := range f.routes {
+		for _, pos := range f.routes[r].cuts {
+			if pos > k.Cursor.Pos && !slices.Contains(k.Cuts, pos) {
+				lost = append(lost, pos)
+			}
+		}
+	}
+	return lost
+}
+
 // check holds a ledger after the crash against what it was told and promised.
 func (v *voyage) check(t *testing.T, l *Ledger) {
 	t.Helper()
 	known := byKey(l)
 	if len(v.lost) > 0 {
-		t.Errorf("sources %v were on disk, and were lost at a kill", v.lost)
+		t.Errorf("%v were on disk, and were lost at a kill", v.lost)
 	}
 	for key, f := range v.sources {
 		k, ok := known[key]
@@ -202,6 +269,7 @@ func (v *voyage) check(t *testing.T, l *Ledger) {
 		if k.Cursor.Pos > 0 && string(k.Cursor.State) != string(state(k.Cursor.Pos)) {
 			t.Errorf("source %s: the state of its cursor, %d, is %.10q", key, k.Cursor.Pos, k.Cursor.State)
 		}
+		f.checkCuts(t, k)
 		f.check(t, l, k)
 	}
 }

@@ -3,7 +3,6 @@ package ledger
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"hash/crc32"
 
 	"github.com/longshore/longshore/pipeline"
@@ -17,13 +16,18 @@ import (
 //	frame   length uint32 | CRC-32C of the payload uint32 | payload
 //
 // Integers are little endian; inside a payload they are varints, and strings
-// have their length before them. A payload starts with its kind:
+// have their length before them. A payload starts with its kind and a source's id:
 //
 //	'S' a source was minted:  id, input, key
 //	'P' its progress:         id, resume position, resume state,
 //	                          count of tracks, each: route, reserved, count of spans, each: from, to
 //	                          count of time marks, each: position, time
+//	'C' cuts beyond those known: id, count of cuts, each: distance from the one before
 //	'F' it is forgotten:      id
+//
+// Cuts have entries of their own, so that a flush writes those that are new and not
+// all that are held. What a later version adds, kinds and further fields at the end
+// of a payload, is passed over.
 const header = "longshore ledger 1\n"
 
 const (
@@ -35,6 +39,7 @@ const (
 const (
 	kindSource   = 'S'
 	kindProgress = 'P'
+	kindCuts     = 'C'
 	kindForget   = 'F'
 )
 
@@ -51,6 +56,7 @@ type entry struct {
 	resume pipeline.Cursor
 	tracks []trackEntry
 	times  []TimeMark
+	cuts   []uint64
 }
 
 type trackEntry struct {
@@ -95,6 +101,13 @@ func appendPayload(dst []byte, e *entry) []byte {
 			dst = binary.AppendUvarint(dst, m.Pos)
 			dst = binary.AppendVarint(dst, m.Time)
 		}
+	case kindCuts:
+		dst = binary.AppendUvarint(dst, uint64(len(e.cuts)))
+		at := uint64(0)
+		for _, cut := range e.cuts {
+			dst = binary.AppendUvarint(dst, cut-at)
+			at = cut
+		}
 	}
 	return dst
 }
@@ -132,14 +145,26 @@ func readPayload(p []byte) (entry, error) {
 		for n := r.Count(); n > 0 && !r.Damaged; n-- {
 			e.times = append(e.times, TimeMark{r.Uint(), r.Int()})
 		}
-	case kindForget:
-	default:
-		return entry{}, fmt.Errorf("%w: unknown kind %q", errFrame, e.kind)
+	case kindCuts:
+		e.cuts = readCuts(&r)
 	}
-	if r.Damaged || len(r.Rest) > 0 {
+	if r.Damaged {
 		return e, errFrame
 	}
 	return e, nil
+}
+
+func readCuts(r *payload.Reader) (cuts []uint64) {
+	at := uint64(0)
+	for n := r.Count(); n > 0 && !r.Damaged; n-- {
+		further := r.Uint()
+		if at+further < at {
+			r.Fail()
+		}
+		at += further
+		cuts = append(cuts, at)
+	}
+	return cuts
 }
 
 func readTrack(r *payload.Reader) trackEntry {

@@ -82,6 +82,10 @@ func (l *Ledger) apply(e entry) {
 		if s := l.sources[e.id]; s != nil {
 			s.restore(e)
 		}
+	case kindCuts:
+		if s := l.sources[e.id]; s != nil {
+			s.restoreCuts(e.cuts)
+		}
 	case kindForget:
 		delete(l.sources, e.id)
 	}
@@ -94,7 +98,7 @@ func (l *Ledger) Known(input string) []pipeline.Known {
 	var known []pipeline.Known
 	for _, s := range l.sources {
 		if s.input == input {
-			known = append(known, pipeline.Known{ID: s.id, Key: s.key, Cursor: s.resumeCopy()})
+			known = append(known, pipeline.Known{ID: s.id, Key: s.key, Cursor: s.resumeCopy(), Cuts: slices.Clone(s.cuts)})
 		}
 	}
 	return known
@@ -235,7 +239,7 @@ func (c changes) encode(l *Ledger) (p []byte) {
 		p = appendFrame(p, s.minted())
 	}
 	for s := range c.dirty {
-		p = appendFrame(p, s.begin(c.last))
+		p = s.begin(p, c.last)
 	}
 	for _, id := range c.forgot {
 		p = appendFrame(p, &entry{kind: kindForget, id: id})
@@ -288,6 +292,7 @@ func (l *Ledger) snapshot() []byte {
 		if s.written {
 			p = appendFrame(p, s.minted())
 			p = appendFrame(p, s.progress())
+			p = s.appendCuts(p, s.cuts)
 		}
 	}
 	return p

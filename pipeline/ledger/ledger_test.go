@@ -366,7 +366,9 @@ func compare(t *testing.T, r ranges, bits [64]bool) {
 func FuzzReplay(f *testing.F) {
 	f.Add([]byte(header))
 	e := entry{kind: kindProgress, id: 7, resume: pipeline.Cursor{Pos: 9, State: []byte("x")}, tracks: []trackEntry{{"a", 7, ranges{{1, 2}, {5, 9}}}}}
-	f.Add(appendFrame(appendFrame([]byte(header), &entry{kind: kindSource, id: 7, input: "in", key: "k"}), &e))
+	p := appendFrame(appendFrame([]byte(header), &entry{kind: kindSource, id: 7, input: "in", key: "k"}), &e)
+	f.Add(p)
+	f.Add(appendFrame(p, &entry{kind: kindCuts, id: 7, cuts: []uint64{3, 9, 500}}))
 	f.Fuzz(func(t *testing.T, p []byte) {
 		var again []byte
 		good, _ := replay(p, func(e entry) { again = appendFrame(again, &e) })

@@ -17,18 +17,20 @@ type Source struct {
 	key    string
 
 	// All below is guarded by ledger.mu.
-	written                bool   // its minting is in the file, or on the way there
-	changed                uint64 // number of its last change
-	opened                 bool
-	gone                   bool
-	resume                 pipeline.Cursor
-	read                   uint64            // end of what was checkpointed
-	checkpoints            []pipeline.Cursor // not yet reached, ascending
-	tracks                 []*Track
-	routes                 map[string]trackEntry // of earlier runs, not in use now
-	stride                 uint64                // how far ahead to reserve at the least
-	times                  []TimeMark            // that records beyond the cursor take
-	newTimes, writingTimes int                   // how many of the last are not on disk, and on the way there
+	written     bool   // its minting is in the file, or on the way there
+	changed     uint64 // number of its last change
+	opened      bool
+	gone        bool
+	resume      pipeline.Cursor
+	read        uint64            // end of what was checkpointed
+	checkpoints []pipeline.Cursor // not yet reached, ascending
+	tracks      []*Track
+	routes      map[string]trackEntry // of earlier runs, not in use now
+	stride      uint64                // how far ahead to reserve at the least
+	times       []TimeMark            // that records beyond the cursor take
+	timesOnDisk onDisk
+	cuts        []uint64 // beyond the cursor, ascending
+	cutsOnDisk  onDisk
 }
 
 func newSource(l *Ledger, id event.SourceID, input, key string) *Source {
@@ -41,6 +43,10 @@ func (s *Source) ID() event.SourceID { return s.id }
 func (s *Source) restore(e entry) {
 	s.resume = e.resume
 	s.times = e.times
+	if n := len(s.times); n > 0 {
+		s.timesOnDisk = onDisk{below: s.times[n-1].Pos + 1}
+	}
+	s.forgetCuts()
 	s.routes = make(map[string]trackEntry, len(e.tracks))
 	for _, t := range e.tracks {
 		s.routes[t.route] = t
@@ -144,6 +150,7 @@ func (s *Source) advance() {
 		t.acked.trim(s.resume.Pos)
 	}
 	s.forgetTimes()
+	s.forgetCuts()
 	s.ledger.dirty[s] = struct{}{}
 	s.ledger.touch(s)
 	s.forgetIfDone()
@@ -173,9 +180,9 @@ func (s *Source) minted() *entry {
 	return &entry{kind: kindSource, id: s.id, input: s.input, key: s.key}
 }
 
-// begin gives what a flush writes of the source. The caller holds the ledger's
+// begin appends what a flush writes of the source. The caller holds the ledger's
 // mu, and calls end when it is on disk.
-func (s *Source) begin(last bool) *entry {
+func (s *Source) begin(dst []byte, last bool) []byte {
 	for _, t := range s.tracks {
 		if last {
 			t.settle()
@@ -184,8 +191,18 @@ func (s *Source) begin(last bool) *entry {
 		}
 		t.writing = t.reserved
 	}
-	s.writingTimes = s.newTimes
-	return s.progress()
+	if n := len(s.times); n > 0 {
+		s.timesOnDisk.writing = s.times[n-1].Pos + 1
+	}
+	dst = appendFrame(dst, s.progress())
+	return s.appendCuts(dst, s.newCuts())
+}
+
+func (s *Source) appendCuts(dst []byte, cuts []uint64) []byte {
+	if len(cuts) == 0 {
+		return dst
+	}
+	return appendFrame(dst, &entry{kind: kindCuts, id: s.id, cuts: cuts})
 }
 
 // end notes that what begin gave is on disk. The caller holds the ledger's mu.
@@ -193,7 +210,8 @@ func (s *Source) end() {
 	for _, t := range s.tracks {
 		t.stored = t.writing
 	}
-	s.newTimes = max(0, s.newTimes-s.writingTimes)
+	s.timesOnDisk.written()
+	s.cutsOnDisk.written()
 }
 
 func (s *Source) progress() *entry {

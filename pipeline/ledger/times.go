@@ -20,10 +20,8 @@ func (s *Source) MarkTime(m TimeMark) (held int) {
 	for n > 0 && s.times[n-1].Pos >= m.Pos {
 		n--
 	}
-	s.times = s.times[:n]
-	s.newTimes = min(s.newTimes, n)
-	s.times = append(s.times, m)
-	s.newTimes++
+	s.times = append(s.times[:n], m)
+	s.timesOnDisk.void(m.Pos)
 	s.ledger.dirty[s] = struct{}{}
 	s.ledger.touch(s)
 	return len(s.times)
@@ -48,11 +46,14 @@ func (s *Source) forgetTimes() {
 		n++
 	}
 	s.times = slices.Delete(s.times, 0, n)
-	s.newTimes = min(s.newTimes, len(s.times))
 }
 
 // timesStored says whether the marks of all records below a position are on
 // disk. The caller holds the ledger's mu.
 func (s *Source) timesStored(below uint64) bool {
-	return s.newTimes == 0 || s.times[len(s.times)-s.newTimes].Pos >= below
+	n := len(s.times)
+	for n > 0 && s.times[n-1].Pos >= s.timesOnDisk.below {
+		n--
+	}
+	return n == len(s.times) || s.times[n].Pos >= below
 }

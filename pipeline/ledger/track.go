@@ -69,7 +69,7 @@ func (t *Track) Reserve(to uint64) error {
 	l := t.source.ledger
 	l.mu.Lock()
 	t.asked = max(t.asked, to)
-	if to <= t.stored && t.source.timesStored(to) {
+	if to <= t.stored && t.source.timesStored(to) && t.source.cutsStored(to) {
 		l.mu.Unlock()
 		return nil
 	}

@@ -46,7 +46,8 @@ type feedSource struct {
 	src         *event.Source
 	key         string
 	sent, acked pipeline.Cursor
-	lent        int // batches that were not sent yet
+	cuts        []uint64 // ascending
+	lent        int      // batches that were not sent yet
 	open, gone  bool
 }
 
@@ -83,7 +84,7 @@ func (f *Feed) Restart() *Feed {
 		if s.gone && s.acked.Pos >= s.sent.Pos {
 			continue
 		}
-		next.sources[id] = &feedSource{key: s.key, sent: s.acked, acked: s.acked}
+		next.sources[id] = &feedSource{key: s.key, sent: s.acked, acked: s.acked, cuts: s.openCuts()}
 	}
 	return next
 }
@@ -95,10 +96,21 @@ func (f *Feed) Known() []pipeline.Known {
 	var known []pipeline.Known
 	for id, s := range f.sources {
 		at := pipeline.Cursor{Pos: s.acked.Pos, State: slices.Clone(s.acked.State)}
-		known = append(known, pipeline.Known{ID: id, Key: s.key, Cursor: at})
+		known = append(known, pipeline.Known{ID: id, Key: s.key, Cursor: at, Cuts: s.openCuts()})
 	}
 	sort.Slice(known, func(i, j int) bool { return known[i].ID < known[j].ID })
 	return known
+}
+
+// openCuts gives the cuts beyond what was acknowledged: they outlast a crash, as
+// the ledger has stored them before their batch went on.
+func (s *feedSource) openCuts() (cuts []uint64) {
+	for _, cut := range s.cuts {
+		if cut > s.acked.Pos {
+			cuts = append(cuts, cut)
+		}
+	}
+	return cuts
 }
 
 // Open implements pipeline.Feed.
@@ -195,12 +207,26 @@ func (f *Feed) take(b *event.Batch) {
 		at = r.Pos + 1
 		f.got = append(f.got, Got{b.Source, r.Pos, r.Time, string(b.Line(i)), r.Flags})
 	}
+	s.cut(f.t, b)
 	s.sent = pipeline.Cursor{Pos: b.To, State: slices.Clone(b.Cursor)}
 	if len(b.Records) == 0 && s.acked.Pos == b.From {
 		s.acked = s.sent // there is nothing to wait for
 		return
 	}
 	f.sent = append(f.sent, mark{b.Source.ID, s.sent})
+}
+
+// cut notes the cut of a timed batch.
+func (s *feedSource) cut(t testing.TB, b *event.Batch) {
+	if !b.Timed {
+		return
+	}
+	if len(b.Records) == 0 {
+		t.Errorf("source %s: batch [%d, %d) is timed, and has no record that time could have ended", s.key, b.From, b.To)
+	}
+	if i, known := slices.BinarySearch(s.cuts, b.To); !known {
+		s.cuts = slices.Insert(s.cuts, i, b.To)
+	}
 }
 
 // reclaim overwrites a batch, so that it shows when an input still uses it, and
