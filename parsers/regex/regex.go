@@ -50,7 +50,9 @@ func (c *Config) Parser() (pipeline.NewParser, error) {
 	if err != nil {
 		return nil, fmt.Errorf("regex parser: %w", err)
 	}
-	return func(*event.Source) pipeline.Parser { return New(re, zone) }, nil
+	return func(*event.Source) pipeline.Parser {
+		return recognize.NewExpression(re, re.SubexpNames(), zone)
+	}, nil
 }
 
 // compile compiles a pattern and asks for at least one named group.
@@ -80,33 +82,4 @@ func explain(err error) error {
 		return fmt.Errorf("%s: %q (there are no back-references in RE2 syntax; in double quotes YAML needs \\\\ for a backslash)", bad.Code, bad.Expr)
 	}
 	return fmt.Errorf("%s: %q", bad.Code, bad.Expr)
-}
-
-// A Parser takes lines that match. The time it takes is linear in the line's
-// length, but far more than that of the other parsers, and matching allocates.
-type Parser struct {
-	re      *regexp.Regexp
-	columns *recognize.Columns
-}
-
-// New makes the parser of one source. Group names are fields' names.
-func New(re *regexp.Regexp, zone recognize.Zone) *Parser {
-	return &Parser{re: re, columns: recognize.NewColumns(re.SubexpNames(), zone)}
-}
-
-// Parse implements pipeline.Parser.
-func (p *Parser) Parse(b *event.Batch, i int) bool {
-	groups := p.re.FindSubmatchIndex(b.Line(i))
-	if groups == nil {
-		return false
-	}
-	line := b.Records[i].Line
-	p.columns.Start()
-	for g := 1; 2*g < len(groups); g++ {
-		if start, end := groups[2*g], groups[2*g+1]; start >= 0 {
-			p.columns.Add(b, g, event.Span{Off: line.Off + uint32(start), Len: uint32(end - start)})
-		}
-	}
-	p.columns.Fill(b, i)
-	return true
 }

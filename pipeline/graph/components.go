@@ -9,6 +9,7 @@ import (
 	"github.com/longshore/longshore/outputs/loki"
 	"github.com/longshore/longshore/outputs/stdout"
 	"github.com/longshore/longshore/parsers/auto"
+	"github.com/longshore/longshore/parsers/grok"
 	"github.com/longshore/longshore/parsers/json"
 	"github.com/longshore/longshore/parsers/logfmt"
 	"github.com/longshore/longshore/parsers/pattern"
@@ -28,6 +29,7 @@ func Components() []pipeline.Spec {
 		json.Spec(),
 		logfmt.Spec(),
 		pattern.Spec(),
+		grok.Spec(),
 		regex.Spec(),
 
 		loki.Spec(),
