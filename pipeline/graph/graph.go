@@ -87,6 +87,7 @@ func (g *Graph) build() error {
 			return fmt.Errorf("output %s: %w", c.Name, err)
 		}
 	}
+	g.warnOfLeftovers()
 	if err := g.addPipelines(); err != nil {
 		return err
 	}
@@ -111,10 +112,9 @@ func (g *Graph) addOutput(c config.Output) error {
 	if err != nil {
 		return err
 	}
-	letters := deliver.NewLetterFile(filepath.Join(g.Config.DataDir, "dead-letters"), c.Name)
+	letters := deliver.NewLetterFile(filepath.Join(g.Config.DataDir, letterFolder), c.Name)
 	letters.Max = int64(c.Common.DeadLetters)
-	folder := filepath.Join(g.Config.DataDir, "spool", c.Name)
-	spools, err := openSpools(folder, int64(c.Common.Spool), max(1, c.Common.Lanes), spool.Options{KeepFree: keepFree, Log: env.Log})
+	spools, err := openSpools(spoolOf(g.Config, c), int64(c.Common.Spool), max(1, c.Common.Lanes), spool.Options{KeepFree: keepFree, Log: env.Log})
 	if err != nil {
 		return errors.Join(err, out.Close())
 	}

@@ -40,6 +40,7 @@ func (w *world) specs() []pipeline.Spec {
 		{Kind: pipeline.KindParser, Type: "words", New: func() any { return &wordsConfig{} }},
 		{Kind: pipeline.KindParser, Type: "none", New: func() any { return &noneConfig{} }},
 		{Kind: pipeline.KindOutput, Type: "memory", New: func() any { return &memoryConfig{world: w} }},
+		{Kind: pipeline.KindOutput, Type: "other", New: func() any { return &memoryConfig{world: w} }},
 	}
 }
 

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -31,15 +32,22 @@ const keepFree = 64 << 20
 // and those of lanes that an earlier run had more of. Together they take no more than
 // the output's size.
 type spools struct {
+	log   *slog.Logger
 	size  int64
 	all   []*spool.Spool
 	lanes int
 }
 
+// spoolOf gives the folder of an output's spools. Its type is in the name: bodies
+// that were encoded for one mean nothing to another.
+func spoolOf(cfg *config.Config, c config.Output) string {
+	return filepath.Join(cfg.DataDir, spoolFolder, c.Name, c.Type)
+}
+
 // openSpools opens the spools of an output, which are there even without a size
 // when an earlier run has left something.
 func openSpools(dir string, size int64, lanes int, o spool.Options) (*spools, error) {
-	s := &spools{size: size, lanes: lanes}
+	s := &spools{log: o.Log, size: size, lanes: lanes}
 	o.MaxSize = max(size, spool.MinSize)
 	o.SegmentSize = min(4<<20, max(64<<10, size/int64(4*lanes)))
 	for i := 0; i < lanes || exists(filepath.Join(dir, strconv.Itoa(i))); i++ {
@@ -142,17 +150,31 @@ func (l *laneSpool) Next(b *pipeline.Body) (earlier, ok bool, err error) {
 		r.left--
 		earlier = r.earlier > 0
 		r.earlier = max(0, r.earlier-1)
-		return earlier, true, decode(r.spool, record, b)
+		if err := decode(r.spool, record, b); err != nil {
+			b.Reset()
+			return l.setAside(r.spool, record, err, b)
+		}
+		return earlier, true, nil
 	}
 	return false, false, nil
+}
+
+// setAside keeps a record that is no body out of the way, and goes on with the next.
+func (l *laneSpool) setAside(from *spool.Spool, record spool.Record, cause error, b *pipeline.Body) (earlier, ok bool, err error) {
+	path, err := from.SetAside(record)
+	if err != nil {
+		return false, false, fmt.Errorf("%w; %w", cause, err)
+	}
+	l.of.log.Warn("records in the spool cannot be read and are not delivered; they are kept", "error", cause, "kept_as", path)
+	return l.Next(b)
 }
 
 // decode reads a record into a body, whose runs tell the spool when all of it is
 // done.
 func decode(from *spool.Spool, record spool.Record, b *pipeline.Body) error {
 	note := &receipt{spool: from, id: record.ID}
-	if err := spool.ReadBody(record.Data, b, nil, note); err != nil {
-		return fmt.Errorf("reading the spool: %w", err)
+	if err := spool.ReadBody(record.Data, b, note); err != nil {
+		return err
 	}
 	for i := range b.Runs {
 		note.left.Add(b.Runs[i].To - b.Runs[i].From)

@@ -1,14 +1,23 @@
 package graph
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/deliver"
+	"github.com/longshore/longshore/pipeline/disk"
+	"github.com/longshore/longshore/pipeline/event"
+	"github.com/longshore/longshore/pipeline/spool"
 )
 
 // Impatient makes the scripted input one that cannot wait.
@@ -66,7 +75,7 @@ func TestWhatCannotWaitIsSpooled(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("%d records are stored, %d of them different, want %d", len(got), len(slices.Compact(got)), len(want))
 	}
-	if damaged, _ := filepath.Glob(filepath.Join(dir, "spool", "x", "*", "*.damaged")); len(damaged) > 0 {
+	if damaged, _ := filepath.Glob(filepath.Join(dir, "spool", "x", "memory", "*", "*.damaged")); len(damaged) > 0 {
 		t.Errorf("damaged: %v", damaged)
 	}
 }
@@ -88,9 +97,88 @@ func TestNoSizeIsNoSpool(t *testing.T) {
 			t.Errorf("counts: %+v", c)
 		}
 	})
-	if files, _ := filepath.Glob(filepath.Join(dir, "spool", "x", "0", "*")); len(files) > 0 {
+	if files, _ := filepath.Glob(filepath.Join(dir, "spool", "x", "memory", "0", "*")); len(files) > 0 {
 		if info, err := os.Stat(files[0]); err == nil && info.Size() > 1024 {
 			t.Errorf("there are %d bytes in %s", info.Size(), files[0])
 		}
+	}
+}
+
+// TestLeftoversAreTold: what waits for an output that is no more in the config is
+// not forgotten silently, and is delivered when it is back.
+func TestLeftoversAreTold(t *testing.T) {
+	dir, w := t.TempDir(), newWorld()
+	w.impatient, w.away["x"] = true, true
+	for k := range 1000 {
+		w.sources["a"] = append(w.sources["a"], fmt.Sprintf("info %0500d", k))
+	}
+	run := func(yaml string) (said string, c Counts) {
+		synctest.Test(t, func(t *testing.T) {
+			g := w.build(t, dir, yaml)
+			var log bytes.Buffer
+			g.Log = slog.New(slog.NewTextHandler(&log, nil))
+			g.warnOfLeftovers()
+			ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+			defer stop()
+			if err := g.Run(ctx); err != nil {
+				t.Error(err)
+			}
+			said, c = log.String(), g.Counts()
+		})
+		return said, c
+	}
+	here := fmt.Sprintf(spooling, "16MiB", 1)
+	if said, c := run(here); said != "" || c.Spooled == 0 {
+		t.Fatalf("%+v; it says %s", c, said)
+	}
+	if err := deliver.NewLetterFile(filepath.Join(dir, letterFolder), "x").Write([]deliver.Letter{{Record: "a"}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, of := range []struct{ name, kind string }{{"y", "memory"}, {"x", "other"}} {
+		said, _ := run(strings.Replace(here, "x: {type: memory", of.name+": {type: "+of.kind, 1))
+		letters := strings.Contains(said, filepath.Join(dir, letterFolder, "x.jsonl"))
+		if !strings.Contains(said, filepath.Join(dir, "spool", "x", "memory")) || letters != (of.name == "y") {
+			t.Errorf("with %v it says %s", of, said)
+		}
+	}
+	w.away["x"] = false
+	if _, c := run(here); c.Restored == 0 || len(w.stored["x"]) != int(c.Delivered) {
+		t.Errorf("when it is back: %+v, %d stored", c, len(w.stored["x"]))
+	}
+}
+
+// TestABodyThatCannotBeReadIsSetAside, and what comes after it is delivered.
+func TestABodyThatCannotBeReadIsSetAside(t *testing.T) {
+	dir, w := t.TempDir(), newWorld()
+	lane := filepath.Join(dir, "spool", "x", "memory", "0")
+	s, err := spool.Open(disk.OS{}, lane, spool.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := spool.AppendBody(nil, &pipeline.Body{
+		Bytes: []byte("good"), Items: []pipeline.Item{{End: 4}}, Runs: []pipeline.Run{{Source: event.NewSource(1, "in", "a", nil), To: 1}},
+	})
+	for _, record := range []string{"\xffno body", string(good), "nor this"} {
+		if err := s.Append([]byte(record)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		synctest.Test(t, func(t *testing.T) {
+			g := w.build(t, dir, fmt.Sprintf(spooling, "16MiB", 1))
+			if err := g.Run(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+		if got := w.stored["x"]; !slices.Equal(got, []string{"good"}) {
+			t.Errorf("stored: %q", got)
+		}
+	}
+	kept, _ := filepath.Glob(filepath.Join(lane, "*"))
+	if len(kept) != 2 || filepath.Ext(kept[0]) != ".damaged" || filepath.Ext(kept[1]) != ".damaged" {
+		t.Errorf("left: %v", kept)
 	}
 }

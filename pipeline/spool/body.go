@@ -109,20 +109,15 @@ func appendItems(dst []byte, items []pipeline.Item) []byte {
 }
 
 // ReadBody decodes what AppendBody encoded into an empty body, which copies
-// what it needs of p. source, if not nil, gives the source to stand for the
-// decoded one: the same for the same ID, say, to have each in memory once. track takes
-// note of what is done of all the runs; nil is one that does nothing. Any bytes
+// what it needs of p. track takes note of what is done of all the runs. Any bytes
 // are safe to read; on an error, which is ErrBody, the body is to be reset.
-func ReadBody(p []byte, b *pipeline.Body, source func(*event.Source) *event.Source, track pipeline.Track) error {
+func ReadBody(p []byte, b *pipeline.Body, track pipeline.Track) error {
 	d := decoder{payload.Reader{Rest: p}}
 	if version := d.Byte(); version != bodyVersion && !d.Damaged {
 		return fmt.Errorf("%w: its version is %d", ErrBody, version)
 	}
-	if track == nil {
-		track = noTrack{}
-	}
 	b.Uncertain = d.Byte()&flagUncertain != 0
-	sources := d.sources(source)
+	sources := d.sources()
 	d.groups(b)
 	d.runs(b, sources, track)
 	d.items(b)
@@ -132,14 +127,6 @@ func ReadBody(p []byte, b *pipeline.Body, source func(*event.Source) *event.Sour
 	}
 	return check(b)
 }
-
-// noTrack is a track of what nobody waits for.
-type noTrack struct{}
-
-func (noTrack) Done(uint64, uint64)   {}
-func (noTrack) Skip(uint64) bool      { return false }
-func (noTrack) Uncertain(uint64) bool { return false }
-func (noTrack) Reserve(uint64) error  { return nil }
 
 // check holds the parts of a body against each other, so that no index in it
 // leads out of it.
@@ -168,13 +155,9 @@ func check(b *pipeline.Body) error {
 // A decoder reads a body.
 type decoder struct{ payload.Reader }
 
-func (d *decoder) sources(known func(*event.Source) *event.Source) (sources []*event.Source) {
+func (d *decoder) sources() (sources []*event.Source) {
 	for n := d.Count(); n > 0 && !d.Damaged; n-- {
-		src := event.NewSource(event.SourceID(d.Uint64()), string(d.Bytes()), string(d.Bytes()), d.labels())
-		if !d.Damaged && known != nil {
-			src = known(src)
-		}
-		sources = append(sources, src)
+		sources = append(sources, event.NewSource(event.SourceID(d.Uint64()), string(d.Bytes()), string(d.Bytes()), d.labels()))
 	}
 	return sources
 }

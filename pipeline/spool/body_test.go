@@ -48,37 +48,12 @@ func TestBodyComesBack(t *testing.T) {
 	}
 	for name, want := range bodies {
 		var got pipeline.Body
-		if err := ReadBody(AppendBody(nil, want), &got, nil, nil); err != nil {
+		if err := ReadBody(AppendBody(nil, want), &got, nil); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		if diff := cmp.Diff(want, &got, sameBody); diff != "" {
 			t.Errorf("%s: %s", name, diff)
 		}
-		for _, r := range got.Runs {
-			r.Track.Done(r.From, r.To)
-		}
-	}
-}
-
-func TestBodyTakesTheSourceThatIsKnown(t *testing.T) {
-	known := event.NewSource(7, "app", "renamed", nil)
-	asked := 0
-	var got pipeline.Body
-	err := ReadBody(AppendBody(nil, someBody()), &got, func(src *event.Source) *event.Source {
-		asked++
-		if src.ID == known.ID {
-			return known
-		}
-		return src
-	}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if asked != 2 || got.Runs[1].Source != known || got.Runs[2].Source != known {
-		t.Errorf("asked for %d sources, runs: %+v", asked, got.Runs)
-	}
-	if got.Runs[0].Source.Label(event.LabelService) != "web" {
-		t.Error("the labels are gone")
 	}
 }
 
@@ -100,13 +75,13 @@ func TestBadBodies(t *testing.T) {
 		"more bytes than the items":     "\x01\x00" + source + "\x00\x01\x00\x00\x00\x01\x01\x00\x01\x00xy",
 	}
 	for name, p := range cases {
-		if err := ReadBody([]byte(p), &pipeline.Body{}, nil, nil); !errors.Is(err, ErrBody) {
+		if err := ReadBody([]byte(p), &pipeline.Body{}, nil); !errors.Is(err, ErrBody) {
 			t.Errorf("%s: error %v, want ErrBody", name, err)
 		}
 	}
 	whole := AppendBody(nil, someBody())
 	for cut := range whole {
-		if err := ReadBody(whole[:cut], &pipeline.Body{}, nil, nil); !errors.Is(err, ErrBody) {
+		if err := ReadBody(whole[:cut], &pipeline.Body{}, nil); !errors.Is(err, ErrBody) {
 			t.Errorf("cut at %d: error %v, want ErrBody", cut, err)
 		}
 	}
@@ -118,7 +93,7 @@ func FuzzReadBody(f *testing.F) {
 	f.Add(AppendBody(nil, &pipeline.Body{}))
 	f.Fuzz(func(t *testing.T, p []byte) {
 		var b pipeline.Body
-		if ReadBody(p, &b, nil, nil) != nil {
+		if ReadBody(p, &b, nil) != nil {
 			return
 		}
 		var joined []byte
@@ -139,7 +114,7 @@ func FuzzReadBody(f *testing.F) {
 			first = r.First
 		}
 		var again pipeline.Body
-		if err := ReadBody(AppendBody(nil, &b), &again, nil, nil); err != nil {
+		if err := ReadBody(AppendBody(nil, &b), &again, nil); err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(&b, &again, sameBody); diff != "" {

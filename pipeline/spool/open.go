@@ -133,7 +133,7 @@ func (s *Spool) check(g *segment, size int64, newest bool) error {
 	if err := g.file.Sync(); err != nil {
 		return fmt.Errorf("writing %s to disk: %w", g.path, err)
 	}
-	bad, err := g.scan(size, func(at int64, record []byte) { s.found(g, at, record) })
+	bad, err := g.scan(size, g.count)
 	g.written, g.next = size, int64(headerSize)
 	if bad == 0 && newest && errors.Is(err, errFrame) {
 		return g.cut()
@@ -157,12 +157,9 @@ func (g *segment) cut() error {
 	return nil
 }
 
-func (s *Spool) found(g *segment, at int64, record []byte) {
-	if _, done := g.before[at]; done {
-		return
-	}
-	g.left++
-	if s.o.Found != nil {
-		s.o.Found(record)
+// count counts a record, unless it was done in an earlier process.
+func (g *segment) count(at int64) {
+	if _, done := g.before[at]; !done {
+		g.left++
 	}
 }

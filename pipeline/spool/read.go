@@ -3,6 +3,8 @@ package spool
 import (
 	"errors"
 	"fmt"
+
+	"github.com/longshore/longshore/pipeline/disk"
 )
 
 // readTries is how often a record that cannot be read is tried before it is
@@ -122,6 +124,19 @@ func (s *Spool) Done(id ID) error {
 		return fmt.Errorf("noting in the spool what is done: %w", err)
 	}
 	return nil
+}
+
+// SetAside is Done for a record that means nothing to its reader: it is kept in a
+// file of its own, whose path it gives. After an error it is as it was.
+func (s *Spool) SetAside(r Record) (path string, err error) {
+	path = pathOf(s.dir, r.ID.segment, fmt.Sprintf(".%d%s", r.ID.offset, suffixDamaged))
+	if err = disk.WriteFile(s.fs, path, r.Data); err == nil {
+		err = s.fs.SyncDir(s.dir)
+	}
+	if err != nil {
+		return "", fmt.Errorf("setting a record of the spool aside: %w", err)
+	}
+	return path, s.Done(r.ID)
 }
 
 // segmentOf gives the segment of a record that was given out, or nil.

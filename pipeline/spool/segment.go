@@ -140,11 +140,11 @@ func (g *segment) remove(on disk.FS) error {
 	return nil
 }
 
-// scan reads a segment whole, and hands every good record to found. What is
+// scan reads a segment whole, and gives found the offset of every good record. What is
 // damaged or cannot be read is stepped over; good is then the end of the last good
 // record, bad is the damaged bytes before that, and err tells of the damage: errFrame,
 // unless something could not be read at all.
-func (g *segment) scan(size int64, found func(offset int64, payload []byte)) (bad int64, err error) {
+func (g *segment) scan(size int64, found func(offset int64)) (bad int64, err error) {
 	var buf []byte
 	at, end := int64(headerSize), size
 	g.good = at
@@ -152,7 +152,7 @@ func (g *segment) scan(size int64, found func(offset int64, payload []byte)) (ba
 		payload, next, e := readFrame(g.file, g.seed, at, end, buf)
 		buf = payload
 		if e == nil {
-			found(at, payload)
+			found(at)
 			bad += at - g.good
 			g.good, at = next, next
 			continue

@@ -34,9 +34,6 @@ type Options struct {
 	KeepFree int64
 	// Log is told of damage; nil: nobody is.
 	Log *slog.Logger
-	// Found, if set, is called by Open with every record that an earlier process left, oldest
-	// first, and that Next will give again. The bytes are valid during the call.
-	Found func(record []byte)
 }
 
 const (

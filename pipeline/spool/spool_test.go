@@ -126,12 +126,7 @@ func TestWhatIsNotDoneComesAgainAfterARestart(t *testing.T) {
 	add(t, s, "a", "b", long("c"), long("d"), "e")
 	ids, _ := take(t, s)
 	done(t, s, ids[0], ids[2], ids[4])
-	var found []string
-	s.o.Found = func(p []byte) { found = append(found, string(p)) }
 	s = reopen(t, s)
-	if diff := cmp.Diff([]string{"b", long("d")}, found); diff != "" {
-		t.Error("found at Open:", diff)
-	}
 	if n, _ := s.Len(); n != 2 {
 		t.Errorf("Len() = %d, want 2", n)
 	}
@@ -607,4 +602,47 @@ func BenchmarkAppendNextDone(b *testing.B) {
 		}
 		s.Done(r.ID)
 	}
+}
+
+// TestARecordThatIsSetAside is in a file of its own from then on, and comes no
+// more.
+func TestARecordThatIsSetAside(t *testing.T) {
+	d := disktest.New()
+	s := open(t, d, small)
+	add(t, s, "a", "b", "c")
+	for range 3 {
+		r, _, err := s.Next(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(r.Data) != "b" {
+			continue
+		}
+		path, err := s.SetAside(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if kept, err := disk.ReadFile(d.Crash(0), path); string(kept) != "b" || err != nil {
+			t.Errorf("%s has %q, %v", path, kept, err)
+		}
+	}
+	s = reopen(t, s)
+	done(t, s, want(t, s, "a", "c")...)
+	reopen(t, s)
+	if left := files(t, d); len(left) != 1 || !strings.HasSuffix(left[0], suffixDamaged) {
+		t.Errorf("files of an empty spool: %v", left)
+	}
+}
+
+// TestARecordThatCannotBeSetAsideStays where it is.
+func TestARecordThatCannotBeSetAsideStays(t *testing.T) {
+	d := disktest.New()
+	s := open(t, d, small)
+	add(t, s, "a")
+	r, _, _ := s.Next(nil)
+	d.StopAt(1)
+	if _, err := s.SetAside(r); err == nil {
+		t.Error("no error from a disk that is gone")
+	}
+	want(t, open(t, d.Crash(0), small), "a")
 }
