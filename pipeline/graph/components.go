@@ -9,6 +9,7 @@ import (
 	"github.com/longshore/longshore/outputs/loki"
 	"github.com/longshore/longshore/outputs/stdout"
 	"github.com/longshore/longshore/parsers/auto"
+	"github.com/longshore/longshore/parsers/csv"
 	"github.com/longshore/longshore/parsers/grok"
 	"github.com/longshore/longshore/parsers/json"
 	"github.com/longshore/longshore/parsers/logfmt"
@@ -31,6 +32,7 @@ func Components() []pipeline.Spec {
 		pattern.Spec(),
 		grok.Spec(),
 		regex.Spec(),
+		csv.Spec(),
 
 		loki.Spec(),
 		elasticsearch.Spec(),
