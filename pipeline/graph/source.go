@@ -16,6 +16,7 @@ type source struct {
 	pipes    []*pipe
 	times    lineTimes
 	durable  bool   // its identity is on disk
+	begun    bool   // its first record has come
 	state    []byte // scratch
 
 	// Guarded by feed.mu:

@@ -62,6 +62,10 @@ func (w *worker) process(ctx context.Context, s *source, b *event.Batch) bool {
 		p.understand(mine, &s.times, w.now)
 		parsed = append(parsed, mine)
 	}
+	if len(b.Records) > 0 && !s.begun {
+		s.begun = true
+		s.progress.Begin(b.Records[0].Pos)
+	}
 	s.state = appendState(s.state[:0], s.pipes, b.Cursor)
 	s.progress.Checkpoint(b.To, s.state)
 	if !w.store(ctx, s, len(b.Records)) {

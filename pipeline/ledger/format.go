@@ -23,6 +23,7 @@ import (
 //	                          count of tracks, each: route, reserved, count of spans, each: from, to
 //	                          count of time marks, each: position, time
 //	'C' cuts beyond those known: id, count of cuts, each: distance from the one before
+//	'O' a route begins:       id, route, position
 //	'F' it is forgotten:      id
 //
 // Cuts have entries of their own, so that a flush writes those that are new and not
@@ -40,6 +41,7 @@ const (
 	kindSource   = 'S'
 	kindProgress = 'P'
 	kindCuts     = 'C'
+	kindOrigin   = 'O'
 	kindForget   = 'F'
 )
 
@@ -57,6 +59,8 @@ type entry struct {
 	tracks []trackEntry
 	times  []TimeMark
 	cuts   []uint64
+	route  string
+	origin uint64
 }
 
 type trackEntry struct {
@@ -108,6 +112,9 @@ func appendPayload(dst []byte, e *entry) []byte {
 			dst = binary.AppendUvarint(dst, cut-at)
 			at = cut
 		}
+	case kindOrigin:
+		dst = payload.AppendString(dst, e.route)
+		dst = binary.AppendUvarint(dst, e.origin)
 	}
 	return dst
 }
@@ -147,6 +154,8 @@ func readPayload(p []byte) (entry, error) {
 		}
 	case kindCuts:
 		e.cuts = readCuts(&r)
+	case kindOrigin:
+		e.route, e.origin = string(r.Bytes()), r.Uint()
 	}
 	if r.Damaged {
 		return e, errFrame

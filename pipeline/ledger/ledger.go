@@ -86,6 +86,10 @@ func (l *Ledger) apply(e entry) {
 		if s := l.sources[e.id]; s != nil {
 			s.restoreCuts(e.cuts)
 		}
+	case kindOrigin:
+		if s := l.sources[e.id]; s != nil {
+			s.restoreOrigin(e)
+		}
 	case kindForget:
 		delete(l.sources, e.id)
 	}
@@ -293,6 +297,7 @@ func (l *Ledger) snapshot() []byte {
 			p = appendFrame(p, s.minted())
 			p = appendFrame(p, s.progress())
 			p = s.appendCuts(p, s.cuts)
+			p = s.appendOrigins(p, true)
 		}
 	}
 	return p

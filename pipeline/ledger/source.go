@@ -31,6 +31,7 @@ type Source struct {
 	timesOnDisk onDisk
 	cuts        []uint64 // beyond the cursor, ascending
 	cutsOnDisk  onDisk
+	origins     map[string]uint64 // by route, of earlier runs
 }
 
 func newSource(l *Ledger, id event.SourceID, input, key string) *Source {
@@ -51,6 +52,7 @@ func (s *Source) restore(e entry) {
 	for _, t := range e.tracks {
 		s.routes[t.route] = t
 	}
+	s.forgetOrigins()
 }
 
 // open makes the tracks for these routes. The caller holds the ledger's mu.
@@ -61,7 +63,10 @@ func (s *Source) open(routes []string, stride uint64) {
 	}
 	s.read, s.stride = s.resume.Pos, stride
 	for _, route := range routes {
-		s.tracks = append(s.tracks, newTrack(s, route, s.routes[route]))
+		t := newTrack(s, route, s.routes[route])
+		t.origin.pos, t.origin.known = s.origins[route]
+		t.origin.stored = t.origin.known
+		s.tracks = append(s.tracks, t)
 	}
 }
 
@@ -195,7 +200,8 @@ func (s *Source) begin(dst []byte, last bool) []byte {
 		s.timesOnDisk.writing = s.times[n-1].Pos + 1
 	}
 	dst = appendFrame(dst, s.progress())
-	return s.appendCuts(dst, s.newCuts())
+	dst = s.appendCuts(dst, s.newCuts())
+	return s.appendOrigins(dst, false)
 }
 
 func (s *Source) appendCuts(dst []byte, cuts []uint64) []byte {
@@ -212,6 +218,7 @@ func (s *Source) end() {
 	}
 	s.timesOnDisk.written()
 	s.cutsOnDisk.written()
+	s.originsStored()
 }
 
 func (s *Source) progress() *entry {

@@ -17,6 +17,7 @@ type Track struct {
 	reserved uint64 // may have been sent up to here, as the next flush writes it
 	writing  uint64 // as the flush under way writes it
 	stored   uint64 // as it is on disk
+	origin   origin
 
 	// skip and unsure are of the run before, and do not change.
 	skip      ranges // what was done beyond the cursor
@@ -43,6 +44,9 @@ func newTrack(s *Source, route string, e trackEntry) *Track {
 func (t *Track) entry() trackEntry {
 	return trackEntry{route: t.route, acked: t.acked, reserved: t.reserved}
 }
+
+// Route gives the track's route.
+func (t *Track) Route() string { return t.route }
 
 // Done implements pipeline.Track.
 func (t *Track) Done(from, to uint64) {

@@ -1,0 +1,152 @@
+package ledger
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/event"
+)
+
+// readOne reads the ledger in a folder, which has one source.
+func readOne(t *testing.T, dir string) State {
+	t.Helper()
+	states := must[[]State](t)(Read(dir))
+	if len(states) != 1 {
+		t.Fatalf("the ledger has %d sources, want 1", len(states))
+	}
+	return states[0]
+}
+
+// TestReadBesideARun reads a ledger while another has it, in the middle of an append.
+func TestReadBesideARun(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, dir)
+	defer l.Close()
+	s := must[*Source](t)(l.Open(0, "in", "a.log", []string{"x", "y"}, 100))
+	s.Begin(3)
+	s.Checkpoint(100, []byte("at 100"))
+	s.Checkpoint(200, []byte("at 200"))
+	s.Cut(150)
+	x, y := must[*Track](t)(s.Track("x")), must[*Track](t)(s.Track("y"))
+	x.Done(0, 120)
+	y.Done(0, 100)
+	y.Done(180, 200)
+	if err := l.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	torn := must[*os.File](t)(os.OpenFile(filepath.Join(dir, fileName), os.O_WRONLY|os.O_APPEND, 0))
+	defer torn.Close()
+	must[int](t)(torn.Write([]byte("\x40\x00\x00\x00torn")))
+
+	want := State{
+		ID: s.ID(), Input: "in", Key: "a.log", Cursor: pipeline.Cursor{Pos: 100, State: []byte("at 100")}, Cuts: []uint64{150},
+		Routes: []RouteState{
+			{Route: "x", Begun: true, Origin: 3, Done: Positions{ranges{{0, 120}}}, Reserved: 300},
+			{Route: "y", Begun: true, Origin: 3, Done: Positions{ranges{{0, 100}, {180, 200}}}, Reserved: 300},
+		},
+	}
+	unexported := cmp.AllowUnexported(Positions{}, span{})
+	if diff := cmp.Diff(want, readOne(t, dir), unexported); diff != "" {
+		t.Error(diff)
+	}
+
+	// What is written of it is read as the same, and opened as such.
+	other := t.TempDir()
+	if err := Write(other, []State{want}); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, readOne(t, other), unexported); diff != "" {
+		t.Error(diff)
+	}
+	again := open(t, other)
+	defer again.Close()
+	s = must[*Source](t)(again.Open(s.ID(), "in", "a.log", []string{"x", "y"}, 100))
+	if x := must[*Track](t)(s.Track("x")); !x.Skip(119) || x.Skip(120) {
+		t.Error("what was done is not skipped, or what was not, is")
+	}
+}
+
+func TestReadNothing(t *testing.T) {
+	if states, err := Read(filepath.Join(t.TempDir(), "none")); err != nil || len(states) != 0 {
+		t.Errorf("%v, %v", states, err)
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, fileName), []byte("something else altogether"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Read(dir); err == nil {
+		t.Error("a file that is no ledger was read")
+	}
+}
+
+// TestWhereARouteBegins: at its first record, which may come long after the
+// source's, and anew when it was away for a while.
+func TestWhereARouteBegins(t *testing.T) {
+	dir := t.TempDir()
+	begin := func(first uint64, routes ...string) map[string]uint64 {
+		l := open(t, dir)
+		var id event.SourceID
+		for _, k := range l.Known("in") {
+			id = k.ID
+		}
+		s := must[*Source](t)(l.Open(id, "in", "a.log", routes, 1))
+		s.Begin(first)
+		if err := l.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.file.replace(l.snapshot()); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		origins := map[string]uint64{}
+		for _, state := range must[[]State](t)(Read(dir)) {
+			for _, r := range state.Routes {
+				if r.Begun {
+					origins[r.Route] = r.Origin
+				}
+			}
+		}
+		return origins
+	}
+	for _, run := range []struct {
+		first  uint64
+		routes []string
+		want   map[string]uint64
+	}{
+		{10, []string{"x"}, map[string]uint64{"x": 10}},
+		{20, []string{"x", "y"}, map[string]uint64{"x": 10, "y": 20}},
+		{30, []string{"y"}, map[string]uint64{"y": 20}},
+		{40, []string{"x", "y"}, map[string]uint64{"x": 40, "y": 20}},
+	} {
+		if diff := cmp.Diff(run.want, begin(run.first, run.routes...)); diff != "" {
+			t.Errorf("from %d: %s", run.first, diff)
+		}
+	}
+}
+
+func TestPositions(t *testing.T) {
+	var p Positions
+	if !p.Empty() || p.End() != 0 {
+		t.Error("the empty set has positions")
+	}
+	p.Add(5, 10)
+	p.Add(20, 30)
+	others := p.Others()
+	for pos, want := range map[uint64]bool{0: false, 4: false, 5: true, 9: true, 10: false, 20: true, 29: true, 30: false, 1 << 63: false} {
+		if p.Has(pos) != want || others.Has(pos) == want {
+			t.Errorf("Has(%d) = %v, the others' %v", pos, p.Has(pos), others.Has(pos))
+		}
+	}
+	if p.End() != 30 {
+		t.Errorf("it ends at %d", p.End())
+	}
+	if all := new(Positions).Others(); !all.Has(0) || !all.Has(1<<64-2) {
+		t.Error("there are no others than none")
+	}
+}
