@@ -5,8 +5,9 @@ import "github.com/longshore/longshore/pipeline/event"
 // A Joiner tells which lines of a source are one record: a stack trace and the
 // line before it. Every source of every pipeline that joins has its own; it is
 // called from one goroutine at a time, with every line of the source in order. What
-// it says depends on nothing but the lines since the last End, so that the same lines
-// are joined in the same way when they are read again.
+// it says of a line depends on nothing but that line and those of the open record, so
+// that the same lines are joined in the same way when they are read again, from
+// whichever record on. See pipetest.TestJoiner.
 type Joiner interface {
 	// Line takes the next line, without its line end, and tells how it stands to
 	// the record that is open. It keeps nothing of line. Hostile lines cost
@@ -14,7 +15,8 @@ type Joiner interface {
 	Line(line []byte) Joint
 
 	// End says that the open record has ended for another reason: a limit, time,
-	// the end of the source. The next line begins a record, whatever it is.
+	// the end of the source. The next line begins a record, whatever it is; it may be
+	// the one that Line was called with last, and that was to continue the record.
 	End()
 }
 
