@@ -42,7 +42,7 @@ func (l *lane) delivered(b *pipeline.Body) {
 func (l *lane) well() {
 	l.retry.reset()
 	l.pause = time.Time{}
-	l.d.trouble.worked(l)
+	l.d.trouble.works(l)
 }
 
 func (l *lane) failedWhole(b *pipeline.Body, answer *pipeline.SendError) {
@@ -68,7 +68,7 @@ func (l *lane) again(b *pipeline.Body, answer *pipeline.SendError) {
 		pause = max(pause, settleTime)
 	}
 	l.pause = time.Now().Add(pause)
-	l.d.trouble.failed(l, answer, pause)
+	l.d.trouble.fails(l, answer, pause)
 	l.pushFront(b)
 }
 

@@ -52,7 +52,7 @@ func New(o Options) *Deliverer {
 	d := &Deliverer{Options: o, limits: o.Output.Limits(), filter: newFilter(o.Settings.Filter)}
 	d.gate = newGate(o.Settings.Lanes)
 	d.metrics = newMetrics(o.Metrics, d.gate)
-	d.trouble = trouble{log: o.Log, health: o.Health}
+	d.trouble = newTrouble(o.Log, o.Health)
 	d.refusals = reminder{log: o.Log}
 	d.unknowable = reminder{log: o.Log}
 	d.reconciler, _ = o.Output.(pipeline.Reconciler)

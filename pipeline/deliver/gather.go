@@ -115,13 +115,13 @@ func (l *lane) refuseUnencoded(ctx context.Context, cause error) bool {
 			l.refused(1, &letter)
 			if failed {
 				l.retry.reset()
-				l.d.trouble.worked(l)
+				l.d.trouble.works(l)
 			}
 			return true
 		}
 		answer := &pipeline.SendError{Outcome: pipeline.Hold, Reason: fmt.Sprintf("keeping a record that cannot be encoded: %v", err), Err: err}
 		pause := l.retry.next(answer)
-		l.d.trouble.failed(l, answer, pause)
+		l.d.trouble.fails(l, answer, pause)
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():

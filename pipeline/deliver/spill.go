@@ -72,9 +72,11 @@ func (l *lane) spillTail() {
 		b := s.tail[0]
 		if err := l.store(b); err != nil {
 			s.retry = time.Now().Add(spillRetry)
+			l.d.trouble.spool(l, err)
 			l.d.spoolTrouble.warn(len(b.Items), "the spool takes no more: sources wait until the destination catches up", "why", err)
 			return
 		}
+		l.d.trouble.spool(l, nil)
 		s.tail = append(s.tail[:0], s.tail[1:]...)
 		l.weigh(-len(b.Bytes))
 		l.d.metrics.spooled.Add(uint64(len(b.Items)))
@@ -100,6 +102,7 @@ func (l *lane) refill() {
 	}
 	if s.spool.Len() == 0 {
 		l.queue, s.tail = s.tail, nil // it is weighed already
+		l.d.trouble.spool(l, nil)
 		return
 	}
 	b := l.body()

@@ -1,19 +1,23 @@
 package deliver
 
 import (
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
 )
 
 // trouble tells people that deliveries fail, once when it starts, now and then
-// while it lasts, and when it is over.
+// while it lasts, and when it is over; and whether the spool takes no more.
 type trouble struct {
 	log    *slog.Logger
 	health func(error)
 
 	mu     sync.Mutex
 	ill    map[*lane]struct{} // the lanes whose last request failed
+	stuck  map[*lane]struct{} // the lanes whose spool takes no more
+	failed error              // the last failed request
+	full   error              // why a spool takes no more
 	since  time.Time          // zero when all is well
 	logged time.Time
 	said   string
@@ -22,14 +26,17 @@ type trouble struct {
 // remindEvery is how often the same trouble is logged again.
 const remindEvery = time.Minute
 
-func (t *trouble) failed(l *lane, err error, pause time.Duration) {
+func newTrouble(log *slog.Logger, health func(error)) trouble {
+	return trouble{log: log, health: health, ill: map[*lane]struct{}{}, stuck: map[*lane]struct{}{}}
+}
+
+// fails notes that a lane's request has failed.
+func (t *trouble) fails(l *lane, err error, pause time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.ill == nil {
-		t.ill = map[*lane]struct{}{}
-	}
 	t.ill[l] = struct{}{}
-	t.health(err)
+	t.failed = err
+	t.show()
 	now := time.Now()
 	if t.since.IsZero() {
 		t.since = now
@@ -41,17 +48,45 @@ func (t *trouble) failed(l *lane, err error, pause time.Duration) {
 	t.log.Warn("delivery failed, will try again", "error", err, "next_try_in", pause.Round(time.Millisecond).String(), "failing_for", now.Sub(t.since).Round(time.Second).String())
 }
 
-// worked notes that a lane is well. The output is, once all of them are.
-func (t *trouble) worked(l *lane) {
+// works notes that a lane is well. The output is, once all of them are.
+func (t *trouble) works(l *lane) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.ill, l)
 	if len(t.ill) > 0 || t.since.IsZero() {
 		return
 	}
-	t.health(nil)
+	t.failed = nil
+	t.show()
 	t.log.Info("delivery works again", "failed_for", time.Since(t.since).Round(time.Millisecond).String())
 	t.since, t.said = time.Time{}, ""
+}
+
+// spool notes that a lane's spool takes no more, and why, or takes it again (nil).
+func (t *trouble) spool(l *lane, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err != nil {
+		t.stuck[l] = struct{}{}
+		t.full = fmt.Errorf("sources wait, since the spool takes no more: %w", err)
+		t.show()
+		return
+	}
+	if delete(t.stuck, l); len(t.stuck) == 0 && t.full != nil {
+		t.full = nil
+		t.show()
+	}
+}
+
+func (t *trouble) show() {
+	switch {
+	case t.failed == nil:
+		t.health(t.full)
+	case t.full == nil:
+		t.health(t.failed)
+	default:
+		t.health(fmt.Errorf("%w; %w", t.failed, t.full))
+	}
 }
 
 // A reminder counts records that something happened to, and tells people: of

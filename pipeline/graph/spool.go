@@ -124,7 +124,7 @@ func (l *laneSpool) Len() (n int) {
 func (l *laneSpool) Append(b *pipeline.Body) error {
 	l.buf = spool.AppendBody(l.buf[:0], b)
 	if l.of.bytes()+int64(len(l.buf)) > l.of.size {
-		return fmt.Errorf("its %s are in use: %w", pipeline.Size(l.of.size), spool.ErrFull)
+		return fmt.Errorf("all %s that the setting spool allows are in use: %w", pipeline.Size(l.of.size), spool.ErrFull)
 	}
 	if err := l.own.Append(l.buf); err != nil {
 		return err
