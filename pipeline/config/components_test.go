@@ -14,6 +14,9 @@ func components() []pipeline.Spec {
 		{Kind: pipeline.KindParser, Type: "auto", Summary: "Any known format.", New: func() any { return &autoParser{} }},
 		{Kind: pipeline.KindParser, Type: "json", Summary: "JSON objects.", New: func() any { return &autoParser{} }},
 		{Kind: pipeline.KindParser, Type: "regex", Summary: "Named groups.", New: func() any { return &regexParser{} }},
+		{Kind: pipeline.KindTransform, Type: "remove", Summary: "Takes fields out.", New: func() any { return &removeTransform{} }},
+		{Kind: pipeline.KindTransform, Type: "route", Summary: "Chooses outputs.", New: func() any { return &routeTransform{} }},
+		{Kind: pipeline.KindTransform, Type: "redact", Summary: "Takes secrets out.", New: func() any { return &redactTransform{} }},
 		{Kind: pipeline.KindOutput, Type: "loki", Summary: "Grafana Loki.", New: func() any { return &lokiOutput{} }},
 		{Kind: pipeline.KindOutput, Type: "elasticsearch", Summary: "Elasticsearch and OpenSearch.", New: func() any { return &elasticOutput{} }},
 		{Kind: pipeline.KindOutput, Type: "stdout", Summary: "Standard output.", New: func() any { return &stdoutOutput{} }},
@@ -55,6 +58,33 @@ type regexParser struct {
 }
 
 func (*regexParser) Parser() (pipeline.NewParser, error) { return nil, nil }
+
+type removeTransform struct {
+	Fields []string `yaml:"fields" doc:"Names." required:"true"`
+}
+
+func (*removeTransform) Transform(pipeline.Env) (pipeline.Transform, error) { return nil, nil }
+
+type routeTransform struct {
+	Routes []struct {
+		If string `yaml:"if" doc:"When."`
+	} `yaml:"routes" doc:"Rules."`
+}
+
+func (*routeTransform) Transform(pipeline.Env) (pipeline.Transform, error) { return nil, nil }
+
+func (r *routeTransform) Check() []pipeline.Problem {
+	if len(r.Routes) > 0 && r.Routes[0].If == "level is bad" {
+		return []pipeline.Problem{{Path: "routes[0].if", Message: "is no expression", Column: 7}}
+	}
+	return nil
+}
+
+type redactTransform struct {
+	With string `yaml:"with" doc:"What stands there instead." default:"[REDACTED]"`
+}
+
+func (*redactTransform) Transform(pipeline.Env) (pipeline.Transform, error) { return nil, nil }
 
 type tlsSettings struct {
 	CAFile string `yaml:"ca_file" doc:"Certificates to trust."`

@@ -15,7 +15,7 @@ import (
 	"github.com/longshore/longshore/pipeline"
 )
 
-// A Config is a config without mistakes. Inputs, parsers, outputs and pipelines are in
+// A Config is a config without mistakes. Inputs, parsers, transforms, outputs and pipelines are in
 // the order of the file; each name is there once in its kind.
 type Config struct {
 	File string // where it is from, for people
@@ -24,10 +24,11 @@ type Config struct {
 	HTTP            HTTP
 	ShutdownTimeout pipeline.Duration // how long to go on delivering after a signal to stop
 
-	Inputs    []Input
-	Parsers   []Parser
-	Outputs   []Output
-	Pipelines []Pipeline
+	Inputs     []Input
+	Parsers    []Parser
+	Transforms []Transform
+	Outputs    []Output
+	Pipelines  []Pipeline
 }
 
 // HTTP is the address of /health, /ready and /metrics.
@@ -50,6 +51,13 @@ type Parser struct {
 	Settings   pipeline.ParserConfig
 }
 
+// A Transform is one transform and its settings.
+type Transform struct {
+	Name, Type string
+	Common     pipeline.TransformSettings
+	Settings   pipeline.TransformConfig
+}
+
 // An Output is one output and its settings.
 type Output struct {
 	Name, Type string
@@ -58,10 +66,11 @@ type Output struct {
 }
 
 // A Pipeline names what belongs together. Every name is that of a component of
-// the Config. A line goes to the first parser that understands it.
+// the Config. A line goes to the first parser that understands it, and then through
+// all transforms.
 type Pipeline struct {
-	Name                     string
-	Inputs, Parsers, Outputs []string
+	Name                                 string
+	Inputs, Parsers, Transforms, Outputs []string
 }
 
 // A Loader reads configs. Its zero value knows no components and an empty environment.

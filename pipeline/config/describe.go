@@ -34,6 +34,8 @@ func Describe(spec pipeline.Spec) []Setting {
 		all = append(all, describe(reflect.TypeFor[pipeline.InputSettings](), "", true)...)
 	case pipeline.KindParser:
 		all = append(all, describe(reflect.TypeFor[pipeline.ParserSettings](), "", true)...)
+	case pipeline.KindTransform:
+		all = append(all, describe(reflect.TypeFor[pipeline.TransformSettings](), "", true)...)
 	case pipeline.KindOutput:
 		all = append(all, describe(reflect.TypeFor[pipeline.OutputSettings](), "", true)...)
 	}

@@ -19,10 +19,13 @@ type general struct {
 	HTTP            HTTP              `yaml:"http" doc:"The HTTP server for health and metrics."`
 	ShutdownTimeout pipeline.Duration `yaml:"shutdown_timeout" doc:"How long to go on delivering after a signal to stop." default:"30s" max:"1h"`
 
-	Inputs    elsewhere `yaml:"inputs"`
-	Parsers   elsewhere `yaml:"parsers"`
-	Outputs   elsewhere `yaml:"outputs"`
-	Pipelines elsewhere `yaml:"pipelines"`
+	Redact bool `yaml:"redact" doc:"Take secrets (passwords, tokens, keys) out of all records; a pipeline with a transform of the type redact without a condition does it that way instead." default:"true"`
+
+	Inputs     elsewhere `yaml:"inputs"`
+	Parsers    elsewhere `yaml:"parsers"`
+	Transforms elsewhere `yaml:"transforms"`
+	Outputs    elsewhere `yaml:"outputs"`
+	Pipelines  elsewhere `yaml:"pipelines"`
 }
 
 // elsewhere is what is read by other means than a struct's tags.
@@ -48,6 +51,7 @@ var sections = [...]struct {
 }{
 	{pipeline.KindInput, "inputs"},
 	{pipeline.KindParser, "parsers"},
+	{pipeline.KindTransform, "transforms"},
 	{pipeline.KindOutput, "outputs"},
 }
 
@@ -66,6 +70,7 @@ func (d *document) config(file string) *Config {
 		d.section(s.kind, s.name)
 	}
 	d.pipelines()
+	d.redact()
 	d.cfg.File = file
 	d.cfg.DataDir = d.general.DataDir
 	d.cfg.HTTP = d.general.HTTP
@@ -97,7 +102,7 @@ func (d *document) checkListen() {
 func (d *document) section(k pipeline.Kind, name string) {
 	n := d.root.get(name)
 	if n == nil {
-		if k != pipeline.KindParser {
+		if k == pipeline.KindInput || k == pipeline.KindOutput {
 			d.report.add(place{}, "", "there are no %s; %s", name, d.example(k))
 		}
 		return
@@ -163,6 +168,7 @@ func (d *document) component(k pipeline.Kind, e entry, path string) {
 	d.structs(e.value, path, c.targets()...)
 	clean := len(d.report.found) == before && !e.value.anyBroken()
 	d.problems(c.settings, e.value, path, clean)
+	d.condition(c.transform.If, e.value, path)
 	if p, ok := c.settings.(pipeline.ParserConfig); ok && len(d.report.found) == before {
 		if _, err := p.Parser(); err != nil {
 			d.report.add(e.key, path, "%v", err)
@@ -195,15 +201,16 @@ func (d *document) typeOf(k pipeline.Kind, e entry, path string) (pipeline.Spec,
 	return spec, ok
 }
 
-// A component is one input, parser or output as it is being read.
+// A component is one input, parser, transform or output as it is being read.
 type component struct {
-	name     string
-	spec     pipeline.Spec
-	settings any // what Spec.New gave
-	input    pipeline.InputSettings
-	parser   pipeline.ParserSettings
-	output   pipeline.OutputSettings
-	header   struct {
+	name      string
+	spec      pipeline.Spec
+	settings  any // what Spec.New gave
+	input     pipeline.InputSettings
+	parser    pipeline.ParserSettings
+	transform pipeline.TransformSettings
+	output    pipeline.OutputSettings
+	header    struct {
 		Type elsewhere `yaml:"type"`
 	}
 }
@@ -220,6 +227,8 @@ func (c *component) targets() []reflect.Value {
 		all = append(all, reflect.ValueOf(&c.input).Elem())
 	case pipeline.KindParser:
 		all = append(all, reflect.ValueOf(&c.parser).Elem())
+	case pipeline.KindTransform:
+		all = append(all, reflect.ValueOf(&c.transform).Elem())
 	case pipeline.KindOutput:
 		all = append(all, reflect.ValueOf(&c.output).Elem())
 	}
@@ -238,6 +247,10 @@ func (cfg *Config) add(c *component) error {
 		var s pipeline.ParserConfig
 		s, ok = c.settings.(pipeline.ParserConfig)
 		cfg.Parsers = append(cfg.Parsers, Parser{c.name, c.spec.Type, c.parser, s})
+	case pipeline.KindTransform:
+		var s pipeline.TransformConfig
+		s, ok = c.settings.(pipeline.TransformConfig)
+		cfg.Transforms = append(cfg.Transforms, Transform{c.name, c.spec.Type, c.transform, s})
 	case pipeline.KindOutput:
 		var s pipeline.OutputConfig
 		s, ok = c.settings.(pipeline.OutputConfig)

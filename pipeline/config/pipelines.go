@@ -31,7 +31,7 @@ func (d *document) pipelines() {
 }
 
 // onePipeline is what there is when none are given: all inputs, through all
-// parsers, to all outputs.
+// parsers and transforms, to all outputs.
 func (d *document) onePipeline() {
 	p := Pipeline{Name: "main"}
 	for _, in := range d.cfg.Inputs {
@@ -43,6 +43,9 @@ func (d *document) onePipeline() {
 	if len(p.Parsers) == 0 {
 		p.Parsers = d.auto()
 	}
+	for _, transform := range d.cfg.Transforms {
+		p.Transforms = append(p.Transforms, transform.Name)
+	}
 	for _, out := range d.cfg.Outputs {
 		p.Outputs = append(p.Outputs, out.Name)
 	}
@@ -51,32 +54,38 @@ func (d *document) onePipeline() {
 
 // auto gives the parser for pipelines that name none.
 func (d *document) auto() []string {
-	if !d.byType(autoParser) {
+	if !d.byType(pipeline.KindParser, autoParser) {
 		return nil
 	}
 	d.used[pipeline.KindParser][autoParser] = true
 	return []string{autoParser}
 }
 
-// byType makes sure of a parser that has the name of its type and its
-// defaults: such a one may be named without being listed under parsers.
-func (d *document) byType(name string) bool {
-	if d.placed[pipeline.KindParser][name] != nil {
+// byType makes sure of a parser or transform that has the name of its type and
+// its defaults: such a one may be named without being listed.
+func (d *document) byType(k pipeline.Kind, name string) bool {
+	if d.placed[k][name] != nil {
 		return true
 	}
-	spec, ok := d.spec(pipeline.KindParser, name)
+	spec, ok := d.spec(k, name)
 	if !ok {
 		return false
 	}
+	return d.preset(spec, name)
+}
+
+// preset adds a component that has nothing but its defaults. false means that it
+// cannot do without settings.
+func (d *document) preset(spec pipeline.Spec, name string) bool {
 	c := newComponent(name, spec)
 	quiet := decoder{report: &report{source: d.report.source}}
-	empty := &node{kind: mappingKind, entries: []entry{{name: "type", value: &node{kind: scalarKind, text: name}}}}
+	empty := &node{kind: mappingKind, entries: []entry{{name: "type", value: &node{kind: scalarKind, text: spec.Type}}}}
 	quiet.structs(empty, "", c.targets()...)
 	quiet.problems(c.settings, empty, "", true)
 	if len(quiet.report.found) > 0 || d.cfg.add(c) != nil {
-		return false // it cannot do without settings
+		return false
 	}
-	d.placed[pipeline.KindParser][name] = empty
+	d.placed[spec.Kind][name] = empty
 	return true
 }
 
@@ -84,10 +93,10 @@ func (d *document) pipeline(e entry, path string) {
 	if !namePattern.MatchString(e.name) {
 		d.report.add(e.key, path, "a name has up to 64 letters, digits, dots, dashes and underscores, and starts with a letter or digit")
 	}
-	if !d.isKind(e.value, path, mappingKind, "a map of inputs, parsers and outputs") {
+	if !d.isKind(e.value, path, mappingKind, "a map of inputs, parsers, transforms and outputs") {
 		return
 	}
-	misspelt := d.unknown(e.value, path, []string{"inputs", "parsers", "outputs"})
+	misspelt := d.unknown(e.value, path, []string{"inputs", "parsers", "transforms", "outputs"})
 	lists := map[pipeline.Kind][]string{}
 	for _, s := range sections {
 		if !misspelt[s.name] {
@@ -95,10 +104,11 @@ func (d *document) pipeline(e entry, path string) {
 		}
 	}
 	d.cfg.Pipelines = append(d.cfg.Pipelines, Pipeline{
-		Name:    e.name,
-		Inputs:  lists[pipeline.KindInput],
-		Parsers: lists[pipeline.KindParser],
-		Outputs: lists[pipeline.KindOutput],
+		Name:       e.name,
+		Inputs:     lists[pipeline.KindInput],
+		Parsers:    lists[pipeline.KindParser],
+		Transforms: lists[pipeline.KindTransform],
+		Outputs:    lists[pipeline.KindOutput],
 	})
 }
 
@@ -109,6 +119,8 @@ func (d *document) names(e entry, path string, k pipeline.Kind, section string) 
 	switch {
 	case n == nil && k == pipeline.KindParser:
 		return d.auto()
+	case n == nil && k == pipeline.KindTransform:
+		return nil
 	case n == nil:
 		d.report.add(e.key, path, "is missing; name the %s of this pipeline%s", section, d.those(k))
 		return nil
@@ -148,7 +160,7 @@ func (d *document) name(n *node, path string, k pipeline.Kind, before []string) 
 	switch {
 	case slices.Contains(before, name):
 		d.complain(n, path, "%q is in this list twice", n.asWritten)
-	case d.placed[k][name] != nil, k == pipeline.KindParser && d.byType(name):
+	case d.placed[k][name] != nil, named(k) && d.byType(k, name):
 		d.used[k][name] = true
 		return name, true
 	default:
@@ -157,15 +169,18 @@ func (d *document) name(n *node, path string, k pipeline.Kind, before []string) 
 	return "", false
 }
 
+// named tells whether components of a kind may be named by their type.
+func named(k pipeline.Kind) bool { return k == pipeline.KindParser || k == pipeline.KindTransform }
+
 // noSuch reports a name in a pipeline that is no component's.
 func (d *document) noSuch(n *node, path string, k pipeline.Kind) {
 	known := keys(d.placed[k])
 	d.used[k][nearest(n.text, known)] = true // no second complaint about that one
-	if k == pipeline.KindParser {
+	if named(k) {
 		known = append(known, d.types(k)...)
 	}
 	if slices.Contains(known, n.text) {
-		d.complain(n, path, "a parser of the type %q cannot do without settings; list it under parsers", n.text)
+		d.complain(n, path, "a %s of the type %q cannot do without settings; list it under %ss", k, n.text, k)
 		return
 	}
 	d.complain(n, path, "there is no %s with the name %q%s", k, n.asWritten, meant(n.text, known))

@@ -28,9 +28,26 @@ func (d *decoder) problems(settings any, n *node, path string, clean bool) {
 		if found.name.line > 0 && (!exact || found.kind == mappingKind) {
 			at = found.name
 		}
-		d.report.add(at, full, "%s", p.Message)
+		d.report.add(within(d.report.source, at, found, p.Column), full, "%s", p.Message)
 		found.broken = found.broken || exact
 	}
+}
+
+// within gives the place of a column of a node's text, where the text stands in
+// the file as it is.
+func within(s *source, at place, n *node, column int) place {
+	if column < 1 || n.kind != scalarKind || n.at != at || at.line < 1 || at.line > len(s.lines) {
+		return at
+	}
+	line := []rune(s.lines[at.line-1])
+	for _, start := range []int{at.col, at.col + 1} { // behind a quote
+		if from := min(start-1, len(line)); strings.HasPrefix(string(line[from:]), n.text) {
+			at.col = start + column - 1
+			at.endLine, at.endCol = at.line, at.col+1
+			return at
+		}
+	}
+	return at
 }
 
 // find gives the node at a path such as tls.ca_file or urls[1], or the last one

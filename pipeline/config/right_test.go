@@ -3,6 +3,7 @@ package config_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -45,7 +46,8 @@ outputs:
 			MaxFiles: 512,
 			Rules:    []rule{{Match: "a", Times: 3}},
 		}}},
-		Parsers: []config.Parser{{Name: "auto", Type: "auto", Common: pipeline.ParserSettings{OnError: "keep"}, Settings: &autoParser{}}},
+		Parsers:    []config.Parser{{Name: "auto", Type: "auto", Common: pipeline.ParserSettings{OnError: "keep"}, Settings: &autoParser{}}},
+		Transforms: []config.Transform{{Name: "redact", Type: "redact", Settings: &redactTransform{With: "[REDACTED]"}}},
 		Outputs: []config.Output{{Name: "loki", Type: "loki",
 			Common: pipeline.OutputSettings{
 				Batch: pipeline.BatchSettings{Linger: pipeline.Duration(50 * time.Millisecond)},
@@ -55,7 +57,7 @@ outputs:
 			},
 			Settings: &lokiOutput{URL: "http://loki"},
 		}},
-		Pipelines: []config.Pipeline{{Name: "main", Inputs: []string{"app"}, Parsers: []string{"auto"}, Outputs: []string{"loki"}}},
+		Pipelines: []config.Pipeline{{Name: "main", Inputs: []string{"app"}, Parsers: []string{"auto"}, Transforms: []string{"redact"}, Outputs: []string{"loki"}}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("config (-want +got):\n%s", diff)
@@ -187,6 +189,7 @@ outputs:
 
 func TestPipelines(t *testing.T) {
 	cfg := load(t, map[string]string{"longshore.yml": `
+redact: false
 inputs: {a: {type: docker}, b: {type: docker}}
 parsers: {own: {type: regex, pattern: x}}
 outputs: {x: {type: stdout}, y: {type: stdout}}
@@ -292,5 +295,33 @@ func TestLoadFile(t *testing.T) {
 				t.Errorf("got the error %v, want one with %q", err, test.want)
 			}
 		})
+	}
+}
+
+func TestTransforms(t *testing.T) {
+	const head = "inputs: {a: {type: docker}}\noutputs: {o: {type: stdout}}\n"
+	for text, want := range map[string][]string{
+		"":              {"main", "redact"},
+		"redact: false": {"main"},
+		"transforms: {x: {type: remove, fields: [a]}, s: {type: redact}, y: {type: remove, fields: [b]}}":   {"main", "x", "s", "y"},
+		"transforms: {s: {type: redact, if: level == \"debug\"}}":                                           {"main", "redact", "s"},
+		"transforms: {redact: {type: remove, fields: [a]}}":                                                 {"main", "default-redact", "redact"},
+		"redact: false\ntransforms: {redact: {type: redact}}":                                               {"main", "redact"},
+		"pipelines: {p: {inputs: [a], outputs: [o], transforms: [redact]}}":                                 {"p", "redact"},
+		"pipelines: {p: {inputs: [a], outputs: [o]}, q: {inputs: [a], outputs: [o], transforms: [redact]}}": {"p", "redact", "q", "redact"},
+	} {
+		cfg := load(t, map[string]string{"longshore.yml": head + text})
+		var got []string
+		for _, p := range cfg.Pipelines {
+			got = append(append(got, p.Name), p.Transforms...)
+			for _, name := range p.Transforms {
+				if !slices.ContainsFunc(cfg.Transforms, func(t config.Transform) bool { return t.Name == name }) {
+					t.Errorf("%s: there is no transform %s", text, name)
+				}
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", text, diff)
+		}
 	}
 }

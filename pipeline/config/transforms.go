@@ -1,0 +1,74 @@
+package config
+
+import (
+	"errors"
+
+	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/condition"
+)
+
+// redactType is the type of the transform that every pipeline has unless the
+// user says otherwise.
+const redactType = "redact"
+
+// condition checks the condition of a transform.
+func (d *document) condition(text string, n *node, path string) {
+	given := n.get("if")
+	if given == nil || given.broken {
+		return
+	}
+	_, err := condition.Compile(text)
+	var wrong *condition.Error
+	if errors.As(err, &wrong) {
+		column := wrong.Column
+		if wrong.Line > 1 {
+			column = 0
+		}
+		d.report.add(within(d.report.source, given.at, given, column), child(path, "if"), "%s", wrong.Message)
+		given.broken = true
+	}
+}
+
+// redact puts a transform that takes secrets out before all others of each
+// pipeline that has none without a condition.
+func (d *document) redact() {
+	spec, ok := d.spec(pipeline.KindTransform, redactType)
+	if !ok || !d.general.Redact {
+		return
+	}
+	name := ""
+	for i := range d.cfg.Pipelines {
+		p := &d.cfg.Pipelines[i]
+		if d.redacts(p) {
+			continue
+		}
+		if name == "" {
+			name = d.defaultRedact(spec)
+		}
+		p.Transforms = append([]string{name}, p.Transforms...)
+	}
+}
+
+func (d *document) redacts(p *Pipeline) bool {
+	for _, t := range d.cfg.Transforms {
+		for _, name := range p.Transforms {
+			if t.Name == name && t.Type == redactType && t.Common.If == "" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// defaultRedact makes sure of a redact transform with its defaults, and gives
+// its name.
+func (d *document) defaultRedact(spec pipeline.Spec) string {
+	name, listed := redactType, d.root.get("transforms")
+	for _, taken := listed.entry(name); taken; _, taken = listed.entry(name) {
+		name = "default-" + name
+	}
+	if d.placed[pipeline.KindTransform][name] == nil {
+		d.preset(spec, name)
+	}
+	return name
+}
