@@ -33,3 +33,12 @@ type Held struct {
 // their own: from the Unix epoch on, each a nanosecond after the one before. When
 // such a line was dated first, nobody remembers.
 const Undated = int64(24 * time.Hour)
+
+// A Rereader is an Input that finds the sources it knows by Cursor.State alone,
+// wherever that was written, and reads them from Cursor.Pos on, be it the beginning.
+// So they can be read a second time, with the same positions.
+type Rereader interface {
+	Input
+	// Rereads does nothing.
+	Rereads()
+}
