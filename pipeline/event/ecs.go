@@ -43,8 +43,13 @@ func AppendECS(dst []byte, b *Batch, i int) []byte {
 		dst = append(dst, `,"service.name":`...)
 		dst = AppendString(dst, s)
 	}
-	if r.Flags&Cut != 0 {
+	switch r.Flags & (Cut | OddTime) {
+	case Cut:
 		dst = append(dst, `,"log.flags":["truncated"]`...)
+	case OddTime:
+		dst = append(dst, `,"log.flags":["time_rejected"]`...)
+	case Cut | OddTime:
+		dst = append(dst, `,"log.flags":["truncated","time_rejected"]`...)
 	}
 	names := &b.Source.ecsNames
 	if names.core == nil {

@@ -4,8 +4,9 @@ package event
 // line was understood as it was.
 type Format uint8
 
-// The formats that need more than a name of their own here are documented with
-// their parsers.
+// Of a line within a line (a container runtime's, a syslog daemon's), the
+// format is that of the inner one, if it was understood. What has no
+// name of its own here is text.
 const (
 	FormatNone Format = iota // no parser took it
 	FormatJSON
@@ -13,10 +14,50 @@ const (
 	FormatAccess // nginx, Apache and their like
 	FormatSyslog
 	FormatText // text with a head that was understood
+	FormatAndroid
+	FormatApacheError
+	FormatCelery
+	FormatClickHouse
+	FormatCockroach
+	FormatCRI
+	FormatDocker // lines of Docker's json-file
+	FormatDotNet
+	FormatElasticsearch
+	FormatEnvoy
+	FormatEnvoyAccess
+	FormatErlang
+	FormatGin
+	FormatHAProxy
+	FormatJUL
+	FormatKafka
+	FormatKernel
+	FormatKlog
+	FormatMongoDB
+	FormatMonolog
+	FormatMySQL
+	FormatNest
+	FormatNginxError
+	FormatPHP
+	FormatPostgres
+	FormatQuarkus
+	FormatRabbitMQ
+	FormatRedis
+	FormatRuby
+	FormatRust
+	FormatSpringBoot
+	FormatSystemd
+	FormatTornado
+	FormatZapConsole
+	FormatZooKeeper
 	formats
 )
 
-var formatNames = [formats]string{"none", "json", "logfmt", "access", "syslog", "text"}
+var formatNames = [formats]string{
+	"none", "json", "logfmt", "access", "syslog", "text", "android", "apache-error", "celery", "clickhouse",
+	"cockroachdb", "cri", "docker", "dotnet", "elasticsearch", "envoy", "envoy-access", "erlang", "gin", "haproxy",
+	"jul", "kafka", "kernel", "klog", "mongodb", "monolog", "mysql", "nest", "nginx-error", "php", "postgres",
+	"quarkus", "rabbitmq", "redis", "ruby", "rust", "spring-boot", "systemd", "tornado", "zap-console", "zookeeper",
+}
 
 // String gives the format's name.
 func (f Format) String() string {

@@ -46,6 +46,9 @@ func AppendRecord(dst []byte, b *Batch, i int, labels bool) []byte {
 	if r.Flags&Cut != 0 {
 		dst = append(dst, `,"truncated":true`...)
 	}
+	if r.Flags&OddTime != 0 {
+		dst = append(dst, `,"time_rejected":true`...)
+	}
 	names := &plainNames
 	if labels && b.Source.names.core != nil {
 		names = &b.Source.names

@@ -19,7 +19,7 @@ type names struct {
 	ecs    bool     // the rules of the Elastic Common Schema hold
 }
 
-var coreNames = newNameSet("timestamp", "@timestamp", "level", "message", "service", "trace_id", "span_id", "truncated")
+var coreNames = newNameSet("timestamp", "@timestamp", "level", "message", "service", "trace_id", "span_id", "truncated", "time_rejected")
 
 // plainNames are those of the default shape without labels.
 var plainNames = names{core: &coreNames}
