@@ -6,7 +6,7 @@ import "github.com/longshore/longshore/pipeline/event"
 // instance serves all sources of a pipeline.
 type Transform interface {
 	// Apply works on every record of a batch, in place, but leaves alone those
-	// that are Dropped or Refused. It is called concurrently for batches of
+	// that are Dropped, and, unless it takes secrets out, those that are Refused. It is called concurrently for batches of
 	// different sources, and in order for those of one. It drops by setting
 	// event.Dropped, and directs by setting bits of NotTo. It keeps nothing of the
 	// batch.

@@ -42,7 +42,7 @@ func (a *app) types() []string {
 
 func (a *app) listComponents() error {
 	s := a.styleOf(a.stdout)
-	for _, kind := range []pipeline.Kind{pipeline.KindInput, pipeline.KindParser, pipeline.KindOutput} {
+	for _, kind := range []pipeline.Kind{pipeline.KindInput, pipeline.KindParser, pipeline.KindTransform, pipeline.KindOutput} {
 		fmt.Fprintln(a.stdout, s.bold(string(kind)+"s"))
 		table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 		for _, spec := range a.sorted(kind) {

@@ -18,6 +18,7 @@ import (
 // Options make a Deliverer. All but Metrics and Letters must be set.
 type Options struct {
 	Name     string
+	Number   int    // the output's place in the config: its bit of event.Record.NotTo
 	Type     string // of the output, as in the config
 	Output   pipeline.Output
 	Settings pipeline.OutputSettings

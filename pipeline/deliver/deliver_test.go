@@ -170,6 +170,16 @@ func (r *rig) put(ctx context.Context, src *event.Source, lines ...string) {
 	for i, line := range lines {
 		rec := b.Add(b.From+uint64(10*i)+5, 1, b.PutString(line))
 		rec.Level = event.LevelNamed(strings.SplitN(line, " ", 2)[0])
+		switch line {
+		case "dropped":
+			rec.Flags |= event.Dropped
+		case "refused":
+			rec.Flags |= event.Refused
+		case "elsewhere":
+			rec.NotTo = 1 << 3
+		case "only others":
+			rec.NotTo = ^uint32(1 << 3)
+		}
 	}
 	b.To = b.From + uint64(10*len(lines))
 	r.ended[src] = b.To
@@ -460,6 +470,27 @@ func TestFilter(t *testing.T) {
 		}
 		if c := r.d.Counts(); c.Filtered != 3 {
 			t.Errorf("counts: %+v", c)
+		}
+	})
+}
+
+func TestWhatTransformsAndParsersDecided(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		to := &destination{}
+		r := newRig(t, to, nil)
+		r.d.Number = 3
+		r.run(func(ctx context.Context) {
+			r.put(ctx, source(1), "a", "dropped", "elsewhere", "refused", "only others", "b")
+		})
+		r.allDone()
+		if diff := cmp.Diff([]string{"a", "only others", "b"}, to.stored); diff != "" {
+			t.Error(diff)
+		}
+		if c := r.d.Counts(); c.Filtered != 2 || c.Refused != 1 {
+			t.Errorf("counts: %+v", c)
+		}
+		if n := len(r.letters.letters); n != 1 || r.letters.letters[0].Record != "refused" || !strings.Contains(r.letters.letters[0].Reason, "on_error") {
+			t.Errorf("dead letters: %+v", r.letters.letters)
 		}
 	})
 }

@@ -2,6 +2,7 @@ package deliver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -18,7 +19,7 @@ func (l *lane) encode(ctx context.Context, dl delivery) bool {
 	l.startRun(b.Source, dl.track, b.From)
 	for i := range b.Records {
 		r := &b.Records[i]
-		if !whole || r.Flags&event.Dropped != 0 || !l.d.filter.takes(r) {
+		if !whole || r.Flags&event.Dropped != 0 || r.NotTo&(1<<l.d.Number) != 0 || !l.d.filter.takes(r) {
 			l.d.metrics.end(l.d.metrics.filtered, 1)
 			continue
 		}
@@ -93,12 +94,22 @@ func (l *lane) endRun(to uint64) {
 func (l *lane) encodeRecord(ctx context.Context, b *event.Batch, i int) bool {
 	body := l.growing
 	start := len(body.Bytes)
-	group, err := l.encoder.Encode(body, b, i)
+	group, err := l.encodeUnlessRefused(body, b, i)
 	if err != nil {
 		body.Bytes = append(body.Bytes[:start], b.Line(i)...)
 	}
 	body.Items = append(body.Items, pipeline.Item{Pos: b.Records[i].Pos, End: uint32(len(body.Bytes)), Group: group})
 	return err == nil || l.refuseUnencoded(ctx, err)
+}
+
+// errNotUnderstood is why a record is refused before any destination sees it.
+var errNotUnderstood = errors.New("the parser did not understand it (on_error: dead_letter)")
+
+func (l *lane) encodeUnlessRefused(dst *pipeline.Body, b *event.Batch, i int) (group uint32, err error) {
+	if b.Records[i].Flags&event.Refused != 0 {
+		return 0, errNotUnderstood
+	}
+	return l.encoder.Encode(dst, b, i)
 }
 
 // refuseUnencoded makes a letter of the growing body's last item, whose bytes

@@ -12,7 +12,7 @@ import (
 
 // suites are the conformance suites by the folder of the components they are
 // for.
-var suites = map[string]string{"inputs": "pipetest.TestInput(", "parsers": "pipetest.TestParser(", "outputs": "pipetest.TestOutput("}
+var suites = map[string]string{"inputs": "pipetest.TestInput(", "parsers": "pipetest.TestParser(", "transforms": "pipetest.TestTransform(", "outputs": "pipetest.TestOutput("}
 
 var specFunc = regexp.MustCompile(`(?m)^func Spec\(\) pipeline\.Spec`)
 

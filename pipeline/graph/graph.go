@@ -121,7 +121,7 @@ func (g *Graph) addOutput(c config.Output) error {
 	g.outputs = append(g.outputs, &output{
 		name: c.Name, output: out, spools: spools,
 		deliverer: deliver.New(deliver.Options{
-			Name: c.Name, Type: c.Type, Output: out, Settings: c.Common, Log: env.Log,
+			Name: c.Name, Type: c.Type, Number: len(g.outputs), Output: out, Settings: c.Common, Log: env.Log,
 			Health: env.Health, Metrics: env.Metrics, Letters: letters,
 			Spool: spools.lane, SpoolAfter: g.patienceOf(c.Name),
 		}),
@@ -143,6 +143,11 @@ func (g *Graph) addPipelines() error {
 		for _, name := range c.Parsers {
 			p.parsers = append(p.parsers, parsers[name])
 		}
+		transforms, err := g.newTransforms(c)
+		if err != nil {
+			return err
+		}
+		p.transforms = transforms
 		for _, name := range c.Outputs {
 			p.outputs = append(p.outputs, g.output(name))
 		}

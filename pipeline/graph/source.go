@@ -34,10 +34,11 @@ type pipe struct {
 
 // pipelineOf is a pipeline of the config: what its records go through.
 type pipelineOf struct {
-	name    string
-	parsers []parserOf
-	outputs []*output
-	read    atomic.Uint64 // records taken
+	name       string
+	parsers    []parserOf
+	transforms []pipeline.Transform
+	outputs    []*output
+	read       atomic.Uint64 // records taken
 }
 
 func (p *pipelineOf) routes() []string {
@@ -65,7 +66,8 @@ func newSource(progress *ledger.Source, src *event.Source, pipelines []*pipeline
 	return s, nil
 }
 
-// understand parses every record of a batch and gives each its own time.
+// understand parses every record of a batch, gives each its own time, and
+// applies the transforms.
 func (p *pipe) understand(b *event.Batch, times *lineTimes, now func() time.Time) {
 	for i := range b.Records {
 		p.parsers.parse(b, i)
@@ -74,5 +76,8 @@ func (p *pipe) understand(b *event.Batch, times *lineTimes, now func() time.Time
 			r.Time = times.at(b.From, r.Pos, now)
 		}
 		r.Time = p.ties.unique(r.Time)
+	}
+	for _, t := range p.pipeline.transforms {
+		t.Apply(b)
 	}
 }

@@ -1,0 +1,149 @@
+package pipetest
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/event"
+)
+
+// TransformEnv gives what a transform gets in tests, with the outputs "loki" and
+// "elastic".
+func TransformEnv() pipeline.Env {
+	return pipeline.Env{
+		Name: "under-test", Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
+		Health: func(error) {}, Outputs: []string{"loki", "elastic"},
+	}
+}
+
+// TestTransform holds a transform against its contract: it leaves alone what is
+// dropped and what its condition is not for; whatever is in the records, they
+// come out as valid JSON, at their positions; and it may be called for
+// several sources at once.
+func TestTransform(t *testing.T, make pipeline.TransformConfig) {
+	begin := func(t *testing.T, when func(b *event.Batch, i int) bool) pipeline.Transform {
+		env := TransformEnv()
+		env.If = when
+		transform, err := make.Transform(env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return transform
+	}
+	t.Run("leaves dropped records alone", func(t *testing.T) {
+		b := hostileBatch(1)
+		for i := range b.Records {
+			b.Records[i].Flags |= event.Dropped
+		}
+		unchangedBy(t, begin(t, nil), b)
+	})
+	t.Run("leaves records alone that it is not for", func(t *testing.T) {
+		unchangedBy(t, begin(t, func(*event.Batch, int) bool { return false }), hostileBatch(1))
+	})
+	t.Run("survives hostile records", func(t *testing.T) {
+		transform := begin(t, nil)
+		for range 2 { // the second time with a memory of the first
+			b := hostileBatch(1)
+			before := append([]event.Record(nil), b.Records...)
+			transform.Apply(b)
+			CheckBatch(t, b, before)
+		}
+	})
+	t.Run("takes several sources at once", func(t *testing.T) {
+		transform := begin(t, nil)
+		var sources sync.WaitGroup
+		for id := range 4 {
+			sources.Go(func() {
+				for range 3 {
+					b := hostileBatch(event.SourceID(id + 1))
+					before := append([]event.Record(nil), b.Records...)
+					transform.Apply(b)
+					CheckBatch(t, b, before)
+				}
+			})
+		}
+		sources.Wait()
+	})
+}
+
+// hostileBatch has a record for each hostile line, with fields of every kind.
+func hostileBatch(id event.SourceID) *event.Batch {
+	b := &event.Batch{}
+	b.Reset(event.NewSource(id, "test", "suite", []event.Label{{Name: event.LabelService, Value: "shop"}}))
+	key := func(name string) event.Value { return event.Value{Span: b.PutString(name), Kind: event.Plain} }
+	for i, line := range HostileLines {
+		text := b.PutString(line)
+		r := b.Add(uint64(i*10), 1700000000000000000+int64(i), text)
+		r.Level = event.Level(i % 7)
+		if i%3 == 0 {
+			r.Message = event.Value{Span: text, Kind: event.Text}
+		}
+		if i%2 == 0 {
+			r.Flags |= event.HasTrace | event.HasSpan
+			r.TraceID, r.SpanID = [16]byte{1: byte(i)}, [8]byte{7: byte(i)}
+		}
+		escaped := event.AppendString(nil, line)
+		b.AddField(i, key("text"), event.Value{Span: text, Kind: event.Text})
+		b.AddField(i, key("escaped"), event.Value{Span: b.Put(escaped[1 : len(escaped)-1]), Kind: event.Escaped})
+		b.AddField(i, event.Value{Span: text, Kind: event.Text}, event.Value{Span: b.PutString("-1.5e3"), Kind: event.Number})
+		b.AddField(i, key("flag"), event.Value{Span: b.PutString("true"), Kind: event.Bool})
+		b.AddField(i, key("gone"), event.Value{Span: b.PutString("null"), Kind: event.Null})
+		b.AddField(i, key("object"), event.Value{Span: b.PutString(`{"in": ` + string(escaped) + `, "n":[1]}`), Kind: event.Object})
+		b.AddField(i, key("list"), event.Value{Span: b.PutString(`[` + string(escaped) + `]`), Kind: event.Array})
+	}
+	b.To = uint64(len(b.Records) * 10)
+	return b
+}
+
+func unchangedBy(t *testing.T, transform pipeline.Transform, b *event.Batch) {
+	t.Helper()
+	before, records := written(b), append([]event.Record(nil), b.Records...)
+	transform.Apply(b)
+	for i := range b.Records {
+		if b.Records[i] != records[i] {
+			t.Errorf("record %d was changed: %+v, was %+v", i, b.Records[i], records[i])
+		}
+	}
+	if diff := cmp.Diff(before, written(b)); diff != "" {
+		t.Errorf("records were changed: %s", diff)
+	}
+}
+
+func written(b *event.Batch) []string {
+	var all []string
+	for i := range b.Records {
+		all = append(all, fmt.Sprintf("%.500s %.500q", event.AppendRecord(nil, b, i, true), b.Line(i)))
+	}
+	return all
+}
+
+// CheckBatch says what a transform must not have done to a batch: its records are
+// at their positions, and come out as valid JSON in every schema.
+func CheckBatch(t *testing.T, b *event.Batch, before []event.Record) {
+	t.Helper()
+	if len(b.Records) != len(before) {
+		t.Fatalf("%d records became %d", len(before), len(b.Records))
+	}
+	for i := range b.Records {
+		r := &b.Records[i]
+		if r.Pos != before[i].Pos || r.Time != before[i].Time {
+			t.Errorf("record %d was moved", i)
+		}
+		if r.Flags&event.Dropped != 0 {
+			continue
+		}
+		_ = b.Line(i)
+		for _, out := range [][]byte{event.AppendRecord(nil, b, i, true), event.AppendECS(nil, b, i)} {
+			if !json.Valid(out) {
+				t.Errorf("record %d, %.100q, came out as invalid JSON: %.300s", i, b.Line(i), out)
+			}
+		}
+	}
+}

@@ -1,0 +1,45 @@
+// Package each makes transforms of functions over one record.
+package each
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/event"
+)
+
+// Record gives the transform that calls do for every record it is for: those for
+// which its condition holds, without those that are dropped or refused. It counts
+// what do drops.
+func Record(env pipeline.Env, do func(b *event.Batch, i int)) pipeline.Transform {
+	t := &transform{env.If, do, prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "longshore_transform_dropped_records_total", Help: "Records that the transform dropped.",
+	})}
+	if env.Metrics != nil {
+		env.Metrics.MustRegister(t.dropped)
+	}
+	return t
+}
+
+type transform struct {
+	when    func(b *event.Batch, i int) bool
+	do      func(b *event.Batch, i int)
+	dropped prometheus.Counter
+}
+
+// Apply implements pipeline.Transform.
+func (t *transform) Apply(b *event.Batch) {
+	dropped := 0
+	for i := range b.Records {
+		if b.Records[i].Flags&(event.Dropped|event.Refused) != 0 || t.when != nil && !t.when(b, i) {
+			continue
+		}
+		t.do(b, i)
+		if b.Records[i].Flags&event.Dropped != 0 {
+			dropped++
+		}
+	}
+	if dropped > 0 {
+		t.dropped.Add(float64(dropped))
+	}
+}
