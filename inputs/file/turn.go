@@ -82,10 +82,11 @@ func (r *reader) turn(ctx context.Context, f *file) (verdict, error) {
 		r.astray(f)
 		return verdict{}, nil
 	}
+	f.modified = info.ModTime()
 	if f.meeting {
-		return verdict{}, r.meet(ctx, f, info)
+		return verdict{}, r.meet(ctx, f, info.Size())
 	}
-	v, err := r.look(ctx, f, info)
+	v, err := r.look(ctx, f, info.Size())
 	if err != nil || ctx.Err() != nil {
 		return v, err
 	}
@@ -116,23 +117,25 @@ func (r *reader) openAgain(f *file, path string, at place) (bool, error) {
 	return true, nil
 }
 
-// look reads on in an open file.
-func (r *reader) look(ctx context.Context, f *file, info fs.FileInfo) (verdict, error) {
-	size := info.Size()
+// look reads on in an open file of this size.
+func (r *reader) look(ctx context.Context, f *file, size int64) (verdict, error) {
+	if size != f.lastSize {
+		f.grown = time.Now()
+	}
 	if ok, err := r.settleSource(f, size); !ok || err != nil {
 		return verdict{}, err
 	}
-	if rewritten, err := r.checkRewritten(ctx, f, size); rewritten || err != nil {
-		return verdict{more: rewritten}, err
+	if err := r.checkRewritten(f, size); err != nil {
+		return verdict{}, err
 	}
-	f.note(info)
-	if rewritten, err := r.extendHead(ctx, f, size); rewritten || err != nil {
-		return verdict{more: rewritten}, err
-	}
+	f.lastSize = size
 	if size == 0 {
 		// Its identity is stored all the same: it may be written to and renamed
 		// while we are away.
 		return verdict{}, r.openSource(ctx, f)
+	}
+	if err := r.extendHead(f, size); err != nil {
+		return verdict{}, err
 	}
 	if f.compress {
 		return r.unpackTurn(ctx, f, size)
@@ -140,29 +143,20 @@ func (r *reader) look(ctx context.Context, f *file, info fs.FileInfo) (verdict, 
 	return r.readTurn(ctx, f, size)
 }
 
-// note keeps what a file looks like now.
-func (f *file) note(info fs.FileInfo) {
-	if info.Size() != f.lastSize {
-		f.grown = time.Now()
-	}
-	f.lastSize, f.modified = info.Size(), info.ModTime()
-}
-
 // meet has a file's identity stored ahead of its turn. What goes wrong, goes
 // wrong again in that turn.
-func (r *reader) meet(ctx context.Context, f *file, info fs.FileInfo) error {
+func (r *reader) meet(ctx context.Context, f *file, size int64) error {
 	if f.known || f.compress {
 		return nil
 	}
-	size := info.Size()
 	if ok, err := r.settleSource(f, size); !ok || err != nil {
 		return err
 	}
 	if f.srcID != 0 {
 		return nil
 	}
-	f.note(info)
-	if rewritten, err := r.extendHead(ctx, f, size); rewritten || err != nil {
+	f.lastSize = size
+	if err := r.extendHead(f, size); err != nil {
 		return err
 	}
 	return r.openSource(ctx, f)
@@ -199,10 +193,8 @@ func (r *reader) settleSource(f *file, size int64) (bool, error) {
 func (r *reader) resume(f *file, k *past) (err error) {
 	f.srcID, f.key = k.ID, k.Key
 	f.off, f.sent, f.scanned = k.Cursor.Pos, k.Cursor.Pos, k.Cursor.Pos
-	f.head, f.cuts = k.at.head, k.Cuts
-	if k.at.pos == k.Cursor.Pos {
-		f.split.Skipping, f.split.Ended = k.at.skipping, k.at.ended
-	}
+	f.head = k.at.head
+	f.split.Skipping = k.at.skipping && k.at.pos == k.Cursor.Pos
 	if f.compress {
 		f.finished, f.doneSize, f.expect = k.at.finished && k.at.pos == k.Cursor.Pos, int64(k.at.size), k.tail()
 		return nil
@@ -242,80 +234,58 @@ func (r *reader) startAtEnd(f *file, size int64) error {
 }
 
 // checkRewritten makes a file a new source if it is no longer what was read.
-func (r *reader) checkRewritten(ctx context.Context, f *file, size int64) (bool, error) {
-	if path, _, _ := r.table.where(f); f.srcID != 0 && f.head.len == 0 && path != "" && !akin(path, f.key) {
-		// It was empty, was deleted, and its inode was given to another file.
-		r.restart(ctx, f, "another file has its inode")
-		return true, nil
-	}
+func (r *reader) checkRewritten(f *file, size int64) error {
 	if size < f.lastSize || !f.compress && uint64(size) < f.off {
-		r.restart(ctx, f, "it was truncated")
-		return true, nil
+		r.restart(f, "it was truncated")
+		return nil
 	}
 	if f.compress || f.tail.n == 0 {
-		return false, nil
+		return nil
 	}
 	same, err := isTail(f.fd, f.off, &f.tail)
 	if err != nil {
-		return false, fmt.Errorf("reading a log file: %w", err)
+		return fmt.Errorf("reading a log file: %w", err)
 	}
 	if !same {
-		r.restart(ctx, f, "it was rewritten")
+		r.restart(f, "it was rewritten")
 	}
-	return !same, nil
+	return nil
 }
 
-// restart has the file begin a new source at its beginning.
-func (r *reader) restart(ctx context.Context, f *file, why string) {
+// restart ends the file's source and begins a new one at its beginning.
+func (r *reader) restart(f *file, why string) {
+	r.endSource(f, why)
 	f.closeUnpack(r.unpacks)
 	r.troubles.clear(f.key)
-	key, former := f.key, f.former
 	if path, _, _ := r.table.where(f); path != "" {
-		key = path
+		f.key = path
 	}
-	if former == nil {
-		former = r.leaveSource(f, why)
-	} else {
-		r.endSource(f, why)
-	}
-	f.progress = newProgress(key, r.settings.maxLine)
-	f.former, f.grown = former, time.Now()
+	f.off, f.sent, f.scanned, f.lastSize = 0, 0, 0, 0
+	f.head, f.expect, f.tail.n = fingerprint{}, fingerprint{}, 0
+	f.finished, f.settled = false, false
+	f.split.Skipping, f.split.Ended = false, false
+	f.grown = time.Now()
 }
 
-// leaveSource has the file be without a source, and tells of what is known to
-// have been in it and was never read. The source, if there was one, is still open.
-func (r *reader) leaveSource(f *file, why string) *event.Source {
+// endSource has the ledger forget the file's source, and tells of what is
+// known to have been in it and was never read.
+func (r *reader) endSource(f *file, why string) {
 	if missing := f.lastSize - int64(f.off); missing > 0 && !f.compress {
 		r.metrics.lost.Add(float64(missing))
 		r.log.Warn("part of a file was never read: "+why, "file", f.key, "read", f.off, "missing_at_least", missing)
 	}
-	src := f.src
-	if src == nil && f.srcID != 0 {
-		src, _ = r.feed.Open(f.srcID, f.key, labelsOf(f.key))
+	if f.src == nil && f.srcID != 0 {
+		f.src, _ = r.feed.Open(f.srcID, f.key, labelsOf(f.key))
+	}
+	if f.src != nil {
+		r.feed.Close(f.src, true)
 	}
 	f.src, f.srcID = nil, 0
-	return src
-}
-
-// endSource has the ledger forget the file's source, as leaveSource does not.
-func (r *reader) endSource(f *file, why string) {
-	if src := r.leaveSource(f, why); src != nil {
-		r.feed.Close(src, true)
-	}
-}
-
-// endFormer has the ledger forget what the file was before it began anew.
-func (r *reader) endFormer(f *file) {
-	if f.former != nil {
-		r.feed.Close(f.former, true)
-		f.former = nil
-	}
 }
 
 // gone ends a file for good.
 func (r *reader) gone(f *file, why string) {
 	r.endSource(f, why)
-	r.endFormer(f)
 	f.closeUnpack(r.unpacks)
 	r.open.close(f)
 	r.table.remove(f)
@@ -329,7 +299,6 @@ func (r *reader) away(f *file) {
 		r.pasts.add(f)
 	}
 	r.park(f)
-	r.endFormer(f)
 	r.table.remove(f)
 	r.troubles.clear(f.key)
 }
@@ -348,15 +317,19 @@ func (r *reader) park(f *file) {
 // rest decides what becomes of a file that was read to its end.
 func (r *reader) rest(ctx context.Context, f *file, info fs.FileInfo, at place, since time.Time) (verdict, error) {
 	path, _, _ := r.table.where(f)
-	moved := at != live || path != f.key
-	if wait, err := r.waitForLine(ctx, f, info.Size(), moved); wait > 0 || err != nil || !moved {
-		return verdict{wait: wait}, err
+	if at == live && path == f.key {
+		return verdict{}, nil
 	}
 	if since.Before(f.grown) {
 		since = f.grown
 	}
 	if left := settle - time.Since(since); left > 0 {
 		return verdict{wait: left}, nil
+	}
+	if !f.compress && f.off < uint64(info.Size()) {
+		if err := r.lastLine(ctx, f, info.Size()); err != nil {
+			return verdict{}, err
+		}
 	}
 	switch {
 	case at == renamed:
@@ -369,40 +342,23 @@ func (r *reader) rest(ctx context.Context, f *file, info fs.FileInfo, at place, 
 	return verdict{}, nil
 }
 
-// waitForLine sends a last line that has no line end when that was waited for long
-// enough: in a file that was moved, as long as it takes to be complete at the most. Else
-// it gives how long to wait.
-func (r *reader) waitForLine(ctx context.Context, f *file, size int64, moved bool) (time.Duration, error) {
-	if f.compress || int64(f.off) >= size || !f.settled && !moved {
-		return 0, nil
-	}
-	patience := r.settings.lineTimeout
-	if moved {
-		patience = min(patience, settle)
-	}
-	if left := patience - time.Since(f.grown); left > 0 {
-		return left, nil
-	}
-	return 0, r.lastLine(ctx, f, size)
-}
-
 // extendHead takes what a file has grown by into its head's fingerprint, as long as
-// that is short of headMax. If the head is another, the file begins anew (true).
-func (r *reader) extendHead(ctx context.Context, f *file, size int64) (bool, error) {
+// that is short of headMax.
+func (r *reader) extendHead(f *file, size int64) error {
 	if f.head.len == headMax || int64(f.head.len) == size {
-		return false, nil
+		return nil
 	}
 	var buf [headMax]byte
 	head, err := readHead(f.fd, &buf)
 	if err != nil {
-		return false, fmt.Errorf("reading the head of a log file: %w", err)
+		return fmt.Errorf("reading the head of a log file: %w", err)
 	}
 	if !f.head.matches(head) {
-		r.restart(ctx, f, "it was rewritten")
-		return true, nil
+		r.restart(f, "it was rewritten")
+		f.lastSize = size
 	}
 	f.head = printOf(head)
-	return false, nil
+	return nil
 }
 
 // settleText settles the encoding, and passes over a byte-order mark.
@@ -445,11 +401,7 @@ func (r *reader) openSource(ctx context.Context, f *file) error {
 		return nil
 	}
 	f.srcID = src.ID
-	if err := r.send(ctx, f, r.feed.Batch(src), f.off); err != nil {
-		return err
-	}
-	r.endFormer(f)
-	return nil
+	return r.send(ctx, f, r.feed.Batch(src), f.off)
 }
 
 // send sends a batch that ends at position to.
@@ -469,7 +421,7 @@ func (r *reader) send(ctx context.Context, f *file, b *event.Batch, to uint64) e
 func (f *file) cursorAt(pos uint64) cursor {
 	return cursor{
 		id: f.id, pos: pos, size: uint64(f.lastSize), modified: uint64(max(0, f.modified.UnixMilli())),
-		skipping: f.split.Skipping, finished: f.finished, ended: f.split.Ended, packed: f.compress,
+		skipping: f.split.Skipping, finished: f.finished,
 		head: f.head, tail: printOf(f.tail.bytes()),
 	}
 }
