@@ -170,30 +170,15 @@ func (x *index) appendName(dst []byte, b *event.Batch, i int) []byte {
 
 func appendField(dst []byte, b *event.Batch, i int, name string) []byte {
 	start := len(dst)
-	dst = appendFieldText(dst, b, i, name)
+	if sourceOnly(name) {
+		dst = append(dst, b.Source.Label(name)...)
+	} else {
+		dst = b.AppendNamed(dst, i, name)
+	}
 	if len(dst) == start {
 		return append(dst, missingField...)
 	}
 	return dst[:min(len(dst), start+maxIndexField)]
-}
-
-func appendFieldText(dst []byte, b *event.Batch, i int, name string) []byte {
-	r := &b.Records[i]
-	switch {
-	case name == "level":
-		return append(dst, r.Level.String()...)
-	case name == event.LabelService && r.Service.Kind != event.None:
-		return b.AppendText(dst, r.Service)
-	}
-	if label := b.Source.Label(name); label != "" || sourceOnly(name) {
-		return append(dst, label...)
-	}
-	for _, f := range b.Fields(i) {
-		if string(b.Bytes(f.Key.Span)) == name && f.Value.Kind != event.Null {
-			return b.AppendText(dst, f.Value)
-		}
-	}
-	return dst
 }
 
 // sanitize makes a name fit Elasticsearch's rules.

@@ -58,7 +58,7 @@ func (c *cutter) fit(dst []byte, limit int) (_ []byte, fits bool) {
 	}
 	text := c.copy.Bytes(whole.Span)
 	for keep, tries := min(len(text), room), 0; ; tries++ {
-		*message = cutValue(text, whole, keep)
+		*message = whole.Cut(text, keep)
 		dst = event.AppendRecord(dst[:start], &c.copy, 0, false)
 		over := len(dst) - start - limit
 		if over <= 0 {
@@ -70,47 +70,6 @@ func (c *cutter) fit(dst []byte, limit int) (_ []byte, fits bool) {
 		}
 		keep = max(0, atMost)
 	}
-}
-
-// cutValue cuts a value, whose bytes are text, to n bytes or a few less. What
-// was no string becomes the head of its JSON, as a string.
-func cutValue(text []byte, v event.Value, n int) event.Value {
-	if v.Kind == event.Escaped {
-		v.Len = uint32(cutEscaped(text, n))
-		return v
-	}
-	if v.Kind != event.Plain {
-		v.Kind = event.Text
-	}
-	v.Len = uint32(len(cutText(text, n)))
-	return v
-}
-
-// cutEscaped gives the largest end, up to n, that is inside of no escape and no
-// character of the inside of a JSON string.
-func cutEscaped(p []byte, n int) int {
-	end := 0
-	for i := 0; i < n; {
-		i += unitLen(p[i:])
-		if i <= n {
-			end = i
-		}
-	}
-	return len(cutText(p, end))
-}
-
-// unitLen is the length of the escape that p begins with, surrogate pairs
-// taken together, or 1.
-func unitLen(p []byte) int {
-	switch {
-	case p[0] != '\\':
-		return 1
-	case len(p) < 6 || p[1] != 'u':
-		return 2
-	case len(p) >= 12 && (p[2]|0x20) == 'd' && p[3] >= '8' && (p[3] <= '9' || p[3]|0x20 <= 'b') && p[6] == '\\' && p[7] == 'u':
-		return 12
-	}
-	return 6
 }
 
 // forget lets go of the batch.

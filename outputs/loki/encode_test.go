@@ -318,7 +318,7 @@ func TestCutEscaped(t *testing.T) {
 	const s = `a\n\u00e4\ud83d\ude00é`
 	var got []string
 	for n := 0; n <= len(s); n++ {
-		got = append(got, s[:cutEscaped([]byte(s), n)])
+		got = append(got, s[:event.Value{Kind: event.Escaped}.Cut([]byte(s), n).Len])
 	}
 	want := []string{``, `a`, `a`, `a\n`, `a\n`, `a\n`, `a\n`, `a\n`, `a\n`, `a\n\u00e4`}
 	for range 11 {

@@ -26,13 +26,10 @@ const (
 // A label is a stream label's name and the template of its value.
 type label struct {
 	name  string
-	parts []part
+	parts event.Template
 	// unless leaves the label out for sources that have the label named here.
 	unless string
 }
-
-// A part is literal text, or the name of a field.
-type part struct{ text, field string }
 
 // neverLabels would make a stream of every request, or of every line.
 var neverLabels = []string{"trace_id", "span_id", "timestamp", "message", event.LabelContainerID}
@@ -46,7 +43,7 @@ var sourceOnly = []string{
 
 func defaultLabels() []label {
 	one := func(name, field, unless string) label {
-		return label{name: name, parts: []part{{field: field}}, unless: unless}
+		return label{name: name, parts: event.Template{{Field: field}}, unless: unless}
 	}
 	return []label{
 		one("compose_project", event.LabelComposeProject, ""),
@@ -104,34 +101,15 @@ func labelName(name string) string {
 	return fit
 }
 
-// parseTemplate splits literal text and {field}.
-func parseTemplate(template string) ([]part, error) {
-	var parts []part
-	for template != "" {
-		text, rest, open := strings.Cut(template, "{")
-		if strings.Contains(text, "}") {
-			return nil, fmt.Errorf("has a } without its {; write {field}")
+// parseTemplate reads a template, and refuses names that no label may be made of.
+func parseTemplate(text string) (event.Template, error) {
+	parts, err := event.ParseTemplate(text)
+	for _, p := range parts {
+		if slices.Contains(neverLabels, p.Field) {
+			return nil, fmt.Errorf("must not use {%s}: each of its values would be a stream of its own; Loki gets it beside the line", p.Field)
 		}
-		if text != "" {
-			parts = append(parts, part{text: text})
-		}
-		if !open {
-			return parts, nil
-		}
-		field, after, closed := strings.Cut(rest, "}")
-		field = strings.TrimSpace(field)
-		switch {
-		case !closed:
-			return nil, fmt.Errorf("has a { without its }; write {field}")
-		case field == "" || strings.Contains(field, "{"):
-			return nil, fmt.Errorf("has no field's name between { and }")
-		case slices.Contains(neverLabels, field):
-			return nil, fmt.Errorf("must not use {%s}: each of its values would be a stream of its own; Loki gets it beside the line", field)
-		}
-		parts = append(parts, part{field: field})
-		template = after
 	}
-	return parts, nil
+	return parts, err
 }
 
 // labelValue makes a value fit: UTF-8, no control characters, 2048 bytes at
@@ -148,17 +126,7 @@ func labelValue(value string) string {
 }
 
 // cutText cuts a text to n bytes or a few less, not inside of a character.
-func cutText[T string | []byte](s T, n int) T {
-	if len(s) <= n {
-		return s
-	}
-	for back := 0; back < utf8.UTFMax && n-back > 0; back++ {
-		if utf8.RuneStart(s[n-back]) {
-			return s[:n-back]
-		}
-	}
-	return s[:n]
-}
+func cutText[T string | []byte](s T, n int) T { return event.CutText(s, n) }
 
 // appendLabelSet appends labels as Loki itself prints them: {a="1", b="2"}.
 // Pairs must be sorted by name; those without a value are left out. It never

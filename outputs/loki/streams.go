@@ -46,8 +46,8 @@ func newSource(src *event.Source, labels []label) *source {
 	s.metadata = appendPair(s.metadata, "stream", src.Label(event.LabelStream))
 	for _, l := range labels {
 		for _, p := range l.parts {
-			if p.field != "" && varies(src, p.field) && !slices.Contains(s.varying, p.field) {
-				s.varying = append(s.varying, p.field)
+			if p.Field != "" && varies(src, p.Field) && !slices.Contains(s.varying, p.Field) {
+				s.varying = append(s.varying, p.Field)
 			}
 		}
 	}
@@ -67,7 +67,7 @@ func (e *Encoder) streamOf(s *source, b *event.Batch, i int) *stream {
 	e.key = e.key[:0]
 	for _, field := range s.varying {
 		start := len(e.key)
-		e.key = appendField(e.key, b, i, field)
+		e.key = b.AppendNamed(e.key, i, field)
 		e.key = e.key[:start+len(cutText(e.key[start:], maxLabelValue))]
 		e.key = append(e.key, 0xff) // in no UTF-8
 	}
@@ -102,16 +102,16 @@ func (e *Encoder) labelOf(s *source, b *event.Batch, i int, l label) string {
 	var text []byte
 	claimed := false
 	for _, p := range l.parts {
-		text = append(text, p.text...)
-		if p.field == "" {
+		text = append(text, p.Text...)
+		if p.Field == "" {
 			continue
 		}
-		if slices.Contains(s.varying, p.field) {
-			text = appendField(text, b, i, p.field)
+		if slices.Contains(s.varying, p.Field) {
+			text = b.AppendNamed(text, i, p.Field)
 			claimed = true
 			continue
 		}
-		text = append(text, s.src.Label(p.field)...)
+		text = append(text, s.src.Label(p.Field)...)
 	}
 	value := labelValue(string(text))
 	if value == "" && l.name == serviceName {
@@ -121,25 +121,4 @@ func (e *Encoder) labelOf(s *source, b *event.Batch, i int, l label) string {
 		return e.output.guard.admit(l.name, value)
 	}
 	return value
-}
-
-// appendField appends what record i has under a name: its core first, then its
-// source's labels, then the rest of its line.
-func appendField(dst []byte, b *event.Batch, i int, field string) []byte {
-	r := &b.Records[i]
-	switch {
-	case field == "level":
-		return append(dst, r.Level.String()...)
-	case field == "service" && r.Service.Kind != event.None:
-		return b.AppendText(dst, r.Service)
-	}
-	if value := b.Source.Label(field); value != "" {
-		return append(dst, value...)
-	}
-	for _, f := range b.Fields(i) {
-		if string(b.Bytes(f.Key.Span)) == field && f.Value.Kind != event.Null {
-			return b.AppendText(dst, f.Value)
-		}
-	}
-	return dst
 }

@@ -503,7 +503,7 @@ func TestLabelPatterns(t *testing.T) {
 		{"web", "web", true}, {"web", "web-1", false}, {"web-*", "web-1", true}, {"*", "", true},
 		{"*-1", "web-1", true}, {"a*b*c", "aXbYc", true}, {"a*b*c", "acb", false}, {"aa*aa", "aaa", false}, {"", "", true}, {"", "x", false},
 	} {
-		if got := matches(test.pattern, test.value); got != test.want {
+		if got := pipeline.Match(test.pattern, test.value); got != test.want {
 			t.Errorf("%q matches %q: %v, want %v", test.pattern, test.value, got, test.want)
 		}
 	}

@@ -1,8 +1,6 @@
 package deliver
 
 import (
-	"strings"
-
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
 )
@@ -20,7 +18,7 @@ func newFilter(f pipeline.Filter) filter {
 // takesSource says whether the source's labels fit.
 func (f *filter) takesSource(src *event.Source) bool {
 	for name, pattern := range f.labels {
-		if !matches(pattern, src.Label(name)) {
+		if !pipeline.Match(pattern, src.Label(name)) {
 			return false
 		}
 	}
@@ -34,26 +32,4 @@ func (f *filter) takes(r *event.Record) bool {
 		level = event.Info
 	}
 	return level >= f.level
-}
-
-// matches holds a value against a pattern in which * stands for any
-// characters.
-func matches(pattern, value string) bool {
-	if !strings.Contains(pattern, "*") {
-		return pattern == value
-	}
-	parts := strings.Split(pattern, "*")
-	first, last := parts[0], parts[len(parts)-1]
-	if len(value) < len(first)+len(last) || !strings.HasPrefix(value, first) || !strings.HasSuffix(value, last) {
-		return false
-	}
-	value = value[len(first) : len(value)-len(last)]
-	for _, part := range parts[1 : len(parts)-1] {
-		i := strings.Index(value, part)
-		if i < 0 {
-			return false
-		}
-		value = value[i+len(part):]
-	}
-	return true
 }
