@@ -187,7 +187,7 @@ outputs: {out: {type: flood, queue: 2MiB, spool: %s}}
 // disk, and nearly nothing in memory; also while it drains.
 func TestMemoryStaysBoundedWhileTheDestinationIsAway(t *testing.T) {
 	dir := t.TempDir()
-	f := &flood{sources: 200, lines: 2500, width: 200}
+	f := &flood{sources: 200, lines: 1000, width: 500}
 	synctest.Test(t, func(t *testing.T) {
 		f.away.Store(true)
 		f.run(t, fmt.Sprintf(flooding, dir, "256MiB"), func(func() error) {
@@ -210,7 +210,7 @@ func TestMemoryStaysBoundedWhileTheDestinationIsAway(t *testing.T) {
 // TestAFullSpoolMakesSourcesWait, says so, and loses nothing.
 func TestAFullSpoolMakesSourcesWait(t *testing.T) {
 	dir := t.TempDir()
-	f := &flood{sources: 50, lines: 5000, width: 200}
+	f := &flood{sources: 50, lines: 2000, width: 500}
 	synctest.Test(t, func(t *testing.T) {
 		f.away.Store(true)
 		f.run(t, fmt.Sprintf(flooding, dir, "16MiB"), func(said func() error) {
