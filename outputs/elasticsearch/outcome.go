@@ -94,6 +94,9 @@ func wholeOutcome(resp *http.Response, body []byte) *pipeline.SendError {
 	if found {
 		e.Reason = httpclient.Location(resp.Request.URL) + ": " + p.text()
 	}
+	if resp.StatusCode == http.StatusOK && httpclient.IsPage(resp.Header) {
+		e.Reason += "; this does not look like Elasticsearch, check the urls"
+	}
 	switch resp.StatusCode {
 	case http.StatusBadRequest, http.StatusUnprocessableEntity:
 		e.Outcome = pipeline.Bisect
@@ -108,7 +111,7 @@ func wholeOutcome(resp *http.Response, body []byte) *pipeline.SendError {
 // this port.
 func misdirected(resp *http.Response, body []byte) bool {
 	text := strings.ToLower(string(body))
-	return strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html") ||
+	return httpclient.IsPage(resp.Header) ||
 		strings.Contains(text, "to an https server") || strings.Contains(text, "to https port")
 }
 

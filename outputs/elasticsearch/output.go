@@ -99,7 +99,7 @@ func (o *Output) bulk(ctx context.Context, trip *trip, body *pipeline.Body, head
 		return httpclient.Failed(err)
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
+	if resp.StatusCode != http.StatusOK || httpclient.IsPage(resp.Header) {
 		return o.refused(trip, resp)
 	}
 	return o.stored(trip, resp, body)

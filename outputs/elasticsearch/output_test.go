@@ -217,7 +217,21 @@ func TestWholeOutcomes(t *testing.T) {
 		{"too few items", says(200, items(created)), pipeline.Retry, false, "it has 1 items, but 2"},
 		{"too many items", says(200, items(created, created, created)), pipeline.Retry, false, "more items than"},
 		{"no items", says(200, `{"errors":false}`), pipeline.Retry, false, "no items"},
-		{"not JSON", says(200, "<html>"), pipeline.Retry, false, "not the JSON of a bulk answer"},
+		{"errors, and nothing in it", says(200, `{"errors":true}`), pipeline.Retry, false, "no items"},
+		{"errors, and an empty list", says(200, `{"errors":true,"items":[]}`), pipeline.Retry, false, "it has 0 items"},
+		{"null for items", says(200, `{"errors":true,"items":null}`), pipeline.Retry, false, "unexpected 'n'"},
+		{"items of nothing", says(200, `{"errors":true,"items":[{},{}]}`), pipeline.Retry, false, "no status"},
+		{"a web page", says(200, "<html><title>Log in</title>", "Content-Type", "text/html"), pipeline.Hold, true, "Log in; this does not look like Elasticsearch"},
+		{"204", says(204, ""), pipeline.Hold, true, "No Content"},
+		{"304", says(304, ""), pipeline.Hold, true, "Not Modified"},
+		{"406", says(406, `{"error":"Content-Type header is not supported"}`), pipeline.Hold, true, "not supported"},
+		{"408", says(408, ""), pipeline.Retry, false, "Request Timeout"},
+		{"422", says(422, ""), pipeline.Bisect, true, "Unprocessable Entity"},
+		{"429 until a day", says(429, "", "Retry-After", "Fri, 31 Dec 2999 23:59:59 GMT"), pipeline.Retry, true, "Too Many Requests"},
+		{"429 without a word", says(429, ""), pipeline.Retry, true, "Too Many Requests"},
+		{"502", says(502, "<title>Bad Gateway</title>", "Content-Type", "text/html"), pipeline.Retry, false, "Bad Gateway"},
+		{"504", says(504, ""), pipeline.Retry, false, "Gateway Timeout"},
+		{"not JSON", says(200, "what?"), pipeline.Retry, false, "not the JSON of a bulk answer"},
 		{"202", says(202, ""), pipeline.Hold, true, "Accepted"},
 		{"413", says(413, ""), pipeline.Split, true, "Request Entity Too Large"},
 		{"429", says(429, `{"error":{"type":"circuit_breaking_exception","reason":"too large"}}`, "Retry-After", "7"), pipeline.Retry, true, "circuit_breaking_exception: too large"},
@@ -243,6 +257,9 @@ func TestWholeOutcomes(t *testing.T) {
 			}
 			if e.Outcome != tt.outcome || e.Uncertain == tt.certain || e.Items != nil || !strings.Contains(e.Reason, tt.reason) {
 				t.Errorf("got %+v", e)
+			}
+			if want := map[string]time.Duration{"429": 7 * time.Second, "429 until a day": 5 * time.Minute}[tt.name]; e.RetryAfter != want {
+				t.Errorf("a pause of %v, want %v", e.RetryAfter, want)
 			}
 			if !strings.HasPrefix(e.Reason, url) || strings.Contains(e.Error(), "hunter2") {
 				t.Errorf("the reason is %q", e.Reason)

@@ -102,7 +102,7 @@ func capRetry(seconds float64) time.Duration {
 // nothing.
 func Words(resp *http.Response, body []byte) string {
 	text := string(body)
-	if strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html") {
+	if IsPage(resp.Header) {
 		text = title(text)
 	}
 	if text = clean(text); text != "" {
@@ -113,6 +113,10 @@ func Words(resp *http.Response, body []byte) string {
 	}
 	return "an answer without words"
 }
+
+// IsPage says that an answer is a page for people: a gateway's, or a login's, whatever
+// its status.
+func IsPage(h http.Header) bool { return strings.HasPrefix(h.Get("Content-Type"), "text/html") }
 
 func title(page string) string {
 	_, after, _ := strings.Cut(page, "<title>")

@@ -98,8 +98,12 @@ func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, &Error{URL: Location(req.URL), Sent: sent.Load(), Err: err}
 	}
-	if resp.StatusCode == http.StatusUnauthorized {
+	switch resp.StatusCode {
+	case http.StatusUnauthorized:
 		c.reject()
+	case http.StatusSwitchingProtocols:
+		_ = resp.Body.Close() // it is the bare connection, which knows of no deadline
+		return nil, &Error{URL: Location(req.URL), Sent: true, Err: errUpgrade}
 	}
 	if to := resp.Header.Get("Location"); to != "" && resp.StatusCode/100 == 3 {
 		_, _ = ReadBody(resp)
@@ -107,6 +111,8 @@ func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	return resp, nil
 }
+
+var errUpgrade = errors.New("it answered 101, to go on in another protocol that nobody asked for; check the url")
 
 // unauthorized is the error of a request that could not be made, since we had
 // nothing to say who we are.

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"strings"
 	"sync/atomic"
 
 	"github.com/longshore/longshore/outputs/httpclient"
@@ -157,7 +156,7 @@ func stored(resp *http.Response) bool {
 	case http.StatusNoContent:
 		return true
 	case http.StatusOK:
-		return !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html")
+		return !httpclient.IsPage(resp.Header)
 	}
 	return false
 }

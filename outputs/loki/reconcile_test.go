@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -25,6 +24,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/longshore/longshore/outputs/httpclient"
+	"github.com/longshore/longshore/outputs/httpclient/httppipe"
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
 )
@@ -345,53 +345,13 @@ func TestHangs(t *testing.T) {
 			}
 			return false
 		}
-		o.querier.client.Transport().DialContext = dialPipe(t, a)
+		o.querier.client.Transport().DialContext = httppipe.Dial(t, a)
 		if diff := cmp.Diff(sequence(0, 10), lookUp(t, o, body)); diff != "" {
 			t.Error(diff)
 		}
 		o.Close()
 	})
 }
-
-// dialPipe serves a handler without a network, which synctest cannot wait for.
-func dialPipe(t *testing.T, handler http.Handler) func(context.Context, string, string) (net.Conn, error) {
-	l := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
-	server := &http.Server{Handler: handler}
-	go server.Serve(l)
-	t.Cleanup(func() { server.Close() })
-	return func(ctx context.Context, _, _ string) (net.Conn, error) {
-		ours, theirs := net.Pipe()
-		select {
-		case l.conns <- theirs:
-			return ours, nil
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
-}
-
-// pipes is a listener whose connections are pipes.
-type pipes struct {
-	conns  chan net.Conn
-	closed chan struct{}
-	once   sync.Once
-}
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.conns:
-		return c, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *pipes) Close() error {
-	p.once.Do(func() { close(p.closed) })
-	return nil
-}
-
-func (p *pipes) Addr() net.Addr { return &net.UnixAddr{} }
 
 // TestStoredTwice: what is stored twice in one source's name does not stand for
 // another's.

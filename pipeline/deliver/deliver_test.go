@@ -251,6 +251,16 @@ func TestAnswers(t *testing.T) {
 		{"refused whole", first(&pipeline.SendError{Outcome: pipeline.Refuse, Reason: "no"}), [][]string{{"a", "b", "c", "d"}}, []string{"a", "b", "c", "d"}},
 		{"split", first(&pipeline.SendError{Outcome: pipeline.Split}), [][]string{{"a", "b", "c", "d"}, {"a", "b"}, {"c", "d"}}, nil},
 		{
+			"split until there is nothing to split", func(_ int, lines []string) error {
+				if slices.Contains(lines, "b") {
+					return &pipeline.SendError{Outcome: pipeline.Split, Status: 413, Reason: "too large"}
+				}
+				return nil
+			},
+			[][]string{{"a", "b", "c", "d"}, {"a", "b"}, {"a"}, {"b"}, {"c", "d"}},
+			[]string{"b"},
+		},
+		{
 			"bisect", func(_ int, lines []string) error {
 				if slices.Contains(lines, "c") {
 					return &pipeline.SendError{Outcome: pipeline.Bisect, Status: 400, Reason: "something is bad"}
