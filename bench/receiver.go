@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/klauspost/compress/s2"
 )
@@ -26,6 +27,10 @@ type receiver struct {
 	lines    atomic.Int64
 	requests atomic.Int64
 	bytes    atomic.Int64
+
+	timed     bool // lines say when they were written
+	mu        sync.Mutex
+	latencies []time.Duration
 }
 
 func newReceiver(want int64) (*receiver, error) {
@@ -63,7 +68,7 @@ func (r *receiver) push(w http.ResponseWriter, req *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	entries, err := countEntries(raw)
+	entries, err := r.entries(raw, time.Now())
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
@@ -72,21 +77,49 @@ func (r *receiver) push(w http.ResponseWriter, req *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// countEntries counts field 2 (entries) of every field 1 (streams) of a push
+// entries counts field 2 (entries) of every field 1 (streams) of a push
 // request.
-func countEntries(p []byte) (n int, err error) {
+func (r *receiver) entries(p []byte, now time.Time) (n int, err error) {
 	err = fields(p, func(number uint64, stream []byte) error {
 		if number != 1 {
 			return nil
 		}
-		return fields(stream, func(number uint64, _ []byte) error {
+		return fields(stream, func(number uint64, entry []byte) error {
 			if number == 2 {
 				n++
+				r.time(entry, now)
 			}
 			return nil
 		})
 	})
 	return n, err
+}
+
+// time notes how long a line was on its way.
+func (r *receiver) time(entry []byte, now time.Time) {
+	_, rest, found := bytes.Cut(entry, []byte(`"written":`))
+	if !r.timed || !found {
+		return
+	}
+	var written int64
+	for _, c := range rest {
+		if c < '0' || c > '9' {
+			break
+		}
+		written = written*10 + int64(c-'0')
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.latencies = append(r.latencies, now.Sub(time.Unix(0, written)))
+}
+
+// takeLatencies gives what was noted since the last call.
+func (r *receiver) takeLatencies() []time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	taken := r.latencies
+	r.latencies = nil
+	return taken
 }
 
 // fields calls f for each length-delimited field of a protobuf message, and

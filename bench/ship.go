@@ -4,108 +4,81 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
-	"syscall"
 	"time"
-	"unsafe"
 )
 
-// agentCore is the core the agent is pinned to; everything else runs on the
-// others where there are any.
-const agentCore = 0
+// fullSpeed ships every work's lines as fast as they go, and prints a row a run.
+func (b bench) fullSpeed(ctx context.Context) error {
+	t := b.table("work", "lines", "lines/s", "CPU s per million", "peak MiB", "requests", "MB sent")
+	for _, w := range works {
+		if !b.wants(w.name) {
+			continue
+		}
+		dir := filepath.Join(b.dir, w.name)
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			return err
+		}
+		if err := w.writeFiles(dir, b.lines); err != nil {
+			return err
+		}
+		for range b.runs {
+			r, err := b.ship(ctx, dir, w)
+			if err != nil {
+				return fmt.Errorf("%s: %w", w.name, err)
+			}
+			t.row(w.name, b.lines, fmt.Sprintf("%.0f", float64(b.lines)/r.wall.Seconds()),
+				fmt.Sprintf("%.2f", r.cpu.Seconds()/float64(b.lines)*1e6), fmt.Sprintf("%.1f", mib(r.peak)), r.requests,
+				fmt.Sprintf("%.1f", float64(r.sent)/1e6))
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// result is what one run took.
+type result struct {
+	usage
+	wall     time.Duration
+	requests int64
+	sent     int64 // bytes of bodies
+}
 
 // ship runs the agent until the receiver has every line.
-func ship(ctx context.Context, agent, dir, input string, lines int, w work) (result, error) {
-	recv, err := newReceiver(int64(lines))
+func (b bench) ship(ctx context.Context, dir string, w work) (result, error) {
+	recv, err := newReceiver(int64(b.lines))
 	if err != nil {
 		return result{}, err
 	}
 	defer recv.close()
-	data, err := os.MkdirTemp(dir, "data-")
+	a, err := startAgent(ctx, b.agent, b.dir, configOf(dir, w.output, recv), w.workers)
 	if err != nil {
 		return result{}, err
 	}
-	cfg := filepath.Join(data, "longshore.yml")
-	if err := os.WriteFile(cfg, []byte(configOf(data, input, fmt.Sprintf(w.output, recv.address))), 0o600); err != nil {
-		return result{}, err
-	}
-	cmd := exec.CommandContext(ctx, agent, "run", "-c", cfg)
-	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
-	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = 10 * time.Second
-	began := time.Now()
-	if err := startPinned(cmd); err != nil {
-		return result{}, err
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
 	select {
 	case <-recv.all:
-	case err := <-ended:
-		return result{}, fmt.Errorf("the agent ended after %d of %d lines: %v", recv.lines.Load(), lines, err)
+	case err := <-a.ended:
+		return result{}, fmt.Errorf("the agent ended after %d of %d lines: %v\n%s", recv.lines.Load(), b.lines, err, a.out.Bytes())
 	case <-ctx.Done():
-		<-ended
+		<-a.ended
 		return result{}, ctx.Err()
 	}
-	wall := time.Since(began)
-	cmd.Process.Signal(syscall.SIGTERM)
-	if err := <-ended; err != nil {
-		return result{}, fmt.Errorf("stopping the agent: %w", err)
-	}
-	if n := recv.lines.Load(); n != int64(lines) {
-		return result{}, fmt.Errorf("%d lines came, want %d", n, lines)
-	}
-	usage := cmd.ProcessState.SysUsage().(*syscall.Rusage)
-	return result{
-		wall: wall, cpu: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), peak: usage.Maxrss * 1024,
-		requests: recv.requests.Load(), sent: recv.bytes.Load(),
-	}, nil
-}
-
-func configOf(data, input, output string) string {
-	return fmt.Sprintf(`version: 1
-data_dir: %s
-http: {listen: "127.0.0.1:0"}
-inputs: {bench: {type: file, paths: [%s]}}
-parsers: {default: {type: auto}}
-outputs: {out: %s}
-pipelines: {main: {inputs: [bench], parsers: [default], outputs: [out]}}
-`, data, input, output)
-}
-
-// startPinned starts a command on the agent's core: a child inherits the mask
-// of the thread that starts it.
-func startPinned(cmd *exec.Cmd) error {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	before, err := affinity()
+	wall := time.Since(a.began)
+	took, err := a.stop()
 	if err != nil {
-		return err
+		return result{}, err
 	}
-	if err := setAffinity(cpuMask{1 << agentCore}); err != nil {
-		return err
+	if n := recv.lines.Load(); n != int64(b.lines) {
+		return result{}, fmt.Errorf("%d lines came, want %d", n, b.lines)
 	}
-	defer setAffinity(before)
-	return cmd.Start()
+	return result{usage: took, wall: wall, requests: recv.requests.Load(), sent: recv.bytes.Load()}, nil
 }
 
-type cpuMask [16]uint64
-
-func affinity() (mask cpuMask, err error) {
-	_, _, errno := syscall.RawSyscall(syscall.SYS_SCHED_GETAFFINITY, 0, unsafe.Sizeof(mask), uintptr(unsafe.Pointer(&mask)))
-	if errno != 0 {
-		return mask, fmt.Errorf("reading the CPU affinity: %w", errno)
-	}
-	return mask, nil
-}
-
-func setAffinity(mask cpuMask) error {
-	_, _, errno := syscall.RawSyscall(syscall.SYS_SCHED_SETAFFINITY, 0, unsafe.Sizeof(mask), uintptr(unsafe.Pointer(&mask)))
-	if errno != 0 {
-		return fmt.Errorf("setting the CPU affinity: %w", errno)
-	}
-	return nil
+// configOf is the agent's config for the files of a folder.
+func configOf(dir, output string, recv *receiver) string {
+	return fmt.Sprintf(`inputs: {bench: {type: file, paths: ["%s/*.log"]}}
+outputs: {out: %s}
+`, dir, fmt.Sprintf(output, recv.address))
 }

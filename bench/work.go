@@ -5,41 +5,49 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"time"
+	"path/filepath"
 )
 
 // A work is one kind of lines and the output they go to.
 type work struct {
-	name   string
-	line   func(dst []byte, i int, rnd *rand.Rand) []byte
-	output string // of the agent's config; %s is the receiver's address
+	name    string
+	format  format
+	output  string // of the agent's config; %s is the receiver's address
+	files   int    // the lines are spread over; 0: one
+	workers int    // GOMAXPROCS; 0: one
 }
 
 const lokiOutput = `{type: loki, url: "http://%s"}`
 
+const esOutput = `{type: elasticsearch, urls: ["http://%%s"], index: bench, compression: %s}`
+
 var works = []work{
-	{"json-to-loki", jsonLine, lokiOutput},
-	{"json-to-elasticsearch", jsonLine, `{type: elasticsearch, urls: ["http://%s"], index: bench, compression: none}`},
-	{"json-to-elasticsearch-gzip", jsonLine, `{type: elasticsearch, urls: ["http://%s"], index: bench, compression: gzip}`},
+	{name: "json-to-loki", format: jsonLine, output: lokiOutput},
+	{name: "json-to-elasticsearch", format: jsonLine, output: fmt.Sprintf(esOutput, "none")},
+	{name: "json-to-elasticsearch-gzip", format: jsonLine, output: fmt.Sprintf(esOutput, "gzip")},
+	{name: "logfmt-to-loki", format: logfmtLine, output: lokiOutput},
+	{name: "nginx-to-loki", format: nginxLine, output: lokiOutput},
+	{name: "log4j-to-loki", format: log4jLine, output: lokiOutput},
+	{name: "eight-files-one-worker", format: jsonLine, output: lokiOutput, files: 8},
+	{name: "eight-files-two-workers", format: jsonLine, output: lokiOutput, files: 8, workers: 2},
 }
 
-var (
-	levels   = []string{"info", "info", "info", "info", "debug", "warn", "error"}
-	messages = []string{"request completed", "order accepted by payment", "cache miss, asking origin", "user session was renewed"}
-	start    = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-)
-
-// jsonLine writes a line of some 220 bytes with a time, a level and a trace id.
-func jsonLine(dst []byte, i int, rnd *rand.Rand) []byte {
-	at := start.Add(time.Duration(i) * 37 * time.Microsecond)
-	dst = append(dst, `{"time":"`...)
-	dst = at.AppendFormat(dst, "2006-01-02T15:04:05.000000Z07:00")
-	return fmt.Appendf(dst, `","level":%q,"msg":%q,"trace_id":"%016x%016x","method":"GET","path":"/api/v1/items/%d","status":%d,"duration_ms":%.3f,"user":"u%05d"}`,
-		levels[rnd.IntN(len(levels))], messages[rnd.IntN(len(messages))], rnd.Uint64(), rnd.Uint64(),
-		rnd.IntN(100000), 200+rnd.IntN(4)*100, rnd.Float64()*100, rnd.IntN(100000))
+// writeFiles spreads n lines over the work's files in a folder.
+func (w work) writeFiles(dir string, n int) error {
+	files := max(1, w.files)
+	for f := range files {
+		count := n / files
+		if f == 0 {
+			count += n % files
+		}
+		if err := writeLines(filepath.Join(dir, fmt.Sprintf("%d.log", f)), count, w.format); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-func writeLines(path string, n int, line func([]byte, int, *rand.Rand) []byte) error {
+func writeLines(path string, n int, line format) error {
 	f, err := os.Create(path)
 	if err != nil {
 		return err

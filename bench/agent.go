@@ -1,0 +1,134 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"syscall"
+	"time"
+	"unsafe"
+)
+
+// agentCores are the cores the agent is pinned to, as many as it has workers;
+// everything else runs wherever there is room.
+func agentCores(workers int) cpuMask { return cpuMask{1<<max(1, workers) - 1} }
+
+// An agent is a process that ships logs.
+type agent struct {
+	cmd   *exec.Cmd
+	ended chan error
+	out   bytes.Buffer // what it said
+	began time.Time
+}
+
+// startAgent starts longshore with a config, in a data folder of its own.
+func startAgent(ctx context.Context, binary, dir, config string, workers int) (*agent, error) {
+	data, err := os.MkdirTemp(dir, "data-")
+	if err != nil {
+		return nil, err
+	}
+	file := filepath.Join(data, "longshore.yml")
+	text := fmt.Sprintf("version: 1\ndata_dir: %s\nhttp: {listen: \"127.0.0.1:0\"}\n%s", data, config)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, binary, "run", "-c", file)
+	cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(max(1, workers)))
+	return start(cmd, workers)
+}
+
+// start starts a command, pinned.
+func start(cmd *exec.Cmd, workers int) (*agent, error) {
+	a := &agent{cmd: cmd, ended: make(chan error, 1)}
+	cmd.Stdout, cmd.Stderr = &a.out, &a.out
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 10 * time.Second
+	a.began = time.Now()
+	if err := startPinned(cmd, workers); err != nil {
+		return nil, err
+	}
+	go func() { a.ended <- cmd.Wait() }()
+	return a, nil
+}
+
+// cpu gives the CPU time that the process has taken so far.
+func (a *agent) cpu() (time.Duration, error) {
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", a.cmd.Process.Pid))
+	if err != nil || len(tasks) == 0 {
+		return 0, fmt.Errorf("the agent has ended: %s", a.out.Bytes())
+	}
+	var sum time.Duration
+	for _, task := range tasks {
+		text, err := os.ReadFile(task)
+		if err != nil {
+			continue // the thread has ended
+		}
+		field, _, _ := bytes.Cut(text, []byte(" "))
+		ns, err := strconv.ParseInt(string(field), 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("reading %s: %w", task, err)
+		}
+		sum += time.Duration(ns)
+	}
+	return sum, nil
+}
+
+// stop ends the process and gives what it took.
+func (a *agent) stop() (usage, error) {
+	a.cmd.Process.Signal(syscall.SIGTERM)
+	if err := <-a.ended; err != nil {
+		return usage{}, fmt.Errorf("stopping the agent: %w\n%s", err, a.out.Bytes())
+	}
+	state := a.cmd.ProcessState
+	return usage{
+		cpu:  state.UserTime() + state.SystemTime(),
+		peak: state.SysUsage().(*syscall.Rusage).Maxrss * 1024,
+	}, nil
+}
+
+// usage is what a process took.
+type usage struct {
+	cpu  time.Duration
+	peak int64 // bytes
+}
+
+func mib(bytes int64) float64 { return float64(bytes) / (1 << 20) }
+
+// startPinned starts a command on the agent's cores: a child inherits the mask
+// of the thread that starts it.
+func startPinned(cmd *exec.Cmd, workers int) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	before, err := affinity()
+	if err != nil {
+		return err
+	}
+	if err := setAffinity(agentCores(workers)); err != nil {
+		return err
+	}
+	defer setAffinity(before)
+	return cmd.Start()
+}
+
+type cpuMask [16]uint64
+
+func affinity() (mask cpuMask, err error) {
+	_, _, errno := syscall.RawSyscall(syscall.SYS_SCHED_GETAFFINITY, 0, unsafe.Sizeof(mask), uintptr(unsafe.Pointer(&mask)))
+	if errno != 0 {
+		return mask, fmt.Errorf("reading the CPU affinity: %w", errno)
+	}
+	return mask, nil
+}
+
+func setAffinity(mask cpuMask) error {
+	_, _, errno := syscall.RawSyscall(syscall.SYS_SCHED_SETAFFINITY, 0, unsafe.Sizeof(mask), uintptr(unsafe.Pointer(&mask)))
+	if errno != 0 {
+		return fmt.Errorf("setting the CPU affinity: %w", errno)
+	}
+	return nil
+}
