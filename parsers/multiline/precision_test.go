@@ -1,0 +1,82 @@
+package multiline
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/longshore/longshore/pipeline"
+)
+
+// corpus gives the lines in other parsers' golden files, each of which is a
+// record.
+func corpus(t testing.TB) map[string][]string {
+	t.Helper()
+	lines := map[string][]string{}
+	names, err := filepath.Glob("../*/testdata/*.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range strings.Split(string(text), "\n") {
+			if rest, ok := strings.CutPrefix(line, "< "); ok && rest != "" {
+				lines[name] = append(lines[name], rest)
+			}
+		}
+	}
+	return lines
+}
+
+// TestNoLineOfAKnownFormatIsJoined holds the joiner against all lines that the
+// parsers know: none continues the one before, whichever that is, but for an exception's
+// name below a line that tells of trouble.
+func TestNoLineOfAKnownFormatIsJoined(t *testing.T) {
+	all := corpus(t)
+	count := 0
+	for name, lines := range all {
+		for otherName, others := range all {
+			for _, before := range others {
+				for _, line := range lines {
+					joiner := NewAuto()
+					joiner.Line([]byte(before))
+					told := joiner.record.alarmed() && exceptionName([]byte(line+"    ")) != nameless
+					if joiner.Line([]byte(line))&pipeline.Continues != 0 && !told {
+						t.Errorf("%s: %q is joined to %q of %s", name, line, before, otherName)
+					}
+					count++
+				}
+			}
+		}
+	}
+	t.Logf("%d pairs of lines", count)
+}
+
+// TestNoLogLineEndsUpInATrace does the same below every line of every trace.
+func TestNoLogLineEndsUpInATrace(t *testing.T) {
+	for name, lines := range corpus(t) {
+		for _, line := range lines {
+			if !isHead([]byte(line)) {
+				continue
+			}
+			for trace, text := range goldenFiles(t) {
+				joiner := NewAuto()
+				for _, old := range strings.Split(text, "\n") {
+					before, ok := goldenLine(old)
+					if !ok {
+						continue
+					}
+					joiner.Line([]byte(before))
+					copied := *joiner
+					if copied.Line([]byte(line))&pipeline.Continues != 0 {
+						t.Fatalf("%s: %q is joined to the record of %q in %s", name, line, before, trace)
+					}
+				}
+			}
+		}
+	}
+}

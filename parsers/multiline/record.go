@@ -1,0 +1,289 @@
+package multiline
+
+import (
+	"bytes"
+
+	"github.com/longshore/longshore/pipeline"
+)
+
+// A record is the open one, as far as it matters for what may follow.
+type record struct {
+	open  bool
+	state state
+	lines int
+	// indent is the width of the blanks that the first line starts with.
+	indent int
+	blank  bool // the last line was empty
+	inside bool // the last line was indented below the first
+	wraps  int  // lines that were taken for more of an exception's message
+	braces braces
+
+	// start is how the first line starts. What it says is found out when a
+	// line comes for which it matters.
+	start  [160]byte
+	length int
+	head   head
+}
+
+// line is Joiner.Line.
+func (r *record) line(line []byte) pipeline.Joint {
+	p := skipColor(line)
+	indent, at := indentation(p)
+	p = skipColor(p[at:])
+	if !r.open || !r.continues(indent, p) {
+		return r.begin(indent, p)
+	}
+	r.lines++
+	r.inside = indent > r.indent
+	if r.state == object {
+		r.braces.scan(p)
+	}
+	if r.state == ended || r.state == object && r.braces.depth == 0 {
+		return pipeline.Continues | pipeline.Complete
+	}
+	return pipeline.Continues
+}
+
+func (r *record) begin(indent int, p []byte) pipeline.Joint {
+	r.open = true
+	r.state, r.head = unknown, 0
+	r.lines, r.wraps, r.indent = 1, 0, indent
+	r.blank, r.inside = false, false
+	r.length = copy(r.start[:], p)
+	r.braces.depth = 0
+	if len(p) == 0 {
+		return pipeline.Complete
+	}
+	switch c := p[0]; {
+	case c == '{' || c == '[':
+		return r.beginObject(p)
+	case isLogfmt(p) || isAccess(p):
+		return pipeline.Complete
+	}
+	return 0
+}
+
+// beginObject begins a record whose first line may be that of an object or
+// array which goes on in the next ones.
+func (r *record) beginObject(p []byte) pipeline.Joint {
+	if p[0] == '[' && !startsArray(p) {
+		if isAccess(p) {
+			return pipeline.Complete
+		}
+		return 0
+	}
+	r.braces.scan(p)
+	last := p[len(p)-1]
+	switch {
+	case r.braces.depth > 0 && (last == '{' || last == '[' || last == ','):
+		r.state = object
+	case r.braces.depth == 0 && (last == '}' || last == ']'):
+		return pipeline.Complete
+	}
+	return 0
+}
+
+// continues tells whether a line belongs to the open record, and notes what it
+// says about those that follow. p is the line without the blanks and colours that it
+// starts with.
+func (r *record) continues(indent int, p []byte) bool {
+	if r.state == unknown {
+		r.state = opening(r.start[:r.length])
+	}
+	if len(p) == 0 {
+		return r.empty()
+	}
+	before := r.blank
+	r.blank = false
+	if indent > 0 && r.indented(indent, p) {
+		return true
+	}
+	if r.state == object && !isClosing(p) {
+		return r.length == 1 && isMember(p)
+	}
+	if indent > r.indent {
+		return false
+	}
+	return r.follows(p) || r.shaped(p, before)
+}
+
+// empty takes an empty line. It belongs to what is more than one line already,
+// and to what is known to have some within.
+func (r *record) empty() bool {
+	if r.blank && r.state != report || r.lines == 1 && r.state&spaced == 0 || r.state == object {
+		return false
+	}
+	r.blank = true
+	return true
+}
+
+// leastIndent is how much further than the first line others are indented that
+// belong to it. A single blank is what some programs start all their lines with.
+const leastIndent = 2
+
+// indented takes a line that starts with blanks.
+func (r *record) indented(indent int, p []byte) bool {
+	deep := indent >= r.indent+leastIndent || r.state&traces != 0 && indent > r.indent
+	switch {
+	case r.state == object:
+		return true
+	case r.state == group && (p[0] == '|' || p[0] == '+'):
+		return true
+	case isFrame(p):
+		// Frames are told by themselves, so that what is left of a trace that was cut
+		// stays in one piece.
+		if !deep && !isFrame(r.start[:r.length]) {
+			return false
+		}
+		r.enter(frames)
+		return true
+	}
+	return deep && !isHead(p) && !(r.state == text && opening(p) == group && r.calm())
+}
+
+// enter notes that a trace has got to its frames, where that says more than is
+// known.
+func (r *record) enter(s state) {
+	if r.state&(text|exception|source) != 0 {
+		r.state = s
+	}
+}
+
+// shaped takes a line without indentation that is told by its shape.
+func (r *record) shaped(p []byte, behindBlank bool) bool {
+	switch {
+	case isClosing(p):
+		return r.inside
+	case r.state == report:
+		return !isHead(p)
+	case r.state&(goPanic|goStack) != 0:
+		return r.goes(p, behindBlank)
+	case r.state == python:
+		return r.pythonEnds(p)
+	case r.state == panicked:
+		r.state = rust
+		return !isHead(p)
+	case r.state == source:
+		return r.uncaught(p, behindBlank)
+	case p[len(p)-1] == '\'' && isRubyFrame(p), r.state&(exception|frames) != 0 && !behindBlank && isBareFrame(p):
+		r.enter(frames)
+		return true
+	case r.state == frames && behindBlank && bytes.HasPrefix(p, []byte("Next ")): // PHP
+		r.state = exception
+		return exceptionName(p[len("Next "):]) != nameless
+	case r.state == text && !behindBlank:
+		return r.exceptionBelow(p)
+	}
+	return r.wrapped(p, behindBlank)
+}
+
+// goes takes the lines of goroutines, and the registers behind all.
+func (r *record) goes(p []byte, behindBlank bool) bool {
+	switch {
+	case isGoroutine(p), !behindBlank && isGoCall(p):
+		r.state = goStack
+		return true
+	}
+	return r.state == goStack && isRegister(p)
+}
+
+// pythonEnds takes the exception behind a traceback.
+func (r *record) pythonEnds(p []byte) bool {
+	if r.lines == 1 || !isPythonError(p) || isHead(p) {
+		return false
+	}
+	r.state = pythonEnd
+	return true
+}
+
+// uncaught takes what Node writes below the place of an uncaught exception: the
+// line of source, a mark below, and the exception behind an empty line.
+func (r *record) uncaught(p []byte, behindBlank bool) bool {
+	if r.lines < 3 && !behindBlank {
+		return !isHead(p)
+	}
+	if behindBlank && exceptionName(p) != nameless {
+		r.state = exception
+		return true
+	}
+	return false
+}
+
+// exceptionBelow takes an exception below the log line that tells of it. A bare
+// Error: belongs only to a line whose level tells of trouble: a program that dies
+// writes to the same stream.
+func (r *record) exceptionBelow(p []byte) bool {
+	if r.lines > 1 && r.inside {
+		return false
+	}
+	name := exceptionName(p)
+	if name == nameless || !r.headed() || name == simple && !r.alarmed() {
+		return false
+	}
+	r.state = exception
+	return true
+}
+
+// mostWraps bounds the lines of an exception's message beyond its first.
+const mostWraps = 16
+
+// wrapped takes a line as more of an exception's message, in a record that
+// cannot well be anything else: frames have yet to come, or the record has a head and
+// this line has none.
+func (r *record) wrapped(p []byte, behindBlank bool) bool {
+	if behindBlank || r.wraps == mostWraps {
+		return false
+	}
+	expected := r.state == exception && (r.lines > 1 || r.inThread()) || r.state == pythonEnd && r.headed()
+	if !expected || isHead(p) || opening(p) != text {
+		return false
+	}
+	r.wraps++
+	return true
+}
+
+func (r *record) inThread() bool {
+	return bytes.HasPrefix(r.start[:r.length], []byte(`Exception in thread "`))
+}
+
+// indentation gives the width of the blanks at the start of a line and their
+// number.
+func indentation(p []byte) (width, at int) {
+	for at < len(p) {
+		switch p[at] {
+		case ' ':
+			width++
+		case '\t':
+			width += 8
+		default:
+			return width, at
+		}
+		at++
+	}
+	return width, at
+}
+
+// skipColor skips the terminal's colour codes at the start of a line.
+func skipColor(p []byte) []byte {
+	for len(p) > 2 && p[0] == 0x1b && p[1] == '[' {
+		end := colorEnd(p)
+		if end == 0 {
+			break
+		}
+		p = p[end:]
+	}
+	return p
+}
+
+// colorEnd gives the length of the code at the start of p, 0 if it is none.
+func colorEnd(p []byte) int {
+	for at := 2; at < len(p) && at < 24; at++ {
+		switch c := p[at]; {
+		case c == 'm' || c == 'K':
+			return at + 1
+		case c != ';' && (c < '0' || c > '9'):
+			return 0
+		}
+	}
+	return 0
+}

@@ -1,0 +1,243 @@
+package multiline
+
+import "bytes"
+
+// isFrame tells whether a line, without its indentation, is one of a stack
+// trace in the languages that indent them.
+func isFrame(p []byte) bool {
+	switch {
+	case len(p) < 4:
+		return false
+	case p[0] == 'a':
+		return p[1] == 't' && p[2] == ' '
+	case p[0] == '.':
+		return string(p[:4]) == "... " && len(p) > 4 && isDigit(p[4])
+	case p[0] == '#':
+		return isDigit(p[1])
+	case p[0] == 'f':
+		return bytes.HasPrefix(p, []byte("from ")) && bytes.Contains(p, []byte(":in "))
+	}
+	return bytes.HasPrefix(p, []byte(`File "`)) || bytes.HasPrefix(p, []byte("Suppressed: ")) || bytes.HasPrefix(p, []byte("---> "))
+}
+
+// isGoCall tells whether a line is that of a call in a goroutine:
+//
+//	net/http.(*conn).serve(0xc000118000, {0x6d4e98, 0xc000100f30})
+func isGoCall(p []byte) bool {
+	if p[len(p)-1] != ')' {
+		return false
+	}
+	open := bytes.IndexByte(p, '(')
+	name := p[:max(open, 0)]
+	if bytes.IndexByte(name, ' ') >= 0 {
+		return false
+	}
+	return bytes.IndexByte(name, '.') > 0 || string(name) == "panic"
+}
+
+// isGoroutine tells whether a line is the first of a goroutine's:
+//
+//	goroutine 1 [running]:
+func isGoroutine(p []byte) bool {
+	return len(p) > 14 && p[len(p)-1] == ':' && bytes.HasPrefix(p, []byte("goroutine ")) && isDigit(p[10]) && bytes.IndexByte(p, '[') > 0
+}
+
+// isRegister tells whether a line is one of the registers that Go writes last
+// when a signal ends it: "rax    0x0".
+func isRegister(p []byte) bool {
+	at := 0
+	for at < len(p) && at < 8 && (isLower(p[at]) || isDigit(p[at])) {
+		at++
+	}
+	rest := bytes.TrimLeft(p[at:], " ")
+	return at > 1 && len(rest) < len(p)-at && bytes.HasPrefix(rest, []byte("0x")) && bytes.IndexByte(rest, ' ') < 0
+}
+
+// isRustPanic tells whether a line is the first of a panic:
+//
+//	thread 'main' (123) panicked at src/main.rs:4:5:
+func isRustPanic(p []byte) bool {
+	return bytes.HasPrefix(p, []byte("thread '")) &&
+		(bytes.Contains(p, []byte(" panicked at ")) || bytes.HasSuffix(p, []byte(" has overflowed its stack")))
+}
+
+// isSanitizer tells whether a line tells of what a sanitizer has found:
+//
+//	==12==ERROR: AddressSanitizer: heap-use-after-free on address …
+func isSanitizer(p []byte) bool {
+	return numbered(p) && bytes.Contains(p, []byte("Sanitizer: "))
+}
+
+// isAborting tells whether a line is a sanitizer's last: ==12==ABORTING.
+func isAborting(p []byte) bool {
+	return numbered(p) && bytes.HasSuffix(p, []byte("==ABORTING"))
+}
+
+func numbered(p []byte) bool {
+	return len(p) > 6 && p[0] == '=' && p[1] == '=' && isDigit(p[2])
+}
+
+// isPlace tells whether a line is nothing but the place where Node met an
+// exception: /app/index.js:12
+func isPlace(p []byte) bool {
+	colon := bytes.LastIndexByte(p, ':')
+	if colon < 1 || colon+1 == len(p) || p[0] != '/' && !bytes.HasPrefix(p, []byte("node:")) && !bytes.HasPrefix(p, []byte("file://")) {
+		return false
+	}
+	return digits(p[colon+1:]) == len(p)-colon-1 && bytes.IndexByte(p, ' ') < 0
+}
+
+// isJUL tells whether a line is the first of the two that java.util.logging
+// writes by default:
+//
+//	Nov 23, 2026 5:58:15 AM com.example.App main
+func isJUL(p []byte) bool {
+	if len(p) < 24 || monthName(p) == false || p[3] != ' ' {
+		return false
+	}
+	day := digits(p[4:])
+	rest := p[4+day:]
+	if day < 1 || day > 2 || len(rest) < 18 || rest[0] != ',' || rest[1] != ' ' || digits(rest[2:]) != 4 {
+		return false
+	}
+	rest = rest[:min(len(rest), 24)]
+	return bytes.Contains(rest, []byte("M ")) && bytes.IndexByte(rest, ':') > 0
+}
+
+// isBareFrame tells whether a line without indentation is a frame below others,
+// or below an exception: at com.example.App.main(App.java:12), #12 /app/x.php(3)
+func isBareFrame(p []byte) bool {
+	if !isFrame(p) {
+		return false
+	}
+	last := p[len(p)-1]
+	return p[0] == '#' || p[0] == 'a' && (last == ')' || isDigit(last))
+}
+
+// isRubyFrame tells whether a line is one of Ruby's backtrace, or begins it:
+//
+//	/app/shop.rb:3:in `order': boom (RuntimeError)
+func isRubyFrame(p []byte) bool {
+	at := bytes.Index(p[:min(len(p), 256)], []byte(":in "))
+	if at < 3 || at+5 > len(p) || p[at+4] != '`' && p[at+4] != '\'' || !isDigit(p[at-1]) {
+		return false
+	}
+	return bytes.IndexByte(p[:at], ' ') < 0
+}
+
+// A naming is how sure it is that a line names an exception.
+type naming uint8
+
+const (
+	nameless  naming = iota
+	simple           // TypeError: …
+	qualified        // java.lang.IllegalStateException: …
+)
+
+// longestName bounds an exception's name.
+const longestName = 200
+
+// exceptionName tells whether a line starts with an exception's name, behind which
+// its message stands, or nothing:
+//
+//	java.lang.IllegalStateException: closed
+//	TypeError [ERR_INVALID_ARG_TYPE]: …
+//	ActiveRecord::RecordNotFound (Couldn't find …):
+func exceptionName(p []byte) naming {
+	if !isUpper(p[0]) && !isLower(p[0]) {
+		return nameless
+	}
+	end := nameEnd(p)
+	if end < 5 || end > longestName {
+		return nameless
+	}
+	if !endsName(p[end:]) || !namesException(p[:end]) {
+		return nameless
+	}
+	if dot := bytes.IndexByte(p[:end], '.'); dot > 0 && dot+1 < end {
+		return qualified
+	}
+	if !isUpper(p[0]) {
+		return nameless
+	}
+	return simple
+}
+
+// nameEnd gives the index behind a class's name.
+func nameEnd(p []byte) int {
+	at := 0
+	for at < len(p) && (isLower(p[at]) || isUpper(p[at]) || isDigit(p[at]) || p[at] == '.' || p[at] == '_' || p[at] == '$') {
+		at++
+	}
+	return at
+}
+
+// endsName tells whether what stands behind a name can follow an exception's.
+func endsName(p []byte) bool {
+	switch {
+	case len(p) == 0:
+		return true
+	case p[0] == ':':
+		return len(p) == 1 || p[1] == ' '
+	case len(p) < 3 || p[0] != ' ':
+		return false
+	case p[1] == '[':
+		return bytes.Contains(p, []byte("]:"))
+	}
+	return p[1] == '(' && p[len(p)-1] == ':'
+}
+
+// namesException tells whether the last part of a name is that of an exception.
+func namesException(name []byte) bool {
+	name = name[bytes.LastIndexByte(name, '.')+1:]
+	for {
+		inner := bytes.IndexByte(name, '$')
+		part := name
+		if inner >= 0 {
+			part = name[:inner]
+		}
+		if len(part) > 0 && isUpper(part[0]) && errorWord(part) {
+			return true
+		}
+		if inner < 0 {
+			return false
+		}
+		name = name[inner+1:]
+	}
+}
+
+func errorWord(p []byte) bool {
+	for _, word := range [...]string{"Exception", "Error", "Throwable", "Rejection"} {
+		if bytes.HasSuffix(p, []byte(word)) {
+			return true
+		}
+	}
+	return false
+}
+
+// isPythonError tells whether a line can be the exception that ends a traceback:
+// a dotted name, alone or with a message.
+func isPythonError(p []byte) bool {
+	if isRubyFrame(p) { // Ruby had the same first line once
+		return true
+	}
+	at := 0
+	for at < len(p) && (nameEnd(p[at:min(len(p), at+1)]) == 1 || p[at] == '<' || p[at] == '>' || p[at] >= 0x80) {
+		at++
+	}
+	return at > 0 && !isDigit(p[0]) && (at == len(p) || p[at] == ':' && (at+1 == len(p) || p[at+1] == ' '))
+}
+
+// digits gives the number of digits that p starts with.
+func digits(p []byte) int {
+	for at, c := range p {
+		if !isDigit(c) {
+			return at
+		}
+	}
+	return len(p)
+}
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+func isLower(c byte) bool { return 'a' <= c && c <= 'z' }
+func isUpper(c byte) bool { return 'A' <= c && c <= 'Z' }
