@@ -17,13 +17,21 @@ type link struct {
 
 // parserOf is a parser of the config, before it is made for a source.
 type parserOf struct {
-	settings pipeline.ParserSettings
-	make     pipeline.NewParser
+	settings  pipeline.ParserSettings
+	make      pipeline.NewParser
+	newJoiner pipeline.NewJoiner // nil where it joins no lines
+	limits    pipeline.JoinLimits
 }
 
-func newParserOf(c config.Parser) (parserOf, error) {
-	newParser, err := c.Settings.Parser()
-	return parserOf{c.Common, newParser}, err
+func newParserOf(c config.Parser) (p parserOf, err error) {
+	p.settings = c.Common
+	if p.make, err = c.Settings.Parser(); err != nil {
+		return p, err
+	}
+	if j, ok := c.Settings.(pipeline.JoinerConfig); ok {
+		p.newJoiner, p.limits, err = j.Joiner()
+	}
+	return p, err
 }
 
 func newChain(parsers []parserOf, src *event.Source) chain {

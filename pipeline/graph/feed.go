@@ -109,7 +109,7 @@ func (f *feed) Close(src *event.Source, gone bool) {
 	f.mu.Lock()
 	opens := s.opens
 	f.mu.Unlock()
-	f.worker(src.ID).in <- message{source: s, closed: func() { f.closed(src.ID, s, opens, gone) }}
+	f.worker(src.ID).in <- message{source: s, gone: gone, closed: func(gone bool) { f.closed(src.ID, s, opens, gone) }}
 }
 
 // closed ends a source unless it was opened again in the meantime.

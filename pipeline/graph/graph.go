@@ -75,7 +75,7 @@ func Build(o Options) (*Graph, error) {
 
 func (g *Graph) build() error {
 	for range runtime.GOMAXPROCS(0) {
-		g.workers = append(g.workers, &worker{in: make(chan message, 2), batches: g.batches, now: g.Now})
+		g.workers = append(g.workers, newWorker(g.batches, g.Now))
 	}
 	for _, c := range g.Config.Inputs {
 		if err := g.addInput(c); err != nil {
@@ -142,6 +142,9 @@ func (g *Graph) addPipelines() error {
 		p := &pipelineOf{name: c.Name}
 		for _, name := range c.Parsers {
 			p.parsers = append(p.parsers, parsers[name])
+			if p.newJoiner == nil {
+				p.newJoiner, p.limits = parsers[name].newJoiner, parsers[name].limits
+			}
 		}
 		transforms, err := g.newTransforms(c)
 		if err != nil {
@@ -240,6 +243,7 @@ func (g *Graph) Run(ctx context.Context) error {
 	stopStoring := g.store()
 	err := g.runInputs(ctx)
 	for _, w := range g.workers {
+		w.ended = ctx.Err() == nil
 		close(w.in)
 	}
 	working.Wait()

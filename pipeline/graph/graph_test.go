@@ -32,16 +32,18 @@ type world struct {
 	stored    map[string][]string // by output
 	away      map[string]bool
 	answer    func(output string, lines []string) error // nil: all is stored
+	now       func() time.Time                          // nil: a clock that stands still
+	more      []pipeline.Spec
 }
 
 func (w *world) specs() []pipeline.Spec {
-	return []pipeline.Spec{
+	return append([]pipeline.Spec{
 		{Kind: pipeline.KindInput, Type: "script", New: func() any { return &scriptConfig{world: w} }},
 		{Kind: pipeline.KindParser, Type: "words", New: func() any { return &wordsConfig{} }},
 		{Kind: pipeline.KindParser, Type: "none", New: func() any { return &noneConfig{} }},
 		{Kind: pipeline.KindOutput, Type: "memory", New: func() any { return &memoryConfig{world: w} }},
 		{Kind: pipeline.KindOutput, Type: "other", New: func() any { return &memoryConfig{world: w} }},
-	}
+	}, w.more...)
 }
 
 type scriptConfig struct{ world *world }
@@ -159,6 +161,13 @@ func newWorld() *world {
 	return &world{sources: map[string][]string{}, stored: map[string][]string{}, away: map[string]bool{}}
 }
 
+func (w *world) clock() time.Time {
+	if w.now != nil {
+		return w.now()
+	}
+	return time.Unix(100, 0)
+}
+
 // build makes the graph of a config in a folder.
 func (w *world) build(t *testing.T, dir, yaml string) *Graph {
 	t.Helper()
@@ -171,7 +180,7 @@ func (w *world) build(t *testing.T, dir, yaml string) *Graph {
 		Config: cfg, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
 		Health: func(pipeline.Kind, string) func(error) { return func(error) {} },
 		Vital:  func(string) func(error) { return func(error) {} },
-		Now:    func() time.Time { return time.Unix(100, 0) },
+		Now:    w.clock,
 	})
 	if err != nil {
 		t.Fatal(err)

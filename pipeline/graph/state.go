@@ -1,43 +1,48 @@
 package graph
 
-import "encoding/binary"
+import (
+	"encoding/binary"
 
-// The ledger keeps one state for each source: the times taken, for every
-// pipeline the source goes through, and then the input's own cursor.
+	"github.com/longshore/longshore/pipeline/disk/payload"
+)
+
+// The ledger keeps one state for each source: how every pipeline goes on that the
+// source goes through, and then the input's own cursor.
 //
-//	version byte (1) | count | for each: length, pipeline name, ties | cursor
-const stateVersion = 1
+//	version byte (2) | count | for each: length, pipeline name, ties, begin | cursor
+//
+// Version 1, before lines were joined, has no begin.
+const stateVersion = 2
 
-func appendState(dst []byte, pipes []*pipe, cursor []byte) []byte {
+func appendState(dst []byte, pipes []resumption, cursor []byte) []byte {
 	dst = append(dst, stateVersion, byte(len(pipes)))
-	for _, p := range pipes {
-		dst = binary.AppendUvarint(dst, uint64(len(p.pipeline.name)))
-		dst = append(dst, p.pipeline.name...)
+	for i := range pipes {
+		p := &pipes[i]
+		dst = payload.AppendString(dst, p.pipeline)
 		dst = p.ties.append(dst)
+		dst = binary.AppendUvarint(dst, p.begin)
 	}
 	return append(dst, cursor...)
 }
 
 // readState gives what appendState wrote; what it cannot have written gives ok
 // false.
-func readState(p []byte) (byPipeline map[string]ties, cursor []byte, ok bool) {
-	if len(p) < 2 || p[0] != stateVersion {
+func readState(p []byte) (byPipeline map[string]resumption, cursor []byte, ok bool) {
+	r := payload.Reader{Rest: p}
+	version, n := r.Byte(), int(r.Byte())
+	if r.Damaged || version == 0 || version > stateVersion {
 		return nil, nil, false
 	}
-	n := int(p[1])
-	p = p[2:]
-	byPipeline = make(map[string]ties, n)
+	byPipeline = make(map[string]resumption, n)
 	for range n {
-		length, size := binary.Uvarint(p)
-		if size <= 0 || length > uint64(len(p)-size) {
-			return nil, nil, false
+		of := resumption{pipeline: string(r.Bytes()), ties: readTies(&r)}
+		if version > 1 {
+			of.begin = r.Uint()
 		}
-		name := string(p[size : size+int(length)])
-		t, rest, ok := readTies(p[size+int(length):])
-		if !ok {
-			return nil, nil, false
-		}
-		byPipeline[name], p = t, rest
+		byPipeline[of.pipeline] = of
 	}
-	return byPipeline, p, true
+	if r.Damaged {
+		return nil, nil, false
+	}
+	return byPipeline, r.Rest, true
 }

@@ -19,10 +19,13 @@ type InputStatus struct {
 	InFlight int64  `json:"in_flight"` // to its pipelines
 }
 
-// PipelineStatus is the account of one pipeline, in records.
+// PipelineStatus is the account of one pipeline, in lines. What is neither joined
+// nor in flight is a record, which its outputs take.
 type PipelineStatus struct {
-	Name string `json:"name"`
-	Read uint64 `json:"read"`
+	Name     string `json:"name"`
+	Read     uint64 `json:"read"`
+	Joined   uint64 `json:"joined"`    // became part of the record of a line before
+	InFlight int64  `json:"in_flight"` // held, since the next line may belong to them
 }
 
 // OutputStatus is the account of one output, in records.
@@ -38,7 +41,7 @@ func (g *Graph) Status() Status {
 		s.Inputs = append(s.Inputs, InputStatus{in.name, in.feed.open(), in.feed.read.Load(), in.feed.inFlight.Load()})
 	}
 	for _, p := range g.pipelines {
-		s.Pipelines = append(s.Pipelines, PipelineStatus{p.name, p.read.Load()})
+		s.Pipelines = append(s.Pipelines, PipelineStatus{p.name, p.read.Load(), p.joined.Load(), p.inFlight.Load()})
 	}
 	for _, o := range g.outputs {
 		s.Outputs = append(s.Outputs, OutputStatus{o.name, o.deliverer.Counts()})
@@ -51,8 +54,12 @@ func (g *Graph) Status() Status {
 type Counts struct {
 	Read uint64
 	// Due counts each record once for every output of every pipeline that it
-	// goes through: as often as it is to end.
+	// goes through: as often as it is to end. What is joined to another line does not end
+	// by itself.
 	Due uint64
+	// Joined counts lines that became part of another's record, once for every
+	// output of the pipeline that joined them.
+	Joined uint64
 	deliver.Counts
 }
 
@@ -71,6 +78,10 @@ func (g *Graph) Counts() Counts {
 		c.Read += n
 		c.Due += n * uint64(len(in.feed.routes()))
 	}
+	for _, p := range g.pipelines {
+		c.Joined += p.joined.Load() * uint64(len(p.outputs))
+	}
+	c.Due -= c.Joined
 	for _, o := range g.outputs {
 		c.Counts.Add(o.deliverer.Counts())
 	}

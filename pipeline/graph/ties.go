@@ -1,6 +1,10 @@
 package graph
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/longshore/longshore/pipeline/disk/payload"
+)
 
 // ties makes the times of a source unique: of records of one instant, each
 // after the first takes the next nanosecond that is free. Loki silently keeps one
@@ -69,27 +73,21 @@ func (t *ties) append(dst []byte) []byte {
 	return dst
 }
 
-// readTies reads what append wrote and gives the rest of p. Bytes that it
-// cannot have written give ok false.
-func readTies(p []byte) (t ties, rest []byte, ok bool) {
-	if len(p) == 0 || p[0] > tieStretches {
-		return ties{}, nil, false
+// readTies reads what append wrote.
+func readTies(r *payload.Reader) (t ties) {
+	n := int(r.Byte())
+	if n > tieStretches {
+		r.Fail()
 	}
-	n := int(p[0])
-	p = p[1:]
 	for range n {
-		from, a := binary.Varint(p)
-		if a <= 0 {
-			return ties{}, nil, false
-		}
-		length, b := binary.Varint(p[a:])
-		if b <= 0 || length <= 0 {
-			return ties{}, nil, false
+		from, length := r.Int(), r.Int()
+		if r.Damaged || length <= 0 {
+			r.Fail()
+			return ties{}
 		}
 		t.begin(from)
 		t.taken[t.newest].next = from + length
 		t.top = max(t.top, from+length)
-		p = p[a+b:]
 	}
-	return t, p, true
+	return t
 }

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/longshore/longshore/pipeline/disk/payload"
 )
 
 func TestTies(t *testing.T) {
@@ -55,8 +57,9 @@ func TestTiesAreUniqueAndSurviveARestart(t *testing.T) {
 		want = append(want, u)
 	}
 	for cut := 0; cut < len(in); cut += 97 {
-		again, rest, ok := readTies(append(states[cut], "rest"...))
-		if !ok || string(rest) != "rest" {
+		r := payload.Reader{Rest: append(states[cut], "rest"...)}
+		again := readTies(&r)
+		if r.Damaged || string(r.Rest) != "rest" {
 			t.Fatalf("the state at %d cannot be read", cut)
 		}
 		for i := cut; i < len(in); i++ {
@@ -72,15 +75,15 @@ func FuzzReadState(f *testing.F) {
 	for _, at := range []int64{5, 5, 9, -3} {
 		t.unique(at)
 	}
-	p := &pipe{pipeline: &pipelineOf{name: "main"}, ties: t}
-	f.Add(appendState(nil, []*pipe{p, p}, []byte("cursor")))
+	r := resumption{pipeline: "main", ties: t, begin: 700}
+	f.Add(appendState(nil, []resumption{r, r}, []byte("cursor")))
 	f.Fuzz(func(t *testing.T, p []byte) {
 		of, cursor, ok := readState(p)
 		if ok && len(cursor) > len(p) {
 			t.Fatal("the cursor is longer than the state")
 		}
-		for _, ties := range of {
-			ties.unique(7)
+		for _, r := range of {
+			r.ties.unique(7)
 		}
 	})
 }

@@ -25,7 +25,9 @@ type lineTimes struct {
 	until    uint64            // they hold for positions below
 	last     ledger.TimeMark
 	held     int    // marks that the ledger keeps
-	decided  uint64 // the batch that last was decided for: its first position + 1
+	first    uint64 // where the batch under way begins
+	decided  bool   // for that batch
+	joins    []*join
 }
 
 func newLineTimes(progress *ledger.Source) lineTimes {
@@ -34,30 +36,88 @@ func newLineTimes(progress *ledger.Source) lineTimes {
 	return t
 }
 
-// at gives the time of the record at a position of a batch, which all
-// pipelines of the source name by the same first position.
-func (t *lineTimes) at(first, pos uint64, now func() time.Time) int64 {
-	if pos < t.until {
-		if m, ok := t.markBefore(pos); ok {
-			return m.Time
-		}
-		// No line that takes a mark was sent: room was reserved, and no more.
-		t.earlier, t.until = nil, 0
+// round begins a batch, which all pipelines of the source name by the same first
+// position.
+func (t *lineTimes) round(first uint64) { t.first, t.decided = first, false }
+
+// at gives the time of a line of the batch.
+func (t *lineTimes) at(pos uint64, now func() time.Time) int64 {
+	if at, ok := t.earlierAt(pos); ok {
+		return at
 	}
-	if first = max(first, t.until); t.decided != first+1 {
-		t.decide(first, now().UnixNano())
+	if !t.decided {
+		t.decide(t.first, now().UnixNano())
 	}
 	return t.last.Time
 }
 
-// decide chooses the time of a whole batch: the last one, or now.
-func (t *lineTimes) decide(first uint64, now int64) {
-	t.decided = first + 1
+// ofHeld gives the time of a record that was held since an earlier batch: that
+// which its first line would have taken then.
+func (t *lineTimes) ofHeld(o *openRecord, now func() time.Time) int64 {
+	if o.date != 0 {
+		return o.date
+	}
+	if at, ok := t.earlierAt(o.pos); ok {
+		return at
+	}
+	if !t.decided {
+		t.decide(o.first, now().UnixNano())
+	}
+	return t.last.Time
+}
+
+// earlierAt gives the time that the line at a position had in an earlier run.
+func (t *lineTimes) earlierAt(pos uint64) (int64, bool) {
+	if pos >= t.until {
+		return 0, false
+	}
+	if m, ok := t.markBefore(pos); ok {
+		return m.Time, true
+	}
+	// No line that takes a mark was sent: room was reserved, and no more.
+	t.earlier, t.until = nil, 0
+	return 0, false
+}
+
+// decide chooses the time of all lines from a position on: the last one, or now. It
+// holds for the records that are held, too: a mark that came before theirs could not
+// be noted any more.
+func (t *lineTimes) decide(from uint64, now int64) {
+	t.decided = true
+	for _, j := range t.joins {
+		if !j.open.undated() {
+			continue
+		}
+		if at, ok := t.earlierAt(j.open.pos); ok {
+			j.open.date = at
+		} else {
+			from = min(from, j.open.first)
+		}
+	}
+	t.mark(max(from, t.until), now)
+	for _, j := range t.joins {
+		t.dateHeld(j)
+	}
+}
+
+func (t *lineTimes) mark(from uint64, now int64) {
 	if age := now - t.last.Time; t.last.Time != 0 && age >= 0 && age < int64(markEvery)<<min(t.held/marksHeld, 20) {
 		return
 	}
-	t.last = ledger.TimeMark{Pos: first, Time: now}
+	t.last = ledger.TimeMark{Pos: from, Time: now}
 	t.held = t.progress.MarkTime(t.last)
+}
+
+// dateHeld dates a record that is held, where the time of its batch is decided.
+func (t *lineTimes) dateHeld(j *join) {
+	if !t.decided || !j.open.undated() {
+		return
+	}
+	if at, ok := t.earlierAt(j.open.pos); ok {
+		j.open.date = at
+	} else {
+		j.open.date = t.last.Time
+	}
 }
 
 // markBefore gives the last mark at or before a position.

@@ -29,8 +29,9 @@ func TestAReplayGivesEveryLineTheTimeItHad(t *testing.T) {
 	had := map[uint64]int64{}
 	const batch, end = 30, 900
 	for first := uint64(0); first < end; first += batch {
+		times.round(first)
 		for pos := first; pos < first+batch; pos += 10 {
-			had[pos] = times.at(first, pos, now)
+			had[pos] = times.at(pos, now)
 		}
 		s.Checkpoint(first+batch, []byte("s"))
 		if err := track.Reserve(first + batch); err != nil {
@@ -56,7 +57,10 @@ func TestAReplayGivesEveryLineTheTimeItHad(t *testing.T) {
 	clock = time.Unix(5000, 0)
 	different := map[int64]bool{}
 	for pos := uint64(0); pos < end; pos += 10 {
-		got := times.at(pos-pos%70, pos, now)
+		if pos%70 == 0 {
+			times.round(pos)
+		}
+		got := times.at(pos, now)
 		if got != had[pos] {
 			t.Fatalf("the line at %d had the time %d, and has %d after a crash", pos, had[pos], got)
 		}
@@ -98,7 +102,10 @@ func TestLinesOfASourceThatHadNoneKeepTheirTime(t *testing.T) {
 			t.Fatal(err)
 		}
 		times := newLineTimes(s)
-		had = append(had, times.at(0, 20, now), times.at(30, 40, now))
+		for _, first := range []uint64{0, 30} {
+			times.round(first)
+			had = append(had, times.at(first+10, now))
+		}
 		track, err := s.Track("x")
 		if err != nil {
 			t.Fatal(err)
@@ -137,7 +144,8 @@ func TestMarksOfALongOutageAreFew(t *testing.T) {
 	start := time.Unix(1_700_000_000, 0)
 	const month = 30 * 24 * 3600
 	for i := uint64(0); i < month; i++ {
-		times.at(i, i, func() time.Time { return start.Add(time.Duration(i) * time.Second) })
+		times.round(i)
+		times.at(i, func() time.Time { return start.Add(time.Duration(i) * time.Second) })
 	}
 	if times.held > 20*marksHeld {
 		t.Errorf("%d marks are held after a month", times.held)

@@ -8,12 +8,22 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// A worker parses the batches of its share of the sources, in their order, and
-// hands them to the outputs.
+// A worker joins and parses the batches of its share of the sources, in their order,
+// and hands them to the outputs.
 type worker struct {
 	in      chan message
 	batches pool
 	now     func() time.Time
+	waiting waiting
+	since   time.Time // when it last took up work again that had been held up
+	ended   bool      // the sources have ended by themselves; set before in is closed
+}
+
+func newWorker(batches pool, now func() time.Time) *worker {
+	w := &worker{in: make(chan message, 2), batches: batches, now: now}
+	w.waiting.timer = time.NewTimer(0)
+	w.waiting.timer.Stop()
+	return w
 }
 
 // message is a batch of a source, or, without one, the source's end.
@@ -21,62 +31,159 @@ type message struct {
 	source *source
 	batch  *event.Batch
 	feed   *feed // that the batch came by
-	closed func()
+	gone   bool  // it has ended for good
+	closed func(gone bool)
 }
 
-// storePause is how long to wait when a new source's identity cannot be stored.
-const storePause = time.Second
+const (
+	// storePause is how long to wait when a new source's identity cannot be stored.
+	storePause = time.Second
+	// heldUp is how long a worker must be busy with one batch to have kept its sources
+	// waiting.
+	heldUp = 200 * time.Millisecond
+)
 
 // run works until in is closed and empty. When ctx ends, batches are let go:
 // nothing of them is acknowledged.
 func (w *worker) run(ctx context.Context) {
-	for m := range w.in {
-		switch {
-		case m.batch == nil:
-			m.closed()
-		case ctx.Err() != nil:
-			w.batches.put(m.batch)
-		default:
-			records := len(m.batch.Records)
-			if w.process(ctx, m.source, m.batch) {
-				m.feed.inFlight.Add(int64(-records))
+	defer w.waiting.timer.Stop()
+	for {
+		select {
+		case m, ok := <-w.in:
+			if !ok {
+				w.end(ctx)
+				return
 			}
+			w.handle(ctx, m)
+		case <-w.waiting.timer.C:
+			w.handleQueued(ctx)
+			w.releaseDue(ctx)
+		}
+	}
+}
+
+func (w *worker) handle(ctx context.Context, m message) {
+	alive := ctx.Err() == nil
+	switch {
+	case m.batch == nil:
+		if m.gone && alive {
+			w.release(ctx, m.source)
+		}
+		m.closed(m.gone && alive)
+	case !alive:
+		w.batches.put(m.batch)
+	default:
+		began, lines := time.Now(), len(m.batch.Records)
+		if w.process(ctx, m.source, m.batch) {
+			m.feed.inFlight.Add(int64(-lines))
+		}
+		if now := time.Now(); now.Sub(began) > heldUp {
+			w.since = now
+		}
+	}
+}
+
+// handleQueued handles what has come and was not taken yet.
+func (w *worker) handleQueued(ctx context.Context) {
+	for range len(w.in) {
+		if m, ok := <-w.in; ok {
+			w.handle(ctx, m)
+		}
+	}
+}
+
+// releaseDue ends the records that have waited long enough for more lines.
+func (w *worker) releaseDue(ctx context.Context) {
+	for s := w.waiting.next(w.since); s != nil && ctx.Err() == nil; s = w.waiting.next(w.since) {
+		s.unsure = 0
+		w.release(ctx, s)
+	}
+}
+
+// end sends what is still held, where nothing more can come. When the program is told to
+// stop, it is left to the next run: it is read again from there.
+func (w *worker) end(ctx context.Context) {
+	for _, s := range w.waiting.queue {
+		if w.ended && ctx.Err() == nil {
+			w.release(ctx, s)
 		}
 	}
 }
 
 // process takes a batch through the pipelines of its source. Each but the
-// first gets a copy, since parsing writes into the batch.
+// first gets a copy, since joining and parsing write into the batch.
 // false means that ctx ended before they had it.
 func (w *worker) process(ctx context.Context, s *source, b *event.Batch) bool {
+	lines, to := len(b.Records), b.To
+	s.src, s.to = b.Source, to
 	if b.Timed {
-		s.progress.Cut(b.To)
+		s.cutHere()
 	}
-	parsed := make([]*event.Batch, 0, 2)
-	for i, p := range s.pipes {
-		mine := b
-		if i < len(s.pipes)-1 {
-			mine = w.batches.get(b.Source)
-			mine.CopyFrom(b)
-		}
-		p.understand(mine, &s.times, w.now)
-		parsed = append(parsed, mine)
-	}
-	if len(b.Records) > 0 && !s.begun {
+	if lines > 0 && !s.begun {
 		s.begun = true
 		s.progress.Begin(b.Records[0].Pos)
 	}
-	s.state = appendState(s.state[:0], s.pipes, b.Cursor)
-	s.progress.Checkpoint(b.To, s.state)
-	if !w.store(ctx, s, len(b.Records)) {
-		for _, mine := range parsed {
-			w.batches.put(mine)
+	s.times.round(b.From)
+	through := make([]passage, 0, 2)
+	for k := range s.pipes {
+		mine := b
+		if k < len(s.pipes)-1 {
+			mine = w.batches.get(b.Source)
+			mine.CopyFrom(b)
+		}
+		through = append(through, s.pass(k, mine, w.now))
+	}
+	if lines > 0 {
+		s.uncut()
+	}
+	s.checkpoint(to, b.Cursor)
+	if lines > 0 && s.holding() {
+		s.hold()
+		w.waiting.add(s)
+	}
+	return w.handOn(ctx, s, through)
+}
+
+// release ends the records of a source that are held, and the cut is noted before
+// they are sent. false means that ctx ended before the outputs had them.
+func (w *worker) release(ctx context.Context, s *source) bool {
+	if !s.holding() {
+		return true
+	}
+	if s.cutHere() {
+		s.cut = s.to
+	}
+	s.times.round(s.to)
+	var through []passage
+	for k, p := range s.pipes {
+		if p.join.holding() {
+			through = append(through, s.release(k, w.batches.get(s.src), w.now))
+		}
+	}
+	s.storeKept()
+	return w.handOn(ctx, s, through)
+}
+
+// handOn gives the outputs what has gone through the pipelines.
+func (w *worker) handOn(ctx context.Context, s *source, through []passage) bool {
+	records := 0
+	for i := range through {
+		records += len(through[i].batch.Records)
+	}
+	if !w.store(ctx, s, records) {
+		for i := range through {
+			w.batches.put(through[i].batch)
 		}
 		return false
 	}
-	for i, p := range s.pipes {
-		p.pipeline.read.Add(uint64(len(parsed[i].Records)))
-		w.hand(ctx, p, parsed[i])
+	for i := range through {
+		t := &through[i]
+		t.pipe.pipeline.account(t)
+		if b := t.batch; b.From == b.To {
+			w.batches.put(b)
+			continue
+		}
+		w.hand(ctx, t.pipe, t.batch)
 	}
 	return true
 }

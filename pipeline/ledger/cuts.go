@@ -5,18 +5,20 @@ import "slices"
 // Cut notes that time, and not the source, has ended a record at a position: the
 // next one begins there, also when it is read again. It is kept until the cursor is
 // there, and is on disk before a record that ends at it is sent: see
-// Track.Reserve. It may come from an earlier run, and then is known already.
-func (s *Source) Cut(pos uint64) {
+// Track.Reserve. false says that it is known already, from an earlier run, or of no
+// use any more.
+func (s *Source) Cut(pos uint64) bool {
 	s.ledger.mu.Lock()
 	defer s.ledger.mu.Unlock()
 	i, known := slices.BinarySearch(s.cuts, pos)
 	if known || pos <= s.resume.Pos {
-		return
+		return false
 	}
 	s.cuts = slices.Insert(s.cuts, i, pos)
 	s.cutsOnDisk.void(pos)
 	s.ledger.dirty[s] = struct{}{}
 	s.ledger.touch(s)
+	return true
 }
 
 // Uncut lets go of a cut where a record begins in any case, as what has come

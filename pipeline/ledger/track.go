@@ -64,6 +64,16 @@ func (t *Track) Skip(pos uint64) bool {
 	return pos < t.skipUntil && t.skip.has(pos)
 }
 
+// Bounds gives the positions at which a stretch begins or ends that was done in an
+// earlier run, ascending. Records begin there.
+func (t *Track) Bounds() []uint64 {
+	var bounds []uint64
+	for _, done := range t.skip {
+		bounds = append(bounds, done.from, done.to)
+	}
+	return bounds
+}
+
 // Uncertain implements pipeline.Track.
 func (t *Track) Uncertain(pos uint64) bool { return pos < t.unsure }
 

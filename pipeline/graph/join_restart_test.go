@@ -1,0 +1,306 @@
+package graph
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/event"
+)
+
+// blocksConfig joins lines: what begins with a blank goes on with the record before;
+// a line that begins with [ begins a block, which goes on to a line that begins with ];
+// one that begins with { is complete. It reads the time that stands in a record as t=N.
+type blocksConfig struct {
+	Lines int               `yaml:"lines" default:"9"`
+	Bytes int               `yaml:"bytes" default:"1000"`
+	Wait  pipeline.Duration `yaml:"wait" default:"1s"`
+}
+
+func (c *blocksConfig) Parser() (pipeline.NewParser, error) {
+	return func(*event.Source) pipeline.Parser { return c }, nil
+}
+
+func (c *blocksConfig) Joiner() (pipeline.NewJoiner, pipeline.JoinLimits, error) {
+	limits := pipeline.JoinLimits{Lines: c.Lines, Bytes: c.Bytes, Wait: c.Wait}
+	return func(*event.Source) pipeline.Joiner { return &blocks{} }, limits, nil
+}
+
+func (c *blocksConfig) Parse(b *event.Batch, i int) bool {
+	line, _, _ := strings.Cut(string(b.Line(i)), "\n")
+	_, at, ok := strings.Cut(line, "t=")
+	if n, err := strconv.Atoi(at); ok && err == nil {
+		b.Records[i].Time = int64(n)
+	}
+	return true
+}
+
+type blocks struct{ inside bool }
+
+func (j *blocks) End() { j.inside = false }
+
+func (j *blocks) Line(line []byte) pipeline.Joint {
+	c := byte(0)
+	if len(line) > 0 {
+		c = line[0]
+	}
+	switch {
+	case j.inside && c == ']':
+		j.inside = false
+		return pipeline.Continues | pipeline.Complete
+	case j.inside, c == ' ':
+		return pipeline.Continues
+	case c == '[':
+		j.inside = true
+	case c == '{':
+		return pipeline.Complete
+	}
+	return 0
+}
+
+// slowConfig reads the lines of the world as they come: in batches of any size, with
+// pauses.
+type slowConfig struct{ world *slowWorld }
+
+// slowWorld is a world whose sources take their time.
+type slowWorld struct {
+	*world
+	rnd   *rand.Rand
+	read  map[string]uint64 // how far a source was ever read
+	timed int
+}
+
+func (c *slowConfig) Input(pipeline.Env) (pipeline.Input, error) { return c, nil }
+
+func (c *slowConfig) Stride() uint64 { return 5 }
+
+func (c *slowConfig) Run(ctx context.Context, feed pipeline.Feed) error {
+	known := map[string]pipeline.Known{}
+	for _, k := range feed.Known() {
+		known[k.Key] = k
+	}
+	at, sources := map[string]uint64{}, map[string]*event.Source{}
+	for _, key := range slices.Sorted(maps.Keys(c.world.sources)) {
+		k := known[key]
+		src, err := feed.Open(k.ID, key, []event.Label{{Name: "key", Value: key}})
+		if err != nil {
+			return err
+		}
+		at[key], sources[key] = k.Cursor.Pos, src
+	}
+	for len(sources) > 0 {
+		keys := slices.Sorted(maps.Keys(sources))
+		key := keys[c.world.rnd.IntN(len(keys))]
+		src, lines := sources[key], c.world.sources[key]
+		if at[key] >= uint64(len(lines)) {
+			feed.Close(src, false)
+			delete(sources, key)
+			continue
+		}
+		if c.world.rnd.IntN(12) == 0 { // its labels have changed
+			feed.Close(src, false)
+			sources[key], _ = feed.Open(src.ID, key, []event.Label{{Name: "key", Value: key}})
+		}
+		b := c.batch(feed, sources[key], lines, at[key])
+		at[key] = b.To
+		if feed.Send(ctx, b) != nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(c.pause()):
+		}
+	}
+	return nil
+}
+
+func (c *slowConfig) pause() time.Duration {
+	return []time.Duration{0, 0, 0, 0, 50 * time.Millisecond, 400 * time.Millisecond, 1500 * time.Millisecond}[c.world.rnd.IntN(7)]
+}
+
+// batch sends some lines, and now and then none. A line that was never read before may have been cut by
+// time.
+func (c *slowConfig) batch(feed pipeline.Feed, src *event.Source, lines []string, at uint64) *event.Batch {
+	b := feed.Batch(src)
+	b.From, b.To = at, min(at+c.world.rnd.Uint64N(7), uint64(len(lines)))
+	for i := b.From; i < b.To; i++ {
+		b.Add(i, 0, b.PutString(lines[i]))
+		if c.world.rnd.IntN(2) == 0 {
+			b.Arena = append(b.Arena, '\n') // as in a block of a file
+		}
+	}
+	if b.To > max(b.From, c.world.read[src.Key]) && c.world.rnd.IntN(10) == 0 {
+		b.Timed = true
+	}
+	c.world.read[src.Key] = max(c.world.read[src.Key], b.To)
+	b.Cursor = fmt.Appendf(b.Cursor, "at %d", b.To)
+	return b
+}
+
+const joining = `
+shutdown_timeout: 1s
+inputs: {in: {type: slow}}
+parsers: {blocks: {type: blocks}, short: {type: blocks, lines: 3, bytes: 40, wait: 3s}, none: {type: none}}
+outputs:
+  x: {type: memory, concurrency: 2}
+  y: {type: memory}
+  z: {type: memory}
+  raw: {type: memory}
+pipelines:
+  joined: {inputs: [in], parsers: [blocks], outputs: [x, y]}
+  single: {inputs: [in], parsers: [none], outputs: [raw]}
+  shorter: {inputs: [in], parsers: [short], outputs: [z]}
+`
+
+func slowWorldAtRandom(rnd *rand.Rand) *slowWorld {
+	w := &slowWorld{world: newWorld(), rnd: rnd, read: map[string]uint64{}}
+	w.more = []pipeline.Spec{
+		{Kind: pipeline.KindInput, Type: "slow", New: func() any { return &slowConfig{world: w} }},
+		{Kind: pipeline.KindParser, Type: "blocks", New: func() any { return &blocksConfig{} }},
+	}
+	clock := time.Unix(100, 0)
+	w.now = func() time.Time {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		clock = clock.Add(90 * time.Millisecond)
+		return clock
+	}
+	for i := range 5 {
+		key := fmt.Sprint("s", i)
+		for k := range 20 + rnd.IntN(100) {
+			line := fmt.Sprintf("%s%s/%03d", []string{"-", "-", " ", " ", " ", "{", "[", "]"}[rnd.IntN(8)], key, k)
+			if rnd.IntN(2) == 0 {
+				line += fmt.Sprintf(" t=%d", k/6*1000)
+			}
+			w.sources[key] = append(w.sources[key], line)
+		}
+	}
+	return w
+}
+
+// TestJoinedRecordsCrashAtRandom goes on from what was on disk and at the destinations
+// at some moment of a run, again and again. All that is stored twice is the same to
+// the byte, time and all, so that what destinations keep apart by it is there once; and no line is
+// missing or in two records.
+func TestJoinedRecordsCrashAtRandom(t *testing.T) {
+	for seed := range uint64(12) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { joinAtRandom(t, rand.New(rand.NewPCG(seed, 21)), true) })
+	}
+}
+
+// TestJoinedRecordsRestartAtRandom: in order, nothing is stored twice.
+func TestJoinedRecordsRestartAtRandom(t *testing.T) {
+	for seed := range uint64(4) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { joinAtRandom(t, rand.New(rand.NewPCG(seed, 22)), false) })
+	}
+}
+
+func joinAtRandom(t *testing.T, rnd *rand.Rand, crash bool) {
+	dir, w := t.TempDir(), slowWorldAtRandom(rnd)
+	for range 5 {
+		next, stored, requests := t.TempDir(), map[string][]string(nil), rnd.IntN(120)
+		rnd := rand.New(rand.NewPCG(rnd.Uint64(), 1)) // the input has its own
+		w.answer = func(output string, lines []string) error {
+			if requests--; requests == 0 && crash {
+				stored = copyOf(w.stored)
+				if rnd.IntN(2) == 0 { // the answer was lost
+					stored[output] = append(stored[output], lines...)
+				}
+				copyDir(t, next, dir)
+			}
+			if rnd.IntN(4) == 0 {
+				return &pipeline.SendError{Outcome: pipeline.Retry, Reason: "away"}
+			}
+			return nil
+		}
+		limit := time.Duration(rnd.IntN(20000)) * time.Millisecond
+		synctest.Test(t, func(t *testing.T) {
+			ctx, stop := context.WithTimeout(t.Context(), limit)
+			defer stop()
+			g := w.build(t, dir, joining)
+			if err := g.Run(ctx); err != nil {
+				t.Fatal(err)
+			}
+			joinedCloses(t, g)
+		})
+		if stored != nil {
+			dir, w.stored = next, stored
+		}
+	}
+	w.answer = nil
+	synctest.Test(t, func(t *testing.T) {
+		g := w.build(t, dir, joining)
+		if err := g.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		joinedCloses(t, g)
+		if c := g.Counts(); c.Unfinished() != 0 {
+			t.Errorf("%d records are unfinished at the end", c.Unfinished())
+		}
+	})
+	for _, output := range []string{"x", "y", "z", "raw"} {
+		w.checkJoined(t, output, crash)
+	}
+}
+
+// joinedCloses checks the account of a run that has ended.
+func joinedCloses(t *testing.T, g *Graph) {
+	t.Helper()
+	s := g.Status()
+	for i, p := range s.Pipelines {
+		records := p.Read - p.Joined - uint64(p.InFlight)
+		for _, o := range g.pipelines[i].outputs {
+			c := o.deliverer.Counts()
+			if c.Taken > records+c.Restored {
+				t.Errorf("pipeline %s: %+v, and %s has taken %d", p.Name, p, o.name, c.Taken)
+			}
+		}
+		if in := s.Inputs[0]; p.Read != in.Read-uint64(in.InFlight) {
+			t.Errorf("pipeline %s took %d lines, and the input gave %+v", p.Name, p.Read, in)
+		}
+	}
+}
+
+// checkJoined: each line is in one record, and equal records are equal to the byte.
+func (w *slowWorld) checkJoined(t *testing.T, output string, repeats bool) {
+	t.Helper()
+	in, times := map[string]string{}, map[string]string{}
+	for _, stored := range w.stored[output] {
+		_, at, line := split(stored)
+		key := line[1:3]
+		if other, ok := times[key+at]; ok && (other != stored || !repeats) {
+			t.Errorf("%s: of source %s, %q and %q have the same time", output, key, other, stored)
+		}
+		times[key+at] = stored
+		for l := range strings.SplitSeq(line, "\n") {
+			if other, ok := in[l]; ok && (other != stored || !repeats) {
+				t.Errorf("%s: line %q is in %q and in %q", output, l, other, stored)
+			}
+			in[l] = stored
+		}
+	}
+	for key, lines := range w.sources {
+		for _, line := range lines {
+			if in[line] == "" {
+				t.Errorf("%s: line %q of %s is missing", output, line, key)
+			}
+		}
+	}
+}
+
+// split gives the parts of a stored record.
+func split(stored string) (level, at, line string) {
+	level, rest, _ := strings.Cut(stored, "|")
+	at, rest, _ = strings.Cut(rest, "|")
+	_, line, _ = strings.Cut(rest, "|")
+	return level, at, line
+}
