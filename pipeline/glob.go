@@ -24,3 +24,13 @@ func Match[T string | []byte](pattern string, value T) bool {
 	}
 	return p == len(pattern)
 }
+
+// MatchAny holds a value against several patterns.
+func MatchAny[T string | []byte](patterns []string, value T) bool {
+	for _, p := range patterns {
+		if Match(p, value) {
+			return true
+		}
+	}
+	return false
+}

@@ -67,6 +67,18 @@ type TransformConfig interface {
 	Transform(env Env) (Transform, error)
 }
 
+// Conditional is a TransformConfig that makes no sense without a condition.
+type Conditional interface {
+	NeedsCondition()
+}
+
+// An OutputChooser is a TransformConfig that names outputs.
+type OutputChooser interface {
+	// CheckOutputs is Check for what can be said only when it is known which
+	// outputs there are.
+	CheckOutputs(outputs []string) []Problem
+}
+
 // An OutputConfig is the config of an output, and makes it. It must not touch
 // the outside, but for reading the files that its settings name (CA, keys).
 type OutputConfig interface {

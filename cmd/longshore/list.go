@@ -43,9 +43,13 @@ func (a *app) types() []string {
 func (a *app) listComponents() error {
 	s := a.styleOf(a.stdout)
 	for _, kind := range []pipeline.Kind{pipeline.KindInput, pipeline.KindParser, pipeline.KindTransform, pipeline.KindOutput} {
+		specs := a.sorted(kind)
+		if len(specs) == 0 {
+			continue
+		}
 		fmt.Fprintln(a.stdout, s.bold(string(kind)+"s"))
 		table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-		for _, spec := range a.sorted(kind) {
+		for _, spec := range specs {
 			fmt.Fprintf(table, "  %s\t%s\n", spec.Type, spec.Summary)
 		}
 		if err := table.Flush(); err != nil {

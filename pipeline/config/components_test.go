@@ -15,6 +15,7 @@ func components() []pipeline.Spec {
 		{Kind: pipeline.KindParser, Type: "json", Summary: "JSON objects.", New: func() any { return &autoParser{} }},
 		{Kind: pipeline.KindParser, Type: "regex", Summary: "Named groups.", New: func() any { return &regexParser{} }},
 		{Kind: pipeline.KindTransform, Type: "remove", Summary: "Takes fields out.", New: func() any { return &removeTransform{} }},
+		{Kind: pipeline.KindTransform, Type: "drop", Summary: "Drops records.", New: func() any { return &dropTransform{} }},
 		{Kind: pipeline.KindTransform, Type: "route", Summary: "Chooses outputs.", New: func() any { return &routeTransform{} }},
 		{Kind: pipeline.KindTransform, Type: "redact", Summary: "Takes secrets out.", New: func() any { return &redactTransform{} }},
 		{Kind: pipeline.KindOutput, Type: "loki", Summary: "Grafana Loki.", New: func() any { return &lokiOutput{} }},
@@ -79,6 +80,16 @@ func (r *routeTransform) Check() []pipeline.Problem {
 	}
 	return nil
 }
+
+func (r *routeTransform) CheckOutputs(outputs []string) []pipeline.Problem {
+	return []pipeline.Problem{{Path: "routes[0]", Message: "there is only " + strings.Join(outputs, " ")}}
+}
+
+type dropTransform struct{}
+
+func (*dropTransform) Transform(pipeline.Env) (pipeline.Transform, error) { return nil, nil }
+
+func (*dropTransform) NeedsCondition() {}
 
 type redactTransform struct {
 	With string `yaml:"with" doc:"What stands there instead." default:"[REDACTED]"`

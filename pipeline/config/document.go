@@ -70,6 +70,7 @@ func (d *document) config(file string) *Config {
 		d.section(s.kind, s.name)
 	}
 	d.pipelines()
+	d.chosenOutputs()
 	d.redact()
 	d.cfg.File = file
 	d.cfg.DataDir = d.general.DataDir
@@ -168,7 +169,7 @@ func (d *document) component(k pipeline.Kind, e entry, path string) {
 	d.structs(e.value, path, c.targets()...)
 	clean := len(d.report.found) == before && !e.value.anyBroken()
 	d.problems(c.settings, e.value, path, clean)
-	d.condition(c.transform.If, e.value, path)
+	d.condition(c, e, path)
 	if p, ok := c.settings.(pipeline.ParserConfig); ok && len(d.report.found) == before {
 		if _, err := p.Parser(); err != nil {
 			d.report.add(e.key, path, "%v", err)

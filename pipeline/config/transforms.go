@@ -12,12 +12,15 @@ import (
 const redactType = "redact"
 
 // condition checks the condition of a transform.
-func (d *document) condition(text string, n *node, path string) {
-	given := n.get("if")
+func (d *document) condition(c *component, e entry, path string) {
+	given := e.value.get("if")
+	if _, needed := c.settings.(pipeline.Conditional); needed && given == nil {
+		d.report.add(e.key, path, "needs a condition; add one, such as: if: level == \"debug\"")
+	}
 	if given == nil || given.broken {
 		return
 	}
-	_, err := condition.Compile(text)
+	_, err := condition.Compile(c.transform.If)
 	var wrong *condition.Error
 	if errors.As(err, &wrong) {
 		column := wrong.Column
@@ -28,6 +31,29 @@ func (d *document) condition(text string, n *node, path string) {
 		given.broken = true
 	}
 }
+
+// chosenOutputs checks the outputs that transforms name.
+func (d *document) chosenOutputs() {
+	var outputs []string
+	for _, e := range d.root.get("outputs").all() {
+		outputs = append(outputs, e.name)
+	}
+	for _, t := range d.cfg.Transforms {
+		n := d.root.get("transforms").get(t.Name)
+		if chooser, ok := t.Settings.(pipeline.OutputChooser); ok && n != nil {
+			d.problems(choice{chooser, outputs}, n, child("transforms", t.Name), true)
+		}
+	}
+}
+
+// choice is an OutputChooser as a Checker.
+type choice struct {
+	pipeline.OutputChooser
+	outputs []string
+}
+
+// Check implements pipeline.Checker.
+func (c choice) Check() []pipeline.Problem { return c.CheckOutputs(c.outputs) }
 
 // redact puts a transform that takes secrets out before all others of each
 // pipeline that has none without a condition.

@@ -16,6 +16,17 @@ import (
 	"github.com/longshore/longshore/parsers/pattern"
 	"github.com/longshore/longshore/parsers/regex"
 	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/transforms/add"
+	"github.com/longshore/longshore/transforms/dedupe"
+	"github.com/longshore/longshore/transforms/drop"
+	"github.com/longshore/longshore/transforms/keep"
+	"github.com/longshore/longshore/transforms/metrics"
+	"github.com/longshore/longshore/transforms/remove"
+	"github.com/longshore/longshore/transforms/rename"
+	"github.com/longshore/longshore/transforms/route"
+	"github.com/longshore/longshore/transforms/sample"
+	"github.com/longshore/longshore/transforms/throttle"
+	"github.com/longshore/longshore/transforms/truncate"
 )
 
 // Components lists every component there is, in the order in which people are
@@ -33,6 +44,18 @@ func Components() []pipeline.Spec {
 		grok.Spec(),
 		regex.Spec(),
 		csv.Spec(),
+
+		add.Spec(),
+		remove.Spec(),
+		rename.Spec(),
+		truncate.Spec(),
+		drop.Spec(),
+		keep.Spec(),
+		sample.Spec(),
+		throttle.Spec(),
+		dedupe.Spec(),
+		route.Spec(),
+		metrics.Spec(),
 
 		loki.Spec(),
 		elasticsearch.Spec(),

@@ -45,7 +45,15 @@ func TestTransform(t *testing.T, make pipeline.TransformConfig) {
 		unchangedBy(t, begin(t, nil), b)
 	})
 	t.Run("leaves records alone that it is not for", func(t *testing.T) {
-		unchangedBy(t, begin(t, func(*event.Batch, int) bool { return false }), hostileBatch(1))
+		b := hostileBatch(1)
+		before := append([]event.Record(nil), b.Records...)
+		transform := begin(t, func(*event.Batch, int) bool { return false })
+		if _, drops := make.(pipeline.Conditional); drops { // which of both it drops is its own matter
+			transform.Apply(b)
+			CheckBatch(t, b, before)
+			return
+		}
+		unchangedBy(t, transform, b)
 	})
 	t.Run("survives hostile records", func(t *testing.T) {
 		transform := begin(t, nil)
@@ -108,7 +116,7 @@ func unchangedBy(t *testing.T, transform pipeline.Transform, b *event.Batch) {
 	transform.Apply(b)
 	for i := range b.Records {
 		if b.Records[i] != records[i] {
-			t.Errorf("record %d was changed: %+v, was %+v", i, b.Records[i], records[i])
+			t.Fatalf("record %d was changed: %+v, was %+v", i, b.Records[i], records[i])
 		}
 	}
 	if diff := cmp.Diff(before, written(b)); diff != "" {
@@ -145,5 +153,72 @@ func CheckBatch(t *testing.T, b *event.Batch, before []event.Record) {
 				t.Errorf("record %d, %.100q, came out as invalid JSON: %.300s", i, b.Line(i), out)
 			}
 		}
+	}
+}
+
+// Transformed parses lines, each of one source, transforms them as one batch and
+// gives the records as event.AppendRecord writes them; "dropped" for those that are
+// dropped, and behind a record the outputs that it is not for.
+func Transformed(t *testing.T, transform pipeline.Transform, parser pipeline.NewParser, lines ...string) []string {
+	t.Helper()
+	src := event.NewSource(1, "app", "suite", []event.Label{{Name: event.LabelContainerName, Value: "web-1"}})
+	b := &event.Batch{}
+	b.Reset(src)
+	p := parser(src)
+	for i, line := range lines {
+		b.Add(uint64(100*i), 1700000000000000000+int64(i)*1e9, b.PutString(line))
+	}
+	for i := range lines {
+		p.Parse(b, i)
+	}
+	before := append([]event.Record(nil), b.Records...)
+	transform.Apply(b)
+	CheckBatch(t, b, before)
+	var got []string
+	for i := range b.Records {
+		r := &b.Records[i]
+		text := string(event.AppendRecord(nil, b, i, false))
+		if r.Flags&event.Dropped != 0 {
+			text = "dropped"
+		}
+		if r.NotTo != 0 {
+			text += fmt.Sprintf(" not to %02b", r.NotTo)
+		}
+		got = append(got, text)
+	}
+	return got
+}
+
+// MustTransform makes a transform whose config is right, with a condition if that is
+// not nil.
+func MustTransform(t *testing.T, c pipeline.TransformConfig, when func(b *event.Batch, i int) bool) pipeline.Transform {
+	t.Helper()
+	if checker, ok := c.(pipeline.Checker); ok {
+		for _, p := range checker.Check() {
+			t.Fatalf("%s: %s", p.Path, p.Message)
+		}
+	}
+	env := TransformEnv()
+	env.If = when
+	transform, err := c.Transform(env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return transform
+}
+
+// AllocFree gates that a transform takes no memory for a record of a line.
+func AllocFree(t *testing.T, transform pipeline.Transform, parser pipeline.NewParser, line string) {
+	t.Helper()
+	src := event.NewSource(1, "app", "suite", nil)
+	b, p := &event.Batch{}, parser(src)
+	n := testing.AllocsPerRun(200, func() {
+		b.Reset(src)
+		b.Add(0, 1700000000000000000, b.PutString(line))
+		p.Parse(b, 0)
+		transform.Apply(b)
+	})
+	if n != 0 {
+		t.Errorf("%v allocations a record, want none", n)
 	}
 }

@@ -1,0 +1,88 @@
+// Package dedupe drops records that say what was just said.
+package dedupe
+
+import (
+	"fmt"
+	"hash/maphash"
+	"sync"
+	"time"
+
+	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/event"
+	"github.com/longshore/longshore/transforms/each"
+)
+
+// Spec describes the transform.
+func Spec() pipeline.Spec {
+	return pipeline.Spec{
+		Kind:    pipeline.KindTransform,
+		Type:    "dedupe",
+		Summary: "Drops records that repeat another within a short time. Depends on what came before, so a replay after a crash may decide anew.",
+		New:     func() any { return new(Config) },
+	}
+}
+
+// Config is the transform's config.
+type Config struct {
+	Key    string            `yaml:"key" default:"{service} {level} {message}" doc:"What makes two records the same: a template of the record's names." example:"{container.name} {message}"`
+	Window pipeline.Duration `yaml:"window" default:"5s" min:"1ms" max:"1h" doc:"How long a record is remembered, by the records' own times, counted from the one that was kept."`
+	Max    int               `yaml:"max_keys" default:"10000" min:"2" max:"1000000" doc:"Records remembered at most; the oldest are forgotten first. Each takes about 50 bytes."`
+}
+
+// Check implements pipeline.Checker.
+func (c *Config) Check() []pipeline.Problem {
+	if _, err := event.ParseTemplate(c.Key); err != nil {
+		return []pipeline.Problem{{Path: "key", Message: err.Error()}}
+	}
+	return nil
+}
+
+// Transform implements pipeline.TransformConfig.
+func (c *Config) Transform(env pipeline.Env) (pipeline.Transform, error) {
+	key, err := event.ParseTemplate(c.Key)
+	if err != nil {
+		return nil, fmt.Errorf("key %w", err)
+	}
+	m := &memory{key: key, window: int64(time.Duration(c.Window)), max: c.Max, seed: maphash.MakeSeed()}
+	return each.Record(env, m.dedupe), nil
+}
+
+// A memory holds when records were kept, by the hash of their keys. It has two
+// generations: when the young one is full it becomes the old one, and what was
+// in that is forgotten.
+type memory struct {
+	key    event.Template
+	window int64
+	max    int
+	seed   maphash.Seed
+
+	mu         sync.Mutex
+	young, old map[uint64]int64
+	text       []byte
+}
+
+func (m *memory) dedupe(b *event.Batch, i int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.text = m.key.Append(m.text[:0], b, i)
+	r := &b.Records[i]
+	if !m.take(maphash.Bytes(m.seed, m.text), r.Time) {
+		r.Flags |= event.Dropped
+	}
+}
+
+// take tells whether a record is to be kept, and remembers it if so.
+func (m *memory) take(key uint64, now int64) bool {
+	last, known := m.young[key]
+	if !known {
+		last, known = m.old[key]
+	}
+	if apart := now - last; known && apart < m.window && apart > -m.window {
+		return false
+	}
+	if len(m.young) >= m.max/2 || m.young == nil {
+		m.old, m.young = m.young, make(map[uint64]int64)
+	}
+	m.young[key] = now
+	return true
+}

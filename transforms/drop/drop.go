@@ -1,0 +1,29 @@
+// Package drop drops records.
+package drop
+
+import (
+	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/event"
+	"github.com/longshore/longshore/transforms/each"
+)
+
+// Spec describes the transform.
+func Spec() pipeline.Spec {
+	return pipeline.Spec{
+		Kind:    pipeline.KindTransform,
+		Type:    "drop",
+		Summary: "Drops the records for which its condition, if, holds. Depends on nothing but the record.",
+		New:     func() any { return new(Config) },
+	}
+}
+
+// Config is the transform's config: nothing but what all transforms have.
+type Config struct{}
+
+// NeedsCondition implements pipeline.Conditional.
+func (c *Config) NeedsCondition() {}
+
+// Transform implements pipeline.TransformConfig.
+func (c *Config) Transform(env pipeline.Env) (pipeline.Transform, error) {
+	return each.Record(env, func(b *event.Batch, i int) { b.Records[i].Flags |= event.Dropped }), nil
+}

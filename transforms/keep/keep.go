@@ -1,0 +1,35 @@
+// Package keep drops all records but some.
+package keep
+
+import (
+	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/event"
+	"github.com/longshore/longshore/transforms/each"
+)
+
+// Spec describes the transform.
+func Spec() pipeline.Spec {
+	return pipeline.Spec{
+		Kind:    pipeline.KindTransform,
+		Type:    "keep",
+		Summary: "Keeps the records for which its condition, if, holds, and drops all others. Depends on nothing but the record.",
+		New:     func() any { return new(Config) },
+	}
+}
+
+// Config is the transform's config: nothing but what all transforms have.
+type Config struct{}
+
+// NeedsCondition implements pipeline.Conditional.
+func (c *Config) NeedsCondition() {}
+
+// Transform implements pipeline.TransformConfig.
+func (c *Config) Transform(env pipeline.Env) (pipeline.Transform, error) {
+	keep := env.If
+	env.If = nil
+	return each.Record(env, func(b *event.Batch, i int) {
+		if keep != nil && !keep(b, i) {
+			b.Records[i].Flags |= event.Dropped
+		}
+	}), nil
+}

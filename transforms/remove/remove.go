@@ -1,0 +1,65 @@
+// Package remove takes fields out of records.
+package remove
+
+import (
+	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/event"
+	"github.com/longshore/longshore/transforms/each"
+)
+
+// Spec describes the transform.
+func Spec() pipeline.Spec {
+	return pipeline.Spec{
+		Kind:    pipeline.KindTransform,
+		Type:    "remove",
+		Summary: "Takes fields out of records, or all but some. Depends on nothing but the record.",
+		New:     func() any { return new(Config) },
+	}
+}
+
+// Config is the transform's config.
+type Config struct {
+	Fields []string `yaml:"fields" required:"true" doc:"Names of the fields; * stands for any characters. trace_id, span_id, service and level can be named in full. The line itself, which outputs with line: raw write, stays as it is." example:"[password, debug_*]"`
+	Except []string `yaml:"except" doc:"Of these, the names that stay; with fields: [\"*\"] nothing but these stays." example:"[status, http.*]"`
+}
+
+// Transform implements pipeline.TransformConfig.
+func (c *Config) Transform(env pipeline.Env) (pipeline.Transform, error) {
+	return each.Record(env, c.remove), nil
+}
+
+func (c *Config) remove(b *event.Batch, i int) {
+	for k := len(b.Fields(i)) - 1; k >= 0; k-- {
+		if c.names(nameOf(b, b.Fields(i)[k].Key)) {
+			b.RemoveField(i, k)
+		}
+	}
+	for _, name := range c.Fields {
+		c.removeCore(&b.Records[i], name)
+	}
+}
+
+// nameOf gives a key's bytes; keys with escapes are rare, and copied.
+func nameOf(b *event.Batch, key event.Value) []byte {
+	if key.Kind == event.Escaped {
+		return b.AppendText(nil, key)
+	}
+	return b.Bytes(key.Span)
+}
+
+func (c *Config) names(name []byte) bool {
+	return pipeline.MatchAny(c.Fields, name) && !pipeline.MatchAny(c.Except, name)
+}
+
+func (c *Config) removeCore(r *event.Record, name string) {
+	switch name {
+	case "trace_id":
+		r.Flags &^= event.HasTrace
+	case "span_id":
+		r.Flags &^= event.HasSpan
+	case "level":
+		r.Level = event.NoLevel
+	case event.LabelService:
+		r.Service = event.Value{}
+	}
+}

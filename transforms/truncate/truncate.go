@@ -1,0 +1,56 @@
+// Package truncate cuts long texts.
+package truncate
+
+import (
+	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/event"
+	"github.com/longshore/longshore/transforms/each"
+)
+
+// Spec describes the transform.
+func Spec() pipeline.Spec {
+	return pipeline.Spec{
+		Kind:    pipeline.KindTransform,
+		Type:    "truncate",
+		Summary: "Cuts a message or fields that are too long, and marks the record with \"truncated\": true. Depends on nothing but the record.",
+		New:     func() any { return new(Config) },
+	}
+}
+
+// Config is the transform's config.
+type Config struct {
+	Fields []string      `yaml:"fields" default:"[message]" doc:"What to cut: message, or names of fields; * stands for any characters. The line itself, which outputs with line: raw write, stays as it is." example:"[message, stack_*]"`
+	Max    pipeline.Size `yaml:"max" required:"true" min:"16B" doc:"Longest value in bytes, with the … that ends what was cut. It is never cut inside of a character." example:"8KiB"`
+}
+
+// mark ends what was cut.
+const mark = "…"
+
+// Transform implements pipeline.TransformConfig.
+func (c *Config) Transform(env pipeline.Env) (pipeline.Transform, error) {
+	return each.Record(env, c.truncate), nil
+}
+
+func (c *Config) truncate(b *event.Batch, i int) {
+	r := &b.Records[i]
+	if message := b.MessageOf(i); int64(message.Len) > int64(c.Max) && pipeline.MatchAny(c.Fields, "message") {
+		r.Message = c.cut(b, message)
+		r.Flags |= event.Cut
+	}
+	for k, f := range b.Fields(i) {
+		if int64(f.Value.Len) > int64(c.Max) && pipeline.MatchAny(c.Fields, b.Bytes(f.Key.Span)) {
+			f.Value = c.cut(b, f.Value)
+			b.SetField(i, k, f)
+			r.Flags |= event.Cut
+		}
+	}
+}
+
+// cut gives the head of a value and the mark, at the end of the arena.
+func (c *Config) cut(b *event.Batch, v event.Value) event.Value {
+	v = v.Cut(b.Bytes(v.Span), int(c.Max)-len(mark))
+	head := b.Put(b.Bytes(v.Span))
+	head.Len += b.PutString(mark).Len
+	v.Span = head
+	return v
+}
