@@ -8,17 +8,19 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/longshore/longshore/pipeline/event"
 )
 
-// TestChaos writes, rotates, truncates, deletes and restarts at random. Every
-// line must come exactly once.
+// TestChaos writes, rotates, truncates, deletes, stops and crashes at random. Every
+// line must come exactly once: what comes again after a crash is the same record.
 func TestChaos(t *testing.T) {
 	for _, glob := range []string{"*.log", "*"} {
 		for seed := range uint64(25) {
 			poll(t, func(r *rig) {
 				r.config.Paths = []string{r.path(glob)}
 				r.config.MaxOpenFiles = 16
-				c := &chaos{rig: r, rand: rand.New(rand.NewPCG(seed, 0)), all: glob == "*", came: map[string]int{}, wrote: map[string]int{}}
+				c := &chaos{rig: r, rand: rand.New(rand.NewPCG(seed, 0)), all: glob == "*", came: map[string]int{}, wrote: map[string]int{}, records: map[identity]string{}}
 				c.start()
 				for range 60 {
 					c.step()
@@ -43,7 +45,14 @@ type chaos struct {
 	lines int
 	wrote map[string]int
 	came  map[string]int
-	seen  [3]bool // whether the file at this name was there at a poll
+	// records are those that came, by what they are known by at a destination.
+	records map[identity]string
+	seen    [3]bool // whether the file at this name was there at a poll
+}
+
+type identity struct {
+	source event.SourceID
+	pos    uint64
 }
 
 func (c *chaos) step() {
@@ -61,8 +70,7 @@ func (c *chaos) step() {
 		c.delete(n)
 	case 7:
 		c.settleDown()
-		c.collect()
-		c.restart(c.meanwhile)
+		c.crash(c.meanwhile)
 	default:
 		c.settleDown()
 	}
@@ -84,10 +92,27 @@ func (c *chaos) settleDown() {
 }
 
 func (c *chaos) collect() {
-	for _, l := range c.feed.Lines() {
-		c.came[l]++
+	for _, g := range c.feed.Got() {
+		id := identity{g.Source.ID, g.Pos}
+		before, again := c.records[id]
+		if again && before != g.Line {
+			c.t.Errorf("position %d of source %d was %q and is %q", g.Pos, g.Source.ID, before, g.Line)
+		}
+		if c.records[id] = g.Line; !again {
+			c.came[g.Line]++
+		}
 	}
-	c.feed.Ack()
+}
+
+// acknowledge has all acknowledged before an orderly end, and some before a crash.
+func (c *chaos) acknowledge() {
+	if c.rand.IntN(2) == 0 {
+		c.feed.Ack()
+		return
+	}
+	for range c.rand.IntN(10) {
+		c.feed.AckBatch()
+	}
 }
 
 func (c *chaos) line() string {
@@ -99,13 +124,45 @@ func (c *chaos) line() string {
 
 func (c *chaos) grow(n int) {
 	for range c.rand.IntN(20) {
-		text := c.line()
-		c.append(c.name(n), text[:3])
-		if c.rand.IntN(8) == 0 {
+		switch c.rand.IntN(24) {
+		case 0, 1, 2:
+			text := c.line()
+			c.append(c.name(n), text[:3])
 			c.settleDown()
+			c.append(c.name(n), text[3:]+"\n")
+		case 3:
+			c.hesitate(n)
+		default:
+			c.append(c.name(n), c.line()+"\n")
 		}
-		c.append(c.name(n), text[3:]+"\n")
 	}
+}
+
+// hesitate writes a line without its end, for longer than that is waited for, and
+// then its end, or more.
+func (c *chaos) hesitate(n int) {
+	c.append(c.name(n), c.line())
+	c.pass(lull)
+	if c.rand.IntN(3) == 0 {
+		c.crash(nil)
+	}
+	switch c.rand.IntN(4) {
+	case 0:
+		c.append(c.name(n), c.line())
+	case 1:
+		c.append(c.name(n), "\r")
+	}
+	c.settleDown()
+	if c.rand.IntN(3) == 0 {
+		c.crash(nil)
+	}
+	c.append(c.name(n), "\n")
+}
+
+func (c *chaos) crash(meanwhile func()) {
+	c.collect()
+	c.acknowledge()
+	c.restart(meanwhile)
 }
 
 func (c *chaos) rotate(n int) {

@@ -8,7 +8,7 @@ import (
 // A cursor is what is stored with a position: enough to find the file again
 // and to be sure that it is the same one.
 //
-// Its bytes are: the version (2), flags, then as uvarints the device, inode,
+// Its bytes are: the version (3), flags, then as uvarints the device, inode,
 // position, size and time of modification (not in version 1), then the length (uvarint) and sum (8 bytes, little endian)
 // of the head's fingerprint and of the tail's.
 type cursor struct {
@@ -25,14 +25,23 @@ type cursor struct {
 	// finished says that a compressed file was read to its end when it had
 	// this size.
 	finished bool
-	head     fingerprint
-	tail     fingerprint
+	// ended says that the line before pos was given without its line end, which
+	// is no line of its own when it comes after all.
+	ended bool
+	// packed says that the file is compressed: size and head are those of the file, pos
+	// and tail those of what it unpacks to.
+	packed bool
+	head   fingerprint
+	tail   fingerprint
 }
 
 const (
-	cursorVersion  = 2
+	cursorVersion  = 3
 	cursorSkipping = 1 << 0
 	cursorFinished = 1 << 1
+	cursorEnded    = 1 << 2 // from version 3 on
+	cursorPacked   = 1 << 3 // from version 3 on; before, the name tells
+	cursorFlags    = 1<<4 - 1
 
 	maxPosition = 1 << 62
 )
@@ -41,13 +50,8 @@ var errCursor = errors.New("not a cursor of a file")
 
 // append encodes the cursor.
 func (c *cursor) append(dst []byte) []byte {
-	flags := byte(0)
-	if c.skipping {
-		flags |= cursorSkipping
-	}
-	if c.finished {
-		flags |= cursorFinished
-	}
+	flags := flag(c.skipping, cursorSkipping) | flag(c.finished, cursorFinished) |
+		flag(c.ended, cursorEnded) | flag(c.packed, cursorPacked)
 	dst = append(dst, cursorVersion, flags)
 	for _, n := range [...]uint64{c.id.dev, c.id.ino, c.pos, c.size, c.modified} {
 		dst = binary.AppendUvarint(dst, n)
@@ -56,18 +60,31 @@ func (c *cursor) append(dst []byte) []byte {
 	return appendPrint(dst, c.tail)
 }
 
+func flag(set bool, bit byte) byte {
+	if set {
+		return bit
+	}
+	return 0
+}
+
 func appendPrint(dst []byte, p fingerprint) []byte {
 	dst = binary.AppendUvarint(dst, uint64(p.len))
 	return binary.LittleEndian.AppendUint64(dst, p.sum)
 }
 
-// decodeCursor reads a cursor. Anything that append could not have written is
-// an error.
-func decodeCursor(p []byte) (cursor, error) {
-	if len(p) < 2 || p[0] < 1 || p[0] > cursorVersion || p[1] > cursorSkipping|cursorFinished {
+// decodeCursor reads a cursor of the file of a name. Anything that append could
+// not have written is an error.
+func decodeCursor(p []byte, key string) (cursor, error) {
+	if len(p) < 2 || p[0] < 1 || p[0] > cursorVersion || p[1] > cursorFlags {
 		return cursor{}, errCursor
 	}
-	c := cursor{skipping: p[1]&cursorSkipping != 0, finished: p[1]&cursorFinished != 0}
+	c := cursor{
+		skipping: p[1]&cursorSkipping != 0, finished: p[1]&cursorFinished != 0,
+		ended: p[1]&cursorEnded != 0, packed: p[1]&cursorPacked != 0,
+	}
+	if p[0] < 3 {
+		c.packed = isCompressed(key)
+	}
 	d := decoder{rest: p[2:]}
 	c.id = inode{d.uvarint(), d.uvarint()}
 	c.pos, c.size = d.uvarint(), d.uvarint()

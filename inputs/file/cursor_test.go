@@ -14,8 +14,8 @@ func testCursor() cursor {
 }
 
 func TestCursor(t *testing.T) {
-	for _, c := range []cursor{{}, testCursor(), {finished: true, size: 3}} {
-		got, err := decodeCursor(c.append(nil))
+	for _, c := range []cursor{{}, testCursor(), {finished: true, packed: true, size: 3}, {ended: true, pos: 1}} {
+		got, err := decodeCursor(c.append(nil), "app.log")
 		if err != nil || got != c {
 			t.Errorf("%+v became %+v, %v", c, got, err)
 		}
@@ -23,12 +23,14 @@ func TestCursor(t *testing.T) {
 }
 
 func TestCursorOfTheFirstVersion(t *testing.T) {
-	var p []byte
-	p = append(p, 1, cursorFinished, 5, 6, 7, 8)
-	p = appendPrint(appendPrint(p, fingerprint{}), fingerprint{})
-	got, err := decodeCursor(p)
-	if want := (cursor{id: inode{5, 6}, pos: 7, size: 8, finished: true}); got != want || err != nil {
-		t.Errorf("%+v, %v, want %+v", got, err, want)
+	for name, packed := range map[string]bool{"app.log": false, "app.log.gz": true} {
+		var p []byte
+		p = append(p, 1, cursorFinished, 5, 6, 7, 8)
+		p = appendPrint(appendPrint(p, fingerprint{}), fingerprint{})
+		got, err := decodeCursor(p, name)
+		if want := (cursor{id: inode{5, 6}, pos: 7, size: 8, finished: true, packed: packed}); got != want || err != nil {
+			t.Errorf("%s: %+v, %v, want %+v", name, got, err, want)
+		}
 	}
 }
 
@@ -44,11 +46,11 @@ func FuzzCursor(f *testing.F) {
 	f.Add(c.append(nil))
 	f.Add([]byte{1, 0})
 	f.Fuzz(func(t *testing.T, p []byte) {
-		c, err := decodeCursor(p)
+		c, err := decodeCursor(p, "app.log")
 		if err != nil {
 			return
 		}
-		again, err := decodeCursor(c.append(nil))
+		again, err := decodeCursor(c.append(nil), "app.log")
 		if err != nil || again != c {
 			t.Errorf("%s: %v", cmp.Diff(c, again, cmp.AllowUnexported(cursor{}, inode{}, fingerprint{})), err)
 		}

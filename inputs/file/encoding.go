@@ -118,7 +118,11 @@ type decodingSplitter struct {
 // split appends a record for every line in raw, whose first byte is at position pos
 // of the file, and gives how many bytes of it are dealt with.
 func (d decodingSplitter) split(b *event.Batch, raw []byte, pos uint64) int {
-	at, unit := d.endLast(raw), d.text.unit
+	at, more := d.endLast(raw)
+	if more {
+		return 0
+	}
+	unit := d.text.unit
 	for at < len(raw) {
 		n := d.text.lineEnd(raw[at:])
 		switch {
@@ -144,28 +148,40 @@ func (d decodingSplitter) split(b *event.Batch, raw []byte, pos uint64) int {
 	return at
 }
 
-// last appends what is left as the last line, which has no line end.
-func (d decodingSplitter) last(b *event.Batch, raw []byte, pos uint64) {
+// last appends what is left as a line that has no line end, and gives how many bytes
+// of it are dealt with; see lines.Splitter.Last.
+func (d decodingSplitter) last(b *event.Batch, raw []byte, pos uint64) int {
+	if len(raw) == 0 || d.Ended && len(d.withoutCR(raw)) == 0 {
+		return 0
+	}
 	d.Ended = true
 	if d.Skipping {
 		d.Skipped += uint64(len(raw))
 		d.Skipping = false
-		return
+		return len(raw)
 	}
 	d.add(b, raw, pos)
+	return len(raw)
 }
 
 // endLast passes over the line end of a line that was given without it, and
-// gives how many bytes that is.
-func (d decodingSplitter) endLast(raw []byte) int {
-	if !d.Ended || len(raw) == 0 {
-		return 0
+// gives how many bytes that is; with more, it cannot be told yet.
+func (d decodingSplitter) endLast(raw []byte) (n int, more bool) {
+	if !d.Ended {
+		return 0, false
+	}
+	end, unit := 0, d.text.unit
+	if len(raw) >= unit && len(d.withoutCR(raw[:unit])) == 0 {
+		end = unit
+	}
+	if len(raw) < end+unit {
+		return 0, true
 	}
 	d.Ended = false
-	if n := d.text.lineEnd(raw); n >= 0 && len(d.withoutCR(raw[:n])) == 0 {
-		return n + d.text.unit
+	if d.text.lineEnd(raw[end:end+unit]) == 0 {
+		return end + unit, false
 	}
-	return 0
+	return 0, false
 }
 
 func (d decodingSplitter) add(b *event.Batch, raw []byte, pos uint64) {

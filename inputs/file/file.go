@@ -28,6 +28,7 @@ type Config struct {
 	Exclude      []string          `yaml:"exclude" doc:"Files to leave out: globs of whole paths, or of names where there is no slash." example:"['*.gz', /var/log/app/debug*]"`
 	ReadFrom     string            `yaml:"read_from" doc:"Where to begin with files that are there at the very first start. Files that appear later are read from their beginning." default:"beginning" enum:"beginning|end"`
 	MaxLine      pipeline.Size     `yaml:"max_line" doc:"Longest line. Of a longer one only this much is kept, marked as truncated." default:"1MiB" min:"16B" max:"16MiB"`
+	LineTimeout  pipeline.Duration `yaml:"line_timeout" doc:"How long a last line without its line end is waited for; then it is sent as it is, and what may follow is a line of its own." default:"5s" min:"100ms"`
 	IgnoreOlder  pipeline.Duration `yaml:"ignore_older" doc:"Leave out files that were not written to for this long, unless they were being read before; 0 takes all." default:"0s"`
 	MaxOpenFiles int               `yaml:"max_open_files" doc:"Files held open at once; with more of them, they take turns." default:"1024" min:"16"`
 	Encoding     string            `yaml:"encoding" doc:"Character encoding: auto (by byte-order mark, else UTF-8), utf-8, utf-16le, utf-16be, or a name of the WHATWG Encoding Standard such as windows-1252 or shift_jis." default:"auto"`
@@ -80,6 +81,7 @@ func (c *Config) Input(env pipeline.Env) (pipeline.Input, error) {
 		exclude:     c.Exclude,
 		fromEnd:     c.ReadFrom == "end",
 		maxLine:     int(orElse(c.MaxLine, 1<<20)),
+		lineTimeout: time.Duration(orElse(c.LineTimeout, pipeline.Duration(5*time.Second))),
 		ignoreOlder: time.Duration(c.IgnoreOlder),
 		maxOpen:     orElse(c.MaxOpenFiles, 1024),
 		encoding:    text,
@@ -103,6 +105,7 @@ type settings struct {
 	paths, exclude []string
 	fromEnd        bool
 	maxLine        int
+	lineTimeout    time.Duration
 	ignoreOlder    time.Duration
 	maxOpen        int
 	encoding       textEncoding

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/event"
 )
 
 type input struct {
@@ -92,8 +93,10 @@ func (w *follower) reader() *reader {
 func (w *follower) closeAll() {
 	for _, f := range w.table.all() {
 		w.open.close(f)
-		if f.src != nil {
-			w.feed.Close(f.src, false)
+		for _, src := range []*event.Source{f.src, f.former} {
+			if src != nil {
+				w.feed.Close(src, false)
+			}
 		}
 	}
 }

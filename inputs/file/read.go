@@ -20,13 +20,16 @@ func (r *reader) readTurn(ctx context.Context, f *file, size int64) (verdict, er
 		return verdict{}, err
 	}
 	for range turnBlocks {
-		if grown, err := r.hasLine(f, size); !grown || err != nil {
-			return verdict{}, err
+		end, cut := f.nextCut(size)
+		if !cut {
+			if grown, err := r.hasLine(f, size); !grown || err != nil {
+				return verdict{}, err
+			}
 		}
 		if err := r.openSource(ctx, f); err != nil {
 			return verdict{}, err
 		}
-		if err := r.block(ctx, f, size, false); err != nil {
+		if err := r.block(ctx, f, end, cut); err != nil {
 			return verdict{}, err
 		}
 		if !f.settled { // it was rewritten, and begins anew
@@ -34,6 +37,18 @@ func (r *reader) readTurn(ctx context.Context, f *file, size int64) (verdict, er
 		}
 	}
 	return verdict{more: int64(f.scanned) < size}, nil
+}
+
+// nextCut gives up to where a file of this size is to be read: to the next cut, if
+// that comes first.
+func (f *file) nextCut(size int64) (end int64, cut bool) {
+	for len(f.cuts) > 0 && f.cuts[0] <= f.off {
+		f.cuts = f.cuts[1:]
+	}
+	if len(f.cuts) > 0 && f.cuts[0] <= uint64(size) {
+		return int64(f.cuts[0]), true
+	}
+	return size, false
 }
 
 // hasLine tells whether there may be a whole line to read. Of a long line that
@@ -67,7 +82,7 @@ func (r *reader) buffer(n int) []byte {
 }
 
 // block reads one block, or as much as it takes to come to the end of a longer
-// line, and sends the lines in it. With last, what is left without a line end
+// line, and sends the lines in it. With last, what is left without a line end before size
 // is a line too.
 func (r *reader) block(ctx context.Context, f *file, size int64, last bool) error {
 	if !f.text.plain() {
@@ -93,9 +108,10 @@ func (r *reader) block(ctx context.Context, f *file, size int64, last bool) erro
 		want = min(2*want, size-int64(f.off))
 	}
 	f.scanned = f.off + uint64(len(b.Arena)-front)
-	if last && rest < len(b.Arena) {
-		f.split.Last(b, rest, f.off+uint64(rest-front))
-		rest = len(b.Arena)
+	if last && f.scanned == uint64(size) {
+		was := rest
+		rest = f.split.Last(b, rest, f.off+uint64(rest-front))
+		b.Timed = rest > was
 	}
 	to := f.off + uint64(rest-front)
 	f.tail.set(b.Arena[front:rest])
@@ -124,9 +140,10 @@ func (r *reader) decodedBlock(ctx context.Context, f *file, size int64, last boo
 			continue
 		}
 		f.scanned = f.off + uint64(len(p))
-		if last && used < len(p) {
-			d.last(b, p[used:], f.off+uint64(used))
-			used = len(p)
+		if last && f.scanned == uint64(size) {
+			whole := p[used : len(p)-(len(p)-used)%f.text.unit]
+			n := d.last(b, whole, f.off+uint64(used))
+			used, b.Timed = used+n, n > 0
 		}
 		f.tail.set(p[:used])
 		return r.send(ctx, f, b, f.off+uint64(used))
@@ -145,12 +162,12 @@ func (r *reader) rewritten(ctx context.Context, f *file, b *event.Batch) error {
 	if err := r.sendNone(ctx, f, b); err != nil {
 		return err
 	}
-	r.restart(f, "it was rewritten")
+	r.restart(ctx, f, "it was rewritten")
 	return nil
 }
 
-// lastLine sends what stands behind the last line end of a file that will not
-// grow any more.
+// lastLine sends what stands behind the last line end of a file that was not
+// written to for long.
 func (r *reader) lastLine(ctx context.Context, f *file, size int64) error {
 	if !f.settled { // it is shorter than a byte-order mark, and looks like one
 		f.text, f.settled = utf8Text, true

@@ -40,7 +40,7 @@ func readPasts(feed pipeline.Feed, log *slog.Logger, m *metrics) *pasts {
 			p.forget(&past{Known: k}) // nothing of it was ever sent
 			continue
 		}
-		c, err := decodeCursor(k.Cursor.State)
+		c, err := decodeCursor(k.Cursor.State, k.Key)
 		if err != nil {
 			log.Warn("a file's progress cannot be understood; the file is read as a new one", "file", k.Key, "source", k.ID)
 			continue
@@ -117,11 +117,13 @@ const weakHead = 16
 // mayBe tells whether a file at this path can be the source. One of which
 // little is known must at least be named like it: app.log.1 for app.log.
 func (k *past) mayBe(path string) bool {
-	if k.at.head.len >= weakHead {
-		return true
-	}
-	return filepath.Dir(path) == filepath.Dir(k.Key) &&
-		strings.HasPrefix(filepath.Base(path), stem(filepath.Base(k.Key)))
+	return k.at.head.len >= weakHead || akin(path, k.Key)
+}
+
+// akin tells whether a file at a path may be what a rotation has made of another.
+func akin(path, key string) bool {
+	return filepath.Dir(path) == filepath.Dir(key) &&
+		strings.HasPrefix(filepath.Base(path), stem(filepath.Base(key)))
 }
 
 // is tells whether an open file is this source: the same head, and the same

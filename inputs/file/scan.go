@@ -12,8 +12,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"github.com/longshore/longshore/inputs/lines"
 )
 
 // firstScan finds the files that are there at the start, and those that were
@@ -172,9 +170,9 @@ func (w *follower) consider(path string) []*file {
 // add makes a file known to the table. The caller holds its mu.
 func (w *follower) add(id inode, path string) *file {
 	f := &file{
-		id: id, seen: path, key: path, startSize: -1,
+		id: id, seen: path, startSize: -1,
 		compress: isCompressed(path),
-		split:    lines.Splitter{Max: w.settings.maxLine},
+		progress: newProgress(path, w.settings.maxLine),
 		placedAt: time.Now(),
 	}
 	w.table.byID[id] = f

@@ -673,7 +673,7 @@ func TestFileThatMovesOnWhileItIsLookedAt(t *testing.T) {
 		r.feed.Ack()
 		r.halt()
 		for _, k := range r.feed.Restart().Known() {
-			at, err := decodeCursor(k.Cursor.State)
+			at, err := decodeCursor(k.Cursor.State, k.Key)
 			r.must(err)
 			p := past{Known: k, at: at}
 			if k.Key != r.path("app.log") {

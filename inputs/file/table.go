@@ -48,17 +48,30 @@ type file struct {
 
 	// The rest belongs to the reader whose turn it is. fd may be closed by
 	// another in between (openFiles).
-	key      string // path at first sight
 	fd       *os.File
 	unpack   *unpacker // of a .gz file, while it is being read
 	compress bool      // it is a .gz file
 	matched  bool      // whether it is a known source has been settled
-	src      *event.Source
-	srcID    event.SourceID // of a known source, or of src
+	backoff  time.Duration
+	progress
+}
 
+// A progress is how far a file was read as one source. A file that is truncated
+// begins another.
+type progress struct {
+	key   string // path at first sight
+	src   *event.Source
+	srcID event.SourceID // of a known source, or of src
+	// former is what the file was before it began anew. The ledger may forget
+	// it when it knows what the file is now.
+	former *event.Source
+
+	stored   int       // length of the head that was stored with the identity; -1 for none
+	begun    bool      // a record was sent
 	off      uint64    // start of the next line to be sent
 	sent     uint64    // To of the last batch
 	scanned  uint64    // no line ends between off and here
+	cuts     []uint64  // beyond off: where time has ended a line, in an earlier run
 	lastSize int64     // when it was last looked at
 	modified time.Time // then
 	grown    time.Time
@@ -70,7 +83,10 @@ type file struct {
 	settled  bool // text is
 	head     fingerprint
 	tail     tail
-	backoff  time.Duration
+}
+
+func newProgress(key string, maxLine int) progress {
+	return progress{key: key, stored: -1, split: lines.Splitter{Max: maxLine}}
 }
 
 // table holds all files that are followed.

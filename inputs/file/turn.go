@@ -82,11 +82,10 @@ func (r *reader) turn(ctx context.Context, f *file) (verdict, error) {
 		r.astray(f)
 		return verdict{}, nil
 	}
-	f.modified = info.ModTime()
 	if f.meeting {
-		return verdict{}, r.meet(ctx, f, info.Size())
+		return verdict{}, r.meet(ctx, f, info)
 	}
-	v, err := r.look(ctx, f, info.Size())
+	v, err := r.look(ctx, f, info)
 	if err != nil || ctx.Err() != nil {
 		return v, err
 	}
@@ -117,25 +116,23 @@ func (r *reader) openAgain(f *file, path string, at place) (bool, error) {
 	return true, nil
 }
 
-// look reads on in an open file of this size.
-func (r *reader) look(ctx context.Context, f *file, size int64) (verdict, error) {
-	if size != f.lastSize {
-		f.grown = time.Now()
-	}
+// look reads on in an open file.
+func (r *reader) look(ctx context.Context, f *file, info fs.FileInfo) (verdict, error) {
+	size := info.Size()
 	if ok, err := r.settleSource(f, size); !ok || err != nil {
 		return verdict{}, err
 	}
-	if err := r.checkRewritten(f, size); err != nil {
-		return verdict{}, err
+	if rewritten, err := r.checkRewritten(ctx, f, size); rewritten || err != nil {
+		return verdict{more: rewritten}, err
 	}
-	f.lastSize = size
+	f.note(info)
+	if rewritten, err := r.extendHead(ctx, f, size); rewritten || err != nil {
+		return verdict{more: rewritten}, err
+	}
 	if size == 0 {
 		// Its identity is stored all the same: it may be written to and renamed
 		// while we are away.
 		return verdict{}, r.openSource(ctx, f)
-	}
-	if err := r.extendHead(f, size); err != nil {
-		return verdict{}, err
 	}
 	if f.compress {
 		return r.unpackTurn(ctx, f, size)
@@ -143,20 +140,29 @@ func (r *reader) look(ctx context.Context, f *file, size int64) (verdict, error)
 	return r.readTurn(ctx, f, size)
 }
 
+// note keeps what a file looks like now.
+func (f *file) note(info fs.FileInfo) {
+	if info.Size() != f.lastSize {
+		f.grown = time.Now()
+	}
+	f.lastSize, f.modified = info.Size(), info.ModTime()
+}
+
 // meet has a file's identity stored ahead of its turn. What goes wrong, goes
 // wrong again in that turn.
-func (r *reader) meet(ctx context.Context, f *file, size int64) error {
+func (r *reader) meet(ctx context.Context, f *file, info fs.FileInfo) error {
 	if f.known || f.compress {
 		return nil
 	}
+	size := info.Size()
 	if ok, err := r.settleSource(f, size); !ok || err != nil {
 		return err
 	}
 	if f.srcID != 0 {
 		return nil
 	}
-	f.lastSize = size
-	if err := r.extendHead(f, size); err != nil {
+	f.note(info)
+	if rewritten, err := r.extendHead(ctx, f, size); rewritten || err != nil {
 		return err
 	}
 	return r.openSource(ctx, f)
@@ -193,8 +199,10 @@ func (r *reader) settleSource(f *file, size int64) (bool, error) {
 func (r *reader) resume(f *file, k *past) (err error) {
 	f.srcID, f.key = k.ID, k.Key
 	f.off, f.sent, f.scanned = k.Cursor.Pos, k.Cursor.Pos, k.Cursor.Pos
-	f.head = k.at.head
-	f.split.Skipping = k.at.skipping && k.at.pos == k.Cursor.Pos
+	f.head, f.stored, f.cuts = k.at.head, int(k.at.head.len), k.Cuts
+	if k.at.pos == k.Cursor.Pos {
+		f.split.Skipping, f.split.Ended = k.at.skipping, k.at.ended
+	}
 	if f.compress {
 		f.finished, f.doneSize, f.expect = k.at.finished && k.at.pos == k.Cursor.Pos, int64(k.at.size), k.tail()
 		return nil
@@ -234,58 +242,80 @@ func (r *reader) startAtEnd(f *file, size int64) error {
 }
 
 // checkRewritten makes a file a new source if it is no longer what was read.
-func (r *reader) checkRewritten(f *file, size int64) error {
+func (r *reader) checkRewritten(ctx context.Context, f *file, size int64) (bool, error) {
+	if path, _, _ := r.table.where(f); f.srcID != 0 && f.head.len == 0 && path != "" && !akin(path, f.key) {
+		// It was empty, was deleted, and its inode was given to another file.
+		r.restart(ctx, f, "another file has its inode")
+		return true, nil
+	}
 	if size < f.lastSize || !f.compress && uint64(size) < f.off {
-		r.restart(f, "it was truncated")
-		return nil
+		r.restart(ctx, f, "it was truncated")
+		return true, nil
 	}
 	if f.compress || f.tail.n == 0 {
-		return nil
+		return false, nil
 	}
 	same, err := isTail(f.fd, f.off, &f.tail)
 	if err != nil {
-		return fmt.Errorf("reading a log file: %w", err)
+		return false, fmt.Errorf("reading a log file: %w", err)
 	}
 	if !same {
-		r.restart(f, "it was rewritten")
+		r.restart(ctx, f, "it was rewritten")
 	}
-	return nil
+	return !same, nil
 }
 
-// restart ends the file's source and begins a new one at its beginning.
-func (r *reader) restart(f *file, why string) {
-	r.endSource(f, why)
+// restart has the file begin a new source at its beginning.
+func (r *reader) restart(ctx context.Context, f *file, why string) {
 	f.closeUnpack(r.unpacks)
 	r.troubles.clear(f.key)
+	key, former := f.key, f.former
 	if path, _, _ := r.table.where(f); path != "" {
-		f.key = path
+		key = path
 	}
-	f.off, f.sent, f.scanned, f.lastSize = 0, 0, 0, 0
-	f.head, f.expect, f.tail.n = fingerprint{}, fingerprint{}, 0
-	f.finished, f.settled = false, false
-	f.split.Skipping, f.split.Ended = false, false
-	f.grown = time.Now()
+	if former == nil {
+		former = r.leaveSource(f, why)
+	} else {
+		r.endSource(f, why)
+	}
+	f.progress = newProgress(key, r.settings.maxLine)
+	f.former, f.grown = former, time.Now()
 }
 
-// endSource has the ledger forget the file's source, and tells of what is
-// known to have been in it and was never read.
-func (r *reader) endSource(f *file, why string) {
+// leaveSource has the file be without a source, and tells of what is known to
+// have been in it and was never read. The source, if there was one, is still open.
+func (r *reader) leaveSource(f *file, why string) *event.Source {
 	if missing := f.lastSize - int64(f.off); missing > 0 && !f.compress {
 		r.metrics.lost.Add(float64(missing))
 		r.log.Warn("part of a file was never read: "+why, "file", f.key, "read", f.off, "missing_at_least", missing)
 	}
-	if f.src == nil && f.srcID != 0 {
-		f.src, _ = r.feed.Open(f.srcID, f.key, labelsOf(f.key))
-	}
-	if f.src != nil {
-		r.feed.Close(f.src, true)
+	src := f.src
+	if src == nil && f.srcID != 0 {
+		src, _ = r.feed.Open(f.srcID, f.key, labelsOf(f.key))
 	}
 	f.src, f.srcID = nil, 0
+	return src
+}
+
+// endSource has the ledger forget the file's source, as leaveSource does not.
+func (r *reader) endSource(f *file, why string) {
+	if src := r.leaveSource(f, why); src != nil {
+		r.feed.Close(src, true)
+	}
+}
+
+// endFormer has the ledger forget what the file was before it began anew.
+func (r *reader) endFormer(f *file) {
+	if f.former != nil {
+		r.feed.Close(f.former, true)
+		f.former = nil
+	}
 }
 
 // gone ends a file for good.
 func (r *reader) gone(f *file, why string) {
 	r.endSource(f, why)
+	r.endFormer(f)
 	f.closeUnpack(r.unpacks)
 	r.open.close(f)
 	r.table.remove(f)
@@ -299,6 +329,7 @@ func (r *reader) away(f *file) {
 		r.pasts.add(f)
 	}
 	r.park(f)
+	r.endFormer(f)
 	r.table.remove(f)
 	r.troubles.clear(f.key)
 }
@@ -317,19 +348,15 @@ func (r *reader) park(f *file) {
 // rest decides what becomes of a file that was read to its end.
 func (r *reader) rest(ctx context.Context, f *file, info fs.FileInfo, at place, since time.Time) (verdict, error) {
 	path, _, _ := r.table.where(f)
-	if at == live && path == f.key {
-		return verdict{}, nil
+	moved := at != live || path != f.key
+	if wait, err := r.waitForLine(ctx, f, info.Size(), moved); wait > 0 || err != nil || !moved {
+		return verdict{wait: wait}, err
 	}
 	if since.Before(f.grown) {
 		since = f.grown
 	}
 	if left := settle - time.Since(since); left > 0 {
 		return verdict{wait: left}, nil
-	}
-	if !f.compress && f.off < uint64(info.Size()) {
-		if err := r.lastLine(ctx, f, info.Size()); err != nil {
-			return verdict{}, err
-		}
 	}
 	switch {
 	case at == renamed:
@@ -342,23 +369,40 @@ func (r *reader) rest(ctx context.Context, f *file, info fs.FileInfo, at place, 
 	return verdict{}, nil
 }
 
+// waitForLine sends a last line that has no line end when that was waited for long
+// enough: in a file that was moved, as long as it takes to be complete at the most. Else
+// it gives how long to wait.
+func (r *reader) waitForLine(ctx context.Context, f *file, size int64, moved bool) (time.Duration, error) {
+	if f.compress || int64(f.off) >= size || !f.settled && !moved {
+		return 0, nil
+	}
+	patience := r.settings.lineTimeout
+	if moved {
+		patience = min(patience, settle)
+	}
+	if left := patience - time.Since(f.grown); left > 0 {
+		return left, nil
+	}
+	return 0, r.lastLine(ctx, f, size)
+}
+
 // extendHead takes what a file has grown by into its head's fingerprint, as long as
-// that is short of headMax.
-func (r *reader) extendHead(f *file, size int64) error {
+// that is short of headMax. If the head is another, the file begins anew (true).
+func (r *reader) extendHead(ctx context.Context, f *file, size int64) (bool, error) {
 	if f.head.len == headMax || int64(f.head.len) == size {
-		return nil
+		return false, nil
 	}
 	var buf [headMax]byte
 	head, err := readHead(f.fd, &buf)
 	if err != nil {
-		return fmt.Errorf("reading the head of a log file: %w", err)
+		return false, fmt.Errorf("reading the head of a log file: %w", err)
 	}
 	if !f.head.matches(head) {
-		r.restart(f, "it was rewritten")
-		f.lastSize = size
+		r.restart(ctx, f, "it was rewritten")
+		return true, nil
 	}
 	f.head = printOf(head)
-	return nil
+	return false, nil
 }
 
 // settleText settles the encoding, and passes over a byte-order mark.
@@ -386,22 +430,26 @@ func (f *file) settleText(choice textEncoding, head []byte) {
 	}
 }
 
-// openSource opens the file's source. What is new gets its identity stored
-// at once, ahead of its first record, by a batch that has none.
+// openSource opens the file's source. Ahead of its first record all that is known
+// of the head is stored with its identity, by a batch that has no record: else another
+// file that is given the inode would be taken for it after a crash.
 func (r *reader) openSource(ctx context.Context, f *file) error {
-	if f.src != nil {
+	if f.src == nil {
+		src, err := r.feed.Open(f.srcID, f.key, labelsOf(f.key))
+		if err != nil {
+			return fmt.Errorf("opening the source of %s: %w", f.key, err)
+		}
+		f.src, f.srcID = src, src.ID
+	}
+	if f.begun || f.stored == int(f.head.len) {
 		return nil
 	}
-	src, err := r.feed.Open(f.srcID, f.key, labelsOf(f.key))
-	if err != nil {
-		return fmt.Errorf("opening the source of %s: %w", f.key, err)
+	if err := r.send(ctx, f, r.feed.Batch(f.src), f.off); err != nil {
+		return err
 	}
-	f.src = src
-	if f.srcID != 0 {
-		return nil
-	}
-	f.srcID = src.ID
-	return r.send(ctx, f, r.feed.Batch(src), f.off)
+	f.stored = int(f.head.len)
+	r.endFormer(f)
+	return nil
 }
 
 // send sends a batch that ends at position to.
@@ -409,6 +457,7 @@ func (r *reader) send(ctx context.Context, f *file, b *event.Batch, to uint64) e
 	b.From, b.To = f.sent, to
 	c := f.cursorAt(to)
 	b.Cursor = c.append(b.Cursor[:0])
+	f.begun = f.begun || len(b.Records) > 0
 	if err := r.feed.Send(ctx, b); err != nil {
 		return fmt.Errorf("sending lines of %s: %w", f.key, err)
 	}
@@ -421,7 +470,7 @@ func (r *reader) send(ctx context.Context, f *file, b *event.Batch, to uint64) e
 func (f *file) cursorAt(pos uint64) cursor {
 	return cursor{
 		id: f.id, pos: pos, size: uint64(f.lastSize), modified: uint64(max(0, f.modified.UnixMilli())),
-		skipping: f.split.Skipping, finished: f.finished,
+		skipping: f.split.Skipping, finished: f.finished, ended: f.split.Ended, packed: f.compress,
 		head: f.head, tail: printOf(f.tail.bytes()),
 	}
 }

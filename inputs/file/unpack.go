@@ -184,21 +184,34 @@ func (u *unpacker) settle(f *file, choice textEncoding, whole bool) {
 // sendUnpacked sends the lines that were unpacked. With last, what is left
 // without a line end is a line too.
 func (r *reader) sendUnpacked(ctx context.Context, f *file, last bool) error {
+	for cut := true; cut; {
+		var end int64
+		end, cut = f.nextCut(int64(f.off) + int64(len(f.unpack.buf)))
+		f.finished = last && !cut
+		if err := r.sendUnpackedTo(ctx, f, int(end-int64(f.off)), last || cut); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sendUnpackedTo is sendUnpacked for the first size bytes.
+func (r *reader) sendUnpackedTo(ctx context.Context, f *file, size int, last bool) error {
 	u, b := f.unpack, r.feed.Batch(f.src)
-	d := decodingSplitter{f.text, &f.split}
+	p, d := u.buf[:size], decodingSplitter{f.text, &f.split}
 	used := 0
 	if f.text.plain() {
-		grow(b, len(u.buf))
-		b.Arena = append(b.Arena, u.buf...)
+		grow(b, len(p))
+		b.Arena = append(b.Arena, p...)
 		used = f.split.Split(b, 0, f.off)
 	} else {
-		used = d.split(b, u.buf, f.off)
+		used = d.split(b, p, f.off)
 	}
-	if last && used < len(u.buf) {
-		d.last(b, u.buf[used:], f.off+uint64(used))
-		used = len(u.buf)
+	if last {
+		n := d.last(b, p[used:], f.off+uint64(used))
+		used, b.Timed = used+n, n > 0
 	}
-	f.tail.set(u.buf[:used])
+	f.tail.set(p[:used])
 	to := f.off + uint64(used)
 	f.scanned = to
 	u.buf = u.buf[:copy(u.buf, u.buf[used:])]
@@ -207,7 +220,7 @@ func (r *reader) sendUnpacked(ctx context.Context, f *file, last bool) error {
 
 // unpacked ends a file that was unpacked to its end.
 func (r *reader) unpacked(ctx context.Context, f *file, size int64) (verdict, error) {
-	f.finished, f.doneSize = true, size
+	f.doneSize = size
 	if err := r.sendUnpacked(ctx, f, true); err != nil {
 		return verdict{}, err
 	}
@@ -224,7 +237,7 @@ func (r *reader) torn(ctx context.Context, f *file, size int64, cause error) (ve
 		f.closeUnpack(r.unpacks)
 		return verdict{}, fmt.Errorf("unpacking a log file: %w", cause)
 	case errors.Is(cause, errRewritten):
-		r.restart(f, "it was rewritten")
+		r.restart(ctx, f, "it was rewritten")
 		return verdict{more: true}, nil
 	}
 	left := settle - time.Since(f.grown)

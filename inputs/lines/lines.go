@@ -18,7 +18,7 @@ type Splitter struct {
 	// to the next line end is passed over. It must survive a restart.
 	Skipping bool
 	// Ended says that the last line was given without its line end, which is
-	// no line of its own when it comes after all.
+	// no line of its own when it comes after all. It must survive a restart.
 	Ended bool
 	// Skipped counts the bytes of cut lines that were passed over.
 	Skipped uint64
@@ -57,19 +57,23 @@ func (s *Splitter) Split(b *event.Batch, start int, pos uint64) int {
 	return len(arena)
 }
 
-// Last appends what is left in b.Arena[start:], if anything, as the last line of
-// its source, which has no line end.
-func (s *Splitter) Last(b *event.Batch, start int, pos uint64) {
-	if start == len(b.Arena) {
-		return
+// Last appends what is left in b.Arena[start:], if anything, as a line that has no
+// line end, and gives the index behind it. More may follow all the same, as
+// a line of its own. What is left may also be half of the line end of a line that was
+// given before: that stays.
+func (s *Splitter) Last(b *event.Batch, start int, pos uint64) int {
+	rest := b.Arena[start:]
+	if len(rest) == 0 || s.Ended && len(rest) == 1 && rest[0] == '\r' {
+		return start
 	}
 	s.Ended = true
 	if s.Skipping {
-		s.Skipped += uint64(len(b.Arena) - start)
+		s.Skipped += uint64(len(rest))
 		s.Skipping = false
-		return
+		return len(b.Arena)
 	}
 	s.Add(b, start, len(b.Arena), pos)
+	return len(b.Arena)
 }
 
 // endLast passes over the line end of a line that was given without it. It

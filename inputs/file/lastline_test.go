@@ -1,0 +1,248 @@
+package file
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/event"
+)
+
+// at gives the records that came, each with its position.
+func (r *rig) at() (got []string) {
+	for _, g := range r.feed.Got() {
+		got = append(got, fmt.Sprintf("%d:%s", g.Pos, g.Line))
+	}
+	return got
+}
+
+func (r *rig) wantAt(records ...string) {
+	r.t.Helper()
+	if diff := cmp.Diff(records, r.at()); diff != "" {
+		r.t.Errorf("records (-want +got)\n%s", diff)
+	}
+}
+
+// TestLastLineWithoutEnd: it is sent after a while, and what comes then is what
+// stands behind it, whether all was acknowledged, nothing, or longshore ran on.
+func TestLastLineWithoutEnd(t *testing.T) {
+	for _, tt := range []struct {
+		then string
+		want []string
+	}{
+		{"\n", nil},
+		{"\r\n", nil},
+		{"\nnext\n", []string{"8:next"}},
+		{"\r\nnext\n", []string{"9:next"}},
+		{"\n\n", []string{"8:"}},
+		{" and more\n", []string{"7: and more"}},
+		{" and more", []string{"7: and more"}},
+	} {
+		for _, between := range []string{"nothing", "stop", "crash"} {
+			poll(t, func(r *rig) {
+				r.write("app.log", "one\ntwo")
+				r.start()
+				r.pass(tick)
+				r.wantAt("0:one")
+				r.pass(lull)
+				r.wantAt("0:one", "4:two")
+				want := append([]string{"0:one", "4:two"}, tt.want...)
+				switch between {
+				case "stop":
+					r.feed.Ack()
+					want = tt.want
+					r.restart(func() { r.append("app.log", tt.then) })
+				case "crash":
+					r.restart(func() { r.append("app.log", tt.then) })
+				default:
+					r.append("app.log", tt.then)
+				}
+				r.pass(lull)
+				r.wantAt(want...)
+				r.wantLog("")
+				if t.Failed() {
+					t.Fatalf("that was %q after: %s", tt.then, between)
+				}
+			})
+		}
+	}
+}
+
+// TestLastLineInPieces: a writer that is slow, but not too slow, is waited for.
+func TestLastLineInPieces(t *testing.T) {
+	poll(t, func(r *rig) {
+		r.start()
+		for _, piece := range []string{"a ", "line ", "in ", "pieces"} {
+			r.append("app.log", piece)
+			r.pass(3 * time.Second)
+		}
+		r.want()
+		r.append("app.log", "\n")
+		r.pass(tick)
+		r.want("a line in pieces")
+	})
+}
+
+func TestLineTimeout(t *testing.T) {
+	poll(t, func(r *rig) {
+		r.config.LineTimeout = pipeline.Duration(time.Minute)
+		r.write("app.log", "one\ntwo")
+		r.start()
+		r.pass(50 * time.Second)
+		r.want("one")
+		r.pass(15 * time.Second)
+		r.want("one", "two")
+	})
+}
+
+// TestHalfALineEnd: the CR of a line that was sent is neither a line nor lost.
+func TestHalfALineEnd(t *testing.T) {
+	for _, crash := range []bool{false, true} {
+		poll(t, func(r *rig) {
+			r.write("app.log", "one")
+			r.start()
+			r.pass(lull)
+			r.append("app.log", "\r")
+			r.pass(lull)
+			if crash {
+				r.restart(nil)
+				r.pass(lull)
+			}
+			r.append("app.log", "\ntwo\n")
+			r.pass(tick)
+			r.wantAt("0:one", "5:two")
+		})
+	}
+}
+
+// TestSeveralCuts: a line that came with long pauses is cut at each of them, and at
+// the same places after a crash.
+func TestSeveralCuts(t *testing.T) {
+	poll(t, func(r *rig) {
+		r.start()
+		for _, piece := range []string{"zero\na", "b", "c", "d\nnext"} {
+			r.append("app.log", piece)
+			r.pass(lull)
+		}
+		want := []string{"0:zero", "5:a", "6:b", "7:c", "8:d", "10:next"}
+		r.wantAt(want...)
+		for acked := range 6 {
+			r.restart(func() { r.append("app.log", "!") })
+			r.pass(lull)
+			want = append(want, fmt.Sprintf("%d:!", 14+acked))
+			r.wantAt(want...)
+			r.feed.AckBatch()
+			want = want[len(want)-len(r.unacknowledged()):]
+		}
+	})
+}
+
+// unacknowledged gives the records that come again after a crash.
+func (r *rig) unacknowledged() (left []string) {
+	for _, g := range r.feed.Got() {
+		if g.Pos >= r.feed.Restart().Known()[0].Cursor.Pos {
+			left = append(left, g.Line)
+		}
+	}
+	return left
+}
+
+// TestCutOfARotatedFile: the file was taken as complete, and is written to again
+// while we are away.
+func TestCutOfARotatedFile(t *testing.T) {
+	poll(t, func(r *rig) {
+		r.write("app.log", "one\ntwo")
+		r.start()
+		r.pass(tick)
+		r.rename("app.log", "app.log.1")
+		r.pass(lull)
+		r.wantAt("0:one", "4:two")
+		r.restart(func() { r.append("app.log.1", " and more\n") })
+		r.pass(lull)
+		r.wantAt("0:one", "4:two", "7: and more")
+	})
+}
+
+func TestLastLineOfOtherEncodings(t *testing.T) {
+	for _, name := range []string{"utf-16le", "utf-16be"} {
+		wide := func(text string) string { return encoded(t, name, text) }
+		poll(t, func(r *rig) {
+			r.config.Encoding = name
+			end := wide("\r\n")
+			r.write("app.log", wide("one\ntwö")+wide("x")[:1])
+			r.start()
+			r.pass(lull)
+			r.wantAt("0:one", "8:twö")
+			r.restart(nil)
+			r.pass(lull)
+			r.append("app.log", wide("x")[1:]+end[:1])
+			r.pass(lull)
+			r.wantAt("0:one", "8:twö", "14:x")
+			for i := 1; i < len(end); i++ {
+				r.append("app.log", end[i:i+1])
+				r.pass(lull)
+			}
+			r.append("app.log", wide("next\n"))
+			r.restart(nil)
+			r.pass(lull)
+			r.wantAt("0:one", "8:twö", "14:x", "20:next")
+		})
+	}
+}
+
+// TestLastLineThatMayBecomeAMark: the first bytes of a byte-order mark are no text.
+func TestLastLineThatMayBecomeAMark(t *testing.T) {
+	poll(t, func(r *rig) {
+		r.write("app.log", "\xff")
+		r.start()
+		r.pass(lull)
+		r.append("app.log", "\xfe"+encoded(t, "utf-16le", "one"))
+		r.pass(lull)
+		r.wantAt("2:one")
+	})
+}
+
+// TestLastLineThatIsLong: the rest of a line that was cut at max_line is no line.
+func TestLastLineThatIsLong(t *testing.T) {
+	poll(t, func(r *rig) {
+		r.config.MaxLine = 16
+		r.write("app.log", strings.Repeat("x", 100))
+		r.start()
+		r.pass(lull)
+		r.append("app.log", strings.Repeat("y", 100))
+		r.pass(lull)
+		r.restart(nil)
+		r.pass(lull)
+		r.append("app.log", "\nshort")
+		r.pass(lull)
+		r.wantAt("0:"+strings.Repeat("x", 16), "201:short")
+		if got := r.feed.Got(); got[0].Flags&event.Cut == 0 || got[1].Flags&event.Cut != 0 {
+			t.Error("the wrong line is marked as cut")
+		}
+	})
+}
+
+// TestLastLineOfACompressedFile: a member that is appended later goes on with
+// the line, but the line was sent.
+func TestLastLineOfACompressedFile(t *testing.T) {
+	for _, crash := range []bool{false, true} {
+		poll(t, func(r *rig) {
+			r.config.Paths = []string{r.path("*.gz")}
+			r.write("app.log.gz", packed("one\ntwo"))
+			r.start()
+			r.pass(tick)
+			r.wantAt("0:one", "4:two")
+			if crash {
+				r.restart(func() { r.append("app.log.gz", packed(" and more\nthree\n")) })
+			} else {
+				r.append("app.log.gz", packed(" and more\nthree\n"))
+			}
+			r.pass(lull)
+			r.wantAt("0:one", "4:two", "7: and more", "17:three")
+		})
+	}
+}
