@@ -224,7 +224,7 @@ func inBrackets(p []byte) bool {
 // with one under a name that loggers use.
 func isLogfmt(p []byte) bool {
 	at := 0
-	for at < len(p) && at < 48 && (isLower(p[at]) || isUpper(p[at]) || isDigit(p[at]) || p[at] == '_' || p[at] == '.' || p[at] == '-') {
+	for at < len(p) && at < 48 && (nameBytes[p[at]] || p[at] == '-') {
 		at++
 	}
 	if at == 0 || at+1 >= len(p) || p[at] != '=' || isDigit(p[0]) {
@@ -265,13 +265,6 @@ func isAccess(p []byte) bool {
 	case p[0] == 'I' && bytes.HasPrefix(p, []byte("INFO:     ")):
 		return bytes.Contains(p[:min(len(p), 80)], []byte(` - "`))
 	}
-	at := 0
-	for range 3 {
-		blank := bytes.IndexByte(p[at:min(len(p), at+80)], ' ')
-		if blank < 1 {
-			return false
-		}
-		at += blank + 1
-	}
-	return len(p) > at+12 && p[at] == '[' && isDigit(p[at+1]) && p[at+3] == '/' && p[at+7] == '/'
+	at := bytes.IndexByte(p[:min(len(p), 120)], '[')
+	return at > 5 && len(p) > at+12 && isDigit(p[at+1]) && p[at+3] == '/' && p[at+7] == '/' && bytes.Count(p[:at], []byte(" ")) == 3
 }

@@ -168,7 +168,7 @@ func byFirst(rules []rule) (table [256][]rule) {
 
 // opening tells from a record's first line what follows.
 func opening(p []byte) state {
-	if len(p) == 0 {
+	if len(p) == 0 || p[0] == '[' || isDigit(p[0]) {
 		return text
 	}
 	for _, rule := range opens[p[0]] {
@@ -176,25 +176,31 @@ func opening(p []byte) state {
 			return rule.to
 		}
 	}
-	switch {
-	case isRustPanic(p):
+	return openingShape(p)
+}
+
+// openingShape is opening for the lines that are told by more than a prefix.
+func openingShape(p []byte) state {
+	switch c := p[0]; {
+	case c == 't' && isRustPanic(p):
 		if p[len(p)-1] == ':' {
 			return panicked
 		}
 		return rust
-	case isSanitizer(p):
+	case c == '=' && isSanitizer(p):
 		return report
-	case isPlace(p):
+	case c == 'g' && isGoroutine(p):
+		return goStack
+	case (c == '/' || c == 'n' || c == 'f') && isPlace(p):
 		return source
-	case isJUL(p):
+	case isUpper(c) && isJUL(p):
 		return jul
 	case exceptionName(p) != nameless:
 		return exception
 	case isFrame(p):
 		return frames
-	case isGoroutine(p):
-		return goStack
-	case (p[len(p)-1] == ')' || p[len(p)-1] == '\'') && isRubyFrame(p):
+	}
+	if last := p[len(p)-1]; (last == ')' || last == '\'') && isRubyFrame(p) {
 		return exception
 	}
 	return text
@@ -228,20 +234,20 @@ func (r *record) begun(p []byte) bool {
 		return true
 	case r.state != text:
 		return false
+	case p[0] == 'g' && isGoroutine(p):
+		return r.turn(goStack, r.headed())
+	case p[0] == '*' && bytes.HasPrefix(p, []byte("** (")):
+		return r.turn(elixir, r.headed())
+	case p[0] == 'T' && bytes.HasPrefix(p, []byte("Traceback (most recent call last):")):
+		return r.turn(python, r.headed() && !r.calm())
 	}
-	to := opening(p)
-	switch to {
-	case goStack, elixir:
-		if !r.headed() {
-			return false
-		}
-	case python, group:
-		if !r.headed() || r.calm() {
-			return false
-		}
-	default:
-		return false
+	return false
+}
+
+// turn makes the open record one of another kind, if it can be.
+func (r *record) turn(to state, can bool) bool {
+	if can {
+		r.state = to
 	}
-	r.state = to
-	return true
+	return can
 }

@@ -5,19 +5,26 @@ import "bytes"
 // isFrame tells whether a line, without its indentation, is one of a stack
 // trace in the languages that indent them.
 func isFrame(p []byte) bool {
-	switch {
-	case len(p) < 4:
+	if len(p) < 4 {
 		return false
-	case p[0] == 'a':
-		return p[1] == 't' && p[2] == ' '
-	case p[0] == '.':
-		return string(p[:4]) == "... " && len(p) > 4 && isDigit(p[4])
-	case p[0] == '#':
-		return isDigit(p[1])
-	case p[0] == 'f':
-		return bytes.HasPrefix(p, []byte("from ")) && bytes.Contains(p, []byte(":in "))
 	}
-	return bytes.HasPrefix(p, []byte(`File "`)) || bytes.HasPrefix(p, []byte("Suppressed: ")) || bytes.HasPrefix(p, []byte("---> "))
+	switch p[0] {
+	case 'a':
+		return p[1] == 't' && p[2] == ' '
+	case '.':
+		return string(p[:4]) == "... " && len(p) > 4 && isDigit(p[4])
+	case '#':
+		return isDigit(p[1])
+	case 'f':
+		return bytes.HasPrefix(p, []byte("from ")) && bytes.Contains(p, []byte(":in "))
+	case 'F':
+		return bytes.HasPrefix(p, []byte(`File "`))
+	case 'S':
+		return bytes.HasPrefix(p, []byte("Suppressed: "))
+	case '-':
+		return bytes.HasPrefix(p, []byte("---> "))
+	}
+	return false
 }
 
 // isGoCall tells whether a line is that of a call in a goroutine:
@@ -80,11 +87,11 @@ func numbered(p []byte) bool {
 // isPlace tells whether a line is nothing but the place where Node met an
 // exception: /app/index.js:12
 func isPlace(p []byte) bool {
-	colon := bytes.LastIndexByte(p, ':')
-	if colon < 1 || colon+1 == len(p) || p[0] != '/' && !bytes.HasPrefix(p, []byte("node:")) && !bytes.HasPrefix(p, []byte("file://")) {
+	if p[0] != '/' && !bytes.HasPrefix(p, []byte("node:")) && !bytes.HasPrefix(p, []byte("file://")) || !isDigit(p[len(p)-1]) {
 		return false
 	}
-	return digits(p[colon+1:]) == len(p)-colon-1 && bytes.IndexByte(p, ' ') < 0
+	colon := bytes.LastIndexByte(p, ':')
+	return colon > 0 && digits(p[colon+1:]) == len(p)-colon-1 && bytes.IndexByte(p, ' ') < 0
 }
 
 // isJUL tells whether a line is the first of the two that java.util.logging
@@ -92,7 +99,7 @@ func isPlace(p []byte) bool {
 //
 //	Nov 23, 2026 5:58:15 AM com.example.App main
 func isJUL(p []byte) bool {
-	if len(p) < 24 || monthName(p) == false || p[3] != ' ' {
+	if len(p) < 24 || p[3] != ' ' || !monthName(p) {
 		return false
 	}
 	day := digits(p[4:])
@@ -165,12 +172,21 @@ func exceptionName(p []byte) naming {
 
 // nameEnd gives the index behind a class's name.
 func nameEnd(p []byte) int {
-	at := 0
-	for at < len(p) && (isLower(p[at]) || isUpper(p[at]) || isDigit(p[at]) || p[at] == '.' || p[at] == '_' || p[at] == '$') {
-		at++
+	for at, c := range p {
+		if !nameBytes[c] {
+			return at
+		}
 	}
-	return at
+	return len(p)
 }
+
+var nameBytes = func() (t [256]bool) {
+	for c := range t {
+		c := byte(c)
+		t[c] = isLower(c) || isUpper(c) || isDigit(c) || c == '.' || c == '_' || c == '$'
+	}
+	return t
+}()
 
 // endsName tells whether what stands behind a name can follow an exception's.
 func endsName(p []byte) bool {
@@ -222,7 +238,7 @@ func isPythonError(p []byte) bool {
 		return true
 	}
 	at := 0
-	for at < len(p) && (nameEnd(p[at:min(len(p), at+1)]) == 1 || p[at] == '<' || p[at] == '>' || p[at] >= 0x80) {
+	for at < len(p) && (nameBytes[p[at]] || p[at] == '<' || p[at] == '>' || p[at] >= 0x80) {
 		at++
 	}
 	return at > 0 && !isDigit(p[0]) && (at == len(p) || p[at] == ':' && (at+1 == len(p) || p[at+1] == ' '))
