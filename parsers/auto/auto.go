@@ -2,6 +2,7 @@
 package auto
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/longshore/longshore/parsers/json"
@@ -59,6 +60,30 @@ func New(zone recognize.Zone) *Parser {
 
 // Parse implements pipeline.Parser.
 func (p *Parser) Parse(b *event.Batch, i int) bool {
+	if bytes.IndexByte(b.Line(i), escape) >= 0 {
+		return p.coloured(b, i)
+	}
+	return p.wrapped(b, i)
+}
+
+// deepest bounds lines within lines within lines.
+const deepest = 3
+
+// wrapped parses a line, and then what it was wrapped around.
+func (p *Parser) wrapped(b *event.Batch, i int) bool {
+	if !p.line(b, i) {
+		return false
+	}
+	for range deepest {
+		if !p.unwrap(b, i) {
+			break
+		}
+	}
+	return true
+}
+
+// line parses a line by what it starts with.
+func (p *Parser) line(b *event.Batch, i int) bool {
 	switch c := firstByte(b.Line(i)); {
 	case c == '{':
 		if p.json.Parse(b, i) {

@@ -77,6 +77,7 @@ func (p *Parser) Parse(b *event.Batch, i int) bool {
 		b.Arena = b.Arena[:size]
 		return false
 	}
+	b.Records[i].Format = event.FormatLogfmt
 	p.core.Fill(b, i)
 	return true
 }

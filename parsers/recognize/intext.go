@@ -6,14 +6,11 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// mostFinds bounds how often the word trace is looked at in one line.
-const mostFinds = 32
-
 // FindTrace looks for a trace id in text, and for the span beside it, and sets them on
 // the record: trace_id=…, traceId: …, "trace.id":"…", traceparent=…, and
 // Datadog's dd.trace_id=… with decimal ids. Only the name makes an id a trace.
 func FindTrace(rec *event.Record, text []byte) bool {
-	t, at := findID(text, "race", true)
+	t, at := findID(text, &traceStem, true)
 	if !t.hasTrace {
 		return false
 	}
@@ -21,9 +18,9 @@ func FindTrace(rec *event.Record, text []byte) bool {
 	rec.Flags |= event.HasTrace
 	if !t.hasSpan {
 		// The span mostly stands behind the trace.
-		s, _ := findID(text[at:], "pan", false)
+		s, _ := findID(text[at:], &spanStem, false)
 		if !s.hasSpan {
-			s, _ = findID(text[:at], "pan", false)
+			s, _ = findID(text[:at], &spanStem, false)
 		}
 		t.span, t.hasSpan = s.span, s.hasSpan
 	}
@@ -34,28 +31,41 @@ func FindTrace(rec *event.Record, text []byte) bool {
 	return true
 }
 
-// findID finds a name that goes on with the given stem behind its first
-// letter, and the id that belongs to it. It also gives where that name stands.
-func findID(p []byte, stem string, trace bool) (t ids, at int) {
+// A stem is a name as it is looked for: by a letter of it that is rare.
+type stem struct {
+	rare   byte
+	before string // in it, behind its first letter
+	behind string
+}
+
+var (
+	traceStem = stem{'c', "ra", "e"}
+	spanStem  = stem{'p', "", "an"}
+)
+
+// findID finds a name, and the id that belongs to it. It also gives where that
+// name stands.
+func findID(p []byte, s *stem, trace bool) (t ids, at int) {
 	first := byte('s')
 	if trace {
 		first = 't'
 	}
-	at = 0
-	for range mostFinds {
-		found := bytes.Index(p[at:], []byte(stem))
+	for at < len(p) {
+		found := bytes.IndexByte(p[at:], s.rare)
 		if found < 0 {
 			break
 		}
-		at += found
-		behind := p[at+len(stem):]
-		if at > 0 && p[at-1]|0x20 == first && (at == 1 || !isAlnum(p[at-2])) {
-			datadog := at >= 4 && string(p[at-4:at-1]) == "dd."
-			if t = idBehind(behind, trace, datadog); t.hasTrace || t.hasSpan {
-				return t, at
-			}
+		at += found + 1
+		start := at - 1 - len(s.before)
+		end := at + len(s.behind)
+		if start < 1 || end > len(p) || p[start-1]|0x20 != first || string(p[start:at-1]) != s.before || string(p[at:end]) != s.behind ||
+			start > 1 && isAlnum(p[start-2]) {
+			continue
 		}
-		at += len(stem)
+		datadog := start >= 4 && string(p[start-4:start-1]) == "dd."
+		if t = idBehind(p[end:], trace, datadog); t.hasTrace || t.hasSpan {
+			return t, start
+		}
 	}
 	return ids{}, 0
 }
@@ -103,6 +113,9 @@ func idToken(p []byte) []byte {
 	}
 	if signs != 1 {
 		return nil
+	}
+	if bytes.HasPrefix(p[at:], []byte("Root=")) { // X-Ray's header
+		at += len("Root=")
 	}
 	end := at
 	for end < len(p) && end-at < 64 && (isWordByte(p[end]) || p[end] == '-') {

@@ -9,6 +9,13 @@ import "github.com/longshore/longshore/pipeline/event"
 //	Mon, 02 Jan 2006 15:04:05 MST    RFC 1123, with GMT, UTC or an offset
 //	Mon Jan _2 15:04:05.000 2006     C's asctime, Apache's errors
 //	02 Jan 2006 15:04:05.000         Redis
+//	02-Jan-2006 15:04:05.000         Tomcat, PHP
+//	2-Jan-2006::15:04:05.000         Erlang
+//	Jan 2, 2006 3:04:05 PM           java.util.logging
+//	1/2/2006, 3:04:05 PM             JavaScript, Windows
+//	02.01.2006 15:04:05
+//	20060102T150405Z, 20060102 15:04:05
+//	06/01/02 15:04:05, 060102 150405 Spark, Hadoop
 //	Jan _2 15:04:05.000              syslog (RFC 3164): no year
 //
 // A missing year is the one that brings the time nearest to near, a time in
@@ -19,12 +26,16 @@ func Layout(p []byte, zone Zone, near int64) (ns int64, used int, ok bool) {
 	}
 	var c clock
 	switch {
-	case p[2] == '/':
+	case p[2] == '/' && p[3] >= 'A':
 		used = c.access(p)
 	case p[3] == ',':
 		used = c.rfc1123(p)
 	case '0' <= p[0] && p[0] <= '9':
-		used = c.dayFirst(p)
+		if used = c.dayFirst(p); used == 0 {
+			used = c.digitsFirst(p)
+		}
+	case monthOf(p) > 0 && (p[6] == ',' || p[5] == ','):
+		used = c.monthName(p)
 	case monthOf(p) > 0:
 		used = c.monthFirst(p)
 		if used > 0 {
@@ -41,22 +52,16 @@ func Layout(p []byte, zone Zone, near int64) (ns int64, used int, ok bool) {
 	return ns, used, ok
 }
 
-// access reads 02/Jan/2006:15:04:05 -0700.
+// access reads 02/Jan/2006:15:04:05 -0700, also with a blank before the hour.
 func (c *clock) access(p []byte) int {
-	if len(p) < 20 || p[6] != '/' || p[11] != ':' {
+	if len(p) < 20 || p[6] != '/' || p[11] != ':' && p[11] != ' ' {
 		return 0
 	}
-	c.day, c.month = two(p), monthOf(p[3:])
-	century, year := two(p[7:9]), two(p[9:11])
-	if c.day < 0 || c.month == 0 || century < 0 || year < 0 {
+	c.day, c.month, c.year = two(p), monthOf(p[3:]), four(p[7:])
+	if c.day < 0 || c.month == 0 || c.year < 0 {
 		return 0
 	}
-	c.year = century*100 + year
-	n := c.hms(p[12:])
-	if n == 0 {
-		return 0
-	}
-	return 12 + n + c.zone(p[12+n:])
+	return c.timeBehind(p, 12)
 }
 
 // rfc1123 reads Mon, 02 Jan 2006 15:04:05 GMT.
@@ -76,17 +81,11 @@ func (c *clock) dayFirst(p []byte) int {
 	if len(p) < 20 || p[2] != ' ' || p[6] != ' ' || p[11] != ' ' {
 		return 0
 	}
-	c.day, c.month = two(p), monthOf(p[3:])
-	century, year := two(p[7:9]), two(p[9:11])
-	if c.day < 0 || c.month == 0 || century < 0 || year < 0 {
+	c.day, c.month, c.year = two(p), monthOf(p[3:]), four(p[7:])
+	if c.day < 0 || c.month == 0 || c.year < 0 {
 		return 0
 	}
-	c.year = century*100 + year
-	n := c.hms(p[12:])
-	if n == 0 {
-		return 0
-	}
-	return 12 + n + c.zone(p[12+n:])
+	return c.timeBehind(p, 12)
 }
 
 // monthFirst reads Jan _2 15:04:05, with a fraction perhaps.
@@ -118,11 +117,13 @@ func (c *clock) asctime(p []byte) int {
 	if n == 0 || len(p) < at+5 || p[at] != ' ' {
 		return 0
 	}
-	century, year := two(p[at+1:]), two(p[at+3:])
-	if century < 0 || year < 0 {
+	at += c.zone(p[at:]) // date's own layout has the zone before the year
+	if len(p) < at+5 || p[at] != ' ' {
 		return 0
 	}
-	c.year = century*100 + year
+	if c.year = four(p[at+1:]); c.year < 0 {
+		return 0
+	}
 	return at + 5
 }
 
@@ -150,8 +151,11 @@ func TimeOfDay(p []byte) int {
 }
 
 // Klog reads the time of klog and glog, 0102 15:04:05.000000, which has no
-// year either.
+// year either, and CockroachDB's, 060102 15:04:05.000000.
 func Klog(p []byte, zone Zone, near int64) (ns int64, used int, ok bool) {
+	if len(p) >= 15 && p[6] == ' ' {
+		return ShortDate(p, zone)
+	}
 	if len(p) < 13 || p[4] != ' ' {
 		return 0, 0, false
 	}

@@ -10,11 +10,11 @@ import (
 // case. Syslog's notice counts as info, and its crit, alert and emerg as
 // fatal. The levels of java.util.logging follow SLF4J's bridge for them.
 var levelWords = newLevelWords(map[event.Level][]string{
-	event.Trace: {"trace", "trc", "trce", "silly", "finest", "spam",
+	event.Trace: {"trace", "trc", "trce", "trac", "silly", "finest", "spam",
 		"trace1", "trace2", "trace3", "trace4", "trace5", "trace6", "trace7", "trace8"},
-	event.Debug: {"debug", "dbg", "dbug", "debg", "deb", "verbose", "fine", "finer", "http",
+	event.Debug: {"debug", "dbg", "dbug", "debg", "debu", "deb", "verbose", "fine", "finer", "http",
 		"debug1", "debug2", "debug3", "debug4", "debug5"},
-	event.Info: {"info", "inf", "information", "informational", "notice", "note", "config", "success",
+	event.Info: {"info", "inf", "information", "informational", "notice", "note", "config", "success", "log",
 		"info2", "info3", "info4"},
 	event.Warn:  {"warn", "warning", "wrn", "warnin", "warn2", "warn3", "warn4"},
 	event.Error: {"error", "err", "eror", "erro", "severe", "fail", "error2", "error3", "error4"},
@@ -80,7 +80,7 @@ func toLower(buf *[longestLevel]byte, p []byte) []byte {
 var weakWords = newLevelWords(map[event.Level][]string{
 	event.Trace: {"silly", "spam", "finest"},
 	event.Debug: {"deb", "fine", "finer", "http"},
-	event.Info:  {"note", "config", "success"},
+	event.Info:  {"note", "config", "success", "log"},
 	event.Error: {"fail"},
 })
 
@@ -135,6 +135,10 @@ func Syslog(severity int) event.Level {
 	return event.Debug
 }
 
+// LevelText gives the level that text stands for where a level stands: a word, or
+// slog's INFO+2.
+func LevelText(p []byte) event.Level { return levelText(p, formAny) }
+
 // levelText reads a level written as text under a key that holds levels:
 // a word, a letter, slog's "INFO+2", a number, with colours or blanks around.
 func levelText(p []byte, form form) event.Level {
@@ -184,13 +188,13 @@ func levelOffset(p []byte) event.Level {
 		offset = -offset
 	}
 	switch string(p[:at]) {
-	case "DEBUG":
+	case "DEBUG", "DBG":
 		return slogLevel(offset - 4)
-	case "INFO":
+	case "INFO", "INF":
 		return slogLevel(offset)
-	case "WARN":
+	case "WARN", "WRN":
 		return slogLevel(offset + 4)
-	case "ERROR":
+	case "ERROR", "ERR":
 		return slogLevel(offset + 8)
 	}
 	return event.NoLevel

@@ -20,7 +20,7 @@ func TestLevelText(t *testing.T) {
 		{"crit", 0, event.Fatal}, {"CRITICAL", 0, event.Fatal}, {"dpanic", 0, event.Fatal}, {"panic", 0, event.Fatal}, {"alert", 0, event.Fatal}, {"emerg", 0, event.Fatal}, {"Emergency", 0, event.Fatal}, {"FTL", 0, event.Fatal},
 		{"INFO+2", 0, event.Info}, {"INFO+4", 0, event.Warn}, {"DEBUG-4", 0, event.Trace}, {"DEBUG+3", 0, event.Debug}, {"ERROR+4", 0, event.Fatal}, {"WARN-1", 0, event.Info}, {"INFO+x", 0, 0}, {"+2", 0, 0},
 		{"\x1b[32minfo\x1b[39m", 0, event.Info}, {"\x1b[1m\x1b[31mERROR\x1b[0m", 0, event.Error}, {"\x1b[", 0, 0},
-		{"LOG", formPostgres, event.Info}, {"LOG", 0, 0}, {"System", formMySQL, event.Info},
+		{"LOG", formPostgres, event.Info}, {"LOG", 0, event.Info}, {"System", formMySQL, event.Info},
 		{"10", 0, event.Trace}, {"20", 0, event.Debug}, {"30", 0, event.Info}, {"35", 0, event.Info}, {"40", 0, event.Warn}, {"50", 0, event.Error}, {"60", 0, event.Fatal}, {"70", 0, 0}, {"3", 0, 0},
 		{"10", formPython, event.Debug}, {"30", formPython, event.Warn}, {"50", formPython, event.Fatal},
 		{"0", formSyslog, event.Fatal}, {"3", formSyslog, event.Error}, {"4", formSyslog, event.Warn}, {"5", formSyslog, event.Info}, {"7", formSyslog, event.Debug}, {"8", formSyslog, 0},

@@ -157,7 +157,7 @@ func (r *Recognizer) nestedTime(k int, m *meaning, v event.Value) {
 		}
 	}
 	ns := seconds*1e9 + nanos
-	if whole && Believable(ns, r.rec.Time) {
+	if whole && r.believe(ns) {
 		r.time = ns
 		r.pick(k, partTime, m.rank, known < count)
 	}

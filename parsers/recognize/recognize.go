@@ -33,6 +33,7 @@ type Recognizer struct {
 	service event.Value
 	ids     ids
 	hints   hints
+	odd     bool // a time was refused
 	scratch []byte
 }
 
@@ -81,6 +82,9 @@ func (k Key) IsID() bool {
 	return k.meaning != nil && (k.meaning.part == partTrace || k.meaning.part == partSpan)
 }
 
+// IsService tells whether values under this key name the service.
+func (k Key) IsService() bool { return k.meaning != nil && k.meaning.part == partService }
+
 // Start begins a line.
 func (r *Recognizer) Start() {
 	r.fields = r.fields[:0]
@@ -110,6 +114,7 @@ func (r *Recognizer) Fill(b *event.Batch, i int) {
 	r.b, r.rec = b, &b.Records[i]
 	r.picks = [parts]pick{}
 	r.hints = hints{}
+	r.odd = false
 	r.ids = ids{}
 	if r.keys.twice {
 		r.dropRepeats()
@@ -209,10 +214,19 @@ func (r *Recognizer) offerTime(k int, m *meaning, v event.Value) {
 
 func (r *Recognizer) takeTime(k int, rank uint8, p []byte) {
 	ns, ok := Time(p, r.Zone, r.near(p))
-	if ok && Believable(ns, r.rec.Time) {
+	if ok && r.believe(ns) {
 		r.time = ns
 		r.pick(k, partTime, rank, false)
 	}
+}
+
+// believe tells whether a time can be right, and marks the record otherwise.
+func (r *Recognizer) believe(ns int64) bool {
+	if Believable(ns, r.rec.Time) {
+		return true
+	}
+	r.odd = true
+	return false
 }
 
 // near gives the time that completes one without a year; the clock is asked
@@ -427,6 +441,8 @@ func (r *Recognizer) store() {
 	if r.picks[partTime].rank > 0 {
 		rec.Time = r.time
 		rec.Flags |= event.LineTime
+	} else if r.odd {
+		rec.Flags |= event.OddTime
 	}
 	if r.picks[partLevel].rank > 0 {
 		rec.Level = r.level

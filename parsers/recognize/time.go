@@ -47,7 +47,7 @@ func daysIn(year, month int) int {
 
 // ISO reads a time of the RFC 3339 and ISO 8601 family from the start of p, and
 // gives how many bytes it used: 2006-01-02 15:04:05, with T or a blank between,
-// slashes for dashes, a fraction after a dot or comma, and Z, +07:00, +0700,
+// slashes or dots for dashes, a fraction after a dot or comma, and Z, +07:00, +0700,
 // +07, " +0700" or " UTC" behind. Digits beyond nanoseconds are cut off.
 func ISO(p []byte, zone Zone) (ns int64, used int, ok bool) {
 	var c clock
@@ -61,7 +61,7 @@ func ISO(p []byte, zone Zone) (ns int64, used int, ok bool) {
 
 // iso fills the clock and gives how many bytes it used, 0 for no match.
 func (c *clock) iso(p []byte) int {
-	if len(p) < 19 || p[4] != p[7] || p[4] != '-' && p[4] != '/' || p[13] != ':' || p[16] != ':' {
+	if len(p) < 19 || p[4] != p[7] || p[4] != '-' && p[4] != '/' && p[4] != '.' || p[13] != ':' || p[16] != ':' {
 		return 0
 	}
 	if p[10] != 'T' && p[10] != ' ' && p[10] != 't' {
@@ -220,19 +220,22 @@ func zoneNamed(p, rest []byte, zone Zone) (int64, bool) {
 	return ns, name == string(rest[1:])
 }
 
-// earliest is the first instant that is believed, 2000-01-01: clocks that were
-// never set say 1970.
+// The bounds of what is believed: clocks that were never set say 1970, and
+// nothing says 2100 in earnest.
 const (
-	earliest = 946684800 * int64(1e9)
+	earliest = 631152000 * int64(1e9)  // 1990-01-01
 	latest   = 4102444800 * int64(1e9) // 2100-01-01
 	day      = 86400 * int64(1e9)
+	aWhile   = 5 * 365 * day
 )
 
-// Believable tells whether a line's own time can be right: not before the year
-// 2000, and not more than a day after source, the time that the line's source knows
-// (0 if it knows none; then not after 2099).
+// Believable tells whether a line's own time can be right: not before 1990, not
+// more than a day after source, the time that the line's source knows, nor years
+// before it. Where the source knows none (0), it must be before 2100, as whether a
+// time is to come depends on when it is asked, and a line that is read again must
+// be given the time it had.
 func Believable(ns, source int64) bool {
-	if source != 0 && ns > source+day {
+	if source != 0 && (ns > source+day || ns < source-aWhile) {
 		return false
 	}
 	return earliest <= ns && ns < latest

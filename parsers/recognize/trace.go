@@ -3,6 +3,8 @@ package recognize
 import (
 	"bytes"
 	"encoding/binary"
+
+	"github.com/longshore/longshore/pipeline/event"
 )
 
 // ids is what a trace value held: a trace, a span or both.
@@ -208,6 +210,41 @@ func xray(p []byte) (t ids) {
 	copy(digits[8:], p[11:35])
 	t.hasTrace = hexRight(t.trace[:], digits[:])
 	return t
+}
+
+// TraceContext reads the ids that Spring and its like put into brackets:
+// trace-span, trace,span, app,trace,span and app,trace,span,exported, with 32 or
+// 16 hex digits for the trace. It sets them on the record, gives the length of the
+// app's name, and tells whether the text is nothing else: app,, is outside of any trace.
+func TraceContext(rec *event.Record, p []byte) (name int, ok bool) {
+	if len(p) > 128 {
+		return 0, false
+	}
+	sign := bytes.LastIndexAny(p, "-,")
+	if sign < 0 {
+		return 0, false
+	}
+	p = bytes.TrimSpace(p)
+	if last := p[len(p)-min(len(p), 6):]; bytes.HasSuffix(last, []byte(",true")) || bytes.HasSuffix(last, []byte(",false")) {
+		p = p[:bytes.LastIndexByte(p, ',')]
+	}
+	if sign = bytes.LastIndexAny(p, "-,"); sign < 0 {
+		return 0, false
+	}
+	trace, span := p[:sign], bytes.TrimSpace(p[sign+1:])
+	if comma := bytes.LastIndexByte(trace, ','); comma >= 0 {
+		name, trace = comma, trace[comma+1:]
+	}
+	if len(trace) == 0 && len(span) == 0 && p[sign] == ',' {
+		return name, name > 0
+	}
+	var t ids
+	if len(trace) != 32 && len(trace) != 16 || len(span) != 16 || !hexTrace(&t.trace, trace) || !hexSpan(&t.span, span) {
+		return 0, false
+	}
+	rec.TraceID, rec.SpanID = t.trace, t.span
+	rec.Flags |= event.HasTrace | event.HasSpan
+	return name, true
 }
 
 // google reads Google Cloud's projects/<project>/traces/<32 hex>.

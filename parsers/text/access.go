@@ -23,38 +23,57 @@ func (l *line) access() bool {
 	}
 	ns, used, ok := recognize.Layout(p[user+2:], l.p.Zone, 0)
 	at := user + 2 + used
-	if !ok || !bytes.HasPrefix(p[at:], []byte(`] "`)) {
+	if !ok || at+3 > len(p) || string(p[at:at+3]) != `] "` {
 		return false
 	}
-	request := at + 3
-	requestEnd := quoteEnd(p, request)
-	status := requestEnd + 2
-	if requestEnd < 0 || status+3 > len(p) || !isNumber(p[status:status+3]) || p[status-1] != ' ' {
+	requestEnd, status, ok := l.statusBehind(at + 3)
+	if !ok {
 		return false
 	}
+	l.rec.Format = event.FormatAccess
 	l.setTime(ns)
 	l.rec.Level = statusLevel(p[status])
 	l.word("remote_addr", 0, addr)
 	if !isDash(p[ident+1 : user]) {
 		l.word("user", ident+1, user)
 	}
-	l.request(request, requestEnd)
+	l.request(at+3, requestEnd)
 	l.field("status", status, status+3)
 	l.accessTail(status + 3)
 	return true
 }
 
+// statusBehind finds the end of a request in quotes that starts at an index, and the
+// status behind it.
+func (l *line) statusBehind(request int) (end, status int, ok bool) {
+	p := l.text
+	end = quoteEnd(p, request)
+	status = end + 2
+	if end < 0 || status+3 > len(p) || p[end+1] != ' ' || !isNumber(p[status:status+3]) {
+		return 0, 0, false
+	}
+	return end, status, status+3 == len(p) || p[status+3] == ' '
+}
+
 // quoteEnd finds the next quote that no backslash stands before, or -1.
 func quoteEnd(p []byte, at int) int {
-	for ; at < len(p); at++ {
-		switch p[at] {
-		case '"':
+	for start := at; at < len(p); at++ {
+		size := bytes.IndexByte(p[at:], '"')
+		if size < 0 {
+			return -1
+		}
+		at += size
+		if at == start || p[at-1] != '\\' || escaped(p[start:at]) {
 			return at
-		case '\\':
-			at++
 		}
 	}
 	return -1
+}
+
+// escaped tells whether the backslashes at the end of p stand for themselves.
+func escaped(p []byte) bool {
+	n := len(p) - len(bytes.TrimRight(p, `\`))
+	return n%2 == 0
 }
 
 func statusLevel(first byte) event.Level {
@@ -95,7 +114,7 @@ func (l *line) accessTail(at int) {
 	}
 	at = bytesEnd
 	for _, name := range [...]string{"referer", "user_agent"} {
-		if !bytes.HasPrefix(p[at:], []byte(` "`)) {
+		if at+2 > len(p) || p[at] != ' ' || p[at+1] != '"' {
 			return
 		}
 		end := quoteEnd(p, at+2)
@@ -107,4 +126,106 @@ func (l *line) accessTail(at int) {
 		}
 		at = end + 1
 	}
+}
+
+// requestBehind reads what stands behind a time in brackets: Django's request, and
+// Envoy's:
+//
+//	[02/Jan/2006 15:04:05] "GET / HTTP/1.1" 200 123
+//	[2006-01-02T15:04:05.000Z] "GET / HTTP/1.1" 200 - 0 15 3 2 "-" "agent" "id" "host" "upstream"
+func (h *head) requestBehind() bool {
+	l, p := h.line, h.text
+	at := skipBlanks(p, h.at)
+	if at >= len(p) || p[at] != '"' {
+		return false
+	}
+	end, status, ok := l.statusBehind(at + 1)
+	if !ok {
+		return false
+	}
+	l.rec.Format = event.FormatAccess
+	l.setTime(h.ns)
+	l.rec.Level = statusLevel(p[status])
+	l.request(at+1, end)
+	l.field("status", status, status+3)
+	if !h.zulu {
+		l.accessTail(status + 3)
+		return true
+	}
+	l.rec.Format = event.FormatEnvoyAccess
+	l.columns(status + 3)
+	return true
+}
+
+// columns reads Envoy's flags and numbers; Istio writes a few words between.
+func (l *line) columns(at int) {
+	p := l.text
+	names := [...]string{"bytes_received", "bytes", "duration_ms", "upstream_ms"}
+	for words, k := 0, 0; words < 12 && k < len(names) && at < len(p) && p[at] == ' '; words++ {
+		at++
+		end := wordEnd(p, at)
+		if at < len(p) && p[at] == '"' {
+			if end = quoteEnd(p, at+1) + 1; end == 0 {
+				return
+			}
+		}
+		switch {
+		case isNumber(p[at:end]):
+			l.field(names[k], at, end)
+			k++
+		case words == 0 && !isDash(p[at:end]):
+			l.word("response_flags", at, end)
+		}
+		at = end
+	}
+}
+
+// haproxy reads the log lines of HAProxy's HTTP and TCP modes, from an index on:
+//
+//	10.0.0.1:5000 [02/Jan/2006:15:04:05.000] front back/server 0/0/0/1/1 200 123 … "GET / HTTP/1.1"
+//	10.0.0.1:5000 [02/Jan/2006:15:04:05.000] front back/server 1/0/12 123 -- 1/1/0/0/0 0/0
+func (l *line) haproxy(at int) bool {
+	p := l.text
+	addr := wordEnd(p, at)
+	if addr+30 > len(p) || p[addr+1] != '[' {
+		return false
+	}
+	ns, used, ok := recognize.Layout(p[addr+2:], l.p.Zone, 0)
+	next := addr + 2 + used
+	if !ok || next+1 >= len(p) || p[next] != ']' || p[next+1] != ' ' {
+		return false
+	}
+	var starts, ends [5]int // frontend, backend/server, timers, status or bytes, bytes
+	next++
+	for k := range starts {
+		starts[k] = skipBlanks(p, next)
+		ends[k] = wordEnd(p, starts[k])
+		next = ends[k]
+	}
+	timers := bytes.Count(p[starts[2]:ends[2]], []byte("/"))
+	slash := bytes.IndexByte(p[starts[1]:ends[1]], '/')
+	if slash < 0 || timers != 4 && timers != 2 || !isNumber(bytes.TrimLeft(p[starts[3]:ends[3]], "-+")) {
+		return false
+	}
+	l.rec.Format = event.FormatHAProxy
+	l.setTime(ns)
+	l.word("remote_addr", at, addr)
+	l.word("frontend", starts[0], ends[0])
+	l.word("backend", starts[1], starts[1]+slash)
+	l.word("server", starts[1]+slash+1, ends[1])
+	l.word("timers", starts[2], ends[2])
+	if timers == 2 {
+		l.rec.Level = event.Info
+		l.field("bytes", starts[3], ends[3])
+		return true
+	}
+	l.rec.Level = statusLevel(p[starts[3]])
+	l.field("status", starts[3], ends[3])
+	l.field("bytes", starts[4], ends[4])
+	if quote := bytes.IndexByte(p[next:], '"'); quote >= 0 {
+		if end := quoteEnd(p, next+quote+1); end > 0 {
+			l.request(next+quote+1, end)
+		}
+	}
+	return true
 }

@@ -25,9 +25,34 @@ func (l *line) syslog() bool {
 		return false
 	}
 	if !l.syslog5424(end+1) && !l.tagged(end+1) {
-		return false
+		l.rec.Flags &^= event.OddTime
+		if priority > 7 || !l.kernelLine(end+1) {
+			return false
+		}
+	}
+	l.rec.Format = max(l.rec.Format, event.FormatSyslog)
+	if l.rec.Format == event.FormatHAProxy {
+		return true
 	}
 	l.rec.Level = recognize.Syslog(priority % 8)
+	return true
+}
+
+// kernelLine reads what the kernel's own log has behind its priority:
+//
+//	<6>[   12.345678] message
+func (l *line) kernelLine(at int) bool {
+	rest := line{p: l.p, b: l.b, i: l.i, rec: l.rec, text: l.text[at:]}
+	if len(rest.text) < 8 || rest.text[0] != '[' {
+		return false
+	}
+	end := bytes.IndexByte(rest.text[:min(len(rest.text), 18)], ']')
+	if end < 0 || end+2 >= len(rest.text) {
+		return false
+	}
+	l.rec.Format = event.FormatKernel
+	l.trimmed("uptime", at+1, at+end)
+	l.setMessage(at + end + 2)
 	return true
 }
 
@@ -107,6 +132,30 @@ func structuredEnd(p []byte, at int) int {
 	return at
 }
 
+// journal reads what rsyslog and journalctl write behind an ISO time:
+//
+//	2006-01-02T15:04:05.000000+00:00 host app[123]: message
+//
+// Without a process id there is only a word of prose to tell it from others.
+func (h *head) journal() bool {
+	p := h.text
+	host := skipBlanks(p, h.at)
+	hostEnd := wordEnd(p, host)
+	tag := hostEnd + 1
+	end := wordEnd(p, min(tag, len(p)))
+	if hostEnd == host || end <= tag+2 || p[end-1] != ':' || bytes.IndexByte(p[host:hostEnd], ':') >= 0 {
+		return false
+	}
+	if p[end-2] != ']' && string(p[tag:end]) != "kernel:" {
+		return false
+	}
+	h.rec.Format = event.FormatSyslog
+	if !h.line.setTime(h.ns) {
+		return true
+	}
+	return h.tag(host)
+}
+
 // bareSyslog reads the format that syslog daemons write to files: that of RFC
 // 3164 without its priority.
 func (l *line) bareSyslog() bool { return l.tagged(0) }
@@ -118,7 +167,18 @@ func (l *line) tagged(at int) bool {
 	if !ok || used == 0 || at+used >= len(p) || p[at+used] != ' ' {
 		return false
 	}
-	host := at + used + 1
+	before := l.rec.Flags
+	if l.setTime(ns); !l.tag(at + used + 1) {
+		l.rec.Flags = before
+		return false
+	}
+	l.rec.Format = max(l.rec.Format, event.FormatSyslog)
+	return true
+}
+
+// tag reads "host app[123]: message".
+func (l *line) tag(host int) bool {
+	p := l.text
 	hostEnd := wordEnd(p, host)
 	tag := hostEnd + 1
 	if hostEnd == host || tag >= len(p) {
@@ -140,12 +200,13 @@ func (l *line) tagged(at int) bool {
 	if end == tag || colon >= len(p) || p[colon] != ':' {
 		return false
 	}
-	l.setTime(ns)
 	l.word("hostname", host, hostEnd)
 	l.rec.Service = event.Value{Span: l.span(tag, end), Kind: event.Text}
 	if pidEnd > pid {
 		l.field("pid", pid, pidEnd)
 	}
-	l.setMessage(skipBlanks(p, colon+1))
+	message := skipBlanks(p, colon+1)
+	l.setMessage(message)
+	l.haproxy(message)
 	return true
 }

@@ -24,16 +24,19 @@ type Parser struct {
 // time, a level, a trace, or one of the formats it knows.
 func (p *Parser) Parse(b *event.Batch, i int) bool {
 	l := line{p: p, b: b, i: i, rec: &b.Records[i], text: b.Line(i)}
+	before := *l.rec
 	understood := l.format()
-	rest := l.text
-	if rec := l.rec; rec.Message.Kind != event.None {
-		rest = b.Bytes(rec.Message.Span)
+	if !understood {
+		*l.rec = before
 	}
-	if l.rec.Flags&event.HasTrace == 0 && recognize.FindTrace(l.rec, rest) {
+	if l.rec.Flags&event.HasTrace == 0 && recognize.FindTrace(l.rec, l.text) {
 		understood = true
 	}
 	if understood {
 		l.rec.Flags |= event.Parsed
+		if l.rec.Format == event.FormatNone {
+			l.rec.Format = event.FormatText
+		}
 	}
 	return understood
 }
@@ -56,16 +59,32 @@ func (l *line) format() bool {
 	switch c := p[0]; {
 	case c == '<':
 		return l.syslog()
+	case c == '[':
+		return l.tornado() || l.nest() || l.gin() || l.console() || l.headed()
+	case c == '=':
+		return l.erlang()
+	case isDigit(c):
+		return l.number()
 	case isLetter(c) && p[1] == ',' && p[2] == ' ' && p[3] == '[':
 		return l.ruby()
 	case isLetter(c) && isDigit(p[1]) && isDigit(p[2]) && isDigit(p[3]):
 		return l.klog() || l.headed() || l.access()
+	case isLetter(c) && p[1] == '/':
+		return l.logcat()
 	case 'A' <= c && c <= 'S' && p[3] == ' ':
-		return l.bareSyslog() || l.headed()
-	case isDigit(c):
-		return l.headed() || l.redis() || l.access()
+		return l.bareSyslog() || l.julTwoLines() || l.headed() || l.access()
 	}
-	return l.headed() || l.access()
+	return l.headed() || l.access() || l.haproxy(0)
+}
+
+// number reads lines that start with a digit: of a date, of an address, of a
+// process id.
+func (l *line) number() bool {
+	p := l.text
+	if p[1] == '.' || p[2] == '.' || p[3] == '.' { // an address, or 02.01.2006
+		return l.access() || l.haproxy(0) || l.headed()
+	}
+	return l.cri() || l.headed() || l.logcat() || l.redis() || l.access() || l.haproxy(0)
 }
 
 // near gives a time to complete one without a year.
@@ -79,9 +98,10 @@ func (l *line) near() int64 {
 	return time.Now().UnixNano()
 }
 
-// setTime takes a time if it can be right.
+// setTime takes a time if it can be right, and marks the record otherwise.
 func (l *line) setTime(ns int64) bool {
 	if !recognize.Believable(ns, l.rec.Time) {
+		l.rec.Flags |= event.OddTime
 		return false
 	}
 	l.rec.Time = ns
@@ -106,6 +126,21 @@ func (l *line) span(start, end int) event.Span {
 func (l *line) field(name string, start, end int) {
 	span := l.span(start, end)
 	key := event.Value{Span: l.b.PutString(name), Kind: event.Plain}
+	l.b.AddField(l.i, key, event.Value{Span: span, Kind: recognize.KindOf(l.b.Bytes(span))})
+}
+
+// trimmed adds a part of the line without the blanks around it.
+func (l *line) trimmed(name string, start, end int) {
+	for end > start && l.text[end-1] == ' ' {
+		end--
+	}
+	l.field(name, skipBlanks(l.text[:end], start), end)
+}
+
+// named adds a field whose name the line has itself.
+func (l *line) named(p part) {
+	key := event.Value{Span: l.span(p.key, p.keyEnd), Kind: event.Text}
+	span := l.span(p.start, p.end)
 	l.b.AddField(l.i, key, event.Value{Span: span, Kind: recognize.KindOf(l.b.Bytes(span))})
 }
 

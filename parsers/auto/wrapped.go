@@ -1,0 +1,139 @@
+package auto
+
+import (
+	"bytes"
+
+	"github.com/longshore/longshore/pipeline/event"
+)
+
+// unwrap parses the message of a record as a line of its own, where it can be
+// one: behind what a container runtime or a syslog daemon wrote before it, or
+// as JSON in a JSON string. What the inner line says goes over what the outer
+// one said; the fields of both stay. false means that there was none.
+func (p *Parser) unwrap(b *event.Batch, i int) bool {
+	outer := b.Records[i]
+	if !mayWrap(b, &outer) {
+		return false
+	}
+	size := len(b.Arena)
+	rec := &b.Records[i]
+	rec.Line = inner(b, outer.Message)
+	rec.Message = event.Value{}
+	if p.line(b, i) && p.better(b, i, &outer) {
+		rec.Line = outer.Line
+		return true
+	}
+	b.Arena = b.Arena[:size]
+	*rec = outer
+	return false
+}
+
+// mayWrap tells whether a record's message may be a line of its own.
+func mayWrap(b *event.Batch, rec *event.Record) bool {
+	if rec.Message.Kind == event.None || rec.Message.Len < 4 {
+		return false
+	}
+	switch rec.Format {
+	case event.FormatCRI, event.FormatDocker, event.FormatSyslog:
+		return true
+	case event.FormatJSON:
+		return rec.Message.Kind == event.Escaped && isObject(b.Bytes(rec.Message.Span))
+	}
+	return isObject(b.Bytes(rec.Message.Span))
+}
+
+// isObject tells whether text can be a JSON object, perhaps with a line end.
+func isObject(p []byte) bool {
+	return p[0] == '{' && bytes.LastIndexByte(p[len(p)-min(len(p), 4):], '}') >= 0
+}
+
+// better tells whether the inner line was worth it: JSON in a message is the payload
+// of some other thing, unless it has a message itself.
+func (p *Parser) better(b *event.Batch, i int, outer *event.Record) bool {
+	rec := &b.Records[i]
+	switch outer.Format {
+	case event.FormatCRI, event.FormatDocker, event.FormatSyslog:
+		if rec.Message.Kind == event.None {
+			rec.Message = event.Value{Span: rec.Line, Kind: event.Text}
+		}
+		if rec.Format == event.FormatText && outer.Format == event.FormatSyslog {
+			rec.Format = event.FormatSyslog
+		}
+		return true
+	}
+	return rec.Message.Kind != event.None
+}
+
+// inner gives the text of a message, without the line end that some wrappers keep.
+func inner(b *event.Batch, v event.Value) event.Span {
+	span := v.Span
+	if v.Kind == event.Escaped {
+		span.Off = uint32(len(b.Arena))
+		b.Arena = event.AppendUnescaped(b.Arena, b.Bytes(v.Span))
+		span.Len = uint32(len(b.Arena)) - span.Off
+	}
+	for span.Len > 0 && (b.Arena[span.Off+span.Len-1] == '\n' || b.Arena[span.Off+span.Len-1] == '\r') {
+		span.Len--
+	}
+	return span
+}
+
+const escape = 0x1b
+
+// coloured parses a line without the escape codes that colour it on a
+// terminal. They are no part of the message either.
+func (p *Parser) coloured(b *event.Batch, i int) bool {
+	size := len(b.Arena)
+	whole := b.Records[i].Line
+	plain := event.Span{Off: uint32(size)}
+	b.Arena = appendPlain(b.Arena, b.Bytes(whole))
+	plain.Len = uint32(len(b.Arena) - size)
+	if plain.Len == whole.Len {
+		b.Arena = b.Arena[:size]
+		return p.wrapped(b, i)
+	}
+	rec := &b.Records[i]
+	rec.Line = plain
+	if !p.wrapped(b, i) {
+		rec.Flags |= event.Parsed
+		rec.Format = event.FormatText
+	}
+	if rec.Line = whole; rec.Message.Kind == event.None {
+		rec.Message = event.Value{Span: plain, Kind: event.Text}
+	}
+	return true
+}
+
+// appendPlain appends text without its control sequences (ECMA-48, 5.4): ESC [,
+// parameters, and a final byte.
+func appendPlain(dst, p []byte) []byte {
+	for {
+		at := bytes.IndexByte(p, escape)
+		if at < 0 {
+			return append(dst, p...)
+		}
+		dst = append(dst, p[:at]...)
+		n := sequence(p[at:])
+		if n == 0 {
+			dst = append(dst, escape)
+			n = 1
+		}
+		p = p[at+n:]
+	}
+}
+
+// sequence gives the length of the control sequence at the start of p, or 0.
+func sequence(p []byte) int {
+	if len(p) < 3 || p[1] != '[' {
+		return 0
+	}
+	for n := 2; n < len(p) && n < 32; n++ {
+		switch c := p[n]; {
+		case '@' <= c && c <= '~':
+			return n + 1
+		case c < ' ' || c > '?':
+			return 0
+		}
+	}
+	return 0
+}

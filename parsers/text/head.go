@@ -1,0 +1,482 @@
+package text
+
+import (
+	"bytes"
+
+	"github.com/longshore/longshore/parsers/recognize"
+	"github.com/longshore/longshore/pipeline/event"
+)
+
+// A head is what a line starts with: a time, a level, or both, in any order, with
+// brackets or without, and what stands between and behind them: a thread, a
+// process id, a logger's name. Its parts become fields.
+//
+//	2006-01-02 15:04:05,000 [main] INFO  name - message  log4j, logback
+//	2006-01-02 15:04:05,000 - name - INFO - message      Python
+//	2006/01/02 15:04:05 [error] 31#31: message           nginx
+//	[Mon Jan 02 15:04:05.000000 2006] [core:error] …     Apache
+//	2006-01-02 15:04:05.000 UTC [1] LOG:  message        Postgres
+//	2006-01-02T15:04:05.000000Z 0 [System] …             MySQL
+//	[2006-01-02 15:04:05,000] INFO message (class)       Kafka
+//	WARNING:name:message                                 Python
+type head struct {
+	*line
+	at, end int // where reading goes on, and where the message ends
+	ns      int64
+	level   event.Level
+	format  event.Format
+
+	timed, dated bool // it starts with a time; that is more than a time of day
+	boxed        bool // the time is in brackets
+	zulu         bool // the time is 2006-01-02T15:04:05Z
+	boxedLevel   bool
+
+	parts [maxParts]part
+	n     int
+}
+
+// A part is a piece of the head that becomes a field. A name that the line has
+// itself is the text from key to keyEnd.
+type part struct {
+	name        string
+	key, keyEnd int
+	start, end  int
+}
+
+const maxParts = 10
+
+// longestPart bounds a thread's or logger's name.
+const longestPart = 100
+
+func (h *head) add(name string, start, end int) {
+	for end > start && h.text[end-1] == ' ' {
+		end--
+	}
+	for start < end && h.text[start] == ' ' {
+		start++
+	}
+	if h.n < maxParts && start < end {
+		h.parts[h.n] = part{name: name, start: start, end: end}
+		h.n++
+	}
+}
+
+func (h *head) has(name string) bool {
+	for _, p := range h.parts[:h.n] {
+		if p.name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// headed reads lines that start with a head.
+func (l *line) headed() bool {
+	h := head{line: l, end: len(l.text), format: event.FormatText}
+	if h.readTime(0) {
+		return h.behindTime()
+	}
+	return h.levelFirst()
+}
+
+// readTime reads a time at an index, perhaps in brackets. A time of day alone is
+// no date: it is only skipped.
+func (h *head) readTime(at int) bool {
+	p := h.text
+	h.boxed = at < len(p) && p[at] == '['
+	if h.boxed {
+		at++
+	}
+	used := h.clock(p[at:])
+	if used == 0 {
+		return false
+	}
+	at += used
+	switch {
+	case h.boxed && at < len(p) && p[at] == ']':
+		at++
+	case h.boxed:
+		h.at = at
+		return h.boxGoesOn()
+	case at < len(p) && !isSign(p[at]) && p[at] != '[':
+		return false
+	}
+	h.timed, h.at = true, at
+	return true
+}
+
+// clock reads a time at the start of p and gives its length.
+func (h *head) clock(p []byte) int {
+	ns, used, ok := recognize.ISO(p, h.p.Zone)
+	if ok {
+		h.zulu = p[10] == 'T' && p[used-1] == 'Z'
+	} else if ns, used, ok = recognize.Layout(p, h.p.Zone, h.rec.Time); !ok {
+		ns, used, ok = epoch(p)
+	}
+	if h.dated = ok; !ok {
+		return recognize.TimeOfDay(p)
+	}
+	h.ns = ns
+	return used
+}
+
+// epoch reads a Unix time that cannot well be another number: with a fraction,
+// or a colon or tab behind.
+func epoch(p []byte) (ns int64, used int, ok bool) {
+	if len(p) < 12 || p[0] != '1' {
+		return 0, 0, false
+	}
+	end := 0
+	for end < len(p) && end < 24 && (isDigit(p[end]) || p[end] == '.' || p[end] == 'e' || p[end] == '+') {
+		end++
+	}
+	if end == len(p) || p[end] == ' ' && end < 14 || p[end] != ' ' && p[end] != ':' && p[end] != '\t' {
+		return 0, 0, false
+	}
+	ns, ok = recognize.Epoch(p[:end])
+	return ns, end, ok && recognize.Believable(ns, 0)
+}
+
+// boxGoesOn reads what else is in the brackets of the time:
+//
+//	[2006-01-02T15:04:05Z INFO  target] message    Rust
+//	[2006-01-02 15:04:05,000: INFO/process] …      Celery
+//	[15:04:05 INF] message                         Serilog
+//	[02-Jan-2006 15:04:05 Europe/Berlin] message   PHP
+func (h *head) boxGoesOn() bool {
+	p := h.text
+	size := bytes.IndexByte(p[h.at:min(len(p), h.at+longestPart)], ']')
+	if size < 0 {
+		return false
+	}
+	end := h.at + size
+	at := skipSigns(p[:end], h.at)
+	stop := at
+	for stop < end && isAlnum(p[stop]) {
+		stop++
+	}
+	level := recognize.Strong(p[at:stop])
+	rest := bytes.TrimSpace(p[stop:end])
+	switch {
+	case level == event.NoLevel:
+		if stop-at < 3 || p[h.at] != ' ' || size > 32 {
+			return false
+		}
+		h.dated = h.dated && h.zoneNamed(p[at:end])
+	case len(rest) > 0 && p[stop] == '/':
+		h.add("process", stop+1, end)
+		h.format = event.FormatCelery
+	case len(rest) > 0 && p[stop] != ' ':
+		return false
+	case len(rest) > 0:
+		h.add("logger", stop+1, end)
+		h.format = event.FormatRust
+	}
+	h.level, h.boxedLevel = level, true
+	h.timed, h.at = true, end+1
+	return true
+}
+
+// behindTime reads what follows a time.
+func (h *head) behindTime() bool {
+	if h.level == event.NoLevel && !h.findLevel() {
+		return h.dated && h.withoutLevel()
+	}
+	h.behindLevel()
+	return h.take()
+}
+
+// take gives the record what was found.
+func (h *head) take() bool {
+	l := h.line
+	l.rec.Format = h.format
+	if h.level != event.NoLevel {
+		l.rec.Level = h.level
+	}
+	if h.dated && !l.setTime(h.ns) || h.timed && !h.dated {
+		return true // a time that says nothing of its own stays in the message
+	}
+	for _, part := range h.parts[:h.n] {
+		if part.name == "" {
+			l.named(part)
+		} else {
+			l.field(part.name, part.start, part.end)
+		}
+	}
+	if h.at < h.end {
+		l.rec.Message = event.Value{Span: l.span(h.at, h.end), Kind: event.Text}
+	}
+	return true
+}
+
+// withoutLevel reads a line that has a time only.
+func (h *head) withoutLevel() bool {
+	p := h.text
+	if h.zulu || p[10] == 'T' {
+		if h.journal() {
+			return true
+		}
+	}
+	if h.boxed && h.requestBehind() {
+		return true
+	}
+	h.at = skipSigns(p, h.at)
+	if end := wordEnd(p, h.at); isCaller(p[h.at:max(h.at, end-1)]) && p[end-1] == ':' && end+1 < len(p) {
+		h.add("caller", h.at, end-1)
+		h.at = skipBlanks(p, end)
+	}
+	return h.take()
+}
+
+// findLevel looks for a level in the head, and notes the parts before it.
+func (h *head) findLevel() bool {
+	if h.letter() {
+		return true
+	}
+	at, dated := h.at, h.dated
+	for range maxParts {
+		at = skipSigns(h.text, at)
+		if level, end := levelAt(h.text, at, true); level != event.NoLevel {
+			h.level, h.at = level, end
+			h.boxedLevel = h.text[at] == '['
+			if !h.boxedLevel && string(h.text[at:end]) == "LOG" || h.has("user") {
+				h.format = event.FormatPostgres
+			}
+			return true
+		}
+		next := h.before(at)
+		if next == 0 {
+			break
+		}
+		if at = next; h.level != event.NoLevel {
+			h.at = at
+			return true
+		}
+	}
+	h.n, h.dated = 0, dated
+	return false
+}
+
+// before reads one of the parts that may stand between a time and a level, and
+// gives the index behind it, 0 if there is none.
+func (h *head) before(at int) int {
+	p := h.text
+	if at >= len(p) {
+		return 0
+	}
+	switch p[at] {
+	case '[':
+		return h.boxBefore(at)
+	case '(':
+		return h.enclosed("thread", at, ')')
+	case '{':
+		return h.curly(at)
+	case '<':
+		return h.angled(at)
+	}
+	return h.wordBefore(at)
+}
+
+// enclosed takes the text up to a closing bracket.
+func (h *head) enclosed(name string, at int, close byte) int {
+	size := bytes.IndexByte(h.text[at:min(len(h.text), at+longestPart)], close)
+	if size < 0 {
+		return 0
+	}
+	h.add(name, at+1, at+size)
+	return at + size + 1
+}
+
+// curly reads Airflow's {file.py:12} and ClickHouse's {query id}.
+func (h *head) curly(at int) int {
+	end := bytes.IndexByte(h.text[at:min(len(h.text), at+longestPart)], '}')
+	switch {
+	case end < 0:
+		return 0
+	case isCaller(h.text[at+1 : at+end]):
+		h.add("caller", at+1, at+end)
+	default:
+		h.add("query_id", at+1, at+end)
+	}
+	return at + end + 1
+}
+
+// angled reads ClickHouse's <Information>.
+func (h *head) angled(at int) int {
+	end := bytes.IndexByte(h.text[at:min(len(h.text), at+16)], '>')
+	if end < 0 {
+		return 0
+	}
+	h.level = recognize.Strong(h.text[at+1 : at+end])
+	if h.level == event.NoLevel {
+		return 0
+	}
+	h.format = event.FormatClickHouse
+	return at + end + 1
+}
+
+// boxBefore reads [thread], [123], [module:level], [thread/LEVEL], [name:12],
+// [id=12] and uuids.
+func (h *head) boxBefore(at int) int {
+	p := h.text
+	size := bytes.IndexByte(p[at:min(len(p), at+longestPart)], ']')
+	if size < 0 {
+		return 0
+	}
+	start, end := at+1, at+size
+	inside := bytes.TrimSpace(p[start:end])
+	if level, sign := suffixLevel(inside); level != event.NoLevel {
+		h.level, h.boxedLevel = level, true
+		name := "module"
+		if inside[sign] == '/' {
+			name = "thread"
+		} else {
+			h.format = event.FormatApacheError
+		}
+		h.add(name, start, start+sign)
+		if end+1 < len(p) && p[end+1] == ':' {
+			end++
+		}
+		return end + 1
+	}
+	h.inBox(start, end, inside)
+	return end + 1
+}
+
+// inBox names what stands in brackets.
+func (h *head) inBox(start, end int, inside []byte) {
+	colon := bytes.IndexAny(inside, ":=")
+	switch {
+	case isNumber(inside) && !h.has("pid"):
+		h.add("pid", start, end)
+	case isCaller(inside):
+		h.add("caller", start, end)
+	case colon > 0 && colon < len(inside)-1 && isPlainName(inside[:colon]) && (inside[colon] == '=' || isNumber(inside[colon+1:])):
+		h.pair(start, start+colon, end)
+	case len(inside) == 36 && inside[8] == '-':
+		h.add("request_id", start, end)
+	case h.has("thread"):
+		h.add("logger", start, end)
+	default:
+		h.add("thread", start, end)
+	}
+}
+
+// pair notes a field that the line itself names.
+func (h *head) pair(start, sign, end int) {
+	key := recognize.KeyOf(h.text[start:sign])
+	if key.IsService() {
+		h.service(sign+1, end)
+		return
+	}
+	if h.n < maxParts && !key.IsID() {
+		h.parts[h.n] = part{key: start, keyEnd: sign, start: sign + 1, end: end}
+		h.n++
+	}
+}
+
+// suffixLevel reads Apache's module:level and Minecraft's thread/LEVEL.
+func suffixLevel(p []byte) (event.Level, int) {
+	at := bytes.LastIndexAny(p, ":/")
+	if at < 1 {
+		return event.NoLevel, 0
+	}
+	return recognize.Strong(p[at+1:]), at
+}
+
+// wordBefore reads a number, Python's "name -", key=value, Postgres's user@database, a
+// logger's name, and Monolog's channel.LEVEL.
+func (h *head) wordBefore(at int) int {
+	p := h.text
+	end := wordEnd(p[:min(len(p), at+longestPart)], at)
+	word := p[at:end]
+	sign := bytes.IndexAny(word, "=@")
+	switch {
+	case len(word) == 0:
+		return 0
+	case isNumber(word):
+		name := "pid"
+		if end+1 < len(p) && p[end+1] == '[' || h.has("pid") {
+			name = "thread"
+		}
+		h.add(name, at, end)
+	case bytes.HasPrefix(p[end:], []byte(" - ")):
+		h.add("logger", at, end)
+		end += 3
+	case sign > 0 && word[sign] == '=' && isPlainName(word[:sign]):
+		h.pair(at, at+sign, end)
+	case sign > 0 && word[sign] == '@' && bytes.IndexByte(word, ':') < 0:
+		h.add("user", at, at+sign)
+		h.add("database", at+sign+1, end)
+	case len(word) == 36 && word[8] == '-':
+		h.add("request_id", at, end)
+	case h.boxed && h.channel(at, word):
+	case isLogger(word) && h.levelFollows(end):
+		h.add("logger", at, end)
+	case h.n == 0 && len(word) >= 3 && len(word) <= 5 && allCapitals(word): // the abbreviation of a zone
+		h.dated = h.dated && h.zoneNamed(word)
+	default:
+		return 0
+	}
+	return end
+}
+
+// channel reads Monolog's channel.LEVEL:
+func (h *head) channel(at int, word []byte) bool {
+	dot := bytes.LastIndexByte(word, '.')
+	if dot < 1 || word[len(word)-1] != ':' || !allCapitals(word[dot+1:len(word)-1]) {
+		return false
+	}
+	h.level = recognize.Strong(word[dot+1 : len(word)-1])
+	h.add("logger", at, at+dot)
+	h.format = event.FormatMonolog
+	return h.level != event.NoLevel
+}
+
+// levelFollows tells whether a level in capitals stands behind a padded name,
+// or behind that name's [pid]:
+func (h *head) levelFollows(at int) bool {
+	p := h.text
+	at = skipBlanks(p, at)
+	if at < len(p) && p[at] == '[' {
+		return true // and if no level follows, nothing of this counts
+	}
+	end := wordEnd(p, at)
+	return end > at+2 && allCapitals(p[at:end]) && recognize.Strong(p[at:end]) != event.NoLevel
+}
+
+func (h *head) zoneNamed(name []byte) bool {
+	return recognize.IsZone(name, h.ns, h.p.Zone)
+}
+
+// letter reads the single letters that some write for a level, behind a time:
+//
+//	2006-01-02T15:04:05.000+0000 I NETWORK  [thread] message   MongoDB
+//	2006-01-02 15:04:05.000000 I | package: message            etcd of old
+func (h *head) letter() bool {
+	p := h.text
+	at := skipBlanks(p, h.at)
+	if at+6 > len(p) || p[at+1] != ' ' {
+		return false
+	}
+	level := recognize.Letter(p[at])
+	if level == event.NoLevel || p[at] > 'Z' {
+		return false
+	}
+	component := at + 2
+	end := wordEnd(p, component)
+	if p[component] == '|' && end == component+1 {
+		h.level, h.at = level, end
+		return true
+	}
+	box := skipBlanks(p, end)
+	if box >= len(p) || p[box] != '[' || box < component+9 || !allCapitals(p[component:end]) && !isDash(p[component:end]) {
+		return false
+	}
+	h.format = event.FormatMongoDB
+	h.level, h.at = level, h.enclosed("context", box, ']')
+	if !isDash(p[component:end]) {
+		h.add("component", component, end)
+	}
+	return h.at > 0
+}

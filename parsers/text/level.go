@@ -1,0 +1,301 @@
+package text
+
+import (
+	"bytes"
+
+	"github.com/longshore/longshore/parsers/recognize"
+	"github.com/longshore/longshore/pipeline/event"
+)
+
+// levelFirst reads lines that start with their level, or with a thread in
+// brackets and the level behind.
+func (h *head) levelFirst() bool {
+	p := h.text
+	if h.threadFirst() {
+		return h.take()
+	}
+	level, at := levelAt(p, 0, false)
+	if level == event.NoLevel {
+		return h.terminal()
+	}
+	h.level = level
+	if p[0] == '[' && at < len(p) && p[at] == '[' {
+		h.at, h.boxedLevel = at, true
+		h.behindLevel()
+		return h.take()
+	}
+	if h.category(at) {
+		return h.take()
+	}
+	if c := p[0]; 'a' <= c && c <= 'z' || 'a' <= p[1] && p[1] <= 'z' && c != '[' {
+		h.at = 0
+		return h.take() // "error: …" is how many messages begin: it stays whole
+	}
+	h.at = skipSigns(p, at)
+	h.timeBehind()
+	if !h.dated && at < len(p) && p[at] == ':' && at+1 < len(p) && p[at+1] != ' ' {
+		h.pythonBasic(at + 1)
+		return h.take()
+	}
+	if h.dated {
+		h.behindLevel()
+	}
+	return h.take()
+}
+
+// timeBehind reads a time behind the level, perhaps with a thread between:
+//
+//	INFO  [main] 2006-01-02 15:04:05,000 file:12 - message    Cassandra
+func (h *head) timeBehind() {
+	p := h.text
+	at := h.at
+	if h.readTime(at) && h.dated {
+		return
+	}
+	h.timed, h.dated = false, false
+	if at < len(p) && p[at] == '[' {
+		next := h.enclosed("thread", at, ']')
+		if next > 0 && h.readTime(skipBlanks(p, next)) && h.dated {
+			return
+		}
+		h.n = 0
+	}
+	h.timed, h.dated, h.at = false, false, at
+}
+
+// pythonBasic reads LEVEL:name:message.
+func (h *head) pythonBasic(at int) {
+	end := at
+	for end < len(h.text) && end-at < longestPart && isNameByte(h.text[end]) {
+		end++
+	}
+	if end > at && end+1 < len(h.text) && h.text[end] == ':' {
+		h.add("logger", at, end)
+		h.at = end + 1
+	}
+}
+
+// threadFirst reads "[main] INFO name - message", as slf4j-simple writes it.
+func (h *head) threadFirst() bool {
+	p := h.text
+	if p[0] != '[' {
+		return false
+	}
+	next := h.enclosed("thread", 0, ']')
+	if next > 0 && next < len(p) && p[next] == ' ' {
+		level, end := levelAt(p, next+1, true)
+		word := skipBlanks(p, end)
+		stop := wordEnd(p, word)
+		if level != event.NoLevel && p[next+1] != '[' && isLogger(p[word:stop]) && bytes.HasPrefix(p[stop:], []byte(" - ")) {
+			h.level, h.at = level, stop+3
+			h.add("logger", word, stop)
+			return true
+		}
+	}
+	h.n = 0
+	return false
+}
+
+// category reads what .NET's console writes: "info: Some.Category[14] message".
+func (h *head) category(at int) bool {
+	p := h.text
+	if at+1 >= len(p) || p[at] != ':' || p[at+1] != ' ' || 'A' <= p[0] && p[0] <= 'Z' {
+		return false
+	}
+	start := at + 2
+	end := start
+	for end < len(p) && end-start < longestPart && isNameByte(p[end]) {
+		end++
+	}
+	if end == start || end >= len(p) || p[end] != '[' {
+		return false
+	}
+	size := bytes.IndexByte(p[end:min(len(p), end+12)], ']')
+	if size < 0 || !isNumber(p[end+1:end+size]) {
+		return false
+	}
+	h.format = event.FormatDotNet
+	h.add("logger", start, end)
+	h.add("event_id", end+1, end+size)
+	h.at = end + size + 1
+	for h.at < len(p) && p[h.at] <= ' ' {
+		h.at++
+	}
+	return true
+}
+
+// terminal reads what Go's libraries write to a terminal: INFO[0012] message,
+// INFO[01-02|15:04:05] message, INFO[2006-01-02T15:04:05Z] message.
+func (h *head) terminal() bool {
+	p := h.text
+	start := skipBlanks(p, 0)
+	open := start
+	for open < len(p) && open < start+5 && 'A' <= p[open] && p[open] <= 'Z' {
+		open++
+	}
+	level := recognize.Strong(p[start:open])
+	if level == event.NoLevel || open-start < 4 || open+5 >= len(p) {
+		return false
+	}
+	box := skipBlanks(p, open)
+	if p[box] != '[' || !isDigit(p[box+1]) {
+		return false
+	}
+	size := bytes.IndexByte(p[box:min(len(p), box+40)], ']')
+	if size < 0 {
+		return false
+	}
+	h.level = level
+	if ns, ok := recognize.Time(p[box+1:box+size], h.p.Zone, 0); ok {
+		h.ns, h.dated = ns, true
+	} else if ns, ok := recognize.MonthDay(p[box+1:box+size], h.p.Zone, h.near()); ok {
+		h.ns, h.dated = ns, true
+	}
+	h.at = skipBlanks(p, box+size+1)
+	return h.take()
+}
+
+// levelAt reads a level that stands at an index, and gives the index behind it.
+// In brackets it may have any case; without, it is in capitals, or followed by
+// a colon, or between tabs or bars. At the start of a line, without a time before it,
+// fewer words will do.
+func levelAt(p []byte, at int, timed bool) (event.Level, int) {
+	if at >= len(p) {
+		return event.NoLevel, 0
+	}
+	if p[at] == '[' {
+		return levelInBrackets(p, at, timed)
+	}
+	end := at
+	for end < len(p) && end-at < 12 && isAlnum(p[end]) {
+		end++
+	}
+	word := p[at:end]
+	if len(word) < 3 {
+		return event.NoLevel, 0
+	}
+	next := byte(' ')
+	if end < len(p) {
+		next = p[end]
+	}
+	switch {
+	case timed && string(word) == "PHP" && next == ' ':
+		return phpLevel(p, end+1)
+	case timed && next == '+' && allCapitals(word): // slog's INF+2
+		stop := wordEnd(p, end)
+		return recognize.LevelText(p[at:stop]), stop
+	case !isSign(next) && next != ']':
+		return event.NoLevel, 0
+	case timed && string(word) == "LOG" && bytes.HasPrefix(p[end:], []byte(":  ")): // Postgres
+		return event.Info, end
+	case timed && barred(p, at, end):
+		return recognize.Word(word), end
+	case !levelShaped(word, p, at, end, timed):
+		return event.NoLevel, 0
+	case string(word) == "fail": // .NET
+		return event.Error, end
+	}
+	return recognize.Strong(word), end
+}
+
+// barred tells whether a word stands between two bars.
+func barred(p []byte, at, end int) bool {
+	before := at
+	for before > 0 && p[before-1] == ' ' {
+		before--
+	}
+	end = skipBlanks(p, end)
+	return before > 0 && p[before-1] == '|' && end < len(p) && p[end] == '|'
+}
+
+// phpLevel reads the words of PHP's own messages, "PHP Warning:  ".
+func phpLevel(p []byte, at int) (event.Level, int) {
+	colon := bytes.IndexByte(p[at:min(len(p), at+32)], ':')
+	if colon < 0 {
+		return event.NoLevel, 0
+	}
+	level := event.NoLevel
+	switch string(p[at : at+colon]) {
+	case "Fatal error", "Parse error", "Recoverable fatal error", "Core error", "Compile error":
+		level = event.Error
+	case "Warning", "Core Warning", "Compile Warning", "Deprecated":
+		level = event.Warn
+	case "Notice", "Strict Standards":
+		level = event.Info
+	}
+	return level, at + colon
+}
+
+// levelShaped tells whether a word is written the way levels are.
+func levelShaped(word, p []byte, at, end int, timed bool) bool {
+	colon := end+1 < len(p) && p[end] == ':' && p[end+1] == ' '
+	if allCapitals(word) {
+		return timed || end < len(p) && p[end] == ':' || startsLine(word)
+	}
+	if at > 0 && p[at-1] == '\t' && end < len(p) && p[end] == '\t' {
+		return true
+	}
+	return colon && (timed || startsMessage(word))
+}
+
+// startsMessage lists the words that are levels at the start of a line, with a
+// colon behind them, also where they are not all in capitals. "Alert: …" and
+// "Notice: …" are titles rather.
+func startsMessage(word []byte) bool {
+	switch string(word) {
+	case "trce", "dbug", "fail", "crit", "panic", "dbg", "wrn", "err":
+		return true
+	}
+	switch string(word[1:]) {
+	case "ebug", "nfo", "arn", "arning", "rror", "atal", "ritical":
+		return true
+	}
+	return false
+}
+
+// startsLine lists the words in capitals that are levels at the start of a line
+// even without a colon; TRACE is a method of HTTP.
+func startsLine(word []byte) bool {
+	switch string(word) {
+	case "DEBUG", "INFO", "WARN", "WARNING", "ERROR", "FATAL", "CRITICAL", "SEVERE":
+		return true
+	}
+	return false
+}
+
+func allCapitals(p []byte) bool {
+	for _, c := range p {
+		if !('A' <= c && c <= 'Z') && !isDigit(c) {
+			return false
+		}
+	}
+	return len(p) > 0 && 'A' <= p[0]
+}
+
+func levelInBrackets(p []byte, at int, timed bool) (event.Level, int) {
+	end := bytes.IndexByte(p[at:min(len(p), at+18)], ']')
+	if end < 0 {
+		return event.NoLevel, 0
+	}
+	word := bytes.TrimSpace(p[at+1 : at+end])
+	level := recognize.Strong(word)
+	if timed && (string(word) == "Note" || string(word) == "System") { // MySQL
+		level = event.Info
+	}
+	return level, at + end + 1
+}
+
+// skipSigns skips what separates the parts of a line's head.
+func skipSigns(p []byte, at int) int {
+	for at < len(p) && isSign(p[at]) {
+		if p[at] == '-' && at+1 < len(p) && !isSign(p[at+1]) {
+			break // a number below zero, an option
+		}
+		at++
+	}
+	return at
+}
+
+func isSign(c byte) bool {
+	return c == ' ' || c == '\t' || c == ':' || c == '|' || c == '-' || c == ','
+}

@@ -1,0 +1,102 @@
+package text
+
+import "bytes"
+
+// nameBytes may stand in the name of a logger, a module, a class, a caller.
+var nameBytes = func() (t [256]bool) {
+	for c := range t {
+		t[c] = isAlnum(byte(c))
+	}
+	for _, c := range "._$:/-@#<>*" {
+		t[c] = true
+	}
+	return t
+}()
+
+func isNameByte(c byte) bool { return nameBytes[c] }
+
+func isAlnum(c byte) bool { return isLetter(c) || isDigit(c) }
+
+// isPlainName tells whether text is a name of letters, digits and . _ - /.
+func isPlainName(p []byte) bool {
+	if len(p) == 0 || !isLetter(p[0]) && p[0] != '_' {
+		return false
+	}
+	for _, c := range p {
+		if !isAlnum(c) && c != '.' && c != '_' && c != '-' && c != '/' {
+			return false
+		}
+	}
+	return true
+}
+
+// isLogger tells whether a word looks like the name of a logger and not like
+// one of a sentence: it has dots, colons, underscores or capitals inside.
+func isLogger(p []byte) bool {
+	if len(p) < 3 || len(p) > longestPart || !isLetter(p[0]) && p[0] != '_' || !isAlnum(p[len(p)-1]) && p[len(p)-1] != '_' && p[len(p)-1] != '$' {
+		return false
+	}
+	signs := false
+	for i, c := range p {
+		switch {
+		case !isNameByte(c):
+			return false
+		case c == '.' || c == '_' || c == '$' || c == '#' || c == '@':
+			signs = true
+		case c == ':':
+			if i+2 < len(p) && p[i+1] == '/' && p[i+2] == '/' {
+				return false // a URL
+			}
+			signs = true
+		case i > 0 && 'A' <= c && c <= 'Z' && 'a' <= p[i-1] && p[i-1] <= 'z':
+			signs = true
+		}
+	}
+	return signs
+}
+
+// isCaller tells whether text is a file and line: server.go:12.
+func isCaller(p []byte) bool {
+	colon := bytes.LastIndexByte(p, ':')
+	if colon < 3 || !isNumber(p[colon+1:]) || len(p) > longestPart {
+		return false
+	}
+	dot := bytes.LastIndexByte(p[:colon], '.')
+	if dot < 1 || dot == colon-1 || colon-dot > 7 || !isLetter(p[dot+1]) {
+		return bytes.IndexByte(p[:colon], ':') > 0 && bytes.IndexByte(p, ' ') < 0 // module:function:12
+	}
+	return bytes.IndexByte(p, ' ') < 0
+}
+
+// isThread tells whether a name is one that threads have.
+func isThread(p []byte) bool {
+	switch string(p) {
+	case "main", "MainThread", "scheduler":
+		return true
+	}
+	for _, word := range [...]string{"thread", "Thread", "exec-", "pool-", "worker-", "-worker", "nio-", "task-", "eventloop", "dispatcher"} {
+		if bytes.Contains(p, []byte(word)) {
+			return true
+		}
+	}
+	return false
+}
+
+// isPid tells whether text is an Erlang process, 0.123.0.
+func isPid(p []byte) bool {
+	for _, c := range p {
+		if !isDigit(c) && c != '.' {
+			return false
+		}
+	}
+	return bytes.Count(p, []byte(".")) == 2
+}
+
+func isNumber(p []byte) bool {
+	for _, c := range p {
+		if !isDigit(c) {
+			return false
+		}
+	}
+	return len(p) > 0 && len(p) < 19
+}
