@@ -24,6 +24,7 @@ const GoldenTime = "2024-05-01T12:00:10.000Z"
 //	# starts a comment
 //	@ 2024-05-01T12:00:10Z is the source's time from here on; "@ none": it knows none
 //	< is a line
+//	| is one more line of the same record
 //	> is its record, as event.AppendRecord writes it
 //	! says that the line before is not understood
 //
@@ -50,13 +51,15 @@ func goldenFile(t *testing.T, file string, parser pipeline.NewParser) {
 	src := event.NewSource(1, "test", file, nil)
 	p := parser(src)
 	at := goldenTime(t, GoldenTime)
-	for _, line := range strings.Split(strings.TrimSuffix(string(text), "\n"), "\n") {
+	lines := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
+	for n, line := range lines {
 		mark, rest, _ := strings.Cut(line, " ")
 		switch mark {
 		case "<":
-			got.WriteString(line + "\n" + goldenRecord(t, p, src, at, rest) + "\n")
+			whole, more := goldenLines(lines[n:])
+			got.WriteString(more + goldenRecord(t, p, src, at, whole) + "\n")
 			continue
-		case ">", "!":
+		case ">", "!", "|":
 			continue
 		case "@":
 			at = goldenTime(t, rest)
@@ -72,6 +75,21 @@ func goldenFile(t *testing.T, file string, parser pipeline.NewParser) {
 	if diff := cmp.Diff(strings.Split(string(text), "\n"), strings.Split(got.String(), "\n")); diff != "" {
 		t.Errorf("%s: -want +got:\n%s", file, diff)
 	}
+}
+
+// goldenLines gives the record that starts with the first of some lines of a golden
+// file, and these lines as they stand there.
+func goldenLines(lines []string) (record, asTheyStand string) {
+	n := 1
+	for n < len(lines) && (lines[n] == "|" || strings.HasPrefix(lines[n], "| ")) {
+		n++
+	}
+	var parts []string
+	for _, line := range lines[:n] {
+		_, part, _ := strings.Cut(line, " ")
+		parts = append(parts, part)
+	}
+	return strings.Join(parts, "\n"), strings.Join(lines[:n], "\n") + "\n"
 }
 
 func goldenTime(t *testing.T, s string) int64 {
