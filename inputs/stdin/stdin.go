@@ -15,6 +15,7 @@ import (
 	"github.com/longshore/longshore/inputs/lines"
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
+	"github.com/longshore/longshore/pipeline/metric"
 )
 
 // Config is the config of the stdin input.
@@ -52,7 +53,7 @@ func New(r io.Reader, maxLine int, env pipeline.Env) pipeline.Input {
 	return &input{
 		reader:  r,
 		split:   lines.Splitter{Max: maxLine},
-		skipped: skippedMetric(env.Metrics),
+		skipped: metric.Counter(env.Metrics, "longshore_stdin_cut_bytes_total", "Bytes cut off lines that were longer than max_line."),
 	}
 }
 
@@ -151,21 +152,4 @@ func (in *input) send(ctx context.Context, feed pipeline.Feed, last bool) error 
 	in.skipped.Add(float64(in.split.Skipped))
 	in.split.Skipped = 0
 	return feed.Send(ctx, b)
-}
-
-func skippedMetric(reg prometheus.Registerer) prometheus.Counter {
-	c := prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "longshore_stdin_cut_bytes_total",
-		Help: "Bytes cut off lines that were longer than max_line.",
-	})
-	if reg == nil {
-		return c
-	}
-	var already prometheus.AlreadyRegisteredError
-	if errors.As(reg.Register(c), &already) {
-		if before, ok := already.ExistingCollector.(prometheus.Counter); ok {
-			return before
-		}
-	}
-	return c
 }

@@ -142,10 +142,7 @@ func (c *Config) Output(env pipeline.Env) (pipeline.Output, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	metrics, err := newMetrics(env.Metrics)
-	if err != nil {
-		return nil, err
-	}
+	metrics := newMetrics(env.Metrics)
 	o := &Output{
 		wire:     wire,
 		metrics:  metrics,

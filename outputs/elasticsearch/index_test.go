@@ -136,7 +136,7 @@ func TestIndicesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log strings.Builder
 		template, _ := parseIndex("logs-{service}")
-		metrics, _ := newMetrics(nil)
+		metrics := newMetrics(nil)
 		x := newIndices(template, 3, slog.New(slog.NewTextHandler(&log, nil)), metrics.overflowed)
 		admit := func(n int) string { return x.admit(fmt.Appendf(nil, "logs-%d", n)) }
 		for n := range 3 {

@@ -435,16 +435,6 @@ func TestLimitsAndEmptyBodies(t *testing.T) {
 	}
 }
 
-func TestMetricsAreRegisteredOnceAndFoundAgain(t *testing.T) {
-	t.Parallel()
-	r := prometheus.NewRegistry()
-	for range 2 {
-		if _, err := newMetrics(r); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
 func BenchmarkSend(b *testing.B) {
 	answer := items(strings.Split(strings.TrimSuffix(strings.Repeat(created+";", 2000), ";"), ";")...)
 	s := httptest.NewServer(says(200, answer))

@@ -122,10 +122,7 @@ func (c *Config) Output(env pipeline.Env) (pipeline.Output, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	metrics, err := newMetrics(env.Metrics)
-	if err != nil {
-		return nil, err
-	}
+	metrics := newMetrics(env.Metrics)
 	labels, _ := parseLabels(c.Labels)
 	o := &Output{
 		url:     to,

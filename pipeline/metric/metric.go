@@ -1,0 +1,40 @@
+// Package metric makes the metrics of components.
+package metric
+
+import (
+	"errors"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Counter registers a counter. Where a component of the same name was made before, in
+// a reload, it is that one's, and goes on counting. Without a registerer it counts
+// for nobody.
+func Counter(reg prometheus.Registerer, name, help string) prometheus.Counter {
+	return register(reg, prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help}))
+}
+
+// CounterVec is Counter with labels.
+func CounterVec(reg prometheus.Registerer, name, help string, labels ...string) *prometheus.CounterVec {
+	return register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels))
+}
+
+// Gauge is Counter for what goes up and down.
+func Gauge(reg prometheus.Registerer, name, help string) prometheus.Gauge {
+	return register(reg, prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help}))
+}
+
+// register leaves aside errors: one is that of a metric of the user's own that has
+// this name already, and no reason not to ship logs.
+func register[C prometheus.Collector](reg prometheus.Registerer, c C) C {
+	if reg == nil {
+		return c
+	}
+	var already prometheus.AlreadyRegisteredError
+	if errors.As(reg.Register(c), &already) {
+		if before, ok := already.ExistingCollector.(C); ok {
+			return before
+		}
+	}
+	return c
+}
