@@ -14,10 +14,11 @@ import (
 
 // Exit codes, after sysexits.h where it has one.
 const (
-	exitDone   = 0
-	exitFailed = 1
-	exitUsage  = 2
-	exitConfig = 78 // the config is wrong
+	exitDone        = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitUnreachable = 69 // a destination cannot be reached
+	exitConfig      = 78 // the config is wrong
 )
 
 // An app is one call of the program, with all it gets from outside.
@@ -51,7 +52,7 @@ func (a *app) commands() *cobra.Command {
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	root.SetVersionTemplate("longshore {{.Version}}\n")
-	root.AddCommand(a.runCommand(), a.checkCommand(), a.replayCommand(), a.listCommand(), a.healthcheckCommand(), a.versionCommand())
+	root.AddCommand(a.runCommand(), a.checkCommand(), a.tryCommand(), a.testCommand(), a.replayCommand(), a.verifyCommand(), a.listCommand(), a.healthcheckCommand(), a.versionCommand())
 	return root
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"sync"
@@ -89,17 +90,14 @@ func targetsOf(body *pipeline.Body) ([]*target, error) {
 	return all, nil
 }
 
+func (t *target) sortedIDs() []string { return slices.Sorted(maps.Keys(t.items)) }
+
 // search sets found for the ids that are in a target.
 func (o *Output) search(ctx context.Context, t *target, found []bool) error {
 	if err := o.refresh(ctx, t.index); err != nil {
 		return err
 	}
-	ids := make([]string, 0, len(t.items))
-	for id := range t.items {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	for batch := range slices.Chunk(ids, askedIDs) {
+	for batch := range slices.Chunk(t.sortedIDs(), askedIDs) {
 		if err := o.searchBatch(ctx, t, batch, found); err != nil {
 			return err
 		}
@@ -157,6 +155,9 @@ func (o *Output) hits(ctx context.Context, index string, ids []string) ([]string
 	resp, body, err := o.inquire(ctx, http.MethodPost, "/"+index+"/_search?allow_partial_search_results=false&filter_path=timed_out,_shards.failed,hits.hits._id", query)
 	if err != nil {
 		return nil, err
+	}
+	if resp.StatusCode == http.StatusNotFound && bytes.Contains(body, []byte("index_not_found_exception")) {
+		return nil, nil
 	}
 	if resp.StatusCode != http.StatusOK {
 		return nil, refusedOr(doing, resp, body)

@@ -381,14 +381,17 @@ func selectorOf(stream map[string]string, configured []label) string {
 	return strings.TrimSuffix(b.String(), ", ") + "}"
 }
 
-// textSum is a hash of a text as JSON can carry it: bytes that are no UTF-8 come
-// back as U+FFFD, one or several.
-func textSum(seed maphash.Seed, text []byte) uint64 {
+// textSum is a hash of a text as JSON can carry it.
+func textSum(seed maphash.Seed, text []byte) uint64 { return maphash.Bytes(seed, asShown(text)) }
+
+// asShown gives a text as JSON can carry it: bytes that are no UTF-8 come back as
+// U+FFFD, one or several.
+func asShown(text []byte) []byte {
 	if utf8.Valid(text) && !bytes.ContainsRune(text, utf8.RuneError) {
-		return maphash.Bytes(seed, text)
+		return text
 	}
 	plain := bytes.ReplaceAll(text, []byte("\ufffd"), []byte{0xff})
-	return maphash.Bytes(seed, bytes.ToValidUTF8(plain, []byte("\ufffd")))
+	return bytes.ToValidUTF8(plain, []byte("\ufffd"))
 }
 
 // jsonSize estimates how long bytes are as JSON, in Loki's way of writing it.

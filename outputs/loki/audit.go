@@ -1,0 +1,350 @@
+package loki
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"math"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/longshore/longshore/pipeline"
+)
+
+var _ pipeline.Auditor = (*Output)(nil)
+
+// An audit asks one Loki what it holds.
+type audit struct {
+	output *Output
+	since  time.Time
+	seed   maphash.Seed
+
+	mu      sync.Mutex
+	undated map[string]*undatedLines // by stream
+}
+
+// Audit implements pipeline.Auditor.
+func (o *Output) Audit(since time.Time) pipeline.Audit {
+	return &audit{output: o, since: since, seed: maphash.MakeSeed(), undated: map[string]*undatedLines{}}
+}
+
+const (
+	doubtOther = "another line is in its place: it was sent with other settings, or cut where time ended it"
+	doubtSight = "its time is older than what Loki shows before it is in its store"
+)
+
+// Held implements pipeline.Audit: it fetches what each stream holds in the time of
+// the body's entries, and counts it, which shows repeats that log queries hide.
+func (a *audit) Held(ctx context.Context, body *pipeline.Body, held []pipeline.Held) error {
+	if a.output.querier == nil {
+		return fmt.Errorf("reconcile is off: %w", pipeline.ErrUnknowable)
+	}
+	var dated, undated []int
+	for i := range body.Items {
+		if at := timeOf(body.Item(i)); at >= 0 && at < pipeline.Undated {
+			undated = append(undated, i)
+		} else {
+			dated = append(dated, i)
+		}
+	}
+	err := a.heldDated(ctx, body, dated, held)
+	if err == nil {
+		err = a.heldUndated(ctx, body, undated, held)
+	}
+	var refused *refusal
+	if errors.As(err, &refused) {
+		return fmt.Errorf("%w: %w; let longshore query, at url or at query.url", pipeline.ErrUnknowable, refused)
+	}
+	return err
+}
+
+func (a *audit) heldDated(ctx context.Context, body *pipeline.Body, items []int, held []pipeline.Held) error {
+	if len(items) == 0 {
+		return nil
+	}
+	part := body
+	if len(items) < len(body.Items) {
+		part = pick(body, items)
+	}
+	found := make([]pipeline.Held, len(items))
+	for _, s := range a.output.searches(part, make([]bool, len(items))) {
+		d := &dated{tally: tally{search: s}, held: found}
+		if err := d.run(ctx, a.output.standings.now()); err != nil {
+			return err
+		}
+	}
+	for k, i := range items {
+		held[i] = found[k]
+	}
+	return nil
+}
+
+// A tally counts how often each entry is there that a search may look for.
+type tally struct {
+	*search
+	// itemOf gives the number of the item that an entry is, rather one that was
+	// not taken yet; -1 for none.
+	itemOf  func(e *seen, taken map[int]bool) int
+	fine    bool        // say of each entry whether it is repeated, not only of how many
+	shown   []sighting  // by time
+	repeats map[int]int // by item
+	budget  int         // questions left to find out what is repeated
+}
+
+// A sighting is an entry that Loki shows, and the item that it is; -1 for none.
+type sighting struct {
+	at   int64
+	item int
+}
+
+const (
+	millisecond = int64(time.Millisecond)
+	// surePage is how many entries fit into an answer, however long they are.
+	surePage = 500
+	// tallyBudget bounds the questions after repeats in one run.
+	tallyBudget = 1000
+)
+
+// around gives the whole milliseconds from one time to another.
+func around(from, to int64) window {
+	from = floor(from)
+	return window{from, (floor(to)-from)/millisecond + 1}
+}
+
+func floor(at int64) int64 { return at - ((at%millisecond)+millisecond)%millisecond }
+
+// run fetches all there is in a window of whole milliseconds, and counts it.
+func (t *tally) run(ctx context.Context, w window, page int) error {
+	n, err := t.count(ctx, w)
+	if err != nil || n == 0 {
+		return err
+	}
+	t.budget, t.repeats = tallyBudget, map[int]int{}
+	if t.shown, err = t.fetch(ctx, w, min(n+1, page)); err != nil {
+		return err
+	}
+	return t.split(ctx, w, n)
+}
+
+// fetch gives all that Loki shows of a window of whole milliseconds.
+func (t *tally) fetch(ctx context.Context, w window, limit int) ([]sighting, error) {
+	var all []sighting
+	for rest := w; rest.from < w.to(); {
+		limit = min(limit, t.querier.mostEntries())
+		rest.milliseconds = (w.to()-rest.from-1)/millisecond + 1
+		page, err := t.ask(ctx, rest, limit)
+		if limit > 1 && (errors.Is(err, errTooMuch) || t.hung(ctx, err)) {
+			limit /= 2
+			continue
+		}
+		if err != nil {
+			return nil, tooMuch(err)
+		}
+		if len(page) < limit {
+			return t.match(all, page, w.to()), nil
+		}
+		last := page[len(page)-1].at
+		next := last
+		if page[0].at == last {
+			next++ // it has no other instant
+		}
+		all = t.match(all, page, next)
+		rest.from = next
+	}
+	return all, nil
+}
+
+// match appends what a page shows before a time.
+func (t *tally) match(all []sighting, page []seen, before int64) []sighting {
+	taken := map[int]bool{}
+	for _, e := range page {
+		if e.at >= before {
+			break
+		}
+		all = append(all, sighting{e.at, t.itemOf(&e, taken)})
+	}
+	return all
+}
+
+// split finds out of which entries there are more than Loki shows: it counts n in the
+// window. It looks in halves, until all that a part shows is sought: then the repeats
+// are its own. In one millisecond they are the earliest entry's, so that those who
+// seek the others do not count them as well.
+func (t *tally) split(ctx context.Context, w window, n int) error {
+	shown := t.inside(w)
+	if n <= len(shown) {
+		return nil
+	}
+	if len(shown) <= surePage && t.budget > 0 {
+		t.budget--
+		again, err := t.fetch(ctx, w, surePage)
+		if err != nil {
+			return err
+		}
+		if len(again) > len(shown) { // an answer was too large, and came empty
+			t.replace(w, again)
+			if shown = t.inside(w); n <= len(shown) {
+				return nil
+			}
+		}
+		if first, all := soughtOnly(shown); all && !t.fine {
+			t.repeats[first] += n - len(shown)
+			return nil
+		}
+	}
+	if w.milliseconds == 1 || t.budget <= 0 {
+		if len(shown) > 0 && shown[0].item >= 0 {
+			t.repeats[shown[0].item] += n - len(shown)
+		}
+		return nil
+	}
+	t.budget--
+	left := window{w.from, w.milliseconds / 2}
+	right := window{left.to(), w.milliseconds - left.milliseconds}
+	k, err := t.count(ctx, left)
+	if err != nil {
+		return err
+	}
+	if err := t.split(ctx, left, k); err != nil {
+		return err
+	}
+	return t.split(ctx, right, n-k)
+}
+
+// inside gives what is shown in a window.
+func (t *tally) inside(w window) []sighting {
+	from, to := t.indexOf(w.from), t.indexOf(w.to())
+	return t.shown[from:to]
+}
+
+func (t *tally) indexOf(at int64) int {
+	i, _ := slices.BinarySearchFunc(t.shown, at, func(s sighting, at int64) int { return cmp.Compare(s.at, at) })
+	return i
+}
+
+// replace puts what a second look at a window has shown in the place of the first.
+func (t *tally) replace(w window, again []sighting) {
+	t.shown = slices.Replace(t.shown, t.indexOf(w.from), t.indexOf(w.to()), again...)
+}
+
+// soughtOnly says whether all that is shown is sought, and gives the first item.
+func soughtOnly(shown []sighting) (first int, all bool) {
+	if len(shown) == 0 {
+		return 0, false
+	}
+	return shown[0].item, !slices.ContainsFunc(shown, func(s sighting) bool { return s.item < 0 })
+}
+
+// dated tallies items that have times of their own.
+type dated struct {
+	tally
+	held []pipeline.Held // of the body's items
+}
+
+func (d *dated) run(ctx context.Context, now time.Time) error {
+	d.itemOf = d.identify
+	w := around(d.sought[0].at, d.sought[len(d.sought)-1].at)
+	n, err := d.count(ctx, w)
+	if err != nil {
+		return err
+	}
+	if k := d.middle(); k > 0 && n > sparse*len(d.sought)+surePage {
+		return d.halves(ctx, k, now)
+	}
+	if err := d.tally.run(ctx, w, max(1, pageBytes/max(1, d.size/len(d.sought)))); err != nil {
+		return err
+	}
+	for _, s := range d.shown {
+		if s.item >= 0 {
+			d.held[s.item].Times++
+		}
+	}
+	for item, n := range d.repeats {
+		d.held[item].Times += n
+	}
+	d.doubt(ctx, now)
+	return nil
+}
+
+// sparse is how many entries of others there may be to each that is sought.
+const sparse = 4
+
+// middle gives the index of an entry that is sought at another time than the one
+// before it, about in the middle; 0 if there is none.
+func (d *dated) middle() int {
+	for k := len(d.sought) / 2; k > 0; k-- {
+		if d.sought[k].at > d.sought[k-1].at {
+			return k
+		}
+	}
+	return 0
+}
+
+// halves looks for few entries among many of others in windows of their own.
+func (d *dated) halves(ctx context.Context, k int, now time.Time) error {
+	for _, sought := range [][]sought{d.sought[:k], d.sought[k:]} {
+		part := *d.search
+		part.sought, part.size = sought, d.size/len(d.sought)*len(sought)
+		half := &dated{tally: tally{search: &part}, held: d.held}
+		if err := half.run(ctx, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// identify gives the item that an entry is. An entry of our stream that is none
+// stands in the place of those of its time.
+func (d *dated) identify(e *seen, taken map[int]bool) int {
+	if !e.ours {
+		return -1
+	}
+	sum, item := textSum(d.seed, []byte(e.line)), -1
+	k, _ := slices.BinarySearchFunc(d.sought, e.at, func(x sought, at int64) int { return cmp.Compare(x.at, at) })
+	for ; k < len(d.sought) && d.sought[k].at == e.at; k++ {
+		x := d.sought[k]
+		if !sameSource(d.body.Item(x.item), e.metadata) {
+			continue
+		}
+		if x.sum != sum {
+			d.held[x.item].Doubt = doubtOther
+			continue
+		}
+		if item = x.item; !taken[item] {
+			break
+		}
+	}
+	if item >= 0 {
+		taken[item] = true
+	}
+	return item
+}
+
+// doubt marks what was not found and is so old that Loki may not show it yet. What
+// stands before an entry that it shows, it would show: a stream's chunks are stored one
+// after the other.
+func (d *dated) doubt(ctx context.Context, now time.Time) {
+	last := int64(math.MinInt64)
+	if n := len(d.shown); n > 0 {
+		last = d.shown[n-1].at
+	}
+	limit := usualSight
+	for _, x := range d.sought {
+		h := &d.held[x.item]
+		if h.Times > 0 || x.at <= last || x.at > now.Add(sightMargin-limit).UnixNano() {
+			continue
+		}
+		if limit == usualSight {
+			limit = d.querier.seesBack(ctx)
+		}
+		if limit == endlessSight {
+			return
+		}
+		if h.Doubt == "" && x.at <= now.Add(sightMargin-limit).UnixNano() {
+			h.Doubt = doubtSight
+		}
+	}
+}
