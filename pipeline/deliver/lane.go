@@ -31,6 +31,7 @@ type lane struct {
 	place   *place    // at the gate
 	began   time.Time // of the lane
 	started time.Time // of the last request
+	doubted bool      // its answer was one that came late, to a question
 	pause   time.Time // no request before this
 	retry   backoff
 	timer   *time.Timer

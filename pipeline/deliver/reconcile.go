@@ -79,6 +79,18 @@ func (l *lane) reconciled(b *pipeline.Body, stored []bool) {
 		return
 	}
 	l.pushFront(rest)
+	if l.doubtful() {
+		rest.Uncertain = true
+		l.pause = time.Now().Add(settleTime)
+	}
+}
+
+// doubtful says that a destination is to be asked once more: an answer that took
+// long may come from one that stood still, and is only now at work on what was sent
+// before.
+func (l *lane) doubtful() bool {
+	l.doubted = !l.doubted && time.Since(l.started) > settleTime
+	return l.doubted
 }
 
 // asSendError gives an error of no kind that of one after which it is not known

@@ -161,6 +161,54 @@ func TestExactlyOnceAtRandom(t *testing.T) {
 	}
 }
 
+// TestALateAnswerIsDoubted: a destination that stood still answers as soon as it
+// goes on, and has by then not yet stored what it was sent before.
+func TestALateAnswerIsDoubted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		to, r := newLibrary(t, nil)
+		stands := &standing{library: to}
+		o := r.d.Options
+		o.Output = stands
+		r.d = New(o)
+		r.run(func(ctx context.Context) {
+			r.put(ctx, source(1), "a", "b")
+			time.Sleep(time.Minute)
+		})
+		r.allDone()
+		if diff := cmp.Diff([]string{"a", "b"}, to.stored); diff != "" {
+			t.Error(diff)
+		}
+		if to.asks != 2 {
+			t.Errorf("it was asked %d times", to.asks)
+		}
+	})
+}
+
+// standing stands still from its first request on, until some time into the
+// first question.
+type standing struct {
+	*library
+	moving bool
+}
+
+func (s *standing) Send(ctx context.Context, b *pipeline.Body) error {
+	if s.moving {
+		return s.library.Send(ctx, b)
+	}
+	late := &pipeline.Body{}
+	pick(late, b, func(int) bool { return true }, false)
+	time.AfterFunc(4*time.Second, func() { _ = s.library.Send(ctx, late) })
+	return &pipeline.SendError{Outcome: pipeline.Retry, Uncertain: true, Reason: "timeout"}
+}
+
+func (s *standing) Stored(ctx context.Context, b *pipeline.Body, stored []bool) error {
+	if !s.moving {
+		s.moving = true
+		time.Sleep(3*time.Second - settleTime/2)
+	}
+	return s.library.Stored(ctx, b, stored)
+}
+
 func TestNothingIsSentBeforeItIsReserved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		to := &destination{}
