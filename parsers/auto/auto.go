@@ -7,6 +7,7 @@ import (
 
 	"github.com/longshore/longshore/parsers/json"
 	"github.com/longshore/longshore/parsers/logfmt"
+	"github.com/longshore/longshore/parsers/multiline"
 	"github.com/longshore/longshore/parsers/recognize"
 	"github.com/longshore/longshore/parsers/text"
 	"github.com/longshore/longshore/pipeline"
@@ -25,7 +26,8 @@ func Spec() pipeline.Spec {
 
 // Config is the parser's config.
 type Config struct {
-	Timezone string `yaml:"timezone" doc:"Zone of times that do not name one." default:"UTC" example:"Europe/Berlin"`
+	Timezone  string `yaml:"timezone" doc:"Zone of times that do not name one." default:"UTC" example:"Europe/Berlin"`
+	Multiline bool   `yaml:"multiline" doc:"Join stack traces, and other lines that are one record." default:"true"`
 }
 
 // Check implements pipeline.Checker.
@@ -38,6 +40,14 @@ func (c *Config) Parser() (pipeline.NewParser, error) {
 		return nil, fmt.Errorf("auto parser: %w", err)
 	}
 	return func(*event.Source) pipeline.Parser { return New(zone) }, nil
+}
+
+// Joiner implements pipeline.JoinerConfig.
+func (c *Config) Joiner() (pipeline.NewJoiner, pipeline.JoinLimits, error) {
+	if !c.Multiline {
+		return nil, pipeline.JoinLimits{}, nil
+	}
+	return func(*event.Source) pipeline.Joiner { return multiline.NewAuto() }, multiline.DefaultLimits(), nil
 }
 
 // A Parser tries the formats that a line's first byte allows; the lines of a
@@ -60,6 +70,14 @@ func New(zone recognize.Zone) *Parser {
 
 // Parse implements pipeline.Parser.
 func (p *Parser) Parse(b *event.Batch, i int) bool {
+	if bytes.IndexByte(b.Line(i), '\n') >= 0 {
+		return p.joined(b, i)
+	}
+	return p.one(b, i)
+}
+
+// one parses a record of one line.
+func (p *Parser) one(b *event.Batch, i int) bool {
 	if bytes.IndexByte(b.Line(i), escape) >= 0 {
 		return p.coloured(b, i)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/longshore/longshore/parsers/grok"
 	"github.com/longshore/longshore/parsers/json"
 	"github.com/longshore/longshore/parsers/logfmt"
+	"github.com/longshore/longshore/parsers/multiline"
 	"github.com/longshore/longshore/parsers/pattern"
 	"github.com/longshore/longshore/parsers/regex"
 	"github.com/longshore/longshore/pipeline"
@@ -40,6 +41,7 @@ func Components() []pipeline.Spec {
 		auto.Spec(),
 		json.Spec(),
 		logfmt.Spec(),
+		multiline.Spec(),
 		pattern.Spec(),
 		grok.Spec(),
 		regex.Spec(),
