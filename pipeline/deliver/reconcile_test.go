@@ -161,6 +161,29 @@ func TestExactlyOnceAtRandom(t *testing.T) {
 	}
 }
 
+// TestHalvesOfAnUncertainBodyAreAskedFor: of a request that was too large for one
+// part of the destination, another may have taken some.
+func TestHalvesOfAnUncertainBodyAreAskedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		to, r := newLibrary(t, nil)
+		to.answer = func(try int, lines []string) error {
+			if try > 1 {
+				return nil
+			}
+			to.stored = append(to.stored, "b", "c")
+			return &pipeline.SendError{Outcome: pipeline.Split, Uncertain: true, Status: 500, Reason: "larger than max"}
+		}
+		r.run(func(ctx context.Context) { r.put(ctx, source(1), "a", "b", "c", "d") })
+		r.allDone()
+		if diff := cmp.Diff([]string{"b", "c", "a", "d"}, to.stored); diff != "" {
+			t.Error(diff)
+		}
+		if c := r.d.Counts(); to.asks != 2 || c.Found != 2 || c.Delivered != 4 {
+			t.Errorf("asked %d times: %+v", to.asks, c)
+		}
+	})
+}
+
 // TestALateAnswerIsDoubted: a destination that stood still answers as soon as it
 // goes on, and has by then not yet stored what it was sent before.
 func TestALateAnswerIsDoubted(t *testing.T) {
