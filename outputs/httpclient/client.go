@@ -94,16 +94,12 @@ func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx := httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { sent.Store(true) },
 	})
-	resp, err := c.base.RoundTrip(c.dress(ctx, req, header))
+	resp, err := noUpgrade{c.base}.RoundTrip(c.dress(ctx, req, header))
 	if err != nil {
 		return nil, &Error{URL: Location(req.URL), Sent: sent.Load(), Err: err}
 	}
-	switch resp.StatusCode {
-	case http.StatusUnauthorized:
+	if resp.StatusCode == http.StatusUnauthorized {
 		c.reject()
-	case http.StatusSwitchingProtocols:
-		_ = resp.Body.Close() // it is the bare connection, which knows of no deadline
-		return nil, &Error{URL: Location(req.URL), Sent: true, Err: errUpgrade}
 	}
 	if to := resp.Header.Get("Location"); to != "" && resp.StatusCode/100 == 3 {
 		_, _ = ReadBody(resp)
@@ -112,7 +108,21 @@ func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
+// noUpgrade takes no answer of 101: its body is the bare connection, which knows
+// of no deadline.
+type noUpgrade struct{ http.RoundTripper }
+
 var errUpgrade = errors.New("it answered 101, to go on in another protocol that nobody asked for; check the url")
+
+// RoundTrip implements http.RoundTripper.
+func (t noUpgrade) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := t.RoundTripper.RoundTrip(req)
+	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
+		return resp, err
+	}
+	_ = resp.Body.Close()
+	return nil, errUpgrade
+}
 
 // unauthorized is the error of a request that could not be made, since we had
 // nothing to say who we are.

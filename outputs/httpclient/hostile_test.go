@@ -161,6 +161,27 @@ func TestHostileAnswers(t *testing.T) {
 	}
 }
 
+// TestHostileTokens: whoever gives out tokens may misbehave as well.
+func TestHostileTokens(t *testing.T) {
+	for name, answer := range map[string]func(io.Writer){
+		"another protocol": once("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\n"),
+		"endless":          endlessly("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n", " "),
+		"a gzip bomb":      bomb,
+		"no token":         once("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"),
+		"moved":            once("HTTP/1.1 302 Found\r\nLocation: http://elsewhere.invalid/\r\nContent-Length: 0\r\n\r\n"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHostile(t, answer)
+			c := newClient(t, Settings{Proxy: "none", Auth: Auth{OAuth2: OAuth2{TokenURL: h.url, ClientID: "id", ClientSecret: "secret"}}})
+			_, err := ask(t, c, "http://127.0.0.1:1")
+			if f := Failed(err); f.Uncertain || !strings.Contains(f.Reason, h.url) || strings.Contains(f.Reason, "secret") {
+				t.Errorf("got %+v", f)
+			}
+		})
+	}
+}
+
 // TestRedirectsLeadNowhere: nobody else gets what is meant for this server, by
 // whatever kind of redirect, and the body is not sent again.
 func TestRedirectsLeadNowhere(t *testing.T) {

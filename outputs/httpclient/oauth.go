@@ -28,7 +28,7 @@ func newTokens(o *OAuth2, base http.RoundTripper) *tokens {
 			TokenURL:     o.TokenURL,
 			Scopes:       o.Scopes,
 		},
-		client: &http.Client{Transport: base, CheckRedirect: lastAnswer},
+		client: &http.Client{Transport: noUpgrade{base}, CheckRedirect: lastAnswer},
 		turn:   make(chan *oauth2.Token, 1),
 	}
 	if len(o.Params) > 0 {
