@@ -29,6 +29,7 @@ type Config struct {
 	Transforms []Transform
 	Outputs    []Output
 	Pipelines  []Pipeline
+	Tests      []Case
 }
 
 // HTTP is the address of /health, /ready and /metrics.

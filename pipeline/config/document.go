@@ -21,6 +21,8 @@ type general struct {
 
 	Redact bool `yaml:"redact" doc:"Take secrets (passwords, tokens, keys) out of all records; a pipeline with a transform of the type redact without a condition does it that way instead." default:"true"`
 
+	Tests []Case `yaml:"tests" doc:"Lines and what is to become of them, for longshore test."`
+
 	Inputs     elsewhere `yaml:"inputs"`
 	Parsers    elsewhere `yaml:"parsers"`
 	Transforms elsewhere `yaml:"transforms"`
@@ -72,6 +74,7 @@ func (d *document) config(file string) *Config {
 	d.pipelines()
 	d.chosenOutputs()
 	d.redact()
+	d.cases()
 	d.cfg.File = file
 	d.cfg.DataDir = d.general.DataDir
 	d.cfg.HTTP = d.general.HTTP

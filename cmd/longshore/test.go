@@ -1,0 +1,136 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/longshore/longshore/pipeline/config"
+	"github.com/longshore/longshore/pipeline/graph"
+)
+
+func (a *app) testCommand() *cobra.Command {
+	var path string
+	cmd := &cobra.Command{
+		Use:   "test",
+		Short: "Hold the pipelines against the tests in a config",
+		Long: "Takes the lines of each case under tests in the config through its pipeline, and compares what comes out with " +
+			"what the case expects. The exit code is 1 if anything is different.",
+		Args: cobra.NoArgs,
+		RunE: action(func(*cobra.Command, []string) error {
+			cfg, err := a.load(path)
+			if err != nil {
+				return err
+			}
+			return a.test(cfg)
+		}),
+	}
+	configFlag(cmd, &path)
+	return cmd
+}
+
+func (a *app) test(cfg *config.Config) error {
+	if len(cfg.Tests) == 0 {
+		return fmt.Errorf("%s has no tests; write some under \"tests:\", each with name, input and expect", cfg.File)
+	}
+	s, wrong := a.styleOf(a.stdout), 0
+	for _, c := range cfg.Tests {
+		differences, err := differencesOf(cfg, c)
+		if err != nil {
+			return fmt.Errorf("test %s: %w", c.Name, err)
+		}
+		if len(differences) == 0 {
+			fmt.Fprintf(a.stdout, "%s %s\n", s.green("ok  "), c.Name)
+			continue
+		}
+		wrong++
+		fmt.Fprintf(a.stdout, "%s %s\n", s.red("FAIL"), c.Name)
+		for _, d := range differences {
+			d.write(a.stdout, s)
+		}
+	}
+	if wrong > 0 {
+		return fmt.Errorf("%d of %s failed", wrong, count(len(cfg.Tests), "test"))
+	}
+	return nil
+}
+
+// A difference is between one record and what was expected of it.
+type difference struct {
+	record    int // from 1
+	name      string
+	want, got string
+}
+
+// absent is what is expected of a field that must not be there.
+const absent = "absent"
+
+func (d difference) write(w io.Writer, s style) {
+	at := fmt.Sprintf("     record %d", d.record)
+	if d.name != "" {
+		at += ", " + d.name
+	}
+	fmt.Fprintf(w, "%s\n%s\n%s\n", at, s.red("       - "+block(d.want)), s.green("       + "+block(d.got)))
+}
+
+func differencesOf(cfg *config.Config, c config.Case) ([]difference, error) {
+	trial, err := graph.NewTrial(cfg, c.Pipeline, labelsOf(c.Labels), slog.New(slog.DiscardHandler), noTime)
+	if err != nil {
+		return nil, err
+	}
+	outcomes := append(trial.Lines(c.Input, c.At), trial.End()...)
+	var records []graph.Outcome
+	for _, o := range outcomes {
+		if o.Dropped == "" && !o.Refused {
+			records = append(records, o)
+		}
+	}
+	var all []difference
+	for i := range max(len(records), len(c.Expect)) {
+		switch {
+		case i >= len(records):
+			all = append(all, difference{record: i + 1, want: expected(c.Expect[i]), got: "no record"})
+		case i >= len(c.Expect):
+			all = append(all, difference{record: i + 1, want: "no record", got: string(records[i].Record())})
+		default:
+			all = append(all, compare(i+1, c.Expect[i], records[i].Record())...)
+		}
+	}
+	return all, nil
+}
+
+// noTime dates the lines for which nobody knows a time, always the same.
+func noTime() time.Time { return time.Unix(0, 0) }
+
+func expected(fields map[string]string) string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		all = append(all, name+": "+fields[name])
+	}
+	return strings.Join(all, ", ")
+}
+
+// compare holds a record against the fields that it must have.
+func compare(number int, want map[string]string, record []byte) []difference {
+	got := map[string]string{}
+	for _, m := range membersOf(record) {
+		got[m.name] = m.value
+	}
+	var all []difference
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		value, ok := got[name]
+		if !ok {
+			value = absent
+		}
+		if value != want[name] {
+			all = append(all, difference{number, name, want[name], value})
+		}
+	}
+	return all
+}

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/longshore/longshore/inputs/stdin"
+	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/config"
+	"github.com/longshore/longshore/pipeline/event"
+	"github.com/longshore/longshore/pipeline/graph"
+)
+
+func (a *app) tryCommand() *cobra.Command {
+	t := trying{app: a}
+	var path string
+	cmd := &cobra.Command{
+		Use:   "try",
+		Short: "Show what becomes of lines from standard input",
+		Long: "Takes lines from standard input through a pipeline of the config, or through the auto parser when no config is " +
+			"named, and shows what becomes of them. Nothing is sent. On a terminal it shows what each step changes; otherwise " +
+			"it prints the records, one line of JSON each.",
+		Example: "  docker logs web 2>&1 | longshore try\n  longshore try -c longshore.yml --pipeline main < app.log",
+		Args:    cobra.NoArgs,
+		RunE: action(func(cmd *cobra.Command, _ []string) error {
+			cfg, err := a.configToTry(path)
+			if err != nil {
+				return err
+			}
+			return t.run(cmd.Context(), cfg)
+		}),
+	}
+	configFlag(cmd, &path)
+	cmd.Flags().StringVar(&t.pipeline, "pipeline", "", "the pipeline to take (default: the first)")
+	cmd.Flags().StringToStringVar(&t.labels, "label", nil, "a label of the source, such as container.name=web-1")
+	cmd.Flags().BoolVar(&t.format, "format", false, "add what each line was taken for, as _format")
+	return cmd
+}
+
+// withoutConfig is what lines are tried with when no config is named.
+const withoutConfig = "inputs: {try: {type: stdin}}\noutputs: {try: {type: stdout}}\n"
+
+func (a *app) configToTry(path string) (*config.Config, error) {
+	if path != "" {
+		return a.load(path)
+	}
+	loader := config.Loader{Components: a.components, LookupEnv: a.env}
+	return loader.Load("built-in", []byte(withoutConfig))
+}
+
+// trying is one call of the command.
+type trying struct {
+	*app
+	pipeline string
+	labels   map[string]string
+	format   bool
+
+	dropped, refused int
+}
+
+func (t *trying) run(ctx context.Context, cfg *config.Config) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	trial, err := graph.NewTrial(cfg, t.pipeline, labelsOf(t.labels), t.logger(), time.Now)
+	if err != nil {
+		return err
+	}
+	in := stdin.New(t.stdin, 0, pipeline.Env{Name: "try", Log: t.logger()})
+	read := make(chan error, 1)
+	go func() { read <- in.Run(ctx, trial) }()
+	err = trial.Run(ctx, t.show)
+	cancel()
+	if readErr := <-read; err == nil {
+		err = readErr
+	}
+	t.sumUp()
+	return err
+}
+
+func labelsOf(m map[string]string) []event.Label {
+	var labels []event.Label
+	for name, value := range m {
+		labels = append(labels, event.Label{Name: name, Value: value})
+	}
+	return labels
+}
+
+// sumUp says what has not come out, on standard error.
+func (t *trying) sumUp() {
+	if t.dropped > 0 {
+		fmt.Fprintf(t.stderr, "%s dropped\n", count(t.dropped, "record"))
+	}
+	if t.refused > 0 {
+		fmt.Fprintf(t.stderr, "%s would become dead letters\n", count(t.refused, "record"))
+	}
+}
+
+func (t *trying) show(o graph.Outcome) error {
+	if o.Dropped != "" {
+		t.dropped++
+	}
+	if o.Refused {
+		t.refused++
+	}
+	if s := t.styleOf(t.stdout); s {
+		return t.showSteps(s, o)
+	}
+	if o.Dropped != "" || o.Refused {
+		return nil
+	}
+	record := o.Record()
+	if t.format {
+		record = fmt.Appendf(bytes.TrimSuffix(record, []byte("}")), ",%q:%q}", formatField, o.Format)
+	}
+	_, err := fmt.Fprintf(t.stdout, "%s\n", record)
+	return err
+}
+
+const formatField = "_format"
+
+// showSteps shows, for people, what each step changes.
+func (t *trying) showSteps(s style, o graph.Outcome) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n", s.dim(block(o.Line)))
+	var before []member
+	for i, step := range o.Steps {
+		by := step.By
+		if i == 0 {
+			by = o.Format.String()
+		}
+		after := membersOf(step.Record)
+		fmt.Fprintf(&b, "  %s\n", s.bold(by))
+		writeChanges(&b, s, before, after)
+		before = after
+	}
+	switch {
+	case o.Dropped != "":
+		fmt.Fprintf(&b, "  %s\n", s.red("dropped by "+o.Dropped))
+	case o.Refused:
+		fmt.Fprintf(&b, "  %s\n", s.red("would become a dead letter"))
+	case len(o.Outputs) == 0:
+		fmt.Fprintf(&b, "  %s\n", s.red("goes to no output"))
+	}
+	_, err := io.WriteString(t.stdout, b.String()+"\n")
+	return err
+}
+
+func writeChanges(w io.Writer, s style, before, after []member) {
+	for _, m := range before {
+		if !slices.Contains(after, m) {
+			fmt.Fprintf(w, "  %s\n", s.red("- "+printable(m.name)+": "+block(m.value)))
+		}
+	}
+	for _, m := range after {
+		if !slices.Contains(before, m) {
+			fmt.Fprintf(w, "  %s\n", s.green("+ "+printable(m.name)+": "+block(m.value)))
+		}
+	}
+}
+
+// block makes text of several lines stand under its first one.
+func block(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = printable(line)
+	}
+	return strings.Join(lines, "\n    ")
+}

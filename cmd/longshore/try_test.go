@@ -1,0 +1,129 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/longshore/longshore/pipeline/graph"
+)
+
+// call runs a command with all real components.
+func call(t *testing.T, input string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs strings.Builder
+	a := app{
+		stdin: strings.NewReader(input), stdout: &out, stderr: &errs,
+		env: func(string) (string, bool) { return "", false }, components: graph.Components(),
+	}
+	code = a.run(t.Context(), args)
+	return code, out.String(), errs.String()
+}
+
+const tried = `
+inputs: {app: {type: stdin}}
+parsers: {lines: {type: json, on_error: drop}}
+outputs: {out: {type: stdout}, other: {type: stdout}}
+redact: false
+transforms:
+  quiet: {type: drop, if: 'level == "debug"'}
+  tidy: {type: remove, fields: [secret*]}
+pipelines:
+  main: {inputs: [app], parsers: [lines], transforms: [quiet, tidy], outputs: [out]}
+  auto: {inputs: [app], outputs: [other]}
+tests:
+  - name: a line of the shop
+    time: 2026-05-01T12:00:00Z
+    input:
+      - '{"level":"info","msg":"sold","secret_code":"x","n":2}'
+      - '{"level":"debug","msg":"noise"}'
+    expect:
+      - {timestamp: "2026-05-01T12:00:00.000Z", level: info, message: sold, n: 2, secret_code: absent}
+  - name: a stack trace
+    pipeline: auto
+    input: ["2026-05-01 12:00:00,123 ERROR [main] com.example.Shop - failed", "java.lang.IllegalStateException: closed", "\tat com.example.Shop.sell(Shop.java:42)"]
+    expect:
+      - {level: error, thread: main}
+`
+
+func written(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "longshore.yml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestTry(t *testing.T) {
+	lines := `{"time":"2026-05-01T12:00:00Z","level":"info","msg":"sold","secret_code":"x","n":2}
+no json
+{"level":"debug","msg":"noise"}
+`
+	tests := []struct {
+		name         string
+		args         []string
+		want, stderr string
+	}{
+		{"a pipeline", []string{"try", "-c", written(t, tried), "--format"},
+			`{"timestamp":"2026-05-01T12:00:00.000Z","level":"info","message":"sold","n":2,"_format":"json"}` + "\n", "2 records dropped\n"},
+		{"with a label", []string{"try", "-c", written(t, tried), "--label", "container.name=web"},
+			`{"timestamp":"2026-05-01T12:00:00.000Z","level":"info","message":"sold","container.name":"web","n":2}` + "\n", "2 records dropped\n"},
+	}
+	for _, test := range tests {
+		code, stdout, stderr := call(t, lines, test.args...)
+		if diff := cmp.Diff(test.want, stdout); code != 0 || diff != "" || stderr != test.stderr {
+			t.Errorf("%s: exit %d, stderr %q (-want +got)\n%s", test.name, code, stderr, diff)
+		}
+	}
+}
+
+func TestTryWithoutAConfig(t *testing.T) {
+	code, stdout, stderr := call(t, "2026-05-01 12:00:00,123 WARN [main] com.example.Shop - low\n  stock\n", "try")
+	want := `{"timestamp":"2026-05-01T12:00:00.123Z","level":"warn","message":"low\n  stock","thread":"main","logger":"com.example.Shop"}` + "\n"
+	if diff := cmp.Diff(want, stdout); code != 0 || diff != "" {
+		t.Errorf("exit %d, stderr %q (-want +got)\n%s", code, stderr, diff)
+	}
+}
+
+func TestTest(t *testing.T) {
+	code, stdout, stderr := call(t, "", "test", "-c", written(t, tried))
+	if want := "ok   a line of the shop\nok   a stack trace\n"; code != 0 || stdout != want {
+		t.Errorf("exit %d, stderr %q, stdout %q", code, stderr, stdout)
+	}
+	wrong := strings.NewReplacer("n: 2", "n: 3, color: red", "    expect:\n      - {level: error, thread: main}\n", "").Replace(tried)
+	code, stdout, stderr = call(t, "", "test", "-c", written(t, wrong))
+	want := `FAIL a line of the shop
+     record 1, color
+       - red
+       + absent
+     record 1, n
+       - 3
+       + 2
+FAIL a stack trace
+     record 1
+       - no record
+       + {"timestamp":"2026-05-01T12:00:00.123Z"`
+	if code != 1 || !strings.HasPrefix(stdout, want) || !strings.Contains(stderr, "2 of 2 tests failed") {
+		t.Errorf("exit %d, stderr %q, stdout\n%s", code, stderr, stdout)
+	}
+}
+
+func TestTestSaysWhatIsWrongInACase(t *testing.T) {
+	code, _, stderr := call(t, "", "check", "-c", written(t, strings.NewReplacer("pipeline: auto", "pipeline: autos", "2026-05-01T12:00:00Z\n", "yesterday\n").Replace(tried)))
+	for _, want := range []string{`tests[1].pipeline: there is no pipeline "autos"`, `tests[0].time: "yesterday" is not a time`} {
+		if code != 78 || !strings.Contains(stderr, want) {
+			t.Errorf("exit %d, stderr %s, want %s", code, stderr, want)
+		}
+	}
+}
+
+func TestTestWithoutTests(t *testing.T) {
+	code, _, stderr := call(t, "", "test", "-c", written(t, "inputs: {a: {type: stdin}}\noutputs: {b: {type: stdout}}\n"))
+	if code != 1 || !strings.Contains(stderr, "has no tests") {
+		t.Errorf("exit %d, stderr %s", code, stderr)
+	}
+}
