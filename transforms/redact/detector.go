@@ -1,0 +1,117 @@
+package redact
+
+import (
+	"bytes"
+	"encoding/binary"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// A finding is a stretch of a text that is to be taken out.
+type finding struct {
+	from, to int
+	kind     kind
+	// quotes are put around what stands in its place: those that make a string of what
+	// was none.
+	quotes quotes
+}
+
+// quotes are a quote with backslashes before it, as in JSON within a JSON string;
+// char 0 is none.
+type quotes struct {
+	slashes int
+	char    byte
+}
+
+func (q quotes) append(dst []byte) []byte {
+	if q.char == 0 {
+		return dst
+	}
+	for range q.slashes {
+		dst = append(dst, '\\')
+	}
+	return append(dst, q.char)
+}
+
+// A detector finds what is to be taken out of a text. It is read-only.
+type detector struct {
+	secrets  bool
+	index    *index
+	names    names
+	own      *regexp.Regexp // the user's own keys
+	patterns []*regexp.Regexp
+	personal [kinds]bool
+	anyMore  bool // personal data, own keys or patterns
+}
+
+func newDetector(c *Config) *detector {
+	d := &detector{secrets: slices.Contains(c.Detect, "secrets"), index: secretIndex}
+	d.names = names{secrets: d.secrets, except: c.Except}
+	for k, name := range kindNames {
+		d.personal[k] = slices.Contains(c.Detect, name)
+		d.anyMore = d.anyMore || d.personal[k]
+	}
+	for _, key := range c.Keys {
+		d.names.own = append(d.names.own, strings.ToLower(key))
+	}
+	if len(c.Keys) > 0 {
+		var any []string
+		for _, key := range c.Keys {
+			any = append(any, regexp.QuoteMeta(key))
+		}
+		d.own = regexp.MustCompile("(?i)(?:" + strings.Join(any, "|") + ")")
+	}
+	for _, p := range c.Patterns {
+		d.patterns = append(d.patterns, regexp.MustCompile(p))
+	}
+	d.anyMore = d.anyMore || d.own != nil || len(d.patterns) > 0
+	return d
+}
+
+// scan appends what is found in a text, in no certain order.
+func (d *detector) scan(p []byte, found []finding) []finding {
+	if d.secrets {
+		if bytes.IndexByte(p, '@') >= 0 {
+			found = d.urlPasswords(p, found)
+		}
+		found = d.index.scan(p, &d.names, found)
+	}
+	if d.anyMore {
+		found = d.more(p, found)
+	}
+	return found
+}
+
+// more is what is not looked for by default.
+func (d *detector) more(p []byte, found []finding) []finding {
+	if d.own != nil {
+		found = d.ownKeys(p, found)
+	}
+	for _, re := range d.patterns {
+		for _, m := range re.FindAllSubmatchIndex(p, -1) {
+			from, to := m[0], m[1]
+			if len(m) > 2 && m[2] >= 0 {
+				from, to = m[2], m[3]
+			}
+			if from < to {
+				found = append(found, finding{from: from, to: to, kind: pattern})
+			}
+		}
+	}
+	return d.personalData(p, found)
+}
+
+func (d *detector) ownKeys(p []byte, found []finding) []finding {
+	s := scanner{p: p, names: &d.names}
+	for _, m := range d.own.FindAllIndex(p, -1) {
+		if f, ok := s.keyed(m[0], m[1], ordinary); ok {
+			found = append(found, f)
+		}
+	}
+	return found
+}
+
+// word reads eight bytes with letters in lower case; other characters become others, which
+// is alike on both sides of a comparison.
+func word(p []byte) uint64 { return binary.LittleEndian.Uint64(p) | 0x2020202020202020 }

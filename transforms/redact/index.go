@@ -1,0 +1,211 @@
+package redact
+
+import "bytes"
+
+// An index tells quickly that none of its patterns is in a text. Every pattern has
+// four neighbouring groups of three bytes in it; so one of them stands at a multiple
+// of four, and it is enough to look there. A set of bits, by a hash, says that
+// a group is in no pattern: most are not.
+type index struct {
+	bits   [1 << 16 / 64]uint64
+	groups map[uint32][]candidate
+}
+
+// A candidate is a pattern in which a group occurs, and how far behind its start.
+type candidate struct {
+	pattern *textPattern
+	off     int
+}
+
+// A textPattern is a text that secrets have, in any case, and what follows from it.
+type textPattern struct {
+	text string
+	// before and after are characters of which one stands before and behind the text, where
+	// its own are too few for four groups; "" for none needed.
+	before, after string
+	from          int // the first of the four groups; with before, -1
+
+	form  form
+	class class  // of a key
+	token *token // of a token
+	exact string // of a JWT's head
+}
+
+// form is what a pattern is of, and so how what it finds is read.
+type form uint8
+
+const (
+	keyForm form = iota
+	tokenForm
+	jwtForm
+	bearerForm
+	pemForm
+	signatureForm
+)
+
+// match reads what begins with the pattern's text at [start, end).
+func (p *textPattern) match(s *scanner, start, end int) (finding, bool) {
+	switch p.form {
+	case keyForm:
+		return s.keyed(start, end, p.class)
+	case tokenForm:
+		return p.token.find(s.p, start, end)
+	case jwtForm:
+		return jwt(s.p, p.exact, start, end)
+	case bearerForm:
+		return bearer(s.p, start, end)
+	case pemForm:
+		return privateKey(s.p, start, end)
+	}
+	return signature(s.p, start, end)
+}
+
+func fold(c byte) byte { return c | 0x20 }
+
+func group(a, b, c byte) uint32 {
+	return uint32(fold(a)) | uint32(fold(b))<<8 | uint32(fold(c))<<16
+}
+
+func bitOf(group uint32) uint32 { return group * 0x9e3779b1 >> 16 }
+
+func newIndex(patterns []*textPattern) *index {
+	x := &index{groups: map[uint32][]candidate{}}
+	for _, p := range patterns {
+		for off := p.from; off < p.from+4; off++ {
+			p.eachGroup(off, func(g uint32) { x.add(g, candidate{p, off}) })
+		}
+	}
+	return x
+}
+
+func (x *index) add(g uint32, c candidate) {
+	h := bitOf(g)
+	x.bits[h>>6] |= 1 << (h & 63)
+	for _, known := range x.groups[g] {
+		if known == c {
+			return
+		}
+	}
+	x.groups[g] = append(x.groups[g], c)
+}
+
+// eachGroup calls do with every group that may stand off bytes behind the pattern's
+// start.
+func (p *textPattern) eachGroup(off int, do func(g uint32)) {
+	at := func(i int) string {
+		switch {
+		case i < 0:
+			return p.before
+		case i >= len(p.text):
+			return p.after
+		}
+		return p.text[i : i+1]
+	}
+	for _, a := range []byte(at(off)) {
+		for _, b := range []byte(at(off + 1)) {
+			for _, c := range []byte(at(off + 2)) {
+				do(group(a, b, c))
+			}
+		}
+	}
+}
+
+// scan appends what the patterns find in a text.
+func (x *index) scan(p []byte, names *names, found []finding) []finding {
+	s := scanner{p: p, names: names}
+	at := 0
+	for at+8 <= len(p) {
+		w := word(p[at:])
+		g, h := uint32(w)&0xffffff, uint32(w>>32)&0xffffff
+		i, k := bitOf(g), bitOf(h)
+		if x.bits[i>>6]>>(i&63)&1|x.bits[k>>6]>>(k&63)&1 == 0 {
+			at += 8
+			continue
+		}
+		next := at + 8
+		if f, ok := x.look(&s, at, g); ok {
+			found, next = append(found, f), max(f.to, at+4)
+		} else if f, ok := x.look(&s, at+4, h); ok {
+			found, next = append(found, f), max(f.to, at+8)
+		}
+		at = next
+	}
+	for at+3 <= len(p) {
+		next := at + 4
+		if f, ok := x.look(&s, at, group(p[at], p[at+1], p[at+2])); ok {
+			found, next = append(found, f), max(f.to, next)
+		}
+		at = next
+	}
+	return found
+}
+
+// look tells whether one of the patterns in which the group at an index occurs is there,
+// and what it finds.
+func (x *index) look(s *scanner, at int, g uint32) (finding, bool) {
+	for _, c := range x.groups[g] {
+		start := at - c.off
+		end := start + len(c.pattern.text)
+		if start < s.done || end > len(s.p) || !equalFold(s.p[start:end], c.pattern.text) {
+			continue
+		}
+		if f, ok := c.pattern.match(s, start, end); ok {
+			s.done = f.to
+			return f, true
+		}
+	}
+	return finding{}, false
+}
+
+// equalFold compares bytes with a text in lower case.
+func equalFold(p []byte, text string) bool {
+	if len(p) != len(text) {
+		return false
+	}
+	for i, c := range p {
+		if c != text[i] && (c < 'A' || c > 'Z' || c+0x20 != text[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// A scanner goes through one text from its start to its end.
+type scanner struct {
+	p     []byte
+	names *names
+	done  int // behind what was found last
+
+	// How many double quotes stand before an index, for quotes without and with one
+	// backslash: an odd number means within a string.
+	counted int
+	odd     [2]bool
+	// dull is the end of the last run of letters that was looked at and is no secret.
+	dull int
+}
+
+// within tells whether an index is inside of a string whose quotes have so many
+// backslashes. It is asked for ascending indices.
+func (s *scanner) within(at, slashes int) bool {
+	for s.counted < at {
+		next := bytes.IndexByte(s.p[s.counted:at], '"')
+		if next < 0 {
+			s.counted = at
+			break
+		}
+		quote := s.counted + next
+		if n := slashesBefore(s.p, quote, s.counted); n < 2 {
+			s.odd[n] = !s.odd[n]
+		}
+		s.counted = quote + 1
+	}
+	return s.odd[slashes]
+}
+
+func slashesBefore(p []byte, at, from int) int {
+	n := 0
+	for at-1-n >= from && p[at-1-n] == '\\' {
+		n++
+	}
+	return n
+}

@@ -1,0 +1,355 @@
+package redact
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+
+	"github.com/longshore/longshore/pipeline"
+)
+
+// class is what is special about a key.
+type class uint8
+
+const (
+	ordinary class = iota
+	headerAuth
+	headerCookie
+)
+
+// keyWords end the names of keys whose values are secrets. from is where the rarest
+// four groups begin.
+var keyWords = []struct {
+	text  string
+	from  int
+	class class
+}{
+	{"password", 1, ordinary}, {"passwd", 0, ordinary}, {"passphrase", 2, ordinary}, {"passcode", 2, ordinary},
+	{"password_hash", 1, ordinary}, {"passwordhash", 1, ordinary},
+	{"secret", 0, ordinary}, {"token", 0, ordinary}, {"credential", 0, ordinary}, {"credentials", 0, ordinary},
+	{"api_key", 1, ordinary}, {"api-key", 1, ordinary}, {"apikey", 0, ordinary},
+	{"access_key", 2, ordinary}, {"access-key", 2, ordinary}, {"accesskey", 2, ordinary},
+	{"secret_key", 0, ordinary}, {"secret-key", 0, ordinary}, {"secretkey", 0, ordinary},
+	{"private_key", 2, ordinary}, {"private-key", 2, ordinary}, {"privatekey", 2, ordinary},
+	{"account_key", 4, ordinary}, {"account-key", 4, ordinary}, {"accountkey", 4, ordinary},
+	{"encryption_key", 1, ordinary}, {"encryptionkey", 1, ordinary}, {"signing_key", 2, ordinary}, {"signingkey", 2, ordinary},
+	{"amz-signature", 2, ordinary},
+	{"authorization", 4, headerAuth}, {"cookie", 0, headerCookie}, {"cookies", 0, headerCookie},
+}
+
+// behindKey are the characters that may follow a key: those of separators and quotes.
+const behindKey = "=:\"'\\] \t"
+
+// shortNames are names too short to be looked for in text.
+var shortNames = []string{"pwd", "jwt", "psk"}
+
+const longestShort = 3
+
+// names tells which names are those of secrets.
+type names struct {
+	secrets bool
+	own     []string // in lower case
+	except  []string
+}
+
+func (n *names) isSecret(name []byte) bool {
+	if n.secrets && (isShortName(name) || endsInKeyWord(name)) {
+		return !n.excepted(name)
+	}
+	for _, own := range n.own {
+		if len(name) >= len(own) && equalFold(name[len(name)-len(own):], own) {
+			return !n.excepted(name)
+		}
+	}
+	return false
+}
+
+func (n *names) excepted(name []byte) bool {
+	return len(n.except) > 0 && pipeline.MatchAny(n.except, name)
+}
+
+func isShortName(name []byte) bool {
+	return len(name) == longestShort && slices.ContainsFunc(shortNames, func(s string) bool { return equalFold(name, s) })
+}
+
+func endsInKeyWord(name []byte) bool {
+	for _, w := range keyWords {
+		if len(name) >= len(w.text) && equalFold(name[len(name)-len(w.text):], w.text) {
+			return true
+		}
+	}
+	return false
+}
+
+// keyed finds the value of a key whose name ends in the word at [start, end):
+//
+//	"password":"…"   password=…   'token' => '…'   Authorization: Bearer …
+//
+// Prose and code have such too (unexpected token: foo, token = next): there a value
+// without quotes counts only if it has letters and digits.
+func (s *scanner) keyed(start, end int, class class) (finding, bool) {
+	p := s.p
+	key, at := quoteAt(p, end)
+	if key.char == 0 && at < len(p) && p[at] == ']' { // user[password]=
+		at++
+	}
+	sign := skipBlanks(p, at)
+	spaced := sign > at
+	loose, behind := separator(p, sign)
+	if behind < 0 || s.excepted(start, end) {
+		return finding{}, false
+	}
+	at = skipBlanks(p, behind)
+	if value, open := quoteAt(p, at); value.char != 0 {
+		return s.quoted(key, value, start, open)
+	}
+	if key.char != 0 {
+		return bareValue(p, at, key)
+	}
+	if !spaced && at > behind && !loose {
+		return finding{}, false // token= and then something else
+	}
+	colon := loose
+	loose = loose || spaced
+	switch class {
+	case headerAuth:
+		at, loose = pastScheme(p, at, loose)
+	case headerCookie:
+		if colon {
+			return cookies(p, at)
+		}
+	}
+	return s.run(at, loose)
+}
+
+// excepted tells whether the user has said that a key's value is no secret.
+func (s *scanner) excepted(start, end int) bool {
+	if len(s.names.except) == 0 {
+		return false
+	}
+	for start > 0 && (isAlnum(s.p[start-1]) || s.p[start-1] == '_' || s.p[start-1] == '-' || s.p[start-1] == '.') {
+		start--
+	}
+	return s.names.excepted(s.p[start:end])
+}
+
+// quoteAt reads a quote with its backslashes, and gives the index behind it.
+func quoteAt(p []byte, at int) (quotes, int) {
+	q := at
+	for q < len(p) && p[q] == '\\' {
+		q++
+	}
+	if q < len(p) && (p[q] == '"' || p[q] == '\'' && q == at) {
+		return quotes{q - at, p[q]}, q + 1
+	}
+	return quotes{}, at
+}
+
+// skipBlanks goes past up to three blanks.
+func skipBlanks(p []byte, at int) int {
+	for end := min(at+3, len(p)); at < end && (p[at] == ' ' || p[at] == '\t'); {
+		at++
+	}
+	return at
+}
+
+// separator reads what stands between a key and its value, and gives the index behind
+// it, or -1.
+func separator(p []byte, at int) (colon bool, next int) {
+	rest := p[min(at, len(p)):]
+	switch {
+	case len(rest) < 2:
+	case rest[0] == '=' && rest[1] == '>', rest[0] == ':' && rest[1] == '=':
+		return false, at + 2
+	case rest[0] == '=' && rest[1] != '=':
+		return false, at + 1
+	case rest[0] == ':' && rest[1] != ':' && !bytes.HasPrefix(rest, []byte("://")):
+		return true, at + 1
+	}
+	return false, -1
+}
+
+// quoted finds a value in quotes, which begins at an index. The quote behind a key
+// without any may be the end of a string that the key is in.
+func (s *scanner) quoted(key, value quotes, start, from int) (finding, bool) {
+	switch {
+	case key.char != 0 && key.slashes != value.slashes:
+		return finding{}, false
+	case key.char == 0 && value.char == '"' && (value.slashes > 1 || s.within(start, value.slashes)):
+		return finding{}, false
+	}
+	to := value.end(s.p, from)
+	if harmless(s.p[from:to]) {
+		return finding{}, false
+	}
+	return finding{from: from, to: to}, true
+}
+
+// end gives the index of the quote (with its backslashes) that ends what a quote of this
+// kind began before at; the text's end if there is none.
+func (q quotes) end(p []byte, at int) int {
+	for from := at; ; {
+		next := bytes.IndexByte(p[from:], q.char)
+		if next < 0 {
+			return len(p)
+		}
+		quote := from + next
+		n := slashesBefore(p, quote, from)
+		if n <= q.slashes || (n-q.slashes)%(2*(q.slashes+1)) == 0 {
+			return quote - min(n, q.slashes)
+		}
+		from = quote + 1
+	}
+}
+
+// bareValue finds the value of a key in quotes that is in none itself: a number, an
+// object, a list.
+func bareValue(p []byte, at int, key quotes) (finding, bool) {
+	to := at
+	if at < len(p) && (p[at] == '{' || p[at] == '[') {
+		to = key.endOfNested(p, at)
+		return finding{from: at, to: to, quotes: key}, to > at+2
+	}
+	for to < len(p) && (isAlnum(p[to]) || p[to] == '.' || p[to] == '-' || p[to] == '+') {
+		to++
+	}
+	return finding{from: at, to: to, quotes: key}, !harmless(p[at:to])
+}
+
+// endOfNested gives the index behind the object or list that begins at an index, in a text
+// whose strings have quotes of this kind.
+func (q quotes) endOfNested(p []byte, at int) int {
+	depth := 0
+	for at < len(p) {
+		switch c := p[at]; c {
+		case '{', '[':
+			depth++
+		case '}', ']':
+			if depth--; depth == 0 {
+				return at + 1
+			}
+		case '\\', '"', '\'':
+			found, inner := quoteAt(p, at)
+			if found.char == q.char && found.slashes < q.slashes {
+				return at // the string that all this is in ends
+			}
+			if found == q {
+				end := q.end(p, inner)
+				at = min(len(p), end+q.slashes+1)
+				continue
+			}
+		}
+		at++
+	}
+	return len(p)
+}
+
+// schemes are what stands before the credentials in an Authorization header.
+var schemes = []string{"basic", "bearer", "digest", "token", "apikey", "negotiate", "ntlm", "aws4-hmac-sha256"}
+
+// pastScheme goes past the scheme of an Authorization header. Behind one that is known,
+// all is credentials.
+func pastScheme(p []byte, at int, loose bool) (int, bool) {
+	if at < len(p) && p[at] == '[' { // Go prints headers as map[Authorization:[Bearer …]]
+		at++
+	}
+	end := at
+	for end < len(p) && (isAlnum(p[end]) || p[end] == '-') {
+		end++
+	}
+	if end == at || end == len(p) || p[end] != ' ' {
+		return at, loose
+	}
+	for _, s := range schemes {
+		if equalFold(p[at:end], s) {
+			return skipBlanks(p, end), false
+		}
+	}
+	return at, loose
+}
+
+// cookies finds what follows Cookie: and Set-Cookie:, up to the end of the line or the
+// string.
+func cookies(p []byte, at int) (finding, bool) {
+	end, pair := at, false
+	for end < len(p) && p[end] != '"' && p[end] != '\n' && p[end] != '\r' && p[end] != '\\' && p[end] != '\'' {
+		pair = pair || p[end] == '='
+		if p[end] == ' ' && !pair {
+			return finding{}, false // prose
+		}
+		end++
+	}
+	return finding{from: at, to: end}, pair
+}
+
+// run finds a value without quotes; loose says that what it is found in may be prose.
+func (s *scanner) run(at int, loose bool) (finding, bool) {
+	if loose && at < s.dull {
+		return finding{}, false
+	}
+	end := at
+	var letter, digit bool
+	for end < len(s.p) && !endsRun[s.p[end]] {
+		c := s.p[end]
+		digit = digit || '0' <= c && c <= '9'
+		letter = letter || isAlnum(c) && (c < '0' || c > '9')
+		end++
+	}
+	if loose && (!letter || !digit || end-at < 6) {
+		s.dull = end
+		return finding{}, false
+	}
+	for end > at && strings.IndexByte(")]}.:|", s.p[end-1]) >= 0 {
+		end--
+	}
+	return finding{from: at, to: end}, !harmless(s.p[at:end])
+}
+
+var endsRun = func() (t [256]bool) {
+	for c := range t {
+		t[c] = c <= ' ' || strings.IndexByte(`"'\&;,<>`, byte(c)) >= 0
+	}
+	return t
+}()
+
+// harmless tells whether a value says nothing, or was taken out already: empty, true,
+// nil, ***, [FILTERED], <redacted>, ${VAR}, a number of up to three digits.
+func harmless(p []byte) bool {
+	alnum, digits := false, true
+	for _, c := range p {
+		alnum = alnum || isAlnum(c) || c >= 0x80
+		digits = digits && '0' <= c && c <= '9'
+	}
+	if !alnum || digits && len(p) <= 3 {
+		return true
+	}
+	switch p[0] {
+	case '[':
+		return p[len(p)-1] == ']' && !bytes.ContainsAny(p, "0123456789")
+	case '<':
+		return p[len(p)-1] == '>' && !bytes.ContainsAny(p, "0123456789")
+	case '$':
+		return len(p) > 1 && p[1] == '{'
+	case '%':
+		return len(p) == 2
+	}
+	if len(p) <= 9 {
+		for _, w := range harmlessWords {
+			if equalFold(p, w) {
+				return true
+			}
+		}
+	}
+	for _, c := range p {
+		if c != 'x' && c != 'X' && c != '*' && c != '.' {
+			return false
+		}
+	}
+	return true
+}
+
+var harmlessWords = []string{"true", "false", "null", "nil", "none", "undefined", "yes", "no", "redacted", "filtered", "hidden", "empty", "bool", "string"}
+
+func isAlnum(c byte) bool {
+	return c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' && c <= '9'
+}

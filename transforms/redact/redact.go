@@ -1,0 +1,148 @@
+// Package redact takes secrets out of records: out of fields, message and the
+// line itself, so that none gets out whatever an output writes.
+//
+// What a detector takes for a secret is said beside it. All look at bytes as they
+// stand in the line, JSON escapes and all; a match never has a quote or a part of
+// an escape at its ends, so that valid JSON stays valid.
+package redact
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/event"
+)
+
+// Spec describes the transform.
+func Spec() pipeline.Spec {
+	return pipeline.Spec{
+		Kind:    pipeline.KindTransform,
+		Type:    "redact",
+		Summary: "Takes passwords, tokens, keys and, if you like, personal data out of records. Every pipeline has one unless redact: false stands at the top of the config. Depends on nothing but the record.",
+		New:     func() any { return new(Config) },
+	}
+}
+
+// Config is the transform's config.
+type Config struct {
+	Detect   []string        `yaml:"detect" default:"[secrets]" enum:"secrets|email|ip|card|iban" doc:"What to look for. secrets are values of keys such as password, token, api_key, authorization and cookie, passwords in URLs, bearer tokens and JWTs, keys of cloud services, and private keys; card, iban: only those whose check digits are right." example:"[secrets, email, card]"`
+	Keys     []string        `yaml:"keys" doc:"Further names of fields whose values are secrets, in any case; also those that end in one." example:"[ssn, birth_date]"`
+	Except   []string        `yaml:"except" doc:"Names whose values are no secrets, whatever they look like; * stands for any characters." example:"[next_token, csrf_cookie]"`
+	Patterns []string        `yaml:"patterns" doc:"Regular expressions of what else to take out: what the first group matches, or all. They cost more than the built-in detectors." example:"['customer-([0-9]{8})']"`
+	How      string          `yaml:"how" default:"replace" enum:"replace|hash|mask" doc:"replace puts a text there; hash puts a keyed hash there, so that equal values can be told; mask keeps the last four characters of long ones."`
+	With     string          `yaml:"with" default:"[REDACTED]" doc:"The text for replace; {kind} stands for what was found: secret, email, ip, card, iban, pattern." example:"[{kind}]"`
+	HashKey  pipeline.Secret `yaml:"hash_key" doc:"The key for hash: long and random. Whoever has it can try values."`
+}
+
+// Check implements pipeline.Checker.
+func (c *Config) Check() []pipeline.Problem {
+	var problems []pipeline.Problem
+	found := func(path, message string) {
+		problems = append(problems, pipeline.Problem{Path: path, Message: message})
+	}
+	for i, p := range c.Patterns {
+		if _, err := regexp.Compile(p); err != nil {
+			found(fmt.Sprintf("patterns[%d]", i), "is no regular expression: "+err.Error())
+		}
+	}
+	for i, k := range c.Keys {
+		if k == "" || strings.ContainsAny(k, "*\"\\") {
+			found(fmt.Sprintf("keys[%d]", i), `must be a name, without *, " and \`)
+		}
+	}
+	if strings.ContainsFunc(c.With, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) {
+		found("with", `has to be plain ASCII, without " and \, so that it can stand anywhere`)
+	}
+	if c.How == "hash" && len(c.HashKey) < 16 {
+		found("hash_key", "is missing or short; hash needs 16 characters or more, or the values could be guessed")
+	}
+	return problems
+}
+
+// kind is what was found.
+type kind uint8
+
+const (
+	secret kind = iota
+	email
+	ip
+	card
+	iban
+	pattern
+	kinds
+)
+
+var kindNames = [kinds]string{"secret", "email", "ip", "card", "iban", "pattern"}
+
+// Transform implements pipeline.TransformConfig.
+func (c *Config) Transform(env pipeline.Env) (pipeline.Transform, error) {
+	if problems := c.Check(); len(problems) > 0 {
+		return nil, fmt.Errorf("%s %s", problems[0].Path, problems[0].Message)
+	}
+	t := &transform{when: env.If, how: c.How, key: []byte(c.HashKey.Reveal()), detector: newDetector(c)}
+	counts := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "longshore_transform_redacted_total", Help: "Values that were taken out of records.",
+	}, []string{"kind"})
+	for k, name := range kindNames {
+		t.with[k] = strings.ReplaceAll(c.With, "{kind}", name)
+		t.counts[k] = counts.WithLabelValues(name)
+	}
+	if env.Metrics != nil {
+		env.Metrics.MustRegister(counts)
+	}
+	return t, nil
+}
+
+type transform struct {
+	when     func(b *event.Batch, i int) bool
+	how      string
+	key      []byte
+	with     [kinds]string
+	counts   [kinds]prometheus.Counter
+	detector *detector
+}
+
+// Apply implements pipeline.Transform. Refused records have their lines
+// redacted too: they become dead letters.
+func (t *transform) Apply(b *event.Batch) {
+	for i := range b.Records {
+		if b.Records[i].Flags&event.Dropped == 0 && (t.when == nil || t.when(b, i)) {
+			t.redact(b, i)
+		}
+	}
+}
+
+// appendInstead appends what stands in the place of a value: plain ASCII without
+// anything that JSON escapes.
+func (t *transform) appendInstead(dst, value []byte, k kind) []byte {
+	switch t.how {
+	case "hash":
+		sum := hmac.New(sha256.New, t.key)
+		sum.Write(value)
+		return hex.AppendEncode(append(dst, "hmac:"...), sum.Sum(nil)[:8])
+	case "mask":
+		return append(append(dst, "****"...), lastFour(value)...)
+	}
+	return append(dst, t.with[k]...)
+}
+
+// lastFour gives the last four characters of a long value, if they are plain.
+func lastFour(value []byte) []byte {
+	if len(value) < 12 {
+		return nil
+	}
+	last := value[len(value)-4:]
+	for _, c := range last {
+		if !isAlnum(c) {
+			return nil
+		}
+	}
+	return last
+}

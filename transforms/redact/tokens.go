@@ -1,0 +1,231 @@
+package redact
+
+import (
+	"bytes"
+	"strings"
+)
+
+const (
+	digits  = "0123456789"
+	lower   = "abcdefghijklmnopqrstuvwxyz"
+	word64  = lower + digits + "_-"
+	headLen = 128 // how far the head of a private key is looked at
+)
+
+// notInWords are the characters that may stand before a token.
+var notInWords = func() string {
+	var all []byte
+	for c := range 256 {
+		if !isAlnum(byte(c)) && c != '_' || c == 'n' || c == 'r' || c == 't' { // \n is n behind a backslash
+			all = append(all, byte(c))
+		}
+	}
+	return string(all)
+}()
+
+// A token has a text at its start by which it is known, in this case exactly, and
+// so many characters of its own behind it. The forms are those that their issuers
+// document.
+type token struct {
+	text          string
+	min, max      int
+	chars         string // besides letters and digits
+	before, after string
+	from          int
+}
+
+var tokens = []token{
+	{text: "AKIA", min: 16, max: 16, before: notInWords, after: lower + digits, from: -1}, // AWS
+	{text: "ASIA", min: 16, max: 16, before: notInWords, after: lower + digits, from: -1},
+	{text: "AIza", min: 35, max: 35, chars: "_-", before: notInWords, after: word64, from: -1}, // Google
+	{text: "ya29.", min: 20, chars: "_-", after: word64},
+	{text: "ghp_", min: 36, before: notInWords, after: lower + digits, from: -1}, // GitHub
+	{text: "gho_", min: 36, before: notInWords, after: lower + digits, from: -1},
+	{text: "ghu_", min: 36, before: notInWords, after: lower + digits, from: -1},
+	{text: "ghs_", min: 36, before: notInWords, after: lower + digits, from: -1},
+	{text: "ghr_", min: 36, before: notInWords, after: lower + digits, from: -1},
+	{text: "github_pat_", min: 22, chars: "_", from: 3},
+	{text: "glpat-", min: 20, chars: "_-"},                                                                                                 // GitLab
+	{text: "xoxa-", min: 10, chars: "-", before: notInWords, from: -1}, {text: "xoxb-", min: 10, chars: "-", before: notInWords, from: -1}, // Slack
+	{text: "xoxe-", min: 10, chars: "-", before: notInWords, from: -1}, {text: "xoxo-", min: 10, chars: "-", before: notInWords, from: -1},
+	{text: "xoxp-", min: 10, chars: "-", before: notInWords, from: -1}, {text: "xoxr-", min: 10, chars: "-", before: notInWords, from: -1},
+	{text: "xoxs-", min: 10, chars: "-", before: notInWords, from: -1},
+	{text: "sk_live_", min: 16}, {text: "sk_test_", min: 16}, {text: "rk_live_", min: 16}, {text: "rk_test_", min: 16}, // Stripe
+	{text: "sk-ant-", min: 20, chars: "_-"}, {text: "sk-proj-", min: 20, chars: "_-"}, // Anthropic, OpenAI
+	{text: "npm_", min: 36, before: notInWords, after: lower + digits, from: -1},
+	{text: "hvs.", min: 24, chars: "_-", before: notInWords, after: word64, from: -1}, // Vault
+	{text: "dop_v1_", min: 40}, {text: "pypi-AgEI", min: 16, chars: "_-"},
+	{text: "hooks.slack.com/services/", min: 20, chars: "/", from: 7},
+}
+
+// jwtHeads are how base64 begins of {" and the parameters of RFC 7515, 7516 and 7519, and some
+// that are often the first.
+var jwtHeads = []string{
+	"eyJhbGci" /* alg */, "eyJ0eXAi" /* typ */, "eyJraWQi" /* kid */, "eyJlbmMi" /* enc */, "eyJjdHki" /* cty */, "eyJ4NXQi", /* x5t */
+	"eyJ4NWMi" /* x5c */, "eyJ4NXUi" /* x5u */, "eyJqa3Ui" /* jku */, "eyJqd2si" /* jwk */, "eyJjcml0" /* crit */, "eyJ6aXAi", /* zip */
+	"eyJub25j" /* nonce */, "eyJ2ZXIi" /* ver */, "eyJpc3Mi", /* iss */
+}
+
+// secretIndex finds secrets.
+var secretIndex = newIndex(secretPatterns())
+
+func secretPatterns() []*textPattern {
+	var all []*textPattern
+	for _, w := range keyWords {
+		p := &textPattern{text: w.text, from: w.from, form: keyForm, class: w.class}
+		if len(w.text) < w.from+6 {
+			p.after = behindKey
+		}
+		all = append(all, p)
+	}
+	for i := range tokens {
+		t := &tokens[i]
+		all = append(all, &textPattern{text: strings.ToLower(t.text), before: t.before, after: t.after, from: t.from, form: tokenForm, token: t})
+	}
+	for _, head := range jwtHeads {
+		all = append(all, &textPattern{text: strings.ToLower(head), form: jwtForm, exact: head})
+	}
+	return append(all,
+		&textPattern{text: "bearer", form: bearerForm},
+		&textPattern{text: "-----begin", from: 3, form: pemForm},
+		&textPattern{text: "sig=", before: "?&;", after: lower + digits + "%", from: -1, form: signatureForm},
+	)
+}
+
+func (t *token) find(p []byte, start, end int) (finding, bool) {
+	if string(p[start:end]) != t.text || !atBoundary(p, start) {
+		return finding{}, false
+	}
+	to := end
+	for to < len(p) && (isAlnum(p[to]) || strings.IndexByte(t.chars, p[to]) >= 0) {
+		to++
+	}
+	n := to - end
+	return finding{from: start, to: to}, n >= t.min && (t.max == 0 || n <= t.max)
+}
+
+// atBoundary tells whether no word goes on at an index. The n of \n, in JSON, is no word.
+func atBoundary(p []byte, at int) bool {
+	if at == 0 || !isAlnum(p[at-1]) && p[at-1] != '_' {
+		return true
+	}
+	switch p[at-1] {
+	case 'n', 'r', 't':
+		return at > 1 && p[at-2] == '\\'
+	}
+	return false
+}
+
+func isBase64URL(c byte) bool { return isAlnum(c) || c == '_' || c == '-' }
+
+// jwt finds a JSON Web Token: three or five parts of base64url with dots between
+// them (RFC 7515, 7516). The last may be empty.
+func jwt(p []byte, head string, start, end int) (finding, bool) {
+	if string(p[start:end]) != head || !atBoundary(p, start) {
+		return finding{}, false
+	}
+	parts, to := 0, end
+	for {
+		from := to
+		for to < len(p) && isBase64URL(p[to]) {
+			to++
+		}
+		if parts++; parts == 2 && to-from < 8 {
+			return finding{}, false
+		}
+		if parts == 5 || to == len(p) || p[to] != '.' {
+			break
+		}
+		to++
+	}
+	if p[to-1] == '.' && parts > 3 { // the end of a sentence
+		to--
+	}
+	return finding{from: start, to: to}, parts >= 3
+}
+
+// bearer finds the token behind the word: 16 characters or more, a digit among
+// them (RFC 6750).
+func bearer(p []byte, start, end int) (finding, bool) {
+	from := skipBlanks(p, end)
+	if from == end || !atBoundary(p, start) {
+		return finding{}, false
+	}
+	to, digit := from, false
+	for to < len(p) && (isBase64URL(p[to]) || p[to] == '.' || p[to] == '~' || p[to] == '+' || p[to] == '/' || p[to] == '=') {
+		digit = digit || '0' <= p[to] && p[to] <= '9'
+		to++
+	}
+	return finding{from: from, to: to}, digit && to-from >= 16
+}
+
+// privateKey finds a PEM block with a private key (RFC 7468), up to its end or that of
+// the string it is in.
+func privateKey(p []byte, start, end int) (finding, bool) {
+	head := p[end:min(len(p), end+headLen)]
+	dashes := bytes.Index(head, []byte("-----"))
+	if dashes < 0 || !bytes.HasSuffix(head[:dashes], []byte("PRIVATE KEY")) && !bytes.HasSuffix(head[:dashes], []byte("PRIVATE KEY BLOCK")) {
+		return finding{}, false
+	}
+	to := len(p)
+	if quote := bytes.IndexByte(p[end:], '"'); quote >= 0 {
+		to = end + quote - slashesBefore(p, end+quote, end)
+	}
+	if last := bytes.Index(p[end:to], []byte("-----END")); last >= 0 {
+		last += end + len("-----END")
+		if dashes := bytes.Index(p[last:min(to, last+headLen)], []byte("-----")); dashes >= 0 {
+			to = last + dashes + len("-----")
+		}
+	}
+	return finding{from: start, to: to}, true
+}
+
+// signature finds the signature of an Azure URL (SAS).
+func signature(p []byte, start, end int) (finding, bool) {
+	if start == 0 || strings.IndexByte("?&;", p[start-1]) < 0 {
+		return finding{}, false
+	}
+	to := end
+	for to < len(p) && (isBase64URL(p[to]) || p[to] == '%' || p[to] == '+' || p[to] == '/' || p[to] == '=') {
+		to++
+	}
+	return finding{from: end, to: to}, to-end >= 16
+}
+
+// urlPasswords finds passwords in URLs: scheme://user:password@host.
+func (d *detector) urlPasswords(p []byte, found []finding) []finding {
+	last := -1 // the @ before
+	var lastFrom int
+	for at := bytes.IndexByte(p, '@'); at >= 0; {
+		from := passwordBefore(p, at, last, lastFrom)
+		if from > 0 && !harmless(p[from:at]) {
+			found = append(found, finding{from: from, to: at})
+		}
+		next := bytes.IndexByte(p[at+1:], '@')
+		if next < 0 {
+			break
+		}
+		last, lastFrom, at = at, from, at+1+next
+	}
+	return found
+}
+
+// passwordBefore gives where the password before an @ begins, or 0. Where nothing ends
+// the URL since the last @, that is a part of the password.
+func passwordBefore(p []byte, at, last, lastFrom int) int {
+	colon := 0
+	for i := at - 1; i > last; i-- {
+		switch c := p[i]; {
+		case endsRun[c] && c != '&' && c != ';' && c != ',', c == '?', c == '#':
+			return 0
+		case c == ':':
+			colon = i + 1
+		case c == '/':
+			if i < 3 || p[i-1] != '/' || p[i-2] != ':' || !isAlnum(p[i-3]) {
+				return 0
+			}
+			return colon
+		}
+	}
+	return lastFrom
+}
