@@ -189,7 +189,7 @@ func isLevel(p []byte) bool {
 	next := p[end]
 	switch {
 	case isUpper(p[1]):
-		if next != ' ' && next != ':' && next != '\t' && next != '|' || string(p[:end]) == "TRACE" && bytes.HasPrefix(p[end:], []byte(" /")) {
+		if bytes.IndexByte([]byte(" :\t|[\x1b"), next) < 0 || string(p[:end]) == "TRACE" && bytes.HasPrefix(p[end:], []byte(" /")) {
 			return false
 		}
 	case isUpper(p[0]) || next != ':' || end+1 < len(p) && p[end+1] != ' ':
