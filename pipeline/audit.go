@@ -42,3 +42,12 @@ type Rereader interface {
 	// Rereads does nothing.
 	Rereads()
 }
+
+// A Forgetful is the config of a transform that drops records by more than what is in
+// them: by the clock, or by those that came before. When they are read again, it may
+// drop others.
+type Forgetful interface {
+	TransformConfig
+	// Forgets does nothing.
+	Forgets()
+}

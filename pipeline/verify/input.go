@@ -23,6 +23,7 @@ type reread struct {
 	left    int   // sources that are not there yet
 	trouble error // what the input last said of its health
 	cannot  bool  // it reads nothing twice
+	strides bool  // the last of its positions need not come again
 }
 
 func newReread(settings pipeline.InputConfig, name string, quiet time.Duration, ends map[event.SourceID]uint64) *reread {
@@ -99,6 +100,7 @@ func (r *rereader) Run(ctx context.Context, feed pipeline.Feed) error {
 		r.cannot = true
 		return nil
 	}
+	_, r.strides = r.input.(pipeline.Strider)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	f := &watchedFeed{Feed: feed, reread: r.reread, done: cancel, last: time.Now()}

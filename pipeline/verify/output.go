@@ -51,8 +51,8 @@ type asking struct {
 	since    time.Time
 	patience *patience
 	progress *Progress
-	// note takes the verdicts on the records of a run of a body.
-	note func(run *pipeline.Run, items []pipeline.Item, held []pipeline.Held)
+	// note takes an answer.
+	note func(answer)
 }
 
 // Output implements pipeline.OutputConfig.
@@ -66,6 +66,14 @@ func (c *asking) Output(env pipeline.Env) (pipeline.Output, error) {
 		a.audit = auditor.Audit(c.since)
 	}
 	return a, nil
+}
+
+// An answer is what a destination says of the records of one run of a body.
+type answer struct {
+	run   *pipeline.Run
+	items []pipeline.Item
+	held  []pipeline.Held
+	text  func(i int) []byte // of an item, for people
 }
 
 // An asker is an output as an audit has it.
@@ -105,11 +113,11 @@ func (e ageOnly) Encode(dst *pipeline.Body, b *event.Batch, i int) (uint32, erro
 // Send implements pipeline.Output.
 func (a *asker) Send(ctx context.Context, body *pipeline.Body) error {
 	part := withoutEmpty(body)
-	answer := make([]pipeline.Held, len(part.Items))
-	err := a.ask(ctx, part, answer)
+	held := make([]pipeline.Held, len(part.Items))
+	err := a.ask(ctx, part, held)
 	if errors.Is(err, pipeline.ErrUnknowable) {
-		for i := range answer {
-			answer[i] = pipeline.Held{Doubt: err.Error()}
+		for i := range held {
+			held[i] = pipeline.Held{Doubt: err.Error()}
 		}
 		err = nil
 	}
@@ -123,7 +131,10 @@ func (a *asker) Send(ctx context.Context, body *pipeline.Body) error {
 		if k+1 < len(part.Runs) {
 			end = part.Runs[k+1].First
 		}
-		a.note(&part.Runs[k], part.Items[first:end], answer[first:end])
+		a.note(answer{
+			run: &part.Runs[k], items: part.Items[first:end], held: held[first:end],
+			text: func(i int) []byte { return a.Original(part, first+i) },
+		})
 	}
 	a.progress.checked.Add(int64(len(part.Items)))
 	return nil
@@ -131,14 +142,14 @@ func (a *asker) Send(ctx context.Context, body *pipeline.Body) error {
 
 var errCannotAsk = fmt.Errorf("this kind of output cannot be asked: %w", pipeline.ErrUnknowable)
 
-func (a *asker) ask(ctx context.Context, body *pipeline.Body, answer []pipeline.Held) error {
+func (a *asker) ask(ctx context.Context, body *pipeline.Body, held []pipeline.Held) error {
 	switch {
 	case a.audit == nil:
 		return errCannotAsk
-	case len(answer) == 0:
+	case len(held) == 0:
 		return nil
 	}
-	return a.audit.Held(ctx, body, answer)
+	return a.audit.Held(ctx, body, held)
 }
 
 // withoutEmpty gives a body without the items that have no bytes. It shares the

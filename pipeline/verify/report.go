@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
 	"github.com/longshore/longshore/pipeline/ledger"
 )
@@ -50,7 +51,8 @@ type Row struct {
 	// FirstMissing is the record that is missing first, as it was to be sent.
 	FirstMissing string `json:"first_missing,omitempty"`
 
-	gaps ledger.Positions
+	gaps    ledger.Positions
+	dropper string // what may have dropped what is missing
 }
 
 // A Report is what a verification has found.
@@ -120,8 +122,35 @@ func (r *Report) filled(after *Report) {
 	r.finish()
 }
 
-// note counts what is known of one record.
-func (row *Row) note(v verdict, pos, next uint64) {
+// note counts what a destination holds of a run of records.
+func (row *Row) note(a answer, e *exemption) {
+	for i, item := range a.items {
+		next := item.Pos + 1
+		if i+1 < len(a.items) {
+			next = a.items[i+1].Pos
+		}
+		v := e.judge(a.run.Source.ID, item.Pos, a.held[i])
+		if v.outcome == missing && row.dropper != "" {
+			v = verdict{outcome: unknown, why: row.dropper + " may have dropped it: what it drops depends on what came before"}
+		}
+		if v.outcome == missing && row.Missing == 0 {
+			row.FirstMissing = shorten(a.text(i))
+		}
+		row.count(v, item.Pos, next)
+	}
+}
+
+// shorten cuts a text for people.
+func shorten(text []byte) string {
+	const most = 200
+	if len(text) <= most {
+		return strings.ToValidUTF8(string(text), "\ufffd")
+	}
+	return strings.ToValidUTF8(string(text[:most]), "") + "…"
+}
+
+// count counts one record.
+func (row *Row) count(v verdict, pos, next uint64) {
 	row.Checked++
 	switch v.outcome {
 	case held:
@@ -157,17 +186,17 @@ const (
 	unknown
 )
 
-// judge gives the verdict on a record that its destination holds so often.
-func (e *exemption) judge(id event.SourceID, pos uint64, times int, doubt string) verdict {
+// judge gives the verdict on a record.
+func (e *exemption) judge(id event.SourceID, pos uint64, h pipeline.Held) verdict {
 	switch {
-	case times > 0:
-		return verdict{outcome: held, repeats: times - 1}
+	case h.Times > 0:
+		return verdict{outcome: held, repeats: h.Times - 1}
 	case has(e.refused, id, pos):
 		return verdict{outcome: refused}
 	case has(e.waiting, id, pos):
 		return verdict{outcome: waiting}
-	case doubt != "":
-		return verdict{outcome: unknown, why: doubt}
+	case h.Doubt != "":
+		return verdict{outcome: unknown, why: h.Doubt}
 	}
 	return verdict{outcome: missing}
 }

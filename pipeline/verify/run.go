@@ -39,6 +39,12 @@ func (v *verification) newPass(t todo, cancel context.CancelCauseFunc, output fu
 	p := &pass{Config: *v.Config, inputs: map[string]*reread{}, cancel: cancel}
 	p.ShutdownTimeout = 0
 	p.Inputs, p.Outputs = slices.Clone(v.Config.Inputs), slices.Clone(v.Config.Outputs)
+	p.Transforms = slices.Clone(v.Config.Transforms)
+	for i, c := range p.Transforms {
+		if _, forgets := c.Settings.(pipeline.Forgetful); forgets {
+			p.Transforms[i].Settings = nothing{}
+		}
+	}
 	for i, c := range p.Inputs {
 		r := newReread(c.Settings, c.Name, v.Quiet, t.ends(v.states, c))
 		p.Inputs[i].Settings, p.inputs[c.Name] = r, r
@@ -94,21 +100,14 @@ func (v *verification) audit(ctx context.Context, t todo, report *Report) error 
 	}
 	for at := range t {
 		name := at.route
-		report.row(states[at.source], name, routes[name])
+		row := report.row(states[at.source], name, routes[name])
+		row.dropper = dropper(v.Config, row.Pipeline)
 	}
-	note := func(run *pipeline.Run, items []pipeline.Item, answer []pipeline.Held) {
-		name := run.Track.(*ledger.Track).Route()
-		e := v.exempt[routes[name].output]
+	note := func(a answer) {
+		at := place{a.run.Source.ID, a.run.Track.(*ledger.Track).Route()}
 		mu.Lock()
 		defer mu.Unlock()
-		row := report.rows[place{run.Source.ID, name}]
-		for i, item := range items {
-			next := item.Pos + 1
-			if i+1 < len(items) {
-				next = items[i+1].Pos
-			}
-			row.note(e.judge(run.Source.ID, item.Pos, answer[i].Times, answer[i].Doubt), item.Pos, next)
-		}
+		report.rows[at].note(a, v.exempt[routes[at.route].output])
 	}
 	p := v.newPass(t, cancel, func(c config.Output, patient *patience) pipeline.OutputConfig {
 		return &asking{settings: c.Settings, since: v.Since, patience: patient, progress: v.Progress, note: note}
@@ -128,11 +127,13 @@ func (p *pass) explain(t todo, states map[event.SourceID]*ledger.State, report *
 			report.rows[at].Why["its input is not in the config any more"] = 0
 			continue
 		}
-		if _, read := r.reached[at.source]; read {
-			continue
-		}
+		reached, read := r.reached[at.source]
 		why := "it is not there any more"
 		switch {
+		case read && (r.strides || reached >= r.ends[at.source]):
+			continue
+		case read:
+			why = fmt.Sprintf("it could be read up to position %d of %d only", reached, t[at].End())
 		case r.cannot:
 			why = "this kind of input cannot be read twice"
 		case r.trouble != nil:
