@@ -98,8 +98,8 @@ func (r *record) continues(indent int, p []byte) bool {
 	if indent > 0 && r.indented(indent, p) {
 		return true
 	}
-	if r.state == object && !isClosing(p) {
-		return r.length == 1 && isMember(p)
+	if r.state == object {
+		return isClosing(p) || r.length == 1 && isMember(p)
 	}
 	if indent > r.indent {
 		return false
@@ -108,9 +108,13 @@ func (r *record) continues(indent int, p []byte) bool {
 }
 
 // empty takes an empty line. It belongs to what is more than one line already,
-// and to what is known to have some within.
+// to what is known to have some within, and to a line that tells of trouble: Spring Boot
+// has one before the exception.
 func (r *record) empty() bool {
-	if r.blank && r.state != report || r.lines == 1 && r.state&spaced == 0 || r.state == object {
+	switch {
+	case r.state == object, r.blank && r.state&(report|pythonEnd) == 0:
+		return false
+	case r.lines == 1 && r.state&spaced == 0 && !(r.headed() && r.alarmed()):
 		return false
 	}
 	r.blank = true
@@ -138,7 +142,7 @@ func (r *record) indented(indent int, p []byte) bool {
 		r.enter(frames)
 		return true
 	}
-	return deep && !isHead(p) && !(r.state == text && opening(p) == group && r.calm())
+	return deep && (!isHead(p) || isLower(p[0])) && !(r.state == text && opening(p) == group && r.calm())
 }
 
 // enter notes that a trace has got to its frames, where that says more than is
@@ -171,8 +175,12 @@ func (r *record) shaped(p []byte, behindBlank bool) bool {
 	case r.state == frames && behindBlank && bytes.HasPrefix(p, []byte("Next ")): // PHP
 		r.state = exception
 		return exceptionName(p[len("Next "):]) != nameless
-	case r.state == text && !behindBlank:
+	case r.state == elixir && bytes.HasPrefix(p, []byte("** ")): // Erlang's, and not Elixir's "** (…)", which begins one
+		return len(p) < 4 || p[3] != '('
+	case r.state == text && (!behindBlank || r.lines == 2):
 		return r.exceptionBelow(p)
+	case r.state == exception && r.lines == 1 && string(r.start[:r.length]) == "Unhandled exception:": // Dart
+		return !isHead(p)
 	}
 	return r.wrapped(p, behindBlank)
 }

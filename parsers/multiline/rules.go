@@ -132,7 +132,6 @@ var follows = byFirst([]rule{
 	{"<asynchronous suspension>", frames, 0},
 
 	// Elixir, Erlang
-	{"** ", elixir, 0},
 	{"Last message", elixir, 0},
 	{"State: ", elixir, 0},
 	{"Client ", elixir, 0},
