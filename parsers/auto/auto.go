@@ -76,20 +76,12 @@ func (p *Parser) Parse(b *event.Batch, i int) bool {
 	return p.one(b, i)
 }
 
-// one parses a record of one line.
-func (p *Parser) one(b *event.Batch, i int) bool {
-	if bytes.IndexByte(b.Line(i), escape) >= 0 {
-		return p.coloured(b, i)
-	}
-	return p.wrapped(b, i)
-}
-
 // deepest bounds lines within lines within lines.
 const deepest = 3
 
-// wrapped parses a line, and then what it was wrapped around.
-func (p *Parser) wrapped(b *event.Batch, i int) bool {
-	if !p.line(b, i) {
+// one parses a record of one line, and then what that was wrapped around.
+func (p *Parser) one(b *event.Batch, i int) bool {
+	if !p.plain(b, i) {
 		return false
 	}
 	for range deepest {

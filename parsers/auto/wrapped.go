@@ -15,16 +15,17 @@ func (p *Parser) unwrap(b *event.Batch, i int) bool {
 	if !mayWrap(b, &outer) {
 		return false
 	}
-	size := len(b.Arena)
 	rec := &b.Records[i]
 	rec.Line = inner(b, outer.Message)
 	rec.Message = event.Value{}
-	if p.line(b, i) && p.better(b, i, &outer) {
+	if p.plain(b, i) && better(rec, &outer) {
 		rec.Line = outer.Line
 		return true
 	}
-	b.Arena = b.Arena[:size]
-	*rec = outer
+	line := rec.Line
+	if *rec = outer; outer.Format == event.FormatDocker {
+		rec.Message = event.Value{Span: line, Kind: event.Text}
+	}
 	return false
 }
 
@@ -47,21 +48,21 @@ func isObject(p []byte) bool {
 	return p[0] == '{' && bytes.LastIndexByte(p[len(p)-min(len(p), 4):], '}') >= 0
 }
 
-// better tells whether the inner line was worth it: JSON in a message is the payload
+// better tells whether an inner line was worth it: JSON in a message is the payload
 // of some other thing, unless it has a message itself.
-func (p *Parser) better(b *event.Batch, i int, outer *event.Record) bool {
-	rec := &b.Records[i]
+func better(rec, outer *event.Record) bool {
 	switch outer.Format {
 	case event.FormatCRI, event.FormatDocker, event.FormatSyslog:
-		if rec.Message.Kind == event.None {
-			rec.Message = event.Value{Span: rec.Line, Kind: event.Text}
-		}
-		if rec.Format == event.FormatText && outer.Format == event.FormatSyslog {
-			rec.Format = event.FormatSyslog
-		}
-		return true
+	default:
+		return rec.Message.Kind != event.None
 	}
-	return rec.Message.Kind != event.None
+	if rec.Message.Kind == event.None {
+		rec.Message = event.Value{Span: rec.Line, Kind: event.Text}
+	}
+	if rec.Format == event.FormatText && outer.Format == event.FormatSyslog {
+		rec.Format = event.FormatSyslog
+	}
+	return true
 }
 
 // inner gives the text of a message, without the line end that some wrappers keep.
@@ -80,21 +81,23 @@ func inner(b *event.Batch, v event.Value) event.Span {
 
 const escape = 0x1b
 
-// coloured parses a line without the escape codes that colour it on a
-// terminal. They are no part of the message either.
-func (p *Parser) coloured(b *event.Batch, i int) bool {
+// plain parses a line without the escape codes that colour it on a terminal.
+// They are no part of the message either.
+func (p *Parser) plain(b *event.Batch, i int) bool {
+	if bytes.IndexByte(b.Line(i), escape) < 0 {
+		return p.line(b, i)
+	}
 	size := len(b.Arena)
 	whole := b.Records[i].Line
 	plain := event.Span{Off: uint32(size)}
 	b.Arena = appendPlain(b.Arena, b.Bytes(whole))
 	plain.Len = uint32(len(b.Arena) - size)
-	if plain.Len == whole.Len {
-		b.Arena = b.Arena[:size]
-		return p.wrapped(b, i)
-	}
 	rec := &b.Records[i]
 	rec.Line = plain
-	if !p.wrapped(b, i) {
+	if understood := p.line(b, i); !understood && plain.Len == whole.Len {
+		rec.Line = whole
+		return false
+	} else if !understood {
 		rec.Flags |= event.Parsed
 		rec.Format = event.FormatText
 	}

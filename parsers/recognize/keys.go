@@ -22,6 +22,7 @@ const (
 	hintDatadog  // the object dd
 	hintLog      // "log": Docker's line, or ECS's object with the level
 	hintFields   // the object of Rust's tracing that holds the message
+	hintRecord   // the object of loguru that holds everything
 )
 
 // A form is how a value is to be read.
@@ -40,6 +41,7 @@ const (
 	formCLEF     // compact log event format: no level means information
 
 	formString // a message only if it is a string
+	formGELF   // beside it, levels are syslog's
 
 	// Trace and span ids.
 	formDatadog // decimal
@@ -91,12 +93,14 @@ var meanings = newMeanings([]spelling{
 	{hintMySQL, formMySQL, []string{"prio"}},
 
 	{partMessage, formAny, []string{
-		"formattedMessage", "@m", "message", "msg", "Message", "MESSAGE", "short_message", "@message",
+		"formattedMessage", "@m", "message", "msg", "Message", "MESSAGE", "@message",
 	}},
+	{partMessage, formGELF, []string{"short_message"}},
 	{partMessage, formString, []string{"Msg", "Body", "M", "event"}},
 	{hintLog, formAny, []string{"log"}},
 	{hintTemplate, formAny, []string{"@mt"}},
-	{hintFields, formAny, []string{"fields"}},
+	{hintFields, formAny, []string{"fields", "@fields"}},
+	{hintRecord, formAny, []string{"record"}},
 
 	{partService, formAny, []string{
 		"service", "service.name", "service_name", "serviceName", "ServiceName", "dd.service", "dd_service", "otelServiceName",
@@ -106,6 +110,7 @@ var meanings = newMeanings([]spelling{
 	{partTrace, formAny, []string{
 		"trace_id", "traceId", "traceID", "trace.id", "TraceId", "TraceID", "traceid", "@tr", "otelTraceID", "otel_trace_id",
 		"trace-id", "TRACE_ID", "logging.googleapis.com/trace", "trace", "contextTraceId", "otel.trace_id", "xray_trace_id",
+		"_traceId", "_trace_id",
 	}},
 	{partTrace, formB3, []string{"X-B3-TraceId", "x-b3-traceid", "X-B3-Traceid"}},
 	{partTrace, formDatadog, []string{"dd.trace_id", "dd_trace_id"}},
@@ -117,11 +122,13 @@ var meanings = newMeanings([]spelling{
 	{partSpan, formAny, []string{
 		"span_id", "spanId", "spanID", "span.id", "SpanId", "SpanID", "spanid", "@sp", "otelSpanID", "otel_span_id", "span-id",
 		"SPAN_ID", "logging.googleapis.com/spanId", "X-B3-SpanId", "x-b3-spanid", "span", "otel.span_id",
+		"_spanId", "_span_id",
 	}},
 	{partSpan, formDatadog, []string{"dd.span_id", "dd_span_id"}},
 
 	{hintDatadog, formAny, []string{"dd"}},
-	{hintContext, formAny, []string{"context", "contextMap", "mdc", "MDC", "extra", "otel", "attributes"}},
+	{hintContext, formAny, []string{"context", "contextMap", "mdc", "MDC", "extra", "otel", "attributes",
+		"logging.googleapis.com/labels"}},
 	{hintScopes, formAny, []string{"Scopes"}},
 })
 

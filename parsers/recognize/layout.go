@@ -139,15 +139,27 @@ func (c *clock) hms(p []byte) int {
 	return 8 + c.fraction(p[8:])
 }
 
-// TimeOfDay gives the length of 15:04:05, with a fraction perhaps, at the start
-// of p, 0 if there is none.
+// TimeOfDay gives the length of 15:04:05, with a fraction perhaps, or of 3:04PM at the
+// start of p, 0 if there is none.
 func TimeOfDay(p []byte) int {
 	var c clock
 	n := c.hms(p)
-	if n == 0 || c.hour > 23 || c.minute > 59 || c.sec > 59 {
+	if n == 0 {
+		return kitchen(p)
+	}
+	if c.hour > 23 || c.minute > 59 || c.sec > 59 {
 		return 0
 	}
 	return n
+}
+
+// kitchen gives the length of 3:04PM.
+func kitchen(p []byte) int {
+	hour, at := oneOrTwo(p, 0)
+	if at == 0 || hour > 12 || len(p) < at+6 || p[at] != ':' || two(p[at+1:]) < 0 || p[at+4] != 'M' || p[at+3] != 'A' && p[at+3] != 'P' {
+		return 0
+	}
+	return at + 5
 }
 
 // Klog reads the time of klog and glog, 0102 15:04:05.000000, which has no

@@ -128,6 +128,8 @@ func (r *Recognizer) hint(k int, m *meaning, v event.Value) {
 		r.nestedLog(k, v)
 	case hintFields:
 		r.nestedContext(k, v, true)
+	case hintRecord:
+		r.nestedRecord(k, v)
 	}
 }
 
@@ -214,7 +216,7 @@ func (r *Recognizer) nestedContext(k int, v event.Value, message bool) {
 			return
 		}
 		m := KeyOf(r.b.Bytes(key)).meaning
-		if m == nil || !value.Kind.IsString() {
+		if m == nil || !value.Kind.IsString() && m.part != partLevel {
 			continue
 		}
 		switch {
@@ -225,6 +227,58 @@ func (r *Recognizer) nestedContext(k int, v event.Value, message bool) {
 		case message && m.part == partMessage && r.free(partMessage, nestedRank):
 			r.message = value
 			r.pick(k, partMessage, nestedRank, true)
+		case m.part == partLevel && m.form == formAny:
+			r.nestedLevel(k, value, m.form)
+		}
+	}
+}
+
+// nestedLevel takes a level that stands in an object, which stays.
+func (r *Recognizer) nestedLevel(k int, v event.Value, form form) {
+	if !r.free(partLevel, nestedRank) || v.Kind != event.Number && !v.Kind.IsString() {
+		return
+	}
+	if level := r.levelOf(v, form); level != event.NoLevel {
+		r.level = level
+		r.pick(k, partLevel, nestedRank, true)
+	}
+}
+
+// nestedRecord reads what loguru serialises: record{message, level{name}, time{timestamp},
+// extra{trace_id}}.
+func (r *Recognizer) nestedRecord(k int, v event.Value) {
+	if v.Kind != event.Object {
+		return
+	}
+	for it := r.members(v); ; {
+		key, value, ok := it.next(true)
+		if !ok {
+			return
+		}
+		switch name := string(r.b.Bytes(key)); {
+		case name == "message" && value.Kind.IsString() && r.free(partMessage, nestedRank):
+			r.message = value
+			r.pick(k, partMessage, nestedRank, true)
+		case name == "extra":
+			r.nestedContext(k, value, false)
+		case name == "level" && value.Kind == event.Object:
+			r.nestedLevel(k, r.member(value, "name"), formAny)
+		case name == "time" && value.Kind == event.Object && r.free(partTime, nestedRank):
+			r.takeTime(k, nestedRank, r.text(r.member(value, "timestamp")))
+			r.picks[partTime].keep = true
+		}
+	}
+}
+
+// member gives the value of an object under a name; an absent one if there is none.
+func (r *Recognizer) member(v event.Value, name string) event.Value {
+	for it := r.members(v); ; {
+		key, value, ok := it.next(true)
+		if !ok {
+			return event.Value{}
+		}
+		if string(r.b.Bytes(key)) == name {
+			return value
 		}
 	}
 }
@@ -276,6 +330,7 @@ func (r *Recognizer) nestedDatadog(k int, v event.Value) {
 func (r *Recognizer) nestedLog(k int, v event.Value) {
 	if v.Kind.IsString() && r.free(partMessage, nestedRank) {
 		r.message = v
+		r.hints.docker = true
 		r.pick(k, partMessage, nestedRank, false)
 	}
 	if v.Kind != event.Object || !r.free(partLevel, nestedRank) {

@@ -48,7 +48,8 @@ type pick struct {
 // otherwise one more than the index.
 type hints struct {
 	nanos, mongo, mysql, label, template int32
-	clef                                 bool
+	level                                int32 // a level that was not understood
+	clef, gelf, docker                   bool
 }
 
 // A coreField is a field whose key has a meaning.
@@ -256,7 +257,9 @@ func (r *Recognizer) offerLevel(k int, m *meaning, v event.Value) {
 	if level := r.levelOf(v, m.form); level != event.NoLevel {
 		r.level = level
 		r.pick(k, partLevel, m.rank, false)
+		return
 	}
+	r.hints.level = int32(k + 1)
 }
 
 func (r *Recognizer) levelOf(v event.Value, form form) event.Level {
@@ -280,6 +283,7 @@ func (r *Recognizer) offerMessage(k int, m *meaning, v event.Value) {
 	if !v.Kind.IsString() {
 		v.Kind = event.Text
 	}
+	r.hints.gelf = r.hints.gelf || m.form == formGELF
 	r.message = v
 	r.pick(k, partMessage, m.rank, false)
 }
@@ -399,6 +403,8 @@ func (r *Recognizer) decideLevel(h *hints) {
 		r.hintedLevel(int(h.mongo-1), formAny)
 	case h.mysql > 0 && h.label > 0:
 		r.hintedLevel(int(h.label-1), formMySQL)
+	case h.gelf && h.level > 0:
+		r.hintedLevel(int(h.level-1), formSyslog)
 	case h.clef:
 		r.level = event.Info
 		r.picks[partLevel] = pick{rank: 1, keep: true}
@@ -447,8 +453,11 @@ func (r *Recognizer) store() {
 	if r.picks[partLevel].rank > 0 {
 		rec.Level = r.level
 	}
-	if r.picks[partMessage].rank > 0 {
+	if p := &r.picks[partMessage]; p.rank > 0 {
 		rec.Message = r.message
+		if r.hints.docker && p.rank == nestedRank {
+			rec.Format = event.FormatDocker
+		}
 	}
 	if r.picks[partService].rank > 0 {
 		rec.Service = r.service

@@ -18,12 +18,20 @@ func (l *line) access() bool {
 	addr := wordEnd(p, 0)
 	ident := wordEnd(p, addr+1)
 	user := wordEnd(p, ident+1)
-	if user+2 >= len(p) || p[user+1] != '[' {
+	if user+2 >= len(p) {
 		return false
 	}
-	ns, used, ok := recognize.Layout(p[user+2:], l.p.Zone, 0)
-	at := user + 2 + used
-	if !ok || at+3 > len(p) || string(p[at:at+3]) != `] "` {
+	boxed := 0 // PHP-FPM's time is not
+	if p[user+1] == '[' {
+		boxed = 1
+	}
+	ns, used, ok := recognize.Layout(p[user+1+boxed:], l.p.Zone, 0)
+	at := user + 1 + boxed + used
+	if !ok || at+3 > len(p) || boxed > 0 && p[at] != ']' {
+		return false
+	}
+	at += boxed - 1
+	if p[at+1] != ' ' || p[at+2] != '"' {
 		return false
 	}
 	requestEnd, status, ok := l.statusBehind(at + 3)
@@ -34,7 +42,7 @@ func (l *line) access() bool {
 	l.setTime(ns)
 	l.rec.Level = statusLevel(p[status])
 	l.word("remote_addr", 0, addr)
-	if !isDash(p[ident+1 : user]) {
+	if ident+1 < user && !isDash(p[ident+1:user]) {
 		l.word("user", ident+1, user)
 	}
 	l.request(at+3, requestEnd)
@@ -92,13 +100,15 @@ func isDash(p []byte) bool { return len(p) == 1 && p[0] == '-' }
 func (l *line) request(start, end int) {
 	method := wordEnd(l.text[:end], start)
 	path := wordEnd(l.text[:end], min(method+1, end))
-	if path+1 >= end {
+	if method == start || method+1 >= path {
 		l.word("request", start, end)
 		return
 	}
 	l.word("method", start, method)
 	l.word("path", method+1, path)
-	l.word("protocol", path+1, end)
+	if path+1 < end {
+		l.word("protocol", path+1, end)
+	}
 }
 
 // accessTail reads the bytes sent and what the combined format adds.

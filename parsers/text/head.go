@@ -27,6 +27,7 @@ type head struct {
 	format  event.Format
 
 	timed, dated bool // it starts with a time; that is more than a time of day
+	clockOnly    bool // it is a time of day
 	boxed        bool // the time is in brackets
 	zulu         bool // the time is 2006-01-02T15:04:05Z
 	boxedLevel   bool
@@ -87,11 +88,15 @@ func (h *head) readTime(at int) bool {
 	if h.boxed {
 		at++
 	}
+	start := at
 	used := h.clock(p[at:])
 	if used == 0 {
 		return false
 	}
 	at += used
+	if h.clockOnly = !h.dated; h.clockOnly {
+		h.add("time_of_day", start, at)
+	}
 	switch {
 	case h.boxed && at < len(p) && p[at] == ']':
 		at++
@@ -182,7 +187,9 @@ func (h *head) behindTime() bool {
 	if h.level == event.NoLevel && !h.findLevel() {
 		return h.dated && h.withoutLevel()
 	}
-	h.behindLevel()
+	if h.level != event.NoLevel {
+		h.behindLevel()
+	}
 	return h.take()
 }
 
@@ -193,8 +200,8 @@ func (h *head) take() bool {
 	if h.level != event.NoLevel {
 		l.rec.Level = h.level
 	}
-	if h.dated && !l.setTime(h.ns) || h.timed && !h.dated {
-		return true // a time that says nothing of its own stays in the message
+	if h.dated && !l.setTime(h.ns) || h.timed && !h.dated && !h.clockOnly {
+		return true // a time that is not understood stays in the message
 	}
 	for _, part := range h.parts[:h.n] {
 		if part.name == "" {
@@ -202,6 +209,9 @@ func (h *head) take() bool {
 		} else {
 			l.field(part.name, part.start, part.end)
 		}
+	}
+	for h.end > h.at && l.text[h.end-1] <= ' ' {
+		h.end--
 	}
 	if h.at < h.end {
 		l.rec.Message = event.Value{Span: l.span(h.at, h.end), Kind: event.Text}
@@ -244,6 +254,9 @@ func (h *head) findLevel() bool {
 			}
 			return true
 		}
+		if h.postgresMore(at) {
+			return true
+		}
 		next := h.before(at)
 		if next == 0 {
 			break
@@ -254,6 +267,23 @@ func (h *head) findLevel() bool {
 		}
 	}
 	h.n, h.dated = 0, dated
+	return false
+}
+
+// postgresMore tells whether a line goes on with what Postgres says of an error.
+func (h *head) postgresMore(at int) bool {
+	end := at
+	for end < len(h.text) && 'A' <= h.text[end] && h.text[end] <= 'Z' {
+		end++
+	}
+	if !bytes.HasPrefix(h.text[end:], []byte(":  ")) {
+		return false
+	}
+	switch string(h.text[at:end]) {
+	case "DETAIL", "HINT", "STATEMENT", "CONTEXT", "QUERY", "LOCATION":
+		h.format, h.at = event.FormatPostgres, at
+		return true
+	}
 	return false
 }
 
@@ -463,7 +493,7 @@ func (h *head) letter() bool {
 	if level == event.NoLevel || p[at] > 'Z' {
 		return false
 	}
-	component := at + 2
+	component := skipBlanks(p, at+1)
 	end := wordEnd(p, component)
 	if p[component] == '|' && end == component+1 {
 		h.level, h.at = level, end

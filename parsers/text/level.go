@@ -11,12 +11,18 @@ import (
 // brackets and the level behind.
 func (h *head) levelFirst() bool {
 	p := h.text
+	if h.boxFirst() {
+		return h.behindTime()
+	}
 	if h.threadFirst() {
+		return h.take()
+	}
+	if h.terminal() {
 		return h.take()
 	}
 	level, at := levelAt(p, 0, false)
 	if level == event.NoLevel {
-		return h.terminal()
+		return false
 	}
 	h.level = level
 	if p[0] == '[' && at < len(p) && p[at] == '[' {
@@ -38,9 +44,53 @@ func (h *head) levelFirst() bool {
 		return h.take()
 	}
 	if h.dated {
+		h.requestID()
 		h.behindLevel()
+	} else {
+		h.request(h.at)
 	}
 	return h.take()
+}
+
+// requestID reads what AWS Lambda has behind the time.
+func (h *head) requestID() {
+	at := skipBlanks(h.text, h.at)
+	if end := wordEnd(h.text, at); end == at+36 && h.text[at+8] == '-' {
+		h.add("request_id", at, end)
+		h.at = skipBlanks(h.text, end)
+	}
+}
+
+// request reads uvicorn's: addr - "GET / HTTP/1.1" 200 OK. It stays the message.
+func (h *head) request(at int) {
+	p := h.text
+	addr := wordEnd(p, at)
+	if addr+5 > len(p) || string(p[addr:addr+4]) != ` - "` {
+		return
+	}
+	if end, status, ok := h.statusBehind(addr + 4); ok {
+		h.word("remote_addr", at, addr)
+		h.line.request(addr+4, end)
+		h.field("status", status, status+3)
+		h.format = event.FormatAccess
+	}
+}
+
+// boxFirst reads a name or number in brackets before the time: [shop] of Go's log,
+// [1] of NATS.
+func (h *head) boxFirst() bool {
+	if h.text[0] != '[' {
+		return false
+	}
+	next := h.enclosed("logger", 0, ']')
+	if next > 0 && recognize.Strong(h.text[1:next-1]) == event.NoLevel && next < len(h.text) && h.text[next] == ' ' && h.readTime(next+1) && h.dated {
+		if first := &h.parts[0]; h.n > 0 && isNumber(h.text[first.start:first.end]) {
+			first.name = "pid"
+		}
+		return true
+	}
+	h.n, h.timed, h.dated, h.boxed = 0, false, false, false
+	return false
 }
 
 // timeBehind reads a time behind the level, perhaps with a thread between:
@@ -138,21 +188,24 @@ func (h *head) terminal() bool {
 		return false
 	}
 	box := skipBlanks(p, open)
-	if p[box] != '[' || !isDigit(p[box+1]) {
+	if box+5 >= len(p) || p[box] != '[' || !isDigit(p[box+1]) {
 		return false
 	}
 	size := bytes.IndexByte(p[box:min(len(p), box+40)], ']')
 	if size < 0 {
 		return false
 	}
-	h.level = level
-	if ns, ok := recognize.Time(p[box+1:box+size], h.p.Zone, 0); ok {
-		h.ns, h.dated = ns, true
-	} else if ns, ok := recognize.MonthDay(p[box+1:box+size], h.p.Zone, h.near()); ok {
-		h.ns, h.dated = ns, true
+	inside := p[box+1 : box+size]
+	ns, dated := recognize.MonthDay(inside, h.p.Zone, h.near())
+	if !dated && box > open {
+		return false
 	}
+	if !dated {
+		ns, dated = recognize.Time(inside, h.p.Zone, 0)
+	}
+	h.level, h.ns, h.dated = level, ns, dated
 	h.at = skipBlanks(p, box+size+1)
-	return h.take()
+	return true
 }
 
 // levelAt reads a level that stands at an index, and gives the index behind it.
@@ -190,12 +243,23 @@ func levelAt(p []byte, at int, timed bool) (event.Level, int) {
 		return event.Info, end
 	case timed && barred(p, at, end):
 		return recognize.Word(word), end
+	case timed && next == ' ' && julWord(word) && bytes.HasPrefix(p[skipBlanks(p, end):], []byte("[")):
+		return recognize.Word(word), end
 	case !levelShaped(word, p, at, end, timed):
 		return event.NoLevel, 0
 	case string(word) == "fail": // .NET
 		return event.Error, end
 	}
 	return recognize.Strong(word), end
+}
+
+// julWord lists the levels of java.util.logging that are words like others.
+func julWord(word []byte) bool {
+	switch string(word) {
+	case "FINE", "FINER", "FINEST", "CONFIG":
+		return true
+	}
+	return false
 }
 
 // barred tells whether a word stands between two bars.

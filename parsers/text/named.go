@@ -352,6 +352,25 @@ func (l *line) gin() bool {
 	return true
 }
 
+// javaGC reads the unified logging of the JVM, by the time since its start:
+//
+//	[0.012s][info][gc] message
+func (l *line) javaGC() bool {
+	p := l.text
+	end := bytes.IndexByte(p[:min(len(p), 18)], ']')
+	if end < 6 || end+1 >= len(p) || p[end-1] != 's' || p[end+1] != '[' || !isDigit(p[1]) {
+		return false
+	}
+	level, next := levelInBrackets(p, end+1, true)
+	if level == event.NoLevel {
+		return false
+	}
+	h := head{line: l, end: len(p), format: event.FormatText, level: level, at: next, boxedLevel: true}
+	h.add("uptime", 1, end)
+	h.behindLevel()
+	return h.take()
+}
+
 // console reads what the kernel and systemd write to a console:
 //
 //	[   12.345678] message

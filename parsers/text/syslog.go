@@ -30,9 +30,11 @@ func (l *line) syslog() bool {
 			return false
 		}
 	}
-	l.rec.Format = max(l.rec.Format, event.FormatSyslog)
 	if l.rec.Format == event.FormatHAProxy {
-		return true
+		return true // its level is that of the status
+	}
+	if l.rec.Format == event.FormatNone {
+		l.rec.Format = event.FormatSyslog
 	}
 	l.rec.Level = recognize.Syslog(priority % 8)
 	return true
@@ -42,12 +44,9 @@ func (l *line) syslog() bool {
 //
 //	<6>[   12.345678] message
 func (l *line) kernelLine(at int) bool {
-	rest := line{p: l.p, b: l.b, i: l.i, rec: l.rec, text: l.text[at:]}
-	if len(rest.text) < 8 || rest.text[0] != '[' {
-		return false
-	}
-	end := bytes.IndexByte(rest.text[:min(len(rest.text), 18)], ']')
-	if end < 0 || end+2 >= len(rest.text) {
+	p := l.text[at:]
+	end := bytes.IndexByte(p[:min(len(p), 18)], ']')
+	if end < 8 || p[0] != '[' || end+2 >= len(p) {
 		return false
 	}
 	l.rec.Format = event.FormatKernel
@@ -149,7 +148,6 @@ func (h *head) journal() bool {
 	if p[end-2] != ']' && string(p[tag:end]) != "kernel:" {
 		return false
 	}
-	h.rec.Format = event.FormatSyslog
 	if !h.line.setTime(h.ns) {
 		return true
 	}
@@ -172,7 +170,6 @@ func (l *line) tagged(at int) bool {
 		l.rec.Flags = before
 		return false
 	}
-	l.rec.Format = max(l.rec.Format, event.FormatSyslog)
 	return true
 }
 
@@ -205,6 +202,7 @@ func (l *line) tag(host int) bool {
 	if pidEnd > pid {
 		l.field("pid", pid, pidEnd)
 	}
+	l.rec.Format = event.FormatSyslog
 	message := skipBlanks(p, colon+1)
 	l.setMessage(message)
 	l.haproxy(message)

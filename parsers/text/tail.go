@@ -200,7 +200,7 @@ func (h *head) inModule(at int) bool {
 		return false
 	}
 	end := at + 3
-	for end < len(p) && isNameByte(p[end]) {
+	for end < len(p) && isNameByte(p[end]) && p[end] != ':' {
 		end++
 	}
 	if !bytes.HasPrefix(p[end:], []byte(": ")) {
@@ -229,7 +229,11 @@ func (h *head) namesBehind(at int) (next int, sure bool) {
 			if certain {
 				surely = skipSeparators(p, at)
 			}
-		case names == 0 && h.format != event.FormatApacheError:
+		case names == 0 && h.format != event.FormatApacheError && !h.has("logger"):
+			if end := h.contextPair(at); end > at {
+				at = skipBlanks(p, end)
+				continue
+			}
 			end := at
 			for end < len(p) && end-at < longestPart && isNameByte(p[end]) {
 				end++
@@ -246,10 +250,20 @@ func (h *head) namesBehind(at int) (next int, sure bool) {
 				h.addName(start, at)
 				return skipSeparators(p, at), true
 			}
-			if !isLogger(p[start:end]) || !h.groupFollows(at) {
+			if !isLogger(p[start:end]) {
+				return surely, surely > 0
+			}
+			if grouped && h.text[2] == '-' && h.text[6] == '-' { // Tomcat: 02-Jan-2006
+				h.addName(start, at)
+				return skipBlanks(p, at), true
+			}
+			if !h.groupFollows(at) {
 				return surely, surely > 0
 			}
 			h.addName(start, at)
+			if bytes.Count(p[start:end], []byte(".")) > 1 {
+				surely = skipBlanks(p, at)
+			}
 		default:
 			return surely, surely > 0
 		}
@@ -263,6 +277,16 @@ func (h *head) namesBehind(at int) (next int, sure bool) {
 		at = rest
 	}
 	return surely, surely > 0
+}
+
+// contextPair skips trace_id=… and its like, which are found otherwise.
+func (h *head) contextPair(at int) int {
+	end := wordEnd(h.text[:min(len(h.text), at+longestPart)], at)
+	sign := bytes.IndexByte(h.text[at:end], '=')
+	if sign > 0 && recognize.KeyOf(h.text[at:at+sign]).IsID() {
+		return end
+	}
+	return at
 }
 
 // groupFollows tells whether [, as of a thread, stands behind a name; OpenStack's request
@@ -287,7 +311,7 @@ func (h *head) separated(start, end int, grouped bool) bool {
 	word := p[start:end]
 	named := isLogger(word) || isCaller(word)
 	if end+1 < len(p) && p[end] == ':' && p[end+1] == ' ' {
-		return named && !isThrowable(word) || grouped || h.plainNames() && isPlainName(word)
+		return named && !isThrowable(word) || h.plainNames() && isPlainName(word)
 	}
 	at := skipBlanks(p, end)
 	if at == end && at < len(p) && p[at] != '|' || at+1 >= len(p) || p[at+1] != ' ' && p[at] != '|' {
@@ -304,13 +328,20 @@ func (h *head) separated(start, end int, grouped bool) bool {
 	return false
 }
 
-// plainNames tells whether the head is of a kind that always names its logger:
-// hclog's, tracing's and that of charm's and etcd's libraries.
+// plainNames tells whether the head is of a kind that always names its logger,
+// even by a plain word: hclog's, which has milliseconds and the level in brackets,
+// that of Rust's tracing, which has microseconds, and those of etcd and ClickHouse.
 func (h *head) plainNames() bool {
-	if h.zulu || h.format == event.FormatRust {
+	p := h.text
+	switch {
+	case h.format == event.FormatRust, h.format == event.FormatClickHouse:
 		return true
+	case h.zulu && h.boxedLevel:
+		return len(p) > 24 && p[23] == 'Z'
+	case h.zulu:
+		return len(p) > 27 && p[26] == 'Z'
 	}
-	return h.text[max(0, h.at-2)] == '|'
+	return p[max(0, h.at-2)] == '|'
 }
 
 // isThrowable tells whether a name is one of an exception, with which messages
@@ -370,7 +401,7 @@ func (h *head) group(at int) (next int, certain bool) {
 	case isLogger(inside) && !h.has("logger"):
 		h.add("logger", start, end)
 		return next, true
-	case len(inside) > longestPart:
+	case len(inside) > longestPart, bytes.HasPrefix(inside, []byte("req-")), bytes.Contains(inside, []byte(" req-")):
 		return 0, false
 	}
 	h.inBox(start, end, inside)

@@ -25,6 +25,7 @@ type Parser struct {
 func (p *Parser) Parse(b *event.Batch, i int) bool {
 	l := line{p: p, b: b, i: i, rec: &b.Records[i], text: b.Line(i)}
 	before := *l.rec
+	l.skipIndent()
 	understood := l.format()
 	if !understood {
 		*l.rec = before
@@ -48,6 +49,15 @@ type line struct {
 	i    int
 	rec  *event.Record
 	text []byte
+	off  uint32 // of text in the record's line
+}
+
+// skipIndent skips the blanks that some write before a time.
+func (l *line) skipIndent() {
+	at := skipBlanks(l.text[:min(len(l.text), 16)], 0)
+	if at > 0 && at < len(l.text) && (isDigit(l.text[at]) || l.text[at] == '[') {
+		l.text, l.off = l.text[at:], uint32(at)
+	}
 }
 
 // format tries the formats that the line's start allows.
@@ -60,7 +70,7 @@ func (l *line) format() bool {
 	case c == '<':
 		return l.syslog()
 	case c == '[':
-		return l.tornado() || l.nest() || l.gin() || l.console() || l.headed()
+		return l.tornado() || l.nest() || l.gin() || l.console() || l.javaGC() || l.headed()
 	case c == '=':
 		return l.erlang()
 	case isDigit(c):
@@ -119,7 +129,7 @@ func (l *line) setMessage(at int) {
 }
 
 func (l *line) span(start, end int) event.Span {
-	return event.Span{Off: l.rec.Line.Off + uint32(start), Len: uint32(end - start)}
+	return event.Span{Off: l.rec.Line.Off + l.off + uint32(start), Len: uint32(end - start)}
 }
 
 // field adds a part of the line as a field, a number where it is one.
