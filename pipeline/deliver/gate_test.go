@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -109,7 +110,7 @@ func keepFeeding(ctx context.Context, t *testing.T, d *Deliverer, src *event.Sou
 // are served, with few turned away; more is stored than one after the other
 // would be; and no lane is forgotten.
 func TestConcurrencyFindsWhatTheDestinationTakes(t *testing.T) {
-	const long, lanes = 200 * time.Second, 16
+	const long, lanes = 100 * time.Second, 16
 	for _, takes := range []int{1, 2, 3, 5, 8, 16, 0} {
 		t.Run(fmt.Sprint("takes ", takes), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -224,6 +225,44 @@ func TestAnIdleOutputSendsAtOnce(t *testing.T) {
 				t.Errorf("%v are stored after %v", to.stored, took)
 			}
 		})
+	})
+}
+
+// TestALaneThatIsHeldUpTakesNobodysTurn: lanes that wait for room for their dead
+// letters do not keep others from sending.
+func TestALaneThatIsHeldUpTakesNobodysTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		free := make(chan struct{})
+		to := &destination{}
+		r := newRig(t, to, func(s *pipeline.OutputSettings) { s.Lanes = 5 })
+		o := r.d.Options
+		o.Output = blocking{to, free}
+		r.d = New(o)
+		r.letters.fail = errors.New("disk full")
+		r.run(func(ctx context.Context) {
+			sources := []*event.Source{source(0), source(1), source(2), source(3), source(4)}
+			r.put(ctx, sources[0], "slow")
+			r.put(ctx, sources[1], "slow")
+			synctest.Wait() // they are all that may be in flight
+			for _, src := range sources[2:] {
+				r.put(ctx, src, "waits")
+				synctest.Wait()
+				r.put(ctx, src, "cannot be encoded")
+			}
+			close(free)
+			time.Sleep(time.Minute)
+			r.put(ctx, sources[0], "quick")
+			time.Sleep(time.Minute)
+			to.mu.Lock()
+			if !slices.Contains(to.stored, "quick") {
+				t.Errorf("stored: %v", to.stored)
+			}
+			to.mu.Unlock()
+			r.letters.mu.Lock()
+			r.letters.fail = nil
+			r.letters.mu.Unlock()
+		})
+		r.allDone()
 	})
 }
 

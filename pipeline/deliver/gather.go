@@ -130,6 +130,9 @@ func (l *lane) refuseUnencoded(ctx context.Context, cause error) bool {
 			}
 			return true
 		}
+		if l.flying == nil {
+			l.place.leave() // others may send meanwhile
+		}
 		answer := &pipeline.SendError{Outcome: pipeline.Hold, Reason: fmt.Sprintf("keeping a record that cannot be encoded: %v", err), Err: err}
 		pause := l.retry.next(answer)
 		l.d.trouble.fails(l, answer, pause)
