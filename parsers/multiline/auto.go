@@ -101,14 +101,14 @@ func isObject(p []byte) bool {
 //
 //	2016-10-06T00:17:09.669794202Z stdout F text
 func criHead(p []byte) (stream byte, part bool, inner []byte) {
-	if len(p) < 29 || p[10] != 'T' || p[4] != '-' || p[19] != '.' {
+	if len(p) < 29 || p[10] != 'T' || p[4] != '-' || p[13] != ':' {
 		return 0, false, nil
 	}
-	blank := bytes.IndexByte(p[20:min(len(p), 40)], ' ')
-	if blank < 0 || len(p) < 20+blank+9 {
+	blank := bytes.IndexByte(p[19:min(len(p), 40)], ' ')
+	if blank < 0 || len(p) < 19+blank+9 {
 		return 0, false, nil
 	}
-	rest := p[20+blank+1:]
+	rest := p[19+blank+1:]
 	if string(rest[:3]) != "std" || string(rest[3:7]) != "out " && string(rest[3:7]) != "err " {
 		return 0, false, nil
 	}

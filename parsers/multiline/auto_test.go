@@ -56,6 +56,7 @@ func TestLines(t *testing.T) {
 		{"CRI in parts, of two streams", "* * *", []string{
 			`2016-10-06T00:17:09.669794202Z stdout P one`, `2016-10-06T00:17:09.669794202Z stderr F two`, `2016-10-06T00:17:09.669794202Z stdout F three`}},
 		{"CRI, and lines without", "* *", []string{"2016-10-06T00:17:09.669794202Z stdout F text", "\tat A.a(A.java:1)"}},
+		{"CRI without a fraction", "* |", []string{"2016-10-06T00:17:09Z stdout F a.b.XException: c", "2016-10-06T00:17:10+02:00 stdout F \tat x"}},
 		{"an empty CRI line", "*. *.", []string{"2016-10-06T00:17:09.669794202Z stdout F ", "2016-10-06T00:17:09.669794202Z stdout F"}},
 	}
 	for _, test := range tests {

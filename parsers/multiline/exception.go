@@ -18,7 +18,7 @@ func FindException(record []byte) (found Exception, ok bool) {
 		switch {
 		case bytes.HasPrefix(p, []byte("Traceback (most recent call last):")):
 			python, traceback = true, true
-		case traceback && len(p) == len(line) && isPythonError(p):
+		case traceback && len(p) == len(line) && isPythonError(p) && nameEnd(p) > 0:
 			found, ok, traceback = named(p), true, false
 		case python:
 		default:

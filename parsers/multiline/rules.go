@@ -44,8 +44,8 @@ type rule struct {
 	to     state // the state behind the line; 0: as before
 }
 
-// opens are the lines by which what follows them is known.
-var opens = byFirst([]rule{
+// openings are the first lines by which what follows them is known.
+var openings = byFirst([]rule{
 	{prefix: "Traceback (most recent call last):", to: python},
 	{prefix: "+ Exception Group Traceback (most recent", to: group},
 	{prefix: "panic: ", to: goPanic},
@@ -78,8 +78,8 @@ var opens = byFirst([]rule{
 	{prefix: "==================", to: ruled},
 })
 
-// follows are the lines that continue a record, by how they start.
-var follows = byFirst([]rule{
+// continuations are the lines that continue a record, by how they start.
+var continuations = byFirst([]rule{
 	// Java, Kotlin, .NET, Node
 	{"Caused by:", anyText, exception},
 	{"Wrapped by:", anyText, exception},
@@ -170,7 +170,7 @@ func opening(p []byte) state {
 	if len(p) == 0 || p[0] == '[' || isDigit(p[0]) {
 		return text
 	}
-	for _, rule := range opens[p[0]] {
+	for _, rule := range openings[p[0]] {
 		if bytes.HasPrefix(p, []byte(rule.prefix)) {
 			return rule.to
 		}
@@ -207,7 +207,7 @@ func openingShape(p []byte) state {
 
 // follows takes a line that a rule knows.
 func (r *record) follows(p []byte) bool {
-	for _, rule := range follows[p[0]] {
+	for _, rule := range continuations[p[0]] {
 		if rule.in&r.state != 0 && bytes.HasPrefix(p, []byte(rule.prefix)) {
 			if rule.to != 0 {
 				r.state = rule.to
