@@ -49,9 +49,9 @@ func (e *fakeEngine) print(c *fakeContainer, lines []string) {
 			now = max(now, log[n-1].ts)
 		}
 		for line += "\n"; len(line) > partSize; line = line[partSize:] {
-			log = append(log, message{now, stdout, line[:partSize]})
+			log = append(log, message{ts: now, from: stdout, text: line[:partSize]})
 		}
-		log = append(log, message{now, stdout, line})
+		log = append(log, message{ts: now, from: stdout, text: line})
 	}
 	e.write(c, log...)
 }

@@ -143,6 +143,23 @@ func (in *Input) watch(ctx context.Context, sub *subscription) error {
 			if err := in.reconcile(ctx); err != nil {
 				return err
 			}
+			in.probe(ctx)
+		}
+	}
+}
+
+// probe looks after followers of which nothing was heard lately.
+func (in *Input) probe(ctx context.Context) {
+	for _, f := range in.followers {
+		read := f.read.Load()
+		silent := read == f.checked
+		f.checked = read
+		if silent && f.stalled.Load() != nil {
+			in.following.Go(func() {
+				if err := f.probe(ctx); err != nil && ctx.Err() == nil {
+					in.log.Debug("looking after a silent container", "container", short(f.id), "error", err)
+				}
+			})
 		}
 	}
 }
@@ -200,12 +217,19 @@ func (in *Input) subscribe(ctx context.Context) *subscription {
 // handle acts on an event. A start is all that makes lines; the end of a
 // container's lines shows in its log.
 func (in *Input) handle(ctx context.Context, m events.Message) {
+	again := m.TimeNano <= in.latest // it was told before the connection broke
 	in.latest = max(in.latest, m.TimeNano)
 	id := m.Actor.ID
 	action, _, _ := strings.Cut(string(m.Action), ":")
 	switch action {
 	case "start", "restart":
-		in.follow(ctx, id)
+		hint := identityOf(m, in.about.name)
+		if again {
+			hint = nil
+		}
+		in.follow(ctx, id, hint)
+	case "unpause":
+		in.follow(ctx, id, nil) // Podman ends the log of one that is paused
 	case "rename":
 		in.rename(ctx, id, m.Actor.Attributes["name"])
 	case "destroy", "remove":
@@ -218,7 +242,7 @@ func (in *Input) handle(ctx context.Context, m events.Message) {
 func (in *Input) rename(ctx context.Context, id, name string) {
 	f := in.followers[id]
 	if f == nil || f.over.Load() {
-		in.follow(ctx, id)
+		in.follow(ctx, id, nil)
 		return
 	}
 	if name != "" {
@@ -247,7 +271,7 @@ func (in *Input) reconcile(ctx context.Context) error {
 	}
 	for id := range running {
 		if f := in.followers[id]; f == nil || (running[id] && !f.over.Load()) {
-			in.follow(ctx, id)
+			in.follow(ctx, id, nil)
 		}
 	}
 	for id := range in.followers {
@@ -261,12 +285,21 @@ func (in *Input) reconcile(ctx context.Context) error {
 
 // forget ends the sources of containers that were removed while nobody looked.
 func (in *Input) forget(there map[string]bool) {
+	gone := map[string]bool{}
+	defer func() {
+		if len(gone) == 0 {
+			return
+		}
+		in.metrics.unread.Add(float64(len(gone)))
+		in.log.Warn("containers were removed while nobody looked: what they logged at last may be missing", "containers", len(gone))
+	}()
 	for key, k := range in.known {
 		id, _, _ := strings.Cut(key, "/")
 		if _, found := there[id]; found || in.followers[id] != nil {
 			continue
 		}
 		delete(in.known, key)
+		gone[id] = true
 		src, err := in.feed.Open(k.ID, key, []event.Label{{Name: event.LabelContainerID, Value: id}})
 		if err != nil {
 			in.log.Warn("a removed container cannot be forgotten", "source", key, "error", err)
@@ -276,14 +309,20 @@ func (in *Input) forget(there map[string]bool) {
 	}
 }
 
-// follow starts following a container, or has its follower look at it anew.
-func (in *Input) follow(ctx context.Context, id string) {
+// follow starts following a container, or has its follower look at it anew. A hint
+// comes with the news that it runs.
+func (in *Input) follow(ctx context.Context, id string, hint *identity) {
 	before := in.followers[id]
 	if before != nil && !before.over.Load() {
+		if hint != nil {
+			before.ran.Store(true)
+		}
 		before.poke()
 		return
 	}
 	f := in.newFollower(ctx, id)
+	f.hint = hint
+	f.ran.Store(hint != nil)
 	if before != nil {
 		f.before = before.before // it was left out under its former name
 	}

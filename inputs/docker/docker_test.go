@@ -57,15 +57,37 @@ func (b *safeBuffer) String() string {
 }
 
 type lastError struct {
-	mu  sync.Mutex
-	err error
-	set bool
+	mu      sync.Mutex
+	err     error
+	set     bool
+	changed chan struct{} // holds one, if something was noted since
 }
+
+func newLastError() *lastError { return &lastError{changed: make(chan struct{}, 1)} }
 
 func (l *lastError) note(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.err, l.set = err, true
+	select {
+	case l.changed <- struct{}{}:
+	default:
+	}
+}
+
+// wait returns when what was noted last is as it should be.
+func (l *lastError) wait(t *testing.T, done func(error) bool) {
+	t.Helper()
+	for {
+		if err, set := l.last(); set && done(err) {
+			return
+		}
+		select {
+		case <-l.changed:
+		case <-t.Context().Done():
+			t.Fatal("the health is never as it should be")
+		}
+	}
 }
 
 func (l *lastError) last() (error, bool) {
@@ -77,7 +99,7 @@ func (l *lastError) last() (error, bool) {
 func run(t *testing.T, e *fakeEngine, feed *pipetest.Feed, config Config) *rig {
 	t.Helper()
 	t.Setenv("DOCKER_HOST", "")
-	r := &rig{t: t, feed: feed, logged: &safeBuffer{}, health: &lastError{}}
+	r := &rig{t: t, feed: feed, logged: &safeBuffer{}, health: newLastError()}
 	made, err := config.Input(pipeline.Env{
 		Name:    "containers",
 		Log:     slog.New(slog.NewTextHandler(r.logged, nil)),
@@ -131,13 +153,16 @@ func (r *rig) wantSilence() {
 	}
 }
 
-const second = int64(time.Second)
+const (
+	second = int64(time.Second)
+	day    = 24 * time.Hour // further than the times in any test's log
+)
 
 // at gives a time of the year 2000, where synctest's clock starts.
 func at(ns int64) int64 { return time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).UnixNano() + ns }
 
-func out(ns int64, text string) message { return message{at(ns), stdout, text} }
-func err(ns int64, text string) message { return message{at(ns), stderr, text} }
+func out(ns int64, text string) message { return message{ts: at(ns), from: stdout, text: text} }
+func err(ns int64, text string) message { return message{ts: at(ns), from: stderr, text: text} }
 
 func TestFollowsAndDescribes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -243,11 +268,11 @@ func randomLog(rnd *rand.Rand, n int) []message {
 			part[s] = 0
 			text += "\n"
 		}
-		log = append(log, message{ts, s, text})
+		log = append(log, message{ts: ts, from: s, text: text})
 	}
 	for s := range part {
 		if part[s] != 0 {
-			log = append(log, message{part[s], stream(s), "end\n"})
+			log = append(log, message{ts: part[s], from: stream(s), text: "end\n"})
 		}
 	}
 	return log
@@ -267,7 +292,7 @@ func TestEveryCut(t *testing.T) {
 func testCut(t *testing.T, old bool, seed uint64) {
 	rnd := rand.New(rand.NewPCG(seed, 1))
 	e := newFakeEngine(t)
-	e.oldSince = old
+	e.oldSince, e.ahead = old, day
 	// A connection must get beyond what is read again, or nobody ever gets on.
 	e.cut = 8000 + rnd.IntN(3000)
 	log := randomLog(rnd, 600)
@@ -299,7 +324,7 @@ func TestEveryCrash(t *testing.T) {
 func testCrash(t *testing.T, tty bool, seed uint64) {
 	rnd := rand.New(rand.NewPCG(seed, 2))
 	e := newFakeEngine(t)
-	e.oldSince = seed%2 == 0
+	e.oldSince, e.ahead = seed%2 == 0, day
 	log := randomLog(rnd, 400)
 	c := &fakeContainer{ID: "a", Name: "a", State: "running", TTY: tty}
 	if tty {
@@ -445,6 +470,7 @@ func TestRewritten(t *testing.T) {
 func TestSilentStreamIsNotReadAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newFakeEngine(t)
+		e.ahead = day
 		c := e.add(&fakeContainer{ID: "a", Name: "a", State: "running"})
 		line := strings.Repeat("x", 1000) + "\n"
 		for i := range int64(3000) {

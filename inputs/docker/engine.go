@@ -1,12 +1,17 @@
 package docker
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/user"
 	"strconv"
@@ -16,6 +21,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/versions"
 	"github.com/docker/docker/client"
 )
 
@@ -31,6 +37,10 @@ type engine struct {
 	roads  *http.Transport
 	asking chan struct{} // holds as many as may ask at a time
 	dial   dialer        // instead of the host's own, if not nil
+
+	tls    atomic.Pointer[tls.Config]    // of the files as they were when the engine was last reached
+	podman atomic.Bool                   // the engine is Podman
+	ahead  atomic.Pointer[time.Duration] // its clock against ours, if it told the time
 
 	// now is the client for the engine that was there last. A new engine may
 	// speak another version, so each connection has a client of its own.
@@ -79,8 +89,27 @@ func (e *engine) connect(ctx context.Context) (about, error) {
 		return about{}, e.explain(err)
 	}
 	then, _ := time.Parse(time.RFC3339Nano, info.SystemTime)
+	if !then.IsZero() {
+		ahead := time.Until(then)
+		e.ahead.Store(&ahead)
+	}
 	return about{name: info.Name, time: then}, nil
 }
+
+// clock gives the engine's time, Unix nanoseconds; 0 if it is not known.
+func (e *engine) clock() int64 {
+	if ahead := e.ahead.Load(); ahead != nil {
+		return time.Now().Add(*ahead).UnixNano()
+	}
+	if strings.HasPrefix(e.host, "unix://") {
+		return time.Now().UnixNano()
+	}
+	return 0
+}
+
+// hasty tells whether the engine may end the stream of a container that stops
+// before its last lines: before 23.0 (API 1.42) the one raced the other.
+func (e *engine) hasty() bool { return versions.LessThan(e.now.Load().ClientVersion(), "1.42") }
 
 // newClient makes a client of the settings and, where those are silent, of the
 // usual environment. All clients share their connections.
@@ -99,35 +128,62 @@ func (e *engine) newClient() (*client.Client, error) {
 		client.WithVersionFromEnv(), client.WithAPIVersionNegotiation())
 }
 
-// share puts the engine's transport into a client, behind a guard that lets
-// only GET requests out.
+// share puts the engine's transport into a client, behind a guard.
 func (e *engine) share(c *client.Client) error {
 	h := c.HTTPClient()
 	t, ok := h.Transport.(*http.Transport)
 	if !ok {
 		return fmt.Errorf("unexpected transport %T", h.Transport)
 	}
-	if e.roads == nil {
-		t.DisableCompression = true // it would hold lines back
-		t.WriteBufferSize = 1 << 10 // requests are short
-		if e.dial != nil {
-			t.DialContext = e.dial
-		}
-		e.roads = t
-	}
 	scheme := "http"
 	if t.TLSClientConfig != nil || strings.HasPrefix(e.host, "https://") {
 		scheme = "https"
+		e.tls.Store(cmp.Or(t.TLSClientConfig, &tls.Config{}))
 	}
-	h.Transport = getOnly{e.roads}
+	if e.roads == nil {
+		t.DisableCompression = true // it would hold lines back
+		t.WriteBufferSize = 1 << 10 // requests are short
+		t.MaxResponseHeaderBytes = 256 << 10
+		if e.dial != nil {
+			t.DialContext = e.dial
+		}
+		if scheme == "https" {
+			t.DialTLSContext = e.dialTLS(t.DialContext)
+		}
+		e.roads = t
+	}
+	h.Transport = guard{e}
 	return errors.Join(client.WithHTTPClient(h)(c), client.WithScheme(scheme)(c))
 }
 
-// getOnly lets only GET requests out. The client would ping by HEAD, which
-// proxies that allow only reading may refuse.
-type getOnly struct{ next http.RoundTripper }
+// dialTLS makes connections with the certificates of now: they are renewed
+// while this program runs.
+func (e *engine) dialTLS(dial dialer) dialer {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		ctx, cancel := context.WithTimeout(ctx, askTime)
+		defer cancel()
+		raw, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		config := e.tls.Load().Clone()
+		if host, _, err := net.SplitHostPort(addr); err == nil && config.ServerName == "" {
+			config.ServerName = host
+		}
+		conn := tls.Client(raw, config)
+		if err := conn.HandshakeContext(ctx); err != nil {
+			raw.Close()
+			return nil, err
+		}
+		return conn, nil
+	}
+}
 
-func (g getOnly) RoundTrip(r *http.Request) (*http.Response, error) {
+// A guard lets only GET requests out, and bounds what comes back. The client would
+// ping by HEAD, which proxies that allow only reading may refuse.
+type guard struct{ e *engine }
+
+func (g guard) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Method == http.MethodHead {
 		r = r.Clone(r.Context())
 		r.Method = http.MethodGet
@@ -135,7 +191,48 @@ func (g getOnly) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Method != http.MethodGet {
 		return nil, fmt.Errorf("refusing to send %s %s: only GET requests are made", r.Method, r.URL.Path)
 	}
-	return g.next.RoundTrip(r)
+	resp, err := g.e.roads.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	g.e.podman.Store(isPodman(resp.Header))
+	switch {
+	case strings.HasSuffix(r.URL.Path, "/logs") && resp.StatusCode == http.StatusOK:
+	case strings.HasSuffix(r.URL.Path, "/events"):
+		resp.Body = &bounded{ReadCloser: resp.Body, left: maxEvent, renew: true}
+	default:
+		resp.Body = &bounded{ReadCloser: resp.Body, left: maxAnswer}
+	}
+	return resp, nil
+}
+
+// What the engine may answer: to a question, which it does at once, and in one event.
+const (
+	maxAnswer = 32 << 20
+	maxEvent  = 4 << 20
+)
+
+// errEndless is what a body that is too long ends with.
+var errEndless = errors.New("the engine's answer does not end")
+
+// bounded reads a body up to a length, or up to that length from newline to
+// newline.
+type bounded struct {
+	io.ReadCloser
+	left  int
+	renew bool
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, errEndless
+	}
+	n, err := b.ReadCloser.Read(p[:min(len(p), b.left)])
+	b.left -= n
+	if b.renew && bytes.IndexByte(p[:n], '\n') >= 0 {
+		b.left = maxEvent
+	}
+	return n, err
 }
 
 func (e *engine) close() {
@@ -159,13 +256,47 @@ func (e *engine) list(ctx context.Context) (map[string]bool, error) {
 	return running, nil
 }
 
-func (e *engine) inspect(ctx context.Context, id string) (container.InspectResponse, error) {
+// lastTime gives the time of the newest message of a container's log; 0 if there is none.
+func (e *engine) lastTime(ctx context.Context, id string) (int64, error) {
+	done, err := e.ask(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer done()
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	body, err := e.now.Load().ContainerLogs(ctx, id, container.LogsOptions{ShowStdout: true, ShowStderr: true, Timestamps: true, Tail: "1"})
+	if err != nil {
+		return 0, err
+	}
+	defer body.Close()
+	head, err := io.ReadAll(io.LimitReader(body, int64(frameHeader+maxStamp+1)))
+	if err != nil {
+		return 0, err
+	}
+	if len(head) > frameHeader && head[0] <= systemError {
+		head = head[frameHeader:]
+	}
+	ts, _, _ := splitStamp(head)
+	return ts, nil
+}
+
+// ask waits until there is room for another question.
+func (e *engine) ask(ctx context.Context) (done func(), err error) {
 	select {
 	case e.asking <- struct{}{}:
-		defer func() { <-e.asking }()
+		return func() { <-e.asking }, nil
 	case <-ctx.Done():
-		return container.InspectResponse{}, ctx.Err()
+		return nil, ctx.Err()
 	}
+}
+
+func (e *engine) inspect(ctx context.Context, id string) (container.InspectResponse, error) {
+	done, err := e.ask(ctx)
+	if err != nil {
+		return container.InspectResponse{}, err
+	}
+	defer done()
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
 	c, err := e.now.Load().ContainerInspect(ctx, id)
@@ -185,6 +316,9 @@ func (e *engine) explain(err error) error {
 		return fmt.Errorf("there is no Docker socket at %s: start Docker, mount the socket into this container (-v %s:%s:ro), or set host", path, path, path)
 	case isUnix && client.IsErrConnectionFailed(err):
 		return fmt.Errorf("nobody answers on the Docker socket %s: is the Docker Engine running? (%w)", path, rootCause(err))
+	}
+	if advice := e.adviseTLS(err); advice != "" {
+		return fmt.Errorf("no trust between this program and the Docker Engine at %s: %s (%w)", e.host, advice, rootCause(err))
 	}
 	return fmt.Errorf("asking the Docker Engine at %s: %w", e.host, err)
 }
@@ -213,9 +347,11 @@ func joinGroup(path string) string {
 
 // rootCause spares the reader what each layer says of the same thing.
 func rootCause(err error) error {
-	var op *net.OpError
-	if errors.As(err, &op) {
+	if op, ok := errors.AsType[*net.OpError](err); ok {
 		return op.Err
+	}
+	if request, ok := errors.AsType[*url.Error](err); ok {
+		return request.Err
 	}
 	return err
 }

@@ -21,11 +21,15 @@ type fakeEngine struct {
 	version string // of its API
 	// oldSince filters every message by its time, as engines before 23.0 do; newer ones stop at the first match.
 	oldSince bool
+	ahead    time.Duration // of its clock against that of the test
 	// cut breaks a log connection after so many bytes of the log, if > 0.
 	cut int
 	// refuse answers a request with a status, if it is not 0.
 	refuse func(r *http.Request) (status int, message string)
-	mute   bool // hold back the header of a stream of events until there is one, as Podman does
+	answer func(w http.ResponseWriter, r *http.Request) (done bool)
+	mute   bool // hold back the header of a stream of events until there is one, as old Podman does
+	podman bool // answer as Podman does
+	hasty  bool // end a log that is followed when its container stops, whatever is still to be sent
 
 	server *http.Server
 	served sync.WaitGroup
@@ -39,6 +43,7 @@ type fakeEngine struct {
 	events     []fakeEvent
 	requests   []string
 	sinces     []string
+	dialled    int
 }
 
 type fakeContainer struct {
@@ -46,7 +51,9 @@ type fakeContainer struct {
 	TTY             bool
 	Labels          map[string]string
 	Driver          string
-	State           string // created, running, exited, removing, dead
+	Options         map[string]string // of the driver
+	State           string            // created, running, paused, exited, removing, dead
+	Framed          bool              // although there is a TTY
 	Created         time.Time
 	Upper           string
 	Log             []message
@@ -57,6 +64,8 @@ type message struct {
 	ts   int64
 	from stream
 	text string
+	// rotated messages are in the files still, but who follows them does not see them.
+	rotated bool
 }
 
 type fakeEvent struct {
@@ -104,6 +113,7 @@ func (l memoryListener) Addr() net.Addr { return &net.UnixAddr{Name: "memory", N
 
 func (e *fakeEngine) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	client, server := net.Pipe()
+	e.change(func() { e.dialled++ })
 	select {
 	case e.conns <- server:
 		return client, nil
@@ -151,8 +161,28 @@ func (e *fakeEngine) stop(c *fakeContainer) {
 	e.event("die", c)
 }
 
+func (e *fakeEngine) pause(c *fakeContainer) {
+	e.change(func() { c.State = "paused" })
+	e.event("pause", c)
+}
+
+func (e *fakeEngine) unpause(c *fakeContainer) {
+	e.change(func() { c.State = "running" })
+	e.event("unpause", c)
+}
+
+// again starts a container that has stopped.
+func (e *fakeEngine) again(c *fakeContainer) {
+	e.change(func() { c.State = "running" })
+	e.event("start", c)
+}
+
 func (e *fakeEngine) remove(c *fakeContainer) {
 	e.change(func() { delete(e.containers, c.ID) })
+	if e.podman {
+		e.event("remove", c)
+		return
+	}
 	e.event("destroy", c)
 }
 
@@ -162,6 +192,12 @@ func (e *fakeEngine) write(c *fakeContainer, log ...message) {
 
 // restart ends all connections.
 func (e *fakeEngine) restart() { e.change(func() { e.generation++ }) }
+
+func (e *fakeEngine) dials() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.dialled
+}
 
 func (e *fakeEngine) asked() (requests, sinces []string) {
 	e.mu.Lock()
@@ -174,11 +210,18 @@ func (e *fakeEngine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e.requests = append(e.requests, r.Method+" "+r.URL.Path)
 	e.mu.Unlock()
 	w.Header().Set("Api-Version", e.version)
+	if e.podman {
+		w.Header().Set("Libpod-Api-Version", "5.6.2")
+		w.Header().Set("Server", "Libpod/5.6.2 (linux)")
+	}
 	if e.refuse != nil {
 		if status, text := e.refuse(r); status != 0 {
 			fail(w, status, text)
 			return
 		}
+	}
+	if e.answer != nil && e.answer(w, r) {
+		return
 	}
 	path, versioned := strings.CutPrefix(r.URL.Path, "/v"+e.version)
 	parts := strings.Split(strings.Trim(path, "/"), "/")
@@ -188,7 +231,7 @@ func (e *fakeEngine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case !versioned:
 		fail(w, 400, "client version is too new. Maximum supported API version is "+e.version)
 	case path == "/info":
-		reply(w, map[string]any{"Name": "dockerhost", "SystemTime": time.Now().Format(time.RFC3339Nano)})
+		reply(w, map[string]any{"Name": "dockerhost", "SystemTime": time.Now().Add(e.ahead).Format(time.RFC3339Nano)})
 	case path == "/events":
 		e.serveEvents(w, r)
 	case path == "/containers/json":
@@ -237,9 +280,9 @@ func (e *fakeEngine) serveInspect(w http.ResponseWriter, id string) {
 	}
 	reply(w, map[string]any{
 		"Id": c.ID, "Name": "/" + c.Name, "Created": c.Created.Format(time.RFC3339Nano),
-		"State":       map[string]any{"Status": c.State, "Running": c.State == "running", "Dead": c.State == "dead"},
+		"State":       map[string]any{"Status": c.State, "Running": c.State == "running" || c.State == "paused", "Dead": c.State == "dead"},
 		"Config":      map[string]any{"Image": c.Image, "Labels": c.Labels, "Tty": c.TTY},
-		"HostConfig":  map[string]any{"LogConfig": map[string]any{"Type": driver}},
+		"HostConfig":  map[string]any{"LogConfig": map[string]any{"Type": driver, "Config": c.Options}},
 		"GraphDriver": map[string]any{"Name": "overlay2", "Data": map[string]string{"UpperDir": c.Upper}},
 	})
 }
@@ -298,6 +341,10 @@ func (e *fakeEngine) serveLogs(w http.ResponseWriter, r *http.Request, id string
 		defer e.mu.Unlock()
 		fail(w, 501, "configured logging driver does not support reading")
 		return
+	case c.Driver == "passthrough":
+		defer e.mu.Unlock()
+		fail(w, 500, "failed to obtain logs for Container '"+id+"': this container is using the 'passthrough' log driver, cannot read logs: this container is not logging output")
+		return
 	}
 	e.mu.Unlock()
 	if query.Get("stdout") != "1" || query.Get("stderr") != "1" || query.Get("timestamps") != "1" {
@@ -307,21 +354,31 @@ func (e *fakeEngine) serveLogs(w http.ResponseWriter, r *http.Request, id string
 	out := &cutter{w: w, left: e.cut, limited: e.cut > 0}
 	w.WriteHeader(200)
 	w.(http.Flusher).Flush()
+	e.mu.Lock()
+	tail := len(c.Log)
+	e.mu.Unlock()
 	since, next, follow := parseSince(query.Get("since")), 0, query.Get("follow") == "1"
+	if query.Get("tail") == "1" {
+		next = max(0, tail-1)
+	}
 	for {
 		e.mu.Lock()
-		log, changed, running := c.Log, e.changed, c.State == "running"
+		log, changed, state := c.Log, e.changed, c.State
 		gone := e.containers[id] == nil || e.generation != generation
 		e.mu.Unlock()
+		running := state == "running" || state == "paused" && !e.podman
+		if !running && follow && e.hasty {
+			return
+		}
 		for next = min(next, len(log)); next < len(log); next++ {
 			m := log[next]
-			if m.ts < since {
+			if m.ts < since || e.podman && m.ts == since || m.rotated && next >= tail {
 				continue
 			}
-			if !e.oldSince {
+			if !e.oldSince && !e.podman {
 				since = 0
 			}
-			out.Write(encodeMessage(m, c.TTY))
+			out.Write(e.encode(m, c))
 		}
 		if gone || !running || !follow {
 			return
@@ -334,14 +391,26 @@ func (e *fakeEngine) serveLogs(w http.ResponseWriter, r *http.Request, id string
 	}
 }
 
+// encode writes a message as the engine does.
+func (e *fakeEngine) encode(m message, c *fakeContainer) []byte {
+	if !e.podman {
+		return encodeMessage(m, c.TTY && !c.Framed)
+	}
+	zone := time.FixedZone("", 2*3600)
+	return encodeLine(m.from, time.Unix(0, m.ts).In(zone).Format(time.RFC3339)+" "+m.text, c.TTY && !c.Framed)
+}
+
 // encodeMessage is what the daemon's log stream writes (moby,
 // daemon/server/httputils/logstream).
 func encodeMessage(m message, tty bool) []byte {
-	line := time.Unix(0, m.ts).UTC().Format("2006-01-02T15:04:05.000000000Z07:00") + " " + m.text
+	return encodeLine(m.from, time.Unix(0, m.ts).UTC().Format("2006-01-02T15:04:05.000000000Z07:00")+" "+m.text, tty)
+}
+
+func encodeLine(from stream, line string, tty bool) []byte {
 	if tty {
 		return []byte(line)
 	}
-	header := [8]byte{0: byte(m.from) + 1}
+	header := [8]byte{0: byte(from) + 1}
 	binary.BigEndian.PutUint32(header[4:], uint32(len(line)))
 	return append(header[:], line...)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -25,8 +26,8 @@ const (
 )
 
 // soundTime is how long a connection must have lasted for the next to be made
-// without a growing pause. Proxies cut idle ones after minutes.
-const soundTime = 10 * time.Second
+// without a growing pause. Proxies cut idle ones after minutes, and some all of them after seconds.
+const soundTime = 2 * time.Second
 
 // A follower follows one container from its first line to its removal. One
 // goroutine runs it; the others only signal.
@@ -35,11 +36,20 @@ type follower struct {
 	id   string
 	wake chan struct{} // holds one: something has happened to the container
 	over atomic.Bool   // run has ended: removed, or none of ours
+	ran  atomic.Bool   // it has run since its log was last read to its end
+	read atomic.Uint64 // bytes of its log
+
+	stalled atomic.Pointer[context.CancelFunc] // ends the connection that follows the log, if there is one
+
+	before  [2]*pipeline.Known // what the ledger knows of its streams; the goroutine's once it runs
+	hint    *identity          // what the event says of the container, if that is how it became known
+	checked uint64             // bytes that were read when last looked at; Run's own
 
 	// What follows belongs to the goroutine.
-	before  [2]*pipeline.Known // what the ledger knows of its streams
 	out     gatherer
 	atNow   bool // starts at the end of the log
+	settled bool // the log was read whole after the clock was set back
+	mute    bool // it was told that the log cannot be read
 	told    string
 	missed  int // failures one after the other
 	backoff backoff
@@ -106,6 +116,7 @@ func (f *follower) turns(ctx context.Context) next {
 func (f *follower) turn(ctx context.Context) (next, error) {
 	c, err := f.in.engine.inspect(ctx, f.id)
 	if errdefs.IsNotFound(err) {
+		f.lost()
 		return removed, errors.Join(f.out.ended(), f.out.disconnected())
 	}
 	if err != nil {
@@ -128,10 +139,10 @@ func (f *follower) turn(ctx context.Context) (next, error) {
 	case now.dead:
 		return wait, nil // its removal failed; its log cannot be read
 	case now.driver == "none":
-		f.unreadable(now.driver)
+		f.unreadable(now.driver, "")
 		return wait, nil
 	}
-	return f.read(ctx, now)
+	return f.connect(ctx, now)
 }
 
 // A condition is what matters of a container while it is read. All that
@@ -139,12 +150,14 @@ func (f *follower) turn(ctx context.Context) (next, error) {
 type condition struct {
 	status, driver     string
 	running, dead, tty bool
+	rotation           rotation
 }
 
 func conditionOf(c container.InspectResponse) condition {
 	now := condition{status: string(c.State.Status), running: c.State.Running, dead: c.State.Dead, tty: c.Config.Tty}
 	if c.HostConfig != nil {
 		now.driver = c.HostConfig.LogConfig.Type
+		now.rotation = rotationOf(now.driver, c.HostConfig.LogConfig.Config)
 	}
 	return now
 }
@@ -205,21 +218,35 @@ func (f *follower) rename(c container.InspectResponse) {
 	}
 }
 
-// read makes one connection and reads it to its end.
-func (f *follower) read(ctx context.Context, c condition) (next, error) {
+// connect makes one connection and reads it to its end.
+func (f *follower) connect(ctx context.Context, c condition) (next, error) {
+	f.ran.Store(true)
 	started, lines := time.Now(), f.out.lines()
-	err := f.stream(ctx, c)
+	whole := f.out.setBack(f.in.engine.clock()) && !f.settled
+	err := f.stream(ctx, c, whole)
 	if f.out.lines() > lines || time.Since(started) > soundTime {
 		f.backoff.reset()
 		f.missed = 0
 	}
+	if err == nil && whole {
+		f.settled = true
+		if f.out.settle() || c.running {
+			f.poke()
+			return retry, nil
+		}
+	}
+	f.settled = false
 	switch {
 	case err == nil:
 		return f.atEnd(ctx, c)
+	case errors.Is(err, errSkipped):
+		f.poke() // at once: the files do not wait
+		return retry, nil
 	case errors.Is(err, errMoved), errdefs.IsNotFound(err):
 		return retry, nil
-	case strings.Contains(err.Error(), "does not support reading"):
-		f.unreadable(c.driver)
+	}
+	if reason, yes := isUnreadable(err); yes {
+		f.unreadable(c.driver, reason)
 		return wait, nil
 	}
 	f.in.metrics.reconnects.Inc()
@@ -235,26 +262,35 @@ func (f *follower) atEnd(ctx context.Context, before condition) (next, error) {
 	f.missed, f.told = 0, ""
 	if before.running {
 		now, err := f.in.engine.inspect(ctx, f.id)
+		if errdefs.IsNotFound(err) {
+			f.ran.Store(false)
+		}
 		if err != nil || now.State.Running {
 			return retry, nil // the next turn sees
+		}
+		if f.in.engine.hasty() {
+			f.poke()
+			return retry, nil // what was not followed to its end is read to its end
 		}
 	}
 	if err := f.out.ended(); err != nil {
 		return retry, nil // the next turn reads again, from the corrected place
 	}
+	f.ran.Store(false)
 	f.backoff.reset()
 	return wait, nil
 }
 
-// stream reads the log from where it stands until the connection ends.
-func (f *follower) stream(ctx context.Context, c condition) error {
+// stream reads the log from where it stands until the connection ends. With
+// whole, it reads all that there is, and does not follow.
+func (f *follower) stream(ctx context.Context, c condition, whole bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	options := container.LogsOptions{
 		ShowStdout: true, ShowStderr: true, Timestamps: true,
-		Follow: c.running,
+		Follow: c.running && !whole,
 	}
-	if since := f.out.connected(); since > 0 {
+	if since := f.out.connected(f.in.engine.clock(), c.rotation, f.in.engine.podman.Load()); since > 0 && !whole && !f.settled {
 		options.Since = fmt.Sprintf("%d.%09d", since/1e9, since%1e9)
 	}
 	body, err := f.in.engine.now.Load().ContainerLogs(ctx, f.id, options)
@@ -262,32 +298,52 @@ func (f *follower) stream(ctx context.Context, c condition) error {
 		return err
 	}
 	defer body.Close()
-	var d decoder = &frames{to: &f.out}
-	if c.tty {
-		d = &tty{to: &f.out}
+	if options.Follow {
+		f.stalled.Store(&cancel)
+		defer f.stalled.Store(nil)
 	}
-	return errors.Join(f.copy(d, body), f.out.disconnected())
+	return errors.Join(f.copy(body, c.tty), f.out.disconnected())
 }
 
-func (f *follower) copy(d decoder, body io.Reader) error {
+func (f *follower) copy(body io.Reader, tty bool) error {
+	var d decoder
 	buf := make([]byte, smallRead)
 	for {
 		n, err := body.Read(buf)
 		if n > 0 {
-			if err := f.out.take(d, buf[:n]); err != nil {
+			if d == nil {
+				d = f.decoder(buf[0], tty)
+			}
+			f.read.Add(uint64(n))
+			if err := f.out.take(d, buf[:n], f.in.engine.clock()); err != nil {
 				return err
 			}
 		}
 		if n == len(buf) && n < largeRead {
 			buf = make([]byte, largeRead)
 		}
-		if err == io.EOF {
+		switch {
+		case err == nil:
+		case err == io.EOF && d == nil:
+			return nil
+		case err == io.EOF:
 			return f.out.close(d)
-		}
-		if err != nil {
+		case d != nil:
+			f.out.broken(d)
+			return err
+		default:
 			return err
 		}
 	}
+}
+
+// decoder chooses by a stream's first byte: where there is a TTY, it is a digit of
+// the first message's time, unless the engine makes frames all the same.
+func (f *follower) decoder(first byte, isTTY bool) decoder {
+	if isTTY && first > systemError {
+		return &tty{to: &f.out}
+	}
+	return &frames{to: &f.out}
 }
 
 // failed logs what keeps failing, once. A connection that breaks now and then is
@@ -303,10 +359,56 @@ func (f *follower) failed(err error) {
 	f.in.log.Warn("the log of a container cannot be read; trying again", "error", err)
 }
 
-// unreadable says once per start that the log cannot be had.
-func (f *follower) unreadable(driver string) {
+// unreadable says once that the log cannot be had.
+func (f *follower) unreadable(driver, reason string) {
+	f.ran.Store(false)
+	if f.mute {
+		return
+	}
+	f.mute = true
 	f.in.log.Warn("this container's log cannot be read: its logging driver does not support it; use json-file, local or journald",
-		"container", f.out.who.name, "driver", driver)
+		"container", f.out.who.name, "driver", driver, "engine", reason)
+}
+
+// lost tells that the container is no more, and how far its log had been read.
+func (f *follower) lost() {
+	if !f.ran.Load() || f.mute {
+		return
+	}
+	who := f.out.who
+	if who == nil {
+		who = f.hint
+	}
+	if who == nil || slices.Contains(f.in.self.ids, f.id) {
+		return
+	}
+	if _, ok := f.in.config.follows(who); !ok {
+		return
+	}
+	f.in.metrics.unread.Inc()
+	f.in.log.Warn("a container was removed before its log could be read to its end: lines may be missing",
+		"container", who.name, "lines read", f.out.lines())
+}
+
+// probe looks whether a log that seems silent has grown: then its stream has come
+// to a standstill, and is cut off to be made anew. It asks for one line, which costs
+// the engine next to nothing.
+func (f *follower) probe(ctx context.Context) error {
+	latest, idle := f.out.latest()
+	cut := f.stalled.Load()
+	if cut == nil || !idle {
+		return nil
+	}
+	last, err := f.in.engine.lastTime(ctx, f.id)
+	if err != nil || last <= latest {
+		return err
+	}
+	if now, idle := f.out.latest(); !idle || now != latest {
+		return nil
+	}
+	f.in.metrics.skips.Inc()
+	(*cut)()
+	return nil
 }
 
 // poke has the follower look at its container anew.

@@ -37,6 +37,8 @@ type decoder interface {
 	feed(p []byte) error
 	// close says that the log ended here, properly.
 	close() error
+	// abort says that the connection broke: no more comes of the message that is open.
+	abort()
 }
 
 // maxFrame bounds a frame. The engine's log drivers split messages at 16 KiB, or
@@ -45,6 +47,9 @@ const maxFrame = 64 << 20
 
 // maxDaemonError bounds what is kept of the engine's own words.
 const maxDaemonError = 1 << 10
+
+// frameHeader is how long the header of a frame is.
+const frameHeader = 8
 
 // systemError is the type of the frames in which the engine reports an error.
 const systemError = 3
@@ -60,7 +65,7 @@ func (e daemonError) Error() string { return "the engine says: " + string(e) }
 type frames struct {
 	to receiver
 
-	header [8]byte
+	header [frameHeader]byte
 	filled int // bytes of header
 
 	kind  byte
@@ -100,6 +105,8 @@ func (f *frames) close() error {
 	}
 	return nil
 }
+
+func (f *frames) abort() {} // all that came of a line was passed on
 
 // open reads the header.
 func (f *frames) open() error {

@@ -70,15 +70,18 @@ type gatherer struct {
 	err    error // of a send by the timer
 	taken  uint64
 	gap    bool // one was reported for this connection
+	skips  skipWatch
+	joins  bool
 	wg     sync.WaitGroup
 }
 
 var _ receiver = (*gatherer)(nil)
 
-// take decodes bytes into batches.
-func (g *gatherer) take(d decoder, p []byte) error {
+// take decodes bytes into batches. now is the engine's time.
+func (g *gatherer) take(d decoder, p []byte, now int64) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.skips.now = now
 	if g.err != nil {
 		return g.err
 	}
@@ -86,6 +89,26 @@ func (g *gatherer) take(d decoder, p []byte) error {
 		return err
 	}
 	return g.drained()
+}
+
+// latest gives the time of the newest message, or reports false if the gatherer is
+// at work.
+func (g *gatherer) latest() (ts int64, idle bool) {
+	if !g.mu.TryLock() {
+		return 0, false
+	}
+	defer g.mu.Unlock()
+	return g.skips.prev, true
+}
+
+// broken ends a connection that broke: what came of the last message is taken, in
+// case that there will be no other connection.
+func (g *gatherer) broken(d decoder) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.err == nil {
+		d.abort()
+	}
 }
 
 // close ends a connection that ended properly.
@@ -103,11 +126,14 @@ func (g *gatherer) lines() uint64 {
 }
 
 // connected gets ready for a log that is read from since on. What was
-// read of lines that had not ended is forgotten: it comes again.
-func (g *gatherer) connected() (since int64) {
+// read of lines that had not ended is forgotten: it comes again. now is the engine's
+// time; kept is how it keeps the log. With joins, a part of a line goes on with the next
+// message, whatever its time.
+func (g *gatherer) connected(now int64, kept rotation, joins bool) (since int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.gap, g.cur = false, nil
+	g.gap, g.cur, g.joins = false, nil, joins
+	g.skips.connect(now, kept)
 	for i := range g.tracks {
 		t := &g.tracks[i]
 		t.join.open = false
@@ -150,6 +176,37 @@ func (g *gatherer) ended() error {
 	return g.flush()
 }
 
+// setBack tells whether the engine's clock was set back since, or shortly before, the log
+// was last read. Then times do not tell what was read: the log has to be read whole.
+func (g *gatherer) setBack(now int64) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for i := range g.tracks {
+		if at := &g.tracks[i].at; at.seen && (now > 0 && now < at.mark-sinceMargin || at.low < at.mark-stepMargin) {
+			return true
+		}
+	}
+	return false
+}
+
+// settle is called when a log was read whole, to its end of then. A place that was not
+// in it is rotated away, and all that there is came after it. It reports whether that is so
+// of a stream, which must then be read again.
+func (g *gatherer) settle() (moved bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for i := range g.tracks {
+		t := &g.tracks[i]
+		if !t.find.active || t.find.passed || !t.at.seen {
+			continue
+		}
+		g.reportGap(t.find.want.mark, g.skips.now)
+		t.at = position{last: t.at.last, next: t.at.next}
+		moved = true
+	}
+	return moved
+}
+
 // stop waits for the timer and closes the sources.
 func (g *gatherer) stop(gone bool) {
 	g.mu.Lock()
@@ -183,12 +240,14 @@ func (g *gatherer) begin(s stream, ts int64, stamped bool) error {
 			ts = t.join.ts
 		}
 	}
-	if t.join.open && t.join.ts != ts {
+	if t.join.open && t.join.ts != ts && !g.joins {
 		if err := g.lineEnd(t, false); err != nil {
 			return err
 		}
 	}
-	g.see(ts)
+	if err := g.see(ts); err != nil {
+		return err
+	}
 	if !t.join.open {
 		t.join.begin(ts)
 	}
@@ -196,7 +255,10 @@ func (g *gatherer) begin(s stream, ts int64, stamped bool) error {
 	return nil
 }
 
-func (g *gatherer) more(p []byte) { g.cur.join.more(p) }
+func (g *gatherer) more(p []byte) {
+	g.skips.count(len(p))
+	g.cur.join.more(p)
+}
 
 func (g *gatherer) end(newline bool) error {
 	if !newline {
@@ -214,7 +276,10 @@ func (g *gatherer) whole(s stream, ts int64, p []byte) error {
 		t.join.more(p)
 		return g.lineEnd(t, true)
 	}
-	g.see(ts)
+	if err := g.see(ts); err != nil {
+		return err
+	}
+	g.skips.count(len(p))
 	lost := max(0, len(p)-t.join.max)
 	return g.line(t, ts, p[:len(p)-lost], lost, true)
 }
@@ -226,12 +291,20 @@ func (g *gatherer) track(s stream) *track {
 }
 
 // see shows a message's time to all positions, before it is read.
-func (g *gatherer) see(ts int64) {
+func (g *gatherer) see(ts int64) error {
+	before := g.skips.prev
+	if skipped, read := g.skips.see(ts); skipped {
+		g.metrics.skips.Inc()
+		if read {
+			return errSkipped
+		}
+		g.reportSkip(before, ts)
+	}
 	for i := range g.tracks {
 		t := &g.tracks[i]
 		if t.find.active {
 			if t.find.see(ts) {
-				g.reportGap(t.find.want.mark, ts)
+				g.reportGap(max(t.find.want.mark, t.find.want.last), ts)
 			}
 			if t.find.active {
 				t.at.seeAgain(ts, t.find.passed)
@@ -240,6 +313,17 @@ func (g *gatherer) see(ts int64) {
 		}
 		t.at.see(ts, t.join.open)
 	}
+	return nil
+}
+
+// reportSkip says once for a connection that lines may be missing which nobody can look for.
+func (g *gatherer) reportSkip(from, to int64) {
+	if g.gap {
+		return
+	}
+	g.gap = true
+	g.log.Warn("the engine has probably rotated away lines before they were read; allow this container more or larger log files (log-opts max-file, max-size)",
+		"container", g.who.name, "from", time.Unix(0, from).UTC(), "to", time.Unix(0, to).UTC())
 }
 
 func (g *gatherer) reportGap(from, to int64) {

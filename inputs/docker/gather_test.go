@@ -27,7 +27,7 @@ func newGatherer(t testing.TB, feed pipeline.Feed) *gatherer {
 		g.tracks[i] = track{stream: stream(i), key: sourceKey("x", stream(i))}
 		g.tracks[i].join.max = 1 << 20
 	}
-	g.connected()
+	g.connected(0, rotation{}, false)
 	return g
 }
 
@@ -38,7 +38,7 @@ func TestLinesGather(t *testing.T) {
 		d := &frames{to: g}
 		start := time.Now()
 		for i := range int64(1000) {
-			if err := g.take(d, encodeMessage(out(i*second/1000, "a line\n"), false)); err != nil {
+			if err := g.take(d, encodeMessage(out(i*second/1000, "a line\n"), false), 0); err != nil {
 				t.Fatal(err)
 			}
 			if i == 0 && len(feed.Got()) != 1 {
@@ -73,9 +73,9 @@ func TestNoAllocationPerLine(t *testing.T) {
 	d := &frames{to: g}
 	var in []byte
 	for i := range int64(20) {
-		in = append(in, encodeMessage(message{at(i), stream(i % 2), strings.Repeat("x", 200) + "\n"}, false)...)
+		in = append(in, encodeMessage(message{ts: at(i), from: stream(i % 2), text: strings.Repeat("x", 200) + "\n"}, false)...)
 	}
-	g.take(d, in)
+	g.take(d, in, 0)
 	g.due = time.Now().Add(time.Hour) // gather all
 	if n := testing.AllocsPerRun(100, func() {
 		if err := d.feed(in); err != nil {
@@ -110,6 +110,8 @@ func (f *nullFeed) Batch(src *event.Source) *event.Batch {
 	return b
 }
 
+func (f *nullFeed) Close(*event.Source, bool) {}
+
 func (f *nullFeed) Send(_ context.Context, b *event.Batch) error {
 	f.free = b
 	return nil
@@ -130,7 +132,7 @@ func BenchmarkGather(b *testing.B) {
 			b.SetBytes(int64(size))
 			b.ReportAllocs()
 			for b.Loop() {
-				if err := g.take(d, in); err != nil {
+				if err := g.take(d, in, 0); err != nil {
 					b.Fatal(err)
 				}
 			}

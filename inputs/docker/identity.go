@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/events"
 
 	"github.com/longshore/longshore/pipeline/event"
 )
@@ -32,6 +33,12 @@ func newIdentity(c container.InspectResponse, host string) *identity {
 		who.image, who.tags = c.Config.Image, c.Config.Labels
 	}
 	return who
+}
+
+// identityOf is what an event tells of its container.
+func identityOf(m events.Message, host string) *identity {
+	tags := m.Actor.Attributes
+	return &identity{id: m.Actor.ID, name: tags["name"], image: tags["image"], host: host, tags: tags}
 }
 
 func (w *identity) project() string { return w.tags[labelProject] }

@@ -12,6 +12,8 @@ type metrics struct {
 	lines      prometheus.Counter
 	cut        prometheus.Counter
 	gaps       prometheus.Counter
+	skips      prometheus.Counter
+	unread     prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -36,9 +38,17 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "longshore_docker_gaps_total",
 			Help: "Times that the engine had rotated away the place where reading was to go on.",
 		}),
+		skips: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "longshore_docker_skips_total",
+			Help: "Times that the engine's stream had probably left out lines or had come to a standstill. Where its files may still hold them, the log was read again from there.",
+		}),
+		unread: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "longshore_docker_unread_containers_total",
+			Help: "Containers that were removed before their log could be read to its end.",
+		}),
 	}
 	m.containers = register(reg, m.containers)
-	for _, c := range []*prometheus.Counter{&m.reconnects, &m.lines, &m.cut, &m.gaps} {
+	for _, c := range []*prometheus.Counter{&m.reconnects, &m.lines, &m.cut, &m.gaps, &m.skips, &m.unread} {
 		*c = register(reg, *c)
 	}
 	return m

@@ -43,6 +43,12 @@ func (t *tty) close() error {
 	return t.to.end(false)
 }
 
+func (t *tty) abort() {
+	if t.open {
+		t.to.more(t.buf)
+	}
+}
+
 // consume passes on what is certain and tells how much of p that was.
 func (t *tty) consume(p []byte) (used int, err error) {
 	for enough := true; enough && used < len(p); {

@@ -1,0 +1,140 @@
+package docker
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/longshore/longshore/pipeline/pipetest"
+)
+
+// chat logs a line of 30 kB every 30 ms, which each leave at once, as long as it is told.
+// Those that are rotated away are not seen by who follows the log.
+func chat(e *fakeEngine, c *fakeContainer, d time.Duration, rotated bool) {
+	line := strings.Repeat("x", 30_000)
+	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(30 * time.Millisecond) {
+		e.write(c, message{ts: time.Now().UnixNano(), text: fmt.Sprintf("%d %s\n", len(c.Log), line), rotated: rotated})
+	}
+}
+
+// TestSkippedByTheEngine holds reading up for so long that the engine rotates twice, and
+// leaves out the file between.
+func TestSkippedByTheEngine(t *testing.T) {
+	for _, tt := range []struct {
+		name         string
+		size, files  string
+		lost, warned bool
+	}{
+		{"its files still hold it", "2m", "3", false, false},
+		{"its files are too small", "200k", "3", true, true},
+		{"it does not rotate", "", "", true, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				e := newFakeEngine(t)
+				c := e.start(&fakeContainer{ID: "a", Name: "a", Options: map[string]string{"max-size": tt.size, "max-file": tt.files}})
+				r := run(t, e, pipetest.NewFeed(t), Config{})
+				chat(e, c, 3*time.Second, false)
+				synctest.Wait()
+				if !slices.Equal(lines(c.Log, stdout), r.feed.Lines()) {
+					t.Fatal("lines are missing before anything happens")
+				}
+				r.feed.Block(true)
+				chat(e, c, 2*time.Second, false)
+				chat(e, c, 3*time.Second, true)
+				chat(e, c, time.Second, false)
+				r.feed.Block(false)
+				chat(e, c, time.Second, false)
+				time.Sleep(time.Second)
+				if missing := len(lines(c.Log, stdout)) - len(r.feed.Lines()); (missing > 0) != tt.lost || missing < 0 {
+					t.Errorf("%d lines are missing", missing)
+				}
+				r.wantLogged("probably rotated away lines", map[bool]int{true: 1}[tt.warned])
+				r.wantLogged("\n", map[bool]int{true: 1}[tt.warned])
+			})
+		})
+	}
+}
+
+// TestPausesAreNoSkips has containers that rest now and then: what they log is not read twice.
+func TestPausesAreNoSkips(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newFakeEngine(t)
+		c := e.start(&fakeContainer{ID: "a", Name: "a", Options: map[string]string{"max-size": "1m", "max-file": "3"}})
+		r := run(t, e, pipetest.NewFeed(t), Config{})
+		for range 6 {
+			chat(e, c, 3*time.Second, false)
+			time.Sleep(5 * time.Second)
+		}
+		if _, sinces := e.asked(); len(sinces) > 1+18_000_000/(reviewAfter*3<<20) {
+			t.Errorf("%d logs were asked for", len(sinces))
+		}
+		r.wantLines(c)
+		r.wantSilence()
+	})
+}
+
+// TestClockSetBackWhileStopped sets the engine's clock back by an hour while nobody looks, and
+// rotates away all that was read.
+func TestClockSetBackWhileStopped(t *testing.T) {
+	for _, old := range []bool{false, true} {
+		for _, rotated := range []bool{false, true} {
+			for _, running := range []bool{false, true} {
+				t.Run(fmt.Sprintf("old=%v rotated=%v running=%v", old, rotated, running), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) { testSetBack(t, old, rotated, running) })
+				})
+			}
+		}
+	}
+}
+
+func testSetBack(t *testing.T, old, rotated, running bool) {
+	const hour = 3600 * second
+	e := newFakeEngine(t)
+	e.oldSince, e.ahead = old, time.Hour
+	c := e.add(&fakeContainer{ID: "a", Name: "a", State: "running", Log: []message{
+		out(hour-second, "before\n"), err(hour-second, "before\n"), out(hour, "before\n")}})
+	r := run(t, e, pipetest.NewFeed(t), Config{})
+	r.feed.WaitFor(t.Context(), 3)
+	synctest.Wait()
+	r.feed.Ack()
+	r.stop()
+	e.change(func() {
+		e.ahead = 0
+		if rotated {
+			c.Log = nil
+		}
+		if !running {
+			c.State = "exited"
+		}
+		c.Log = append(c.Log, out(1*second, "1\n"), err(1*second, "2\n"), out(2*second, "3\n"))
+	})
+	want := []string{"1", "2", "3"}
+	r = run(t, e, r.feed.Restart(), Config{})
+	time.Sleep(10 * time.Second)
+	if running {
+		e.write(c, out(12*second, "4\n"))
+		time.Sleep(time.Second)
+		e.restart()
+		time.Sleep(10 * time.Second)
+		e.write(c, err(22*second, "5\n"))
+		want = append(want, "4", "5")
+	}
+	time.Sleep(time.Second)
+	if diff := cmp.Diff(want, slices.Sorted(slices.Values(r.feed.Lines()))); diff != "" {
+		t.Errorf("%s\n%s", diff, r.logged)
+	}
+	r.wantLogged("has rotated away the place", map[bool]int{true: 1}[rotated])
+	last := map[string]uint64{}
+	for _, g := range r.feed.Got() {
+		if g.Pos <= last[g.Source.Key] {
+			t.Errorf("%s is at %d, after %d", g.Line, g.Pos, last[g.Source.Key])
+		}
+		last[g.Source.Key] = g.Pos
+	}
+}

@@ -1,0 +1,246 @@
+package docker
+
+import (
+	"bytes"
+	"fmt"
+	"runtime/pprof"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+
+	"github.com/longshore/longshore/pipeline/pipetest"
+)
+
+// TestManyContainers follows 500: what that takes grows by one request, one connection
+// and few goroutines for each.
+func TestManyContainers(t *testing.T) {
+	const n = 500
+	synctest.Test(t, func(t *testing.T) {
+		e := newFakeEngine(t)
+		for i := range n {
+			e.add(&fakeContainer{ID: fmt.Sprintf("%03d", i), Name: fmt.Sprint("c", i), State: "running", Log: []message{out(1, "one\n")}})
+		}
+		r := run(t, e, pipetest.NewFeed(t), Config{})
+		r.feed.WaitFor(t.Context(), n)
+		time.Sleep(time.Minute) // connections that nobody uses are closed
+		synctest.Wait()
+		requests, sinces := e.asked()
+		if len(sinces) != n {
+			t.Errorf("%d logs were asked for", len(sinces))
+		}
+		if len(requests) > 2*n+4 { // one inspects, one reads
+			t.Errorf("%d requests were made", len(requests))
+		}
+		var stacks bytes.Buffer
+		if err := pprof.Lookup("goroutine").WriteTo(&stacks, 2); err != nil {
+			t.Fatal(err)
+		}
+		followers, roads := strings.Count(stacks.String(), "created by sync.(*WaitGroup).Go in"), strings.Count(stacks.String(), "created by net/http.(*Transport).dialConn")
+		if followers > n+10 || roads > 2*(n+10) {
+			t.Errorf("%d followers, and %d goroutines of connections", followers, roads)
+		}
+		if dials := e.dials(); dials > 2*n {
+			t.Errorf("%d connections were made", dials)
+		}
+		time.Sleep(2 * listEvery)
+		if requests, _ := e.asked(); len(requests) > 2*n+4+2*(2*n+2) {
+			t.Errorf("%d requests in two rounds", len(requests))
+		}
+		r.wantSilence()
+	})
+}
+
+// buffered counts the bytes that a gatherer holds.
+func (g *gatherer) buffered() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n := 0
+	for i := range g.tracks {
+		n += cap(g.tracks[i].join.buf)
+		if b := g.tracks[i].batch; b != nil {
+			n += cap(b.Arena)
+		}
+	}
+	return n
+}
+
+// TestFlood reads what never has a newline, at once or piece by piece.
+func TestFlood(t *testing.T) {
+	const maxLine, total = 1 << 20, 48 << 20
+	feed := newNullFeed()
+	for name, encode := range map[string]func(i int) []byte{
+		"one instant": func(int) []byte {
+			return encodeMessage(message{ts: 5, text: strings.Repeat("x", partSize)}, false)
+		},
+		"two streams": func(i int) []byte {
+			return encodeMessage(message{ts: 5, from: stream(i % 2), text: strings.Repeat("x", partSize)}, false)
+		},
+		"ever later": func(i int) []byte {
+			return encodeMessage(message{ts: int64(i), text: strings.Repeat("x", partSize)}, false)
+		},
+		"one frame": func(i int) []byte {
+			if i == 0 {
+				return []byte("\x01\x00\x00\x00\x03\xff\xff\xff2026-01-02T03:04:05.000000006Z ")
+			}
+			if i >= (64<<20)/partSize-2 {
+				return nil
+			}
+			return bytes.Repeat([]byte("x"), partSize)
+		},
+		"tty": func(i int) []byte {
+			if i == 0 {
+				return encodeMessage(message{ts: 5, text: "x"}, true)
+			}
+			return bytes.Repeat([]byte("Z"), partSize)
+		},
+	} {
+		g := newGatherer(t, feed)
+		var d decoder = &frames{to: g}
+		if name == "tty" {
+			d = &tty{to: g}
+		}
+		for i := range total / partSize {
+			if err := g.take(d, encode(i), 0); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			n := g.buffered()
+			if tty, ok := d.(*tty); ok {
+				n += cap(tty.buf)
+			}
+			if bound := 2*2*maxLine + 2*batchBytes + 4*partSize; n > bound {
+				t.Fatalf("%s: %d bytes are held after %d parts", name, n, i)
+			}
+		}
+		g.stop(false)
+	}
+}
+
+// FuzzGather gives bytes to all that stands between a connection and a batch: it
+// neither fails otherwise than by an error, nor holds more than it may.
+func FuzzGather(f *testing.F) {
+	const stamp = "2026-01-02T03:04:05.000000006Z "
+	f.Add([]byte(frame(1, stamp+"x\n")+frame(2, stamp+"y")), false, false, "1m")
+	f.Add([]byte(stamp+"x\n"+stamp+"y"), true, true, "k")
+	f.Fuzz(func(t *testing.T, in []byte, isTTY, joins bool, size string) {
+		g := newGatherer(t, newNullFeed())
+		for range 3 {
+			g.connected(int64(len(in)), rotationOf("json-file", map[string]string{"max-size": size, "max-file": "3"}), joins)
+			var d decoder = &frames{to: g}
+			if isTTY {
+				d = &tty{to: g}
+			}
+			if g.take(d, in, 1) != nil {
+				g.broken(d)
+			} else {
+				g.close(d)
+			}
+			g.settle()
+		}
+		g.ended()
+		g.stop(false)
+		for i := range g.tracks {
+			at := g.tracks[i].at
+			if back, ok := parseCursor(at.appendCursor(nil), at.next); at.low >= 0 && (!ok || back.mark != at.mark || back.count != at.count) {
+				t.Fatalf("%+v cannot be remembered", at)
+			}
+		}
+	})
+}
+
+// FuzzResume reads a log of any order of times whole, and again from every cursor that it gave: all
+// lines have the positions that they had.
+func FuzzResume(f *testing.F) {
+	f.Add([]byte{0, 1, 2, 3, 0x83, 4, 0x85, 4, 200, 7})
+	f.Add([]byte{50, 50, 0xff, 0xfe, 3, 3, 3, 0x80})
+	f.Fuzz(func(t *testing.T, in []byte) {
+		log := fuzzLog(in)
+		whole := readLog(t, log, position{}, 0)
+		for i, at := range whole.cursors {
+			back, ok := parseCursor(at.appendCursor(nil), at.next)
+			if !ok {
+				t.Fatalf("cursor %d cannot be read: %+v", i, at)
+			}
+			rest := readLog(t, log, back, back.since())
+			if fmt.Sprint(rest.lines) != fmt.Sprint(whole.lines[i+1:]) {
+				t.Fatalf("from %d on %v follow, want %v", i, rest.lines, whole.lines[i+1:])
+			}
+		}
+	})
+}
+
+// fuzzLog makes a log of bytes: the stream, the time between, and what is said.
+func fuzzLog(in []byte) []message {
+	var log []message
+	now := at(0)
+	for i, b := range in[:min(len(in), 60)] {
+		now += int64(b&31) * second / 8
+		ts := now - int64(b>>5&3)*second/8
+		log = append(log, message{ts: ts, from: stream(b >> 7), text: fmt.Sprint(i%3, "\n")})
+	}
+	return log
+}
+
+type readBack struct {
+	lines   []string
+	cursors []position // behind each of the lines
+}
+
+// readLog reads the stdout of a log from a position on, as a gatherer does.
+func readLog(t *testing.T, log []message, from position, since int64) readBack {
+	var got readBack
+	var find resume
+	at := from
+	find.find(at)
+	for _, m := range log {
+		if m.ts < since {
+			continue // as engines before 23.0 do
+		}
+		if find.active {
+			if find.see(m.ts) {
+				t.Fatalf("the place of %+v is gone", from)
+			}
+		}
+		switch line := []byte(m.text); {
+		case find.active:
+			at.seeAgain(m.ts, find.passed)
+			if m.from == stdout && !find.line(m.ts, line) {
+				t.Fatalf("the log is another one at %+v", m)
+			}
+		default:
+			at.see(m.ts, false)
+			if m.from == stdout {
+				pos := at.claim(m.ts)
+				at.last, at.sum = m.ts, checksum(line)
+				at.count++
+				got.lines = append(got.lines, fmt.Sprint(pos, m.text))
+				got.cursors = append(got.cursors, at)
+			}
+		}
+	}
+	return got
+}
+
+// TestOptionsOfTheDriver knows when an engine rotates.
+func TestOptionsOfTheDriver(t *testing.T) {
+	for _, tt := range []struct {
+		driver  string
+		options map[string]string
+		want    rotation
+	}{
+		{"json-file", nil, rotation{0, 1}},
+		{"json-file", map[string]string{"max-size": "10m"}, rotation{10 << 20, 1}},
+		{"json-file", map[string]string{"max-size": "1.5kb", "max-file": "3"}, rotation{1536, 3}},
+		{"json-file", map[string]string{"max-size": "-1", "max-file": "x"}, rotation{0, 1}},
+		{"local", nil, rotation{20 << 20, 5}},
+		{"local", map[string]string{"max-size": "1g", "max-file": "2"}, rotation{1 << 30, 2}},
+		{"journald", map[string]string{"max-size": "1g"}, rotation{}},
+	} {
+		c := container.HostConfig{LogConfig: container.LogConfig{Type: tt.driver, Config: tt.options}}
+		if got := rotationOf(c.LogConfig.Type, c.LogConfig.Config); got != tt.want {
+			t.Errorf("%s %v: got %+v, want %+v", tt.driver, tt.options, got, tt.want)
+		}
+	}
+}
