@@ -11,13 +11,13 @@ import (
 // as JSON in a JSON string. What the inner line says goes over what the outer
 // one said; the fields of both stay. false means that there was none.
 func (p *Parser) unwrap(b *event.Batch, i int) bool {
-	outer := b.Records[i]
-	if !mayWrap(b, &outer) {
+	rec := &b.Records[i]
+	if !mayWrap(b, rec) {
 		return false
 	}
-	rec := &b.Records[i]
+	outer := *rec
 	rec.Line = inner(b, outer.Message)
-	rec.Message = event.Value{}
+	rec.Message, rec.Shown = event.Value{}, event.Span{}
 	if p.plain(b, i) && better(rec, &outer) {
 		rec.Line = outer.Line
 		return true

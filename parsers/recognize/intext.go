@@ -6,11 +6,14 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
+// nearby is how far from its trace a span is looked for.
+const nearby = 256
+
 // FindTrace looks for a trace id in text, and for the span beside it, and sets them on
 // the record: trace_id=…, traceId: …, "trace.id":"…", traceparent=…, and
 // Datadog's dd.trace_id=… with decimal ids. Only the name makes an id a trace.
 func FindTrace(rec *event.Record, text []byte) bool {
-	t, at := findID(text, &traceStem, true)
+	t, at := findID(text, true)
 	if !t.hasTrace {
 		return false
 	}
@@ -18,9 +21,9 @@ func FindTrace(rec *event.Record, text []byte) bool {
 	rec.Flags |= event.HasTrace
 	if !t.hasSpan {
 		// The span mostly stands behind the trace.
-		s, _ := findID(text[at:], &spanStem, false)
+		s, _ := findID(text[at:min(len(text), at+nearby)], false)
 		if !s.hasSpan {
-			s, _ = findID(text[:at], &spanStem, false)
+			s, _ = findID(text[max(0, at-nearby):at], false)
 		}
 		t.span, t.hasSpan = s.span, s.hasSpan
 	}
@@ -31,43 +34,47 @@ func FindTrace(rec *event.Record, text []byte) bool {
 	return true
 }
 
-// A stem is a name as it is looked for: by a letter of it that is rare.
-type stem struct {
-	rare   byte
-	before string // in it, behind its first letter
-	behind string
-}
-
-var (
-	traceStem = stem{'c', "ra", "e"}
-	spanStem  = stem{'p', "", "an"}
-)
-
-// findID finds a name, and the id that belongs to it. It also gives where that
-// name stands.
-func findID(p []byte, s *stem, trace bool) (t ids, at int) {
-	first := byte('s')
+// findID finds the word trace or span, and the id that belongs to it. It also
+// gives where the word stands. Each is looked for by a letter that is rare.
+func findID(p []byte, trace bool) (t ids, at int) {
+	rare := byte('p')
 	if trace {
-		first = 't'
+		rare = 'c'
 	}
 	for at < len(p) {
-		found := bytes.IndexByte(p[at:], s.rare)
+		found := bytes.IndexByte(p[at:], rare)
 		if found < 0 {
 			break
 		}
 		at += found + 1
-		start := at - 1 - len(s.before)
-		end := at + len(s.behind)
-		if start < 1 || end > len(p) || p[start-1]|0x20 != first || string(p[start:at-1]) != s.before || string(p[at:end]) != s.behind ||
-			start > 1 && isAlnum(p[start-2]) {
+		start, end := stemAt(p, at, trace)
+		if end == 0 || start > 0 && isAlnum(p[start-1]) {
 			continue
 		}
-		datadog := start >= 4 && string(p[start-4:start-1]) == "dd."
+		datadog := start >= 3 && string(p[start-3:start]) == "dd."
 		if t = idBehind(p[end:], trace, datadog); t.hasTrace || t.hasSpan {
 			return t, start
 		}
 	}
 	return ids{}, 0
+}
+
+// stemAt gives where trace or span, of which a letter stands before p[at], start
+// and end; the end is 0 if that is another word.
+func stemAt(p []byte, at int, trace bool) (start, end int) {
+	if at >= len(p) {
+		return 0, 0
+	}
+	if trace {
+		if p[at] != 'e' || at < 4 || p[at-2] != 'a' || p[at-3] != 'r' || p[at-4]|0x20 != 't' {
+			return 0, 0
+		}
+		return at - 4, at + 1
+	}
+	if p[at] != 'a' || at < 2 || p[at-2]|0x20 != 's' || at+1 >= len(p) || p[at+1] != 'n' {
+		return 0, 0
+	}
+	return at - 2, at + 2
 }
 
 func isAlnum(c byte) bool { return isWordByte(c) && c != '_' }

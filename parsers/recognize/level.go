@@ -88,8 +88,8 @@ var weakWords = newLevelWords(map[event.Level][]string{
 // be something else.
 func Strong(p []byte) event.Level {
 	level := Word(p)
-	if level == event.NoLevel {
-		return level
+	if level == event.NoLevel || len(p) > 3 && (p[0] == 'I' || p[0] == 'W' || p[0] == 'E') {
+		return level // no weak word starts like INFO, WARN and ERROR
 	}
 	var buf [longestLevel]byte
 	lower := toLower(&buf, p)

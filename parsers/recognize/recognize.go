@@ -18,10 +18,11 @@ type Recognizer struct {
 	// is time.Now.
 	Now func() time.Time
 
-	fields []event.Field // of the line being read
-	core   []coreField
-	keys   mask
-	repeat repeats
+	fields   []event.Field // of the line being read
+	core     []coreField
+	keys     mask
+	repeat   repeats
+	repeated bool
 
 	// While Fill runs:
 	b       *event.Batch
@@ -91,7 +92,12 @@ func (r *Recognizer) Start() {
 	r.fields = r.fields[:0]
 	r.core = r.core[:0]
 	r.keys = mask{}
+	r.repeated = false
 }
+
+// Repeated tells whether a field was left out of the record because another has its
+// name.
+func (r *Recognizer) Repeated() bool { return r.repeated }
 
 // Len gives how many fields the line has so far.
 func (r *Recognizer) Len() int { return len(r.fields) }
@@ -139,6 +145,7 @@ func (r *Recognizer) dropRepeats() {
 	if len(r.fields) == before {
 		return
 	}
+	r.repeated = true
 	r.core = r.core[:0]
 	for k := range r.fields {
 		if key := KeyOf(r.b.Bytes(r.fields[k].Key.Span)); key.meaning != nil {

@@ -217,18 +217,16 @@ func xray(p []byte) (t ids) {
 // 16 hex digits for the trace. It sets them on the record, gives the length of the
 // app's name, and tells whether the text is nothing else: app,, is outside of any trace.
 func TraceContext(rec *event.Record, p []byte) (name int, ok bool) {
-	if len(p) > 128 {
-		return 0, false
-	}
-	sign := bytes.LastIndexAny(p, "-,")
-	if sign < 0 {
-		return 0, false
-	}
 	p = bytes.TrimSpace(p)
+	const shortest = 16 + 1 + 16
+	if len(p) > 128 || len(p) < shortest && (len(p) < 3 || p[len(p)-1] != ',') {
+		return 0, false
+	}
 	if last := p[len(p)-min(len(p), 6):]; bytes.HasSuffix(last, []byte(",true")) || bytes.HasSuffix(last, []byte(",false")) {
 		p = p[:bytes.LastIndexByte(p, ',')]
 	}
-	if sign = bytes.LastIndexAny(p, "-,"); sign < 0 {
+	sign := max(bytes.LastIndexByte(p, '-'), bytes.LastIndexByte(p, ','))
+	if sign < 0 {
 		return 0, false
 	}
 	trace, span := p[:sign], bytes.TrimSpace(p[sign+1:])

@@ -40,8 +40,8 @@ type head struct {
 // itself is the text from key to keyEnd.
 type part struct {
 	name        string
-	key, keyEnd int
-	start, end  int
+	key, keyEnd int32
+	start, end  int32
 }
 
 const maxParts = 10
@@ -57,7 +57,7 @@ func (h *head) add(name string, start, end int) {
 		start++
 	}
 	if h.n < maxParts && start < end {
-		h.parts[h.n] = part{name: name, start: start, end: end}
+		h.parts[h.n] = part{name: name, start: int32(start), end: int32(end)}
 		h.n++
 	}
 }
@@ -207,7 +207,7 @@ func (h *head) take() bool {
 		if part.name == "" {
 			l.named(part)
 		} else {
-			l.field(part.name, part.start, part.end)
+			l.field(part.name, int(part.start), int(part.end))
 		}
 	}
 	for h.end > h.at && l.text[h.end-1] <= ' ' {
@@ -375,7 +375,10 @@ func (h *head) boxBefore(at int) int {
 
 // inBox names what stands in brackets.
 func (h *head) inBox(start, end int, inside []byte) {
-	colon := bytes.IndexAny(inside, ":=")
+	colon := bytes.IndexByte(inside, '=')
+	if colon < 0 {
+		colon = bytes.IndexByte(inside, ':')
+	}
 	switch {
 	case isNumber(inside) && !h.has("pid"):
 		h.add("pid", start, end)
@@ -400,7 +403,7 @@ func (h *head) pair(start, sign, end int) {
 		return
 	}
 	if h.n < maxParts && !key.IsID() {
-		h.parts[h.n] = part{key: start, keyEnd: sign, start: sign + 1, end: end}
+		h.parts[h.n] = part{key: int32(start), keyEnd: int32(sign), start: int32(sign + 1), end: int32(end)}
 		h.n++
 	}
 }
@@ -420,7 +423,10 @@ func (h *head) wordBefore(at int) int {
 	p := h.text
 	end := wordEnd(p[:min(len(p), at+longestPart)], at)
 	word := p[at:end]
-	sign := bytes.IndexAny(word, "=@")
+	sign := bytes.IndexByte(word, '=')
+	if sign < 0 {
+		sign = bytes.IndexByte(word, '@')
+	}
 	switch {
 	case len(word) == 0:
 		return 0

@@ -33,30 +33,31 @@ func isPlainName(p []byte) bool {
 // isLogger tells whether a word looks like the name of a logger and not like
 // one of a sentence: it has dots, colons, underscores or capitals inside.
 func isLogger(p []byte) bool {
-	if len(p) < 3 || len(p) > longestPart || !isLetter(p[0]) && p[0] != '_' || !isAlnum(p[len(p)-1]) && p[len(p)-1] != '_' && p[len(p)-1] != '$' {
+	if len(p) < 3 || len(p) > longestPart || !isLetter(p[0]) && p[0] != '_' {
 		return false
 	}
-	signs := false
-	for i, c := range p {
-		switch {
-		case !isNameByte(c):
+	if last := p[len(p)-1]; !isAlnum(last) && last != '_' && last != '$' {
+		return false
+	}
+	signs, before := false, byte('A')
+	for _, c := range p {
+		if !nameBytes[c] || c == '/' && before == ':' { // a URL
 			return false
-		case c == '.' || c == '_' || c == '$' || c == '#' || c == '@':
-			signs = true
-		case c == ':':
-			if i+2 < len(p) && p[i+1] == '/' && p[i+2] == '/' {
-				return false // a URL
-			}
-			signs = true
-		case i > 0 && 'A' <= c && c <= 'Z' && 'a' <= p[i-1] && p[i-1] <= 'z':
-			signs = true
 		}
+		signs = signs || nameSigns[c] || 'A' <= c && c <= 'Z' && before >= 'a'
+		before = c
 	}
 	return signs
 }
 
+// nameSigns are those that words of a sentence do not have.
+var nameSigns = [256]bool{'.': true, '_': true, '$': true, '#': true, '@': true, ':': true}
+
 // isCaller tells whether text is a file and line: server.go:12.
 func isCaller(p []byte) bool {
+	if len(p) == 0 || !isDigit(p[len(p)-1]) {
+		return false
+	}
 	colon := bytes.LastIndexByte(p, ':')
 	if colon < 3 || !isNumber(p[colon+1:]) || len(p) > longestPart {
 		return false

@@ -372,6 +372,9 @@ func (h *head) group(at int) (next int, certain bool) {
 	switch {
 	case len(inside) == 0:
 		return next, false
+	case string(inside) == "main" && p[at] == '[':
+		h.add("thread", start, end)
+		return next, true
 	case p[at] == '<':
 		if !isPid(inside) {
 			return 0, false

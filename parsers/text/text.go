@@ -149,8 +149,8 @@ func (l *line) trimmed(name string, start, end int) {
 
 // named adds a field whose name the line has itself.
 func (l *line) named(p part) {
-	key := event.Value{Span: l.span(p.key, p.keyEnd), Kind: event.Text}
-	span := l.span(p.start, p.end)
+	key := event.Value{Span: l.span(int(p.key), int(p.keyEnd)), Kind: event.Text}
+	span := l.span(int(p.start), int(p.end))
 	l.b.AddField(l.i, key, event.Value{Span: span, Kind: recognize.KindOf(l.b.Bytes(span))})
 }
 
