@@ -151,13 +151,13 @@ func (a *app) printRows(report *verify.Report) {
 		}
 		printCounts(w, printable(row.Source), row.Output, row.Counts)
 	}
-	if left > 0 {
-		fmt.Fprintf(w, "(%d more, all there)\n", left)
-	}
 	if len(report.Rows) > 1 {
 		printCounts(w, "total", "", report.Totals)
 	}
 	w.Flush()
+	if left > 0 {
+		fmt.Fprintf(a.stdout, "Not listed: %d of which all is there.\n", left)
+	}
 }
 
 func printCounts(w io.Writer, source, output string, c verify.Counts) {

@@ -55,6 +55,8 @@ type habits struct {
 	split time.Duration
 	// mixed answers have structured metadata among the labels.
 	mixed bool
+	// hides leaves repeats of a time and line out of log queries.
+	hides bool
 }
 
 func newArchive(t *testing.T) *archive {
@@ -154,7 +156,7 @@ func (a *archive) page(w http.ResponseWriter, r *http.Request) {
 		a.t.Errorf("asked for %s", r.FormValue("query"))
 	}
 	var result []map[string]any
-	sizes, shares := map[int64]int{}, []int64{}
+	sizes, shares, had := map[int64]int{}, []int64{}, map[string]bool{}
 	for _, s := range a.streams { // held in the order of time
 		labels, ok := matches(selector, s.Labels)
 		e := s.Entries[0]
@@ -162,6 +164,11 @@ func (a *archive) page(w http.ResponseWriter, r *http.Request) {
 			continue
 		}
 		line := string(appendHead(nil, []byte(e.Line)))
+		if key := fmt.Sprint(s.Labels, e.Timestamp, e.Line); a.hides && had[key] {
+			continue
+		} else {
+			had[key] = true
+		}
 		value, metadata := []any{fmt.Sprint(e.Timestamp.UnixNano()), line}, map[string]string{}
 		for _, p := range e.StructuredMetadata {
 			metadata[p.Name] = p.Value

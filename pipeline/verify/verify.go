@@ -63,11 +63,14 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err := v.look(); err != nil {
 		return nil, err
 	}
+	report, all := newReport(o.Since), v.todo()
+	if len(all) == 0 {
+		return report, nil
+	}
 	if err := pause(ctx, settleTime); err != nil {
 		return nil, err
 	}
-	report := newReport(o.Since)
-	if err := v.audit(ctx, v.todo(), report); err != nil {
+	if err := v.audit(ctx, all, report); err != nil {
 		return report, err
 	}
 	if gaps := report.gaps(); len(gaps) > 0 && !o.DryRun {

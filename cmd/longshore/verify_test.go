@@ -1,0 +1,64 @@
+package main
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/longshore/longshore/pipeline/verify"
+)
+
+func TestPrintReport(t *testing.T) {
+	report := &verify.Report{Rows: []*verify.Row{
+		{Source: "/var/log/a.log", Output: "loki", Counts: verify.Counts{Checked: 5_000, Held: 4_990, Missing: 4, Refused: 3, Waiting: 2, Unknown: 1, Repeated: 7},
+			FirstMissing: "{\"level\":\"info\"}\x1b[31m", Why: map[string]int{"it is too old": 1}},
+		{Source: "/var/log/b.log", Output: "loki", Why: map[string]int{"it is not there any more": 0}},
+	}, Totals: verify.Counts{Checked: 5_000, Held: 4_990, Missing: 4, Refused: 3, Waiting: 2, Unknown: 1, Repeated: 7}}
+	var out bytes.Buffer
+	a := app{stdout: &out}
+	a.printReport(report)
+	want := `SOURCE          OUTPUT  CHECKED  HELD  MISSING  REPEATED  REFUSED  WAITING  UNKNOWN
+/var/log/a.log  loki    5000     4990  4        7         3        2        1
+/var/log/b.log  loki    0        0     0        0         0        0        0
+total                   5000     4990  4        7         3        2        1
+/var/log/a.log: missing at loki first: {"level":"info"}·[31m
+/var/log/a.log: loki cannot tell of 1 record: it is too old
+/var/log/b.log: loki cannot tell: it is not there any more
+
+Not all is well: of 5000 records, 4 are missing, and 7 are there once too often. 3 records were refused (see longshore replay --dry-run). 2 records wait in the spool. Of 1 record it cannot be told.
+`
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Error(diff)
+	}
+	out.Reset()
+	report = &verify.Report{}
+	for range maxRows + 2 {
+		report.Rows = append(report.Rows, &verify.Row{Source: "s", Output: "o", Counts: verify.Counts{Checked: 1, Held: 1}})
+		report.Totals.Checked++
+		report.Totals.Held++
+	}
+	a.printReport(report)
+	want = `SOURCE  OUTPUT  CHECKED  HELD  MISSING  REPEATED  REFUSED  WAITING  UNKNOWN
+total           42       42    0        0         0        0        0
+Not listed: 42 of which all is there.
+
+All is there, and once: 42 records.
+`
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestParseSince(t *testing.T) {
+	now := time.Date(2026, 10, 2, 12, 0, 0, 0, time.UTC)
+	for text, want := range map[string]time.Time{
+		"24h": now.Add(-24 * time.Hour), "7d": now.Add(-7 * 24 * time.Hour), "all": time.Unix(0, 0),
+		"2026-10-01T00:00:00Z": time.Date(2026, 10, 1, 0, 0, 0, 0, time.UTC),
+	} {
+		if got, err := parseSince(text, now); err != nil || !got.Equal(want) {
+			t.Errorf("%s: %s, %v", text, got, err)
+		}
+	}
+}
