@@ -64,7 +64,11 @@ func (p *Parser) Parse(b *event.Batch, i int) bool {
 		return false
 	}
 	b.Records[i].Format = event.FormatJSON
+	asItIs := len(b.Arena) == size // nothing in it had to be mended
 	p.core.Fill(b, i)
+	if asItIs && !p.core.Repeated() {
+		b.Records[i].Shown = b.Records[i].Line
+	}
 	return true
 }
 

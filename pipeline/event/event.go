@@ -84,6 +84,10 @@ type Record struct {
 	Time int64
 	// Line is the raw line, without its line end.
 	Line Span
+	// Shown is the line (or a text in it) if all that it says is in the record too: as
+	// its time, level, ids, message, service or a field. Who takes anything out of
+	// the record clears it.
+	Shown Span
 	// Message and Service are absent until a parser finds them. A record
 	// without Message is written with its whole line as its message.
 	Message, Service Value

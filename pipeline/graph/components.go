@@ -22,6 +22,7 @@ import (
 	"github.com/longshore/longshore/transforms/drop"
 	"github.com/longshore/longshore/transforms/keep"
 	"github.com/longshore/longshore/transforms/metrics"
+	"github.com/longshore/longshore/transforms/redact"
 	"github.com/longshore/longshore/transforms/remove"
 	"github.com/longshore/longshore/transforms/rename"
 	"github.com/longshore/longshore/transforms/route"
@@ -47,6 +48,7 @@ func Components() []pipeline.Spec {
 		regex.Spec(),
 		csv.Spec(),
 
+		redact.Spec(),
 		add.Spec(),
 		remove.Spec(),
 		rename.Spec(),

@@ -35,6 +35,7 @@ func (t *transform) Apply(b *event.Batch) {
 			continue
 		}
 		t.do(b, i)
+		b.Records[i].Shown = event.Span{}
 		if b.Records[i].Flags&event.Dropped != 0 {
 			dropped++
 		}

@@ -1,8 +1,6 @@
 package redact
 
 import (
-	"bytes"
-	"encoding/binary"
 	"regexp"
 	"slices"
 	"strings"
@@ -71,10 +69,8 @@ func newDetector(c *Config) *detector {
 
 // scan appends what is found in a text, in no certain order.
 func (d *detector) scan(p []byte, found []finding) []finding {
-	if d.secrets {
-		if bytes.IndexByte(p, '@') >= 0 {
-			found = d.urlPasswords(p, found)
-		}
+	if d.secrets && !d.index.quiet(p) {
+		found = d.urlPasswords(p, found)
 		found = d.index.scan(p, &d.names, found)
 	}
 	if d.anyMore {
@@ -111,7 +107,3 @@ func (d *detector) ownKeys(p []byte, found []finding) []finding {
 	}
 	return found
 }
-
-// word reads eight bytes with letters in lower case; other characters become others, which
-// is alike on both sides of a comparison.
-func word(p []byte) uint64 { return binary.LittleEndian.Uint64(p) | 0x2020202020202020 }

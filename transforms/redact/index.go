@@ -1,14 +1,24 @@
 package redact
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/binary"
+	"slices"
+)
 
 // An index tells quickly that none of its patterns is in a text. Every pattern has
 // four neighbouring groups of three bytes in it; so one of them stands at a multiple
 // of four, and it is enough to look there. A set of bits, by a hash, says that
 // a group is in no pattern: most are not.
 type index struct {
-	bits   [1 << 16 / 64]uint64
-	groups map[uint32][]candidate
+	bits  [1 << 16 / 64]uint64
+	slots [1 << 12]slot // where groups are found by their hash, each after those with the same
+}
+
+// A slot has a group and the patterns it occurs in; without patterns it is free.
+type slot struct {
+	group      uint32
+	candidates []candidate
 }
 
 // A candidate is a pattern in which a group occurs, and how far behind its start.
@@ -69,7 +79,7 @@ func group(a, b, c byte) uint32 {
 func bitOf(group uint32) uint32 { return group * 0x9e3779b1 >> 16 }
 
 func newIndex(patterns []*textPattern) *index {
-	x := &index{groups: map[uint32][]candidate{}}
+	x := &index{}
 	for _, p := range patterns {
 		for off := p.from; off < p.from+4; off++ {
 			p.eachGroup(off, func(g uint32) { x.add(g, candidate{p, off}) })
@@ -81,12 +91,21 @@ func newIndex(patterns []*textPattern) *index {
 func (x *index) add(g uint32, c candidate) {
 	h := bitOf(g)
 	x.bits[h>>6] |= 1 << (h & 63)
-	for _, known := range x.groups[g] {
-		if known == c {
-			return
+	s := x.slot(g)
+	s.group = g
+	if !slices.Contains(s.candidates, c) {
+		s.candidates = append(s.candidates, c)
+	}
+}
+
+// slot gives the slot of a group, or the free one where it belongs.
+func (x *index) slot(g uint32) *slot {
+	for i := bitOf(g); ; i++ {
+		s := &x.slots[i%uint32(len(x.slots))]
+		if s.candidates == nil || s.group == g {
+			return s
 		}
 	}
-	x.groups[g] = append(x.groups[g], c)
 }
 
 // eachGroup calls do with every group that may stand off bytes behind the pattern's
@@ -114,36 +133,74 @@ func (p *textPattern) eachGroup(off int, do func(g uint32)) {
 func (x *index) scan(p []byte, names *names, found []finding) []finding {
 	s := scanner{p: p, names: names}
 	at := 0
-	for at+8 <= len(p) {
-		w := word(p[at:])
-		g, h := uint32(w)&0xffffff, uint32(w>>32)&0xffffff
-		i, k := bitOf(g), bitOf(h)
-		if x.bits[i>>6]>>(i&63)&1|x.bits[k>>6]>>(k&63)&1 == 0 {
-			at += 8
-			continue
+	for {
+		at = x.skip(p, at)
+		if at+3 > len(p) {
+			return found
 		}
-		next := at + 8
-		if f, ok := x.look(&s, at, g); ok {
-			found, next = append(found, f), max(f.to, at+4)
-		} else if f, ok := x.look(&s, at+4, h); ok {
-			found, next = append(found, f), max(f.to, at+8)
-		}
-		at = next
-	}
-	for at+3 <= len(p) {
 		next := at + 4
 		if f, ok := x.look(&s, at, group(p[at], p[at+1], p[at+2])); ok {
 			found, next = append(found, f), max(f.to, next)
 		}
 		at = next
 	}
-	return found
+}
+
+// Each byte of these is the same.
+const (
+	ones  = 0x0101010101010101
+	highs = 0x80 * ones
+	ats   = '@' * ones
+)
+
+// quiet tells, quickly, that a text has neither a pattern nor an @ in it: most have not.
+func (x *index) quiet(p []byte) bool {
+	if len(p) < 8 {
+		return bytes.IndexByte(p, '@') < 0 && x.skip(p, 0)+3 > len(p)
+	}
+	at := 0
+	for ; at+8 <= len(p); at += 8 {
+		w := binary.LittleEndian.Uint64(p[at:])
+		folded := w | 0x2020202020202020
+		w ^= ats
+		if (w-ones)&^w&highs|x.has(uint32(folded))|x.has(uint32(folded>>32)) != 0 {
+			return false
+		}
+	}
+	w := binary.LittleEndian.Uint64(p[len(p)-8:]) // once more some of what was looked at
+	rest := w | 0x2020202020202020
+	w ^= ats
+	found := (w - ones) &^ w & highs
+	if n := len(p) - at; n >= 3 {
+		found |= x.has(uint32(rest >> (64 - 8*n)))
+		if n == 7 {
+			found |= x.has(uint32(rest >> 40))
+		}
+	}
+	return found == 0
+}
+
+// skip goes on in steps of four to an index whose group may be in a pattern, or to where
+// there is none any more.
+func (x *index) skip(p []byte, at int) int {
+	for ; at+4 <= len(p); at += 4 {
+		if x.has(binary.LittleEndian.Uint32(p[at:])|0x20202020) != 0 {
+			return at
+		}
+	}
+	return at
+}
+
+// has gives 1 if the first three bytes of a word may be a group of a pattern.
+func (x *index) has(w uint32) uint64 {
+	h := bitOf(w & 0xffffff)
+	return x.bits[h>>6] >> (h & 63) & 1
 }
 
 // look tells whether one of the patterns in which the group at an index occurs is there,
 // and what it finds.
 func (x *index) look(s *scanner, at int, g uint32) (finding, bool) {
-	for _, c := range x.groups[g] {
+	for _, c := range x.slot(g).candidates {
 		start := at - c.off
 		end := start + len(c.pattern.text)
 		if start < s.done || end > len(s.p) || !equalFold(s.p[start:end], c.pattern.text) {

@@ -43,7 +43,7 @@ const behindKey = "=:\"'\\] \t"
 // shortNames are names too short to be looked for in text.
 var shortNames = []string{"pwd", "jwt", "psk"}
 
-const longestShort = 3
+const shortLength = 3
 
 // names tells which names are those of secrets.
 type names struct {
@@ -64,12 +64,24 @@ func (n *names) isSecret(name []byte) bool {
 	return false
 }
 
+// mayBeSecret is isSecret for most names, at once: it looks at how they end.
+func (n *names) mayBeSecret(name []byte) bool {
+	if len(name) >= shortLength && n.secrets {
+		switch last := name[len(name)-2:]; uint16(fold(last[0]))<<8 | uint16(fold(last[1])) {
+		case 'r'<<8 | 'd', 'w'<<8 | 'd', 's'<<8 | 'e', 'd'<<8 | 'e', 's'<<8 | 'h', 'e'<<8 | 't', 'e'<<8 | 'n', 'a'<<8 | 'l',
+			'l'<<8 | 's', 'e'<<8 | 'y', 'r'<<8 | 'e', 'o'<<8 | 'n', 'i'<<8 | 'e', 'e'<<8 | 's', 'w'<<8 | 't', 's'<<8 | 'k':
+			return true
+		}
+	}
+	return len(n.own) > 0
+}
+
 func (n *names) excepted(name []byte) bool {
 	return len(n.except) > 0 && pipeline.MatchAny(n.except, name)
 }
 
 func isShortName(name []byte) bool {
-	return len(name) == longestShort && slices.ContainsFunc(shortNames, func(s string) bool { return equalFold(name, s) })
+	return len(name) == shortLength && slices.ContainsFunc(shortNames, func(s string) bool { return equalFold(name, s) })
 }
 
 func endsInKeyWord(name []byte) bool {
@@ -235,7 +247,11 @@ func (q quotes) endOfNested(p []byte, at int) int {
 			}
 			if found == q {
 				end := q.end(p, inner)
-				at = min(len(p), end+q.slashes+1)
+				closing, behind := quoteAt(p, end)
+				if closing != q {
+					return end // the string that all this is in ends, or the text
+				}
+				at = behind
 				continue
 			}
 		}
@@ -297,6 +313,9 @@ func (s *scanner) run(at int, loose bool) (finding, bool) {
 	}
 	if loose && (!letter || !digit || end-at < 6) {
 		s.dull = end
+		return finding{}, false
+	}
+	if harmless(s.p[at:end]) { // [FILTERED]
 		return finding{}, false
 	}
 	for end > at && strings.IndexByte(")]}.:|", s.p[end-1]) >= 0 {

@@ -10,12 +10,55 @@ import (
 // redact takes the secrets out of record i. Nearly all records have none: then it
 // looks at the line once, and at those values that are not in the line.
 func (t *transform) redact(b *event.Batch, i int) {
-	var room [8]finding
 	r := &b.Records[i]
-	found := t.detector.scan(b.Bytes(r.Line), room[:0])
+	if r.Line.Len > 0 && r.Shown == r.Line && !t.shown(b, i) {
+		return
+	}
+	found := t.detector.scan(b.Bytes(r.Line), nil)
 	if len(found) > 0 || t.oddFields(b, i) || t.oddValue(b, r.Line, r.Message) || t.oddValue(b, r.Line, r.Service) {
 		t.rewrite(b, i, found)
 	}
+}
+
+// shown tells whether there may be something to take out of a record that shows all of
+// its line. That is quicker than to look at the line: most of it is names, numbers, time
+// and ids.
+func (t *transform) shown(b *event.Batch, i int) bool {
+	r := &b.Records[i]
+	if t.mayHave(b, r.Message) || t.mayHave(b, r.Service) {
+		return true
+	}
+	for _, f := range b.Fields(i) {
+		key := b.Bytes(f.Key.Span)
+		if t.detector.names.mayBeSecret(key) && t.isSecretField(b, f) || t.mayHave(b, f.Value) {
+			return true
+		}
+		if len(key) >= longName && len(t.detector.scan(key, nil)) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// shortestFinding is shorter than any text with a secret in it that is found without the
+// name of its field: sig= and its like have a character before them.
+const shortestFinding = 8
+
+// longName is the length from which on a name is looked at as a text.
+const longName = 20
+
+// mayHave tells whether a value has a secret in it.
+func (t *transform) mayHave(b *event.Batch, v event.Value) bool {
+	d := t.detector
+	switch {
+	case v.Kind == event.None || v.Kind == event.Bool || v.Kind == event.Null:
+		return false
+	case d.anyMore:
+		return len(d.scan(b.Bytes(v.Span), nil)) > 0
+	case v.Kind == event.Number || v.Len < shortestFinding || d.index.quiet(b.Bytes(v.Span)):
+		return false
+	}
+	return len(d.scan(b.Bytes(v.Span), nil)) > 0
 }
 
 // oddFields tells whether there is something to take out of the fields that the
@@ -24,7 +67,7 @@ func (t *transform) oddFields(b *event.Batch, i int) bool {
 	line := b.Records[i].Line
 	for _, f := range b.Fields(i) {
 		shown := inside(line, f.Key.Span) && inside(line, f.Value.Span)
-		if (!shown || f.Key.Len <= longestShort) && t.isSecretField(b, f) || t.oddValue(b, line, f.Value) {
+		if (!shown || f.Key.Len == shortLength) && t.isSecretField(b, f) || t.oddValue(b, line, f.Value) {
 			return true
 		}
 	}
@@ -33,11 +76,7 @@ func (t *transform) oddFields(b *event.Batch, i int) bool {
 
 // oddValue tells whether a value that is not in the line has a secret in it.
 func (t *transform) oddValue(b *event.Batch, line event.Span, v event.Value) bool {
-	if v.Kind == event.None || inside(line, v.Span) {
-		return false
-	}
-	var room [8]finding
-	return len(t.detector.scan(b.Bytes(v.Span), room[:0])) > 0
+	return v.Kind != event.None && !inside(line, v.Span) && len(t.detector.scan(b.Bytes(v.Span), nil)) > 0
 }
 
 func inside(line, s event.Span) bool {
@@ -70,7 +109,6 @@ func isFolder(key, value []byte) bool { return len(key) == 3 && value[0] == '/' 
 func (t *transform) rewrite(b *event.Batch, i int, found []finding) {
 	r := &b.Records[i]
 	line := r.Line
-	found = slices.Clone(found)
 	for _, f := range b.Fields(i) {
 		if inside(line, f.Value.Span) && f.Value.Len > 0 && t.isSecretField(b, f) {
 			found = append(found, finding{from: int(f.Value.Off - line.Off), to: int(f.Value.Off + f.Value.Len - line.Off), quotes: quotesAround(f)})

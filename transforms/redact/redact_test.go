@@ -121,7 +121,7 @@ func parsed(parser pipeline.NewParser, line string) *event.Batch {
 	src := event.NewSource(1, "app", "k", nil)
 	b := &event.Batch{}
 	b.Reset(src)
-	b.Add(0, 1700000000000000000, b.PutString(line))
+	b.Add(0, 1714566896000000000, b.PutString(line))
 	parser(src).Parse(b, 0)
 	return b
 }
@@ -168,6 +168,24 @@ func TestSettings(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+func TestNamesOfSecrets(t *testing.T) {
+	n := names{secrets: true}
+	all := append([]string{"db.Password", "X-Api-Key"}, shortNames...)
+	for _, w := range keyWords {
+		all = append(all, w.text, strings.ToUpper(w.text))
+	}
+	for _, name := range all {
+		if !n.mayBeSecret([]byte(name)) || !n.isSecret([]byte(name)) {
+			t.Errorf("%s is taken for no secret", name)
+		}
+	}
+	for _, name := range []string{"tokens", "password_changed", "key", "keys", "secretary", "opwd", "", "d", "cookiecutter"} {
+		if n.isSecret([]byte(name)) {
+			t.Errorf("%s is taken for a secret", name)
+		}
 	}
 }
 

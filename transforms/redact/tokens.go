@@ -12,16 +12,9 @@ const (
 	headLen = 128 // how far the head of a private key is looked at
 )
 
-// notInWords are the characters that may stand before a token.
-var notInWords = func() string {
-	var all []byte
-	for c := range 256 {
-		if !isAlnum(byte(c)) && c != '_' || c == 'n' || c == 'r' || c == 't' { // \n is n behind a backslash
-			all = append(all, byte(c))
-		}
-	}
-	return string(all)
-}()
+// notInWords are the characters that may stand before a token: the n, r and t are those
+// of \n, \r and \t.
+const notInWords = " \t\n\r!\"#$%&'()*+,-./:;<=>?@[\\]^`{|}~nrt"
 
 // A token has a text at its start by which it is known, in this case exactly, and
 // so many characters of its own behind it. The forms are those that their issuers
@@ -106,14 +99,15 @@ func (t *token) find(p []byte, start, end int) (finding, bool) {
 
 // atBoundary tells whether no word goes on at an index. The n of \n, in JSON, is no word.
 func atBoundary(p []byte, at int) bool {
-	if at == 0 || !isAlnum(p[at-1]) && p[at-1] != '_' {
+	if at == 0 {
 		return true
 	}
-	switch p[at-1] {
+	switch before := p[at-1]; before {
 	case 'n', 'r', 't':
 		return at > 1 && p[at-2] == '\\'
+	default:
+		return strings.IndexByte(notInWords, before) >= 0
 	}
-	return false
 }
 
 func isBase64URL(c byte) bool { return isAlnum(c) || c == '_' || c == '-' }

@@ -1,0 +1,146 @@
+package redact
+
+import (
+	"bytes"
+	stdjson "encoding/json"
+	"math/rand/v2"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/longshore/longshore/pipeline/event"
+	"github.com/longshore/longshore/pipeline/pipetest"
+)
+
+// slow finds what an index does by trying every pattern at every place.
+func slow(p []byte, patterns []*textPattern) []finding {
+	s := scanner{p: p, names: &names{}}
+	var found []finding
+	for start := range p {
+		for _, pattern := range patterns {
+			end := start + len(pattern.text)
+			if start < s.done || end > len(p) || !strings.EqualFold(string(p[start:end]), pattern.text) {
+				continue
+			}
+			if f, ok := pattern.match(&s, start, end); ok {
+				found = append(found, f)
+				s.done = f.to
+			}
+		}
+	}
+	return found
+}
+
+// FuzzIndex holds the quick search against the slow one.
+func FuzzIndex(f *testing.F) {
+	for _, file := range []string{"secrets", "harmless"} {
+		text, err := os.ReadFile("testdata/" + file + ".txt")
+		if err != nil {
+			f.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			f.Add([]byte(strings.ReplaceAll(line, "¶", "")))
+		}
+	}
+	patterns := secretPatterns()
+	f.Fuzz(func(t *testing.T, p []byte) {
+		want := merged(slow(p, patterns))
+		got := merged(secretIndex.scan(p, &names{}, nil))
+		if diff := cmp.Diff(want, got, cmp.AllowUnexported(finding{}, quotes{})); diff != "" {
+			t.Errorf("%q: %s", p, diff)
+		}
+		if len(want) > 0 && secretIndex.quiet(p) || bytes.IndexByte(p, '@') >= 0 && secretIndex.quiet(p) {
+			t.Errorf("%q is not as quiet as it seems", p)
+		}
+	})
+}
+
+// TestIndexAtEveryPlace moves each pattern through all places at which the search may
+// look.
+func TestIndexAtEveryPlace(t *testing.T) {
+	patterns := secretPatterns()
+	pieces := []string{"password=abc1", `"token":"abc"`, "cookie: a=b", "xo" + "xb-1234567890", " AK" + "IAIOSFODNN7EXAMPLE", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0.x", "?sig=0123456789abcdef", "bearer 0123456789abcdef", "Authorization: Basic abc"}
+	random := rand.New(rand.NewPCG(1, 2))
+	for _, piece := range pieces {
+		for before := range 20 {
+			for after := range 9 {
+				filler := make([]byte, before+after)
+				for i := range filler {
+					filler[i] = " .;x7\"\\"[random.IntN(7)]
+				}
+				p := []byte(string(filler[:before]) + piece + string(filler[before:]))
+				if diff := cmp.Diff(merged(slow(p, patterns)), merged(secretIndex.scan(p, &names{}, nil)), cmp.AllowUnexported(finding{}, quotes{})); diff != "" {
+					t.Fatalf("%q: %s", p, diff)
+				}
+			}
+		}
+	}
+}
+
+// byIssuer are the forms of tokens as their issuers, and scanners for them, write them:
+// another way to say what tokens.go does.
+var byIssuer = map[string]*regexp.Regexp{
+	"AKIA": regexp.MustCompile(`^(AKIA|ASIA)[A-Za-z0-9]{16}$`), "AIza": regexp.MustCompile(`^AIza[A-Za-z0-9_-]{35}$`),
+	"ghp_": regexp.MustCompile(`^gh[pousr]_[A-Za-z0-9]{36,}$`), "xoxb": regexp.MustCompile(`^xox[abeoprs]-[A-Za-z0-9-]{10,}$`),
+	"sk_l": regexp.MustCompile(`^[sr]k_(live|test)_[A-Za-z0-9]{16,}$`), "glpa": regexp.MustCompile(`^glpat-[A-Za-z0-9_-]{20,}$`),
+}
+
+func TestTokensAsTheirIssuersSay(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 4))
+	for _, token := range tokens {
+		re := byIssuer[token.text[:4]]
+		if re == nil {
+			continue
+		}
+		for range 300 {
+			text := []byte(token.text)
+			for range random.IntN(45) {
+				text = append(text, "abcXYZ0189_-"[random.IntN(12)])
+			}
+			found := secretIndex.scan(text, &names{}, nil)
+			is := len(found) == 1 && found[0] == finding{to: len(text)}
+			if want := re.Match(text); is != want {
+				t.Errorf("%s is one: %v, want %v (%v)", text, is, want, found)
+			}
+		}
+	}
+}
+
+// FuzzRedact: valid JSON stays valid and has the same names, a second time changes nothing
+// more, and the line says what the record does.
+func FuzzRedact(f *testing.F) {
+	for _, file := range []string{"secrets", "harmless", "personal"} {
+		text, err := os.ReadFile("testdata/" + file + ".txt")
+		if err != nil {
+			f.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			f.Add(strings.TrimRight(strings.ReplaceAll(strings.TrimPrefix(line, "< "), "¶", ""), "\n"))
+		}
+	}
+	everything := &Config{Detect: []string{"secrets", "email", "ip", "card", "iban"}, With: "[{kind}]", Keys: []string{"a"}}
+	f.Fuzz(func(t *testing.T, line string) {
+		for _, c := range []*Config{defaults(), everything} {
+			transform := pipetest.MustTransform(t, c, nil)
+			b := parsed(newJSON, line)
+			before := append([]event.Record(nil), b.Records...)
+			transform.Apply(b)
+			pipetest.CheckBatch(t, b, before)
+			raw := string(b.Line(0))
+			if stdjson.Valid([]byte(line)) && !stdjson.Valid([]byte(raw)) {
+				t.Errorf("%q became %q", line, raw)
+			}
+			again := parsed(newJSON, raw)
+			transform.Apply(again)
+			if c == everything {
+				continue // a [card] may join what stands around it
+			}
+			if got := string(again.Line(0)); got != raw {
+				t.Errorf("%q became %q, and then %q", line, raw, got)
+			}
+		}
+	})
+}
