@@ -44,10 +44,11 @@ const maxFields = 1000
 // A Parser takes lines that are valid JSON objects as a whole, and no others:
 // the bytes of numbers, objects and arrays go to the outputs as they are.
 // Objects and arrays are kept whole; bytes that are not UTF-8 become U+FFFD.
-// Of equal keys at the top the last one counts.
+// Of equal keys of one object the last one counts.
 type Parser struct {
-	core recognize.Recognizer
-	keys recognize.Memory
+	core   recognize.Recognizer
+	keys   recognize.Memory
+	mender mender
 }
 
 // New makes the parser of one source.
@@ -100,7 +101,7 @@ func (p *Parser) member(b *event.Batch, src []byte, at int) int {
 		return -1
 	}
 	start := at
-	at, kind, dirty := scanValue(src, at)
+	at, kind, odd := scanValue(src, at)
 	if at < 0 {
 		return -1
 	}
@@ -109,8 +110,8 @@ func (p *Parser) member(b *event.Batch, src []byte, at int) int {
 		value.Off++
 		value.Len -= 2
 	}
-	if dirty {
-		value = clean(b, value)
+	if odd != 0 {
+		value = p.mend(b, value, odd)
 	}
 	p.core.Add(key, name, value)
 	if c := byteAt(src, at); c == ',' || c == '}' {

@@ -106,6 +106,40 @@ func TestManyRepeats(t *testing.T) {
 	}
 }
 
+// TestMend is about what Elasticsearch refuses inside of objects and arrays.
+func TestMend(t *testing.T) {
+	deep := strings.Repeat(`{"a":`, mostDeep+1) + "1" + strings.Repeat("}", mostDeep+1)
+	wide := "{"
+	for i := range mostNested + 1 {
+		wide += fmt.Sprintf(`"k%d":1,`, i)
+	}
+	wide = strings.TrimSuffix(wide, ",") + "}"
+	tests := []struct{ value, want string }{
+		{`{"a":1,"b":2,"a":3}`, `{"b":2,"a":3}`},
+		{`{"x":{"a":1,"a":2}}`, `{"x":{"a":2}}`},
+		{`[{"a":1,"a":2},{"a":3}]`, `[{"a":2},{"a":3}]`},
+		{`{"a":1,"\u0061":2}`, `{"\u0061":2}`},
+		{`{"a":{"a":{"a":1}}}`, `{"a":{"a":{"a":1}}}`},
+		{`{"ab":1,"ba":2,"aa":3,"bb":4,"x":[{"ab":1}]}`, `{"ab":1,"ba":2,"aa":3,"bb":4,"x":[{"ab":1}]}`},
+		{`{"a":[[[[[[[[[{"a":1,"a":2}]]]]]]]]]}`, `{"a":[[[[[[[[[{"a":2}]]]]]]]]]}`},
+		{`{ "a" : 1 , "a" : { } , "b" : [ ] }`, `{"a":{},"b":[]}`},
+		{`{"":1,"":2}`, `{"":2}`},
+		{`[1, 2.5, -3, 4e2, "5", null, [6]]`, `[1.0,2.5,-3.0,4e2,"5",null,[6]]`},
+		{`[1,2,3]`, `[1,2,3]`},
+		{`[1.5,2.5]`, `[1.5,2.5]`},
+		{`[[1],[2.5]]`, `[[1],[2.5]]`},
+		{`{"a":[0,0.1],"b":12345678901234567890}`, `{"a":[0.0,0.1],"b":12345678901234567890}`},
+		{deep, fmt.Sprintf("%q", deep)},
+		{wide, fmt.Sprintf("%q", wide)},
+	}
+	for _, test := range tests {
+		got, ok := parse(t, New(nil), `{"v":`+test.value+`}`)
+		if !ok || !strings.HasSuffix(got, `"v":`+test.want+`}`) {
+			t.Errorf("%.100s: got %.300s, want %.300s", test.value, got, test.want)
+		}
+	}
+}
+
 func TestMemoryOfKeys(t *testing.T) {
 	p := New(nil)
 	for _, line := range []string{
@@ -132,6 +166,7 @@ var seeds = []string{
 	`{"n":01}`, `{"n":1.}`, `{"n":-}`, `{"n":+1}`, `{"n":.5}`, `{"n":1e}`,
 	`{"a":tru}`, `{"a":nul`, `{"a" 1}`, `{"a":1,}`, `{,}`, `{"a":"\x"}`, `{"a":"\u12"}`, `{"a":[1,]}`, `{"a":{"b"}}`, `{"a":1}x`, `{"a":[}`, `{"a":{]}`,
 	" \t{ \"a\" : [ 1 , 2 ] } \r\n", "{\"a\":\"\x01\"}", "{\"a\xff\":\"\xff\",\"b\":[\"\xff\"]}",
+	`{"a":{"b":1,"b":2,"c":[1,2.5,{"d":1,"d":[]}]},"e":[[1,2.5],[3]]}`,
 	`{"instant":{"epochSecond":1,"nanoOfSecond":2},"t":{"$date":"x"},"@mt":"{a}{{","a":"b","@t":1,"dd":{"trace_id":"1"},"Scopes":[1,{"TraceId":"x"}],"log":{"level":"x"}}`,
 }
 
@@ -176,10 +211,30 @@ func compare(t *testing.T, line []byte, want, got map[string]any) {
 		if recognize.KeyOf([]byte(key)).IsKnown() || strings.Contains(key, ".") || strings.HasSuffix(key, "_original") || key == "truncated" || key == "" || key == "level" {
 			continue
 		}
-		if !reflect.DeepEqual(got[key], value) {
+		if text, ok := got[key].(string); ok && text != value {
+			continue // too large an object, kept as its text
+		}
+		if !reflect.DeepEqual(plain(got[key]), plain(value)) {
 			t.Errorf("%q: field %q is %v, want %v", line, key, got[key], value)
 		}
 	}
+}
+
+// plain takes the zeros off that arrays with fractions have.
+func plain(v any) any {
+	switch v := v.(type) {
+	case json.Number:
+		return json.Number(strings.TrimSuffix(string(v), ".0"))
+	case []any:
+		for i := range v {
+			v[i] = plain(v[i])
+		}
+	case map[string]any:
+		for k := range v {
+			v[k] = plain(v[k])
+		}
+	}
+	return v
 }
 
 func decode(t *testing.T, p []byte) map[string]any {
@@ -200,7 +255,7 @@ func FuzzContainer(f *testing.F) {
 		if len(p) == 0 || p[0] != '{' && p[0] != '[' {
 			return
 		}
-		end := scanContainer(p, 0)
+		end, _ := scanContainer(p, 0)
 		if end >= 0 && !json.Valid(p[:end]) {
 			t.Fatalf("took %q for valid", p[:end])
 		}

@@ -17,38 +17,54 @@ func skipSpace(p []byte, at int) int {
 	return at
 }
 
-// scanValue reads any value. It gives the index behind it and its kind. dirty
-// says that it is not UTF-8 inside. The end is negative if the value is not
-// valid.
-func scanValue(p []byte, at int) (end int, kind event.Kind, dirty bool) {
+// A flaw is what a valid value has that its readers may not take.
+type flaw uint8
+
+const (
+	notUTF8  flaw = 1 << iota
+	repeated      // two keys of one object may be equal
+	mixed         // an array has integers and other numbers
+	tooLarge      // objects are deeper, or of more fields, than Elasticsearch maps
+)
+
+// scanValue reads any value. It gives the index behind it, its kind, and what is
+// odd about it. The end is negative if the value is not valid.
+func scanValue(p []byte, at int) (end int, kind event.Kind, odd flaw) {
 	if at >= len(p) {
-		return -1, event.None, false
+		return -1, event.None, 0
 	}
 	switch c := p[at]; c {
 	case '"':
 		end, kind = String(p, at+1)
 		if end < 0 {
-			return -1, event.None, false
+			return -1, event.None, 0
 		}
 		if kind == event.Text {
-			return end + 1, event.Escaped, true
+			return end + 1, event.Escaped, notUTF8
 		}
-		return end + 1, kind, false
+		return end + 1, kind, 0
 	case '{', '[':
-		end = scanContainer(p, at)
-		if end < 0 {
-			return -1, event.None, false
-		}
-		kind = event.Object
-		if c == '[' {
-			kind = event.Array
-		}
-		return end, kind, !utf8.Valid(p[at:end])
+		return scanWhole(p, at)
 	case 't', 'f', 'n':
 		end, kind = scanWord(p, at)
-		return end, kind, false
+		return end, kind, 0
 	}
-	return scanNumber(p, at), event.Number, false
+	return scanNumber(p, at), event.Number, 0
+}
+
+// scanWhole reads an object or array.
+func scanWhole(p []byte, at int) (end int, kind event.Kind, odd flaw) {
+	end, odd = scanContainer(p, at)
+	if end < 0 {
+		return -1, event.None, 0
+	}
+	if !utf8.Valid(p[at:end]) {
+		odd |= notUTF8
+	}
+	if p[at] == '[' {
+		return end, event.Array, odd
+	}
+	return end, event.Object, odd
 }
 
 func scanWord(p []byte, at int) (end int, kind event.Kind) {
@@ -104,7 +120,28 @@ func skipDigits(p []byte, at int) int {
 type nesting struct {
 	bits  [maxDepth / 64]uint64
 	depth int
+
+	objects, arrays int // of those that are open
+	keys            int // of objects that are in no array
+	odd             flaw
+	seen            [watched]contents
 }
+
+// contents is what one open object or array has so far: its keys, as bits of
+// their hashes, or its kinds of numbers.
+type contents struct {
+	keys              [2]uint64
+	integer, fraction bool
+}
+
+// Bounds of what is looked at and mapped. Elasticsearch maps objects up to 20
+// deep and 1000 fields, by default (index.mapping.depth.limit and
+// index.mapping.total_fields.limit).
+const (
+	watched    = 8 // deeper ones are always looked at again
+	mostDeep   = 18
+	mostNested = 900
+)
 
 func (n *nesting) push(object bool) bool {
 	if n.depth == maxDepth {
@@ -112,10 +149,75 @@ func (n *nesting) push(object bool) bool {
 	}
 	word, bit := n.depth/64, uint64(1)<<(n.depth%64)
 	n.bits[word] &^= bit
-	if object {
-		n.bits[word] |= bit
+	if n.depth < watched {
+		n.seen[n.depth] = contents{}
+	} else {
+		n.odd |= repeated | mixed
 	}
 	n.depth++
+	if !object {
+		n.arrays++
+		return true
+	}
+	n.bits[word] |= bit
+	if n.objects++; n.objects > mostDeep {
+		n.odd |= tooLarge
+	}
+	return true
+}
+
+func (n *nesting) pop() {
+	if n.inObject() {
+		n.objects--
+	} else {
+		n.arrays--
+	}
+	n.depth--
+}
+
+// key notes the key of an object.
+func (n *nesting) key(name []byte) {
+	if n.arrays == 0 {
+		if n.keys++; n.keys > mostNested {
+			n.odd |= tooLarge
+		}
+	}
+	if n.depth > watched {
+		return
+	}
+	h := uint(len(name)) * 31
+	if len(name) > 0 {
+		h += uint(name[0])*7 + uint(name[len(name)-1])*3 + uint(name[len(name)/2])*13
+	}
+	word, bit := &n.seen[n.depth-1].keys[h>>6&1], uint64(1)<<(h&63)
+	if *word&bit != 0 {
+		n.odd |= repeated
+	}
+	*word |= bit
+}
+
+// number notes a number.
+func (n *nesting) number(digits []byte) {
+	if n.depth > watched || n.inObject() {
+		return
+	}
+	c := &n.seen[n.depth-1]
+	if isInteger(digits) {
+		c.integer = true
+	} else {
+		c.fraction = true
+	}
+	if c.integer && c.fraction {
+		n.odd |= mixed
+	}
+}
+
+func isInteger(number []byte) bool {
+	for _, c := range number {
+		if c == '.' || c|0x20 == 'e' {
+			return false
+		}
+	}
 	return true
 }
 
@@ -125,53 +227,57 @@ func (n *nesting) inObject() bool {
 }
 
 // scanContainer reads the object or array that starts at p[at], with all that is
-// in it, without recursion. It gives the index behind it, or a negative one.
-func scanContainer(p []byte, at int) int {
+// in it, without recursion. It gives the index behind it, or a negative one, and
+// what is odd about it.
+func scanContainer(p []byte, at int) (int, flaw) {
 	var open nesting
 	for {
 		// At a value.
 		switch c := byteAt(p, at); c {
 		case '{', '[':
 			if !open.push(c == '{') {
-				return -1
+				return -1, 0
 			}
 			at = skipSpace(p, at+1)
 			if byteAt(p, at) == closing(c) {
 				break
 			}
 			if c == '{' {
-				if at = scanKey(p, at); at < 0 {
-					return -1
+				if at = scanKey(p, at, &open); at < 0 {
+					return -1, 0
 				}
 			}
 			continue
 		default:
-			var kind event.Kind
-			if at, kind, _ = scanValue(p, at); at < 0 || kind == event.None {
-				return -1
+			end, kind, _ := scanValue(p, at)
+			if end < 0 || kind == event.None {
+				return -1, 0
 			}
-			at = skipSpace(p, at)
+			if kind == event.Number {
+				open.number(p[at:end])
+			}
+			at = skipSpace(p, end)
 		}
 		// Behind a value, or at the end of an empty container.
 		for {
 			switch c := byteAt(p, at); {
 			case c == '}' && open.inObject(), c == ']' && !open.inObject():
-				open.depth--
+				open.pop()
 				at++
 				if open.depth == 0 {
-					return at
+					return at, open.odd
 				}
 				at = skipSpace(p, at)
 				continue
 			case c != ',':
-				return -1
+				return -1, 0
 			}
 			break
 		}
 		at = skipSpace(p, at+1)
 		if open.inObject() {
-			if at = scanKey(p, at); at < 0 {
-				return -1
+			if at = scanKey(p, at, &open); at < 0 {
+				return -1, 0
 			}
 		}
 	}
@@ -182,13 +288,16 @@ func scanContainer(p []byte, at int) int {
 func closing(c byte) byte { return c + 2 }
 
 // scanKey reads a key and its colon, and gives the index of the value.
-func scanKey(p []byte, at int) int {
+func scanKey(p []byte, at int, open *nesting) int {
 	if byteAt(p, at) != '"' {
 		return -1
 	}
-	end, _ := String(p, at+1)
+	end, kind := String(p, at+1)
 	if end < 0 {
 		return -1
+	}
+	if open.key(p[at+1 : end]); kind != event.Plain {
+		open.odd |= repeated // an escape may stand for any letter
 	}
 	at = skipSpace(p, end+1)
 	if byteAt(p, at) != ':' {

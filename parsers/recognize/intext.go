@@ -48,7 +48,7 @@ func findID(p []byte, trace bool) (t ids, at int) {
 		}
 		at += found + 1
 		start, end := stemAt(p, at, trace)
-		if end == 0 || start > 0 && isAlnum(p[start-1]) {
+		if end == 0 || start > 0 && isAlnum(p[start-1]) || bytes.HasSuffix(p[:start], []byte("stack_")) || bytes.HasSuffix(p[:start], []byte("stack-")) {
 			continue
 		}
 		datadog := start >= 3 && string(p[start-3:start]) == "dd."

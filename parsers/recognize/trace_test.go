@@ -80,7 +80,7 @@ func TestFindTrace(t *testing.T) {
 		t.Errorf("X-Ray's header: found %x", xray.TraceID)
 	}
 	for _, text := range []string{
-		"request_id=" + trace, "id=" + trace, "trace " + trace, "stacktrace_id=" + trace, "trace_id " + trace,
+		"request_id=" + trace, "id=" + trace, "trace " + trace, "stacktrace_id=" + trace, "stack_trace_id=" + trace, "trace_id " + trace,
 		"trace_id=" + trace[:20], "trace_id=" + strings.Repeat("0", 32), "trace_id=7f3f1f9e-8d3c-4e57-9f3c-0f6f1a1a1a1a", "race", "trace_id=",
 	} {
 		var rec event.Record

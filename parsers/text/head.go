@@ -31,6 +31,7 @@ type head struct {
 	boxed        bool // the time is in brackets
 	zulu         bool // the time is 2006-01-02T15:04:05Z
 	boxedLevel   bool
+	packaged     bool // a package's name follows, as etcd's head has it
 
 	parts [maxParts]part
 	n     int
@@ -502,7 +503,7 @@ func (h *head) letter() bool {
 	component := skipBlanks(p, at+1)
 	end := wordEnd(p, component)
 	if p[component] == '|' && end == component+1 {
-		h.level, h.at = level, end
+		h.level, h.at, h.packaged = level, end, true
 		return true
 	}
 	box := skipBlanks(p, end)

@@ -179,8 +179,8 @@ func (l *line) logcatBrief() bool {
 	if len(p) < 8 || p[1] != '/' || open < 3 || bytes.IndexByte([]byte("VDIWEF"), p[0]) < 0 {
 		return false
 	}
-	size := bytes.Index(p[open:], []byte("): "))
-	if size < 0 || size > 9 || !isNumber(bytes.TrimSpace(p[open+1:open+size])) {
+	size := bytes.Index(p[open:min(len(p), open+12)], []byte("): "))
+	if size < 0 || bytes.IndexByte(bytes.TrimSpace(p[2:open]), ' ') >= 0 || !isNumber(bytes.TrimSpace(p[open+1:open+size])) {
 		return false
 	}
 	l.rec.Format, l.rec.Level = event.FormatAndroid, recognize.Letter(p[0])

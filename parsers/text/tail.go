@@ -334,14 +334,14 @@ func (h *head) separated(start, end int, grouped bool) bool {
 func (h *head) plainNames() bool {
 	p := h.text
 	switch {
-	case h.format == event.FormatRust, h.format == event.FormatClickHouse:
+	case h.format == event.FormatRust, h.format == event.FormatClickHouse, h.packaged:
 		return true
 	case h.zulu && h.boxedLevel:
 		return len(p) > 24 && p[23] == 'Z'
 	case h.zulu:
 		return len(p) > 27 && p[26] == 'Z'
 	}
-	return p[max(0, h.at-2)] == '|'
+	return false
 }
 
 // isThrowable tells whether a name is one of an exception, with which messages
@@ -486,9 +486,20 @@ func (h *head) apacheBox(start, end int) bool {
 	return false
 }
 
-// trailer reads the class that Kafka writes at the end of its lines.
+// trailer reads the class that Kafka writes at the end of its lines, and the class and
+// thread that ActiveMQ does: "| message | class | thread".
 func (h *head) trailer() {
 	p := h.text
+	if h.at > 2 && p[h.at-2] == '|' {
+		thread := bytes.LastIndex(p[h.at:], []byte(" | ")) + h.at
+		class := bytes.LastIndex(p[h.at:max(h.at, thread)], []byte(" | ")) + h.at
+		if class > h.at && isLogger(p[class+3:thread]) {
+			h.add("logger", class+3, thread)
+			h.add("thread", thread+3, len(p))
+			h.end = class
+		}
+		return
+	}
 	if !h.boxed || h.n > 0 || len(p) == 0 || p[len(p)-1] != ')' {
 		return
 	}

@@ -1,0 +1,131 @@
+package auto
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/longshore/longshore/pipeline/event"
+	"github.com/longshore/longshore/pipeline/pipetest"
+)
+
+var update = flag.Bool("update", false, "write docs/formats.md anew")
+
+const formatsPage = "../../docs/formats.md"
+
+const formatsHead = `# Formats that are understood without configuration
+
+This page is written by the tests of the parser ` + "`auto`" + ` from its golden files, in ` + "`parsers/auto/testdata`" + `: one file a
+row, with lines and the records they become side by side. Most lines were written by the libraries themselves.
+"Taken for" is what ` + "`longshore try`" + ` names a record's format.
+
+| from | taken for | time | level | trace | span | service | besides |
+| --- | --- | --- | --- | --- | --- | --- | --- |
+`
+
+// notFormats are the golden files that are about something else.
+var notFormats = []string{"negative", "traces", "times", "json"}
+
+// TestFormatsPage sees to it that the page says what the parser does.
+func TestFormatsPage(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows []string
+	for _, file := range files {
+		if !slices.Contains(notFormats, strings.TrimSuffix(filepath.Base(file), ".txt")) {
+			rows = append(rows, formatRow(t, file))
+		}
+	}
+	if len(rows) < 60 {
+		t.Errorf("%d formats are too few", len(rows))
+	}
+	slices.SortFunc(rows, func(a, b string) int { return strings.Compare(strings.ToLower(a), strings.ToLower(b)) })
+	page := formatsHead + strings.Join(rows, "")
+	if *update {
+		if err := os.WriteFile(formatsPage, []byte(page), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	have, err := os.ReadFile(formatsPage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(have), page); diff != "" {
+		t.Errorf("%s is stale; go test ./parsers/auto -run FormatsPage -update writes it: -have +want:\n%s", formatsPage, diff)
+	}
+}
+
+// formatRow tells what was found in any of the lines of a golden file.
+func formatRow(t *testing.T, file string) string {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	title, _, _ := strings.Cut(strings.TrimPrefix(string(text), "# "), "\n")
+	found := finding{besides: map[string]bool{}}
+	src := event.NewSource(1, "test", file, nil)
+	p, at := New(nil), int64(1714564810e9)
+	for line := range bytes.Lines(text) {
+		mark, rest, _ := strings.Cut(strings.TrimSuffix(string(line), "\n"), " ")
+		switch mark {
+		case "@":
+			if moment, err := time.Parse(time.RFC3339Nano, rest); err == nil {
+				at = moment.UnixNano()
+			}
+		case "<":
+			b := pipetest.ParserBatch(src, at, []byte(rest))
+			if p.Parse(b, 1) {
+				found.note(b, 1)
+			}
+		}
+	}
+	return fmt.Sprintf("| %s | %s |\n", strings.TrimSuffix(strings.ReplaceAll(title, "|", `\|`), "."), strings.Join(found.cells(), " | "))
+}
+
+type finding struct {
+	formats []string
+	flags   event.Flags
+	level   bool
+	service bool
+	besides map[string]bool
+}
+
+func (f *finding) note(b *event.Batch, i int) {
+	rec := &b.Records[i]
+	if name := rec.Format.String(); !slices.Contains(f.formats, name) {
+		f.formats = append(f.formats, name)
+	}
+	f.flags |= rec.Flags
+	f.level = f.level || rec.Level != event.NoLevel
+	f.service = f.service || rec.Service.Kind != event.None
+	for _, field := range b.Fields(i) {
+		switch name := string(b.Bytes(field.Key.Span)); name {
+		case "thread", "logger", "pid", "caller", "status", "method", "path", "hostname", "stream":
+			f.besides[name] = true
+		}
+	}
+}
+
+func (f *finding) cells() []string {
+	slices.Sort(f.formats)
+	var besides []string
+	for name := range f.besides {
+		besides = append(besides, name)
+	}
+	slices.Sort(besides)
+	cells := []string{strings.Join(f.formats, ", ")}
+	for _, is := range []bool{f.flags&event.LineTime != 0, f.level, f.flags&event.HasTrace != 0, f.flags&event.HasSpan != 0, f.service} {
+		cells = append(cells, map[bool]string{true: "✓"}[is])
+	}
+	return append(cells, strings.Join(besides, ", "))
+}
