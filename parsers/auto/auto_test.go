@@ -31,6 +31,16 @@ var lines = []string{
 	`I0501 12:00:00.123456       1 server.go:42] Serving on :443`,
 	`<165>1 2024-05-01T12:00:00.003Z web-1 shop 8710 ID47 [a@1 iut="3"] An application event`,
 	`1:M 01 May 2024 12:00:00.123 * Ready to accept connections tcp`,
+	`2024-05-01T12:00:00.123Z  INFO 1 --- [shop] [           main] [4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7] c.e.s.App : Started`,
+	`2024-05-01T12:00:00.123456789Z stderr F {"level":"error","msg":"failed","a":[1,2,{"b":3}]}`,
+	`{"log":"{\"level\":\"error\",\"msg\":\"failed\"}\n","stream":"stderr","time":"2024-05-01T12:00:00.123456789Z"}`,
+	"\x1b[36mINFO\x1b[0m[0012] started \x1b[36mport\x1b[0m=80",
+	`127.0.0.1:40134 [01/May/2024:12:00:00.026] web app/s1 0/0/0/5/5 200 2565 - - ---- 1/1/0/0/0 0/0 "GET / HTTP/1.1"`,
+	`[2024-05-01T12:00:00.123Z] "GET / HTTP/1.1" 200 - 0 15 3 2 "-" "curl" "7f3f1f9e" "shop" "10.0.0.2:80"`,
+	`2024/05/01 12:00:00 [error] 31#31: *1 open() "/x" failed (2: No such file or directory), client: 203.0.113.9`,
+	`[Wed May 01 12:00:00.123456 2024] [core:error] [pid 7:tid 9] [client 10.0.0.1:5000] AH00035: access denied`,
+	`2024-05-01T12:00:00.123456Z  INFO shop::server: listening addr=0.0.0.0:8080`,
+	`[2024-05-01T12:00:00,123][INFO ][o.e.n.Node               ] [node-1] started`,
 }
 
 // TestMixed sees to it that what a source sent before does not change what
@@ -64,6 +74,22 @@ func TestAllocs(t *testing.T) {
 		})
 		if n != 0 {
 			t.Errorf("%v allocations, want none: %s", n, line)
+		}
+	}
+}
+
+// TestHostile would not end in our days if any of these took quadratic time.
+func TestHostile(t *testing.T) {
+	const size = 4 << 20
+	for _, piece := range []string{
+		"trace_id=", "span_id=", "trace_id=4bf92f3577b34da6a3ce929d0e0e4736 ", "traceparent", "cpcp", "\x1b[", "\x1b[1m", "[", "(", "<", "{", "]", "\"", "\\", `\"`,
+		"a=b ", "a ", "=", ": ", " - ", " | ", "\t", "INFO ", "[INFO]", "[a]", "(a) ", "2024-05-01 12:00:00 ", "1 ", "1:", "a.b ", "a: ",
+		`{"a":`, `{"a":1,`, `{"log":"`, `[1,2.5,`, `{"a":1,"a":2,`, "<13>", "<1>[", "127.0.0.1 - - ", "\n", "\r", "\xff", "\x00",
+	} {
+		for _, head := range []string{"", "2024-05-01 12:00:00 ", "2024-05-01 12:00:00 INFO ", "[2024-05-01 12:00:00] ", "INFO ", `{"message":"`, `127.0.0.1 - - [01/May/2024:12:00:00 +0000] "`, "2024-05-01T12:00:00.1Z stdout F "} {
+			line := append([]byte(head), bytes.Repeat([]byte(piece), size/8/len(piece))...)
+			b := pipetest.ParserBatch(event.NewSource(1, "test", "test", nil), 0, line)
+			New(nil).Parse(b, 1)
 		}
 	}
 }

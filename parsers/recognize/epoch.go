@@ -1,6 +1,6 @@
 package recognize
 
-import "strconv"
+import "bytes"
 
 // Epoch reads a Unix time in seconds, milliseconds, microseconds or
 // nanoseconds, told apart by magnitude: each unit reaches from the year 2000
@@ -59,24 +59,30 @@ func epochFraction(whole int64, digits, all []byte) (int64, bool) {
 	return ns, whole > 0
 }
 
-// epochExponent reads 1.7145612e9, which some encoders write for floats.
+// epochExponent reads 1.7145612e9, which some encoders write for floats, by moving
+// the dot.
 func epochExponent(p []byte) (int64, bool) {
-	if len(p) > 32 {
+	e := bytes.IndexAny(p, "eE")
+	if e < 2 || e > 24 || p[1] != '.' {
 		return 0, false
 	}
-	for _, c := range p {
-		if (c < '0' || c > '9') && c != '.' && c != 'e' && c != 'E' && c != '+' {
-			return 0, false
-		}
-	}
-	f, err := strconv.ParseFloat(string(p), 64)
-	if err != nil || !(f >= 1e8 && f < 9e18) {
+	shift, ok := smallInt(bytes.TrimPrefix(p[e+1:], []byte("+")))
+	if !ok || shift < 8 || shift > 18 {
 		return 0, false
 	}
-	unit := unitOf(int64(f))
-	if unit == 0 {
+	var moved [48]byte
+	digits := append(moved[:0], p[0])
+	digits = append(digits, p[2:e]...)
+	for len(digits) < shift+1 {
+		digits = append(digits, '0')
+	}
+	if behind := digits[shift+1:]; len(behind) > 0 {
+		digits = append(digits, 0)
+		copy(digits[shift+2:], digits[shift+1:])
+		digits[shift+1] = '.'
+	}
+	if bytes.IndexFunc(digits, func(r rune) bool { return r != '.' && (r < '0' || r > '9') }) >= 0 {
 		return 0, false
 	}
-	whole := int64(f)
-	return whole*unit + int64((f-float64(whole))*float64(unit)), true
+	return Epoch(digits)
 }
