@@ -24,6 +24,7 @@ const (
 
 // An index is the template of an index's name.
 type index struct {
+	text  string // as it is written
 	parts []part
 	dated bool
 	// steady names depend on nothing but the record's source and time.
@@ -38,7 +39,7 @@ func parseIndex(template string) (*index, error) {
 	if template == "" {
 		template = defaultIndex
 	}
-	x := &index{steady: true}
+	x := &index{text: template, steady: true}
 	rest := template
 	for rest != "" {
 		text, after, open := strings.Cut(rest, "{")

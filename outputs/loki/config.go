@@ -134,6 +134,7 @@ func (c *Config) Output(env pipeline.Env) (pipeline.Output, error) {
 		maxLine: int(orDefault(c.MaxLine, defaultMaxLine)),
 		labels:  labels,
 		late:    c.Late,
+		place:   c.place(),
 	}
 	if c.Reconcile != "off" {
 		if o.querier, err = c.newQuerier(to, client); err != nil {

@@ -32,6 +32,7 @@ type Output struct {
 	maxLine int
 	late    bool
 	querier *querier // nil with reconcile: off
+	place   place
 	// standings tell which streams may go together.
 	standings standings
 	// bare is set when no structured metadata is sent: the user wants none, or

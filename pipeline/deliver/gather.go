@@ -15,6 +15,10 @@ import (
 func (l *lane) encode(ctx context.Context, dl delivery) bool {
 	b := dl.batch.Batch
 	defer dl.batch.Release()
+	elsewhere, ok := l.formerly(ctx, dl)
+	if !ok {
+		return false
+	}
 	whole := l.takesSource(b.Source)
 	l.startRun(b.Source, dl.track, b.From)
 	for i := range b.Records {
@@ -23,7 +27,7 @@ func (l *lane) encode(ctx context.Context, dl delivery) bool {
 			l.d.metrics.end(l.d.metrics.filtered, 1)
 			continue
 		}
-		if dl.track.Skip(r.Pos) {
+		if dl.track.Skip(r.Pos) || elsewhere[r.Pos] {
 			l.d.metrics.end(l.d.metrics.skipped, 1)
 			continue
 		}

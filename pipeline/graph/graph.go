@@ -55,6 +55,7 @@ type input struct {
 type output struct {
 	name      string
 	output    pipeline.Output
+	place     []byte // where it puts records; see pipeline.Placed
 	deliverer *deliver.Deliverer
 	spools    *spools
 }
@@ -119,13 +120,20 @@ func (g *Graph) addOutput(c config.Output) error {
 		return errors.Join(err, out.Close())
 	}
 	g.outputs = append(g.outputs, &output{
-		name: c.Name, output: out, spools: spools,
+		name: c.Name, output: out, place: placeOf(out), spools: spools,
 		deliverer: deliver.New(deliver.Options{
 			Name: c.Name, Type: c.Type, Number: len(g.outputs), Output: out, Settings: c.Common, Log: env.Log,
 			Health: env.Health, Metrics: env.Metrics, Letters: letters,
 			Spool: spools.lane, SpoolAfter: g.patienceOf(c.Name),
 		}),
 	})
+	return nil
+}
+
+func placeOf(out pipeline.Output) []byte {
+	if p, ok := out.(pipeline.Placed); ok {
+		return p.Place()
+	}
 	return nil
 }
 

@@ -75,9 +75,12 @@ func newSource(progress *ledger.Source, src *event.Source, pipelines []*pipeline
 			p.join = newJoin(of, src, byPipeline[of.name].begin, progress.Cuts())
 			s.times.joins = append(s.times.joins, p.join)
 		}
-		for _, route := range of.routes() {
+		for i, route := range of.routes() {
 			track, err := progress.Track(route)
 			if err != nil {
+				return nil, fmt.Errorf("opening %s: %w", src.Key, err)
+			}
+			if err := progress.Settle(route, of.outputs[i].place); err != nil {
 				return nil, fmt.Errorf("opening %s: %w", src.Key, err)
 			}
 			p.tracks = append(p.tracks, track)

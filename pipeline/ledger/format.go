@@ -23,7 +23,8 @@ import (
 //	                          count of tracks, each: route, reserved, count of spans, each: from, to
 //	                          count of time marks, each: position, time
 //	'C' cuts beyond those known: id, count of cuts, each: distance from the one before
-//	'O' a route begins:       id, route, position
+//	'O' a route begins:       id, route, position, place,
+//	                          count of former places, each: until, place
 //	'F' it is forgotten:      id
 //
 // Cuts have entries of their own, so that a flush writes those that are new and not
@@ -60,7 +61,7 @@ type entry struct {
 	times  []TimeMark
 	cuts   []uint64
 	route  string
-	origin uint64
+	origin origin
 }
 
 type trackEntry struct {
@@ -114,7 +115,7 @@ func appendPayload(dst []byte, e *entry) []byte {
 		}
 	case kindOrigin:
 		dst = payload.AppendString(dst, e.route)
-		dst = binary.AppendUvarint(dst, e.origin)
+		dst = e.origin.append(dst)
 	}
 	return dst
 }
@@ -155,7 +156,7 @@ func readPayload(p []byte) (entry, error) {
 	case kindCuts:
 		e.cuts = readCuts(&r)
 	case kindOrigin:
-		e.route, e.origin = string(r.Bytes()), r.Uint()
+		e.route, e.origin = string(r.Bytes()), readOrigin(&r)
 	}
 	if r.Damaged {
 		return e, errFrame

@@ -31,7 +31,7 @@ type Source struct {
 	timesOnDisk onDisk
 	cuts        []uint64 // beyond the cursor, ascending
 	cutsOnDisk  onDisk
-	origins     map[string]uint64 // by route, of earlier runs
+	origins     map[string]origin // by route, of earlier runs
 }
 
 func newSource(l *Ledger, id event.SourceID, input, key string) *Source {
@@ -64,8 +64,10 @@ func (s *Source) open(routes []string, stride uint64) {
 	s.read, s.stride = s.resume.Pos, stride
 	for _, route := range routes {
 		t := newTrack(s, route, s.routes[route])
-		t.origin.pos, t.origin.known = s.origins[route]
-		t.origin.stored = t.origin.known
+		if from, known := s.origins[route]; known {
+			t.origin = from
+			t.origin.stored = true
+		}
 		s.tracks = append(s.tracks, t)
 	}
 }

@@ -31,6 +31,8 @@ type RouteState struct {
 	// Begun says that something was handed to the route, the first of it at Origin.
 	Begun  bool
 	Origin uint64
+	// Place is where records go from the origin on, as the output has described it.
+	Place []byte
 	// Done is what is acknowledged.
 	Done Positions
 	// Reserved is up to where something may have been sent.
@@ -101,7 +103,8 @@ func (s *Source) state() State {
 		done := Positions{slices.Clone(e.acked)}
 		done.add(0, s.resume.Pos)
 		r := RouteState{Route: route, Done: done, Reserved: e.reserved}
-		r.Origin, r.Begun = s.origins[route]
+		from := s.origins[route]
+		r.Begun, r.Origin, r.Place = from.known, from.pos, from.place
 		state.Routes = append(state.Routes, r)
 	}
 	return state
@@ -122,7 +125,7 @@ func Write(dir string, states []State) error {
 		}
 		for _, r := range state.Routes {
 			if r.Begun {
-				p = appendFrame(p, &entry{kind: kindOrigin, id: state.ID, route: r.Route, origin: r.Origin})
+				p = appendFrame(p, &entry{kind: kindOrigin, id: state.ID, route: r.Route, origin: origin{pos: r.Origin, place: r.Place}})
 			}
 		}
 	}

@@ -150,3 +150,69 @@ func TestPositions(t *testing.T) {
 		t.Error("there are no others than none")
 	}
 }
+
+// TestFormerPlaces: while what may have been sent to a place is not done, the place is
+// remembered; after that, only from where on the one of now holds.
+func TestFormerPlaces(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, dir)
+	s := must[*Source](t)(l.Open(0, "in", "a.log", []string{"x"}, 100))
+	id := s.ID()
+	run := func(place string, crash bool, do func(x *Track)) {
+		t.Helper()
+		s := must[*Source](t)(l.Open(id, "in", "a.log", []string{"x"}, 100))
+		if err := s.Settle("x", []byte(place)); err != nil {
+			t.Fatal(err)
+		}
+		s.Begin(5)
+		x := must[*Track](t)(s.Track("x"))
+		do(x)
+		if !crash {
+			l = reopen(t, l, dir)
+			return
+		}
+		if err := l.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		l.file.close()
+		l.lock.Close()
+		l = open(t, dir)
+	}
+	formerly := func(x *Track, pos uint64) (places []string) {
+		for _, p := range x.Formerly(pos) {
+			places = append(places, string(p))
+		}
+		return places
+	}
+	want := func(x *Track, pos uint64, places ...string) {
+		t.Helper()
+		if diff := cmp.Diff(places, formerly(x, pos)); diff != "" {
+			t.Errorf("at %d: %s", pos, diff)
+		}
+	}
+	run("a", true, func(x *Track) {
+		x.source.Checkpoint(40, []byte("s"))
+		want(x, 10)
+		if err := x.Reserve(40); err != nil {
+			t.Fatal(err)
+		}
+	})
+	reserved := readOne(t, dir).Routes[0].Reserved
+	run("b", true, func(x *Track) {
+		want(x, 10, "a")
+		want(x, reserved-1, "a")
+		want(x, reserved)
+	})
+	if r := readOne(t, dir).Routes[0]; string(r.Place) != "b" || r.Origin != reserved {
+		t.Errorf("records go to %s from %d on, want b from %d on", r.Place, r.Origin, reserved)
+	}
+	run("a", true, func(x *Track) { want(x, 10, "a", "b") })
+	run("a", false, func(x *Track) {
+		want(x, 10, "a", "b")
+		x.source.Checkpoint(reserved, []byte("s"))
+		x.Done(0, reserved)
+	})
+	run("c", false, func(x *Track) { want(x, reserved-1) })
+	run("", false, func(x *Track) { want(x, reserved-1) })
+	defer l.Close()
+}

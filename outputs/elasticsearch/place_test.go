@@ -1,0 +1,60 @@
+package elasticsearch
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/longshore/longshore/pipeline"
+)
+
+// TestFormerly finds what was sent to another index, which is asked whatever it is.
+func TestFormerly(t *testing.T) {
+	t.Parallel()
+	s := &holder{t: t, kinds: map[string]string{"old-2024.02": "index"}}
+	url := serve(t, s.ServeHTTP)
+	before := output(t, Config{URLs: []string{url}, IDs: true, Index: "old-{yyyy.MM}"})
+	now := output(t, Config{URLs: []string{url}, IDs: true, Index: "new"})
+	if string(before.Place()) == string(now.Place()) {
+		t.Errorf("both are %s", now.Place())
+	}
+	former, err := now.Formerly(before.Place())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := usual()
+	second := b.Records[0]
+	second.Pos++
+	b.Records = append(b.Records, second)
+	body, enc := &pipeline.Body{}, former.Encoder()
+	for i := range b.Records {
+		if _, err := enc.Encode(body, b, i); err != nil {
+			t.Fatal(err)
+		}
+		body.Items = append(body.Items, pipeline.Item{Pos: b.Records[i].Pos, End: uint32(len(body.Bytes))})
+	}
+	targets, err := targetsOf(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, i := range targets[0].items {
+		if i == 1 {
+			s.holds = []string{id}
+		}
+	}
+	stored := make([]bool, 2)
+	if err := former.Stored(t.Context(), body, stored); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]bool{false, true}, stored); diff != "" {
+		t.Error(diff)
+	}
+	for _, text := range []string{"", "{", `{"index":"a{"}`} {
+		if _, err := now.Formerly([]byte(text)); err == nil {
+			t.Errorf("%q was taken for a place", text)
+		}
+	}
+	if p := output(t, Config{URLs: []string{url}}).Place(); p != nil {
+		t.Errorf("without ids, records are at %s", p)
+	}
+}

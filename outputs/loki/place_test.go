@@ -1,0 +1,60 @@
+package loki
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestFormerly finds what was sent with other labels, lines and tenant.
+func TestFormerly(t *testing.T) {
+	for name, test := range map[string]struct{ before, now Config }{
+		"labels": {Config{Labels: map[string]string{"app": "{service}"}}, Config{}},
+		"lines":  {Config{Line: "raw"}, Config{Line: "json"}},
+		"tenant": {Config{Tenant: "a"}, Config{Tenant: "b"}},
+		"length": {Config{MaxLine: 1 << 10}, Config{MaxLine: 2 << 10}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newArchive(t)
+			a.most = 4 << 20
+			test.before.URL, test.now.URL = a.URL, a.URL
+			before, now := newOutput(t, test.before), newOutput(t, test.now)
+			for _, o := range []*Output{before, now} {
+				o.standings.now = func() time.Time { return time.Unix(0, start) }
+			}
+			batch := batchOf(container("web"), lines(4, 1500)...)
+			a.hold(fill(t, before, batch), only(1, 3))
+			if string(before.Place()) == string(now.Place()) {
+				t.Errorf("both are %s", now.Place())
+			}
+			former, err := now.Formerly(before.Place())
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, enc := fill(t, now, nil...), former.Encoder()
+			for i := range batch.Records {
+				encode(t, enc, body, batch, i)
+			}
+			stored := make([]bool, 4)
+			if err := former.Stored(t.Context(), body, stored); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff([]bool{false, true, false, true}, stored); diff != "" {
+				t.Error(diff)
+			}
+			if got := a.headers[0].Get(tenantHeader); got != test.before.Tenant {
+				t.Errorf("asked as %q", got)
+			}
+		})
+	}
+	o := newOutput(t, Config{URL: "http://localhost"})
+	for _, text := range []string{"", "{", `{"labels":{"a":"{"}}`} {
+		if _, err := o.Formerly([]byte(text)); err == nil {
+			t.Errorf("%q was taken for a place", text)
+		}
+	}
+	if p := newOutput(t, Config{URL: "http://localhost", Reconcile: "off"}).Place(); p != nil {
+		t.Errorf("what is not asked is at %s", p)
+	}
+}
