@@ -3,7 +3,6 @@ package auto
 
 import (
 	"bytes"
-	"fmt"
 
 	"github.com/longshore/longshore/parsers/json"
 	"github.com/longshore/longshore/parsers/logfmt"
@@ -26,20 +25,13 @@ func Spec() pipeline.Spec {
 
 // Config is the parser's config.
 type Config struct {
-	Timezone  string `yaml:"timezone" doc:"Zone of times that do not name one." default:"UTC" example:"Europe/Berlin"`
-	Multiline bool   `yaml:"multiline" doc:"Join stack traces, and other lines that are one record." default:"true"`
+	recognize.ZoneConfig
+	Multiline bool `yaml:"multiline" doc:"Join stack traces, and other lines that are one record." default:"true"`
 }
-
-// Check implements pipeline.Checker.
-func (c *Config) Check() []pipeline.Problem { return recognize.CheckZone(c.Timezone) }
 
 // Parser implements pipeline.ParserConfig.
 func (c *Config) Parser() (pipeline.NewParser, error) {
-	zone, err := recognize.LoadZone(c.Timezone)
-	if err != nil {
-		return nil, fmt.Errorf("auto parser: %w", err)
-	}
-	return func(*event.Source) pipeline.Parser { return New(zone) }, nil
+	return c.NewParser("auto", func(zone recognize.Zone) pipeline.Parser { return New(zone) })
 }
 
 // Joiner implements pipeline.JoinerConfig.

@@ -2,7 +2,6 @@
 package json
 
 import (
-	"fmt"
 	"unicode/utf8"
 
 	"github.com/longshore/longshore/parsers/recognize"
@@ -22,19 +21,12 @@ func Spec() pipeline.Spec {
 
 // Config is the parser's config.
 type Config struct {
-	Timezone string `yaml:"timezone" doc:"Zone of times that do not name one." default:"UTC" example:"Europe/Berlin"`
+	recognize.ZoneConfig
 }
-
-// Check implements pipeline.Checker.
-func (c *Config) Check() []pipeline.Problem { return recognize.CheckZone(c.Timezone) }
 
 // Parser implements pipeline.ParserConfig.
 func (c *Config) Parser() (pipeline.NewParser, error) {
-	zone, err := recognize.LoadZone(c.Timezone)
-	if err != nil {
-		return nil, fmt.Errorf("json parser: %w", err)
-	}
-	return func(*event.Source) pipeline.Parser { return New(zone) }, nil
+	return c.NewParser("json", func(zone recognize.Zone) pipeline.Parser { return New(zone) })
 }
 
 // maxFields bounds the fields of one line. A line with more is not taken apart:

@@ -27,7 +27,7 @@ func TestConformance(t *testing.T) {
 }
 
 func TestZone(t *testing.T) {
-	c := Config{Timezone: "Europe/Berlin"}
+	c := Config{recognize.ZoneConfig{Timezone: "Europe/Berlin"}}
 	if problems := c.Check(); problems != nil {
 		t.Fatal(problems)
 	}
@@ -40,7 +40,7 @@ func TestZone(t *testing.T) {
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	if problems := (&Config{Timezone: "Europe/Nowhere"}).Check(); len(problems) != 1 || problems[0].Path != "timezone" {
+	if problems := (&Config{recognize.ZoneConfig{Timezone: "Europe/Nowhere"}}).Check(); len(problems) != 1 || problems[0].Path != "timezone" {
 		t.Errorf("a zone that does not exist: %v", problems)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	_ "time/tzdata" // an image built from scratch has no zones of its own
 
 	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/event"
 )
 
 // Zone is where times without a zone of their own are at home; nil is UTC.
@@ -30,4 +31,22 @@ func CheckZone(name string) []pipeline.Problem {
 		return []pipeline.Problem{{Path: "timezone", Message: err.Error()}}
 	}
 	return nil
+}
+
+// ZoneConfig is the setting that parsers of times have. Their configs embed it.
+type ZoneConfig struct {
+	Timezone string `yaml:"timezone" doc:"Zone of times that do not name one." default:"UTC" example:"Europe/Berlin"`
+}
+
+// Check implements pipeline.Checker.
+func (c *ZoneConfig) Check() []pipeline.Problem { return CheckZone(c.Timezone) }
+
+// NewParser gives what makes the parser of each source from the zone. The error
+// names the parser's type.
+func (c *ZoneConfig) NewParser(name string, parser func(Zone) pipeline.Parser) (pipeline.NewParser, error) {
+	zone, err := LoadZone(c.Timezone)
+	if err != nil {
+		return nil, fmt.Errorf("%s parser: %w", name, err)
+	}
+	return func(*event.Source) pipeline.Parser { return parser(zone) }, nil
 }
