@@ -26,7 +26,7 @@ func (b bench) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t := b.table("start", "to the first line", "binary MiB")
+	t := newTable("start", "to the first line", "binary MiB")
 	for range b.runs {
 		took, err := b.firstLine(ctx, dir)
 		if err != nil {

@@ -63,7 +63,7 @@ func (b bench) idle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t := b.table("idle", "files", "% of a core", "peak MiB", "longest wait for a line")
+	t := newTable("idle", "files", "% of a core", "peak MiB", "longest wait for a line")
 	t.row(name, files, fmt.Sprintf("%.2f", 100*(after-before).Seconds()/b.span.Seconds()), fmt.Sprintf("%.1f", mib(took.peak)), round(longest))
 	return nil
 }

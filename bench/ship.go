@@ -10,7 +10,7 @@ import (
 
 // fullSpeed ships every work's lines as fast as they go, and prints a row a run.
 func (b bench) fullSpeed(ctx context.Context) error {
-	t := b.table("work", "lines", "lines/s", "CPU s per million", "peak MiB", "requests", "MB sent")
+	t := newTable("work", "lines", "lines/s", "CPU s per million", "peak MiB", "requests", "MB sent")
 	for _, w := range works {
 		if !b.wants(w.name) {
 			continue

@@ -14,7 +14,7 @@ import (
 // steady writes lines at a rate, and prints what the agent takes for it and how
 // long a line is on its way.
 func (b bench) steady(ctx context.Context) error {
-	t := b.table("at a rate", "lines/s", "cores", "peak MiB", "p50", "p99", "longest")
+	t := newTable("at a rate", "lines/s", "cores", "peak MiB", "p50", "p99", "longest")
 	for _, rate := range []int{1000, 10000} {
 		name := fmt.Sprintf("rate-%d", rate)
 		if !b.wants(name) {

@@ -5,36 +5,41 @@ import (
 	"strings"
 )
 
-// A table prints rows as they come, each column as wide as its head, or wider.
-type table struct{ widths []int }
-
-const narrowest = 8
-
-func (b bench) table(heads ...string) table {
-	var t table
-	for i, h := range heads {
-		t.widths = append(t.widths, max(narrowest, len(h)))
-		if i == 0 {
-			t.widths[0] = len("json-to-elasticsearch-gzip")
-		}
-	}
-	fmt.Println()
-	cells := make([]any, len(heads))
-	for i, h := range heads {
-		cells[i] = h
-	}
-	t.row(cells...)
-	return t
+// A table prints rows as they come, each column as wide as its head, or wider. Its
+// head comes with the first one.
+type table struct {
+	heads []string
+	begun bool
 }
 
-func (t table) row(cells ...any) {
+const (
+	widestName = len("json-to-elasticsearch-gzip")
+	narrowest  = 8
+)
+
+func newTable(heads ...string) *table { return &table{heads: heads} }
+
+func (t *table) row(cells ...any) {
+	if !t.begun {
+		t.begun = true
+		fmt.Println()
+		heads := make([]any, len(t.heads))
+		for i, h := range t.heads {
+			heads[i] = h
+		}
+		t.print(heads)
+	}
+	t.print(cells)
+}
+
+func (t *table) print(cells []any) {
 	var line strings.Builder
 	for i, c := range cells {
-		width := t.widths[i]
 		if i == 0 {
-			width = -width
+			fmt.Fprintf(&line, "%-*v", widestName, c)
+			continue
 		}
-		fmt.Fprintf(&line, "%*v  ", width, c)
+		fmt.Fprintf(&line, "  %*v", max(narrowest, len(t.heads[i])), c)
 	}
-	fmt.Println(strings.TrimRight(line.String(), " "))
+	fmt.Println(line.String())
 }
