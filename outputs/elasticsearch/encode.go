@@ -14,8 +14,9 @@ import (
 //	{"create":{"_index":"logs-longshore-default","_id":"AAAAAAAAAAcAAAAAAAAAAA"}}
 //	{"@timestamp":"2023-11-14T22:13:20.123Z","timestamp":…}
 type encoder struct {
-	ids, ecs bool
-	naming   naming
+	ids    bool
+	schema event.Schema
+	naming naming
 }
 
 // Encode implements pipeline.Encoder.
@@ -27,10 +28,10 @@ func (e *encoder) Encode(dst *pipeline.Body, b *event.Batch, i int) (uint32, err
 		buf = append(buf, '"')
 	}
 	buf = append(buf, "}}\n"...)
-	if e.ecs {
-		buf = event.AppendECS(buf, b, i)
-	} else {
+	if e.schema == event.DefaultSchema {
 		buf = appendDocument(buf, b, i)
+	} else {
+		buf = e.schema.Append(buf, b, i, true)
 	}
 	dst.Bytes = append(buf, '\n')
 	return 0, nil

@@ -13,6 +13,7 @@ import (
 
 	"github.com/longshore/longshore/outputs/httpclient"
 	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/event"
 )
 
 // maxBytes suits the destination and our own memory: with more the server gains
@@ -28,7 +29,8 @@ type Output struct {
 	rolling  rolling
 	metrics  *metrics
 	pipeline string
-	ids, ecs bool
+	ids      bool
+	schema   event.Schema
 }
 
 var (
@@ -38,7 +40,7 @@ var (
 
 // Encoder implements pipeline.Output.
 func (o *Output) Encoder() pipeline.Encoder {
-	return &encoder{ids: o.ids, ecs: o.ecs, naming: naming{indices: o.indices}}
+	return &encoder{ids: o.ids, schema: o.schema, naming: naming{indices: o.indices}}
 }
 
 // Limits implements pipeline.Output.

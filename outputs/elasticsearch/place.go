@@ -49,7 +49,7 @@ type former struct {
 
 // Encoder implements pipeline.Former.
 func (f *former) Encoder() pipeline.Encoder {
-	return &encoder{ids: true, ecs: f.ecs, naming: naming{indices: f.indices}}
+	return &encoder{ids: true, schema: f.schema, naming: naming{indices: f.indices}}
 }
 
 // Stored implements pipeline.Former. Nothing is sent there any more that an index

@@ -14,6 +14,7 @@ import (
 
 	"github.com/longshore/longshore/outputs/httpclient"
 	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/event"
 )
 
 const (
@@ -33,15 +34,15 @@ type setup struct {
 	wire      *wire
 	log       *slog.Logger
 	index     *index
-	ecs       bool
+	schema    event.Schema
 	retention time.Duration
 
 	done atomic.Bool
 	turn chan struct{} // has one element; who takes it out has the turn
 }
 
-func newSetup(w *wire, log *slog.Logger, x *index, ecs bool, retention pipeline.Duration) *setup {
-	s := &setup{wire: w, log: log, index: x, ecs: ecs, retention: time.Duration(retention), turn: make(chan struct{}, 1)}
+func newSetup(w *wire, log *slog.Logger, x *index, schema event.Schema, retention pipeline.Duration) *setup {
+	s := &setup{wire: w, log: log, index: x, schema: schema, retention: time.Duration(retention), turn: make(chan struct{}, 1)}
 	s.turn <- struct{}{}
 	return s
 }
@@ -193,7 +194,17 @@ func (s *setup) mappings() object {
 		"span_id":   keyword,
 		"truncated": {"type": "boolean"},
 	}
-	if s.ecs {
+	switch s.schema {
+	case event.OTel:
+		delete(properties, "message")
+		own = map[string]object{
+			"body":            {"properties": object{"text": object{"type": "text"}}},
+			"severity_text":   keyword,
+			"severity_number": {"type": "byte"},
+			"trace_id":        keyword,
+			"span_id":         keyword,
+		}
+	case event.ECS:
 		own = map[string]object{"error": {"properties": object{
 			"message":     object{"type": "text"},
 			"stack_trace": object{"type": "text"},

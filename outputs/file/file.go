@@ -20,7 +20,7 @@ import (
 type Config struct {
 	Path   string `yaml:"path" required:"true" doc:"The file to append to. It is made with mode 0640 if it is not there; its folder must be. It may be renamed away at any time, as logrotate does." example:"/var/lib/longshore/records.jsonl"`
 	Sync   bool   `yaml:"sync" default:"true" doc:"Wait until what is written is on the disk before it counts as delivered. Without, a crash of the machine may lose records."`
-	Schema string `yaml:"schema" default:"default" enum:"default|ecs" doc:"Names of the fields: longshore's own, or the Elastic Common Schema."`
+	Schema string `yaml:"schema" default:"default" enum:"default|ecs|otel" doc:"Names of the fields: longshore's own, the Elastic Common Schema, or OpenTelemetry's."`
 }
 
 var (
@@ -61,14 +61,15 @@ func (c *Config) Output(env pipeline.Env) (pipeline.Output, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Output{path: c.Path, sync: c.Sync, ecs: c.Schema == "ecs", log: log}, nil
+	return &Output{path: c.Path, sync: c.Sync, schema: event.SchemaNamed(c.Schema), log: log}, nil
 }
 
 // An Output appends to one file. Config makes it.
 type Output struct {
-	path      string
-	sync, ecs bool
-	log       *slog.Logger
+	path   string
+	sync   bool
+	schema event.Schema
+	log    *slog.Logger
 
 	mu   sync.Mutex
 	file *os.File // nil until it is opened
@@ -87,17 +88,13 @@ func (o *Output) Original(body *pipeline.Body, i int) []byte {
 }
 
 // Encoder implements pipeline.Output.
-func (o *Output) Encoder() pipeline.Encoder { return encoder{o.ecs} }
+func (o *Output) Encoder() pipeline.Encoder { return encoder{o.schema} }
 
-type encoder struct{ ecs bool }
+type encoder struct{ schema event.Schema }
 
 // Encode implements pipeline.Encoder.
 func (e encoder) Encode(dst *pipeline.Body, b *event.Batch, i int) (uint32, error) {
-	if e.ecs {
-		dst.Bytes = event.AppendECS(dst.Bytes, b, i)
-	} else {
-		dst.Bytes = event.AppendRecord(dst.Bytes, b, i, true)
-	}
+	dst.Bytes = e.schema.Append(dst.Bytes, b, i, true)
 	dst.Bytes = append(dst.Bytes, '\n')
 	return 0, nil
 }

@@ -126,14 +126,16 @@ func TestConformance(t *testing.T) {
 	})
 }
 
-func TestECS(t *testing.T) {
+func TestSchemas(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "out.jsonl")
-	o := open(t, path)
-	o.ecs = true
-	mustSend(t, o, "a")
-	if content, _ := os.ReadFile(path); !strings.Contains(string(content), `"ecs.version":"8.11.0"`) {
-		t.Errorf("got %s", content)
+	for schema, want := range map[event.Schema]string{event.ECS: `"ecs.version":"8.11.0"`, event.OTel: `"body":{"text":"a"}`} {
+		path := filepath.Join(t.TempDir(), "out.jsonl")
+		o := open(t, path)
+		o.schema = schema
+		mustSend(t, o, "a")
+		if content, _ := os.ReadFile(path); !strings.Contains(string(content), want) {
+			t.Errorf("got %s", content)
+		}
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/longshore/longshore/outputs/httpclient"
 	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/event"
 )
 
 // Config is the output's settings.
@@ -23,6 +24,7 @@ type Config struct {
 	MaxLabelValues     int                        `yaml:"max_label_values" default:"1000" min:"1" doc:"Values that what is in the lines may give to one label; further ones become \"other\". Each makes a stream of its own, and Loki does not like many."`
 	StructuredMetadata string                     `yaml:"structured_metadata" default:"auto" enum:"auto|off" doc:"Send trace_id, span_id, container_id, stream and detected_level beside the line; auto stops where Loki does not take them."`
 	Line               string                     `yaml:"line" default:"json" enum:"json|raw" doc:"What the line is: the parsed record as JSON, or the line as it was read."`
+	Schema             string                     `yaml:"schema" default:"default" enum:"default|ecs|otel" doc:"Names of the fields of line: json: longshore's own, the Elastic Common Schema, or OpenTelemetry's."`
 	MaxLine            pipeline.Size              `yaml:"max_line" default:"256KiB" min:"1KiB" max:"1MiB" doc:"Longest line, as Loki's max_line_size; longer ones are cut and marked."`
 	Late               bool                       `yaml:"late" default:"true" doc:"Send what Loki refuses for coming too far behind its stream (an hour by default) to a stream with the label late=\"1\" beside it, instead of keeping it as a dead letter."`
 	Reconcile          string                     `yaml:"reconcile" default:"auto" enum:"auto|off" doc:"Ask Loki what it has stored before anything is sent again that may be there already (after a crash, a timeout, a 5xx), and send only what is missing; off sends it again as it is."`
@@ -131,6 +133,7 @@ func (c *Config) Output(env pipeline.Env) (pipeline.Output, error) {
 		log:     log,
 		metrics: metrics,
 		raw:     c.Line == "raw",
+		schema:  event.SchemaNamed(c.Schema),
 		maxLine: int(orDefault(c.MaxLine, defaultMaxLine)),
 		labels:  labels,
 		late:    c.Late,

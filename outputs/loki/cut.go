@@ -13,16 +13,16 @@ type cutter struct{ copy event.Batch }
 // append appends record i as JSON of at most limit bytes, marked as truncated.
 // The message is cut; where that is not enough, the long fields are left out,
 // then all of them, then the service.
-func (c *cutter) append(dst []byte, b *event.Batch, i, limit int) []byte {
+func (c *cutter) append(dst []byte, b *event.Batch, i int, schema event.Schema, limit int) []byte {
 	defer c.forget()
 	for _, longest := range []int{limit, smallField, -1} {
 		c.take(b, i, longest)
-		if out, fits := c.fit(dst, limit); fits {
+		if out, fits := c.fit(dst, schema, limit); fits {
 			return out
 		}
 	}
 	c.copy.Records[0].Service = event.Value{}
-	out, _ := c.fit(dst, limit)
+	out, _ := c.fit(dst, schema, limit)
 	return out
 }
 
@@ -45,12 +45,12 @@ func (c *cutter) take(b *event.Batch, i, longest int) {
 // fit appends the copy, cutting its message until the whole fits. It guesses
 // from how much longer the message gets by escaping; taking n bytes off a
 // message takes at least n off its JSON, and that ends the guessing.
-func (c *cutter) fit(dst []byte, limit int) (_ []byte, fits bool) {
+func (c *cutter) fit(dst []byte, schema event.Schema, limit int) (_ []byte, fits bool) {
 	start := len(dst)
 	message := &c.copy.Records[0].Message
 	whole := *message
 	*message = event.Value{Kind: event.Plain}
-	dst = event.AppendRecord(dst, &c.copy, 0, false)
+	dst = schema.Append(dst, &c.copy, 0, false)
 	room := limit - (len(dst) - start)
 	if room < 0 {
 		*message = whole
@@ -59,7 +59,7 @@ func (c *cutter) fit(dst []byte, limit int) (_ []byte, fits bool) {
 	text := c.copy.Bytes(whole.Span)
 	for keep, tries := min(len(text), room), 0; ; tries++ {
 		*message = whole.Cut(text, keep)
-		dst = event.AppendRecord(dst[:start], &c.copy, 0, false)
+		dst = schema.Append(dst[:start], &c.copy, 0, false)
 		over := len(dst) - start - limit
 		if over <= 0 {
 			return dst, len(text) == 0 || keep > 0

@@ -66,7 +66,7 @@ func (e *Encoder) appendLine(dst []byte, b *event.Batch, i int) []byte {
 	if e.output.raw {
 		dst = e.appendRaw(dst, b, i)
 	} else {
-		dst = event.AppendRecord(dst, b, i, false)
+		dst = e.output.schema.Append(dst, b, i, false)
 	}
 	if len(dst)-start > e.output.maxLine {
 		e.output.metrics.cut.Inc()
@@ -95,5 +95,5 @@ func (e *Encoder) appendCut(dst []byte, b *event.Batch, i int) []byte {
 		dst = append(dst, cutText(b.Line(i), e.output.maxLine-len(cutMark))...)
 		return append(dst, cutMark...)
 	}
-	return e.cutter.append(dst, b, i, e.output.maxLine)
+	return e.cutter.append(dst, b, i, e.output.schema, e.output.maxLine)
 }

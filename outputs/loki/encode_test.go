@@ -395,3 +395,19 @@ func report(bench *testing.B, records, size int) {
 	bench.ReportMetric(float64(bench.Elapsed().Nanoseconds())/float64(bench.N*records), "ns/record")
 	bench.ReportMetric(float64(size)/float64(records), "B/record")
 }
+
+func TestSchemaOfLines(t *testing.T) {
+	b := &event.Batch{}
+	b.Reset(container("api"))
+	b.Add(1, 1700000000000000000, b.PutString("hello"))
+	for schema, want := range map[string]string{
+		"default": `{"timestamp":"2023-11-14T22:13:20.000Z","message":"hello","service":"api"}`,
+		"ecs":     string(event.AppendECS(nil, b, 0)),
+		"otel":    string(event.AppendOTel(nil, b, 0)),
+	} {
+		body := fill(t, newOutput(t, Config{Schema: schema}), b)
+		if got := string(readEntry(body.Item(0)).line); got != want {
+			t.Errorf("%s: %s", schema, got)
+		}
+	}
+}

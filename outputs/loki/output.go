@@ -29,6 +29,7 @@ type Output struct {
 	guard   *guard
 	labels  []label
 	raw     bool
+	schema  event.Schema // of lines that are not raw
 	maxLine int
 	late    bool
 	querier *querier // nil with reconcile: off

@@ -21,7 +21,7 @@ import (
 // Config is the output's settings.
 type Config struct {
 	Format string `yaml:"format" default:"auto" enum:"auto|pretty|json" doc:"pretty is for people, json is one record a line; auto takes pretty on a terminal."`
-	Schema string `yaml:"schema" default:"default" enum:"default|ecs" doc:"Names of the fields of json: longshore's own, or the Elastic Common Schema."`
+	Schema string `yaml:"schema" default:"default" enum:"default|ecs|otel" doc:"Names of the fields of json: longshore's own, the Elastic Common Schema, or OpenTelemetry's."`
 }
 
 var (
@@ -77,14 +77,15 @@ func (c *Config) On(s Screen) *Output {
 	return &Output{
 		screen: s,
 		pretty: c.Format == "pretty" || c.Format != "json" && s.Terminal,
-		ecs:    c.Schema == "ecs",
+		schema: event.SchemaNamed(c.Schema),
 	}
 }
 
 // An Output prints on one screen. Config makes it.
 type Output struct {
-	screen      Screen
-	pretty, ecs bool
+	screen Screen
+	pretty bool
+	schema event.Schema
 
 	mu sync.Mutex // held while writing
 }
@@ -106,19 +107,15 @@ func (o *Output) Encoder() pipeline.Encoder {
 	if o.pretty {
 		return &pretty{color: o.screen.Color, location: o.screen.Location}
 	}
-	return documents{o.ecs}
+	return documents{o.schema}
 }
 
 // documents writes a record as one line of JSON.
-type documents struct{ ecs bool }
+type documents struct{ schema event.Schema }
 
 // Encode implements pipeline.Encoder.
 func (d documents) Encode(dst *pipeline.Body, b *event.Batch, i int) (uint32, error) {
-	if d.ecs {
-		dst.Bytes = event.AppendECS(dst.Bytes, b, i)
-	} else {
-		dst.Bytes = event.AppendRecord(dst.Bytes, b, i, true)
-	}
+	dst.Bytes = d.schema.Append(dst.Bytes, b, i, true)
 	dst.Bytes = append(dst.Bytes, '\n')
 	return 0, nil
 }

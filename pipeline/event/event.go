@@ -148,6 +148,9 @@ type Source struct {
 
 	names    names // in the default shape
 	ecsNames names // in the Elastic Common Schema
+
+	otelNames names  // of attributes
+	resource  []byte // what the records are from, for OpenTelemetry
 }
 
 // NewSource gives a source whose labels are sorted by name; of equal names the
@@ -166,6 +169,8 @@ func NewSource(id SourceID, input, key string, labels []Label) *Source {
 	sort.Slice(s.Labels, func(i, j int) bool { return s.Labels[i].Name < s.Labels[j].Name })
 	s.names = defaultNames(s.Labels)
 	s.ecsNames = ecsNames(s.Labels)
+	s.otelNames = otelNames(s.Labels)
+	s.resource = resourceOf(s.Labels)
 	return s
 }
 

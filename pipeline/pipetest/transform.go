@@ -148,7 +148,7 @@ func CheckBatch(t *testing.T, b *event.Batch, before []event.Record) {
 			continue
 		}
 		_ = b.Line(i)
-		for _, out := range [][]byte{event.AppendRecord(nil, b, i, true), event.AppendECS(nil, b, i)} {
+		for _, out := range [][]byte{event.AppendRecord(nil, b, i, true), event.AppendECS(nil, b, i), event.AppendOTel(nil, b, i)} {
 			if !json.Valid(out) {
 				t.Errorf("record %d, %.100q, came out as invalid JSON: %.300s", i, b.Line(i), out)
 			}
