@@ -87,6 +87,9 @@ func (l *link) parseField(b *event.Batch, i int) (tried, ok bool) {
 	if !ok || r.Message.Kind == event.None {
 		r.Message = before.Message
 	}
+	if ok {
+		r.Shown = event.Span{} // what was not found in the field is only in the line now
+	}
 	if ok && k >= 0 {
 		b.RemoveField(i, k)
 	}
