@@ -32,7 +32,7 @@ row, with lines and the records they become side by side. Most lines were writte
 `
 
 // notFormats are the golden files that are about something else.
-var notFormats = []string{"negative", "traces", "times", "json"}
+var notFormats = []string{"negative", "traces", "times", "json", "multiline"}
 
 // TestFormatsPage sees to it that the page says what the parser does.
 func TestFormatsPage(t *testing.T) {

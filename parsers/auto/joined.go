@@ -58,8 +58,11 @@ func (p *Parser) lines(b *event.Batch, i int) bool {
 	if rec.Line = all; understood && rec.Message.Kind != event.None {
 		extend(b, i, head)
 	}
-	below := b.Bytes(event.Span{Off: all.Off + uint32(head), Len: all.Len - uint32(head)})
-	if rec.Flags&event.HasTrace == 0 && recognize.FindTrace(rec, below) {
+	if rec.Message.Kind == event.None && rec.Format == event.FormatDotNet {
+		rec.Message = below(b, rec.Line, head)
+	}
+	rest := b.Bytes(event.Span{Off: all.Off + uint32(head), Len: all.Len - uint32(head)})
+	if rec.Flags&event.HasTrace == 0 && recognize.FindTrace(rec, rest) {
 		understood = true
 	}
 	if exception(b, i) {
@@ -70,6 +73,16 @@ func (p *Parser) lines(b *event.Batch, i int) bool {
 		rec.Format = max(rec.Format, event.FormatText)
 	}
 	return understood
+}
+
+// below gives the lines below the head without their indentation, where the head
+// has no message.
+func below(b *event.Batch, line event.Span, head int) event.Value {
+	text := b.Bytes(line)[head:]
+	trimmed := bytes.TrimSpace(text)
+	line.Off += uint32(head + bytes.Index(text, trimmed))
+	line.Len = uint32(len(trimmed))
+	return event.Value{Span: line, Kind: event.Text}
 }
 
 // extend puts what stands below the head behind the message that was found there.

@@ -33,25 +33,37 @@ func isPlainName(p []byte) bool {
 // isLogger tells whether a word looks like the name of a logger and not like
 // one of a sentence: it has dots, colons, underscores or capitals inside.
 func isLogger(p []byte) bool {
-	if len(p) < 3 || len(p) > longestPart || !isLetter(p[0]) && p[0] != '_' {
-		return false
-	}
-	if last := p[len(p)-1]; !isAlnum(last) && last != '_' && last != '$' {
-		return false
-	}
-	signs, before := false, byte('A')
-	for _, c := range p {
-		if !nameBytes[c] || c == '/' && before == ':' { // a URL
-			return false
-		}
-		signs = signs || nameSigns[c] || 'A' <= c && c <= 'Z' && before >= 'a'
-		before = c
-	}
-	return signs
+	end, signs := scanName(p, 0)
+	return end == len(p) && signs && len(p) <= longestPart && endsName(p)
 }
 
-// nameSigns are those that words of a sentence do not have.
-var nameSigns = [256]bool{'.': true, '_': true, '$': true, '#': true, '@': true, ':': true}
+// scanName gives the index behind the bytes of a name, and tells whether they are
+// what the names of loggers have.
+func scanName(p []byte, at int) (end int, signs bool) {
+	if at >= len(p) || !isLetter(p[at]) && p[at] != '_' {
+		return at, false
+	}
+	before := byte('A')
+	for ; at < len(p); at++ {
+		c := p[at]
+		if !nameBytes[c] || c == '/' && before == ':' { // a URL
+			break
+		}
+		signs = signs || nameSigns[c] || before == ':' && c != ':' || 'A' <= c && c <= 'Z' && before >= 'a'
+		before = c
+	}
+	return at, signs
+}
+
+// endsName tells whether a word ends as names do, and is long enough for one.
+func endsName(p []byte) bool {
+	last := p[len(p)-1]
+	return len(p) > 2 && (isAlnum(last) || last == '_' || last == '$')
+}
+
+// nameSigns are those that words of a sentence do not have. So is a colon, where
+// the name goes on behind it.
+var nameSigns = [256]bool{'.': true, '_': true, '$': true, '#': true, '@': true}
 
 // isCaller tells whether text is a file and line: server.go:12.
 func isCaller(p []byte) bool {

@@ -234,23 +234,21 @@ func (h *head) namesBehind(at int) (next int, sure bool) {
 				at = skipBlanks(p, end)
 				continue
 			}
-			end := at
-			for end < len(p) && end-at < longestPart && isNameByte(p[end]) {
-				end++
-			}
+			end, signs := scanName(p[:min(len(p), at+longestPart)], at)
 			for end > at && p[end-1] == ':' {
 				end--
 			}
-			if end == at || !isLetter(p[at]) && p[at] != '_' {
+			if end == at {
 				return surely, surely > 0
 			}
 			at = end
 			names++
-			if h.separated(start, at, grouped) {
+			named := signs && endsName(p[start:end])
+			if h.separated(start, at, named, grouped) {
 				h.addName(start, at)
 				return skipSeparators(p, at), true
 			}
-			if !isLogger(p[start:end]) {
+			if !named {
 				return surely, surely > 0
 			}
 			if grouped && h.text[2] == '-' && h.text[6] == '-' { // Tomcat: 02-Jan-2006
@@ -306,10 +304,10 @@ func (h *head) addName(start, end int) {
 
 // separated tells whether a sign behind a name says that it is not a word of
 // the message.
-func (h *head) separated(start, end int, grouped bool) bool {
+func (h *head) separated(start, end int, named, grouped bool) bool {
 	p := h.text
 	word := p[start:end]
-	named := isLogger(word) || isCaller(word)
+	named = named || isCaller(word)
 	if end+1 < len(p) && p[end] == ':' && p[end+1] == ' ' {
 		return named && !isThrowable(word) || h.plainNames() && isPlainName(word)
 	}
