@@ -119,7 +119,6 @@ type metric struct {
 	mu     sync.Mutex
 	series map[string]func(float64)
 	text   []byte
-	full   bool
 }
 
 func newMetric(env pipeline.Env, c *Metric, limit int) (*metric, error) {
