@@ -13,19 +13,17 @@ const nearby = 256
 // the record: trace_id=…, traceId: …, "trace.id":"…", traceparent=…, and
 // Datadog's dd.trace_id=… with decimal ids. Only the name makes an id a trace.
 func FindTrace(rec *event.Record, text []byte) bool {
-	t, at := findID(text, true)
+	var t ids
+	at := findID(&t, text, true)
 	if !t.hasTrace {
 		return false
 	}
 	rec.TraceID = t.trace
 	rec.Flags |= event.HasTrace
-	if !t.hasSpan {
-		// The span mostly stands behind the trace.
-		s, _ := findID(text[at:min(len(text), at+nearby)], false)
-		if !s.hasSpan {
-			s, _ = findID(text[max(0, at-nearby):at], false)
+	if !t.hasSpan { // it mostly stands behind the trace
+		if findID(&t, text[at:min(len(text), at+nearby)], false); !t.hasSpan {
+			findID(&t, text[max(0, at-nearby):at], false)
 		}
-		t.span, t.hasSpan = s.span, s.hasSpan
 	}
 	if t.hasSpan {
 		rec.SpanID = t.span
@@ -34,9 +32,9 @@ func FindTrace(rec *event.Record, text []byte) bool {
 	return true
 }
 
-// findID finds the word trace or span, and the id that belongs to it. It also
-// gives where the word stands. Each is looked for by a letter that is rare.
-func findID(p []byte, trace bool) (t ids, at int) {
+// findID finds the word trace or span, and the id that belongs to it, and gives
+// where the word stands. Each is looked for by a letter that is rare.
+func findID(t *ids, p []byte, trace bool) (at int) {
 	rare := byte('p')
 	if trace {
 		rare = 'c'
@@ -48,15 +46,22 @@ func findID(p []byte, trace bool) (t ids, at int) {
 		}
 		at += found + 1
 		start, end := stemAt(p, at, trace)
-		if end == 0 || start > 0 && isAlnum(p[start-1]) || bytes.HasSuffix(p[:start], []byte("stack_")) || bytes.HasSuffix(p[:start], []byte("stack-")) {
+		if end == 0 || start > 0 && isPartOfAWord(p[:start]) {
 			continue
 		}
 		datadog := start >= 3 && string(p[start-3:start]) == "dd."
-		if t = idBehind(p[end:], trace, datadog); t.hasTrace || t.hasSpan {
-			return t, start
+		if idBehind(t, p[end:], trace, datadog) {
+			return start
 		}
 	}
-	return ids{}, 0
+	return 0
+}
+
+// isPartOfAWord tells whether what stands before a name makes it part of another:
+// a stack's trace, mytrace.
+func isPartOfAWord(before []byte) bool {
+	c := before[len(before)-1]
+	return isAlnum(c) || (c == '_' || c == '-') && bytes.HasSuffix(before[:len(before)-1], []byte("stack"))
 }
 
 // stemAt gives where trace or span, of which a letter stands before p[at], start
@@ -81,28 +86,35 @@ func isAlnum(c byte) bool { return isWordByte(c) && c != '_' }
 
 // idBehind reads what follows "trace" or "span": the rest of the name, a sign
 // between, and the id.
-func idBehind(p []byte, trace, datadog bool) (t ids) {
-	if trace && bytes.HasPrefix(p, []byte("parent")) {
-		return traceparent(idToken(p[len("parent"):]))
+func idBehind(t *ids, p []byte, trace, datadog bool) bool {
+	if trace && len(p) > 0 && p[0] == 'p' && bytes.HasPrefix(p, []byte("parent")) {
+		*t = traceparent(idToken(p[len("parent"):]))
+		return t.hasTrace
 	}
 	if len(p) > 0 && (p[0] == '_' || p[0] == '-' || p[0] == '.') {
 		p = p[1:]
 	}
 	if len(p) < 2 || p[0]|0x20 != 'i' || p[1]|0x20 != 'd' {
-		return t
+		return false
 	}
 	form := formAny
 	if datadog {
 		form = formDatadog
 	}
 	token := idToken(p[2:])
-	if len(token) == 0 {
-		return t
+	switch {
+	case len(token) == 0:
+		return false
+	case !trace:
+		s := spanOf(token, form)
+		t.span, t.hasSpan = s.span, s.hasSpan
+		return s.hasSpan
+	case len(token) == 32: // as most are
+		t.hasTrace = hexTrace(&t.trace, token)
+	default:
+		*t = traceOf(token, form)
 	}
-	if trace {
-		return traceOf(token, form)
-	}
-	return spanOf(token, form)
+	return t.hasTrace
 }
 
 // idToken gives the id behind a sign: `=id`, `: id`, `":"id"`, `\":\"id`, "=[id]".
@@ -121,7 +133,7 @@ func idToken(p []byte) []byte {
 	if signs != 1 {
 		return nil
 	}
-	if bytes.HasPrefix(p[at:], []byte("Root=")) { // X-Ray's header
+	if at < len(p) && p[at] == 'R' && bytes.HasPrefix(p[at:], []byte("Root=")) { // X-Ray's header
 		at += len("Root=")
 	}
 	end := at

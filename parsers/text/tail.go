@@ -230,11 +230,11 @@ func (h *head) namesBehind(at int) (next int, sure bool) {
 				surely = skipSeparators(p, at)
 			}
 		case names == 0 && h.format != event.FormatApacheError && !h.has("logger"):
-			if end := h.contextPair(at); end > at {
-				at = skipBlanks(p, end)
+			end, signs := scanName(p[:min(len(p), at+longestPart)], at)
+			if end < len(p) && p[end] == '=' && recognize.KeyOf(p[at:end]).IsID() {
+				at = skipBlanks(p, wordEnd(p, end)) // it is found otherwise
 				continue
 			}
-			end, signs := scanName(p[:min(len(p), at+longestPart)], at)
 			for end > at && p[end-1] == ':' {
 				end--
 			}
@@ -275,16 +275,6 @@ func (h *head) namesBehind(at int) (next int, sure bool) {
 		at = rest
 	}
 	return surely, surely > 0
-}
-
-// contextPair skips trace_id=… and its like, which are found otherwise.
-func (h *head) contextPair(at int) int {
-	end := wordEnd(h.text[:min(len(h.text), at+longestPart)], at)
-	sign := bytes.IndexByte(h.text[at:end], '=')
-	if sign > 0 && recognize.KeyOf(h.text[at:at+sign]).IsID() {
-		return end
-	}
-	return at
 }
 
 // groupFollows tells whether [, as of a thread, stands behind a name; OpenStack's request
