@@ -26,8 +26,12 @@ func (a *app) check(path string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.stdout, "%s is %s: %s, %s, %s, %s\n", cfg.File, a.styleOf(a.stdout).green("right"),
-		count(len(cfg.Inputs), "input"), count(len(cfg.Parsers), "parser"),
+	transforms := ""
+	if n := len(cfg.Transforms); n > 0 {
+		transforms = count(n, "transform") + ", "
+	}
+	fmt.Fprintf(a.stdout, "%s is %s: %s, %s, %s%s, %s\n", cfg.File, a.styleOf(a.stdout).green("right"),
+		count(len(cfg.Inputs), "input"), count(len(cfg.Parsers), "parser"), transforms,
 		count(len(cfg.Outputs), "output"), count(len(cfg.Pipelines), "pipeline"))
 	return nil
 }

@@ -144,3 +144,19 @@ func FuzzRedact(f *testing.F) {
 		}
 	})
 }
+
+// TestHostileLinesCostNoMore repeats what could make the search start over and over; a
+// cost by the square of the length would take minutes.
+func TestHostileLinesCostNoMore(t *testing.T) {
+	everything := &Config{Detect: []string{"secrets", "email", "ip", "card", "iban"}, With: "x"}
+	transform := pipetest.MustTransform(t, everything, nil)
+	for _, piece := range []string{
+		"token:", "token=\"", `"token":{`, `"token":[`, `\"token\":\"`, "token: a ", "eyJhbGci", "eyJhbGci.", "@", "://a:b@", "a@", "://", ":", "\\\"", `\\"`,
+		"-----BEGIN PRIVATE KEY", "-----BEGIN PRIVATE KEY-----", "bearer ", "cookie: ", "cookie: a", "sig=", "4111 ", "1.2.", "::", "DE89", "DE89 3704 ", "'", "password='", "authorization: basic ",
+	} {
+		b := &event.Batch{}
+		b.Reset(event.NewSource(1, "app", "k", nil))
+		b.Add(0, 1, b.PutString(strings.Repeat(piece, (1<<20)/len(piece))))
+		transform.Apply(b)
+	}
+}

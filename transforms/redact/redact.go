@@ -37,7 +37,7 @@ type Config struct {
 	Except   []string        `yaml:"except" doc:"Names whose values are no secrets, whatever they look like; * stands for any characters." example:"[next_token, csrf_cookie]"`
 	Patterns []string        `yaml:"patterns" doc:"Regular expressions of what else to take out: what the first group matches, or all. They cost more than the built-in detectors." example:"['customer-([0-9]{8})']"`
 	How      string          `yaml:"how" default:"replace" enum:"replace|hash|mask" doc:"replace puts a text there; hash puts a keyed hash there, so that equal values can be told; mask keeps the last four characters of long ones."`
-	With     string          `yaml:"with" default:"[REDACTED]" doc:"The text for replace; {kind} stands for what was found: secret, email, ip, card, iban, pattern." example:"[{kind}]"`
+	With     string          `yaml:"with" default:"\"[REDACTED]\"" doc:"The text for replace; {kind} stands for what was found: secret, email, ip, card, iban, pattern." example:"\"[{kind}]\""`
 	HashKey  pipeline.Secret `yaml:"hash_key" doc:"The key for hash: long and random. Whoever has it can try values."`
 }
 
