@@ -24,12 +24,13 @@ import (
 	"github.com/longshore/longshore/pipeline/verify"
 )
 
-// A gateway stands in front of Loki. While it lies, it says that a push is stored and
-// throws it away.
+// A gateway stands in front of a server. While it lies, it says that a push to Loki is
+// stored and throws it away; while it is mute, it lets requests through, and never answers.
 type gateway struct {
 	*httptest.Server
 	mu     sync.Mutex
 	lies   bool
+	mute   bool
 	pushed []byte // the largest push that it let through
 }
 
@@ -45,7 +46,15 @@ func newGateway(t *testing.T, to string) *gateway {
 			w.WriteHeader(http.StatusNoContent)
 			return
 		}
-		proxy.ServeHTTP(w, r)
+		g.mu.Lock()
+		mute := g.mute
+		g.mu.Unlock()
+		if !mute {
+			proxy.ServeHTTP(w, r)
+			return
+		}
+		proxy.ServeHTTP(httptest.NewRecorder(), r)
+		<-r.Context().Done()
 	}))
 	t.Cleanup(g.Close)
 	return g
@@ -66,6 +75,12 @@ func (g *gateway) lie(yes bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.lies = yes
+}
+
+func (g *gateway) silence(yes bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.mute = yes
 }
 
 // repeat pushes again the largest it let through: Loki stores twice what is no

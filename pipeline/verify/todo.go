@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"bytes"
 	"slices"
 
 	"github.com/longshore/longshore/pipeline/config"
@@ -19,13 +20,19 @@ type place struct {
 }
 
 // todo gives all that is acknowledged by routes that the config has. What stands
-// before a route's origin it never sent.
-func (v *verification) todo() todo {
+// before a route's origin it never sent, or elsewhere; and all is elsewhere where the
+// config was changed since.
+func (v *verification) todo(report *Report) todo {
 	all := todo{}
 	routes := v.routes()
 	for _, s := range v.states {
 		for _, r := range s.Routes {
-			if _, ours := routes[r.Route]; !ours || !r.Begun {
+			of, ours := routes[r.Route]
+			if !ours || !r.Begun {
+				continue
+			}
+			if !bytes.Equal(r.Place, v.places[of.output]) {
+				report.row(&s, r.Route, of).Why["no agent has run since the config was changed: records went to another index, other labels or the like"] = 0
 				continue
 			}
 			outside := r.Done.Others()

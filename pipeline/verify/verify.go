@@ -14,6 +14,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/config"
 	"github.com/longshore/longshore/pipeline/ledger"
 )
@@ -45,6 +48,7 @@ type verification struct {
 	Options
 	names  []string // of the outputs that count
 	states []ledger.State
+	places map[string][]byte     // of the outputs that count; see pipeline.Placed
 	exempt map[string]*exemption // by output
 }
 
@@ -63,8 +67,16 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err := v.look(); err != nil {
 		return nil, err
 	}
-	report, all := newReport(o.Since), v.todo()
+	report := newReport(o.Since)
+	if len(v.states) == 0 {
+		return report, nil
+	}
+	if err := v.place(); err != nil {
+		return nil, err
+	}
+	all := v.todo(report)
 	if len(all) == 0 {
+		report.finish()
 		return report, nil
 	}
 	if err := pause(ctx, settleTime); err != nil {
@@ -77,6 +89,27 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		return report, v.fill(ctx, gaps, report)
 	}
 	return report, nil
+}
+
+// place learns where the outputs put records by the config of now.
+func (v *verification) place() error {
+	v.places = map[string][]byte{}
+	for _, c := range v.Config.Outputs {
+		if !slices.Contains(v.names, c.Name) {
+			continue
+		}
+		out, err := c.Settings.Output(pipeline.Env{Name: c.Name, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(), Health: func(error) {}})
+		if err != nil {
+			return fmt.Errorf("output %s: %w", c.Name, err)
+		}
+		if p, ok := out.(pipeline.Placed); ok {
+			v.places[c.Name] = p.Place()
+		}
+		if err := out.Close(); err != nil {
+			return fmt.Errorf("output %s: %w", c.Name, err)
+		}
+	}
+	return nil
 }
 
 // look reads what the agent keeps. The spool is read after the ledger, so that what was

@@ -141,6 +141,20 @@ parsers: {clock: {type: clock}}
 outputs: {out: {type: memory}, other: {type: memory}}
 `
 
+// TestAnotherPlace: what went elsewhere before the config was changed is not asked for.
+func TestAnotherPlace(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.place = "before"
+		w.write("a", 0, 9)
+		w.run(usualConfig)
+		w.place = "after"
+		w.write("a", 9, 15)
+		w.run(usualConfig)
+		w.lose("out", ends("1", "10"))
+		wants(t, Counts{Checked: 6, Held: 6, Resent: 1})(w.verify(usualConfig))
+	})
+}
+
 // TestALaterOutput: a route that came later has its part, and no more.
 func TestALaterOutput(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
@@ -245,6 +259,8 @@ func TestWhatCannotBeTold(t *testing.T) {
 			w.lose("out", ends("4", "5"))
 			w.doubt = func(line string) string { return map[string]string{"a 4": "so old"}[line] }
 		}, Counts{Checked: 10, Held: 9, Resent: 1, Unknown: 1}, map[string]int{"so old": 1}},
+		"a config that was changed since": {usualConfig, func(w *world) { w.place = "elsewhere" },
+			Counts{}, map[string]int{"no agent has run since the config was changed: records went to another index, other labels or the like": 0}},
 		"a transform that drops by more than the record": {hasty, func(w *world) { w.lose("out", ends("4")) },
 			Counts{Checked: 10, Held: 8, Unknown: 2}, map[string]int{"quick may have dropped it: what it drops depends on what came before": 2}},
 	}

@@ -33,6 +33,7 @@ type world struct {
 	deleted []string            // keys of sources that the input finds to be gone
 	from    int                 // where reading begins at the first sight
 	forgets bool                // the input reads nothing twice
+	place   string              // see pipeline.Placed
 
 	mu     sync.Mutex
 	stored map[string][]string            // lines by output, in the order in which they came
@@ -267,6 +268,12 @@ func (m *mute) Send(_ context.Context, body *pipeline.Body) error {
 }
 
 type memory struct{ mute }
+
+// Place implements pipeline.Placed.
+func (m *memory) Place() []byte { return []byte(m.world.place) }
+
+// Formerly implements pipeline.Placed.
+func (m *memory) Formerly([]byte) (pipeline.Former, error) { return nil, errors.New("unknown") }
 
 // Stored implements pipeline.Reconciler.
 func (m *memory) Stored(_ context.Context, body *pipeline.Body, stored []bool) error {
