@@ -12,7 +12,7 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// TestChaos writes, rotates, truncates, deletes, stops and crashes at random. Every
+// TestChaos writes, rotates, copies and truncates, compresses, deletes, stops and crashes at random. Every
 // line must come exactly once: what comes again after a crash is the same record.
 func TestChaos(t *testing.T) {
 	for _, glob := range []string{"*.log", "*"} {
@@ -25,7 +25,7 @@ func TestChaos(t *testing.T) {
 				for range 60 {
 					c.step()
 				}
-				c.pass(lull)
+				c.pass(copyWait + lull)
 				c.collect()
 				if diff := cmp.Diff(c.wrote, c.came); diff != "" {
 					t.Errorf("glob %s, seed %d: how often each line came (-want +got)\n%s", glob, seed, diff)
@@ -48,6 +48,8 @@ type chaos struct {
 	// records are those that came, by what they are known by at a destination.
 	records map[identity]string
 	seen    [3]bool // whether the file at this name was there at a poll
+	full    [3]bool // and was not empty
+	made    int     // copies
 }
 
 type identity struct {
@@ -57,15 +59,20 @@ type identity struct {
 
 func (c *chaos) step() {
 	n := c.rand.IntN(3)
-	switch c.rand.IntN(10) {
+	switch c.rand.IntN(14) {
 	case 0, 1, 2, 3:
 		c.grow(n)
+	case 10:
+		c.copyTruncate(n)
+	case 11, 12:
+		c.compressOne(n)
 	case 4:
 		c.rotate(n)
 	case 5:
 		c.settleDown()
-		c.truncate(n)
+		c.empty(n)
 	case 6:
+		c.pass(2 * copyWait)
 		c.settleDown()
 		c.delete(n)
 	case 7:
@@ -87,7 +94,8 @@ func (c *chaos) there(n int) bool {
 func (c *chaos) settleDown() {
 	c.pass(tick)
 	for n := range c.seen {
-		c.seen[n] = c.there(n)
+		info, err := os.Stat(c.path(c.name(n)))
+		c.seen[n], c.full[n] = err == nil, err == nil && info.Size() > 0
 	}
 }
 
@@ -117,7 +125,7 @@ func (c *chaos) acknowledge() {
 
 func (c *chaos) line() string {
 	c.lines++
-	text := fmt.Sprintf("line %d", c.lines)
+	text := fmt.Sprintf("this is line number %d", c.lines)
 	c.wrote[text]++
 	return text
 }
@@ -180,15 +188,52 @@ func (c *chaos) rotate(n int) {
 		}
 		os.Rename(c.path(from), c.path(fmt.Sprintf("%s.%d", c.name(n), g)))
 	}
-	c.seen[n] = false
+	c.seen[n], c.full[n] = false, false
 	if c.rand.IntN(2) == 0 {
 		c.grow(n)
 	}
 }
 
-func (c *chaos) truncate(n int) {
+// copyTruncate copies and empties a file. What is written in between must be read.
+func (c *chaos) copyTruncate(n int) {
+	if !c.there(n) || !c.full[n] && !c.all {
+		return // a file of which nothing was seen is nobody's
+	}
+	c.makeCopy(n)
+	if c.rand.IntN(2) == 0 {
+		c.settleDown()
+	}
+	if c.rand.IntN(2) == 0 {
+		c.appendWhole(n)
+		c.settleDown()
+	}
+	c.empty(n)
+	if c.rand.IntN(2) == 0 {
+		c.grow(n)
+	}
+}
+
+func (c *chaos) makeCopy(n int) {
+	c.made++
+	c.duplicate(c.name(n), fmt.Sprintf("%s.%d", c.name(n), 100+c.made))
+}
+
+// compressOne compresses one of the files that were rotated.
+func (c *chaos) compressOne(n int) {
+	names, _ := filepath.Glob(c.path(c.name(n) + ".*[0-9]"))
+	if len(names) == 0 {
+		return
+	}
+	name := filepath.Base(names[c.rand.IntN(len(names))])
+	if _, err := os.Stat(c.path(name + ".gz")); err != nil {
+		c.compress(name)
+	}
+}
+
+func (c *chaos) empty(n int) {
 	if c.there(n) {
 		c.must(os.Truncate(c.path(c.name(n)), 0))
+		c.full[n] = false
 	}
 }
 
@@ -206,6 +251,12 @@ func (c *chaos) meanwhile() {
 		switch {
 		case c.rand.IntN(3) > 0:
 			c.appendWhole(n)
+		case c.rand.IntN(2) == 0:
+			c.compressOne(n)
+		case c.there(n) && (c.full[n] || c.all) && c.rand.IntN(2) == 0:
+			c.makeCopy(n)
+			c.empty(n)
+			c.appendWhole(n)
 		case c.there(n) && (c.seen[n] || c.all):
 			c.rotateStopped(n)
 		}
@@ -216,7 +267,7 @@ func (c *chaos) appendWhole(n int) { c.append(c.name(n), c.line()+"\n") }
 
 // rotateStopped gives the file a name that takes no other's place.
 func (c *chaos) rotateStopped(n int) {
-	c.rename(c.name(n), fmt.Sprintf("%s.at%d", c.name(n), c.lines))
-	c.seen[n] = false
+	c.rename(c.name(n), fmt.Sprintf("%s.%d", c.name(n), 1000+c.lines))
+	c.seen[n], c.full[n] = false, false
 	c.appendWhole(n)
 }

@@ -43,6 +43,7 @@ type follower struct {
 	open           *openFiles
 	unpacks        *unpackSlots
 	pasts          *pasts
+	copies         *copyFinder
 	troubles       *troubles
 	metrics        *metrics
 
@@ -113,7 +114,7 @@ func (w *follower) cannotWatch(what string, err error) {
 
 // run looks after the names until ctx ends.
 func (w *follower) run(ctx context.Context) {
-	w.firstScan()
+	w.firstScan(ctx)
 	poll := time.NewTimer(w.pollEvery())
 	w.lull, w.rescan = stoppedTimer(), stoppedTimer()
 	defer stopAll(poll, w.lull, w.rescan)
@@ -133,9 +134,9 @@ func (w *follower) run(ctx context.Context) {
 		case <-w.lull.C:
 			w.locate(w.takeMissing())
 		case <-w.rescan.C:
-			w.scan()
+			w.scan(ctx)
 		case <-poll.C:
-			w.scan()
+			w.scan(ctx)
 			poll.Reset(w.pollEvery())
 		}
 		w.metrics.followed.Set(float64(w.table.len()))
@@ -218,7 +219,7 @@ func (w *follower) created(path, movedFrom string) {
 	w.table.mu.Lock()
 	f := w.table.byID[id]
 	if f == nil && w.wanted(movedFrom) {
-		f = w.add(id, movedFrom)
+		f = w.add(id, movedFrom, path)
 		f.lookLocked(info)
 	}
 	if f == nil {

@@ -53,7 +53,7 @@ func (in *input) follower(feed pipeline.Feed) (*follower, error) {
 		health = func(error) {}
 	}
 	s, t, m := newSchedule(), newTable(), newMetrics(in.env.Metrics)
-	return &follower{
+	w := &follower{
 		settings: &in.settings,
 		paths:    paths,
 		exclude:  exclude,
@@ -70,7 +70,9 @@ func (in *input) follower(feed pipeline.Feed) (*follower, error) {
 		ill:      map[string]bool{},
 		links:    map[string]string{},
 		moved:    make(chan struct{}, 1),
-	}, nil
+	}
+	w.copies = &copyFinder{table: t, pasts: w.pasts, wanted: w.wanted}
+	return w, nil
 }
 
 func (w *follower) reader() *reader {
@@ -83,6 +85,7 @@ func (w *follower) reader() *reader {
 		open:     w.open,
 		unpacks:  w.unpacks,
 		pasts:    w.pasts,
+		copies:   w.copies,
 		troubles: w.troubles,
 		metrics:  w.metrics,
 		astray:   w.astray,
@@ -91,8 +94,8 @@ func (w *follower) reader() *reader {
 
 // closeAll closes all files and sources when the readers have gone.
 func (w *follower) closeAll() {
+	w.open.closeAll()
 	for _, f := range w.table.all() {
-		w.open.close(f)
 		for _, src := range []*event.Source{f.src, f.former} {
 			if src != nil {
 				w.feed.Close(src, false)

@@ -102,6 +102,15 @@ func (o *openFiles) closeIfOff(f *file) bool {
 	return true
 }
 
+// closeAll closes all files, when there are no more turns.
+func (o *openFiles) closeAll() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for o.used.Len() > 0 {
+		o.closeLocked(o.used.Front().Value.(*file))
+	}
+}
+
 func (o *openFiles) len() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()

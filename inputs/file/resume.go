@@ -18,6 +18,8 @@ import (
 type past struct {
 	pipeline.Known
 	at cursor
+	// sought says that it was looked for, in a folder that was there to tell.
+	sought bool
 }
 
 // pasts are all of them, by the number of their inode. Devices may be numbered
@@ -45,7 +47,7 @@ func readPasts(feed pipeline.Feed, log *slog.Logger, m *metrics) *pasts {
 			log.Warn("a file's progress cannot be understood; the file is read as a new one", "file", k.Key, "source", k.ID)
 			continue
 		}
-		p.byIno[c.id.ino] = append(p.byIno[c.id.ino], &past{k, c})
+		p.byIno[c.id.ino] = append(p.byIno[c.id.ino], &past{Known: k, at: c})
 	}
 	return p
 }
@@ -70,6 +72,14 @@ func (p *pasts) has(id inode, path string) bool {
 	return slices.ContainsFunc(candidates, func(k *past) bool { return k.isAt(path) })
 }
 
+// holds tells whether the file at a path, of this inode, is known by its text.
+func (p *pasts) holds(id inode, path string) bool {
+	p.mu.Lock()
+	candidates := slices.Clone(p.byIno[id.ino])
+	p.mu.Unlock()
+	return slices.ContainsFunc(candidates, func(k *past) bool { return k.at.head.len > 0 && k.isAt(path) })
+}
+
 // all gives those that were not found.
 func (p *pasts) all() []*past {
 	p.mu.Lock()
@@ -79,6 +89,16 @@ func (p *pasts) all() []*past {
 		all = append(all, ks...)
 	}
 	return all
+}
+
+// missing gives those of one log.
+func (p *pasts) missing(log string) (found []*past) {
+	for _, k := range p.all() {
+		if family(k.Key) == log {
+			found = append(found, k)
+		}
+	}
+	return found
 }
 
 // claim finds the known source that an open file is, and takes it out. Others
@@ -130,6 +150,9 @@ func akin(path, key string) bool {
 // bytes before the reading position.
 func (k *past) is(f *file, head []byte, size int64) bool {
 	if !k.at.head.matches(head) {
+		return false
+	}
+	if f.compress != k.at.packed {
 		return false
 	}
 	if f.compress {
@@ -231,16 +254,21 @@ func isTail(fd *os.File, pos uint64, want *tail) (bool, error) {
 // to have had beyond what was read.
 func (p *pasts) lost(k *past, why string) {
 	p.forget(k)
-	p.report(k, why)
+	p.report(k, k.Cursor.Pos, why)
 }
 
-func (p *pasts) report(k *past, why string) {
-	if k.at.finished || k.at.size <= k.Cursor.Pos || isCompressed(k.Key) {
+// report tells of what a source is known to have had from some position on.
+func (p *pasts) report(k *past, from uint64, why string) {
+	if k.at.finished || k.at.size <= from || k.at.packed {
 		return
 	}
-	missing := k.at.size - k.Cursor.Pos
-	p.log.Warn("part of a file was never read: "+why, "file", k.Key, "read", k.Cursor.Pos, "missing_at_least", missing)
-	p.metrics.lost.Add(float64(missing))
+	tellLost(p.log, p.metrics, k.Key, from, k.at.size-from, why)
+}
+
+// tellLost counts and reports what was in a file and was never read.
+func tellLost(log *slog.Logger, m *metrics, key string, read, missing uint64, why string) {
+	log.Warn("part of a file was never read: "+why, "file", key, "read", read, "missing_at_least", missing)
+	m.lost.Add(float64(missing))
 }
 
 // forget has the ledger forget a source.

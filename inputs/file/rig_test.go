@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
 	"github.com/longshore/longshore/pipeline"
@@ -27,15 +28,16 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // A rig runs the input on a folder of real files.
 type rig struct {
-	t      *testing.T
-	dir    string
-	config Config
-	feed   *pipetest.Feed
-	stop   func()
-	logs   *logs
-	health *health
-	tune   func(*settings)
-	settle func() // waits for the input to be idle, where time is fake
+	t       *testing.T
+	dir     string
+	config  Config
+	feed    *pipetest.Feed
+	stop    func()
+	logs    *logs
+	health  *health
+	tune    func(*settings)
+	metrics *prometheus.Registry // of the last start
+	settle  func()               // waits for the input to be idle, where time is fake
 }
 
 // poll runs a scenario on fake time, with no notices from the system: all is
@@ -79,7 +81,8 @@ func (r *rig) start() {
 
 func (r *rig) startOn(feed pipeline.Feed) {
 	r.t.Helper()
-	env := pipeline.Env{Name: "app", Log: slog.New(slog.NewTextHandler(r.logs, nil)), Health: r.health.set}
+	r.metrics = prometheus.NewRegistry()
+	env := pipeline.Env{Name: "app", Log: slog.New(slog.NewTextHandler(r.logs, nil)), Health: r.health.set, Metrics: r.metrics}
 	made, err := r.config.Input(env)
 	if err != nil {
 		r.t.Fatal(err)
@@ -197,6 +200,21 @@ func (r *rig) wantLog(word string) {
 	got := r.logs.String()
 	if word == "" && got != "" || !strings.Contains(got, word) {
 		r.t.Errorf("logged %q, want %q in it", got, word)
+	}
+}
+
+// wantLost checks how many bytes are counted as lost.
+func (r *rig) wantLost(bytes float64) {
+	r.t.Helper()
+	families, err := r.metrics.Gather()
+	r.must(err)
+	for _, family := range families {
+		if family.GetName() != "longshore_file_lost_bytes_total" {
+			continue
+		}
+		if got := family.Metric[0].Counter.GetValue(); got != bytes {
+			r.t.Errorf("%v bytes are counted as lost, want %v", got, bytes)
+		}
 	}
 }
 

@@ -9,14 +9,17 @@ import (
 
 // between finds the generations that came after a file and were renamed in their
 // turn before anyone saw them under a name of the config's: f is app.log.2 now,
-// and app.log.1, as young as f or younger, was never heard of.
-func (w *follower) between(f *file, listed folderList) []*file {
+// and app.log.1, as young as f or younger, was never heard of. With packed, they may
+// be compressed.
+func (w *follower) between(f *file, listed folderList, packed bool) []*file {
 	path, at, _ := w.table.where(f)
 	info, err := os.Stat(path)
 	if at != renamed || err != nil {
 		return nil
 	}
-	return w.generations(f.seen, filepath.Dir(path), info.ModTime(), listed, func(string) bool { return false })
+	return w.generations(f.seen, filepath.Dir(path), info.ModTime(), listed, func(path string) bool {
+		return !packed && isCompressed(path)
+	})
 }
 
 // heirs finds the generations that came after a file that is gone, and that
@@ -34,7 +37,8 @@ func (w *follower) heirs(k *past, listed folderList) []*file {
 func (w *follower) generations(key, dir string, since time.Time, listed folderList, except func(path string) bool) []*file {
 	var found []*file
 	for id, other := range listed.in(dir) {
-		if !isRotation(filepath.Base(other), filepath.Base(key)) || w.wanted(other) || anyMatch(w.exclude, other) || w.pasts.has(id, other) {
+		if !isRotation(filepath.Base(plainName(other)), filepath.Base(key)) || w.wanted(other) || anyMatch(w.exclude, other) ||
+			w.pasts.has(id, other) {
 			continue
 		}
 		if was, err := os.Stat(other); err != nil || was.ModTime().Before(since) || except(other) {
@@ -58,7 +62,7 @@ func (w *follower) addGeneration(id inode, key, path string) *file {
 	if w.table.byID[id] != nil {
 		return nil
 	}
-	f := w.add(id, key)
+	f := w.add(id, key, path)
 	f.lookLocked(info)
 	w.table.moveLocked(f, path, renamed)
 	return f

@@ -1,6 +1,7 @@
 package file
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,14 +17,14 @@ import (
 
 // firstScan finds the files that are there at the start, and those that were
 // renamed while we were away, and has them read oldest first.
-func (w *follower) firstScan() {
+func (w *follower) firstScan(ctx context.Context) {
 	started := len(w.feed.Known()) == 0
 	w.walkAll()
 	found := w.considerAll()
 	if w.settings.fromEnd && started {
 		w.startAtEnd()
 	}
-	found = append(found, w.findPasts()...)
+	found = append(found, w.findPasts(ctx)...)
 	if w.table.len() == 0 {
 		w.log.Warn("no file is there yet; waiting for one", "paths", strings.Join(w.settings.paths, ", "))
 	}
@@ -31,7 +32,7 @@ func (w *follower) firstScan() {
 }
 
 // scan looks at all names.
-func (w *follower) scan() {
+func (w *follower) scan(ctx context.Context) {
 	w.rescan.Stop()
 	w.walkAll()
 	found := w.considerAll()
@@ -41,7 +42,7 @@ func (w *follower) scan() {
 		}
 	}
 	w.locate(w.takeMissing())
-	w.wakeInOrder(found)
+	w.wakeInOrder(append(found, w.findPasts(ctx)...))
 }
 
 // walkAll notes the paths and folders that the patterns stand for, and watches
@@ -145,7 +146,7 @@ func (w *follower) consider(path string) []*file {
 	f := w.table.byID[id]
 	fresh := f == nil
 	if fresh {
-		f = w.add(id, path)
+		f = w.add(id, path, path)
 	}
 	f.round = w.round
 	w.settleName(f, path)
@@ -167,15 +168,11 @@ func (w *follower) consider(path string) []*file {
 	return append(wake, f)
 }
 
-// add makes a file known to the table. The caller holds its mu.
-func (w *follower) add(id inode, path string) *file {
-	f := &file{
-		id: id, seen: path, startSize: -1,
-		compress: isCompressed(path),
-		progress: newProgress(path, w.settings.maxLine),
-		placedAt: time.Now(),
-	}
-	w.table.byID[id] = f
+// add makes a file known to the table, which is at a path and was first seen at
+// another. The caller holds its mu.
+func (w *follower) add(id inode, seen, path string) *file {
+	f := w.settings.newFile(id, seen, path)
+	w.table.addLocked(f)
 	return f
 }
 
@@ -260,7 +257,7 @@ func (w *follower) locate(files []*file) {
 		}
 		if w.move(f, path, at) {
 			w.schedule.wake(f)
-			w.wakeInOrder(w.between(f, listed))
+			w.wakeInOrder(w.between(f, listed, false))
 		}
 	}
 }
@@ -274,8 +271,7 @@ func (w *follower) move(f *file, path string, at place) bool {
 	}
 	w.table.moveLocked(f, path, at)
 	if at != live && f.ignored {
-		w.table.unnameLocked(f)
-		delete(w.table.byID, f.id)
+		w.table.removeLocked(f)
 		return false
 	}
 	return true
@@ -356,47 +352,62 @@ func (l folderList) in(dir string) map[inode]string {
 }
 
 // findPasts looks for the known sources that are not at any of the config's
-// names: files that were renamed while we were away, and what came after those
-// that are gone. It gives the files it finds.
-func (w *follower) findPasts() []*file {
+// names: files that were renamed or compressed while we were away, and what came after
+// those that are gone. It gives the files it finds.
+func (w *follower) findPasts(ctx context.Context) []*file {
 	pasts := w.unseenPasts()
 	if len(pasts) == 0 {
 		return nil
 	}
 	there, listed := w.whereAre(pasts), folderList{}
 	var found []*file
+	var gone []*past
 	for _, k := range pasts {
 		at, ok := there[k.at.id.ino]
-		if !ok || !k.isAt(at.path) {
-			found = append(found, w.missed(k, listed)...)
-			continue
+		ok = ok && k.isAt(at.path)
+		f := w.knownAt(k, at, ok)
+		if f == nil {
+			f = w.heir(ctx, k)
 		}
-		if f := w.addGeneration(at.id, k.Key, at.path); f != nil {
-			f.known = true
+		switch {
+		case f != nil:
 			found = append(found, f)
+		case !ok:
+			gone = append(gone, k)
 		}
 	}
+	for _, k := range gone {
+		found = append(found, w.missed(k, listed)...)
+	}
 	for _, f := range found {
-		found = append(found, w.between(f, listed)...)
+		found = append(found, w.between(f, listed, true)...)
 	}
 	w.queueBehind(found)
 	return found
 }
 
-// missed deals with a known source that is gone, if its folder is there to tell,
-// and gives its heirs. Where there are some, or what has its name now is not
+// knownAt follows a known source where it was found, if it is still there.
+func (w *follower) knownAt(k *past, at located, ok bool) *file {
+	if !ok {
+		return nil
+	}
+	f := w.addGeneration(at.id, k.Key, at.path)
+	if f != nil {
+		f.known = true
+	}
+	return f
+}
+
+// missed deals with a known source that is gone and has no copy, and gives its heirs. Where there are some, or what has its name now is not
 // known, the ledger is to remember the source until the next start: they are found
 // by it, should we end before they are known themselves.
 func (w *follower) missed(k *past, listed folderList) []*file {
-	info, err := os.Stat(filepath.Dir(k.Key))
-	if err != nil || inodeOf(info).dev != k.at.id.dev {
-		return nil
-	}
+	k.sought = true
 	heirs := w.heirs(k, listed)
 	switch {
 	case len(heirs) > 0 || w.isNews(k):
 		w.pasts.drop(k)
-		w.pasts.report(k, deletedMeanwhile)
+		w.pasts.report(k, k.Cursor.Pos, deletedMeanwhile)
 	case w.hasInode(k.at.id.ino):
 		// Whoever opens the file that has its inode now will see to it.
 	default:
@@ -419,7 +430,8 @@ func (w *follower) hasInode(ino uint64) bool {
 	return slices.ContainsFunc(w.table.all(), func(f *file) bool { return f.id.ino == ino })
 }
 
-// unseenPasts gives the known sources that are at none of the config's names.
+// unseenPasts gives the known sources that are at none of the config's names and were
+// not looked for yet.
 func (w *follower) unseenPasts() []*past {
 	at := map[uint64]string{}
 	for _, f := range w.table.all() {
@@ -427,11 +439,21 @@ func (w *follower) unseenPasts() []*past {
 	}
 	var unseen []*past
 	for _, k := range w.pasts.all() {
-		if path, ok := at[k.at.id.ino]; w.wanted(k.Key) && !(ok && k.isAt(path)) {
+		if k.sought || !w.wanted(k.Key) || !k.canTell() {
+			continue
+		}
+		if path, ok := at[k.at.id.ino]; !(ok && k.isAt(path)) {
 			unseen = append(unseen, k)
 		}
 	}
 	return unseen
+}
+
+// canTell tells whether the folder of a source is there, on the file system that it
+// was on.
+func (k *past) canTell() bool {
+	info, err := os.Stat(filepath.Dir(k.Key))
+	return err == nil && inodeOf(info).dev == k.at.id.dev
 }
 
 // listAgain is the time between two looks at the same folders.

@@ -164,14 +164,14 @@ func (s *schedule) metLocked(f *file) {
 	}
 }
 
-// follow has f wait until before was read dry.
+// follow has f wait until before was read dry; if it is its turn, from the next one on.
 func (s *schedule) follow(f, before *file) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if f == before || f.phase != idle || f.after != nil {
+	if f == before || f.phase == ready || f.after != nil {
 		return
 	}
-	f.after = before
+	f.after, f.met = before, false
 	before.next = append(before.next, f)
 }
 

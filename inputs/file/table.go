@@ -3,6 +3,7 @@ package file
 import (
 	"io/fs"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,6 +34,9 @@ type file struct {
 	size     int64     // as the last look at its folder had it
 	mtime    time.Time
 	seen     string // path at first sight
+	own      bool   // it is a source, and not perhaps a copy of one
+	copyOf   inode  // as long as it is not: it had the same text as that, when it was compared
+	left     trace  // as after the last turn
 
 	// These are the follower's own.
 	round   int  // the last scan that saw it
@@ -42,6 +46,8 @@ type file struct {
 	// known says that it was looked for by its identity, under a name that is
 	// none of the config's: it is only read if it proves to be a known source.
 	known bool
+	// heirOf is the known source of which it was found to be a copy.
+	heirOf *past
 	// startSize is where to begin reading, for read_from: end; -1 for the
 	// beginning.
 	startSize int64
@@ -77,6 +83,7 @@ type progress struct {
 	grown    time.Time
 	finished bool // compressed, and read to its end when it had doneSize
 	doneSize int64
+	past     trace       // up to the turn before
 	expect   fingerprint // of the bytes before off, where tail is not known
 	split    lines.Splitter
 	text     textEncoding
@@ -85,8 +92,27 @@ type progress struct {
 	tail     tail
 }
 
+// newFile gives a file that is at a path and was first seen at another.
+func (s *settings) newFile(id inode, seen, path string) *file {
+	return &file{
+		id: id, seen: seen, startSize: -1, placedAt: time.Now(),
+		compress: isCompressed(path),
+		progress: newProgress(seen, s.maxLine),
+	}
+}
+
 func newProgress(key string, maxLine int) progress {
 	return progress{key: key, stored: -1, split: lines.Splitter{Max: maxLine}}
+}
+
+// trace gives what is remembered of the file's text.
+func (f *file) trace() *trace {
+	t := f.past
+	if f.tail.n > 0 {
+		t.note(mark{f.off, printOf(f.tail.bytes())})
+	}
+	t.head, t.size = f.head, f.lastSize
+	return &t
 }
 
 // table holds all files that are followed.
@@ -94,10 +120,22 @@ type table struct {
 	mu     sync.Mutex
 	byID   map[inode]*file
 	byPath map[string]*file // path and target
+	family map[string]map[*file]bool
 }
 
 func newTable() *table {
-	return &table{byID: map[inode]*file{}, byPath: map[string]*file{}}
+	return &table{byID: map[inode]*file{}, byPath: map[string]*file{}, family: map[string]map[*file]bool{}}
+}
+
+// addLocked makes a file known that is at no path yet.
+func (t *table) addLocked(f *file) {
+	t.byID[f.id] = f
+	kin := t.family[family(f.seen)]
+	if kin == nil {
+		kin = map[*file]bool{}
+		t.family[family(f.seen)] = kin
+	}
+	kin[f] = true
 }
 
 func (t *table) at(path string) *file {
@@ -165,10 +203,132 @@ func (t *table) unnameLocked(f *file) {
 func (t *table) remove(f *file) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.removeLocked(f)
+}
+
+func (t *table) removeLocked(f *file) {
 	t.unnameLocked(f)
 	if t.byID[f.id] == f {
 		delete(t.byID, f.id)
 	}
+	kin := t.family[family(f.seen)]
+	if delete(kin, f); len(kin) == 0 {
+		delete(t.family, family(f.seen))
+	}
+}
+
+// has tells whether a file is still followed.
+func (t *table) has(f *file) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.byID[f.id] == f
+}
+
+// settle makes a file a source of its own. False means that it was found to be a
+// copy, and is another's now.
+func (t *table) settle(f *file) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f.own = t.byID[f.id] == f
+	return f.own
+}
+
+// unsettle takes back that a file is a source of its own.
+func (t *table) unsettle(f *file) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f.own, f.copyOf, f.left = false, inode{}, trace{}
+}
+
+// replace puts a copy that is a source from now on in the place of what was followed
+// under its inode, which it gives, if there was one. False means that this became
+// a source in the meantime.
+func (t *table) replace(f *file, c *copied, at place) (other *file, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if other = t.byID[f.id]; other != nil {
+		if other.own && other != c.owner {
+			return nil, false
+		}
+		t.removeLocked(other)
+	}
+	t.addLocked(f)
+	f.own = true
+	f.lookLocked(c.info)
+	t.moveLocked(f, c.path, at)
+	return other, true
+}
+
+// owner gives the file of an inode, if it is a source, and what is remembered of its text.
+func (t *table) owner(id inode) (*file, trace) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f := t.byID[id]
+	if f == nil || !f.own {
+		return nil, trace{}
+	}
+	return f, f.left
+}
+
+// copyOf tells of which file one was found to be a copy, if of any.
+func (t *table) copyOf(id inode) inode {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if f := t.byID[id]; f != nil {
+		return f.copyOf
+	}
+	return inode{}
+}
+
+func (t *table) setCopy(f *file, of inode, is bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if f.copyOf = (inode{}); is {
+		f.copyOf = of
+	}
+}
+
+// leave keeps what is remembered of a file's text for those that may be copies of it.
+func (t *table) leave(f *file, left *trace) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f.left = *left
+}
+
+// names gives the paths that a file has, and had at first sight.
+func (t *table) names(f *file) (names []string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, name := range [...]string{f.path, f.target, f.seen} {
+		if name != "" && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// A relative is a file of which another may be a copy, as it was found in the table.
+type relative struct {
+	id    inode
+	path  string // "" if unlinked
+	trace trace
+}
+
+// relatives gives the files of which f may be a copy by its name: a compressed one, of any
+// of the same log; else of that which has the log's name, or had it at first sight.
+func (t *table) relatives(f *file) (found []relative) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	log := family(f.seen)
+	if f.path == log {
+		return nil
+	}
+	for o := range t.family[log] {
+		if o != f && !o.compress && (f.compress || o.seen == log || o.path == log) {
+			found = append(found, relative{o.id, o.path, o.left})
+		}
+	}
+	return found
 }
 
 // lookLocked notes the size and time of a file, and tells whether they have

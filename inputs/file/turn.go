@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -35,6 +36,7 @@ type reader struct {
 	open     *openFiles
 	unpacks  *unpackSlots
 	pasts    *pasts
+	copies   *copyFinder
 	troubles *troubles
 	metrics  *metrics
 	// astray has the names looked after: f is not where it should be.
@@ -50,10 +52,19 @@ func (r *reader) run(ctx context.Context) {
 			return
 		}
 		v, err := r.turn(ctx, f)
+		r.leave(f)
 		if err != nil && ctx.Err() == nil && !f.meeting {
 			v = r.failed(f, err)
 		}
 		r.schedule.done(f, v)
+	}
+}
+
+// leave has others know what is remembered of a file's text.
+func (r *reader) leave(f *file) {
+	if f.matched && !f.compress {
+		f.past = *f.trace()
+		r.table.leave(f, &f.past)
 	}
 }
 
@@ -66,9 +77,16 @@ func (r *reader) failed(f *file, err error) verdict {
 
 // turn reads what is new in a file, up to turnBlocks.
 func (r *reader) turn(ctx context.Context, f *file) (verdict, error) {
+	if !r.table.has(f) {
+		if !f.matched {
+			f.lastSize = 0 // it was a copy, and is read as what it is
+		}
+		r.gone(ctx, f, anotherFile)
+		return verdict{}, nil
+	}
 	path, at, since := r.table.where(f)
 	if f.fd == nil {
-		if ok, err := r.openAgain(f, path, at); !ok {
+		if ok, err := r.openAgain(ctx, f, path, at); !ok {
 			return verdict{}, err
 		}
 	}
@@ -80,6 +98,10 @@ func (r *reader) turn(ctx context.Context, f *file) (verdict, error) {
 	if inodeOf(info) != f.id {
 		r.open.close(f)
 		r.astray(f)
+		return verdict{}, nil
+	}
+	if path != "" && isCompressed(path) != f.compress {
+		r.gone(ctx, f, anotherFile) // the next scan finds what it is
 		return verdict{}, nil
 	}
 	if f.meeting {
@@ -99,10 +121,10 @@ func (r *reader) turn(ctx context.Context, f *file) (verdict, error) {
 
 // openAgain opens a file that was not open. Without an error, false means that
 // there is nothing to open.
-func (r *reader) openAgain(f *file, path string, at place) (bool, error) {
+func (r *reader) openAgain(ctx context.Context, f *file, path string, at place) (bool, error) {
 	if at == unlinked {
 		f.lastSize = max(f.lastSize, r.table.sizeOf(f))
-		r.gone(f, "it was deleted before it was read to its end")
+		r.gone(ctx, f, "it was deleted before it was read to its end")
 		return false, nil
 	}
 	err := r.open.open(f, path)
@@ -119,8 +141,8 @@ func (r *reader) openAgain(f *file, path string, at place) (bool, error) {
 // look reads on in an open file.
 func (r *reader) look(ctx context.Context, f *file, info fs.FileInfo) (verdict, error) {
 	size := info.Size()
-	if ok, err := r.settleSource(f, size); !ok || err != nil {
-		return verdict{}, err
+	if ok, wait, err := r.settleSource(ctx, f, size); !ok || err != nil {
+		return verdict{wait: wait}, err
 	}
 	if rewritten, err := r.checkRewritten(ctx, f, size); rewritten || err != nil {
 		return verdict{more: rewritten}, err
@@ -129,10 +151,15 @@ func (r *reader) look(ctx context.Context, f *file, info fs.FileInfo) (verdict, 
 	if rewritten, err := r.extendHead(ctx, f, size); rewritten || err != nil {
 		return verdict{more: rewritten}, err
 	}
+	if f.stored < 0 {
+		// Its identity is stored even if there is nothing to read: it may be written to
+		// and renamed while we are away.
+		if err := r.openSource(ctx, f); err != nil {
+			return verdict{}, err
+		}
+	}
 	if size == 0 {
-		// Its identity is stored all the same: it may be written to and renamed
-		// while we are away.
-		return verdict{}, r.openSource(ctx, f)
+		return verdict{}, nil
 	}
 	if f.compress {
 		return r.unpackTurn(ctx, f, size)
@@ -146,6 +173,9 @@ func (f *file) note(info fs.FileInfo) {
 		f.grown = time.Now()
 	}
 	f.lastSize, f.modified = info.Size(), info.ModTime()
+	if f.past.since.IsZero() {
+		f.past.since = f.modified
+	}
 }
 
 // meet has a file's identity stored ahead of its turn. What goes wrong, goes
@@ -155,7 +185,7 @@ func (r *reader) meet(ctx context.Context, f *file, info fs.FileInfo) error {
 		return nil
 	}
 	size := info.Size()
-	if ok, err := r.settleSource(f, size); !ok || err != nil {
+	if ok, _, err := r.settleSource(ctx, f, size); !ok || err != nil {
 		return err
 	}
 	if f.srcID != 0 {
@@ -169,44 +199,71 @@ func (r *reader) meet(ctx context.Context, f *file, info fs.FileInfo) error {
 }
 
 // settleSource finds out, once for every file, whether it is a known source,
-// and where reading begins. False means that it is none of ours.
-func (r *reader) settleSource(f *file, size int64) (bool, error) {
+// and where reading begins. False means that it is none of ours, or, with a time to
+// wait, that it cannot be told yet.
+func (r *reader) settleSource(ctx context.Context, f *file, size int64) (bool, time.Duration, error) {
 	if f.matched {
-		return true, nil
+		return true, 0, nil
 	}
-	var buf [headMax]byte
-	head, err := readHead(f.fd, &buf)
+	k, err := r.claim(f, size)
 	if err != nil {
-		return false, fmt.Errorf("reading the head of a log file: %w", err)
+		return false, 0, err
 	}
-	path, _, _ := r.table.where(f)
-	k := r.pasts.claim(f, path, head, size)
+	if _, at, _ := r.table.where(f); k == nil && (f.known || at == unlinked && r.table.copyOf(f.id) != (inode{})) {
+		r.endFormer(f)
+		r.open.close(f)
+		r.table.remove(f)
+		return false, 0, nil
+	}
+	if k == nil && f.startSize < 0 {
+		if wait, err := r.heldBack(ctx, f, size); wait > 0 || err != nil {
+			return false, wait, err
+		}
+	}
+	if !r.table.settle(f) {
+		return false, 0, nil
+	}
 	switch {
 	case k != nil:
 		err = r.resume(f, k)
-	case f.known:
-		r.open.close(f)
-		r.table.remove(f)
-		return false, nil
 	case f.startSize >= 0:
 		err = r.startAtEnd(f, min(f.startSize, size))
 	}
 	f.matched = err == nil
-	return f.matched, err
+	return f.matched, 0, err
+}
+
+// claim gives the known source that a file is, if there is one.
+func (r *reader) claim(f *file, size int64) (*past, error) {
+	if f.heirOf != nil {
+		return f.heirOf, nil
+	}
+	var buf [headMax]byte
+	head, err := readHead(f.fd, &buf)
+	if err != nil {
+		return nil, fmt.Errorf("reading the head of a log file: %w", err)
+	}
+	path, _, _ := r.table.where(f)
+	return r.pasts.claim(f, path, head, size), nil
 }
 
 // resume takes up a known source.
 func (r *reader) resume(f *file, k *past) (err error) {
+	r.endFormer(f)
 	f.srcID, f.key = k.ID, k.Key
 	f.off, f.sent, f.scanned = k.Cursor.Pos, k.Cursor.Pos, k.Cursor.Pos
 	f.head, f.stored, f.cuts = k.at.head, int(k.at.head.len), k.Cuts
 	if k.at.pos == k.Cursor.Pos {
 		f.split.Skipping, f.split.Ended = k.at.skipping, k.at.ended
 	}
+	if k == f.heirOf {
+		f.head, f.stored = fingerprint{}, -1 // the copy is to be stored
+	}
 	if f.compress {
 		f.finished, f.doneSize, f.expect = k.at.finished && k.at.pos == k.Cursor.Pos, int64(k.at.size), k.tail()
 		return nil
 	}
+	f.past.note(mark{f.off, k.tail()})
 	f.tail, err = readTail(f.fd, f.off, k.tail())
 	return err
 }
@@ -241,11 +298,12 @@ func (r *reader) startAtEnd(f *file, size int64) error {
 	return nil
 }
 
+const anotherFile = "it was deleted, and another file has its inode"
+
 // checkRewritten makes a file a new source if it is no longer what was read.
 func (r *reader) checkRewritten(ctx context.Context, f *file, size int64) (bool, error) {
 	if path, _, _ := r.table.where(f); f.srcID != 0 && f.head.len == 0 && path != "" && !akin(path, f.key) {
-		// It was empty, was deleted, and its inode was given to another file.
-		r.restart(ctx, f, "another file has its inode")
+		r.restart(ctx, f, anotherFile) // it was empty when it was deleted
 		return true, nil
 	}
 	if size < f.lastSize || !f.compress && uint64(size) < f.off {
@@ -265,36 +323,52 @@ func (r *reader) checkRewritten(ctx context.Context, f *file, size int64) (bool,
 	return !same, nil
 }
 
-// restart has the file begin a new source at its beginning.
+// restart has the file begin anew: it may be a new source, a known one, or a copy of one.
 func (r *reader) restart(ctx context.Context, f *file, why string) {
+	path, at, _ := r.table.where(f)
+	if at == renamed && !isRotation(filepath.Base(plainName(path)), filepath.Base(f.seen)) {
+		r.gone(ctx, f, anotherFile)
+		return
+	}
 	f.closeUnpack(r.unpacks)
 	r.troubles.clear(f.key)
 	key, former := f.key, f.former
-	if path, _, _ := r.table.where(f); path != "" {
+	if at == live {
 		key = path
 	}
-	if former == nil {
+	h := r.inherit(ctx, f, r.table.names(f), true)
+	switch {
+	case h != nil:
+		r.schedule.follow(f, h)
+		r.schedule.wake(h)
+	case former == nil:
 		former = r.leaveSource(f, why)
-	} else {
+	default:
 		r.endSource(f, why)
 	}
 	f.progress = newProgress(key, r.settings.maxLine)
 	f.former, f.grown = former, time.Now()
+	f.matched, f.known, f.heirOf, f.startSize = false, false, nil, -1
+	r.table.unsettle(f)
 }
 
 // leaveSource has the file be without a source, and tells of what is known to
 // have been in it and was never read. The source, if there was one, is still open.
 func (r *reader) leaveSource(f *file, why string) *event.Source {
-	if missing := f.lastSize - int64(f.off); missing > 0 && !f.compress {
-		r.metrics.lost.Add(float64(missing))
-		r.log.Warn("part of a file was never read: "+why, "file", f.key, "read", f.off, "missing_at_least", missing)
-	}
+	r.tellLost(f, f.off, why)
 	src := f.src
 	if src == nil && f.srcID != 0 {
 		src, _ = r.feed.Open(f.srcID, f.key, labelsOf(f.key))
 	}
 	f.src, f.srcID = nil, 0
 	return src
+}
+
+// tellLost tells of what is known to have been in a file from some position on.
+func (r *reader) tellLost(f *file, from uint64, why string) {
+	if missing := f.lastSize - int64(from); missing > 0 && !f.compress && r.table.copyOf(f.id) == (inode{}) {
+		tellLost(r.log, r.metrics, f.key, from, uint64(missing), why)
+	}
 }
 
 // endSource has the ledger forget the file's source, as leaveSource does not.
@@ -313,12 +387,20 @@ func (r *reader) endFormer(f *file) {
 }
 
 // gone ends a file for good.
-func (r *reader) gone(f *file, why string) {
-	r.endSource(f, why)
+func (r *reader) gone(ctx context.Context, f *file, why string) {
+	names := r.table.names(f)
+	if why == anotherFile {
+		r.table.remove(f) // the other may be a copy
+	}
+	if h := r.inherit(ctx, f, names, false); h != nil {
+		r.schedule.wake(h)
+	} else {
+		r.endSource(f, why)
+	}
+	r.table.remove(f)
 	r.endFormer(f)
 	f.closeUnpack(r.unpacks)
 	r.open.close(f)
-	r.table.remove(f)
 	r.troubles.clear(f.key)
 }
 
@@ -362,7 +444,7 @@ func (r *reader) rest(ctx context.Context, f *file, info fs.FileInfo, at place, 
 	case at == renamed:
 		r.park(f)
 	case at == unlinked && isUnlinked(info):
-		r.gone(f, "it was deleted")
+		r.gone(ctx, f, "it was deleted")
 	case at == unlinked:
 		r.away(f)
 	}
@@ -468,11 +550,15 @@ func (r *reader) send(ctx context.Context, f *file, b *event.Batch, to uint64) e
 
 // cursorAt gives the cursor for a position that was just read up to.
 func (f *file) cursorAt(pos uint64) cursor {
-	return cursor{
+	c := cursor{
 		id: f.id, pos: pos, size: uint64(f.lastSize), modified: uint64(max(0, f.modified.UnixMilli())),
 		skipping: f.split.Skipping, finished: f.finished, ended: f.split.Ended, packed: f.compress,
-		head: f.head, tail: printOf(f.tail.bytes()),
+		head: f.head, tail: f.expect,
 	}
+	if f.tail.n > 0 {
+		c.tail = printOf(f.tail.bytes())
+	}
+	return c
 }
 
 // count moves the splitter's counts to the metrics.

@@ -18,7 +18,17 @@ import (
 // some 100 KiB, and more where its lines are long.
 const unpackAtOnce = 4
 
-func isCompressed(path string) bool { return strings.HasSuffix(strings.ToLower(path), ".gz") }
+const packedEnding = ".gz"
+
+func isCompressed(path string) bool { return strings.HasSuffix(strings.ToLower(path), packedEnding) }
+
+// plainName gives the name that a file had before it was compressed.
+func plainName(path string) string {
+	if isCompressed(path) {
+		return path[:len(path)-len(packedEnding)]
+	}
+	return path
+}
 
 // unpackSlots hands out the right to unpack.
 type unpackSlots struct {

@@ -1,0 +1,121 @@
+package file
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"time"
+)
+
+const (
+	// copyWait is how long a file that has the text of another is held back after it has
+	// grown: the other may be truncated now. If it is not, this is a log like any other.
+	copyWait = 30 * time.Second
+	// packWait is how long a file that is perhaps being compressed must not grow to be
+	// looked at.
+	packWait = time.Second
+)
+
+// heldBack tells how long to wait before looking again at a file that nobody knows,
+// for it may be a copy of one that is followed; 0 means that it is none.
+func (r *reader) heldBack(ctx context.Context, f *file, size int64) (time.Duration, error) {
+	relatives := r.table.relatives(f)
+	missing := r.pasts.missing(family(f.seen))
+	if len(relatives) == 0 && len(missing) == 0 {
+		return 0, nil
+	}
+	if size != f.lastSize || f.grown.IsZero() {
+		f.lastSize, f.grown = size, time.Now()
+	}
+	quiet := time.Since(f.grown)
+	if f.compress && quiet < packWait {
+		return packWait - quiet, nil
+	}
+	for _, k := range missing {
+		if copied, err := r.isOf(ctx, f, k, size); copied || err != nil {
+			return packWait, err // the next scan looks for what has become of it
+		}
+	}
+	for _, o := range relatives {
+		alike, err := r.compare(ctx, f, o, size)
+		if err != nil {
+			return 0, err
+		}
+		r.table.setCopy(f, o.id, alike == same)
+		switch {
+		case alike == open, alike == same && f.compress:
+			return packWait, nil
+		case alike != different && quiet < copyWait:
+			return min(packWait, copyWait-quiet), nil
+		}
+	}
+	f.lastSize = 0
+	return 0, nil
+}
+
+// isOf tells whether a file is a copy of a known source.
+func (r *reader) isOf(ctx context.Context, f *file, k *past, size int64) (bool, error) {
+	t := k.trace()
+	s, err := takeSample(ctx, f.fd, f.compress, size, t)
+	if err != nil {
+		return false, err
+	}
+	pos, possible := t.in(s)
+	return possible && t.compared(pos, s), nil
+}
+
+// A likeness is how a file stands to another of which it may be a copy.
+type likeness uint8
+
+const (
+	different likeness = iota
+	early              // it is not yet complete enough to tell
+	open               // the other is to be looked at first
+	same
+)
+
+// compare tells whether a file may be a copy of another: plain, of what the other
+// has or had up to some point; compressed, of all of it.
+func (r *reader) compare(ctx context.Context, f *file, o relative, size int64) (likeness, error) {
+	s, err := takeSample(ctx, f.fd, f.compress, size, &o.trace)
+	if err != nil {
+		return different, err
+	}
+	pos, possible := o.trace.in(s)
+	switch {
+	case !possible:
+		return different, nil
+	case s.torn, s.size == 0:
+		return early, nil
+	case pos > 0 && !f.compress:
+		return same, nil
+	}
+	fd, err := os.Open(o.path)
+	if err != nil {
+		return open, nil // it has moved on, or is gone: then it knows what it was
+	}
+	defer fd.Close()
+	info, err := fd.Stat()
+	if err != nil || inodeOf(info) != o.id {
+		return open, nil
+	}
+	return s.likeFile(ctx, fd, info.Size(), o, f.compress)
+}
+
+// likeFile compares a sample with the file that it may be a copy of.
+func (s *sample) likeFile(ctx context.Context, fd *os.File, size int64, o relative, compressed bool) (likeness, error) {
+	switch {
+	case uint64(size) < s.size && size < o.trace.size:
+		return open, nil // it was truncated just now, and its reader will see to it
+	case uint64(size) < s.size, compressed && uint64(size) != s.size:
+		return different, nil
+	}
+	other, err := takeSample(ctx, fd, false, int64(s.size), &trace{})
+	if err != nil {
+		return open, nil
+	}
+	if !bytes.Equal(other.head, s.head) || !bytes.Equal(other.last.bytes(), s.last.bytes()) {
+		return different, nil
+	}
+	return same, nil
+}
