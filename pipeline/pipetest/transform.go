@@ -38,14 +38,14 @@ func TestTransform(t *testing.T, make pipeline.TransformConfig) {
 		return transform
 	}
 	t.Run("leaves dropped records alone", func(t *testing.T) {
-		b := hostileBatch(1)
+		b := hostileBatch(1, longestHostile)
 		for i := range b.Records {
 			b.Records[i].Flags |= event.Dropped
 		}
 		unchangedBy(t, begin(t, nil), b)
 	})
 	t.Run("leaves records alone that it is not for", func(t *testing.T) {
-		b := hostileBatch(1)
+		b := hostileBatch(1, longestHostile)
 		before := append([]event.Record(nil), b.Records...)
 		transform := begin(t, func(*event.Batch, int) bool { return false })
 		if _, drops := make.(pipeline.Conditional); drops { // which of both it drops is its own matter
@@ -58,7 +58,7 @@ func TestTransform(t *testing.T, make pipeline.TransformConfig) {
 	t.Run("survives hostile records", func(t *testing.T) {
 		transform := begin(t, nil)
 		for range 2 { // the second time with a memory of the first
-			b := hostileBatch(1)
+			b := hostileBatch(1, longestHostile)
 			before := append([]event.Record(nil), b.Records...)
 			transform.Apply(b)
 			CheckBatch(t, b, before)
@@ -70,7 +70,7 @@ func TestTransform(t *testing.T, make pipeline.TransformConfig) {
 		for id := range 4 {
 			sources.Go(func() {
 				for range 3 {
-					b := hostileBatch(event.SourceID(id + 1))
+					b := hostileBatch(event.SourceID(id+1), 1000)
 					before := append([]event.Record(nil), b.Records...)
 					transform.Apply(b)
 					CheckBatch(t, b, before)
@@ -81,13 +81,20 @@ func TestTransform(t *testing.T, make pipeline.TransformConfig) {
 	})
 }
 
-// hostileBatch has a record for each hostile line, with fields of every kind.
-func hostileBatch(id event.SourceID) *event.Batch {
+// longestHostile takes all hostile lines.
+const longestHostile = 1 << 20
+
+// hostileBatch has a record for each hostile line that is not too long, with fields of
+// every kind.
+func hostileBatch(id event.SourceID, longest int) *event.Batch {
 	b := &event.Batch{}
 	b.Reset(event.NewSource(id, "test", "suite", []event.Label{{Name: event.LabelService, Value: "shop"}}))
 	key := func(name string) event.Value { return event.Value{Span: b.PutString(name), Kind: event.Plain} }
-	for i, line := range HostileLines {
-		text := b.PutString(line)
+	for _, line := range HostileLines {
+		if len(line) > longest {
+			continue
+		}
+		i, text := len(b.Records), b.PutString(line)
 		r := b.Add(uint64(i*10), 1700000000000000000+int64(i), text)
 		r.Level = event.Level(i % 7)
 		if i%3 == 0 {

@@ -85,6 +85,7 @@ func (d *detector) more(p []byte, found []finding) []finding {
 		found = d.ownKeys(p, found)
 	}
 	for _, re := range d.patterns {
+		before := len(found)
 		for _, m := range re.FindAllSubmatchIndex(p, -1) {
 			from, to := m[0], m[1]
 			if len(m) > 2 && m[2] >= 0 {
@@ -94,6 +95,7 @@ func (d *detector) more(p []byte, found []finding) []finding {
 				found = append(found, finding{from: from, to: to, kind: pattern})
 			}
 		}
+		quoteNumbers(p, found[before:])
 	}
 	return d.personalData(p, found)
 }

@@ -315,10 +315,10 @@ func (s *scanner) run(at int, loose bool) (finding, bool) {
 		s.dull = end
 		return finding{}, false
 	}
-	if harmless(s.p[at:end]) { // [FILTERED]
-		return finding{}, false
-	}
-	for end > at && strings.IndexByte(")]}.:|", s.p[end-1]) >= 0 {
+	for tries := 0; end > at && strings.IndexByte(")]}.:|", s.p[end-1]) >= 0; tries++ {
+		if tries < 4 && harmless(s.p[at:end]) { // [FILTERED])
+			return finding{}, false
+		}
 		end--
 	}
 	return finding{from: at, to: end}, !harmless(s.p[at:end])

@@ -3,6 +3,7 @@ package redact
 import (
 	"bytes"
 	"net/netip"
+	"strings"
 )
 
 // personalData finds what was asked for of e-mail addresses, IP addresses, card numbers and
@@ -15,12 +16,27 @@ func (d *detector) personalData(p []byte, found []finding) []finding {
 		found = addresses(p, found)
 	}
 	if d.personal[card] {
+		before := len(found)
 		found = cards(p, found)
+		quoteNumbers(p, found[before:])
 	}
 	if d.personal[iban] {
 		found = ibans(p, found)
 	}
 	return found
+}
+
+// quoteNumbers gives quotes to what was found, in ascending order, where it is a number in
+// JSON: what stands in its place is none.
+func quoteNumbers(p []byte, found []finding) {
+	s := scanner{p: p}
+	for i := range found {
+		f := &found[i]
+		before, after := len(bytes.TrimRight(p[:f.from], " ")), bytes.TrimLeft(p[f.to:min(len(p), f.to+4)], " ")
+		if before > 0 && strings.IndexByte(":[,", p[before-1]) >= 0 && len(after) > 0 && strings.IndexByte(",]}", after[0]) >= 0 && !s.within(f.from, 0) {
+			f.quotes = quotes{char: '"'}
+		}
+	}
 }
 
 // The longest parts of an address (RFC 5321, 4.5.3.1).

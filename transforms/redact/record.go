@@ -2,6 +2,7 @@ package redact
 
 import (
 	"cmp"
+	"encoding/json"
 	"slices"
 
 	"github.com/longshore/longshore/pipeline/event"
@@ -179,6 +180,9 @@ func (t *transform) value(b *event.Batch, line event.Span, found []finding, v ev
 			return t.instead(b, v, f.kind)
 		}
 		v.Span = t.replaced(b, base, v.Span, found)
+		if !v.Kind.IsString() && !json.Valid(b.Bytes(v.Span)) {
+			v.Kind = event.Text // a pattern of the user's own took a part of the form
+		}
 		return v
 	}
 	return v
