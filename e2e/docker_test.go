@@ -2,14 +2,22 @@ package e2e
 
 import (
 	"bufio"
+	"compress/gzip"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/longshore/longshore/e2e/chatter/script"
 	"github.com/longshore/longshore/e2e/server"
 )
 
@@ -137,25 +145,246 @@ func wantRuns(t *testing.T, docker *server.DockerServer, path, name string) {
 	}
 }
 
-// TestDockerShortLives starts containers that are gone again at once.
+// TestDockerShortLives starts a hundred containers that are over in a fifth of a
+// second, and the agent anew in between.
 func TestDockerShortLives(t *testing.T) {
 	docker := server.Docker(t)
 	docker.AppImage("longshore-e2e/chatter:dev", binary(t, "./e2e/chatter"))
 	a, out := dockerToFile(t, docker, "brief-*")
-	a.start()
 	var names []string
-	for i := range 20 {
-		name := fmt.Sprintf("brief-%02d", i)
-		names = append(names, name)
-		docker.Remove(name)
-		docker.Docker("run", "-d", "--name", name, "longshore-e2e/chatter:dev", "-name", name, "-format", "plain", "-lines", "50")
-		if i == 10 {
+	for i := range 100 {
+		names = append(names, fmt.Sprintf("brief-%02d", i))
+	}
+	docker.Remove(names...)
+	for _, name := range names {
+		docker.Docker("create", "--name", name, "longshore-e2e/chatter:dev", "-name", name, "-format", "plain", "-lines", "50", "-rate", "250")
+	}
+	a.start()
+	for i := 0; i < len(names); i += 25 {
+		docker.Docker(append([]string{"start"}, names[i:i+25]...)...)
+		if i == 50 {
 			a.stop()
 			a.start()
 		}
 	}
+	docker.Docker(append([]string{"wait"}, names...)...)
 	for _, name := range names {
 		wantAll(t, docker, out, name)
 	}
+	docker.Remove(names...)
+	if troubles := a.troubles(); len(troubles) > 0 {
+		t.Errorf("the agent says: %q", troubles)
+	}
 	a.stop()
+}
+
+// TestDockerRemovedAtOnce runs containers that are removed the moment they exit. Their logs go
+// with them: what was read is delivered, in order and without a hole, and of whom nothing was read the agent tells.
+func TestDockerRemovedAtOnce(t *testing.T) {
+	docker := server.Docker(t)
+	docker.AppImage("longshore-e2e/chatter:dev", binary(t, "./e2e/chatter"))
+	a, out := dockerToFile(t, docker, "fleeting-*")
+	a.start()
+	a.says("/ready", 200)
+	const lines = 50
+	var names []string
+	for i := range 20 {
+		name := fmt.Sprintf("fleeting-%02d", i)
+		names = append(names, name)
+		docker.Docker("create", "--rm", "--name", name, "longshore-e2e/chatter:dev", "-name", name, "-format", "plain",
+			"-lines", fmt.Sprint(lines), "-rate", "250")
+	}
+	docker.Docker(append([]string{"start"}, names...)...)
+	eventually(t, "the end of all containers", time.Minute, func() (bool, string) {
+		left := docker.Docker("ps", "-aq", "--filter", "name=fleeting-")
+		return left == "", left
+	})
+	a.stop()
+	byContainer := shipped(t, out)
+	whole := 0
+	for _, name := range names {
+		got := byContainer[name]
+		for i := range len(got) {
+			if n := got[script.Message(name, i)]; n != 1 {
+				t.Errorf("%s: %d lines are shipped, and line %d of them %d times", name, len(got), i, n)
+				break
+			}
+		}
+		switch {
+		case len(got) == lines:
+			whole++
+		case len(got) == 0 && !strings.Contains(a.log.String(), name):
+			t.Errorf("%s is lost, and the agent does not say so", name)
+		}
+	}
+	t.Logf("%d of %d were read to their end", whole, len(names))
+	if whole < len(names)/2 {
+		t.Errorf("only %d of %d containers were read to their end", whole, len(names))
+	}
+}
+
+// wantScript waits for all lines of a container that writes plain ones, each once.
+func wantScript(t *testing.T, path, name string, lines int) {
+	t.Helper()
+	var got map[string]int
+	times := func(i int) int { return got[script.Message(name, i)] }
+	eventually(t, name, time.Minute, func() (bool, string) {
+		got = shipped(t, path)[name]
+		return len(got) >= lines, fmt.Sprintf("%d of %d lines; %s", len(got), lines, wrongLines(lines, times))
+	})
+	if wrong := wrongLines(lines, times); wrong != "" {
+		t.Errorf("%s: %s", name, wrong)
+	}
+}
+
+// wrongLines tells which of the lines are not there just once.
+func wrongLines(lines int, times func(i int) int) string {
+	var wrong []string
+	for i := 0; i < lines && len(wrong) < 20; i++ {
+		n, from := times(i), i
+		if n == 1 {
+			continue
+		}
+		for i+1 < lines && times(i+1) == n {
+			i++
+		}
+		wrong = append(wrong, fmt.Sprintf("%d to %d are there %d times", from, i, n))
+	}
+	return strings.Join(wrong, ", ")
+}
+
+// TestDockerFallenBehind stops the agent's process for a while. The engine rotates the log
+// several times meanwhile, and goes on with the newest file; the older ones are still there.
+func TestDockerFallenBehind(t *testing.T) {
+	docker := server.PrivateDocker(t)
+	docker.AppImage("longshore-e2e/chatter:dev", binary(t, "./e2e/chatter"))
+	a, out := dockerToFile(t, docker, "behind")
+	a.start()
+	a.says("/ready", 200)
+	const lines, rate = 60_000, 4000
+	docker.Remove("behind")
+	docker.Docker("run", "-d", "--name", "behind", "--log-driver", "json-file", "--log-opt", "max-size=300k", "--log-opt", "max-file=40",
+		"longshore-e2e/chatter:dev", "-name", "behind", "-format", "plain", "-lines", fmt.Sprint(lines), "-rate", fmt.Sprint(rate))
+	a.metric("longshore_docker_lines_total", 3*rate)
+	a.cmd.Process.Signal(syscall.SIGSTOP)
+	time.Sleep(6 * time.Second)
+	a.cmd.Process.Signal(syscall.SIGCONT)
+	docker.Docker("wait", "behind")
+	wantScript(t, out, "behind", lines)
+	t.Log(skips(a))
+	if troubles := a.troubles(); len(troubles) > 0 {
+		t.Errorf("the agent says: %q", troubles)
+	}
+	a.stop()
+}
+
+// skips gives how often the engine's stream seemed to have left out lines.
+func skips(a *agent) string {
+	_, metrics := a.ask("/metrics")
+	for line := range strings.Lines(metrics) {
+		if strings.HasPrefix(line, "longshore_docker_skips_total") {
+			return strings.TrimSpace(line)
+		}
+	}
+	return "no metric"
+}
+
+// TestDockerRotatesDuringAnOutage has a container whose log holds no more than a few
+// seconds, and a destination that is away for longer: the spool takes it.
+func TestDockerRotatesDuringAnOutage(t *testing.T) {
+	docker := server.PrivateDocker(t)
+	docker.AppImage("longshore-e2e/chatter:dev", binary(t, "./e2e/chatter"))
+	bulk := newBulkServer(t)
+	a := newAgent(t, fmt.Sprintf(`
+inputs: {containers: {type: docker, host: %q, include: {names: [outage]}}}
+outputs: {elastic: {type: elasticsearch, urls: [%q], index: outage, install_template: false, retry: {max: 1s}}}
+`, docker.Host, bulk.url))
+	a.start()
+	a.says("/health", 200)
+	const lines = 30_000
+	docker.Remove("outage")
+	docker.Docker("run", "-d", "--name", "outage", "--log-driver", "json-file", "--log-opt", "max-size=100k", "--log-opt", "max-file=3",
+		"longshore-e2e/chatter:dev", "-name", "outage", "-format", "plain", "-lines", fmt.Sprint(lines), "-rate", "1500")
+	docker.Docker("wait", "outage")
+	if held := len(strings.Split(docker.Docker("logs", "outage"), "\n")); held > lines/5 {
+		t.Errorf("the engine still has %d lines; it should have rotated most of them away", held)
+	}
+	bulk.open.Store(true)
+	times := func(i int) int { return bulk.times(script.Message("outage", i)) }
+	eventually(t, "all lines", time.Minute, func() (bool, string) {
+		n := bulk.count()
+		return n >= lines, fmt.Sprintf("%d of %d lines; %s; %s", n, lines, skips(a), wrongLines(lines, times))
+	})
+	t.Log(skips(a))
+	a.stop()
+	if wrong := wrongLines(lines, times); wrong != "" {
+		t.Error(wrong)
+	}
+}
+
+// A bulkServer takes documents as Elasticsearch does, once it is open.
+type bulkServer struct {
+	url  string
+	open atomic.Bool
+
+	mu       sync.Mutex
+	messages map[string]int
+}
+
+func newBulkServer(t *testing.T) *bulkServer {
+	b := &bulkServer{messages: map[string]int{}}
+	s := httptest.NewServer(b)
+	t.Cleanup(s.Close)
+	b.url = s.URL
+	return b
+}
+
+func (b *bulkServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("X-Elastic-Product", "Elasticsearch")
+	w.Header().Set("Content-Type", "application/json")
+	if !b.open.Load() {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
+	if !strings.HasSuffix(r.URL.Path, "/_bulk") {
+		fmt.Fprint(w, `{"version":{"number":"8.19.0"},"tagline":"You Know, for Search"}`)
+		return
+	}
+	body := io.Reader(r.Body)
+	if r.Header.Get("Content-Encoding") == "gzip" {
+		if unzipped, err := gzip.NewReader(r.Body); err == nil {
+			body = unzipped
+		}
+	}
+	n := b.take(body)
+	fmt.Fprintf(w, `{"took":1,"errors":false,"items":[%s]}`, strings.TrimSuffix(strings.Repeat(`{"create":{"status":201}},`, n), ","))
+}
+
+// take notes the documents of a body: every second line is one.
+func (b *bulkServer) take(body io.Reader) (documents int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	lines := bufio.NewScanner(body)
+	lines.Buffer(nil, 4<<20)
+	for lines.Scan() && lines.Scan() {
+		var d struct {
+			Message string `json:"message"`
+		}
+		json.Unmarshal(lines.Bytes(), &d)
+		b.messages[d.Message]++
+		documents++
+	}
+	return documents
+}
+
+func (b *bulkServer) count() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.messages)
+}
+
+func (b *bulkServer) times(message string) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.messages[message]
 }

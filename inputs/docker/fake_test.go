@@ -66,6 +66,8 @@ type message struct {
 	text string
 	// rotated messages are in the files still, but who follows them does not see them.
 	rotated bool
+	// so many of the last messages are sent again after this one, to who follows them.
+	repeat int
 }
 
 type fakeEvent struct {
@@ -379,6 +381,12 @@ func (e *fakeEngine) serveLogs(w http.ResponseWriter, r *http.Request, id string
 				since = 0
 			}
 			out.Write(e.encode(m, c))
+			if next < tail {
+				continue
+			}
+			for _, m := range log[next+1-m.repeat : next+1] {
+				out.Write(e.encode(m, c))
+			}
 		}
 		if gone || !running || !follow {
 			return

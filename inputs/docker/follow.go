@@ -239,7 +239,7 @@ func (f *follower) connect(ctx context.Context, c condition) (next, error) {
 	switch {
 	case err == nil:
 		return f.atEnd(ctx, c)
-	case errors.Is(err, errSkipped):
+	case errors.Is(err, errSkipped), errors.Is(err, errRepeated):
 		f.poke() // at once: the files do not wait
 		return retry, nil
 	case errors.Is(err, errMoved), errdefs.IsNotFound(err):
@@ -290,7 +290,9 @@ func (f *follower) stream(ctx context.Context, c condition, whole bool) error {
 		ShowStdout: true, ShowStderr: true, Timestamps: true,
 		Follow: c.running && !whole,
 	}
-	if since := f.out.connected(f.in.engine.clock(), c.rotation, f.in.engine.podman.Load()); since > 0 && !whole && !f.settled {
+	c.rotation.hasty = f.in.engine.hasty()
+	connected := f.in.engine.clock()
+	if since := f.out.connected(connected, c.rotation, f.in.engine.podman.Load()); since > 0 && !whole && !f.settled {
 		options.Since = fmt.Sprintf("%d.%09d", since/1e9, since%1e9)
 	}
 	body, err := f.in.engine.now.Load().ContainerLogs(ctx, f.id, options)
@@ -302,17 +304,21 @@ func (f *follower) stream(ctx context.Context, c condition, whole bool) error {
 		f.stalled.Store(&cancel)
 		defer f.stalled.Store(nil)
 	}
-	return errors.Join(f.copy(body, c.tty), f.out.disconnected())
+	var to receiver = &f.out
+	if options.Follow && c.rotation.hasty && c.rotation.size > 0 {
+		to = newRepeatFilter(to, connected)
+	}
+	return errors.Join(f.copy(body, to, c.tty), f.out.disconnected())
 }
 
-func (f *follower) copy(body io.Reader, tty bool) error {
+func (f *follower) copy(body io.Reader, to receiver, tty bool) error {
 	var d decoder
 	buf := make([]byte, smallRead)
 	for {
 		n, err := body.Read(buf)
 		if n > 0 {
 			if d == nil {
-				d = f.decoder(buf[0], tty)
+				d = decoderFor(to, buf[0], tty)
 			}
 			f.read.Add(uint64(n))
 			if err := f.out.take(d, buf[:n], f.in.engine.clock()); err != nil {
@@ -337,13 +343,13 @@ func (f *follower) copy(body io.Reader, tty bool) error {
 	}
 }
 
-// decoder chooses by a stream's first byte: where there is a TTY, it is a digit of
+// decoderFor chooses by a stream's first byte: where there is a TTY, it is a digit of
 // the first message's time, unless the engine makes frames all the same.
-func (f *follower) decoder(first byte, isTTY bool) decoder {
+func decoderFor(to receiver, first byte, isTTY bool) decoder {
 	if isTTY && first > systemError {
-		return &tty{to: &f.out}
+		return &tty{to: to}
 	}
-	return &frames{to: &f.out}
+	return &frames{to: to}
 }
 
 // failed logs what keeps failing, once. A connection that breaks now and then is

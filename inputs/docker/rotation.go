@@ -16,6 +16,7 @@ var errSkipped = errors.New("the engine has probably left out lines")
 type rotation struct {
 	size  int64 // of one file, in bytes; 0 if it grows for ever
 	files int64
+	hasty bool // the engine may also follow a file that is no longer written, until the next rotation
 }
 
 // rotationOf reads the options of a logging driver.
@@ -43,8 +44,9 @@ const (
 	// is missing.
 	haste = 4
 
-	// worthReading is what the files of the past must hold for reading them again; the
-	// connection itself may hold as much of what is new.
+	// worthReading is what the files of the past must hold for reading them again when what
+	// is missing is probably not in them any more: the connection, which is given up for that, may hold as
+	// much of what is new.
 	worthReading = 1 << 20
 
 	// shortPause, in nanoseconds, is what a busy machine does to any container.
@@ -58,7 +60,7 @@ const (
 // A skipWatch guesses from messages' times that the engine has left out some. An engine that follows
 // a log and is more than one rotation behind goes on with the newest file, and
 // tells nobody (moby, daemon/logger/loggerutils/follow.go: "some log messages have been
-// skipped over"); before 23.0 it may also follow the wrong file for one rotation. What
+// skipped over"); before 23.0 it also does so when it rotates while the files of the past are read. What
 // it leaves out is a whole file at the least, so it shows as a pause in which a container
 // that goes on as before would have filled one. When the pause was over
 // before this side had read what is before it, this side was late: a strong sign.
@@ -71,12 +73,16 @@ type skipWatch struct {
 	prevRead  int64 // engine's time when it had been read
 
 	bytes, from int64 // about as many bytes in the files since a message of that time
-	total       int64 // since the connection was made
+	after       int64 // of what was logged since the connection was made
+	total       int64 // since the files were last read because of a pause
+
+	lost  [2]int64 // the pause for which they were
+	found bool     // and there was something in it
 }
 
 // connect begins a connection.
 func (w *skipWatch) connect(now int64, kept rotation) {
-	*w = skipWatch{rotation: kept, connected: now, now: now, total: w.total}
+	*w = skipWatch{rotation: kept, connected: now, now: now, total: w.total, lost: w.lost}
 }
 
 // see notes a message's time. It tells whether messages before it were probably
@@ -85,15 +91,15 @@ func (w *skipWatch) see(ts int64) (skipped, read bool) {
 	if w.size == 0 {
 		return false, false
 	}
+	w.search(ts)
 	if w.prev > 0 && ts > w.connected && w.filled(ts-w.prev) {
-		late := ts <= w.prevRead
-		if hold := (w.files - 1) * w.size; hold >= worthReading {
-			read = late || w.total > reviewAfter*(hold+w.size)
-		}
+		late, hold := ts <= w.prevRead, (w.files-1)*w.size
+		held := hold >= worthReading || w.written(w.now-w.prev) < float64(hold)
+		read = held && (late || w.doubtful() || w.total > reviewAfter*(hold+w.size))
 		skipped = late || read
 	}
-	if skipped && read {
-		w.total = 0
+	if read {
+		w.total, w.lost = 0, [2]int64{w.prev, ts}
 		return true, true
 	}
 	if ts > w.prev {
@@ -102,13 +108,35 @@ func (w *skipWatch) see(ts int64) (skipped, read bool) {
 	return skipped, false
 }
 
+// search looks whether there was something in the pause for which the files are read.
+func (w *skipWatch) search(ts int64) {
+	if w.lost[1] == 0 {
+		return
+	}
+	w.found = w.found || w.lost[0] < ts && ts < w.lost[1]
+	if ts >= w.lost[1] {
+		w.lost = [2]int64{}
+	}
+}
+
+// doubtful tells whether the engine may follow a file that it has rotated away while
+// it read those of the past.
+func (w *skipWatch) doubtful() bool {
+	return w.hasty && w.after <= w.size+w.size/4 && (w.found || w.total > w.size)
+}
+
 // filled tells whether the container could have filled a file in a pause.
 func (w *skipWatch) filled(pause int64) bool {
 	if pause < shortPause || w.bytes < w.size/8 {
 		return false
 	}
+	return haste*w.written(pause) >= float64(w.size)
+}
+
+// written guesses how much a container that goes on as before writes in a time.
+func (w *skipWatch) written(ns int64) float64 {
 	span := max(w.prev-w.from, int64(time.Millisecond))
-	return float64(pause)*float64(w.bytes)*haste >= float64(w.size)*float64(span)
+	return float64(ns) / float64(span) * float64(w.bytes)
 }
 
 // count notes how long a message is.
@@ -118,6 +146,9 @@ func (w *skipWatch) count(text int) {
 		w.from = w.prev
 	}
 	w.total += n
+	if w.prev > w.connected {
+		w.after += n
+	}
 	w.bytes += n
 	if w.bytes > w.size/2 && w.prev > w.from { // the pace of now, not of long ago
 		w.from += (w.prev - w.from) / 2

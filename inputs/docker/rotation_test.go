@@ -31,7 +31,7 @@ func TestSkippedByTheEngine(t *testing.T) {
 		lost, warned bool
 	}{
 		{"its files still hold it", "2m", "3", false, false},
-		{"its files are too small", "200k", "3", true, true},
+		{"its files are too small", "100k", "3", true, true},
 		{"it does not rotate", "", "", true, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -230,12 +230,12 @@ func TestOptionsOfTheDriver(t *testing.T) {
 		options map[string]string
 		want    rotation
 	}{
-		{"json-file", nil, rotation{0, 1}},
-		{"json-file", map[string]string{"max-size": "10m"}, rotation{10 << 20, 1}},
-		{"json-file", map[string]string{"max-size": "1.5kb", "max-file": "3"}, rotation{1536, 3}},
-		{"json-file", map[string]string{"max-size": "-1", "max-file": "x"}, rotation{0, 1}},
-		{"local", nil, rotation{20 << 20, 5}},
-		{"local", map[string]string{"max-size": "1g", "max-file": "2"}, rotation{1 << 30, 2}},
+		{"json-file", nil, rotation{size: 0, files: 1}},
+		{"json-file", map[string]string{"max-size": "10m"}, rotation{size: 10 << 20, files: 1}},
+		{"json-file", map[string]string{"max-size": "1.5kb", "max-file": "3"}, rotation{size: 1536, files: 3}},
+		{"json-file", map[string]string{"max-size": "-1", "max-file": "x"}, rotation{size: 0, files: 1}},
+		{"local", nil, rotation{size: 20 << 20, files: 5}},
+		{"local", map[string]string{"max-size": "1g", "max-file": "2"}, rotation{size: 1 << 30, files: 2}},
 		{"journald", map[string]string{"max-size": "1g"}, rotation{}},
 	} {
 		c := container.HostConfig{LogConfig: container.LogConfig{Type: tt.driver, Config: tt.options}}
