@@ -17,6 +17,7 @@ type place struct {
 	Tenant  string            `json:"tenant,omitempty"`
 	Labels  map[string]string `json:"labels,omitempty"` // templates; none are the usual ones
 	Line    string            `json:"line"`
+	Schema  string            `json:"schema,omitempty"`
 	MaxLine int               `json:"max_line"`
 }
 
@@ -37,6 +38,9 @@ func (c *Config) place() place {
 	if c.Line == "raw" {
 		p.Line = c.Line
 	}
+	if c.Schema != "default" && p.Line == "json" {
+		p.Schema = c.Schema
+	}
 	return p
 }
 
@@ -53,7 +57,7 @@ func (o *Output) Formerly(text []byte) (pipeline.Former, error) {
 	}
 	was := &Output{
 		tenant: p.Tenant, client: o.client, log: o.log, metrics: o.metrics,
-		labels: labels, raw: p.Line == "raw", maxLine: p.MaxLine, place: p,
+		labels: labels, raw: p.Line == "raw", schema: event.SchemaNamed(p.Schema), maxLine: p.MaxLine, place: p,
 		guard: newGuard(o.guard.max, o.log, o.metrics.replaced),
 	}
 	was.bare.Store(o.bare.Load())

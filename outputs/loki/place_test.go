@@ -12,6 +12,7 @@ func TestFormerly(t *testing.T) {
 	for name, test := range map[string]struct{ before, now Config }{
 		"labels": {Config{Labels: map[string]string{"app": "{service}"}}, Config{}},
 		"lines":  {Config{Line: "raw"}, Config{Line: "json"}},
+		"schema": {Config{}, Config{Schema: "ecs"}},
 		"tenant": {Config{Tenant: "a"}, Config{Tenant: "b"}},
 		"length": {Config{MaxLine: 1 << 10}, Config{MaxLine: 2 << 10}},
 	} {

@@ -139,10 +139,18 @@ func (a *audit) sumOf(line []byte) uint64 {
 
 // sum is the hash of the head of a line without the time that stands in it.
 func (a *audit) sum(head []byte) uint64 {
-	if rest, ok := bytes.CutPrefix(head, []byte(`{"timestamp":"`)); ok && !a.output.raw {
-		if _, after, closed := bytes.Cut(rest, []byte(`"`)); closed {
-			head = after
-		}
+	if !a.output.raw {
+		head = withoutTime(head)
 	}
 	return maphash.Bytes(a.seed, cutText(asShown(head), comparedBytes))
+}
+
+// withoutTime takes the time off a record in JSON, which it begins with under a name
+// that depends on the schema.
+func withoutTime(head []byte) []byte {
+	name, rest, ok := bytes.Cut(bytes.TrimPrefix(head, []byte(`{"`)), []byte(`":"`))
+	if _, after, closed := bytes.Cut(rest, []byte(`"`)); ok && closed && bytes.HasSuffix(bytes.ToLower(name), []byte("timestamp")) {
+		return after
+	}
+	return head
 }
