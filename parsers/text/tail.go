@@ -153,6 +153,9 @@ func (h *head) service(start, end int) {
 // contextIDs reads trace-span, trace,span and app,trace,span[,exported], and
 // tells whether the text is nothing else.
 func (h *head) contextIDs(start, end int) bool {
+	if end-start < 16 && h.text[end-1] != ',' {
+		return false
+	}
 	name, found := recognize.TraceContext(h.rec, h.text[start:end])
 	if !found {
 		return false
