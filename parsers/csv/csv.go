@@ -25,12 +25,13 @@ func Spec() pipeline.Spec {
 type Config struct {
 	Columns   []string `yaml:"columns" required:"true" doc:"Names of the columns, in their order; \"\" or _ for one that is not wanted. level, time, message, service and trace_id are recognised by name. A line with another number of columns is not understood." example:"[time, level, message]"`
 	Delimiter string   `yaml:"delimiter" doc:"The character between two columns." default:"," example:"\"\\t\""`
-	Timezone  string   `yaml:"timezone" doc:"Zone of times that do not name one." default:"UTC" example:"Europe/Berlin"`
+
+	recognize.ZoneConfig
 }
 
 // Check implements pipeline.Checker.
 func (c *Config) Check() []pipeline.Problem {
-	problems := recognize.CheckZone(c.Timezone)
+	problems := c.ZoneConfig.Check()
 	if why := wrongDelimiter(c.Delimiter); why != "" {
 		problems = append(problems, pipeline.Problem{Path: "delimiter", Message: why})
 	}
@@ -52,19 +53,15 @@ func (c *Config) Parser() (pipeline.NewParser, error) {
 	if why := wrongDelimiter(c.Delimiter); why != "" {
 		return nil, fmt.Errorf("csv parser: the delimiter %q %s", c.Delimiter, why)
 	}
-	zone, err := recognize.LoadZone(c.Timezone)
-	if err != nil {
-		return nil, fmt.Errorf("csv parser: %w", err)
-	}
 	names := make([]string, len(c.Columns))
 	for i, name := range c.Columns {
 		if name != "_" {
 			names[i] = name
 		}
 	}
-	return func(*event.Source) pipeline.Parser {
+	return c.NewParser("csv", func(zone recognize.Zone) pipeline.Parser {
 		return &Parser{delimiter: c.Delimiter[0], count: len(names), columns: recognize.NewColumns(names, zone)}
-	}, nil
+	})
 }
 
 // A Parser takes rows as RFC 4180 has them: values may stand in quotes, with a

@@ -8,7 +8,6 @@ import (
 
 	"github.com/longshore/longshore/parsers/recognize"
 	"github.com/longshore/longshore/pipeline"
-	"github.com/longshore/longshore/pipeline/event"
 )
 
 // Spec describes the parser.
@@ -25,12 +24,13 @@ func Spec() pipeline.Spec {
 type Config struct {
 	Pattern     string            `yaml:"pattern" required:"true" doc:"Grok pattern. Logstash's patterns are known by their names; what is named becomes a field, and level, time, message, service and trace_id are recognised by name. Numbers become numbers by themselves." example:"'%{TIMESTAMP_ISO8601:time} %{LOGLEVEL:level} %{GREEDYDATA:message}'"`
 	Definitions map[string]string `yaml:"definitions" doc:"Patterns of your own, by name." example:"{ORDER: 'ord-[0-9]+'}"`
-	Timezone    string            `yaml:"timezone" doc:"Zone of times that do not name one." default:"UTC" example:"Europe/Berlin"`
+
+	recognize.ZoneConfig
 }
 
 // Check implements pipeline.Checker.
 func (c *Config) Check() []pipeline.Problem {
-	problems := recognize.CheckZone(c.Timezone)
+	problems := c.ZoneConfig.Check()
 	if c.Pattern == "" {
 		return problems // "required" says so
 	}
@@ -46,13 +46,9 @@ func (c *Config) Parser() (pipeline.NewParser, error) {
 	if err != nil {
 		return nil, fmt.Errorf("grok parser: %w", err)
 	}
-	zone, err := recognize.LoadZone(c.Timezone)
-	if err != nil {
-		return nil, fmt.Errorf("grok parser: %w", err)
-	}
-	return func(*event.Source) pipeline.Parser {
+	return c.NewParser("grok", func(zone recognize.Zone) pipeline.Parser {
 		return recognize.NewExpression(re, names, zone)
-	}, nil
+	})
 }
 
 // compile gives the regular expression that a pattern stands for, and the names of

@@ -22,13 +22,14 @@ func Spec() pipeline.Spec {
 
 // Config is the parser's config.
 type Config struct {
-	Pattern  string `yaml:"pattern" required:"true" doc:"The line, with <name> where a field stands and <_> for what is not wanted. A field reaches to the next text of the pattern, the last one to the end of the line. level, time, message, service and trace_id are recognised by name. For a < of the line itself write <<." example:"'<ip> - <user> [<time>] \"<method> <path> <_>\" <status> <size>'"`
-	Timezone string `yaml:"timezone" doc:"Zone of times that do not name one." default:"UTC" example:"Europe/Berlin"`
+	Pattern string `yaml:"pattern" required:"true" doc:"The line, with <name> where a field stands and <_> for what is not wanted. A field reaches to the next text of the pattern, the last one to the end of the line. level, time, message, service and trace_id are recognised by name. For a < of the line itself write <<." example:"'<ip> - <user> [<time>] \"<method> <path> <_>\" <status> <size>'"`
+
+	recognize.ZoneConfig
 }
 
 // Check implements pipeline.Checker.
 func (c *Config) Check() []pipeline.Problem {
-	problems := recognize.CheckZone(c.Timezone)
+	problems := c.ZoneConfig.Check()
 	if c.Pattern == "" {
 		return problems // "required" says so
 	}
@@ -44,13 +45,9 @@ func (c *Config) Parser() (pipeline.NewParser, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pattern parser: %w", err)
 	}
-	zone, err := recognize.LoadZone(c.Timezone)
-	if err != nil {
-		return nil, fmt.Errorf("pattern parser: %w", err)
-	}
-	return func(*event.Source) pipeline.Parser {
+	return c.NewParser("pattern", func(zone recognize.Zone) pipeline.Parser {
 		return &Parser{shape: s, columns: recognize.NewColumns(s.names(), zone)}
-	}, nil
+	})
 }
 
 // A Parser takes lines of its shape, in one pass over each.

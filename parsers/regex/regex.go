@@ -9,7 +9,6 @@ import (
 
 	"github.com/longshore/longshore/parsers/recognize"
 	"github.com/longshore/longshore/pipeline"
-	"github.com/longshore/longshore/pipeline/event"
 )
 
 // Spec describes the parser.
@@ -24,13 +23,14 @@ func Spec() pipeline.Spec {
 
 // Config is the parser's config.
 type Config struct {
-	Pattern  string `yaml:"pattern" required:"true" doc:"Regular expression in Go's (RE2) syntax. Named groups become fields; level, time, message, service and trace_id are recognised by name." example:"^(?P<time>\\S+) (?P<level>\\w+) (?P<message>.*)$"`
-	Timezone string `yaml:"timezone" doc:"Zone of times that do not name one." default:"UTC" example:"Europe/Berlin"`
+	Pattern string `yaml:"pattern" required:"true" doc:"Regular expression in Go's (RE2) syntax. Named groups become fields; level, time, message, service and trace_id are recognised by name." example:"^(?P<time>\\S+) (?P<level>\\w+) (?P<message>.*)$"`
+
+	recognize.ZoneConfig
 }
 
 // Check implements pipeline.Checker.
 func (c *Config) Check() []pipeline.Problem {
-	problems := recognize.CheckZone(c.Timezone)
+	problems := c.ZoneConfig.Check()
 	if c.Pattern == "" {
 		return problems // "required" says so
 	}
@@ -46,13 +46,9 @@ func (c *Config) Parser() (pipeline.NewParser, error) {
 	if err != nil {
 		return nil, fmt.Errorf("regex parser: %w", err)
 	}
-	zone, err := recognize.LoadZone(c.Timezone)
-	if err != nil {
-		return nil, fmt.Errorf("regex parser: %w", err)
-	}
-	return func(*event.Source) pipeline.Parser {
+	return c.NewParser("regex", func(zone recognize.Zone) pipeline.Parser {
 		return recognize.NewExpression(re, re.SubexpNames(), zone)
-	}, nil
+	})
 }
 
 // compile compiles a pattern and asks for at least one named group.

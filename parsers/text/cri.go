@@ -15,18 +15,11 @@ import (
 // https://github.com/kubernetes/design-proposals-archive/blob/main/node/kubelet-cri-logging.md
 func (l *line) cri() bool {
 	p := l.text
-	if len(p) < 30 || p[10] != 'T' {
+	at := criTime(p)
+	if at == 0 {
 		return false
 	}
-	at := bytes.IndexByte(p[:min(len(p), 40)], ' ')
-	if at < 20 || at+10 > len(p) || string(p[at+1:at+4]) != "std" || p[at+7] != ' ' {
-		return false
-	}
-	stream := string(p[at+1:at+7]) == "stdout" || string(p[at+1:at+7]) == "stderr"
 	tag := p[at+8]
-	if !stream || tag != 'F' && tag != 'P' || at+9 < len(p) && p[at+9] != ' ' && p[at+9] != ':' {
-		return false
-	}
 	ns, used, ok := recognize.ISO(p, l.p.Zone)
 	if !ok || used != at {
 		return false
@@ -40,4 +33,24 @@ func (l *line) cri() bool {
 	message := min(wordEnd(p, at+8)+1, len(p))
 	l.rec.Message = event.Value{Span: l.span(message, len(p)), Kind: event.Text}
 	return true
+}
+
+// IsCRI tells whether a line begins as those of container runtimes do.
+func IsCRI(p []byte) bool { return criTime(p) > 0 }
+
+// criTime gives the length of the time of a runtime's line, 0 if it is none.
+func criTime(p []byte) int {
+	if len(p) < 30 || p[10] != 'T' {
+		return 0
+	}
+	at := bytes.IndexByte(p[:min(len(p), 40)], ' ')
+	if at < 20 || at+10 > len(p) || string(p[at+1:at+4]) != "std" || p[at+7] != ' ' {
+		return 0
+	}
+	stream := string(p[at+1:at+7]) == "stdout" || string(p[at+1:at+7]) == "stderr"
+	tag := p[at+8]
+	if !stream || tag != 'F' && tag != 'P' || at+9 < len(p) && p[at+9] != ' ' && p[at+9] != ':' {
+		return 0
+	}
+	return at
 }

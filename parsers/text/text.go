@@ -18,6 +18,8 @@ type Parser struct {
 	// Now completes times without a year where the source knows no time; nil
 	// is time.Now.
 	Now func() time.Time
+	// Only is the one form that lines may have; the zero value allows all.
+	Only Form
 }
 
 // Parse implements pipeline.Parser. It reports true if it found anything: a
@@ -26,11 +28,11 @@ func (p *Parser) Parse(b *event.Batch, i int) bool {
 	l := line{p: p, b: b, i: i, rec: &b.Records[i], text: b.Line(i)}
 	before := *l.rec
 	l.skipIndent()
-	understood := l.format()
+	understood := l.form(p.Only)
 	if !understood {
 		*l.rec = before
 	}
-	if l.rec.Flags&event.HasTrace == 0 && recognize.FindTrace(l.rec, l.text) {
+	if (understood || p.Only == AnyForm) && l.rec.Flags&event.HasTrace == 0 && recognize.FindTrace(l.rec, l.text) {
 		understood = true
 	}
 	if understood {

@@ -16,6 +16,7 @@ import (
 	"github.com/longshore/longshore/parsers/multiline"
 	"github.com/longshore/longshore/parsers/pattern"
 	"github.com/longshore/longshore/parsers/regex"
+	textparser "github.com/longshore/longshore/parsers/text"
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/transforms/add"
 	"github.com/longshore/longshore/transforms/dedupe"
@@ -47,6 +48,9 @@ func Components() []pipeline.Spec {
 		grok.Spec(),
 		regex.Spec(),
 		csv.Spec(),
+		textparser.AccessSpec(),
+		textparser.SyslogSpec(),
+		auto.CRISpec(),
 
 		redact.Spec(),
 		add.Spec(),
