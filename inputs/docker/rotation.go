@@ -88,11 +88,8 @@ func (w *skipWatch) connect(now int64, kept rotation) {
 // see notes a message's time. It tells whether messages before it were probably
 // left out, and whether it is worth reading the files.
 func (w *skipWatch) see(ts int64) (skipped, read bool) {
-	if w.size == 0 {
-		return false, false
-	}
 	w.search(ts)
-	if w.prev > 0 && ts > w.connected && w.filled(ts-w.prev) {
+	if w.size > 0 && w.prev > 0 && ts > w.connected && w.filled(ts-w.prev) {
 		late, hold := ts <= w.prevRead, (w.files-1)*w.size
 		held := hold >= worthReading || w.written(w.now-w.prev) < float64(hold)
 		read = held && (late || w.doubtful() || w.total > reviewAfter*(hold+w.size))
