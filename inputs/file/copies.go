@@ -118,6 +118,9 @@ func sampleOfPacked(ctx context.Context, fd *os.File, t *trace) (*sample, error)
 	zip, err := gzip.NewReader(bufio.NewReaderSize(fd, 64<<10))
 	block := make([]byte, 32<<10)
 	for err == nil && ctx.Err() == nil {
+		if checked := len(s.head) >= int(t.head.len); checked && !t.head.matches(s.head) {
+			return s, nil // the rest does not matter
+		}
 		var n int
 		n, err = zip.Read(block[:s.upToMark(t, uint64(len(block)))])
 		s.head = append(s.head, block[:min(n, headMax-len(s.head))]...)

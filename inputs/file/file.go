@@ -14,6 +14,7 @@ package file
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -88,6 +89,7 @@ func (c *Config) Input(env pipeline.Env) (pipeline.Input, error) {
 		poll:        time.Duration(orElse(c.PollInterval, pipeline.Duration(10*time.Second))),
 		readers:     max(4, runtime.GOMAXPROCS(0)),
 		notify:      startNotify,
+		openFile:    openFile,
 	}
 	return &input{settings: set, env: env}, nil
 }
@@ -112,4 +114,5 @@ type settings struct {
 	poll           time.Duration
 	readers        int
 	notify         func() (*notify, error)
+	openFile       func(path string) (*os.File, error)
 }

@@ -133,6 +133,7 @@ func (w *follower) run(ctx context.Context) {
 			w.lull.Reset(renameLull)
 		case <-w.lull.C:
 			w.locate(w.takeMissing())
+			w.wakeInOrder(w.findPasts(ctx))
 		case <-w.rescan.C:
 			w.scan(ctx)
 		case <-poll.C:

@@ -20,7 +20,7 @@ const (
 // for it may be a copy of one that is followed; 0 means that it is none.
 func (r *reader) heldBack(ctx context.Context, f *file, size int64) (time.Duration, error) {
 	relatives := r.table.relatives(f)
-	missing := r.pasts.missing(family(f.seen))
+	missing := r.pasts.missing(family(r.table.seenAt(f)))
 	if len(relatives) == 0 && len(missing) == 0 {
 		return 0, nil
 	}
@@ -77,6 +77,9 @@ const (
 // compare tells whether a file may be a copy of another: plain, of what the other
 // has or had up to some point; compressed, of all of it.
 func (r *reader) compare(ctx context.Context, f *file, o relative, size int64) (likeness, error) {
+	if o.trace.head.len == 0 {
+		o.trace.head = headAt(o)
+	}
 	s, err := takeSample(ctx, f.fd, f.compress, size, &o.trace)
 	if err != nil {
 		return different, err
@@ -100,6 +103,22 @@ func (r *reader) compare(ctx context.Context, f *file, o relative, size int64) (
 		return open, nil
 	}
 	return s.likeFile(ctx, fd, info.Size(), o, f.compress)
+}
+
+// headAt gives the head of a file of which none is remembered yet.
+func headAt(o relative) fingerprint {
+	fd, err := openFile(o.path)
+	if err != nil {
+		return fingerprint{}
+	}
+	defer fd.Close()
+	info, err := fd.Stat()
+	if err != nil || inodeOf(info) != o.id {
+		return fingerprint{}
+	}
+	var buf [headMax]byte
+	head, _ := readHead(fd, &buf) // none, if it cannot be read
+	return printOf(head)
 }
 
 // likeFile compares a sample with the file that it may be a copy of.

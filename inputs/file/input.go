@@ -61,7 +61,7 @@ func (in *input) follower(feed pipeline.Feed) (*follower, error) {
 		log:      log,
 		schedule: s,
 		table:    t,
-		open:     newOpenFiles(in.settings.maxOpen, in.settings.readers, s, t),
+		open:     newOpenFiles(&in.settings, s, t),
 		unpacks:  &unpackSlots{schedule: s},
 		pasts:    readPasts(feed, log, m),
 		troubles: newTroubles(log, health),

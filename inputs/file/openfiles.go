@@ -3,6 +3,7 @@ package file
 import (
 	"container/list"
 	"errors"
+	"os"
 	"sync"
 	"syscall"
 )
@@ -13,6 +14,7 @@ import (
 type openFiles struct {
 	schedule *schedule
 	table    *table
+	openFile func(path string) (*os.File, error)
 
 	mu    sync.Mutex
 	limit int
@@ -21,11 +23,15 @@ type openFiles struct {
 }
 
 // newOpenFiles leaves at least half of the process's own limit to others.
-func newOpenFiles(limit, readers int, s *schedule, t *table) *openFiles {
+func newOpenFiles(set *settings, s *schedule, t *table) *openFiles {
+	limit := set.maxOpen
 	if lim := openLimit(); lim > 0 {
 		limit = int(min(uint64(limit), lim/2))
 	}
-	return &openFiles{schedule: s, table: t, limit: max(limit, 2*readers), where: map[*file]*list.Element{}}
+	return &openFiles{
+		schedule: s, table: t, openFile: set.openFile,
+		limit: max(limit, 2*set.readers), where: map[*file]*list.Element{},
+	}
 }
 
 // open opens a path for f, whose turn it is.
@@ -34,11 +40,11 @@ func (o *openFiles) open(f *file, path string) error {
 	defer o.mu.Unlock()
 	for o.used.Len() >= o.limit && o.closeOldest() {
 	}
-	fd, err := openFile(path)
+	fd, err := o.openFile(path)
 	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
 		o.limit = max(1, min(o.limit, o.used.Len()-1))
 		if o.closeOldest() {
-			fd, err = openFile(path)
+			fd, err = o.openFile(path)
 		}
 	}
 	if err != nil {

@@ -2,6 +2,7 @@ package file
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/longshore/longshore/pipeline"
 )
@@ -20,6 +22,8 @@ type past struct {
 	at cursor
 	// sought says that it was looked for, in a folder that was there to tell.
 	sought bool
+	// displaced says that the file that has its inode now is another.
+	displaced atomic.Bool
 }
 
 // pasts are all of them, by the number of their inode. Devices may be numbered
@@ -101,33 +105,41 @@ func (p *pasts) missing(log string) (found []*past) {
 	return found
 }
 
-// claim finds the known source that an open file is, and takes it out. Others
-// of the same inode are of files that are no more: they are forgotten.
+// claim finds the known source that an open file is, and takes it out.
 func (p *pasts) claim(f *file, path string, head []byte, size int64) *past {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	var best *past
-	candidates := p.byIno[f.id.ino]
-	for _, k := range candidates {
-		if k.mayBe(path) && k.is(f, head, size) && (best == nil || k.Cursor.Pos > best.Cursor.Pos) {
+	for _, k := range p.byIno[f.id.ino] {
+		if k.mayBe(path) && k.is(f, head, size) && (best == nil || k.isMore(best)) {
 			best = k
 		}
 	}
-	delete(p.byIno, f.id.ino)
-	var others []*past
-	for _, k := range candidates {
-		switch {
-		case k == best:
-		case k.at.id == f.id:
-			others = append(others, k)
-		default:
-			p.byIno[f.id.ino] = append(p.byIno[f.id.ino], k)
+	p.dropLocked(best)
+	return best
+}
+
+// isMore tells whether more is known of a source than of another.
+func (k *past) isMore(other *past) bool {
+	if k.Cursor.Pos != other.Cursor.Pos {
+		return k.Cursor.Pos > other.Cursor.Pos
+	}
+	return k.at.head.len > other.at.head.len
+}
+
+// displace notes that the file of an inode is none of the sources that are known by
+// it, and tells whether there are any.
+func (p *pasts) displace(id inode) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	found := false
+	for _, k := range p.byIno[id.ino] {
+		if k.at.id == id {
+			k.displaced.Store(true)
+			found = true
 		}
 	}
-	p.mu.Unlock()
-	for _, k := range others {
-		p.lost(k, "its file was truncated or replaced while longshore was not running")
-	}
-	return best
+	return found
 }
 
 // weakHead is the length below which a head says little: inodes are used
@@ -169,7 +181,7 @@ func (k *past) is(f *file, head []byte, size int64) bool {
 // inode is the source: the inode may have been given to another file. One that
 // cannot be read, or has moved on since, may be.
 func (k *past) isAt(path string) bool {
-	if !k.mayBe(path) {
+	if k.displaced.Load() || !k.mayBe(path) {
 		return false
 	}
 	fd, err := os.Open(path)
@@ -265,6 +277,23 @@ func (p *pasts) report(k *past, from uint64, why string) {
 	tellLost(p.log, p.metrics, k.Key, from, k.at.size-from, why)
 }
 
+// reportOnce reports what a source had that was not read, and has the ledger remember the
+// source without it, so that it is not told again at the next start.
+func (p *pasts) reportOnce(ctx context.Context, k *past, why string) {
+	p.report(k, k.Cursor.Pos, why)
+	src, err := p.feed.Open(k.ID, k.Key, labelsOf(k.Key))
+	if err != nil {
+		return // the ledger does not know it any more
+	}
+	told := k.at
+	told.size = min(told.size, k.Cursor.Pos)
+	b := p.feed.Batch(src)
+	b.From, b.To = k.Cursor.Pos, k.Cursor.Pos
+	b.Cursor = told.append(b.Cursor[:0])
+	_ = p.feed.Send(ctx, b) // if ctx has ended, it is told again
+	p.feed.Close(src, false)
+}
+
 // tellLost counts and reports what was in a file and was never read.
 func tellLost(log *slog.Logger, m *metrics, key string, read, missing uint64, why string) {
 	log.Warn("part of a file was never read: "+why, "file", key, "read", read, "missing_at_least", missing)
@@ -294,11 +323,16 @@ func (p *pasts) add(f *file) {
 func (p *pasts) drop(k *past) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	rest := p.byIno[k.at.id.ino][:0]
-	for _, other := range p.byIno[k.at.id.ino] {
-		if other != k {
-			rest = append(rest, other)
-		}
+	p.dropLocked(k)
+}
+
+func (p *pasts) dropLocked(k *past) {
+	if k == nil {
+		return
 	}
-	p.byIno[k.at.id.ino] = rest
+	ino := k.at.id.ino
+	p.byIno[ino] = slices.DeleteFunc(p.byIno[ino], func(other *past) bool { return other == k })
+	if len(p.byIno[ino]) == 0 {
+		delete(p.byIno, ino)
+	}
 }

@@ -17,7 +17,7 @@ func (w *follower) between(f *file, listed folderList, packed bool) []*file {
 	if at != renamed || err != nil {
 		return nil
 	}
-	return w.generations(f.seen, filepath.Dir(path), info.ModTime(), listed, func(path string) bool {
+	return w.generations(w.table.seenAt(f), filepath.Dir(path), info.ModTime(), listed, func(path string) bool {
 		return !packed && isCompressed(path)
 	})
 }

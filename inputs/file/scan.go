@@ -254,7 +254,13 @@ func (w *follower) locate(files []*file) {
 			at = renamed
 		case !w.isGone(f):
 			continue // it cannot be told; the next scan looks again
+		case !f.missed:
+			// A file that is renamed while its folder is listed may not be in the list.
+			f.missed = true
+			w.astray(f)
+			continue
 		}
+		f.missed = false
 		if w.move(f, path, at) {
 			w.schedule.wake(f)
 			w.wakeInOrder(w.between(f, listed, false))
@@ -377,7 +383,7 @@ func (w *follower) findPasts(ctx context.Context) []*file {
 		}
 	}
 	for _, k := range gone {
-		found = append(found, w.missed(k, listed)...)
+		found = append(found, w.missed(ctx, k, listed)...)
 	}
 	for _, f := range found {
 		found = append(found, w.between(f, listed, true)...)
@@ -398,33 +404,31 @@ func (w *follower) knownAt(k *past, at located, ok bool) *file {
 	return f
 }
 
-// missed deals with a known source that is gone and has no copy, and gives its heirs. Where there are some, or what has its name now is not
-// known, the ledger is to remember the source until the next start: they are found
-// by it, should we end before they are known themselves.
-func (w *follower) missed(k *past, listed folderList) []*file {
+// missed deals with a known source that is gone and has no copy, and gives its heirs.
+// Where there are some, or what has its name now is not known, the ledger is to remember the
+// source until the next start: they are found by it, should we end before they are known
+// themselves.
+func (w *follower) missed(ctx context.Context, k *past, listed folderList) []*file {
 	k.sought = true
+	w.pasts.drop(k)
 	heirs := w.heirs(k, listed)
+	now := w.table.at(k.Key)
+	isNews := now != nil && !w.pasts.has(now.id, k.Key)
 	switch {
-	case len(heirs) > 0 || w.isNews(k):
-		w.pasts.drop(k)
-		w.pasts.report(k, k.Cursor.Pos, deletedMeanwhile)
+	case isNews && now.id.ino == k.at.id.ino && !w.table.isOwn(now.id):
+		w.pasts.reportOnce(ctx, k, "its file was truncated or replaced while longshore was not running")
+		w.table.addFormer(now, k)
+	case len(heirs) > 0, isNews && now.id.ino != k.at.id.ino:
+		w.pasts.reportOnce(ctx, k, deletedMeanwhile)
 	case w.hasInode(k.at.id.ino):
-		// Whoever opens the file that has its inode now will see to it.
+		w.pasts.lost(k, "its file was truncated or replaced while longshore was not running")
 	default:
-		w.pasts.drop(k)
 		w.pasts.lost(k, deletedMeanwhile)
 	}
 	return heirs
 }
 
 const deletedMeanwhile = "it was deleted while longshore was not running"
-
-// isNews tells whether another file has the name of a source now, and was not
-// known before.
-func (w *follower) isNews(k *past) bool {
-	f := w.table.at(k.Key)
-	return f != nil && f.id.ino != k.at.id.ino && !w.pasts.has(f.id, k.Key)
-}
 
 func (w *follower) hasInode(ino uint64) bool {
 	return slices.ContainsFunc(w.table.all(), func(f *file) bool { return f.id.ino == ino })

@@ -33,15 +33,17 @@ type file struct {
 	placedAt time.Time // when place last changed
 	size     int64     // as the last look at its folder had it
 	mtime    time.Time
-	seen     string // path at first sight
-	own      bool   // it is a source, and not perhaps a copy of one
-	copyOf   inode  // as long as it is not: it had the same text as that, when it was compared
-	left     trace  // as after the last turn
+	seen     string  // path at first sight
+	formerly []*past // what it was in an earlier run, to be forgotten when it is known what it is
+	own      bool    // it is a source, and not perhaps a copy of one
+	copyOf   inode   // as long as it is not: it had the same text as that, when it was compared
+	left     trace   // as after the last turn
 
 	// These are the follower's own.
 	round   int  // the last scan that saw it
 	taken   bool // it was given to the readers
 	ignored bool // it is older than ignore_older, and was never given to them
+	missed  bool // it was looked for once, and not found
 
 	// known says that it was looked for by its identity, under a name that is
 	// none of the config's: it is only read if it proves to be a known source.
@@ -119,23 +121,19 @@ func (f *file) trace() *trace {
 type table struct {
 	mu     sync.Mutex
 	byID   map[inode]*file
-	byPath map[string]*file // path and target
-	family map[string]map[*file]bool
+	byPath map[string]*file          // path and target
+	bySeen map[string]map[*file]bool // path at first sight
+	byKin  map[string]map[*file]bool // family of that
 }
 
 func newTable() *table {
-	return &table{byID: map[inode]*file{}, byPath: map[string]*file{}, family: map[string]map[*file]bool{}}
+	return &table{byID: map[inode]*file{}, byPath: map[string]*file{}, bySeen: map[string]map[*file]bool{}, byKin: map[string]map[*file]bool{}}
 }
 
 // addLocked makes a file known that is at no path yet.
 func (t *table) addLocked(f *file) {
 	t.byID[f.id] = f
-	kin := t.family[family(f.seen)]
-	if kin == nil {
-		kin = map[*file]bool{}
-		t.family[family(f.seen)] = kin
-	}
-	kin[f] = true
+	t.indexLocked(f)
 }
 
 func (t *table) at(path string) *file {
@@ -210,10 +208,20 @@ func (t *table) removeLocked(f *file) {
 	t.unnameLocked(f)
 	if t.byID[f.id] == f {
 		delete(t.byID, f.id)
+		t.unindexLocked(f)
 	}
-	kin := t.family[family(f.seen)]
-	if delete(kin, f); len(kin) == 0 {
-		delete(t.family, family(f.seen))
+}
+
+func addTo(index map[string]map[*file]bool, key string, f *file) {
+	if index[key] == nil {
+		index[key] = map[*file]bool{}
+	}
+	index[key][f] = true
+}
+
+func takeFrom(index map[string]map[*file]bool, key string, f *file) {
+	if delete(index[key], f); len(index[key]) == 0 {
+		delete(index, key)
 	}
 }
 
@@ -233,11 +241,49 @@ func (t *table) settle(f *file) bool {
 	return f.own
 }
 
-// unsettle takes back that a file is a source of its own.
-func (t *table) unsettle(f *file) {
+// unsettle takes back that a file is a source of its own. It is seen at a path for the
+// first time now.
+func (t *table) unsettle(f *file, seen string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	f.own, f.copyOf, f.left = false, inode{}, trace{}
+	if t.byID[f.id] == f {
+		t.unindexLocked(f)
+		f.seen = seen
+		t.indexLocked(f)
+	}
+}
+
+func (t *table) indexLocked(f *file) {
+	addTo(t.bySeen, f.seen, f)
+	addTo(t.byKin, family(f.seen), f)
+}
+
+func (t *table) unindexLocked(f *file) {
+	takeFrom(t.bySeen, f.seen, f)
+	takeFrom(t.byKin, family(f.seen), f)
+}
+
+// addFormer notes what a file was in an earlier run.
+func (t *table) addFormer(f *file, k *past) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f.formerly = append(f.formerly, k)
+}
+
+func (t *table) takeFormer(f *file) []*past {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	taken := f.formerly
+	f.formerly = nil
+	return taken
+}
+
+// seenAt gives the path at which a file was first seen.
+func (t *table) seenAt(f *file) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return f.seen
 }
 
 // replace puts a copy that is a source from now on in the place of what was followed
@@ -268,6 +314,12 @@ func (t *table) owner(id inode) (*file, trace) {
 		return nil, trace{}
 	}
 	return f, f.left
+}
+
+// isOwn tells whether the file of an inode is a source.
+func (t *table) isOwn(id inode) bool {
+	f, _ := t.owner(id)
+	return f != nil
 }
 
 // copyOf tells of which file one was found to be a copy, if of any.
@@ -323,8 +375,14 @@ func (t *table) relatives(f *file) (found []relative) {
 	if f.path == log {
 		return nil
 	}
-	for o := range t.family[log] {
-		if o != f && !o.compress && (f.compress || o.seen == log || o.path == log) {
+	among := t.bySeen[log]
+	if f.compress {
+		among = t.byKin[log]
+	} else if o := t.byPath[log]; o != nil && !among[o] {
+		found = append(found, relative{o.id, o.path, o.left})
+	}
+	for o := range among {
+		if o != f && !o.compress {
 			found = append(found, relative{o.id, o.path, o.left})
 		}
 	}

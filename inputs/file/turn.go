@@ -72,6 +72,11 @@ func (r *reader) leave(f *file) {
 func (r *reader) failed(f *file, err error) verdict {
 	r.troubles.set(f.key, err)
 	f.backoff = min(max(2*f.backoff, backoffMin), backoffMax)
+	if _, at, _ := r.table.where(f); at != unlinked {
+		// It is opened again: the file system may have lost it for good (ESTALE).
+		f.closeUnpack(r.unpacks)
+		r.open.close(f)
+	}
 	return verdict{wait: f.backoff}
 }
 
@@ -223,6 +228,9 @@ func (r *reader) settleSource(ctx context.Context, f *file, size int64) (bool, t
 	if !r.table.settle(f) {
 		return false, 0, nil
 	}
+	if r.pasts.displace(f.id) {
+		r.astray(f) // what has become of them is looked for
+	}
 	switch {
 	case k != nil:
 		err = r.resume(f, k)
@@ -332,9 +340,9 @@ func (r *reader) restart(ctx context.Context, f *file, why string) {
 	}
 	f.closeUnpack(r.unpacks)
 	r.troubles.clear(f.key)
-	key, former := f.key, f.former
+	key, seen, former := f.key, f.seen, f.former
 	if at == live {
-		key = path
+		key, seen = path, path
 	}
 	h := r.inherit(ctx, f, r.table.names(f), true)
 	switch {
@@ -349,7 +357,7 @@ func (r *reader) restart(ctx context.Context, f *file, why string) {
 	f.progress = newProgress(key, r.settings.maxLine)
 	f.former, f.grown = former, time.Now()
 	f.matched, f.known, f.heirOf, f.startSize = false, false, nil, -1
-	r.table.unsettle(f)
+	r.table.unsettle(f, seen)
 }
 
 // leaveSource has the file be without a source, and tells of what is known to
@@ -380,6 +388,9 @@ func (r *reader) endSource(f *file, why string) {
 
 // endFormer has the ledger forget what the file was before it began anew.
 func (r *reader) endFormer(f *file) {
+	for _, k := range r.table.takeFormer(f) {
+		r.pasts.forget(k)
+	}
 	if f.former != nil {
 		r.feed.Close(f.former, true)
 		f.former = nil
