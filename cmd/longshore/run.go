@@ -78,9 +78,10 @@ func serve(ctx context.Context, server *admin.Server) (stop func()) {
 	}
 }
 
-// goodbye says what became of the records. What was due at the outputs was
+// goodbye says what became of the records. What was read is due at each output of its
+// pipelines, unless it was joined to the record of a line before; what was due was
 // delivered, refused, filtered, skipped as done before, or is unfinished.
 func goodbye(log *slog.Logger, c graph.Counts) {
-	log.Info("goodbye", "read", c.Read, "due", c.Due, "delivered", c.Delivered, "refused", c.Refused,
+	log.Info("goodbye", "read", c.Read, "joined", c.Joined, "due", c.Due, "delivered", c.Delivered, "refused", c.Refused,
 		"filtered", c.Filtered, "skipped", c.Skipped, "unfinished", c.Unfinished(), "retried", c.Retried)
 }

@@ -28,7 +28,7 @@ func newParserOf(c config.Parser) (p parserOf, err error) {
 	if p.make, err = c.Settings.Parser(); err != nil {
 		return p, err
 	}
-	if j, ok := c.Settings.(pipeline.JoinerConfig); ok {
+	if j, ok := c.Settings.(pipeline.JoinerConfig); ok && c.Common.Field == "" {
 		p.newJoiner, p.limits, err = j.Joiner()
 	}
 	return p, err

@@ -162,6 +162,7 @@ func (g *Graph) addPipelines() error {
 		for _, name := range c.Outputs {
 			p.outputs = append(p.outputs, g.output(name))
 		}
+		pipelineMetrics(prometheus.WrapRegistererWith(prometheus.Labels{"pipeline": p.name}, g.Metrics), p)
 		g.pipelines = append(g.pipelines, p)
 	}
 	return nil
@@ -214,17 +215,6 @@ func (g *Graph) pipelinesOf(input string) []*pipelineOf {
 		}
 	}
 	return of
-}
-
-func inputMetrics(reg prometheus.Registerer, f *feed) {
-	reg.MustRegister(
-		prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Name: "longshore_input_records_total", Help: "Records read.",
-		}, func() float64 { return float64(f.read.Load()) }),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "longshore_input_sources", Help: "Sources that are open.",
-		}, func() float64 { return float64(f.open()) }),
-	)
 }
 
 // Run runs the graph until ctx ends or every input has ended by itself, and

@@ -71,23 +71,30 @@ func (j *join) take(b *event.Batch) {
 	if j.open.lines > 0 {
 		b.From = j.open.pos
 	}
-	records := 0
+	records, o := 0, &j.open
 	for i := j.passDone(b); i < len(b.Records); i++ {
 		r := &b.Records[i]
-		pos, span, flags := r.Pos, r.Line, r.Flags
-		next := openRecord{lines: 1, pos: pos, time: r.Time, line: span, flags: flags, first: first}
+		pos, time, span, flags := r.Pos, r.Time, r.Line, r.Flags
 		joint := j.joiner.Line(b.Bytes(span))
 		if joint&pipeline.Continues != 0 || len(j.bounds) > 0 && pos >= j.bounds[0] {
 			joint = j.judge(joint, pos, b.Bytes(span))
 		}
 		if joint&pipeline.Continues != 0 {
 			j.extend(b, span)
-			j.open.flags |= flags
+			o.flags |= flags
+			o.complete = joint&pipeline.Complete != 0
+			continue
+		}
+		if o.lines > 0 && !o.held { // as write does, for the many
+			r := &b.Records[records]
+			r.Pos, r.Time, r.Line, r.Flags = o.pos, o.time, o.line, o.flags
+			records++
 		} else {
 			records = j.write(b, records)
-			j.open = next
 		}
-		j.open.complete = joint&pipeline.Complete != 0
+		o.lines, o.held, o.complete = 1, false, joint&pipeline.Complete != 0
+		o.pos, o.time, o.line, o.flags = pos, time, span, flags
+		o.first, o.date = first, 0
 	}
 	j.end(b, records)
 }

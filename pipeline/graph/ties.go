@@ -12,12 +12,13 @@ import (
 // milliseconds have many such. It is deterministic, and its state is part of the
 // source's cursor, so that a replay gives every record the time it had before.
 //
-// It remembers the last few stretches of taken nanoseconds; a record that
-// comes later than that many other instants may collide.
+// It remembers the last few stretches of taken nanoseconds that were used; a record that
+// comes later than that many other instants may collide. So lines that take a time mark
+// keep theirs among lines of many instants.
 type ties struct {
 	taken  [tieStretches]stretch
 	count  int   // how many are in use
-	newest int   // index of the one begun last
+	newest int   // index of the one used last; the one behind it, round the end, is the oldest
 	top    int64 // end of the highest
 }
 
@@ -47,10 +48,21 @@ func (t *ties) unique(at int64) int64 {
 	}
 	t.taken[hit].next = at + 1
 	t.top = max(t.top, at+1)
+	t.use(hit)
 	return at
 }
 
-// begin takes a first nanosecond, in the place of the oldest stretch.
+// use makes a stretch the newest.
+func (t *ties) use(i int) {
+	for i != t.newest {
+		next := (i + 1) % t.count
+		t.taken[i], t.taken[next] = t.taken[next], t.taken[i]
+		i = next
+	}
+}
+
+// begin takes a first nanosecond, in the place of the oldest stretch. Until all are in
+// use the newest is the last.
 func (t *ties) begin(at int64) {
 	if t.count < tieStretches {
 		t.newest = t.count

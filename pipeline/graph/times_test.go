@@ -38,17 +38,7 @@ func TestAReplayGivesEveryLineTheTimeItHad(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	crashed := t.TempDir()
-	content, err := os.ReadFile(filepath.Join(dir, "ledger.log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(crashed, "ledger.log"), content, 0o640); err != nil {
-		t.Fatal(err)
-	}
-	l.Close()
-
-	l = openLedger(t, crashed)
+	l, _ = crashed(t, l, dir)
 	defer l.Close()
 	if s, err = l.Open(s.ID(), "in", "a.log", []string{"x"}, 1000); err != nil {
 		t.Fatal(err)
@@ -88,16 +78,7 @@ func TestLinesOfASourceThatHadNoneKeepTheirTime(t *testing.T) {
 	now := func() time.Time { clock = clock.Add(time.Second); return clock }
 	var had []int64
 	for range 3 {
-		crashed := t.TempDir()
-		content, err := os.ReadFile(filepath.Join(dir, "ledger.log"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(crashed, "ledger.log"), content, 0o640); err != nil {
-			t.Fatal(err)
-		}
-		l.Close()
-		l, dir = openLedger(t, crashed), crashed
+		l, dir = crashed(t, l, dir)
 		if s, err = l.Open(s.ID(), "in", "a.log", []string{"x"}, 1000); err != nil {
 			t.Fatal(err)
 		}
@@ -120,6 +101,21 @@ func TestLinesOfASourceThatHadNoneKeepTheirTime(t *testing.T) {
 			t.Fatalf("two lines have the times %d, two for each run", had)
 		}
 	}
+}
+
+// crashed gives a ledger as the next process finds it when this one is killed now.
+func crashed(t *testing.T, l *ledger.Ledger, dir string) (*ledger.Ledger, string) {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join(dir, "ledger.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	next := t.TempDir()
+	if err := os.WriteFile(filepath.Join(next, "ledger.log"), content, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	return openLedger(t, next), next
 }
 
 func openLedger(t *testing.T, dir string) *ledger.Ledger {
@@ -149,5 +145,46 @@ func TestMarksOfALongOutageAreFew(t *testing.T) {
 	}
 	if times.held > 20*marksHeld {
 		t.Errorf("%d marks are held after a month", times.held)
+	}
+}
+
+// TestAHeldRecordKeepsItsTime: a record is held that takes a mark, and before it is
+// known to, lines that come after it do.
+func TestAHeldRecordKeepsItsTime(t *testing.T) {
+	dir := t.TempDir()
+	l := openLedger(t, dir)
+	s, err := l.Open(0, "in", "a.log", []string{"x"}, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clock := time.Unix(100, 0)
+	now := func() time.Time { clock = clock.Add(time.Second); return clock }
+	times, held := newLineTimes(s), &join{}
+	times.joins = []*join{held}
+	times.round(0)
+	held.open = openRecord{lines: 1, pos: 30, first: 0}
+	times.round(40)
+	had := []int64{times.at(50, now), times.ofHeld(&held.open, now)}
+	held.open = openRecord{}
+	times.round(60)
+	had = append(had, times.at(60, now))
+	track, err := s.Track("x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := track.Reserve(70); err != nil {
+		t.Fatal(err)
+	}
+	l, _ = crashed(t, l, dir)
+	defer l.Close()
+	if s, err = l.Open(s.ID(), "in", "a.log", []string{"x"}, 1000); err != nil {
+		t.Fatal(err)
+	}
+	times = newLineTimes(s)
+	times.round(0)
+	for i, pos := range []uint64{50, 30, 60} {
+		if got := times.at(pos, now); got != had[i] {
+			t.Errorf("the record at %d had the time %d, and has %d after a crash", pos, had[i], got)
+		}
 	}
 }
