@@ -17,6 +17,7 @@ package condition
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/expr-lang/expr"
@@ -51,7 +52,7 @@ func Compile(text string) (*Condition, error) {
 	r := &rewriter{calls: map[string]bool{}}
 	options := append([]expr.Option{
 		expr.Env(map[string]any{}), expr.AllowUndefinedVariables(), expr.MaxNodes(maxNodes),
-		expr.Optimize(false), expr.Timezone("UTC"), expr.Patch(r),
+		expr.Optimize(false), expr.AsBool(), expr.Timezone("UTC"), expr.Patch(r),
 	}, functions(r.calls)...)
 	program, err := expr.Compile(text, options...)
 	if r.wrong != nil {
@@ -74,6 +75,9 @@ func Compile(text string) (*Condition, error) {
 }
 
 func inOurWords(err error) *Error {
+	if kind, ok := strings.CutPrefix(err.Error(), "expected bool, but got "); ok {
+		return &Error{Message: "is never true or false, but of the kind " + kind + "; compare it with something"}
+	}
 	var found *file.Error
 	if !errors.As(err, &found) {
 		return &Error{Message: fmt.Sprintf("is no expression: %v", err)}

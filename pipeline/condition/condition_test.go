@@ -138,6 +138,8 @@ func TestMistakes(t *testing.T) {
 		`labels[x] == "a"`:          `1:8: between [ and ] stands a name in quotes`,
 		`labels == "a"`:             `1:1: is incomplete: write labels["name"]`,
 		`let x = 1; x == 1`:         `1:5: let is not possible here`,
+		`1 + 2`:                     `is never true or false, but of the kind int; compare it with something`,
+		`lower(message)`:            `is never true or false, but of the kind string; compare it with something`,
 		`status ==`:                 `is no expression`,
 		`status = 5`:                `is no expression`,
 		`message contains 'x`:       `is no expression`,

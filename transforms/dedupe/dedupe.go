@@ -24,7 +24,7 @@ func Spec() pipeline.Spec {
 
 // Config is the transform's config.
 type Config struct {
-	Key    string            `yaml:"key" default:"{service} {level} {message}" doc:"What makes two records the same: a template of the record's names." example:"{container.name} {message}"`
+	Key    string            `yaml:"key" default:"{service} {level} {message}" doc:"What makes two records the same: a template of the record's names." example:"\"{container.name} {message}\""`
 	Window pipeline.Duration `yaml:"window" default:"5s" min:"1ms" max:"1h" doc:"How long a record is remembered, by the records' own times, counted from the one that was kept."`
 	Max    int               `yaml:"max_keys" default:"10000" min:"2" max:"1000000" doc:"Records remembered at most; the oldest are forgotten first. Each takes about 50 bytes."`
 }

@@ -26,7 +26,7 @@ func Spec() pipeline.Spec {
 type Config struct {
 	Rate  float64 `yaml:"rate" required:"true" min:"0.001" doc:"Records a second that pass, of each key." example:"100"`
 	Burst int     `yaml:"burst" min:"1" doc:"Records of a key that pass at once after a quiet time; without it, as many as in a second." example:"1000"`
-	Key   string  `yaml:"key" default:"{service}" doc:"What is counted by itself: a template of the record's names; one text without a name counts all records together." example:"{container.name}"`
+	Key   string  `yaml:"key" default:"{service}" doc:"What is counted by itself: a template of the record's names; one text without a name counts all records together." example:"\"{container.name}\""`
 	Max   int     `yaml:"max_keys" default:"10000" min:"2" max:"1000000" doc:"Keys remembered at most; those that were quiet for longest are forgotten first."`
 }
 
