@@ -3,6 +3,7 @@ package file
 import (
 	"bytes"
 	"context"
+	"io"
 	"os"
 	"time"
 )
@@ -41,7 +42,9 @@ func (r *reader) heldBack(ctx context.Context, f *file, size int64) (time.Durati
 		if err != nil {
 			return 0, err
 		}
-		r.table.setCopy(f, o.id, alike == same)
+		if alike == same {
+			r.table.setCopy(f, o.id)
+		}
 		switch {
 		case alike == open, alike == same && f.compress:
 			return packWait, nil
@@ -49,6 +52,7 @@ func (r *reader) heldBack(ctx context.Context, f *file, size int64) (time.Durati
 			return min(packWait, copyWait-quiet), nil
 		}
 	}
+	r.table.setCopy(f, inode{})
 	f.lastSize = 0
 	return 0, nil
 }
@@ -77,8 +81,14 @@ const (
 // compare tells whether a file may be a copy of another: plain, of what the other
 // has or had up to some point; compressed, of all of it.
 func (r *reader) compare(ctx context.Context, f *file, o relative, size int64) (likeness, error) {
-	if o.trace.head.len == 0 {
-		o.trace.head = headAt(o)
+	fd := o.open()
+	if fd != nil {
+		defer fd.Close()
+	}
+	if o.trace.head.len == 0 && fd != nil {
+		var buf [headMax]byte
+		head, _ := readHead(fd, &buf) // none, if it cannot be read
+		o.trace.head = printOf(head)
 	}
 	s, err := takeSample(ctx, f.fd, f.compress, size, &o.trace)
 	if err != nil {
@@ -86,55 +96,63 @@ func (r *reader) compare(ctx context.Context, f *file, o relative, size int64) (
 	}
 	pos, possible := o.trace.in(s)
 	switch {
+	case !possible && fd != nil && o.hasChanged(ctx, fd):
+		return open, nil // its reader will see to it
 	case !possible:
 		return different, nil
 	case s.torn, s.size == 0:
 		return early, nil
 	case pos > 0 && !f.compress:
 		return same, nil
-	}
-	fd, err := os.Open(o.path)
-	if err != nil {
+	case fd == nil:
 		return open, nil // it has moved on, or is gone: then it knows what it was
 	}
-	defer fd.Close()
-	info, err := fd.Stat()
-	if err != nil || inodeOf(info) != o.id {
-		return open, nil
-	}
-	return s.likeFile(ctx, fd, info.Size(), o, f.compress)
+	return s.likeFile(ctx, fd, o, f.compress), nil
 }
 
-// headAt gives the head of a file of which none is remembered yet.
-func headAt(o relative) fingerprint {
+// open opens the file, if it is still at its path.
+func (o *relative) open() *os.File {
 	fd, err := openFile(o.path)
 	if err != nil {
-		return fingerprint{}
+		return nil
 	}
-	defer fd.Close()
-	info, err := fd.Stat()
-	if err != nil || inodeOf(info) != o.id {
-		return fingerprint{}
+	if info, err := fd.Stat(); err != nil || inodeOf(info) != o.id {
+		fd.Close()
+		return nil
 	}
-	var buf [headMax]byte
-	head, _ := readHead(fd, &buf) // none, if it cannot be read
-	return printOf(head)
+	return fd
+}
+
+// hasChanged tells whether a file no longer has the text that it had when it was
+// last looked at.
+func (o *relative) hasChanged(ctx context.Context, fd *os.File) bool {
+	size, err := fd.Seek(0, io.SeekEnd)
+	if err != nil || size < o.trace.size {
+		return true
+	}
+	s, err := takeSample(ctx, fd, false, size, &o.trace)
+	if err != nil {
+		return true
+	}
+	_, possible := o.trace.in(s)
+	return !possible
 }
 
 // likeFile compares a sample with the file that it may be a copy of.
-func (s *sample) likeFile(ctx context.Context, fd *os.File, size int64, o relative, compressed bool) (likeness, error) {
+func (s *sample) likeFile(ctx context.Context, fd *os.File, o relative, compressed bool) likeness {
+	size, err := fd.Seek(0, io.SeekEnd)
 	switch {
-	case uint64(size) < s.size && size < o.trace.size:
-		return open, nil // it was truncated just now, and its reader will see to it
+	case err != nil, uint64(size) < s.size && size < o.trace.size:
+		return open // it was truncated just now
 	case uint64(size) < s.size, compressed && uint64(size) != s.size:
-		return different, nil
+		return different
 	}
 	other, err := takeSample(ctx, fd, false, int64(s.size), &trace{})
-	if err != nil {
-		return open, nil
+	switch {
+	case err != nil:
+		return open
+	case !bytes.Equal(other.head, s.head), !bytes.Equal(other.last.bytes(), s.last.bytes()):
+		return different
 	}
-	if !bytes.Equal(other.head, s.head) || !bytes.Equal(other.last.bytes(), s.last.bytes()) {
-		return different, nil
-	}
-	return same, nil
+	return same
 }

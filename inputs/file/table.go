@@ -332,12 +332,10 @@ func (t *table) copyOf(id inode) inode {
 	return inode{}
 }
 
-func (t *table) setCopy(f *file, of inode, is bool) {
+func (t *table) setCopy(f *file, of inode) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if f.copyOf = (inode{}); is {
-		f.copyOf = of
-	}
+	f.copyOf = of
 }
 
 // leave keeps what is remembered of a file's text for those that may be copies of it.

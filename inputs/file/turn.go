@@ -310,8 +310,8 @@ const anotherFile = "it was deleted, and another file has its inode"
 
 // checkRewritten makes a file a new source if it is no longer what was read.
 func (r *reader) checkRewritten(ctx context.Context, f *file, size int64) (bool, error) {
-	if path, _, _ := r.table.where(f); f.srcID != 0 && f.head.len == 0 && path != "" && !akin(path, f.key) {
-		r.restart(ctx, f, anotherFile) // it was empty when it was deleted
+	if path, _, _ := r.table.where(f); f.stored == 0 && f.head.len == 0 && size > 0 && path != "" && path != f.key {
+		r.restart(ctx, f, anotherFile) // perhaps: it was empty, and nothing is lost by it
 		return true, nil
 	}
 	if size < f.lastSize || !f.compress && uint64(size) < f.off {
