@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/longshore/longshore/pipeline/disk"
@@ -26,9 +27,9 @@ type file struct {
 const fileName = "ledger.log"
 
 // openFile opens or creates the ledger's file and hands every entry in it to
-// apply. A torn end is cut off; damage before the end sets the file aside, and
-// what stands before the damage is kept: a source resumes at an older cursor
-// then, which repeats rather than loses.
+// apply. A torn end is cut off. Damage before the end sets the file aside, and all
+// entries are kept that can be read: each of progress says all there is to say, so that a source
+// whose last one is damaged resumes at an older cursor, which repeats rather than loses.
 func openFile(on disk.FS, dir string, log *slog.Logger, apply func(entry)) (*file, error) {
 	l := &file{disk: on, dir: dir, log: log, rough: true, unnamed: true}
 	if err := disk.RemoveLeftover(on, l.path()); err != nil {
@@ -39,8 +40,8 @@ func openFile(on disk.FS, dir string, log *slog.Logger, apply func(entry)) (*fil
 		return nil, fmt.Errorf("reading the ledger: %w", err)
 	}
 	good, err := replay(content, apply)
-	if err == nil && good > 0 {
-		err = l.open(good)
+	if err == nil && len(good) > 0 {
+		err = l.open(len(good))
 	} else {
 		err = l.begin(content, good, err)
 	}
@@ -69,55 +70,71 @@ func (l *file) open(size int) (err error) {
 	return nil
 }
 
-// begin makes a file of the good part of a damaged one, which is kept, or of nothing.
-func (l *file) begin(content []byte, good int, damage error) error {
+// begin makes a file of what is good of a damaged one, which is kept, or of nothing.
+func (l *file) begin(content, good []byte, damage error) error {
 	if damage != nil {
 		if err := l.setAside(content, good, damage); err != nil {
 			return err
 		}
 	}
-	if good == 0 {
-		content, good = []byte(header), len(header)
+	if len(good) == 0 {
+		good = []byte(header)
 	}
-	if err := l.put(content[:good]); err != nil {
+	if err := l.put(good); err != nil {
 		return err
 	}
 	return l.mend()
 }
 
-// replay applies the entries of a file's content and gives the length of its
-// good part. The error tells of damage that a torn write does not explain.
-func replay(content []byte, apply func(entry)) (good int, err error) {
+// replay applies the entries of a file's content and gives a content of those
+// alone. The error tells of damage that a torn write does not explain.
+func replay(content []byte, apply func(entry)) (good []byte, damage error) {
 	if len(content) < len(header) && bytes.HasPrefix([]byte(header), content) {
-		return 0, nil
+		return nil, nil // torn in the header, or empty
 	}
-	if !bytes.HasPrefix(content, []byte(header)) {
-		return 0, fmt.Errorf("it does not start with %q", header)
+	good = content[:min(len(header), len(content))]
+	at := len(good)
+	if string(good) != header {
+		good, at, damage = []byte(header), 0, fmt.Errorf("it does not start with %q", header)
 	}
-	good = len(header)
-	for good < len(content) {
-		e, n, err := readFrame(content[good:])
+	for at < len(content) {
+		e, n, err := readFrame(content[at:])
 		if err != nil {
-			return good, damage(content[good:])
+			next := nextFrame(content, at+1)
+			if next == len(content) {
+				break // a torn end: nothing good follows
+			}
+			if damage == nil {
+				good, damage = slices.Clip(good), fmt.Errorf("%d bytes from %d on are damaged, and good entries follow", next-at, at)
+			}
+			at = next
+			continue
 		}
 		apply(e)
-		good += n
-	}
-	return good, nil
-}
-
-// damage tells a torn end from worse: after a tear nothing good follows.
-func damage(rest []byte) error {
-	for at := 1; at < len(rest) && at < maxFrame; at++ {
-		if _, _, err := readFrame(rest[at:]); err == nil {
-			return fmt.Errorf("a damaged entry stands before good ones")
+		if at += n; damage == nil {
+			good = content[:at]
+		} else {
+			good = append(good, content[at-n:at]...)
 		}
 	}
-	return nil
+	return good, damage
+}
+
+// nextFrame finds the next good frame of a kind that is known, or the end.
+func nextFrame(content []byte, at int) int {
+	for ; at < len(content); at++ {
+		if len(content)-at <= frameHead || bytes.IndexByte(kinds, content[at+frameHead]) < 0 {
+			continue
+		}
+		if _, _, err := readFrame(content[at:]); err == nil {
+			return at
+		}
+	}
+	return at
 }
 
 // setAside keeps a copy of a damaged file, on disk before the file is written anew.
-func (l *file) setAside(content []byte, good int, damage error) error {
+func (l *file) setAside(content, good []byte, damage error) error {
 	aside := fmt.Sprintf("%s.damaged-%s", l.path(), time.Now().UTC().Format("20060102T150405.000"))
 	if err := disk.WriteFile(l.disk, aside, content); err != nil {
 		return fmt.Errorf("setting the damaged ledger aside: %w", err)
@@ -126,7 +143,7 @@ func (l *file) setAside(content []byte, good int, damage error) error {
 		return err
 	}
 	l.log.Warn("the ledger is damaged; it was set aside, and sources resume from their last good entry: some records may be sent again",
-		"error", damage, "kept", aside, "good_bytes", good, "bytes", len(content))
+		"error", damage, "kept", aside, "good_bytes", len(good), "bytes", len(content))
 	return nil
 }
 

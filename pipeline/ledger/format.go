@@ -46,6 +46,8 @@ const (
 	kindForget   = 'F'
 )
 
+var kinds = []byte{kindSource, kindProgress, kindCuts, kindOrigin, kindForget}
+
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 var errFrame = errors.New("damaged frame")

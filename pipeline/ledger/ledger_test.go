@@ -291,18 +291,22 @@ func TestDamagedFileIsSetAside(t *testing.T) {
 	end := l.file.size
 	must[*Source](t)(l.Open(0, "in", "second", nil, 100))
 	l.Flush()
-	must[*Source](t)(l.Open(0, "in", "third", nil, 100))
+	third := must[*Source](t)(l.Open(0, "in", "third", []string{"x"}, 100))
+	third.Checkpoint(10, []byte("ten"))
+	must[*Track](t)(third.Track("x")).Done(0, 10)
 	l.Close()
 	path := filepath.Join(dir, fileName)
 	content, _ := os.ReadFile(path)
 	content[end+frameHead] ^= 0xff
 	os.WriteFile(path, content, 0o640)
 
-	l = open(t, dir)
-	defer l.Close()
-	known := l.Known("in")
-	if len(known) != 1 || known[0].Key != "first" {
-		t.Errorf("known after damage: %+v", known)
+	for range 2 {
+		l = open(t, dir)
+		known := byKey(l)
+		if len(known) != 2 || known["first"].ID == 0 || known["third"].Cursor.Pos != 10 {
+			t.Errorf("known after damage: %+v", known)
+		}
+		l.Close()
 	}
 	if kept, _ := filepath.Glob(path + ".damaged*"); len(kept) != 1 {
 		t.Errorf("files set aside: %v, want one", kept)
@@ -372,8 +376,11 @@ func FuzzReplay(f *testing.F) {
 	f.Fuzz(func(t *testing.T, p []byte) {
 		var again []byte
 		good, _ := replay(p, func(e entry) { again = appendFrame(again, &e) })
-		if good > len(p) {
-			t.Fatalf("%d good bytes of %d", good, len(p))
+		if len(good) > len(p)+len(header) {
+			t.Fatalf("%d good bytes of %d", len(good), len(p))
+		}
+		if of, err := replay(good, func(entry) {}); err != nil || len(of) != len(good) {
+			t.Fatalf("what is kept is not good: %d bytes of %d, %v", len(of), len(good), err)
 		}
 		if _, err := replay(append([]byte(header), again...), func(entry) {}); err != nil {
 			t.Fatalf("what was read cannot be written and read again: %v", err)
@@ -470,5 +477,37 @@ func TestSteadySourceNeedsNoWritesOfItsOwn(t *testing.T) {
 		if at > 200_000 && l.file.size != before {
 			t.Errorf("at %d a source at a steady pace waited for the disk", at)
 		}
+	}
+}
+
+// TestAHeaderThatIsDamaged costs nothing but the file: without what it says, sources would
+// begin anew.
+func TestAHeaderThatIsDamaged(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, dir)
+	must[*Source](t)(l.Open(0, "in", "a.log", nil, 100))
+	l.Close()
+	path := filepath.Join(dir, fileName)
+	content, _ := os.ReadFile(path)
+	content[3] ^= 1
+	os.WriteFile(path, content, 0o640)
+	l = open(t, dir)
+	defer l.Close()
+	if known := byKey(l); known["a.log"].ID == 0 {
+		t.Errorf("known after damage: %+v", known)
+	}
+}
+
+// TestGarbageIsReadInTime: looking for good entries in a file of noise takes no long.
+func TestGarbageIsReadInTime(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(5, 6))
+	noise := []byte(header)
+	for len(noise) < 4<<20 {
+		noise = append(noise, byte(rnd.Uint32()))
+	}
+	noise = appendFrame(noise, &entry{kind: kindSource, id: 7, input: "in", key: "k"})
+	entries := 0
+	if good, err := replay(noise, func(entry) { entries++ }); err == nil || entries != 1 || len(good) > 100 {
+		t.Errorf("%d entries, and %d good bytes: %v", entries, len(good), err)
 	}
 }
