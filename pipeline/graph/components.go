@@ -8,7 +8,9 @@ import (
 	outputfile "github.com/longshore/longshore/outputs/file"
 	"github.com/longshore/longshore/outputs/loki"
 	"github.com/longshore/longshore/outputs/stdout"
+	"github.com/longshore/longshore/parsers/access"
 	"github.com/longshore/longshore/parsers/auto"
+	"github.com/longshore/longshore/parsers/cri"
 	"github.com/longshore/longshore/parsers/csv"
 	"github.com/longshore/longshore/parsers/grok"
 	"github.com/longshore/longshore/parsers/json"
@@ -16,7 +18,7 @@ import (
 	"github.com/longshore/longshore/parsers/multiline"
 	"github.com/longshore/longshore/parsers/pattern"
 	"github.com/longshore/longshore/parsers/regex"
-	textparser "github.com/longshore/longshore/parsers/text"
+	"github.com/longshore/longshore/parsers/syslog"
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/transforms/add"
 	"github.com/longshore/longshore/transforms/dedupe"
@@ -48,9 +50,9 @@ func Components() []pipeline.Spec {
 		grok.Spec(),
 		regex.Spec(),
 		csv.Spec(),
-		textparser.AccessSpec(),
-		textparser.SyslogSpec(),
-		auto.CRISpec(),
+		access.Spec(),
+		syslog.Spec(),
+		cri.Spec(),
 
 		redact.Spec(),
 		add.Spec(),

@@ -1,14 +1,15 @@
-package auto
+package cri
 
 import (
 	"testing"
 
+	"github.com/longshore/longshore/parsers/auto"
 	"github.com/longshore/longshore/pipeline/event"
 	"github.com/longshore/longshore/pipeline/pipetest"
 )
 
 func TestCRI(t *testing.T) {
-	newParser, err := (&CRIConfig{Config{Multiline: true}}).Parser()
+	newParser, err := (&Config{auto.Config{Multiline: true}}).Parser()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +29,7 @@ func TestCRI(t *testing.T) {
 			t.Errorf("%s\ngives %s\nwant  %s", test.line, got, test.want)
 		}
 	}
-	joiner, limits, err := new(CRIConfig).Joiner()
+	joiner, limits, err := new(Config).Joiner()
 	if joiner != nil || limits.Lines != 0 || err != nil {
 		t.Errorf("it joins with multiline off: %v", err)
 	}
