@@ -53,6 +53,9 @@ type names struct {
 }
 
 func (n *names) isSecret(name []byte) bool {
+	if !n.mayBeSecret(name) {
+		return false
+	}
 	if n.secrets && (isShortName(name) || endsInKeyWord(name)) {
 		return !n.excepted(name)
 	}
