@@ -33,6 +33,7 @@ type trace struct {
 	marks [marksKept]mark // ascending, at the end; those not in use are zero
 	size  int64           // of the file, when it was last looked at
 	since time.Time       // when it was last written to before it was first looked at
+	read  uint64          // of what was truncated: up to where it was read, or will be from a copy
 }
 
 // pos gives the position that reading came to.

@@ -38,6 +38,10 @@ func (r *reader) heldBack(ctx context.Context, f *file, size int64) (time.Durati
 		}
 	}
 	for _, o := range relatives {
+		if done, err := r.wasOf(ctx, f, o, size); done || err != nil {
+			r.table.setCopy(f, o.id)
+			return packWait, err
+		}
 		alike, err := r.compare(ctx, f, o, size)
 		if err != nil {
 			return 0, err
@@ -66,6 +70,20 @@ func (r *reader) isOf(ctx context.Context, f *file, k *past, size int64) (bool, 
 	}
 	pos, possible := t.in(s)
 	return possible && t.compared(pos, s), nil
+}
+
+// wasOf tells whether a file that was deleted was a copy of what another was before that
+// began anew, and has nothing that was not read.
+func (r *reader) wasOf(ctx context.Context, f *file, o relative, size int64) (bool, error) {
+	if o.before.pos() == 0 || !f.isDeleted() {
+		return false, nil
+	}
+	s, err := takeSample(ctx, f.fd, f.compress, size, &o.before)
+	if err != nil {
+		return false, err
+	}
+	pos, possible := o.before.in(s)
+	return possible && o.before.compared(pos, s) && s.size <= o.before.read, nil
 }
 
 // A likeness is how a file stands to another of which it may be a copy.

@@ -36,7 +36,7 @@ func (r *reader) handOver(f *file, c *copied) *file {
 	h := r.settings.newFile(c.id, f.seen, c.path)
 	h.progress, h.matched = f.progress, true
 	h.former, h.head, h.stored, h.begun = nil, fingerprint{}, -1, false
-	h.lastSize, h.grown = int64(c.size), time.Now()
+	h.lastSize, h.grown, h.ends = int64(c.size), time.Now(), c.size
 	if h.compress {
 		h.toPacked()
 		h.finished, h.doneSize = c.size == h.off, c.info.Size()

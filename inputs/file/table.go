@@ -38,6 +38,7 @@ type file struct {
 	own      bool    // it is a source, and not perhaps a copy of one
 	copyOf   inode   // as long as it is not: it had the same text as that, when it was compared
 	left     trace   // as after the last turn
+	before   trace   // of what it was before it began anew
 
 	// These are the follower's own.
 	round   int  // the last scan that saw it
@@ -57,6 +58,7 @@ type file struct {
 	// The rest belongs to the reader whose turn it is. fd may be closed by
 	// another in between (openFiles).
 	fd       *os.File
+	ends     uint64    // of a copy that goes on with a source: the size of its text
 	unpack   *unpacker // of a .gz file, while it is being read
 	compress bool      // it is a .gz file
 	matched  bool      // whether it is a known source has been settled
@@ -242,11 +244,11 @@ func (t *table) settle(f *file) bool {
 }
 
 // unsettle takes back that a file is a source of its own. It is seen at a path for the
-// first time now.
-func (t *table) unsettle(f *file, seen string) {
+// first time now. before is what is remembered of the source that it was.
+func (t *table) unsettle(f *file, seen string, before *trace) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	f.own, f.copyOf, f.left = false, inode{}, trace{}
+	f.own, f.copyOf, f.left, f.before = false, inode{}, trace{}, *before
 	if t.byID[f.id] == f {
 		t.unindexLocked(f)
 		f.seen = seen
@@ -359,9 +361,10 @@ func (t *table) names(f *file) (names []string) {
 
 // A relative is a file of which another may be a copy, as it was found in the table.
 type relative struct {
-	id    inode
-	path  string // "" if unlinked
-	trace trace
+	id     inode
+	path   string // "" if unlinked
+	trace  trace
+	before trace // of what it was before it began anew
 }
 
 // relatives gives the files of which f may be a copy by its name: a compressed one, of any
@@ -377,11 +380,11 @@ func (t *table) relatives(f *file) (found []relative) {
 	if f.compress {
 		among = t.byKin[log]
 	} else if o := t.byPath[log]; o != nil && !among[o] {
-		found = append(found, relative{o.id, o.path, o.left})
+		found = append(found, relative{o.id, o.path, o.left, o.before})
 	}
 	for o := range among {
 		if o != f && !o.compress {
-			found = append(found, relative{o.id, o.path, o.left})
+			found = append(found, relative{o.id, o.path, o.left, o.before})
 		}
 	}
 	return found

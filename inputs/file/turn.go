@@ -214,7 +214,7 @@ func (r *reader) settleSource(ctx context.Context, f *file, size int64) (bool, t
 	if err != nil {
 		return false, 0, err
 	}
-	if _, at, _ := r.table.where(f); k == nil && (f.known || at == unlinked && r.table.copyOf(f.id) != (inode{})) {
+	if k == nil && (f.known || f.isDeleted() && r.table.copyOf(f.id) != (inode{})) {
 		r.endFormer(f)
 		r.open.close(f)
 		r.table.remove(f)
@@ -239,6 +239,12 @@ func (r *reader) settleSource(ctx context.Context, f *file, size int64) (bool, t
 	}
 	f.matched = err == nil
 	return f.matched, 0, err
+}
+
+// isDeleted tells whether an open file has no name left.
+func (f *file) isDeleted() bool {
+	info, err := f.fd.Stat()
+	return err == nil && isUnlinked(info)
 }
 
 // claim gives the known source that a file is, if there is one.
@@ -344,9 +350,12 @@ func (r *reader) restart(ctx context.Context, f *file, why string) {
 	if at == live {
 		key, seen = path, path
 	}
+	before := f.trace()
+	before.read = f.off
 	h := r.inherit(ctx, f, r.table.names(f), true)
 	switch {
 	case h != nil:
+		before.read = h.ends
 		r.schedule.follow(f, h)
 		r.schedule.wake(h)
 	case former == nil:
@@ -357,7 +366,7 @@ func (r *reader) restart(ctx context.Context, f *file, why string) {
 	f.progress = newProgress(key, r.settings.maxLine)
 	f.former, f.grown = former, time.Now()
 	f.matched, f.known, f.heirOf, f.startSize = false, false, nil, -1
-	r.table.unsettle(f, seen)
+	r.table.unsettle(f, seen, before)
 }
 
 // leaveSource has the file be without a source, and tells of what is known to
