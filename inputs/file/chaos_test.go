@@ -200,10 +200,11 @@ func (c *chaos) copyTruncate(n int) {
 		return // a file of which nothing was seen is nobody's
 	}
 	c.makeCopy(n)
+	known := c.full[n]
 	if c.rand.IntN(2) == 0 {
 		c.settleDown()
 	}
-	if c.rand.IntN(2) == 0 {
+	if c.rand.IntN(2) == 0 && known { // else nobody can know the copy by what it has less
 		c.appendWhole(n)
 		c.settleDown()
 	}

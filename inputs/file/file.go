@@ -10,6 +10,10 @@
 // they have gone. A few readers (schedule.go, turn.go) take the files that
 // have something new in turns. A file with nothing new costs no goroutine, no
 // timer and no buffer, only one stat in every poll.
+//
+// A source outlives its file: when that is truncated or deleted, a copy, plain or
+// compressed, goes on with it (inherit.go, copies.go). What looks like a copy is not
+// read before that is clear (held.go).
 package file
 
 import (

@@ -1,0 +1,185 @@
+package file
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestReadErrors: what cannot be read is tried again, on a file that is opened anew,
+// and nothing is lost or repeated.
+func TestReadErrors(t *testing.T) {
+	poll(t, func(r *rig) {
+		broken := true
+		tune := r.tune
+		r.tune = func(s *settings) {
+			tune(s)
+			s.openFile = func(path string) (*os.File, error) {
+				if broken {
+					return os.OpenFile(path, os.O_WRONLY, 0) // reading it fails
+				}
+				return openFile(path)
+			}
+		}
+		r.write("app.log", "one\n")
+		r.start()
+		r.pass(tick)
+		if err := r.health.get(); err == nil || !strings.Contains(err.Error(), "app.log") {
+			t.Errorf("health is %v", err)
+		}
+		r.wantLog("cannot read, will try again")
+		broken = false
+		r.pass(2 * backoffMin)
+		r.want("one")
+		r.halt()
+		broken = true
+		r.append("app.log", "two\n")
+		r.feed.Ack()
+		r.restart(nil)
+		r.pass(10 * time.Minute)
+		r.want()
+		broken = false
+		r.append("app.log", "three\n")
+		r.pass(2 * backoffMax)
+		r.want("two", "three")
+		if err := r.health.get(); err != nil {
+			t.Errorf("health is %v", err)
+		}
+	})
+}
+
+// TestDeletedUnderBackpressure: the rest is read, as long as that takes.
+func TestDeletedUnderBackpressure(t *testing.T) {
+	poll(t, func(r *rig) {
+		r.write("app.log", "one\n")
+		r.start()
+		r.pass(tick)
+		r.feed.Block(true)
+		r.append("app.log", "two\nthree")
+		r.pass(tick)
+		r.remove("app.log")
+		r.pass(time.Minute)
+		r.feed.Block(false)
+		r.pass(lull)
+		r.want("one", "two", "three")
+		r.wantLog("")
+	})
+}
+
+// TestTruncatedAndRotatedBeforeItIsKnown: what a file became is rotated away before
+// that could be stored; it is found all the same.
+func TestTruncatedAndRotatedBeforeItIsKnown(t *testing.T) {
+	for _, stopped := range []bool{false, true} {
+		poll(t, func(r *rig) {
+			r.write("app.log", "one line that is long enough\n")
+			r.start()
+			r.pass(tick)
+			r.feed.Ack()
+			if stopped {
+				r.halt()
+				r.feed = r.feed.Restart()
+				r.truncate("app.log", "another beginning\n")
+				r.feed.Block(true)
+				r.start()
+			} else {
+				r.feed.Block(true)
+				r.truncate("app.log", "another beginning\n")
+			}
+			r.pass(tick)
+			r.restart(func() {
+				r.rename("app.log", "app.log.1")
+				r.write("app.log", "new\n")
+			})
+			r.pass(tick)
+			r.wantSet("another beginning", "new")
+			r.feed.Ack()
+			r.wantNoMore()
+			if known := r.feed.Restart().Known(); len(known) != 2 {
+				t.Errorf("%d sources are known, want 2", len(known))
+			}
+		})
+	}
+}
+
+// TestLossIsToldOnce: the source is remembered for what came after it, and what was
+// lost of it is not told again.
+func TestLossIsToldOnce(t *testing.T) {
+	poll(t, func(r *rig) {
+		r.write("app.log", "one line that is long enough\nunread")
+		r.start()
+		r.pass(tick)
+		r.feed.Ack()
+		for i := range 3 {
+			r.halt()
+			r.feed = r.feed.Restart()
+			if i == 0 {
+				r.remove("app.log")
+				r.write("app.new", "new\n")
+				r.rename("app.new", "app.log")
+			}
+			r.startOn(&recordsBlocked{Feed: r.feed})
+			r.pass(0)
+		}
+		if n := strings.Count(r.logs.String(), "part of a file was never read"); n != 1 {
+			t.Errorf("it was told %d times:\n%s", n, r.logs.String())
+		}
+		r.wantLog("missing_at_least=6")
+	})
+}
+
+// TestFolderThatComesLaterIsSearched: files were renamed in it while it was away.
+func TestFolderThatComesLaterIsSearched(t *testing.T) {
+	poll(t, func(r *rig) {
+		r.config.Paths = []string{r.path("vol/app.log")}
+		r.write("vol/app.log", "one\n")
+		r.start()
+		r.pass(tick)
+		r.feed.Ack()
+		r.restart(func() {
+			r.append("vol/app.log", "two\n")
+			r.rename("vol", "away")
+		})
+		r.pass(time.Minute)
+		r.rename("away/app.log", "away/app.log.1")
+		r.write("away/app.log", "three\n")
+		r.rename("away", "vol")
+		r.pass(lull)
+		r.want("two", "three")
+		r.wantNoMore()
+	})
+}
+
+// TestInodeOfACopyWasAnothers: a rotated file is deleted, and the copy of a file that
+// is then truncated has its inode.
+func TestInodeOfACopyWasAnothers(t *testing.T) {
+	twice(t, func(r *rig) {
+		r.write("app.log", "one, of the oldest\n")
+		r.start()
+		r.pass(tick)
+		r.rename("app.log", "app.log.1")
+		r.write("app.log", "two, of the next\n")
+		r.pass(tick)
+		r.append("app.log", "three, not read yet\n")
+		// Writing in place gives a file's inode to another for sure.
+		r.duplicate("app.log", "app.log.1")
+		r.truncate("app.log", "four\n")
+		r.pass(copyWait + lull)
+		r.wantSet("one, of the oldest", "two, of the next", "three, not read yet", "four")
+		r.wantNoMore()
+	})
+}
+
+// TestOldInodeBecomesACompressedFile: an inode is given to a file of another kind.
+func TestOldInodeBecomesACompressedFile(t *testing.T) {
+	poll(t, func(r *rig) {
+		r.config.Paths = []string{r.path("*")}
+		r.write("app.log", "one\n")
+		r.start()
+		r.pass(tick)
+		r.write("app.log", packed("two\n"))
+		r.rename("app.log", "other.log.gz")
+		r.pass(lull)
+		r.want("one", "two")
+	})
+}
