@@ -280,20 +280,21 @@ func hex4(p []byte) rune {
 
 // AppendHex appends bytes as lower-case hex digits.
 func AppendHex(dst, p []byte) []byte {
-	n := len(dst)
-	dst = append(dst, "00000000000000000000000000000000"[:2*min(len(p), 16)]...)
-	for i, c := range p[:min(len(p), 16)] {
-		binary.LittleEndian.PutUint16(dst[n+2*i:], hexPairs[c])
+	for ; len(p) >= 4; p = p[4:] {
+		dst = binary.LittleEndian.AppendUint64(dst, hexOf(binary.LittleEndian.Uint32(p)))
 	}
-	if len(p) > 16 {
-		return AppendHex(dst, p[16:])
+	for _, c := range p {
+		dst = append(dst, hexDigits[c>>4], hexDigits[c&15])
 	}
 	return dst
 }
 
-var hexPairs = func() (t [256]uint16) {
-	for c := range t {
-		t[c] = uint16(hexDigits[c>>4]) | uint16(hexDigits[c&15])<<8
-	}
-	return t
-}()
+// hexOf gives the eight hex digits of four bytes, all at once; the lowest byte comes first.
+func hexOf(four uint32) uint64 {
+	x := uint64(four)
+	x = (x | x<<16) & 0x0000ffff0000ffff
+	x = (x | x<<8) & 0x00ff00ff00ff00ff
+	x = (x>>4 | x<<8) & (15 * ones)
+	letters := (x + (0x80-10)*ones) >> 7 & ones
+	return x + '0'*ones + letters*('a'-'0'-10)
+}

@@ -69,26 +69,19 @@ var decimalPairs = func() (t [100]uint16) {
 	return t
 }()
 
-// civil turns days since 1970-01-01 into a date of the Gregorian calendar: Howard
-// Hinnant's civil_from_days, chrono-compatible low-level date algorithms.
+// civil turns days since 1970-01-01 into a date of the Gregorian calendar, from the
+// year 0 on: Neri and Schneider, Euclidean affine functions and their application to
+// calendar algorithms, figure 12. In it years begin in March.
 func civil(days int64) (year, month, day int64) {
-	z := days + 719468
-	era := z / 146097
-	if z < 0 {
-		era = (z - 146096) / 146097
-	}
-	doe := z - era*146097
-	yoe := (doe - doe/1460 + doe/36524 - doe/146096) / 365
-	doy := doe - (365*yoe + yoe/4 - yoe/100)
-	mp := (5*doy + 2) / 153
-	day = doy - (153*mp+2)/5 + 1
-	month = mp + 3
-	if month > 12 {
-		month -= 12
-	}
-	year = yoe + era*400
-	if month <= 2 {
-		year++
+	n := 4*uint32(days+719468) + 3
+	century := n / 146097
+	n = n%146097 | 3
+	p := uint64(2939745) * uint64(n)
+	dayOfYear := uint32(p) / 2939745 / 4
+	m := 2141*dayOfYear + 197913
+	year, month, day = int64(100*century+uint32(p>>32)), int64(m>>16), int64(m&0xffff/2141+1)
+	if dayOfYear >= 306 {
+		return year + 1, month - 12, day
 	}
 	return year, month, day
 }
