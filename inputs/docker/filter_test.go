@@ -91,11 +91,24 @@ func TestServiceName(t *testing.T) {
 		{identity{name: "shop_web_1", tags: compose}, "shop_web"},
 		{identity{name: "shop-web-v2", tags: compose}, "shop-web-v2"},
 		{identity{name: "x", tags: map[string]string{labelService: "web"}}, "web"},
+		{identity{name: "x", tags: map[string]string{labelService: "web", labelOwn: "shop"}}, "shop"},
 		{identity{name: "web.1.abc", tags: map[string]string{labelSwarm: "web"}}, "web"},
 	} {
 		if got := c.who.serviceName(); got != c.want {
 			t.Errorf("%s: %q, want %q", c.who.name, got, c.want)
 		}
+	}
+}
+
+// TestChoices sees to it that a container's choices come with its other labels.
+func TestChoices(t *testing.T) {
+	who := identity{tags: map[string]string{"a": "b", pipeline.ChooseParser: "json", pipeline.ChooseLevel: "warn"}}
+	got := map[string]string{}
+	for _, l := range who.labels(stdout) {
+		got[l.Name] = l.Value
+	}
+	if got[pipeline.ChooseParser] != "json" || got[pipeline.ChooseLevel] != "warn" || got["a"] != "" {
+		t.Errorf("%v", got)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/events"
 
+	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
 )
 
@@ -14,6 +15,7 @@ const (
 	labelService = "com.docker.compose.service"
 	labelSwarm   = "com.docker.swarm.service.name"
 	labelEnable  = "longshore.enable"
+	labelOwn     = "longshore.service"
 )
 
 // An identity is what a container is called, and by what it is chosen. It is
@@ -46,7 +48,7 @@ func (w *identity) service() string { return w.tags[labelService] }
 
 // labels gives the labels of one of the container's streams.
 func (w *identity) labels(s stream) []event.Label {
-	return []event.Label{
+	labels := []event.Label{
 		{Name: event.LabelContainerID, Value: w.id},
 		{Name: event.LabelContainerName, Value: w.name},
 		{Name: event.LabelImage, Value: w.image},
@@ -56,11 +58,21 @@ func (w *identity) labels(s stream) []event.Label {
 		{Name: event.LabelHost, Value: w.host},
 		{Name: event.LabelService, Value: w.serviceName()},
 	}
+	for _, name := range pipeline.Choices {
+		if value := w.tags[name]; value != "" {
+			labels = append(labels, event.Label{Name: name, Value: value})
+		}
+	}
+	return labels
 }
 
-// serviceName is the best guess at the service: that of Compose or Swarm, or
-// else the container's name, without the number of the replica if Compose gave it.
+// serviceName is the service that the container's label names, or else the best guess:
+// that of Compose or Swarm, or the container's name, without the number of the replica
+// if Compose gave it.
 func (w *identity) serviceName() string {
+	if s := w.tags[labelOwn]; s != "" {
+		return s
+	}
 	if s := w.service(); s != "" {
 		return s
 	}

@@ -129,6 +129,8 @@ func (d *document) names(e entry, path string, k pipeline.Kind, section string) 
 		return nil
 	case !d.isKind(n, path, listKind, "a list of names"):
 		return nil
+	case len(n.items) == 0 && k == pipeline.KindInput && d.chosen():
+		return nil
 	case len(n.items) == 0:
 		d.complain(n, path, "is an empty list; name at least one%s", d.those(k))
 		return nil
@@ -186,11 +188,20 @@ func (d *document) noSuch(n *node, path string, k pipeline.Kind) {
 	d.complain(n, path, "there is no %s with the name %q%s", k, n.asWritten, meant(n.text, known))
 }
 
+// dockerInput is the type of the input whose sources choose by labels.
+const dockerInput = "docker"
+
+// chosen says whether there are sources that may choose parsers and pipelines by
+// pipeline.Choices, so that these need be named nowhere else.
+func (d *document) chosen() bool {
+	return slices.ContainsFunc(d.cfg.Inputs, func(i Input) bool { return i.Type == dockerInput })
+}
+
 // unused reports components that are in no pipeline: they would silently do nothing.
 func (d *document) unused() {
 	for _, s := range sections {
 		for _, e := range d.root.get(s.name).all() {
-			if !d.used[s.kind][e.name] {
+			if !d.used[s.kind][e.name] && (s.kind != pipeline.KindParser || !d.chosen()) {
 				d.report.add(e.key, child(s.name, e.name), "is in no pipeline, so it would do nothing; name it in one or remove it")
 			}
 		}

@@ -191,15 +191,17 @@ func TestPipelines(t *testing.T) {
 	cfg := load(t, map[string]string{"longshore.yml": `
 redact: false
 inputs: {a: {type: docker}, b: {type: docker}}
-parsers: {own: {type: regex, pattern: x}}
+parsers: {own: {type: regex, pattern: x}, label: {type: json}}
 outputs: {x: {type: stdout}, y: {type: stdout}}
 pipelines:
   first: {inputs: [a], parsers: [json, own, auto], outputs: [y, x]}
   second: {inputs: [b], outputs: [x]}
+  by-label: {inputs: [], outputs: [x]}
 `})
 	want := []config.Pipeline{
 		{Name: "first", Inputs: []string{"a"}, Parsers: []string{"json", "own", "auto"}, Outputs: []string{"y", "x"}},
 		{Name: "second", Inputs: []string{"b"}, Parsers: []string{"auto"}, Outputs: []string{"x"}},
+		{Name: "by-label", Parsers: []string{"auto"}, Outputs: []string{"x"}},
 	}
 	if diff := cmp.Diff(want, cfg.Pipelines); diff != "" {
 		t.Errorf("pipelines (-want +got):\n%s", diff)
@@ -208,7 +210,7 @@ pipelines:
 	for _, p := range cfg.Parsers {
 		parsers = append(parsers, p.Name+" "+p.Type)
 	}
-	if diff := cmp.Diff([]string{"own regex", "json json", "auto auto"}, parsers); diff != "" {
+	if diff := cmp.Diff([]string{"own regex", "label json", "json json", "auto auto"}, parsers); diff != "" {
 		t.Errorf("parsers (-want +got):\n%s", diff)
 	}
 }

@@ -3,6 +3,7 @@ package graph
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 
@@ -18,10 +19,14 @@ type feed struct {
 	ledger    *ledger.Ledger
 	batches   pool
 	pipelines []*pipelineOf
+	all       []*pipelineOf // of the config
+	parsers   map[string]parserOf
+	log       *slog.Logger
 	workers   []*worker
 	stride    uint64
 
 	read     atomic.Uint64 // records
+	due      atomic.Uint64 // how often they are to end: at each output of their source's pipelines
 	inFlight atomic.Int64  // records read that the pipelines have not taken yet
 
 	mu      sync.Mutex
@@ -43,14 +48,17 @@ func (f *feed) Known() []pipeline.Known {
 func (f *feed) Open(id event.SourceID, key string, labels []event.Label) (*event.Source, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	progress, err := f.ledger.Open(id, f.input, key, f.routes(), f.stride)
+	labels, choices := choose(labels)
+	pipelines, err := choices.pipelines(f.pipelines, f.all)
+	f.warn(key, err)
+	progress, err := f.ledger.Open(id, f.input, key, routesOf(pipelines), f.stride)
 	if err != nil {
 		return nil, err
 	}
-	src := event.NewSource(progress.ID(), f.input, key, append(append([]event.Label(nil), labels...), f.labels...))
+	src := event.NewSource(progress.ID(), f.input, key, append(labels, f.labels...))
 	s := f.sources[src.ID]
 	if s == nil {
-		if s, err = newSource(progress, src, f.pipelines, progress.State()); err != nil {
+		if s, err = f.newSource(progress, src, pipelines, choices); err != nil {
 			return nil, err
 		}
 		f.sources[src.ID] = s
@@ -60,9 +68,27 @@ func (f *feed) Open(id event.SourceID, key string, labels []event.Label) (*event
 	return src, nil
 }
 
-func (f *feed) routes() []string {
+// newSource makes a source that is taken as its labels choose.
+func (f *feed) newSource(progress *ledger.Source, src *event.Source, pipelines []*pipelineOf, choices choices) (*source, error) {
+	takings := make([]taking, len(pipelines))
+	var err error
+	for i, of := range pipelines {
+		takings[i], err = choices.taking(of.taking, f.parsers)
+	}
+	f.warn(src.Key, err)
+	return newSource(progress, src, pipelines, takings, progress.State())
+}
+
+// warn tells of a choice that cannot be followed.
+func (f *feed) warn(key string, err error) {
+	if err != nil {
+		f.log.Warn("a source is not taken as it chooses", "source", key, "error", err)
+	}
+}
+
+func routesOf(pipelines []*pipelineOf) []string {
 	var routes []string
-	for _, p := range f.pipelines {
+	for _, p := range pipelines {
 		routes = append(routes, p.routes()...)
 	}
 	return routes
@@ -82,20 +108,21 @@ func (f *feed) Send(ctx context.Context, b *event.Batch) error {
 		f.batches.put(b)
 		return err
 	}
-	f.take(records)
+	f.take(s, records)
 	select {
 	case f.worker(b.Source.ID).in <- message{source: s, batch: b, feed: f}:
 		return nil
 	case <-ctx.Done():
-		f.take(-records)
+		f.take(s, -records)
 		f.batches.put(b)
 		return ctx.Err()
 	}
 }
 
 // take counts records in, or back out again.
-func (f *feed) take(records int) {
+func (f *feed) take(s *source, records int) {
 	f.read.Add(uint64(records))
+	f.due.Add(uint64(records * s.routes))
 	f.inFlight.Add(int64(records))
 }
 

@@ -42,6 +42,7 @@ type Graph struct {
 	batches   pool
 	inputs    []*input
 	outputs   []*output
+	parsers   map[string]parserOf
 	pipelines []*pipelineOf
 	workers   []*worker
 }
@@ -93,7 +94,7 @@ func (g *Graph) build() error {
 		return err
 	}
 	for _, in := range g.inputs {
-		in.feed.pipelines = g.pipelinesOf(in.name)
+		in.feed.parsers, in.feed.all, in.feed.pipelines = g.parsers, g.pipelines, g.pipelinesOf(in.name)
 	}
 	return nil
 }
@@ -138,22 +139,21 @@ func placeOf(out pipeline.Output) []byte {
 }
 
 func (g *Graph) addPipelines() error {
-	parsers := map[string]parserOf{}
+	g.parsers = map[string]parserOf{}
 	for _, c := range g.Config.Parsers {
 		p, err := newParserOf(c)
 		if err != nil {
 			return fmt.Errorf("parser %s: %w", c.Name, err)
 		}
-		parsers[c.Name] = p
+		g.parsers[c.Name] = p
 	}
 	for _, c := range g.Config.Pipelines {
 		p := &pipelineOf{name: c.Name}
+		var mine []parserOf
 		for _, name := range c.Parsers {
-			p.parsers = append(p.parsers, parsers[name])
-			if p.newJoiner == nil {
-				p.newJoiner, p.limits = parsers[name].newJoiner, parsers[name].limits
-			}
+			mine = append(mine, g.parsers[name])
 		}
+		p.taking = newTaking(mine)
 		transforms, err := g.newTransforms(c)
 		if err != nil {
 			return err
@@ -184,7 +184,7 @@ func (g *Graph) addInput(c config.Input) error {
 		return err
 	}
 	f := &feed{
-		input: c.Name, batches: g.batches, workers: g.workers,
+		input: c.Name, log: env.Log, batches: g.batches, workers: g.workers,
 		ledger: g.ledger, sources: map[event.SourceID]*source{}, stride: strideOf(in),
 	}
 	for name, value := range c.Common.Labels {

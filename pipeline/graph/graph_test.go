@@ -34,6 +34,7 @@ type world struct {
 	answer    func(output string, lines []string) error // nil: all is stored
 	now       func() time.Time                          // nil: a clock that stands still
 	more      []pipeline.Spec
+	labels    map[string]string // of sources, by their keys: name=value
 }
 
 func (w *world) specs() []pipeline.Spec {
@@ -62,7 +63,8 @@ func (c *scriptConfig) Run(ctx context.Context, feed pipeline.Feed) error {
 		if k.ID != 0 && string(k.Cursor.State) != "" && string(k.Cursor.State) != "at "+strconv.Itoa(int(k.Cursor.Pos)) {
 			return fmt.Errorf("state %q at %d", k.Cursor.State, k.Cursor.Pos)
 		}
-		src, err := feed.Open(k.ID, key, []event.Label{{Name: "key", Value: key}})
+		name, value, _ := strings.Cut(c.world.labels[key], "=")
+		src, err := feed.Open(k.ID, key, []event.Label{{Name: "key", Value: key}, {Name: name, Value: value}})
 		if err != nil {
 			return err
 		}

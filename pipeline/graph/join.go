@@ -2,6 +2,7 @@ package graph
 
 import (
 	"slices"
+	"time"
 
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
@@ -37,8 +38,8 @@ type join struct {
 	needed  bool       // a bound has ended what the joiner would have gone on with
 }
 
-func newJoin(of *pipelineOf, src *event.Source, begin uint64, cuts []uint64) *join {
-	return &join{joiner: of.newJoiner(src), limits: of.limits, begin: begin, bounds: cuts}
+func newJoin(how taking, src *event.Source, begin uint64, cuts []uint64) *join {
+	return &join{joiner: how.newJoiner(src), limits: how.limits, begin: begin, bounds: cuts}
 }
 
 // keptText is how much memory a join keeps for the next record that it holds.
@@ -60,6 +61,14 @@ type openRecord struct {
 
 // undated says that it takes a time mark, and that it is not known which.
 func (o *openRecord) undated() bool { return o.lines > 0 && o.time == 0 && o.date == 0 }
+
+// wait is how long a record is held.
+func (j *join) wait() time.Duration {
+	if j == nil {
+		return 0
+	}
+	return time.Duration(j.limits.Wait)
+}
 
 // holding says whether a record is held.
 func (j *join) holding() bool { return j != nil && j.open.lines > 0 }

@@ -75,7 +75,7 @@ const replayWait = 10
 func (s *source) hold() {
 	s.wait = 0
 	for _, p := range s.pipes {
-		if wait := time.Duration(p.pipeline.limits.Wait); p.join.holding() && (s.wait == 0 || wait < s.wait) {
+		if wait := p.join.wait(); p.join.holding() && (s.wait == 0 || wait < s.wait) {
 			s.wait = wait
 		}
 	}

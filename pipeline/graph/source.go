@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"cmp"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -14,6 +15,7 @@ import (
 type source struct {
 	progress *ledger.Source
 	pipes    []*pipe
+	routes   int // outputs of its pipelines
 	times    lineTimes
 	durable  bool   // its identity is on disk
 	begun    bool   // its first record has come
@@ -39,19 +41,18 @@ type source struct {
 type pipe struct {
 	pipeline *pipelineOf
 	parsers  chain
-	join     *join // nil: lines stay as they are
+	least    event.Level // records below it are dropped
+	join     *join       // nil: lines stay as they are
 	ties     ties
 	tracks   []pipeline.Track // one for each of the pipeline's outputs
 }
 
 // pipelineOf is a pipeline of the config: what its records go through.
 type pipelineOf struct {
-	name       string
-	parsers    []parserOf
+	name string
+	taking
 	transforms []pipeline.Transform
 	outputs    []*output
-	newJoiner  pipeline.NewJoiner // nil: lines stay as they are
-	limits     pipeline.JoinLimits
 	read       atomic.Uint64 // lines taken
 	joined     atomic.Uint64 // of these, how many became part of another's record
 	inFlight   atomic.Int64  // of these, how many are held, since more may belong to them
@@ -65,14 +66,17 @@ func (p *pipelineOf) routes() []string {
 	return routes
 }
 
-func newSource(progress *ledger.Source, src *event.Source, pipelines []*pipelineOf, state []byte) (*source, error) {
+// newSource makes a source that goes through pipelines, each of which takes its lines
+// in a way of its own.
+func newSource(progress *ledger.Source, src *event.Source, pipelines []*pipelineOf, takings []taking, state []byte) (*source, error) {
 	byPipeline, _, _ := readState(state)
 	s := &source{progress: progress, times: newLineTimes(progress)}
 	s.unsure = s.times.until
-	for _, of := range pipelines {
-		p := &pipe{pipeline: of, parsers: newChain(of.parsers, src), ties: byPipeline[of.name].ties}
-		if of.newJoiner != nil {
-			p.join = newJoin(of, src, byPipeline[of.name].begin, progress.Cuts())
+	for k, of := range pipelines {
+		how := takings[k]
+		p := &pipe{pipeline: of, parsers: newChain(how.parsers, src), least: how.least, ties: byPipeline[of.name].ties}
+		if how.newJoiner != nil {
+			p.join = newJoin(how, src, byPipeline[of.name].begin, progress.Cuts())
 			s.times.joins = append(s.times.joins, p.join)
 		}
 		for i, route := range of.routes() {
@@ -88,6 +92,7 @@ func newSource(progress *ledger.Source, src *event.Source, pipelines []*pipeline
 				p.join.bound(track.Bounds()...)
 			}
 		}
+		s.routes += len(p.tracks)
 		s.pipes = append(s.pipes, p)
 	}
 	return s, nil
@@ -103,12 +108,24 @@ func (p *pipe) understand(b *event.Batch, times *lineTimes, now func() time.Time
 			r.Time = p.undated(i, r.Pos, times, now)
 		}
 		r.Time = p.ties.unique(r.Time)
+		p.dropLow(r)
 		if i == 0 && p.join != nil {
 			p.join.first(p.resumption(), b)
 		}
 	}
 	for _, t := range p.pipeline.transforms {
 		t.Apply(b)
+	}
+}
+
+// dropLow drops a record whose level is below the lowest that is taken. One without a
+// level counts as info.
+func (p *pipe) dropLow(r *event.Record) {
+	if p.least == event.NoLevel {
+		return
+	}
+	if level := cmp.Or(r.Level, event.Info); level < p.least {
+		r.Flags |= event.Dropped
 	}
 }
 

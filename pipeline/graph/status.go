@@ -74,9 +74,8 @@ func (c Counts) Unfinished() uint64 {
 func (g *Graph) Counts() Counts {
 	var c Counts
 	for _, in := range g.inputs {
-		n := in.feed.read.Load()
-		c.Read += n
-		c.Due += n * uint64(len(in.feed.routes()))
+		c.Read += in.feed.read.Load()
+		c.Due += in.feed.due.Load()
 	}
 	for _, p := range g.pipelines {
 		c.Joined += p.joined.Load() * uint64(len(p.outputs))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -62,24 +63,46 @@ func NewTrial(cfg *config.Config, name string, labels []event.Label, log *slog.L
 	if err := g.addPipelines(); err != nil {
 		return nil, err
 	}
-	k := max(0, slices.IndexFunc(cfg.Pipelines, func(p config.Pipeline) bool { return p.Name == name }))
-	if name != "" && cfg.Pipelines[k].Name != name {
-		return nil, fmt.Errorf("there is no pipeline %q", name)
+	labels, choices := choose(labels)
+	k, err := g.pipelineToTry(name, choices)
+	if err != nil {
+		return nil, err
 	}
 	of := g.pipelines[k]
+	how, err := choices.taking(of.taking, g.parsers)
+	if err != nil {
+		return nil, err
+	}
 	t := &Trial{
 		transforms: cfg.Pipelines[k].Transforms, outputs: cfg.Pipelines[k].Outputs,
 		src: event.NewSource(1, "try", "try", labels), now: now, batches: make(chan *event.Batch),
 	}
-	t.pipe = &pipe{pipeline: of, parsers: newChain(of.parsers, t.src)}
-	if of.newJoiner != nil {
-		t.pipe.join = newJoin(of, t.src, 0, nil)
+	t.pipe = &pipe{pipeline: of, parsers: newChain(how.parsers, t.src), least: how.least}
+	if how.newJoiner != nil {
+		t.pipe.join = newJoin(how, t.src, 0, nil)
 	}
 	for _, output := range t.outputs {
 		bit := slices.IndexFunc(cfg.Outputs, func(o config.Output) bool { return o.Name == output })
 		t.bits = append(t.bits, 1<<bit)
 	}
 	return t, nil
+}
+
+// pipelineToTry gives the index of a pipeline: the one named, or the first of those that
+// are chosen, or the first.
+func (g *Graph) pipelineToTry(name string, c choices) (int, error) {
+	if name == "" {
+		chosen, err := c.pipelines(g.pipelines, g.pipelines)
+		return slices.Index(g.pipelines, chosen[0]), err
+	}
+	var names []string
+	for k, p := range g.pipelines {
+		if p.name == name {
+			return k, nil
+		}
+		names = append(names, p.name)
+	}
+	return 0, fmt.Errorf("there is no pipeline %q; there is %s", name, strings.Join(names, ", "))
 }
 
 // Run tells of every record of the input that is fed to the trial, in order, until
@@ -95,7 +118,7 @@ func (t *Trial) Run(ctx context.Context, each func(Outcome) error) error {
 				return tell(t.End(), each)
 			}
 			outcomes = t.take(b)
-			wait.Reset(time.Duration(t.pipe.pipeline.limits.Wait))
+			wait.Reset(t.pipe.join.wait())
 		case <-wait.C:
 			outcomes = t.End()
 		case <-ctx.Done():
@@ -160,6 +183,7 @@ func (t *Trial) outcomes(b *event.Batch) []Outcome {
 			r.Time = t.now().UnixNano()
 		}
 		r.Time = t.pipe.ties.unique(r.Time)
+		t.pipe.dropLow(r)
 		all[i] = Outcome{Line: string(b.Line(i)), Format: r.Format}
 	}
 	t.step(all, b, byParsers)

@@ -1,0 +1,116 @@
+package graph
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/longshore/longshore/parsers/multiline"
+	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/config"
+	"github.com/longshore/longshore/pipeline/event"
+)
+
+// taking is how lines become records.
+type taking struct {
+	parsers   []parserOf
+	newJoiner pipeline.NewJoiner // nil: lines stay as they are
+	limits    pipeline.JoinLimits
+	least     event.Level // records below it are dropped
+}
+
+// newTaking is what parsers do, of which the first that joins lines does so.
+func newTaking(parsers []parserOf) taking {
+	t := taking{parsers: parsers}
+	for _, p := range parsers {
+		if t.newJoiner == nil {
+			t.newJoiner, t.limits = p.newJoiner, p.limits
+		}
+	}
+	return t
+}
+
+// choices are what the labels of a source say of how it is taken, by name.
+type choices map[string]string
+
+// choose takes the choices out of labels.
+func choose(labels []event.Label) (rest []event.Label, c choices) {
+	c = choices{}
+	for _, l := range labels {
+		if slices.Contains(pipeline.Choices[:], l.Name) {
+			c[l.Name] = l.Value
+		} else {
+			rest = append(rest, l)
+		}
+	}
+	return rest, c
+}
+
+// pipelines gives those that are chosen, of all, or else those of the input.
+func (c choices) pipelines(of, all []*pipelineOf) ([]*pipelineOf, error) {
+	if c[pipeline.ChoosePipeline] == "" {
+		return of, nil
+	}
+	var chosen []*pipelineOf
+	for name := range strings.SplitSeq(c[pipeline.ChoosePipeline], ",") {
+		k := slices.IndexFunc(all, func(p *pipelineOf) bool { return p.name == strings.TrimSpace(name) })
+		if k < 0 {
+			return of, fmt.Errorf("the label %s: there is no pipeline %q", pipeline.ChoosePipeline, name)
+		}
+		if !slices.Contains(chosen, all[k]) {
+			chosen = append(chosen, all[k])
+		}
+	}
+	return chosen, nil
+}
+
+// taking gives a pipeline's way of taking lines, changed as is chosen. What cannot be done
+// stays as it was, and is the error.
+func (c choices) taking(t taking, named map[string]parserOf) (taking, error) {
+	if name := c[pipeline.ChooseParser]; name != "" {
+		p, err := parserNamed(name, named)
+		if err != nil {
+			return t, err
+		}
+		t = newTaking([]parserOf{p})
+	}
+	if level := c[pipeline.ChooseLevel]; level != "" {
+		if t.least = event.LevelNamed(strings.ToLower(level)); t.least == event.NoLevel {
+			return t, fmt.Errorf("the label %s: there is no level %q; it is one of %s", pipeline.ChooseLevel, level, strings.Join(event.LevelNames(), ", "))
+		}
+	}
+	return c.joining(t)
+}
+
+func (c choices) joining(t taking) (taking, error) {
+	switch how := c[pipeline.ChooseMultiline]; how {
+	case "":
+	case "false":
+		t.newJoiner = nil
+	case "auto", "true":
+		t.newJoiner, t.limits = func(*event.Source) pipeline.Joiner { return multiline.NewAuto() }, multiline.DefaultLimits()
+	default:
+		start, err := regexp.Compile(how)
+		if err != nil {
+			return t, fmt.Errorf("the label %s is neither false nor auto, and no regular expression: %w", pipeline.ChooseMultiline, err)
+		}
+		t.newJoiner, t.limits = func(*event.Source) pipeline.Joiner { return multiline.NewPatterns(start, nil) }, multiline.DefaultLimits()
+	}
+	return t, nil
+}
+
+// parserNamed gives a parser of the config, or of a type that needs no settings.
+func parserNamed(name string, named map[string]parserOf) (parserOf, error) {
+	if p, ok := named[name]; ok {
+		return p, nil
+	}
+	isType := func(s pipeline.Spec) bool { return s.Kind == pipeline.KindParser && s.Type == name }
+	if slices.ContainsFunc(Components(), isType) {
+		text := "inputs: {in: {type: stdin}}\noutputs: {out: {type: stdout}}\nparsers: {it: {type: " + name + "}}\n"
+		if cfg, err := (config.Loader{Components: Components()}).Load("built-in", []byte(text)); err == nil {
+			return newParserOf(cfg.Parsers[0])
+		}
+	}
+	return parserOf{}, fmt.Errorf("the label %s: there is no parser %q in the config, and no type of that name that needs no settings", pipeline.ChooseParser, name)
+}
