@@ -2,6 +2,7 @@ package event_test
 
 import (
 	"bytes"
+	"encoding/hex"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -273,6 +274,19 @@ func TestAppendingAllocatesNothing(t *testing.T) {
 	} {
 		if n := testing.AllocsPerRun(100, appendIt); n != 0 {
 			t.Errorf("%s allocates %v times", name, n)
+		}
+	}
+}
+
+func TestAppendHex(t *testing.T) {
+	t.Parallel()
+	var all [256 + 3]byte
+	for i := range all {
+		all[i] = byte(i)
+	}
+	for n := range all {
+		if got, want := string(event.AppendHex(nil, all[n:])), hex.EncodeToString(all[n:]); got != want {
+			t.Errorf("from %d: got %s, want %s", n, got, want)
 		}
 	}
 }

@@ -70,8 +70,8 @@ var decimalPairs = func() (t [100]uint16) {
 }()
 
 // civil turns days since 1970-01-01 into a date of the Gregorian calendar, from the
-// year 0 on: Neri and Schneider, Euclidean affine functions and their application to
-// calendar algorithms, figure 12. In it years begin in March.
+// year 0 on: Neri and Schneider, Euclidean Affine Functions and Applications to
+// Calendar Algorithms, arXiv:2102.06959. In it years begin in March.
 func civil(days int64) (year, month, day int64) {
 	n := 4*uint32(days+719468) + 3
 	century := n / 146097
