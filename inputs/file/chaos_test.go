@@ -48,7 +48,7 @@ type chaos struct {
 	// records are those that came, by what they are known by at a destination.
 	records map[identity]string
 	seen    [3]bool // whether the file at this name was there at a poll
-	full    [3]bool // and was not empty
+	full    [3]bool // and had a whole line
 	made    int     // copies
 }
 
@@ -95,7 +95,7 @@ func (c *chaos) settleDown() {
 	c.pass(tick)
 	for n := range c.seen {
 		info, err := os.Stat(c.path(c.name(n)))
-		c.seen[n], c.full[n] = err == nil, err == nil && info.Size() > 0
+		c.seen[n], c.full[n] = err == nil, err == nil && info.Size() > 30
 	}
 }
 
