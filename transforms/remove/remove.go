@@ -2,6 +2,8 @@
 package remove
 
 import (
+	"fmt"
+
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
 	"github.com/longshore/longshore/transforms/each"
@@ -21,6 +23,19 @@ func Spec() pipeline.Spec {
 type Config struct {
 	Fields []string `yaml:"fields" required:"true" doc:"Names of the fields; * stands for any characters. trace_id, span_id, service and level can be named in full. The line itself, which outputs with line: raw write, stays as it is." example:"[password, debug_*]"`
 	Except []string `yaml:"except" doc:"Of these, the names that stay; with fields: [\"*\"] nothing but these stays." example:"[status, http.*]"`
+}
+
+// Check implements pipeline.Checker.
+func (c *Config) Check() []pipeline.Problem {
+	var problems []pipeline.Problem
+	for i, name := range c.Fields {
+		if name == "message" || name == "timestamp" {
+			problems = append(problems, pipeline.Problem{
+				Path: fmt.Sprintf("fields[%d]", i), Message: "cannot be removed, every record has one; for a message, add sets another text and truncate cuts it",
+			})
+		}
+	}
+	return problems
 }
 
 // Transform implements pipeline.TransformConfig.

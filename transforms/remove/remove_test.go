@@ -36,6 +36,14 @@ func TestRemove(t *testing.T) {
 	}
 }
 
+func TestMistakes(t *testing.T) {
+	c := &Config{Fields: []string{"level", "message", "*", "timestamp"}}
+	problems := c.Check()
+	if len(problems) != 2 || problems[0].Path != "fields[1]" || problems[1].Path != "fields[3]" {
+		t.Errorf("%+v", problems)
+	}
+}
+
 func TestAllocs(t *testing.T) {
 	pipetest.AllocFree(t, pipetest.MustTransform(t, &Config{Fields: []string{"debug_*"}}, nil), newJSON, `{"msg":"a","debug_x":502}`)
 }
