@@ -13,13 +13,14 @@ type style bool
 // styleOf gives the style for a writer: colours on a terminal, unless NO_COLOR
 // (https://no-color.org) or TERM=dumb forbids them.
 func (a *app) styleOf(w io.Writer) style {
-	f, ok := w.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return false
-	}
 	noColor, _ := a.env("NO_COLOR")
 	terminal, _ := a.env("TERM")
-	return style(noColor == "" && terminal != "dumb")
+	return style(isTerminal(w) && noColor == "" && terminal != "dumb")
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 func (s style) bold(text string) string  { return s.wrap("1", text) }

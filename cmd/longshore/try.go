@@ -109,8 +109,8 @@ func (t *trying) show(o graph.Outcome) error {
 	if o.Refused {
 		t.refused++
 	}
-	if s := t.styleOf(t.stdout); s {
-		return t.showSteps(s, o)
+	if isTerminal(t.stdout) {
+		return t.showSteps(t.styleOf(t.stdout), o)
 	}
 	if o.Dropped != "" || o.Refused {
 		return nil

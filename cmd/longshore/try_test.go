@@ -1,10 +1,16 @@
 package main
 
 import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -88,6 +94,85 @@ func TestTryWithoutAConfig(t *testing.T) {
 		t.Errorf("exit %d, stderr %q (-want +got)\n%s", code, stderr, diff)
 	}
 }
+
+// TestTryKeepsTheOrder takes lines of all sorts, more than go into one batch: each becomes one line
+// of JSON, in the order they came.
+func TestTryKeepsTheOrder(t *testing.T) {
+	var input strings.Builder
+	const lines = 3000
+	for n := range lines {
+		fmt.Fprintf(&input, "n=%d%s\r\n", n, []string{" a=b", "\x00\xff\xfe", strings.Repeat(" x", n), " level=error", "\x1b[31m"}[n%5])
+	}
+	code, stdout, stderr := call(t, input.String()+"the end", "try")
+	got := strings.Split(strings.TrimSuffix(stdout, "\n"), "\n")
+	if code != 0 || stderr != "" || len(got) != lines+1 {
+		t.Fatalf("exit %d, stderr %q, %d lines", code, stderr, len(got))
+	}
+	for n, line := range got {
+		var record struct {
+			Message string
+			N       *int
+		}
+		if err := json.Unmarshal([]byte(line), &record); err != nil {
+			t.Fatalf("line %d: %v", n, err)
+		}
+		want := fmt.Sprintf("n=%d", n)
+		if n == lines {
+			want = "the end"
+		}
+		if (record.N == nil || *record.N != n) && !strings.HasPrefix(record.Message, want) {
+			t.Fatalf("line %d became %.200s", n, line)
+		}
+	}
+}
+
+// TestSteps is what people see on a terminal, with colours or without.
+func TestSteps(t *testing.T) {
+	for _, coloured := range []style{false, true} {
+		var out strings.Builder
+		a := &app{stdout: &out, stderr: io.Discard, components: graph.Components(), env: func(string) (string, bool) { return "", false }}
+		cfg, err := a.configToTry(written(t, tried))
+		if err != nil {
+			t.Fatal(err)
+		}
+		trial, err := graph.NewTrial(cfg, "", nil, slog.New(slog.DiscardHandler), noTime)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := []string{`{"level":"info","msg":"sold","secret_code":"x"}`, `{"level":"debug","msg":"a\nb\u001b"}`}
+		for _, o := range trial.Lines(lines, time.Unix(0, 0).UTC()) {
+			if err := (&trying{app: a}).showSteps(coloured, o); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got := regexp.MustCompile("\x1b\\[[0-9;]+m").ReplaceAllString(out.String(), "")
+		if coloured == (got == out.String()) {
+			t.Errorf("coloured: %v, got %q", coloured, out.String())
+		}
+		if diff := cmp.Diff(wantSteps, got); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
+const wantSteps = `{"level":"info","msg":"sold","secret_code":"x"}
+  json
+  + timestamp: 1970-01-01T00:00:00.000Z
+  + level: info
+  + message: sold
+  + secret_code: x
+  tidy
+  - secret_code: x
+
+{"level":"debug","msg":"a\nb\u001b"}
+  json
+  + timestamp: 1970-01-01T00:00:00.000000001Z
+  + level: debug
+  + message: a
+    b·
+  dropped by quiet
+
+`
 
 func TestTest(t *testing.T) {
 	code, stdout, stderr := call(t, "", "test", "-c", written(t, tried))
