@@ -13,9 +13,12 @@ type style bool
 // styleOf gives the style for a writer: colours on a terminal, unless NO_COLOR
 // (https://no-color.org) or TERM=dumb forbids them.
 func (a *app) styleOf(w io.Writer) style {
+	if !isTerminal(w) {
+		return false
+	}
 	noColor, _ := a.env("NO_COLOR")
 	terminal, _ := a.env("TERM")
-	return style(isTerminal(w) && noColor == "" && terminal != "dumb")
+	return style(noColor == "" && terminal != "dumb")
 }
 
 func isTerminal(w io.Writer) bool {

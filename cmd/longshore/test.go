@@ -76,7 +76,34 @@ func (d difference) write(w io.Writer, s style) {
 	if d.name != "" {
 		at += ", " + d.name
 	}
-	fmt.Fprintf(w, "%s\n%s\n%s\n", at, s.red("       - "+block(d.want)), s.green("       + "+block(d.got)))
+	fmt.Fprintln(w, at)
+	want, got := strings.Split(d.want, "\n"), strings.Split(d.got, "\n")
+	head := equal(want, got)
+	writeLines(w, s.dim, " ", want[:head])
+	want, got = want[head:], got[head:]
+	slices.Reverse(want)
+	slices.Reverse(got)
+	tail := equal(want, got)
+	slices.Reverse(want)
+	slices.Reverse(got)
+	writeLines(w, s.red, "-", want[:len(want)-tail])
+	writeLines(w, s.green, "+", got[:len(got)-tail])
+	writeLines(w, s.dim, " ", want[len(want)-tail:])
+}
+
+// equal counts the lines with which both begin.
+func equal(a, b []string) int {
+	n := 0
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	return n
+}
+
+func writeLines(w io.Writer, colour func(string) string, mark string, lines []string) {
+	for _, line := range lines {
+		fmt.Fprintln(w, colour("       "+mark+" "+printable(line)))
+	}
 }
 
 func differencesOf(cfg *config.Config, c config.Case) ([]difference, error) {

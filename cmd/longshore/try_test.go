@@ -197,6 +197,16 @@ FAIL a stack trace
 	}
 }
 
+// TestDifference of a record of several lines shows where they differ.
+func TestDifference(t *testing.T) {
+	var out strings.Builder
+	difference{record: 3, name: "message", want: "Traceback:\n  File a\n  x\nend", got: "Traceback:\n  File b\nend"}.write(&out, false)
+	want := "     record 3, message\n         Traceback:\n       -   File a\n       -   x\n       +   File b\n         end\n"
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestTestSaysWhatIsWrongInACase(t *testing.T) {
 	code, _, stderr := call(t, "", "check", "-c", written(t, strings.NewReplacer("pipeline: auto", "pipeline: autos", "2026-05-01T12:00:00Z\n", "yesterday\n").Replace(tried)))
 	for _, want := range []string{`tests[1].pipeline: there is no pipeline "autos"`, `tests[0].time: "yesterday" is not a time`} {
