@@ -63,7 +63,8 @@ type throttle struct {
 	mu         sync.Mutex
 	young, old map[string]*bucket
 	text       []byte
-	held       int // since it was last said
+	held       int    // since it was last said
+	last       []byte // the key of which something was held
 	said       time.Time
 }
 
@@ -77,12 +78,14 @@ func (t *throttle) throttle(b *event.Batch, i int) {
 	defer t.mu.Unlock()
 	t.text = t.key.Append(t.text[:0], b, i)
 	now := time.Now()
-	if t.bucket(now).take(now, t.rate, t.burst) {
-		return
+	if !t.bucket(now).take(now, t.rate, t.burst) {
+		b.Records[i].Flags |= event.Dropped
+		t.held++
+		t.last = append(t.last[:0], event.CutText(t.text, 100)...)
 	}
-	b.Records[i].Flags |= event.Dropped
-	t.held++
-	t.say(now)
+	if t.held > 0 {
+		t.say(now)
+	}
 }
 
 // bucket gives the bucket of the key in t.text.
@@ -111,7 +114,8 @@ func (b *bucket) take(now time.Time, rate, burst float64) bool {
 	return true
 }
 
-// sayEvery is the time between two messages about what is held back.
+// sayEvery is the time between two messages about what is held back. The rest of a burst
+// is told of with the first record that comes after it.
 const sayEvery = time.Minute
 
 func (t *throttle) say(now time.Time) {
@@ -119,6 +123,6 @@ func (t *throttle) say(now time.Time) {
 		return
 	}
 	t.log.Warn("records are dropped: they come faster than the throttle lets through",
-		"dropped", t.held, "key", string(event.CutText(t.text, 100)), "rate", t.rate)
+		"dropped", t.held, "key", string(t.last), "rate", t.rate)
 	t.held, t.said = 0, now
 }

@@ -61,12 +61,14 @@ func TestItSaysHowManyWereDropped(t *testing.T) {
 		lines := slices.Repeat([]string{"x"}, 11)
 		pipetest.Transformed(t, transform, newJSON, lines...)
 		time.Sleep(2 * time.Minute)
+		pipetest.Transformed(t, transform, newJSON, lines[:1]...)
+		time.Sleep(2 * time.Minute)
 		pipetest.Transformed(t, transform, newJSON, lines...)
 		var got []string
 		for line := range strings.Lines(log.String()) {
 			got = append(got, line[strings.Index(line, "dropped="):strings.Index(line, " key=")])
 		}
-		if diff := cmp.Diff([]string{"dropped=1", "dropped=10"}, got); diff != "" {
+		if diff := cmp.Diff([]string{"dropped=1", "dropped=9", "dropped=1"}, got); diff != "" {
 			t.Errorf("%s\n%s", diff, log.String())
 		}
 	})
