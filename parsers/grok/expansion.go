@@ -25,6 +25,9 @@ const (
 // fields as [http][method].
 var reference = regexp.MustCompile(`%\{(\w+)(?::([\w.@\[\]-]+))?(?::\w+)?\}`)
 
+// malformed is what was meant to be a reference.
+var malformed = regexp.MustCompile(`%\{[A-Za-z][^}]{0,40}`)
+
 // An expansion turns a pattern into a regular expression. Names of fields may
 // have what names of groups may not, so groups are numbered.
 type expansion struct {
@@ -59,6 +62,14 @@ func (e *expansion) expand(pattern string, depth int) (string, error) {
 	return b.String(), nil
 }
 
+// checkReferences finds what is almost one, and would be taken as it stands.
+func checkReferences(pattern string) error {
+	if rest := malformed.FindString(reference.ReplaceAllString(pattern, " ")); rest != "" {
+		return fmt.Errorf("%s… is no reference; write %%{NAME} or %%{NAME:field}", rest)
+	}
+	return nil
+}
+
 // group opens the group of a field.
 func (e *expansion) group(field string) string {
 	if field == "" {
@@ -74,7 +85,7 @@ func (e *expansion) group(field string) string {
 
 func (e *expansion) lookup(name string) (string, error) {
 	if p, ok := e.own[name]; ok {
-		return p, nil
+		return p, checkReferences(p)
 	}
 	for _, d := range dictionary {
 		if p, ok := d[name]; ok {

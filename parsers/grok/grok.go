@@ -54,6 +54,9 @@ func (c *Config) Parser() (pipeline.NewParser, error) {
 // compile gives the regular expression that a pattern stands for, and the names of
 // its groups.
 func compile(pattern string, own map[string]string) (*regexp.Regexp, []string, error) {
+	if err := checkReferences(pattern); err != nil {
+		return nil, nil, err
+	}
 	e := expansion{own: own}
 	text, err := e.expand(pattern, 0)
 	if err != nil {

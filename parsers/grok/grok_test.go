@@ -48,6 +48,8 @@ func TestCheck(t *testing.T) {
 		{`(?<queue>[0-9A-F]{10}) x`, "", nil},
 		{`%{COMBINEDAPACHELOG}`, "", nil},
 		{`%{IP}`, "names nothing", nil},
+		{`%{WORD:x} %{IP`, "%{IP… is no reference", nil},
+		{`%{WORD:x} %{IP client}`, "%{IP client… is no reference", nil},
 		{`%{NONSENSE:x}`, "there is no pattern NONSENSE", nil},
 		{`%{A:x}`, "refers to itself", map[string]string{"A": "%{B}", "B": "%{A}"}},
 		{`%{A:x}`, "too large", map[string]string{"A": "%{B}%{B}%{B}%{B}%{B}%{B}%{B}%{B}", "B": "%{C}%{C}%{C}%{C}%{C}%{C}%{C}%{C}",
