@@ -18,6 +18,8 @@ func FindException(record []byte) (found Exception, ok bool) {
 		switch {
 		case bytes.HasPrefix(p, []byte("Traceback (most recent call last):")):
 			python, traceback = true, true
+		case len(p) < len(line) && bytes.Contains(p, []byte(" sub-exception")) && isPythonError(p) && nameEnd(p) > 0:
+			return named(p), true
 		case traceback && len(p) == len(line) && isPythonError(p) && nameEnd(p) > 0:
 			found, ok, traceback = named(p), true, false
 		case python:

@@ -11,6 +11,7 @@ func TestFindException(t *testing.T) {
 		{"Exception in thread \"main\" java.lang.Error\n\tat A.a(A.java:1)", "java.lang.Error", ""},
 		{"ERROR:root:x\nTraceback (most recent call last):\n  File \"a.py\", line 1\n    raise X\nKeyError: 'k'\n\nDuring handling of the above exception, another exception occurred:\n\nTraceback (most recent call last):\n  File \"a.py\"\nshop.errors.Gone: no\nmore", "shop.errors.Gone", "no"},
 		{"Traceback (most recent call last):\n  File \"a.py\"\nKeyboardInterrupt", "KeyboardInterrupt", ""},
+		{"ERROR:root:x\n  + Exception Group Traceback (most recent call last):\n  |   File \"a.py\", line 1\n  |     raise X\n  | ExceptionGroup: many (2 sub-exceptions)\n  +-+---------------- 1 ----------------\n    | ValueError: 1\n    +------------------------------------", "ExceptionGroup", "many (2 sub-exceptions)"},
 		{"panic: boom\n\ngoroutine 1 [running]:", "panic", "boom"},
 		{"thread 'main' (7) panicked at src/main.rs:1:2:\nindex out of bounds\nnote: x", "panic", "index out of bounds"},
 		{"/app/x.js:1\nthrow x\n^\n\nTypeError [ERR_X]: bad\n    at f (x.js:1:1)", "TypeError", "bad"},
