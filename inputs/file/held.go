@@ -75,10 +75,10 @@ func (r *reader) isOf(ctx context.Context, f *file, k *past, size int64) (bool, 
 // wasOf tells whether a file that was deleted was a copy of what another was before that
 // began anew, and has nothing that was not read.
 func (r *reader) wasOf(ctx context.Context, f *file, o relative, size int64) (bool, error) {
-	if o.before.pos() == 0 || !f.isDeleted() {
+	if o.before == nil || o.before.pos() == 0 || !f.isDeleted() {
 		return false, nil
 	}
-	s, err := takeSample(ctx, f.fd, f.compress, size, &o.before)
+	s, err := takeSample(ctx, f.fd, f.compress, size, o.before)
 	if err != nil {
 		return false, err
 	}

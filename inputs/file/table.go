@@ -38,7 +38,7 @@ type file struct {
 	own      bool    // it is a source, and not perhaps a copy of one
 	copyOf   inode   // as long as it is not: it had the same text as that, when it was compared
 	left     trace   // as after the last turn
-	before   trace   // of what it was before it began anew
+	before   *trace  // of what it was before it began anew
 
 	// These are the follower's own.
 	round   int  // the last scan that saw it
@@ -240,6 +240,11 @@ func (t *table) settle(f *file) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	f.own = t.byID[f.id] == f
+	if f.own && f.place == live {
+		t.unindexLocked(f)
+		f.seen = f.path // its inode may have been another's, seen elsewhere
+		t.indexLocked(f)
+	}
 	return f.own
 }
 
@@ -248,7 +253,7 @@ func (t *table) settle(f *file) bool {
 func (t *table) unsettle(f *file, seen string, before *trace) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	f.own, f.copyOf, f.left, f.before = false, inode{}, trace{}, *before
+	f.own, f.copyOf, f.left, f.before = false, inode{}, trace{}, before
 	if t.byID[f.id] == f {
 		t.unindexLocked(f)
 		f.seen = seen
@@ -364,7 +369,7 @@ type relative struct {
 	id     inode
 	path   string // "" if unlinked
 	trace  trace
-	before trace // of what it was before it began anew
+	before *trace // of what it was before it began anew; nil if it did not
 }
 
 // relatives gives the files of which f may be a copy by its name: a compressed one, of any
@@ -372,8 +377,12 @@ type relative struct {
 func (t *table) relatives(f *file) (found []relative) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	log := family(f.seen)
-	if f.path == log {
+	path := f.path
+	if path == "" {
+		path = f.seen
+	}
+	log := family(path)
+	if path == log {
 		return nil
 	}
 	among := t.bySeen[log]

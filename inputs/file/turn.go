@@ -84,7 +84,7 @@ func (r *reader) failed(f *file, err error) verdict {
 func (r *reader) turn(ctx context.Context, f *file) (verdict, error) {
 	if !r.table.has(f) {
 		if !f.matched {
-			f.lastSize = 0 // it was a copy, and is read as what it is
+			f.lastSize = 0 // it was a copy, and is read as what it is; or it is gone
 		}
 		r.gone(ctx, f, anotherFile)
 		return verdict{}, nil
@@ -234,8 +234,11 @@ func (r *reader) settleSource(ctx context.Context, f *file, size int64) (bool, t
 	switch {
 	case k != nil:
 		err = r.resume(f, k)
-	case f.startSize >= 0:
-		err = r.startAtEnd(f, min(f.startSize, size))
+	default:
+		f.key = f.seen
+		if f.startSize >= 0 {
+			err = r.startAtEnd(f, min(f.startSize, size))
+		}
 	}
 	f.matched = err == nil
 	return f.matched, 0, err
@@ -422,6 +425,7 @@ func (r *reader) gone(ctx context.Context, f *file, why string) {
 	f.closeUnpack(r.unpacks)
 	r.open.close(f)
 	r.troubles.clear(f.key)
+	f.progress, f.matched = newProgress(f.key, r.settings.maxLine), false
 }
 
 // away lets go of a file that was moved out of its folder. If it comes back,
@@ -434,6 +438,7 @@ func (r *reader) away(f *file) {
 	r.endFormer(f)
 	r.table.remove(f)
 	r.troubles.clear(f.key)
+	f.progress, f.matched = newProgress(f.key, r.settings.maxLine), false
 }
 
 // park lets go of a file that is not expected to grow. It is taken up again

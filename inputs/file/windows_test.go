@@ -3,6 +3,7 @@ package file
 import (
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -11,12 +12,13 @@ import (
 // and nothing is lost or repeated.
 func TestReadErrors(t *testing.T) {
 	poll(t, func(r *rig) {
-		broken := true
+		var broken atomic.Bool
+		broken.Store(true)
 		tune := r.tune
 		r.tune = func(s *settings) {
 			tune(s)
 			s.openFile = func(path string) (*os.File, error) {
-				if broken {
+				if broken.Load() {
 					return os.OpenFile(path, os.O_WRONLY, 0) // reading it fails
 				}
 				return openFile(path)
@@ -29,17 +31,17 @@ func TestReadErrors(t *testing.T) {
 			t.Errorf("health is %v", err)
 		}
 		r.wantLog("cannot read, will try again")
-		broken = false
+		broken.Store(false)
 		r.pass(2 * backoffMin)
 		r.want("one")
 		r.halt()
-		broken = true
+		broken.Store(true)
 		r.append("app.log", "two\n")
 		r.feed.Ack()
 		r.restart(nil)
 		r.pass(10 * time.Minute)
 		r.want()
-		broken = false
+		broken.Store(false)
 		r.append("app.log", "three\n")
 		r.pass(2 * backoffMax)
 		r.want("two", "three")
