@@ -291,7 +291,8 @@ func (l *line) julTwoLines() bool {
 	if end < 0 {
 		end = len(p)
 	}
-	if !isLogger(p[class:classEnd]) {
+	level, at := levelAt(p, min(end+1, len(p)), false)
+	if level == event.NoLevel && !isLogger(p[class:classEnd]) {
 		return false
 	}
 	l.rec.Format = event.FormatJUL
@@ -302,7 +303,7 @@ func (l *line) julTwoLines() bool {
 	if classEnd+1 < end {
 		l.trimmed("method", classEnd+1, end)
 	}
-	if level, at := levelAt(p, min(end+1, len(p)), false); level != event.NoLevel {
+	if level != event.NoLevel {
 		l.rec.Level = level
 		l.setMessage(skipSigns(p, at))
 	}

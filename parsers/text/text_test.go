@@ -24,6 +24,8 @@ func TestTwoLines(t *testing.T) {
 		format     event.Format
 	}{
 		{"May 01, 2024 12:00:00 PM com.example.App main\nSEVERE: failed", `{"timestamp":"2024-05-01T12:00:00.000Z","level":"error","message":"failed","logger":"com.example.App","method":"main"}`, event.FormatJUL},
+		{"May 01, 2024 12:00:00 PM App lambda$main$0\nINFO: started\nand more", `{"timestamp":"2024-05-01T12:00:00.000Z","level":"info","message":"started\nand more","logger":"App","method":"lambda$main$0"}`, event.FormatJUL},
+		{"May 01, 2024 12:00:00 PM some words\nof prose", `{"timestamp":"2024-05-01T12:00:00.000Z","message":"some words\nof prose"}`, event.FormatText},
 		{"=ERROR REPORT==== 1-May-2024::12:00:00 ===\nfailed", `{"timestamp":"2024-05-01T12:00:00.000Z","level":"error","message":"failed"}`, event.FormatErlang},
 		{"info: Shop.Worker[14]\n      Started", `{"timestamp":"1970-01-01T00:00:00.000Z","level":"info","message":"Started","logger":"Shop.Worker","event_id":14}`, event.FormatDotNet},
 	}
