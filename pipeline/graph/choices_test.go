@@ -9,6 +9,7 @@ import (
 
 	"github.com/longshore/longshore/parsers/multiline"
 	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/config"
 	"github.com/longshore/longshore/pipeline/event"
 )
 
@@ -78,5 +79,16 @@ func TestLinesStayApartIfChosen(t *testing.T) {
 	how, err := choices{pipeline.ChooseMultiline: "false"}.taking(joins, nil)
 	if err != nil || how.newJoiner != nil {
 		t.Errorf("lines are joined (%v)", err)
+	}
+}
+
+// TestPipelinesByLabelAreImpatient, as the containers are that choose them.
+func TestPipelinesByLabelAreImpatient(t *testing.T) {
+	w := newWorld()
+	w.impatient = true
+	g := &Graph{inputs: []*input{{name: "in", input: &scriptConfig{world: w}}}}
+	g.Config = &config.Config{Pipelines: []config.Pipeline{{Name: "by-label", Outputs: []string{"x"}}, {Name: "files", Inputs: []string{"f"}, Outputs: []string{"y"}}}}
+	if x, y := g.patienceOf("x"), g.patienceOf("y"); x != impatience || y != patience {
+		t.Errorf("x %v, y %v", x, y)
 	}
 }

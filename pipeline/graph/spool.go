@@ -217,10 +217,12 @@ func (g *Graph) patienceOf(output string) time.Duration {
 	return patience
 }
 
+// impatient says whether an input that cannot wait feeds a pipeline. One without inputs is
+// for sources that choose it.
 func (g *Graph) impatient(p config.Pipeline) bool {
 	for _, in := range g.inputs {
 		i, ok := in.input.(pipeline.Impatient)
-		if ok && i.Impatient() && slices.Contains(p.Inputs, in.name) {
+		if ok && i.Impatient() && (len(p.Inputs) == 0 || slices.Contains(p.Inputs, in.name)) {
 			return true
 		}
 	}
