@@ -165,7 +165,7 @@ func (l *laneSpool) setAside(from *spool.Spool, record spool.Record, cause error
 	if err != nil {
 		return false, false, fmt.Errorf("%w; %w", cause, err)
 	}
-	l.of.log.Warn("records in the spool cannot be read and are not delivered; they are kept", "error", cause, "kept_as", path)
+	l.of.log.Warn("records in the spool cannot be read and are not delivered; they are kept, and \"longshore verify\" sends what its sources still have", "error", cause, "kept_as", path)
 	return l.Next(b)
 }
 

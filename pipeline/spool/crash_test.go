@@ -181,7 +181,7 @@ const (
 )
 
 func TestLayouts(t *testing.T) {
-	zeros := string(make([]byte, 700))
+	zeros, long := string(make([]byte, 1100)), strings.Repeat("long", 300)
 	cases := map[string]struct {
 		segment layout
 		last    bool // no segment comes after it
@@ -193,7 +193,10 @@ func TestLayouts(t *testing.T) {
 		"torn head":                {newLayout().frame("a").frame("b").cut(6), true, []string{"a"}, false},
 		"torn payload":             {newLayout().frame("a").frame(zeros + "b").cut(100), true, []string{"a"}, false},
 		"zeros at the end":         {newLayout().frame("a").raw(zeros), true, []string{"a"}, false},
-		"damaged last payload":     {newLayout().frame("a").frame("b").flip(1), true, []string{"a"}, false},
+		"unwritten sector":         {newLayout().frame("a").frame(strings.Repeat("b", 300) + zeros + "b").flip(1), true, []string{"a"}, false},
+		"damaged last payload":     {newLayout().frame("a").frame("b").flip(1), true, []string{"a"}, true},
+		"damaged last head":        {newLayout().frame("a").frame(long).flip(len(long) + 2), true, []string{"a"}, true},
+		"damaged long payload":     {newLayout().frame("a").frame(long).flip(900), true, []string{"a"}, true},
 		"torn, and more after":     {newLayout().frame("a").frame("b").cut(6), false, []string{"a"}, true},
 		"zeros, and more after":    {newLayout().frame("a").raw(zeros), false, []string{"a"}, true},
 		"damaged payload":          {newLayout().frame("a").frame("bad").flip(1).frame("c"), true, []string{"a", "c"}, true},

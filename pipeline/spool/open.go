@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -111,7 +112,7 @@ func (s *Spool) setAside(g *segment, cause error) error {
 	if err := s.fs.Rename(g.path, g.path+suffixDamaged); err != nil {
 		return fmt.Errorf("setting a damaged segment aside: %w", err)
 	}
-	s.o.Log.Warn("a spool segment cannot be read and was set aside: its records are not delivered; to try again, stop longshore and take the ending off its name",
+	s.o.Log.Warn("a spool segment cannot be read and was set aside: its records are not delivered; \"longshore verify\" sends what its sources still have",
 		"error", cause, "file", g.path, "kept_as", g.path+suffixDamaged)
 	return nil
 }
@@ -135,13 +136,44 @@ func (s *Spool) check(g *segment, size int64, newest bool) error {
 	}
 	bad, err := g.scan(size, g.count)
 	g.written, g.next = size, int64(headerSize)
-	if bad == 0 && newest && errors.Is(err, errFrame) {
+	if bad == 0 && newest && errors.Is(err, errFrame) && g.torn(size) {
 		return g.cut()
 	}
 	if err != nil {
 		s.warnDamaged(g, err)
 	}
 	return nil
+}
+
+// sector is the most that a disk surely writes as a whole or not at all.
+const sector = 512
+
+// torn says whether what stands behind the last good record can be a write that
+// was cut short, which no one was told of: its frame is not complete, or a sector of
+// it was never written and reads as zeros. All else was on disk once, and is damaged.
+func (g *segment) torn(size int64) bool {
+	var buf [sector]byte
+	head := buf[:min(frameHead, size-g.good)]
+	if readFull(g.file, head, g.good) != nil {
+		return false
+	}
+	if len(head) < frameHead {
+		return true
+	}
+	if length, _, ok := readHead(head, g.seed); ok && length > size-g.good-frameHead {
+		return true
+	}
+	for at := g.good; at < size; {
+		part := buf[:min(sector-at%sector, size-at)]
+		if readFull(g.file, part, at) != nil {
+			return false
+		}
+		if len(bytes.Trim(part, "\x00")) == 0 {
+			return true
+		}
+		at += int64(len(part))
+	}
+	return false
 }
 
 // cut ends a segment after its last good record.

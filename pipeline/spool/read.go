@@ -95,7 +95,7 @@ func (s *Spool) warnDamaged(g *segment, err error) {
 		return
 	}
 	g.damaged = true
-	s.o.Log.Warn("a spool segment is damaged: records in it cannot be read and are not delivered; the rest goes on, and the file is kept",
+	s.o.Log.Warn("a spool segment is damaged: records in it cannot be read and are not delivered, the rest goes on, and the file is kept; \"longshore verify\" sends what its sources still have",
 		"error", err, "file", g.path, "kept_as", g.path+suffixDamaged)
 }
 
