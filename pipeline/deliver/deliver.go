@@ -78,12 +78,15 @@ func New(o Options) *Deliverer {
 	return d
 }
 
-// Put hands over a batch, blocking while its lane is full. The batch is
-// released once it is encoded, or when Put fails with ctx's error. track is that of
-// the batch's source for this output.
+// Expect counts the records of a batch that Put is about to be given, so that they
+// are accounted for while another output holds it up.
+func (d *Deliverer) Expect(records int) { d.metrics.take(records) }
+
+// Put hands over a batch, blocking while its lane is full; Expect was told of its
+// records. The batch is released once it is encoded, or when Put fails with ctx's
+// error. track is that of the batch's source for this output.
 func (d *Deliverer) Put(ctx context.Context, b *Shared, track pipeline.Track) error {
 	n := len(b.Records)
-	d.metrics.take(n)
 	select {
 	case d.laneOf(b.Source.ID).in <- delivery{b, track}:
 		return nil

@@ -187,6 +187,7 @@ func (r *rig) put(ctx context.Context, src *event.Source, lines ...string) {
 		r.tracks[src] = &track{t: r.t, done: map[uint64]bool{}, skip: map[uint64]bool{}}
 	}
 	r.shared++
+	r.d.Expect(len(b.Records))
 	r.d.Put(ctx, Share(b, 1, func(*event.Batch) { r.free.Add(1) }), r.tracks[src])
 }
 

@@ -111,6 +111,7 @@ func TestFormerPlaces(t *testing.T) {
 				}
 				b.To = 40
 				k := &movedTrack{&track{t: t, done: map[uint64]bool{}, unsure: map[uint64]bool{5: true, 15: true, 25: true}}, test.until}
+				r.d.Expect(len(b.Records))
 				r.run(func(ctx context.Context) { _ = r.d.Put(ctx, Share(b, 1, func(*event.Batch) {}), k) })
 				slices.Sort(m.asked)
 				if diff := cmp.Diff(test.want, to.destination.stored); diff != "" {

@@ -102,6 +102,7 @@ func keepFeeding(ctx context.Context, t *testing.T, d *Deliverer, src *event.Sou
 		b.Reset(src)
 		b.From, b.To = n, n+1
 		b.Add(n, 1, b.PutString("info"))
+		d.Expect(len(b.Records))
 		d.Put(ctx, Share(b, 1, func(*event.Batch) {}), track)
 	}
 }

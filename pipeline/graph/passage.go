@@ -15,11 +15,15 @@ type passage struct {
 	lines, joined, held int
 }
 
-// account counts a passage.
-func (p *pipelineOf) account(t *passage) {
+// account counts the passage, and its records as the outputs'.
+func (t *passage) account() {
+	p := t.pipe.pipeline
 	p.read.Add(uint64(t.lines))
 	p.joined.Add(uint64(t.joined))
 	p.inFlight.Add(int64(t.held))
+	for _, o := range p.outputs {
+		o.deliverer.Expect(len(t.batch.Records))
+	}
 }
 
 // pass takes a batch through pipeline k.

@@ -73,10 +73,8 @@ func (w *worker) handle(ctx context.Context, m message) {
 	case !alive:
 		w.batches.put(m.batch)
 	default:
-		began, lines := time.Now(), len(m.batch.Records)
-		if w.process(ctx, m.source, m.batch) {
-			m.feed.inFlight.Add(int64(-lines))
-		}
+		began := time.Now()
+		w.process(ctx, m)
 		if now := time.Now(); now.Sub(began) > heldUp {
 			w.since = now
 		}
@@ -112,8 +110,8 @@ func (w *worker) end(ctx context.Context) {
 
 // process takes a batch through the pipelines of its source. Each but the
 // first gets a copy, since joining and parsing write into the batch.
-// false means that ctx ended before they had it.
-func (w *worker) process(ctx context.Context, s *source, b *event.Batch) bool {
+func (w *worker) process(ctx context.Context, m message) {
+	s, b := m.source, m.batch
 	lines, to := len(b.Records), b.To
 	s.src, s.to = b.Source, to
 	if b.Timed {
@@ -141,14 +139,18 @@ func (w *worker) process(ctx context.Context, s *source, b *event.Batch) bool {
 		s.hold()
 		w.waiting.add(s)
 	}
-	return w.handOn(ctx, s, through)
+	if !w.store(ctx, s, through) {
+		return
+	}
+	m.feed.inFlight.Add(int64(-lines))
+	w.handOn(ctx, through)
 }
 
 // release ends the records of a source that are held, and the cut is noted before
-// they are sent. false means that ctx ended before the outputs had them.
-func (w *worker) release(ctx context.Context, s *source) bool {
+// they are sent.
+func (w *worker) release(ctx context.Context, s *source) {
 	if !s.holding() {
-		return true
+		return
 	}
 	if s.cutHere() {
 		s.cut = s.to
@@ -161,37 +163,35 @@ func (w *worker) release(ctx context.Context, s *source) bool {
 		}
 	}
 	s.storeKept()
-	return w.handOn(ctx, s, through)
+	if w.store(ctx, s, through) {
+		w.handOn(ctx, through)
+	}
 }
 
-// handOn gives the outputs what has gone through the pipelines.
-func (w *worker) handOn(ctx context.Context, s *source, through []passage) bool {
-	records := 0
+// handOn gives the outputs what has gone through the pipelines. All of it is accounted
+// for before the first of them may hold it up.
+func (w *worker) handOn(ctx context.Context, through []passage) {
 	for i := range through {
-		records += len(through[i].batch.Records)
-	}
-	if !w.store(ctx, s, records) {
-		for i := range through {
-			w.batches.put(through[i].batch)
-		}
-		return false
+		through[i].account()
 	}
 	for i := range through {
 		t := &through[i]
-		t.pipe.pipeline.account(t)
 		if b := t.batch; b.From == b.To {
 			w.batches.put(b)
 			continue
 		}
 		w.hand(ctx, t.pipe, t.batch)
 	}
-	return true
 }
 
 // store makes sure that a source's identity, and where it began, is on disk
 // before the first record of it is sent. It waits as long as that takes; false
-// means ctx ended.
-func (w *worker) store(ctx context.Context, s *source, records int) bool {
+// means that ctx ended, and the batches are let go.
+func (w *worker) store(ctx context.Context, s *source, through []passage) bool {
+	records := 0
+	for i := range through {
+		records += len(through[i].batch.Records)
+	}
 	for !s.durable && records > 0 {
 		err := s.progress.Durable()
 		if err == nil {
@@ -200,6 +200,9 @@ func (w *worker) store(ctx context.Context, s *source, records int) bool {
 		}
 		select { // the ledger says that it cannot write
 		case <-ctx.Done():
+			for i := range through {
+				w.batches.put(through[i].batch)
+			}
 			return false
 		case <-time.After(storePause):
 		}
