@@ -102,9 +102,12 @@ func groupsOf(body *pipeline.Body) map[uint32]bool {
 // all the others.
 func (o *Output) sendApart(ctx context.Context, body *pipeline.Body, risky map[uint32]bool) *pipeline.SendError {
 	parts := partsOf(body, risky)
+	room := partRooms.Get().(*pipeline.Body)
+	defer freePart(room)
 	var all *pipeline.SendError
 	for k, part := range parts {
-		failure := o.sendTogether(ctx, pick(body, part))
+		pickInto(room, body, part)
+		failure := o.sendTogether(ctx, room)
 		if failure == nil {
 			continue
 		}
@@ -158,16 +161,40 @@ func partsOf(body *pipeline.Body, risky map[uint32]bool) [][]int {
 	return parts
 }
 
+// partRooms are bodies whose memory is used again: where several files are caught up
+// with, all that is sent goes through them.
+var partRooms = sync.Pool{New: func() any { return new(pipeline.Body) }}
+
+// freePart gives a part's memory back, as frame.free does.
+func freePart(part *pipeline.Body) {
+	part.Groups = nil
+	if cap(part.Bytes) <= mostKept {
+		partRooms.Put(part)
+	}
+}
+
 // pick gives a body of some of a body's items.
 func pick(body *pipeline.Body, items []int) *pipeline.Body {
-	part := &pipeline.Body{Groups: body.Groups}
+	part := &pipeline.Body{}
+	pickInto(part, body, items)
+	return part
+}
+
+// pickInto is pick into the memory of another body.
+func pickInto(part, body *pipeline.Body, items []int) {
+	size := 0
+	for _, i := range items {
+		size += len(body.Item(i))
+	}
+	part.Groups = body.Groups
+	part.Bytes = slices.Grow(part.Bytes[:0], size)
+	part.Items = slices.Grow(part.Items[:0], len(items))
 	for _, i := range items {
 		item := body.Items[i]
 		part.Bytes = append(part.Bytes, body.Item(i)...)
 		item.End = uint32(len(part.Bytes))
 		part.Items = append(part.Items, item)
 	}
-	return part
 }
 
 func allItems(failure *pipeline.SendError, indices []int) []pipeline.ItemError {

@@ -142,10 +142,14 @@ func appendBare(dst, item []byte) []byte {
 	return append(dst, kept...)
 }
 
-// free puts the frame back, unless one very long record made it very large.
+// mostKept is how much of one kind of memory is kept for the next request: one very long
+// record may make it very large.
+const mostKept = 8 << 20
+
+// free puts the frame back, unless it is too large.
 func (f *frame) free() {
 	f.bare.Groups = nil
-	if cap(f.raw) <= 8<<20 && cap(f.packed) <= 8<<20 {
+	if cap(f.raw) <= mostKept && cap(f.packed) <= mostKept {
 		frames.Put(f)
 	}
 }
