@@ -30,12 +30,7 @@ type Config struct {
 }
 
 // Check implements pipeline.Checker.
-func (c *Config) Check() []pipeline.Problem {
-	if _, err := event.ParseTemplate(c.Key); err != nil {
-		return []pipeline.Problem{{Path: "key", Message: err.Error()}}
-	}
-	return nil
-}
+func (c *Config) Check() []pipeline.Problem { return each.CheckKey(c.Key) }
 
 // Transform implements pipeline.TransformConfig.
 func (c *Config) Transform(env pipeline.Env) (pipeline.Transform, error) {

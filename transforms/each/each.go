@@ -44,3 +44,11 @@ func (t *transform) Apply(b *event.Batch) {
 		t.dropped.Add(float64(dropped))
 	}
 }
+
+// CheckKey finds what is wrong with the setting key, a template.
+func CheckKey(key string) []pipeline.Problem {
+	if _, err := event.ParseTemplate(key); err != nil {
+		return []pipeline.Problem{{Path: "key", Message: err.Error()}}
+	}
+	return nil
+}
