@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -36,11 +37,15 @@ func openFile(on disk.FS, dir string, log *slog.Logger, apply func(entry)) (*fil
 		return nil, fmt.Errorf("removing what a compaction has left: %w", err)
 	}
 	content, err := disk.ReadFile(on, l.path())
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	fresh := errors.Is(err, fs.ErrNotExist)
+	if err != nil && !fresh {
 		return nil, fmt.Errorf("reading the ledger: %w", err)
 	}
-	good, err := replay(content, apply)
-	if err == nil && len(good) > 0 {
+	good, err := []byte(nil), error(nil)
+	if !fresh {
+		good, err = replay(content, apply)
+	}
+	if err == nil && !fresh {
 		err = l.open(len(good))
 	} else {
 		err = l.begin(content, good, err)
@@ -89,9 +94,6 @@ func (l *file) begin(content, good []byte, damage error) error {
 // replay applies the entries of a file's content and gives a content of those
 // alone. The error tells of damage that a torn write does not explain.
 func replay(content []byte, apply func(entry)) (good []byte, damage error) {
-	if len(content) < len(header) && bytes.HasPrefix([]byte(header), content) {
-		return nil, nil // torn in the header, or empty
-	}
 	good = content[:min(len(header), len(content))]
 	at := len(good)
 	if string(good) != header {
@@ -101,11 +103,11 @@ func replay(content []byte, apply func(entry)) (good []byte, damage error) {
 		e, n, err := readFrame(content[at:])
 		if err != nil {
 			next := nextFrame(content, at+1)
-			if next == len(content) {
-				break // a torn end: nothing good follows
+			if next == len(content) && torn(content, at) {
+				break
 			}
 			if damage == nil {
-				good, damage = slices.Clip(good), fmt.Errorf("%d bytes from %d on are damaged, and good entries follow", next-at, at)
+				good, damage = slices.Clip(good), fmt.Errorf("%d bytes from %d on are damaged", next-at, at)
 			}
 			at = next
 			continue
@@ -118,6 +120,17 @@ func replay(content []byte, apply func(entry)) (good []byte, damage error) {
 		}
 	}
 	return good, damage
+}
+
+// torn says whether what stands behind the last good frame can be an append that was
+// cut short: its frame is not complete, or a part of it was never written.
+func torn(content []byte, at int) bool {
+	rest := content[at:]
+	if len(rest) < frameHead {
+		return true
+	}
+	length := int(binary.LittleEndian.Uint32(rest))
+	return length <= maxFrame && length > len(rest)-frameHead || disk.HasUnwritten(rest, int64(at))
 }
 
 // nextFrame finds the next good frame of a kind that is known, or the end.

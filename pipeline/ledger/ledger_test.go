@@ -266,7 +266,7 @@ func TestTornEndIsCutOff(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for cut := range whole {
+	for cut := len(header); cut < len(whole); cut++ { // the header comes with the file's name
 		if err := os.WriteFile(path, whole[:cut], 0o640); err != nil {
 			t.Fatal(err)
 		}
@@ -310,6 +310,42 @@ func TestDamagedFileIsSetAside(t *testing.T) {
 	}
 	if kept, _ := filepath.Glob(path + ".damaged*"); len(kept) != 1 {
 		t.Errorf("files set aside: %v, want one", kept)
+	}
+}
+
+// TestDamageAtTheEnd: what no torn write explains is set aside even if nothing follows.
+func TestDamageAtTheEnd(t *testing.T) {
+	cases := map[string]func(content []byte) []byte{
+		"empty":              func([]byte) []byte { return nil },
+		"part of the header": func(content []byte) []byte { return content[:5] },
+		"last entry":         func(content []byte) []byte { content[len(content)-1] ^= 1; return content },
+	}
+	for name, damage := range cases {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			l := open(t, dir)
+			must[*Source](t)(l.Open(0, "in", "a.log", nil, 100))
+			l.Flush()
+			path := filepath.Join(dir, fileName)
+			content, err := os.ReadFile(path)
+			l.Close()
+			if err == nil {
+				err = os.WriteFile(path, damage(content), 0o640)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				l = open(t, dir)
+				if known := l.Known("in"); len(known) > 0 {
+					t.Errorf("known after damage: %+v", known)
+				}
+				l.Close()
+			}
+			if kept, _ := filepath.Glob(path + ".damaged*"); len(kept) != 1 {
+				t.Errorf("files set aside: %v, want one", kept)
+			}
+		})
 	}
 }
 

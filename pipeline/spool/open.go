@@ -1,7 +1,6 @@
 package spool
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -145,35 +144,19 @@ func (s *Spool) check(g *segment, size int64, newest bool) error {
 	return nil
 }
 
-// sector is the most that a disk surely writes as a whole or not at all.
-const sector = 512
-
 // torn says whether what stands behind the last good record can be a write that
-// was cut short, which no one was told of: its frame is not complete, or a sector of
-// it was never written and reads as zeros. All else was on disk once, and is damaged.
+// was cut short, which no one was told of: its frame is not complete, or a part of it
+// was never written. All else was on disk once, and is damaged.
 func (g *segment) torn(size int64) bool {
-	var buf [sector]byte
-	head := buf[:min(frameHead, size-g.good)]
-	if readFull(g.file, head, g.good) != nil {
+	rest := make([]byte, size-g.good)
+	if readFull(g.file, rest, g.good) != nil {
 		return false
 	}
-	if len(head) < frameHead {
+	if len(rest) < frameHead {
 		return true
 	}
-	if length, _, ok := readHead(head, g.seed); ok && length > size-g.good-frameHead {
-		return true
-	}
-	for at := g.good; at < size; {
-		part := buf[:min(sector-at%sector, size-at)]
-		if readFull(g.file, part, at) != nil {
-			return false
-		}
-		if len(bytes.Trim(part, "\x00")) == 0 {
-			return true
-		}
-		at += int64(len(part))
-	}
-	return false
+	length, _, ok := readHead(rest, g.seed)
+	return ok && length > int64(len(rest)-frameHead) || disk.HasUnwritten(rest, g.good)
 }
 
 // cut ends a segment after its last good record.
