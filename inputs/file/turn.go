@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	blockSize  = 256 << 10 // of one read, and so of a batch
+	blockSize  = 128 << 10 // of one read, and so of a batch
 	arenaSpare = 32 << 10  // room behind a block for what parsers add
 	turnBlocks = 4         // blocks that a file may read in one turn
 	// settle is how long a file that was renamed or deleted must not grow to be
