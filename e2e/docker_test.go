@@ -366,7 +366,10 @@ func (b *bulkServer) take(body io.Reader) (documents int) {
 	defer b.mu.Unlock()
 	lines := bufio.NewScanner(body)
 	lines.Buffer(nil, 4<<20)
-	for lines.Scan() && lines.Scan() {
+	for lines.Scan() {
+		if !lines.Scan() {
+			break
+		}
 		var d struct {
 			Message string `json:"message"`
 		}

@@ -44,9 +44,11 @@ func TestLines(t *testing.T) {
 		{"a logger's name", "* *", []string{"2024-05-01 12:00:00 ERROR failed", "com.example.ExceptionHandler: told"}},
 		{"prose", "* * *", []string{"2024-05-01 12:00:00 ERROR failed", "Error handling was improved", "goroutine pools are fine"}},
 		{"two exceptions", "* | * |", []string{"java.lang.IllegalStateException: a", "\tat A.a(A.java:1)", "java.lang.IllegalStateException: b", "\tat A.a(A.java:1)"}},
-		{"Postgres", "* | * *", []string{
+		{"Postgres", "* | | | * * *", []string{
 			`2024-05-01 12:00:00.123 UTC [7] ERROR:  relation "x" does not exist at character 15`, "\tin a second line",
-			"2024-05-01 12:00:00.123 UTC [7] DETAIL:  gone", "2024-05-01 12:00:00.123 UTC [7] STATEMENT:  SELECT 1"}},
+			"2024-05-01 12:00:00.123 UTC [7] DETAIL:  gone", "2024-05-01 12:00:00.123 UTC [7] STATEMENT:  SELECT 1",
+			"2024-05-01 12:00:00.123 UTC [7] LOG:  next", "2024-05-01 12:00:00.123 UTC [8] DETAIL:  of another",
+			"2024-05-01 12:00:00.123 UTC [8] HINT:  of what was not seen"}},
 		{"CRI", "* | * *.", []string{
 			"2016-10-06T00:17:09.669794202Z stdout F java.lang.Error: x", "2016-10-06T00:17:09.669794203Z stdout F \tat A.a(A.java:1)",
 			"2016-10-06T00:17:09.669794204Z stderr F \tat A.a(A.java:1)", `2016-10-06T00:17:09.669794205Z stdout F {"a":1}`}},

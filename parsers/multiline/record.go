@@ -104,7 +104,7 @@ func (r *record) continues(indent int, p []byte) bool {
 	if indent > r.indent {
 		return false
 	}
-	return r.follows(p) || r.shaped(p, before)
+	return r.follows(p) || r.shaped(p, before) || r.postgres(p)
 }
 
 // empty takes an empty line. It belongs to what is more than one line already,

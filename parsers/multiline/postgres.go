@@ -1,0 +1,40 @@
+package multiline
+
+import "bytes"
+
+// postgres tells whether a line says more of the open record's message, as Postgres
+// writes it: with the very same head, time and process, before another word (elog.c,
+// send_message_to_server_log).
+//
+//	2024-05-01 12:00:00.123 UTC [7] ERROR:  relation "x" does not exist
+//	2024-05-01 12:00:00.123 UTC [7] STATEMENT:  SELECT * FROM x
+func (r *record) postgres(p []byte) bool {
+	head, word := postgresHead(p)
+	if !isPostgresMore(word) {
+		return false
+	}
+	first, level := postgresHead(r.start[:r.length])
+	return len(level) > 0 && !isPostgresMore(level) && bytes.Equal(head, first)
+}
+
+// postgresHead gives what stands before the word with a colon and two blanks behind
+// it, and the word.
+func postgresHead(p []byte) (head, word []byte) {
+	end := bytes.Index(p[:min(len(p), len(record{}.start))], []byte(":  "))
+	if end < 0 {
+		return nil, nil
+	}
+	start := end
+	for start > 0 && isUpper(p[start-1]) {
+		start--
+	}
+	return p[:start], p[start:end]
+}
+
+func isPostgresMore(word []byte) bool {
+	switch string(word) {
+	case "DETAIL", "HINT", "QUERY", "CONTEXT", "LOCATION", "BACKTRACE", "STATEMENT":
+		return true
+	}
+	return false
+}
