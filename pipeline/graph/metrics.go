@@ -8,6 +8,9 @@ func inputMetrics(reg prometheus.Registerer, f *feed) {
 			Name: "longshore_input_records_total", Help: "Records read.",
 		}, func() float64 { return float64(f.read.Load()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "longshore_input_in_flight_records", Help: "Records read that the pipelines have not taken yet.",
+		}, func() float64 { return float64(f.inFlight.Load()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "longshore_input_sources", Help: "Sources that are open.",
 		}, func() float64 { return float64(f.open()) }),
 	)

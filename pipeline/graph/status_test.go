@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/longshore/longshore/pipeline"
 )
 
@@ -48,6 +50,7 @@ func accountCloses(t *testing.T, yaml string, records uint64, end string) {
 			time.Sleep(time.Second)
 			synctest.Wait()
 			closes(t, g.Status(), 2)
+			sameInMetrics(t, g)
 		}
 		w.mu.Lock()
 		w.away["y"] = false
@@ -56,6 +59,7 @@ func accountCloses(t *testing.T, yaml string, records uint64, end string) {
 		synctest.Wait()
 		s := g.Status()
 		closes(t, s, 2)
+		sameInMetrics(t, g)
 		for _, o := range s.Outputs {
 			want := uint64(500)
 			if o.Name != "z" {
@@ -107,5 +111,44 @@ func closes(t *testing.T, s Status, outputs uint64) {
 	}
 	if taken != due {
 		t.Errorf("the outputs took %d, and the pipelines gave %d", taken, due)
+	}
+}
+
+// sameInMetrics holds the account in the metrics against the status.
+func sameInMetrics(t *testing.T, g *Graph) {
+	t.Helper()
+	shown := map[string]float64{}
+	families, err := g.Metrics.(*prometheus.Registry).Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		for _, m := range family.Metric {
+			shown[family.GetName()+" "+m.Label[0].GetValue()] = m.GetCounter().GetValue() + m.GetGauge().GetValue()
+		}
+	}
+	want := map[string]uint64{}
+	s := g.Status()
+	for _, in := range s.Inputs {
+		want["longshore_input_records_total "+in.Name] = in.Read
+		want["longshore_input_in_flight_records "+in.Name] = uint64(in.InFlight)
+	}
+	for _, p := range s.Pipelines {
+		want["longshore_pipeline_lines_total "+p.Name] = p.Read
+		want["longshore_pipeline_joined_lines_total "+p.Name] = p.Joined
+		want["longshore_pipeline_held_lines "+p.Name] = uint64(p.InFlight)
+	}
+	for _, o := range s.Outputs {
+		want["longshore_output_records_taken_total "+o.Name] = o.Taken
+		want["longshore_output_records_delivered_total "+o.Name] = o.Delivered
+		want["longshore_output_records_refused_total "+o.Name] = o.Refused
+		want["longshore_output_records_filtered_total "+o.Name] = o.Filtered
+		want["longshore_output_records_skipped_total "+o.Name] = o.Skipped
+		want["longshore_output_in_flight_records "+o.Name] = uint64(o.InFlight)
+	}
+	for name, n := range want {
+		if got, ok := shown[name]; !ok || got != float64(n) {
+			t.Errorf("/metrics shows %v of %s (%v), the status %d", got, name, ok, n)
+		}
 	}
 }
