@@ -73,6 +73,7 @@ func (a *app) replay(ctx context.Context, cfg *config.Config, o replayOptions) e
 		} else {
 			errs = append(errs, a.replayOutput(ctx, c, file, o))
 		}
+		errs = append(errs, a.showDamaged(c, file))
 	}
 	return errors.Join(errs...)
 }
@@ -107,6 +108,15 @@ func (a *app) showLetters(c config.Output, file *deliver.LetterFile, o replayOpt
 		fmt.Fprintf(a.stdout, "  %8d  %s\n", byReason[reason], printable(reason))
 	}
 	return nil
+}
+
+// showDamaged says how many lines are no letters any more.
+func (a *app) showDamaged(c config.Output, file *deliver.LetterFile) error {
+	n, err := file.Damaged()
+	if n > 0 {
+		fmt.Fprintf(a.stdout, "%s: %s of %s cannot be read, and left there\n", c.Name, count(n, "line"), file.Path())
+	}
+	return err
 }
 
 func (a *app) replayOutput(ctx context.Context, c config.Output, file *deliver.LetterFile, o replayOptions) (err error) {

@@ -24,7 +24,12 @@ func FuzzReplay(f *testing.F) {
 			}
 		}
 		r := &Replay{lines: bufio.NewReader(bytes.NewReader(file))}
-		if err := eachLetter(bytes.NewReader(file), func(*Letter, []byte) error { r.left++; return nil }); err != nil {
+		if err := eachLine(bytes.NewReader(file), func(l *Letter, _ []byte) error {
+			if l != nil {
+				r.left++
+			}
+			return nil
+		}); err != nil {
 			t.Fatal(err)
 		}
 		if r.left != want {

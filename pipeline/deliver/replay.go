@@ -23,6 +23,7 @@ type Replay struct {
 	path string // of the letters that are on their way
 
 	letters int
+	damaged bool // there are lines in it that are no letters
 	undone  atomic.Int64
 	file    *os.File
 	lines   *bufio.Reader
@@ -50,7 +51,14 @@ func OpenReplay(from *LetterFile, choose func(*Letter) bool) (*Replay, error) {
 		return nil, fmt.Errorf("reading letters: %w", err)
 	}
 	r.file, r.lines = f, bufio.NewReaderSize(f, 64<<10)
-	err = eachLetter(f, func(*Letter, []byte) error { r.letters++; return nil })
+	err = eachLine(f, func(l *Letter, _ []byte) error {
+		if l == nil {
+			r.damaged = true
+		} else {
+			r.letters++
+		}
+		return nil
+	})
 	if err == nil {
 		_, err = f.Seek(0, io.SeekStart)
 	}
@@ -66,14 +74,18 @@ func OpenReplay(from *LetterFile, choose func(*Letter) bool) (*Replay, error) {
 // Letters is how many there are to be sent.
 func (r *Replay) Letters() int { return r.letters }
 
-// Close ends the replay. When all letters were dealt with, they are gone;
-// otherwise the next replay begins with them.
+// Close ends the replay. When all letters were dealt with, they are gone, but for
+// what is damaged; otherwise the next replay begins with them.
 func (r *Replay) Close() error {
 	if r.file == nil {
 		return nil
 	}
 	err := r.file.Close()
-	if r.undone.Load() == 0 {
+	switch {
+	case r.undone.Load() > 0:
+	case r.damaged:
+		err = errors.Join(err, os.Rename(r.path, r.path+".damaged"))
+	default:
 		err = errors.Join(err, os.Remove(r.path))
 	}
 	return err
@@ -125,8 +137,29 @@ func (t letterTrack) Skip(uint64) bool      { return false }
 func (t letterTrack) Uncertain(uint64) bool { return false }
 func (t letterTrack) Reserve(uint64) error  { return nil }
 
-// Each calls f for every letter in the file, oldest first.
+// Each calls f for every letter in the file, oldest first. Lines that are no letters
+// are passed over.
 func (l *LetterFile) Each(f func(*Letter) error) error {
+	return l.each(func(letter *Letter, _ []byte) error {
+		if letter == nil {
+			return nil
+		}
+		return f(letter)
+	})
+}
+
+// Damaged counts the lines of the file that are no letters. A replay leaves them.
+func (l *LetterFile) Damaged() (lines int, err error) {
+	err = l.each(func(letter *Letter, _ []byte) error {
+		if letter == nil {
+			lines++
+		}
+		return nil
+	})
+	return lines, err
+}
+
+func (l *LetterFile) each(f func(l *Letter, line []byte) error) error {
 	file, err := os.Open(l.path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -135,17 +168,20 @@ func (l *LetterFile) Each(f func(*Letter) error) error {
 		return fmt.Errorf("reading dead letters: %w", err)
 	}
 	defer file.Close()
-	return eachLetter(file, func(letter *Letter, _ []byte) error { return f(letter) })
+	return eachLine(file, f)
 }
 
-// eachLetter passes over lines that are no letters.
-func eachLetter(from io.Reader, f func(l *Letter, line []byte) error) error {
+// eachLine gives f every line but empty ones, and the letter that it is, or nil.
+func eachLine(from io.Reader, f func(l *Letter, line []byte) error) error {
 	lines := bufio.NewReaderSize(from, 64<<10)
 	for {
 		line, err := lines.ReadBytes('\n')
-		var l Letter
-		if len(bytes.TrimSpace(line)) > 0 && json.Unmarshal(line, &l) == nil {
-			if err := f(&l, line); err != nil {
+		if len(bytes.TrimSpace(line)) > 0 {
+			l := &Letter{}
+			if json.Unmarshal(line, l) != nil {
+				l = nil
+			}
+			if err := f(l, line); err != nil {
 				return err
 			}
 		}
@@ -200,9 +236,9 @@ func (l *LetterFile) part(from io.Reader, chosen *os.File, choose func(*Letter) 
 	defer os.Remove(rest.Name())
 	defer rest.Close()
 	toChosen, toRest := bufio.NewWriter(chosen), bufio.NewWriter(rest)
-	err = eachLetter(from, func(letter *Letter, line []byte) error {
+	err = eachLine(from, func(letter *Letter, line []byte) error {
 		to := toRest
-		if choose(letter) {
+		if letter != nil && choose(letter) {
 			to = toChosen
 		}
 		_, err := to.Write(line)

@@ -125,3 +125,40 @@ func TestACutOffReplayIsTakenUp(t *testing.T) {
 		t.Errorf("stored: %.500s", diff)
 	}
 }
+
+// TestDamagedLettersStay: what is no letter any more is left where it is by a replay.
+func TestDamagedLettersStay(t *testing.T) {
+	l := NewLetterFile(t.TempDir(), "out")
+	if err := l.Write([]Letter{{Record: "a", Encoded: []byte("a")}, {Record: "b", Encoded: []byte("b")}}); err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(l.Path())
+	if err == nil {
+		content[0] = '!'
+		err = os.WriteFile(l.Path(), content, 0o640)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		r, err := OpenReplay(l, func(*Letter) bool { return true })
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := &pipeline.Body{}
+		if _, ok, err := r.Next(b); ok {
+			finish(b)
+		} else if err != nil {
+			t.Error(err)
+		}
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+		if n, err := l.Damaged(); n != 1 || err != nil {
+			t.Errorf("%d damaged lines: %v", n, err)
+		}
+		if diff := cmp.Diff([]string{"torn"}, kept(t, l.Path())); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
