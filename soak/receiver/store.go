@@ -14,9 +14,10 @@ import (
 const (
 	// segmentBytes is the size of one file of entries.
 	segmentBytes = 16 << 20
-	// keptSegments bounds what can be asked for: about a million lines. What is
-	// older is still counted, but no longer known by its time.
-	keptSegments = 20
+	// keptSegments bounds what can be asked for: about three million lines, all that
+	// two minutes bring, however far a busy machine lags behind. What is older is
+	// still counted, but no longer known by its time.
+	keptSegments = 50
 )
 
 // store keeps the latest entries: their bytes in files, and in memory where to
