@@ -88,7 +88,7 @@ func (d *Deliverer) Expect(records int) { d.metrics.take(records) }
 func (d *Deliverer) Put(ctx context.Context, b *Shared, track pipeline.Track) error {
 	n := len(b.Records)
 	select {
-	case d.laneOf(b.Source.ID).in <- delivery{b, track}:
+	case d.laneOf(b.Source).in <- delivery{b, track}:
 		return nil
 	case <-ctx.Done():
 		d.metrics.take(-n)
@@ -97,8 +97,8 @@ func (d *Deliverer) Put(ctx context.Context, b *Shared, track pipeline.Track) er
 	}
 }
 
-func (d *Deliverer) laneOf(id event.SourceID) *lane {
-	return d.lanes[uint64(id)%uint64(len(d.lanes))]
+func (d *Deliverer) laneOf(src *event.Source) *lane {
+	return d.lanes[src.Turn%uint64(len(d.lanes))]
 }
 
 // Finish says that no Put follows: Run returns once all is delivered.

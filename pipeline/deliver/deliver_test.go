@@ -159,7 +159,9 @@ func newRig(t *testing.T, to *destination, change func(*pipeline.OutputSettings)
 }
 
 func source(id event.SourceID) *event.Source {
-	return event.NewSource(id, "in", fmt.Sprintf("source-%d", id), nil)
+	src := event.NewSource(id, "in", fmt.Sprintf("source-%d", id), nil)
+	src.Turn = uint64(id) // each in a lane of its own, as long as there are enough
+	return src
 }
 
 // put sends lines of a source as one batch; each takes ten positions.
@@ -578,4 +580,23 @@ func TestStopLeavesTheRestUndone(t *testing.T) {
 			t.Error("the output looks healthy though nothing was stored")
 		}
 	})
+}
+
+// TestGenerationsShareALane: what a rotated file goes on as takes the same way, so
+// that its lines arrive behind those of the file before, in every run.
+func TestGenerationsShareALane(t *testing.T) {
+	r := newRig(t, &destination{}, func(s *pipeline.OutputSettings) { s.Lanes = 64 })
+	lanes := map[*lane]bool{}
+	for id := range event.SourceID(20) {
+		lanes[r.d.laneOf(event.NewSource(id, "app", "/var/log/app.log", nil))] = true
+	}
+	if len(lanes) != 1 {
+		t.Errorf("the generations of a file have %d lanes", len(lanes))
+	}
+	for id := range event.SourceID(200) {
+		lanes[r.d.laneOf(event.NewSource(id, "app", fmt.Sprintf("/var/log/app-%d.log", id), nil))] = true
+	}
+	if len(lanes) < 40 {
+		t.Errorf("200 files have %d lanes of 64", len(lanes))
+	}
 }

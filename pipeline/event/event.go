@@ -4,6 +4,8 @@ package event
 
 import (
 	"encoding/hex"
+	"hash/fnv"
+	"io"
 	"sort"
 )
 
@@ -145,6 +147,9 @@ type Source struct {
 	Input  string // name of the input it belongs to
 	Key    string // the input's own name for it, for people and logs
 	Labels []Label
+	// Turn is equal for the sources of one input that have the same key, in every run:
+	// the generations of a rotated file. They take the same way, one after the other.
+	Turn uint64
 
 	names    names // in the default shape
 	ecsNames names // in the Elastic Common Schema
@@ -160,7 +165,7 @@ func NewSource(id SourceID, input, key string, labels []Label) *Source {
 	for _, l := range labels {
 		byName[l.Name] = l.Value
 	}
-	s := &Source{ID: id, Input: input, Key: key}
+	s := &Source{ID: id, Input: input, Key: key, Turn: turnOf(input, key)}
 	for name, value := range byName {
 		if value != "" {
 			s.Labels = append(s.Labels, Label{name, value})
@@ -172,6 +177,15 @@ func NewSource(id SourceID, input, key string, labels []Label) *Source {
 	s.otelNames = otelNames(s.Labels)
 	s.resource = resourceOf(s.Labels)
 	return s
+}
+
+// turnOf is FNV-1a of both names.
+func turnOf(input, key string) uint64 {
+	h := fnv.New64a()
+	io.WriteString(h, input)
+	h.Write([]byte{0})
+	io.WriteString(h, key)
+	return h.Sum64()
 }
 
 // Label gives the value of a label, or "".

@@ -110,7 +110,7 @@ func (f *feed) Send(ctx context.Context, b *event.Batch) error {
 	}
 	f.take(s, records)
 	select {
-	case f.worker(b.Source.ID).in <- message{source: s, batch: b, feed: f}:
+	case f.worker(b.Source).in <- message{source: s, batch: b, feed: f}:
 		return nil
 	case <-ctx.Done():
 		f.take(s, -records)
@@ -136,7 +136,7 @@ func (f *feed) Close(src *event.Source, gone bool) {
 	f.mu.Lock()
 	opens := s.opens
 	f.mu.Unlock()
-	f.worker(src.ID).in <- message{source: s, gone: gone, closed: func(gone bool) { f.closed(src.ID, s, opens, gone) }}
+	f.worker(src).in <- message{source: s, gone: gone, closed: func(gone bool) { f.closed(src.ID, s, opens, gone) }}
 }
 
 // closed ends a source unless it was opened again in the meantime.
@@ -159,8 +159,8 @@ func (f *feed) source(id event.SourceID) *source {
 	return f.sources[id]
 }
 
-func (f *feed) worker(id event.SourceID) *worker {
-	return f.workers[uint64(id)%uint64(len(f.workers))]
+func (f *feed) worker(src *event.Source) *worker {
+	return f.workers[src.Turn%uint64(len(f.workers))]
 }
 
 // open counts the sources that are being read.
