@@ -1,11 +1,15 @@
 package e2e
 
 import (
+	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // idle is the config of an agent with nothing to do.
@@ -103,4 +107,45 @@ func TestDataDirIsNotWritable(t *testing.T) {
 	if strings.Count(said, "\n") != 1 || !strings.Contains(said, "data_dir cannot be written") || !strings.Contains(said, data) {
 		t.Errorf("it says: %s", said)
 	}
+}
+
+// TestSecondSignal: the first asks the agent to deliver what it has; the second ends
+// it at once, and the next run has all of it.
+func TestSecondSignal(t *testing.T) {
+	dir := t.TempDir()
+	log, sent := filepath.Join(dir, "app.log"), filepath.Join(dir, "sent")
+	if err := os.WriteFile(log, []byte(strings.Repeat("a line\n", 1000)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	config := "shutdown_timeout: 1h\ninputs: {app: {type: file, paths: [" + log + "]}}\noutputs: {out: %s}\n"
+	a := newAgent(t, strings.Replace(config, "%s", `{type: loki, url: "http://127.0.0.1:1"}`, 1))
+	a.start()
+	a.says("/ready", 503)
+	process, ended := a.cmd.Process, make(chan struct{})
+	go func() { // the first one may not have been taken when the second comes
+		for {
+			select {
+			case <-ended:
+				return
+			case <-time.After(100 * time.Millisecond):
+				process.Signal(syscall.SIGTERM)
+			}
+		}
+	}()
+	err := a.cmd.Wait()
+	close(ended)
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGTERM {
+		t.Errorf("it ended with %v, want the signal", err)
+	}
+	b := newAgent(t, strings.Replace(config, "%s", "{type: file, path: "+sent+"}", 1))
+	b.args = []string{"--data-dir", filepath.Join(a.dir, "data")}
+	a.cmd = nil
+	b.start()
+	eventually(t, "all lines", time.Minute, func() (bool, string) {
+		text, _ := os.ReadFile(sent)
+		lines := strings.Count(string(text), "\n")
+		return lines == 1000, fmt.Sprint(lines)
+	})
+	b.stop()
 }
