@@ -60,8 +60,13 @@ func New(zone recognize.Zone) *Parser {
 	}
 }
 
-// Parse implements pipeline.Parser.
+// Parse implements pipeline.Parser. JSON comes first: of several lines or one, it is
+// read as a whole, and has no bytes that colour it.
 func (p *Parser) Parse(b *event.Batch, i int) bool {
+	if line := b.Line(i); len(line) > 0 && line[0] == '{' && p.json.Parse(b, i) {
+		p.unwrapAll(b, i)
+		return true
+	}
 	if bytes.IndexByte(b.Line(i), '\n') >= 0 {
 		return p.joined(b, i)
 	}
@@ -76,12 +81,16 @@ func (p *Parser) one(b *event.Batch, i int) bool {
 	if !p.plain(b, i) {
 		return false
 	}
+	p.unwrapAll(b, i)
+	return true
+}
+
+func (p *Parser) unwrapAll(b *event.Batch, i int) {
 	for range deepest {
 		if !p.unwrap(b, i) {
-			break
+			return
 		}
 	}
-	return true
 }
 
 // line parses a line by what it starts with.
