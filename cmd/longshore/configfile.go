@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -36,6 +37,16 @@ func (a *app) load(path string) (*config.Config, error) {
 		}
 	}
 	return loader.Default()
+}
+
+// loadFor is load, with another data folder than the config's if one is named.
+func (a *app) loadFor(path, dataDir string) (*config.Config, error) {
+	cfg, err := a.load(path)
+	if err != nil {
+		return nil, err
+	}
+	cfg.DataDir = cmp.Or(dataDir, cfg.DataDir)
+	return cfg, nil
 }
 
 // printMistakes prints all mistakes of a config.

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
@@ -39,12 +38,9 @@ func (a *app) replayCommand() *cobra.Command {
 			"may go on running meanwhile; a replay that is cut off is taken up by the next.",
 		Args: cobra.NoArgs,
 		RunE: action(func(cmd *cobra.Command, _ []string) error {
-			cfg, err := a.load(path)
+			cfg, err := a.loadFor(path, dataDir)
 			if err != nil {
 				return err
-			}
-			if dataDir != "" {
-				cfg.DataDir = dataDir
 			}
 			return a.replay(cmd.Context(), cfg, o)
 		}),
@@ -142,35 +138,16 @@ func (a *app) replayOutput(ctx context.Context, c config.Output, file *deliver.L
 		Spool: func(int) deliver.Spool { return letters },
 	})
 	d.Finish()
-	a.watch(c.Name, letters.Letters(), d, func() { d.Run(ctx) })
+	a.watch(func() string {
+		n := d.Counts()
+		return c.Name + " " + bar(int(n.Delivered+n.Refused), letters.Letters())
+	}, func() { d.Run(ctx) })
 	n := d.Counts()
 	fmt.Fprintf(a.stdout, "%s: %d delivered, %d refused again, %d left\n", c.Name, n.Delivered, n.Refused, uint64(letters.Letters())-n.Delivered-n.Refused)
 	if n.Delivered < uint64(letters.Letters()) {
 		return &failure{exitFailed, fmt.Errorf("output %s: not all dead letters were delivered; the others are kept in %s", c.Name, filepath.Dir(file.Path()))}
 	}
 	return nil
-}
-
-// watch shows how far a replay is, on a terminal, while it runs.
-func (a *app) watch(output string, total int, d *deliver.Deliverer, run func()) {
-	s := a.styleOf(a.stderr)
-	done := make(chan struct{})
-	go func() { run(); close(done) }()
-	tick := time.NewTicker(200 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case <-done:
-			if s {
-				fmt.Fprint(a.stderr, "\r\x1b[K")
-			}
-			return
-		case <-tick.C:
-			if n := d.Counts(); bool(s) {
-				fmt.Fprintf(a.stderr, "\r\x1b[K%s %s", output, bar(int(n.Delivered+n.Refused), total))
-			}
-		}
-	}
 }
 
 // bar draws a progress bar.

@@ -24,12 +24,9 @@ func (a *app) runCommand() *cobra.Command {
 			"socket to LONGSHORE_LOKI_URL and LONGSHORE_ELASTICSEARCH_URL, or to standard output when neither is set.",
 		Args: cobra.NoArgs,
 		RunE: action(func(cmd *cobra.Command, _ []string) error {
-			cfg, err := a.load(path)
+			cfg, err := a.loadFor(path, dataDir)
 			if err != nil {
 				return err
-			}
-			if dataDir != "" {
-				cfg.DataDir = dataDir
 			}
 			return a.runPipelines(cmd.Context(), cfg)
 		}),

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -33,14 +32,13 @@ func (a *app) verifyCommand() *cobra.Command {
 			"cannot be reached, 78 if the config is wrong.",
 		Args: cobra.NoArgs,
 		RunE: action(func(cmd *cobra.Command, _ []string) error {
-			cfg, err := a.load(path)
+			cfg, err := a.loadFor(path, dataDir)
 			if err != nil {
 				return err
 			}
 			if o.Since, err = parseSince(since, time.Now()); err != nil {
 				return &failure{exitUsage, err}
 			}
-			cfg.DataDir = cmp.Or(dataDir, cfg.DataDir)
 			o.Config, o.Log, o.Patience = cfg, a.logger(), wait
 			return a.verify(cmd.Context(), o, asJSON)
 		}),
@@ -73,7 +71,8 @@ func parseSince(text string, now time.Time) (time.Time, error) {
 func (a *app) verify(ctx context.Context, o verify.Options, asJSON bool) error {
 	var report *verify.Report
 	var err error
-	a.show(o.Progress, func() { report, err = verify.Run(ctx, o) })
+	checked := func() string { return fmt.Sprintf("%d records checked", o.Progress.Checked()) }
+	a.watch(checked, func() { report, err = verify.Run(ctx, o) })
 	if err != nil {
 		if errors.Is(err, verify.ErrUnreachable) {
 			return &failure{exitUnreachable, err}
@@ -89,27 +88,6 @@ func (a *app) verify(ctx context.Context, o verify.Options, asJSON bool) error {
 		return &failure{exitFailed, errors.New("not all that was acknowledged is there, and once")}
 	}
 	return err
-}
-
-// show shows how many records were checked, on a terminal, while it runs.
-func (a *app) show(progress *verify.Progress, run func()) {
-	if !a.styleOf(a.stderr) {
-		run()
-		return
-	}
-	done := make(chan struct{})
-	go func() { run(); close(done) }()
-	tick := time.NewTicker(200 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case <-done:
-			fmt.Fprint(a.stderr, "\r\x1b[K")
-			return
-		case <-tick.C:
-			fmt.Fprintf(a.stderr, "\r\x1b[K%d records checked", progress.Checked())
-		}
-	}
 }
 
 func (a *app) printJSON(report *verify.Report) error {

@@ -2,6 +2,7 @@ package loki
 
 import (
 	"math"
+	"slices"
 	"sync"
 
 	"github.com/longshore/longshore/pipeline"
@@ -96,7 +97,7 @@ func (f *frame) measure(body *pipeline.Body) {
 func (f *frame) open(dst []byte, labels string, g *grouped) []byte {
 	dst = appendStreamHead(dst, labels, g.size)
 	g.next = len(dst)
-	return grow(dst, g.size)[:len(dst)+g.size]
+	return slices.Grow(dst, g.size)[:len(dst)+g.size]
 }
 
 // appendStreamHead appends all of a stream that stands before its entries, which

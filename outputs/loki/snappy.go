@@ -2,6 +2,7 @@ package loki
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/klauspost/compress/s2"
 )
@@ -29,19 +30,9 @@ func appendSnappy(dst, p []byte) []byte {
 }
 
 func appendStretch(dst, p []byte) []byte {
-	dst = grow(dst, s2.MaxEncodedLen(len(p)))
+	dst = slices.Grow(dst, s2.MaxEncodedLen(len(p)))
 	block := s2.EncodeSnappy(dst[len(dst):cap(dst)], p)
 	_, head := binary.Uvarint(block)
 	n := copy(block, block[head:])
 	return dst[:len(dst)+n]
-}
-
-// grow makes room for n more bytes.
-func grow(dst []byte, n int) []byte {
-	if cap(dst)-len(dst) >= n {
-		return dst
-	}
-	bigger := make([]byte, len(dst), max(len(dst)+n, 2*cap(dst)))
-	copy(bigger, dst)
-	return bigger
 }

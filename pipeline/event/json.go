@@ -33,16 +33,7 @@ func AppendRecord(dst []byte, b *Batch, i int, labels bool) []byte {
 		dst = append(dst, `,"service":`...)
 		dst = AppendString(dst, s)
 	}
-	if r.Flags&HasTrace != 0 {
-		dst = append(dst, `,"trace_id":"`...)
-		dst = AppendHex(dst, r.TraceID[:])
-		dst = append(dst, '"')
-	}
-	if r.Flags&HasSpan != 0 {
-		dst = append(dst, `,"span_id":"`...)
-		dst = AppendHex(dst, r.SpanID[:])
-		dst = append(dst, '"')
-	}
+	dst = appendIDs(dst, r)
 	if r.Flags&Cut != 0 {
 		dst = append(dst, `,"truncated":true`...)
 	}
@@ -56,6 +47,21 @@ func AppendRecord(dst []byte, b *Batch, i int, labels bool) []byte {
 	}
 	dst = appendFields(dst, b, i, names)
 	return append(dst, '}')
+}
+
+// appendIDs appends the ids as members, each after a comma.
+func appendIDs(dst []byte, r *Record) []byte {
+	if r.Flags&HasTrace != 0 {
+		dst = append(dst, `,"trace_id":"`...)
+		dst = AppendHex(dst, r.TraceID[:])
+		dst = append(dst, '"')
+	}
+	if r.Flags&HasSpan != 0 {
+		dst = append(dst, `,"span_id":"`...)
+		dst = AppendHex(dst, r.SpanID[:])
+		dst = append(dst, '"')
+	}
+	return dst
 }
 
 func appendFields(dst []byte, b *Batch, i int, n *names) []byte {

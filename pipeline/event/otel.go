@@ -18,16 +18,7 @@ func AppendOTel(dst []byte, b *Batch, i int) []byte {
 	dst = append(dst, `,"body":{"text":`...)
 	dst = b.AppendJSON(dst, b.MessageOf(i))
 	dst = append(dst, '}')
-	if r.Flags&HasTrace != 0 {
-		dst = append(dst, `,"trace_id":"`...)
-		dst = AppendHex(dst, r.TraceID[:])
-		dst = append(dst, '"')
-	}
-	if r.Flags&HasSpan != 0 {
-		dst = append(dst, `,"span_id":"`...)
-		dst = AppendHex(dst, r.SpanID[:])
-		dst = append(dst, '"')
-	}
+	dst = appendIDs(dst, r)
 	dst = append(dst, `,"resource":{"attributes":{`...)
 	dst = appendService(dst, b, r)
 	dst = append(dst, b.Source.resource...)
