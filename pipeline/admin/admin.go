@@ -88,9 +88,6 @@ func listenError(address string, err error) error {
 // Addr gives the address that is listened on, with its port.
 func (s *Server) Addr() string { return s.listener.Addr().String() }
 
-// Close gives the address up without having run.
-func (s *Server) Close() error { return s.listener.Close() }
-
 // Run answers until ctx ends; then it finishes what it is answering, within 5
 // seconds, and returns nil.
 func (s *Server) Run(ctx context.Context) error {
