@@ -15,7 +15,7 @@ import (
 )
 
 // agentCores are the cores the agent is pinned to, as many as it has workers;
-// everything else runs wherever there is room.
+// everything else stays off the first of them.
 func agentCores(workers int) cpuMask { return cpuMask{1<<max(1, workers) - 1} }
 
 // An agent is a process that ships logs.
@@ -104,29 +104,58 @@ func mib(bytes int64) float64 { return float64(bytes) / (1 << 20) }
 func startPinned(cmd *exec.Cmd, workers int) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	before, err := affinity()
+	before, err := affinity(0)
 	if err != nil {
 		return err
 	}
-	if err := setAffinity(agentCores(workers)); err != nil {
+	if err := setAffinity(0, agentCores(workers)); err != nil {
 		return err
 	}
-	defer setAffinity(before)
+	defer setAffinity(0, before)
 	return cmd.Start()
 }
 
+// stayOff moves the threads of this process from the agent's core to the others, if
+// there are any: the receiver shall not share its caches.
+func stayOff(core int) error {
+	others, err := affinity(0)
+	if err != nil {
+		return err
+	}
+	others[core/64] &^= 1 << (core % 64)
+	if others == (cpuMask{}) {
+		return nil
+	}
+	tasks, err := filepath.Glob("/proc/self/task/*")
+	if err != nil {
+		return err
+	}
+	for _, task := range tasks {
+		thread, err := strconv.Atoi(filepath.Base(task))
+		if err != nil {
+			return err
+		}
+		if err := setAffinity(thread, others); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// cpuMask has a bit for each core.
 type cpuMask [16]uint64
 
-func affinity() (mask cpuMask, err error) {
-	_, _, errno := syscall.RawSyscall(syscall.SYS_SCHED_GETAFFINITY, 0, unsafe.Sizeof(mask), uintptr(unsafe.Pointer(&mask)))
+// affinity gives the cores that a thread may run on; 0 is the one that asks.
+func affinity(thread int) (mask cpuMask, err error) {
+	_, _, errno := syscall.RawSyscall(syscall.SYS_SCHED_GETAFFINITY, uintptr(thread), unsafe.Sizeof(mask), uintptr(unsafe.Pointer(&mask)))
 	if errno != 0 {
 		return mask, fmt.Errorf("reading the CPU affinity: %w", errno)
 	}
 	return mask, nil
 }
 
-func setAffinity(mask cpuMask) error {
-	_, _, errno := syscall.RawSyscall(syscall.SYS_SCHED_SETAFFINITY, 0, unsafe.Sizeof(mask), uintptr(unsafe.Pointer(&mask)))
+func setAffinity(thread int, mask cpuMask) error {
+	_, _, errno := syscall.RawSyscall(syscall.SYS_SCHED_SETAFFINITY, uintptr(thread), unsafe.Sizeof(mask), uintptr(unsafe.Pointer(&mask)))
 	if errno != 0 {
 		return fmt.Errorf("setting the CPU affinity: %w", errno)
 	}

@@ -16,6 +16,13 @@ import (
 )
 
 func main() {
+	if len(os.Args) == 4 && os.Args[1] == floorCommand {
+		if err := runFloor(os.Args[2], os.Args[3]); err != nil {
+			fmt.Fprintln(os.Stderr, "bench floor:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	agent := flag.String("agent", "bin/longshore", "the agent's binary")
 	lines := flag.Int("lines", 2_000_000, "lines to ship in each run")
 	runs := flag.Int("runs", 3, "runs of each kind")
@@ -50,6 +57,9 @@ func (b bench) run(ctx context.Context) error {
 		return err
 	}
 	defer os.RemoveAll(b.dir)
+	if err := stayOff(0); err != nil {
+		return err
+	}
 	for _, part := range []func(context.Context) error{b.fullSpeed, b.steady, b.idle, b.begin} {
 		if err := part(ctx); err != nil {
 			return err

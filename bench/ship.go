@@ -8,34 +8,54 @@ import (
 	"time"
 )
 
-// fullSpeed ships every work's lines as fast as they go, and prints a row a run.
+// fullSpeed ships every work's lines as fast as they go, each run beside one of the
+// floor, and prints a row a run and what the least of them say.
 func (b bench) fullSpeed(ctx context.Context) error {
-	t := newTable("work", "lines", "lines/s", "CPU s per million", "peak MiB", "requests", "MB sent")
+	t := newTable("work", "lines", "lines/s", "CPU s per million", "floor", "× floor", "peak MiB", "requests", "MB sent")
+	var all []measured
 	for _, w := range works {
 		if !b.wants(w.name) {
 			continue
 		}
-		dir := filepath.Join(b.dir, w.name)
-		if err := os.Mkdir(dir, 0o755); err != nil {
-			return err
+		m, err := b.measure(ctx, w, t)
+		if err != nil {
+			return fmt.Errorf("%s: %w", w.name, err)
 		}
-		if err := w.writeFiles(dir, b.lines); err != nil {
-			return err
-		}
-		for range b.runs {
-			r, err := b.ship(ctx, dir, w)
-			if err != nil {
-				return fmt.Errorf("%s: %w", w.name, err)
-			}
-			t.row(w.name, b.lines, fmt.Sprintf("%.0f", float64(b.lines)/r.wall.Seconds()),
-				fmt.Sprintf("%.2f", r.cpu.Seconds()/float64(b.lines)*1e6), fmt.Sprintf("%.1f", mib(r.peak)), r.requests,
-				fmt.Sprintf("%.1f", float64(r.sent)/1e6))
-		}
-		if err := os.RemoveAll(dir); err != nil {
-			return err
-		}
+		all = append(all, m)
 	}
+	summary(all)
 	return nil
+}
+
+// measure runs a work, in turn with the floor.
+func (b bench) measure(ctx context.Context, w work, t *table) (measured, error) {
+	least := measured{work: w}
+	dir := filepath.Join(b.dir, w.name)
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return least, err
+	}
+	defer os.RemoveAll(dir)
+	if err := w.writeFiles(dir, b.lines); err != nil {
+		return least, err
+	}
+	for run := range b.runs {
+		floor, err := b.floor(ctx)
+		if err != nil {
+			return least, err
+		}
+		r, err := b.ship(ctx, dir, w)
+		if err != nil {
+			return least, err
+		}
+		m := measured{work: w, cpu: perMillion(r.cpu, b.lines), floor: floor, peak: r.peak}
+		t.row(w.name, b.lines, fmt.Sprintf("%.0f", float64(b.lines)/r.wall.Seconds()), seconds2(m.cpu), seconds2(floor), times(m.ratio()),
+			fmt.Sprintf("%.1f", mib(r.peak)), r.requests, fmt.Sprintf("%.1f", float64(r.sent)/1e6))
+		if run == 0 {
+			least = m
+		}
+		least.cpu, least.floor, least.peak = min(least.cpu, m.cpu), min(least.floor, floor), max(least.peak, m.peak)
+	}
+	return least, nil
 }
 
 // result is what one run took.
