@@ -60,7 +60,7 @@ func (b bench) run(ctx context.Context) error {
 	if err := stayOff(0); err != nil {
 		return err
 	}
-	for _, part := range []func(context.Context) error{b.fullSpeed, b.steady, b.idle, b.begin} {
+	for _, part := range []func(context.Context) error{b.fullSpeed, b.steady, b.containers, b.idle, b.begin} {
 		if err := part(ctx); err != nil {
 			return err
 		}

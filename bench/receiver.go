@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"sync"
@@ -81,6 +82,23 @@ func (r *receiver) count(records int, sent int) {
 	if r.lines.Add(int64(records)) >= r.want {
 		r.allOnce.Do(func() { close(r.all) })
 	}
+}
+
+// wait waits until so many records have come, or none came for long.
+func (r *receiver) wait(ctx context.Context, n int64) error {
+	const long = 5 * time.Second
+	for before := int64(-1); r.lines.Load() < n && r.lines.Load() > before; {
+		before = r.lines.Load()
+		for range long / (50 * time.Millisecond) {
+			if err := wait(ctx, 50*time.Millisecond); err != nil {
+				return err
+			}
+			if r.lines.Load() >= n {
+				break
+			}
+		}
+	}
+	return nil
 }
 
 func noContent(w http.ResponseWriter, _ int) { w.WriteHeader(http.StatusNoContent) }

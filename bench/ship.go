@@ -73,7 +73,7 @@ func (b bench) ship(ctx context.Context, dir string, w work) (result, error) {
 		return result{}, err
 	}
 	defer recv.close()
-	a, err := startAgent(ctx, b.agent, b.dir, configOf(dir, w.output, recv), w.workers)
+	a, err := startAgent(ctx, b.agent, b.dir, configOf(fileInput(dir), w.output, recv), w.workers)
 	if err != nil {
 		return result{}, err
 	}
@@ -96,9 +96,10 @@ func (b bench) ship(ctx context.Context, dir string, w work) (result, error) {
 	return result{usage: took, wall: wall, requests: recv.requests.Load(), sent: recv.bytes.Load()}, nil
 }
 
-// configOf is the agent's config for the files of a folder.
-func configOf(dir, output string, recv *receiver) string {
-	return fmt.Sprintf(`inputs: {bench: {type: file, paths: ["%s/*.log"]}}
-outputs: {out: %s}
-`, dir, fmt.Sprintf(output, recv.address))
+// configOf is the agent's config for an input and an output.
+func configOf(input, output string, recv *receiver) string {
+	return fmt.Sprintf("inputs: {bench: %s}\noutputs: {out: %s}\n", input, fmt.Sprintf(output, recv.address))
 }
+
+// fileInput is the input for the files of a folder.
+func fileInput(dir string) string { return fmt.Sprintf(`{type: file, paths: ["%s/*.log"]}`, dir) }

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+// containers is a host with many of them, each of which logs a little, followed
+// through the socket.
+func (b bench) containers(ctx context.Context) error {
+	const (
+		count   = 500
+		perEach = 20 // lines a second
+	)
+	name := fmt.Sprintf("%d-containers", count)
+	if !b.wants(name) {
+		return nil
+	}
+	t := newSteadyTable("containers")
+	for range b.runs {
+		s, err := b.followContainers(ctx, count, perEach)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		t.steady(name, count*perEach, s)
+	}
+	return nil
+}
+
+func (b bench) followContainers(ctx context.Context, count, perEach int) (steadiness, error) {
+	all := make([]*container, count)
+	for i := range all {
+		all[i] = newContainer(i)
+	}
+	e, err := newEngine(all)
+	if err != nil {
+		return steadiness{}, err
+	}
+	defer e.close()
+	host := &chatter{containers: all, perEach: perEach}
+	return b.watch(ctx, e.input(""), host.write)
+}
+
+// chatter has containers write lines, every other one JSON, the others text.
+type chatter struct {
+	containers []*container
+	perEach    int // lines a second
+	line       []byte
+}
+
+// write logs what is due, spread evenly: in each round over the containers, one
+// line of each, one after the other.
+func (c *chatter) write(ctx context.Context, span time.Duration) (lines int, err error) {
+	rate := float64(c.perEach * len(c.containers))
+	rnd := rand.New(rand.NewPCG(1, 2))
+	order := slices.Clone(c.containers)
+	rnd.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	began := time.Now()
+	for next := 0; time.Since(began) < span; {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return lines, ctx.Err()
+		}
+		for due := int(time.Since(began).Seconds() * rate); next < due; next++ {
+			i := next % len(order)
+			if c.log(order[i], i, rnd) {
+				lines++
+			}
+		}
+	}
+	return lines, nil
+}
+
+func (c *chatter) log(to *container, i int, rnd *rand.Rand) bool {
+	now := time.Now()
+	line := timedLine
+	if i%2 == 0 {
+		line = timedText
+	}
+	c.line = line(c.line[:0], now, rnd)
+	return to.write(c.line, now)
+}
+
+// timedText is a line as log4j writes it, that ends with the nanosecond it was written.
+func timedText(dst []byte, now time.Time, rnd *rand.Rand) []byte {
+	dst = now.UTC().AppendFormat(dst, "2006-01-02 15:04:05,000")
+	return fmt.Appendf(dst, " INFO  [http-nio-8080-exec-%d] com.example.shop.OrderService - %s: order %d of user u%05d, trace_id=%016x%016x, written %d\n",
+		1+rnd.IntN(20), pick(messages, rnd), rnd.IntN(100000), rnd.IntN(100000), rnd.Uint64(), rnd.Uint64(), now.UnixNano())
+}
