@@ -39,6 +39,7 @@ func (a *app) runCommand() *cobra.Command {
 
 // runPipelines runs what the config says until ctx ends.
 func (a *app) runPipelines(ctx context.Context, cfg *config.Config) error {
+	defer spareMemory(a.env)()
 	log := a.logger()
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

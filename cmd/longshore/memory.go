@@ -1,0 +1,31 @@
+package main
+
+import (
+	"runtime"
+	"runtime/debug"
+)
+
+// Go's own pace of garbage collection is to let the heap double. Most of what an agent
+// holds is buffers, which cost nothing to mark, so that it can do with less; but a small heap
+// would then be collected all the time. So it may grow by a quarter, as if
+// it were larger by heapFloor than it is: by a quarter of its own and 4 MiB.
+const (
+	heapGrowth = 25 // percent
+	heapFloor  = 16 << 20
+)
+
+// spareMemory sets that pace, unless the user has set another, until the function it
+// gives is called.
+func spareMemory(env func(string) (string, bool)) (restore func()) {
+	for _, name := range []string{"GOGC", "GOMEMLIMIT"} {
+		if value, _ := env(name); value != "" {
+			return func() {}
+		}
+	}
+	floor := make([]byte, heapFloor) // never written to, it takes no memory, but counts
+	before := debug.SetGCPercent(heapGrowth)
+	return func() {
+		debug.SetGCPercent(before)
+		runtime.KeepAlive(floor)
+	}
+}
