@@ -2,9 +2,10 @@ package pipeline
 
 import "github.com/longshore/longshore/pipeline/event"
 
-// A Parser understands lines. Every source of every pipeline has its own, so a
-// parser may remember what worked for its source; it is called from one
-// goroutine at a time, with the records in the order of the source.
+// A Parser understands lines. It is called from one goroutine at a time, with batches of
+// several sources in turn. It may remember what worked for the lines before, so that it is
+// quicker with the next one, but what it says of a line depends on nothing but that
+// line: a line that is read again must become the record that it was.
 type Parser interface {
 	// Parse fills record i from its line and reports true, or reports false and
 	// leaves the record as it was (the arena may have grown). It sets what it
@@ -14,7 +15,7 @@ type Parser interface {
 	Parse(b *event.Batch, i int) bool
 }
 
-// A NewParser makes the parser of one source.
+// A NewParser makes a parser. src is the first of the sources it is for.
 type NewParser func(src *event.Source) Parser
 
 // ParserSettings are common to all parsers, beside their own. The parsers of a

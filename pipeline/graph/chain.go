@@ -1,12 +1,43 @@
 package graph
 
 import (
+	"sync"
+
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/config"
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// chain is the parsers of a pipeline, as one source goes through them.
+// chains are the parsers of one way to take lines. Each source would have its own if
+// that did not take so much memory where there are thousands: so those that fall on the same
+// one share them; these must be of one worker.
+type chains struct {
+	parsers []parserOf
+
+	mu   sync.Mutex
+	made map[uint64]chain
+}
+
+// chainsPerWorker is enough for sources that are read at the same time; for parsers learn the
+// looks of other lines from the first one of a batch.
+const chainsPerWorker = 16
+
+// of gives a chain by its number, which is made for src if it is new.
+func (c *chains) of(number uint64, src *event.Source) chain {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	made, known := c.made[number]
+	if !known {
+		if c.made == nil {
+			c.made = map[uint64]chain{}
+		}
+		made = newChain(c.parsers, src)
+		c.made[number] = made
+	}
+	return made
+}
+
+// chain is the parsers of a pipeline, as a source goes through them.
 type chain []link
 
 type link struct {

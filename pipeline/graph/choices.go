@@ -14,7 +14,7 @@ import (
 
 // taking is how lines become records.
 type taking struct {
-	parsers   []parserOf
+	parsers   *chains
 	newJoiner pipeline.NewJoiner // nil: lines stay as they are
 	limits    pipeline.JoinLimits
 	least     event.Level // records below it are dropped
@@ -22,7 +22,7 @@ type taking struct {
 
 // newTaking is what parsers do, of which the first that joins lines does so.
 func newTaking(parsers []parserOf) taking {
-	t := taking{parsers: parsers}
+	t := taking{parsers: &chains{parsers: parsers}}
 	for _, p := range parsers {
 		if t.newJoiner == nil {
 			t.newJoiner, t.limits = p.newJoiner, p.limits

@@ -76,7 +76,7 @@ func (f *feed) newSource(progress *ledger.Source, src *event.Source, pipelines [
 		takings[i], err = choices.taking(of.taking, f.parsers)
 	}
 	f.warn(src.Key, err)
-	return newSource(progress, src, pipelines, takings, progress.State())
+	return newSource(progress, src, len(f.workers), pipelines, takings, progress.State())
 }
 
 // warn tells of a choice that cannot be followed.

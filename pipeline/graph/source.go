@@ -68,13 +68,14 @@ func (p *pipelineOf) routes() []string {
 
 // newSource makes a source that goes through pipelines, each of which takes its lines
 // in a way of its own.
-func newSource(progress *ledger.Source, src *event.Source, pipelines []*pipelineOf, takings []taking, state []byte) (*source, error) {
+func newSource(progress *ledger.Source, src *event.Source, workers int, pipelines []*pipelineOf, takings []taking, state []byte) (*source, error) {
 	byPipeline, _, _ := readState(state)
 	s := &source{progress: progress, times: newLineTimes(progress)}
 	s.unsure = s.times.until
+	number := src.Turn % uint64(workers*chainsPerWorker) // that says which worker, too
 	for k, of := range pipelines {
 		how := takings[k]
-		p := &pipe{pipeline: of, parsers: newChain(how.parsers, src), least: how.least, ties: byPipeline[of.name].ties}
+		p := &pipe{pipeline: of, parsers: how.parsers.of(number, src), least: how.least, ties: byPipeline[of.name].ties}
 		if how.newJoiner != nil {
 			p.join = newJoin(how, src, byPipeline[of.name].begin, progress.Cuts())
 			s.times.joins = append(s.times.joins, p.join)
