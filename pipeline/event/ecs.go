@@ -51,19 +51,13 @@ func AppendECS(dst []byte, b *Batch, i int) []byte {
 	case Cut | OddTime:
 		dst = append(dst, `,"log.flags":["truncated","time_rejected"]`...)
 	}
-	names := &b.Source.ecsNames
-	if names.core == nil {
-		names = &plainECSNames
-	}
+	names := b.Source.namesIn(ECS)
 	dst = append(dst, names.labels...)
 	dst = appendFields(dst, b, i, names)
 	return append(dst, '}')
 }
 
 var ecsCore = newNameSet("@timestamp", "log.level", "message", "ecs.version", "trace.id", "span.id", "service.name", "log.flags")
-
-// plainECSNames are those of a source without labels.
-var plainECSNames = names{core: &ecsCore, ecs: true}
 
 // ecsNames prepares the labels of a source for the Elastic Common Schema.
 func ecsNames(labels []Label) names {

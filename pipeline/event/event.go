@@ -7,6 +7,7 @@ import (
 	"hash/fnv"
 	"io"
 	"sort"
+	"sync/atomic"
 )
 
 // Span is a run of bytes in a batch's arena.
@@ -141,7 +142,7 @@ const (
 
 // A Source is one file, one stream of one container, or the like. It is
 // read-only once opened and may be kept for good and shared freely. NewSource
-// makes one; a literal has no labels that are written.
+// makes one.
 type Source struct {
 	ID     SourceID
 	Input  string // name of the input it belongs to
@@ -151,11 +152,9 @@ type Source struct {
 	// the generations of a rotated file. They take the same way, one after the other.
 	Turn uint64
 
-	names    names // in the default shape
-	ecsNames names // in the Elastic Common Schema
-
-	otelNames names  // of attributes
-	resource  []byte // what the records are from, for OpenTelemetry
+	// How each schema writes the labels; nil until a record is written so. There may be
+	// thousands of sources, and records of few at a time.
+	shapes [schemas]atomic.Pointer[names]
 }
 
 // NewSource gives a source whose labels are sorted by name; of equal names the
@@ -172,11 +171,25 @@ func NewSource(id SourceID, input, key string, labels []Label) *Source {
 		}
 	}
 	sort.Slice(s.Labels, func(i, j int) bool { return s.Labels[i].Name < s.Labels[j].Name })
-	s.names = defaultNames(s.Labels)
-	s.ecsNames = ecsNames(s.Labels)
-	s.otelNames = otelNames(s.Labels)
-	s.resource = resourceOf(s.Labels)
 	return s
+}
+
+// namesIn gives what a schema makes of the source's labels.
+func (s *Source) namesIn(schema Schema) *names {
+	if n := s.shapes[schema].Load(); n != nil {
+		return n
+	}
+	n := schema.names(s.Labels)
+	s.shapes[schema].Store(&n)
+	return &n
+}
+
+// Rest gives up what makes the next record quicker to write. Call it when none is likely to come
+// soon.
+func (s *Source) Rest() {
+	for i := range s.shapes {
+		s.shapes[i].Store(nil)
+	}
 }
 
 // turnOf is FNV-1a of both names.

@@ -41,8 +41,8 @@ func AppendRecord(dst []byte, b *Batch, i int, labels bool) []byte {
 		dst = append(dst, `,"time_rejected":true`...)
 	}
 	names := &plainNames
-	if labels && b.Source.names.core != nil {
-		names = &b.Source.names
+	if labels {
+		names = b.Source.namesIn(DefaultSchema)
 		dst = append(dst, names.labels...)
 	}
 	dst = appendFields(dst, b, i, names)

@@ -17,11 +17,13 @@ type names struct {
 	taken  nameSet  // the labels' names, and those of the objects they are in
 	dotted []string // the labels' names: a field below one of them clashes
 	ecs    bool     // the rules of the Elastic Common Schema hold
+
+	resource []byte // what the records are from, for OpenTelemetry
 }
 
 var coreNames = newNameSet("timestamp", "@timestamp", "level", "message", "service", "trace_id", "span_id", "truncated", "time_rejected")
 
-// plainNames are those of the default shape without labels.
+// plainNames are those of the default schema without labels.
 var plainNames = names{core: &coreNames}
 
 // defaultNames prepares the labels of a source for the default shape, in

@@ -21,7 +21,7 @@ func AppendOTel(dst []byte, b *Batch, i int) []byte {
 	dst = appendIDs(dst, r)
 	dst = append(dst, `,"resource":{"attributes":{`...)
 	dst = appendService(dst, b, r)
-	dst = append(dst, b.Source.resource...)
+	dst = append(dst, b.Source.namesIn(OTel).resource...)
 	dst = append(dst, `}}`...)
 	return append(appendAttributes(dst, b, i), '}')
 }
@@ -53,10 +53,7 @@ func appendService(dst []byte, b *Batch, r *Record) []byte {
 // appendAttributes appends what is the record's own.
 func appendAttributes(dst []byte, b *Batch, i int) []byte {
 	start := len(dst)
-	names := &b.Source.otelNames
-	if names.core == nil {
-		names = &plainOTelNames
-	}
+	names := b.Source.namesIn(OTel)
 	dst = append(dst, names.labels...)
 	flags := b.Records[i].Flags
 	if flags&Cut != 0 {
@@ -78,13 +75,10 @@ func appendAttributes(dst []byte, b *Batch, i int) []byte {
 
 var otelCore = newNameSet("truncated", "time_rejected")
 
-// plainOTelNames are those of a source without labels.
-var plainOTelNames = names{core: &otelCore}
-
 // otelNames prepares the labels of a source that are attributes of its records: the file
 // and the stream (semantic conventions, "Log Media").
 func otelNames(labels []Label) names {
-	n := names{core: &otelCore}
+	n := names{core: &otelCore, resource: resourceOf(labels)}
 	for _, l := range labels {
 		if name := logAttribute(l.Name); name != "" {
 			n.addLabel(name, l.Value)

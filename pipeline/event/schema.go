@@ -10,6 +10,8 @@ const (
 	ECS
 	// OTel has the names of OpenTelemetry: see AppendOTel.
 	OTel
+
+	schemas
 )
 
 // SchemaNamed gives the schema that a config calls default, ecs or otel.
@@ -33,4 +35,15 @@ func (s Schema) Append(dst []byte, b *Batch, i int, labels bool) []byte {
 		return AppendOTel(dst, b, i)
 	}
 	return AppendRecord(dst, b, i, labels)
+}
+
+// names prepares the labels of a source.
+func (s Schema) names(labels []Label) names {
+	switch s {
+	case ECS:
+		return ecsNames(labels)
+	case OTel:
+		return otelNames(labels)
+	}
+	return defaultNames(labels)
 }
