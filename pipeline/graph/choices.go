@@ -21,8 +21,8 @@ type taking struct {
 }
 
 // newTaking is what parsers do, of which the first that joins lines does so.
-func newTaking(parsers []parserOf) taking {
-	t := taking{parsers: &chains{parsers: parsers}}
+func newTaking(parsers []parserOf) *taking {
+	t := &taking{parsers: &chains{parsers: parsers}}
 	for _, p := range parsers {
 		if t.newJoiner == nil {
 			t.newJoiner, t.limits = p.newJoiner, p.limits
@@ -65,25 +65,30 @@ func (c choices) pipelines(of, all []*pipelineOf) ([]*pipelineOf, error) {
 	return chosen, nil
 }
 
-// taking gives a pipeline's way of taking lines, changed as is chosen. What cannot be done
-// stays as it was, and is the error.
-func (c choices) taking(t taking, named map[string]parserOf) (taking, error) {
+// taking gives a pipeline's way of taking lines, or a changed one if that is chosen. What
+// cannot be done stays as it was, and is the error.
+func (c choices) taking(of *taking, named map[string]parserOf) (*taking, error) {
+	if len(c) == 0 {
+		return of, nil
+	}
+	t := *of
 	if name := c[pipeline.ChooseParser]; name != "" {
 		p, err := parserNamed(name, named)
 		if err != nil {
-			return t, err
+			return of, err
 		}
-		t = newTaking([]parserOf{p})
+		t = *newTaking([]parserOf{p})
 	}
 	if level := c[pipeline.ChooseLevel]; level != "" {
 		if t.least = event.LevelNamed(strings.ToLower(level)); t.least == event.NoLevel {
-			return t, fmt.Errorf("the label %s: there is no level %q; it is one of %s", pipeline.ChooseLevel, level, strings.Join(event.LevelNames(), ", "))
+			return &t, fmt.Errorf("the label %s: there is no level %q; it is one of %s", pipeline.ChooseLevel, level, strings.Join(event.LevelNames(), ", "))
 		}
 	}
-	return c.joining(t)
+	return &t, c.joining(&t)
 }
 
-func (c choices) joining(t taking) (taking, error) {
+// joining sets how lines are joined.
+func (c choices) joining(t *taking) error {
 	switch how := c[pipeline.ChooseMultiline]; how {
 	case "":
 	case "false":
@@ -93,11 +98,11 @@ func (c choices) joining(t taking) (taking, error) {
 	default:
 		start, err := regexp.Compile(how)
 		if err != nil {
-			return t, fmt.Errorf("the label %s is neither false nor auto, and no regular expression: %w", pipeline.ChooseMultiline, err)
+			return fmt.Errorf("the label %s is neither false nor auto, and no regular expression: %w", pipeline.ChooseMultiline, err)
 		}
 		t.newJoiner, t.limits = func(*event.Source) pipeline.Joiner { return multiline.NewPatterns(start, nil) }, multiline.DefaultLimits()
 	}
-	return t, nil
+	return nil
 }
 
 // parserNamed gives a parser of the config, or of a type that needs no settings.

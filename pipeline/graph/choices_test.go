@@ -75,7 +75,7 @@ func TestChoicesAreNoLabels(t *testing.T) {
 }
 
 func TestLinesStayApartIfChosen(t *testing.T) {
-	joins := taking{newJoiner: func(*event.Source) pipeline.Joiner { return multiline.NewAuto() }}
+	joins := &taking{newJoiner: func(*event.Source) pipeline.Joiner { return multiline.NewAuto() }}
 	how, err := choices{pipeline.ChooseMultiline: "false"}.taking(joins, nil)
 	if err != nil || how.newJoiner != nil {
 		t.Errorf("lines are joined (%v)", err)

@@ -70,7 +70,7 @@ func (f *feed) Open(id event.SourceID, key string, labels []event.Label) (*event
 
 // newSource makes a source that is taken as its labels choose.
 func (f *feed) newSource(progress *ledger.Source, src *event.Source, pipelines []*pipelineOf, choices choices) (*source, error) {
-	takings := make([]taking, len(pipelines))
+	takings := make([]*taking, len(pipelines))
 	var err error
 	for i, of := range pipelines {
 		takings[i], err = choices.taking(of.taking, f.parsers)

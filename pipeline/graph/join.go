@@ -38,7 +38,7 @@ type join struct {
 	needed  bool       // a bound has ended what the joiner would have gone on with
 }
 
-func newJoin(how taking, src *event.Source, begin uint64, cuts []uint64) *join {
+func newJoin(how *taking, src *event.Source, begin uint64, cuts []uint64) *join {
 	return &join{joiner: how.newJoiner(src), limits: how.limits, begin: begin, bounds: cuts}
 }
 

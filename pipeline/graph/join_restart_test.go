@@ -209,6 +209,15 @@ func TestJoinedRecordsRestartAtRandom(t *testing.T) {
 	}
 }
 
+// buildWithRests has a source rest as soon as another one of its worker has lines.
+func (w *slowWorld) buildWithRests(t *testing.T, dir, yaml string) *Graph {
+	g := w.build(t, dir, yaml)
+	for _, worker := range g.workers {
+		worker.recent = newRecent(1)
+	}
+	return g
+}
+
 func joinAtRandom(t *testing.T, rnd *rand.Rand, crash bool) {
 	dir, w, yaml := t.TempDir(), slowWorldAtRandom(rnd), joining
 	if rnd.IntN(2) == 0 {
@@ -234,7 +243,7 @@ func joinAtRandom(t *testing.T, rnd *rand.Rand, crash bool) {
 		synctest.Test(t, func(t *testing.T) {
 			ctx, stop := context.WithTimeout(t.Context(), limit)
 			defer stop()
-			g := w.build(t, dir, yaml)
+			g := w.buildWithRests(t, dir, yaml)
 			if err := g.Run(ctx); err != nil {
 				t.Fatal(err)
 			}
@@ -246,7 +255,7 @@ func joinAtRandom(t *testing.T, rnd *rand.Rand, crash bool) {
 	}
 	w.answer = nil
 	synctest.Test(t, func(t *testing.T) {
-		g := w.build(t, dir, yaml)
+		g := w.buildWithRests(t, dir, yaml)
 		if err := g.Run(t.Context()); err != nil {
 			t.Fatal(err)
 		}

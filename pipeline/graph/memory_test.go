@@ -4,7 +4,10 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"strings"
 	"sync"
@@ -232,4 +235,52 @@ func TestAFullSpoolMakesSourcesWait(t *testing.T) {
 	if f.most > 16<<20 {
 		t.Errorf("%d MiB of heap were alive", f.most>>20)
 	}
+}
+
+// smallSource bounds what a source takes that had a line and is quiet: everything but what
+// its input holds of it.
+const smallSource = 2600
+
+// TestQuietSourcesAreSmall: as of a host with thousands of files, of which few are written to.
+func TestQuietSourcesAreSmall(t *testing.T) {
+	const sources = 10_000
+	loki := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	defer loki.Close()
+	w := newWorld()
+	w.more = Components()
+	g := w.build(t, t.TempDir(), `
+inputs: {in: {type: script}}
+parsers: {auto: {type: auto}}
+outputs: {out: {type: loki, url: "`+loki.URL+`"}}
+pipelines: {main: {inputs: [in], parsers: [auto], outputs: [out]}}
+`)
+	g.inputs[0].input = inputFunc(func(ctx context.Context, feed pipeline.Feed) error {
+		for i := range sources {
+			path := fmt.Sprintf("/var/log/app/%05d.log", i)
+			src, err := feed.Open(0, path, []event.Label{{Name: event.LabelHost, Value: "h"}, {Name: event.LabelFile, Value: path}})
+			if err != nil {
+				return err
+			}
+			if err := feed.Send(ctx, batchOf(feed, src, 0, `{"time":"2026-03-01T12:00:00Z","level":"info","msg":"a","method":"GET","status":200}`)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	before := liveHeap()
+	if err := g.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if c := g.Counts(); c.Delivered != sources {
+		t.Fatalf("counts: %+v", c)
+	}
+	each := (liveHeap() - before) / sources
+	t.Logf("%d bytes a source", each)
+	if each > smallSource {
+		t.Errorf("a quiet source takes %d bytes, want at most %d", each, smallSource)
+	}
+	runtime.KeepAlive(g)
 }

@@ -30,7 +30,9 @@ type source struct {
 	due    time.Time     // when they have been held long enough
 	wake   time.Time     // when the worker is to look
 	queued bool          // to be looked at
-	cut    uint64        // where time has last ended a record; 0: what came since has shown whether it had to
+	recent bool          // had lines not long ago
+	rested bool
+	cut    uint64 // where time has last ended a record; 0: what came since has shown whether it had to
 
 	// Guarded by feed.mu:
 	opens  int // how often it was opened
@@ -40,9 +42,9 @@ type source struct {
 // pipe is one pipeline as one source goes through it.
 type pipe struct {
 	pipeline *pipelineOf
+	how      *taking
 	parsers  chain
-	least    event.Level // records below it are dropped
-	join     *join       // nil: lines stay as they are
+	join     *join // nil: lines stay as they are, or the source rests
 	ties     ties
 	tracks   []pipeline.Track // one for each of the pipeline's outputs
 }
@@ -50,7 +52,7 @@ type pipe struct {
 // pipelineOf is a pipeline of the config: what its records go through.
 type pipelineOf struct {
 	name string
-	taking
+	*taking
 	transforms []pipeline.Transform
 	outputs    []*output
 	read       atomic.Uint64 // lines taken
@@ -68,17 +70,16 @@ func (p *pipelineOf) routes() []string {
 
 // newSource makes a source that goes through pipelines, each of which takes its lines
 // in a way of its own.
-func newSource(progress *ledger.Source, src *event.Source, workers int, pipelines []*pipelineOf, takings []taking, state []byte) (*source, error) {
+func newSource(progress *ledger.Source, src *event.Source, workers int, pipelines []*pipelineOf, takings []*taking, state []byte) (*source, error) {
 	byPipeline, _, _ := readState(state)
 	s := &source{progress: progress, times: newLineTimes(progress)}
 	s.unsure = s.times.until
 	number := src.Turn % uint64(workers*chainsPerWorker) // that says which worker, too
 	for k, of := range pipelines {
 		how := takings[k]
-		p := &pipe{pipeline: of, parsers: how.parsers.of(number, src), least: how.least, ties: byPipeline[of.name].ties}
+		p := &pipe{pipeline: of, how: how, parsers: how.parsers.of(number, src), ties: byPipeline[of.name].ties}
 		if how.newJoiner != nil {
 			p.join = newJoin(how, src, byPipeline[of.name].begin, progress.Cuts())
-			s.times.joins = append(s.times.joins, p.join)
 		}
 		for i, route := range of.routes() {
 			track, err := progress.Track(route)
@@ -96,6 +97,7 @@ func newSource(progress *ledger.Source, src *event.Source, workers int, pipeline
 		s.routes += len(p.tracks)
 		s.pipes = append(s.pipes, p)
 	}
+	s.rest()
 	return s, nil
 }
 
@@ -122,10 +124,11 @@ func (p *pipe) understand(b *event.Batch, times *lineTimes, now func() time.Time
 // dropLow drops a record whose level is below the lowest that is taken. One without a
 // level counts as info.
 func (p *pipe) dropLow(r *event.Record) {
-	if p.least == event.NoLevel {
+	least := p.how.least
+	if least == event.NoLevel {
 		return
 	}
-	if level := cmp.Or(r.Level, event.Info); level < p.least {
+	if level := cmp.Or(r.Level, event.Info); level < least {
 		r.Flags |= event.Dropped
 	}
 }

@@ -77,7 +77,7 @@ func NewTrial(cfg *config.Config, name string, labels []event.Label, log *slog.L
 		transforms: cfg.Pipelines[k].Transforms, outputs: cfg.Pipelines[k].Outputs,
 		src: event.NewSource(1, "try", "try", labels), now: now, batches: make(chan *event.Batch),
 	}
-	t.pipe = &pipe{pipeline: of, parsers: how.parsers.of(0, t.src), least: how.least}
+	t.pipe = &pipe{pipeline: of, how: how, parsers: how.parsers.of(0, t.src)}
 	if how.newJoiner != nil {
 		t.pipe.join = newJoin(how, t.src, 0, nil)
 	}

@@ -15,12 +15,13 @@ type worker struct {
 	batches pool
 	now     func() time.Time
 	waiting waiting
+	recent  recent
 	since   time.Time // when it last took up work again that had been held up
 	ended   bool      // the sources have ended by themselves; set before in is closed
 }
 
 func newWorker(batches pool, now func() time.Time) *worker {
-	w := &worker{in: make(chan message, 2), batches: batches, now: now}
+	w := &worker{in: make(chan message, 2), batches: batches, now: now, recent: newRecent(recentSources)}
 	w.waiting.timer = time.NewTimer(0)
 	w.waiting.timer.Stop()
 	return w
@@ -114,6 +115,8 @@ func (w *worker) process(ctx context.Context, m message) {
 	s, b := m.source, m.batch
 	lines, to := len(b.Records), b.To
 	s.src, s.to = b.Source, to
+	s.rouse()
+	w.recent.add(s)
 	if b.Timed {
 		s.cutHere()
 	}
@@ -165,6 +168,9 @@ func (w *worker) release(ctx context.Context, s *source) {
 	s.storeKept()
 	if w.store(ctx, s, through) {
 		w.handOn(ctx, through)
+	}
+	if !s.recent {
+		s.rest()
 	}
 }
 
