@@ -3,6 +3,7 @@ package loki
 import (
 	"cmp"
 	"context"
+	"hash/maphash"
 	"net/http"
 	"slices"
 	"sync"
@@ -28,37 +29,50 @@ type standings struct {
 	now func() time.Time
 
 	mu    sync.Mutex
-	known map[string]standing // by label set
+	seed  maphash.Seed
+	known map[uint64]standing // by the hash of the label set: there may be thousands
 }
 
-type standing struct{ taken, limited time.Time }
+// A standing is when a stream was taken, and when it was found to be over its rate, in Unix
+// nanoseconds; 0 is never.
+type standing struct{ taken, limited int64 }
 
 // maxStandings bounds the memory; forgetting costs a request per stream.
 const maxStandings = 1 << 14
 
 func (s *standings) note(body *pipeline.Body, failure *pipeline.SendError) {
-	now := s.now()
+	now := s.now().UnixNano()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.known == nil || len(s.known) >= maxStandings {
-		s.known = map[string]standing{}
-	}
+	s.makeRoom()
 	switch {
 	case failure == nil:
 		for g := range groupsOf(body) {
-			st := s.known[body.Groups[g]]
+			key := s.key(body.Groups[g])
+			st := s.known[key]
 			st.taken = now
-			s.known[body.Groups[g]] = st
+			s.known[key] = st
 		}
 	case failure.Status == http.StatusTooManyRequests:
 		for _, item := range failure.Items {
-			name := body.Groups[body.Items[item.Index].Group]
-			st := s.known[name]
+			key := s.key(body.Groups[body.Items[item.Index].Group])
+			st := s.known[key]
 			st.limited = now
-			s.known[name] = st
+			s.known[key] = st
 		}
 	}
 }
+
+func (s *standings) makeRoom() {
+	if s.known == nil {
+		s.seed = maphash.MakeSeed()
+	}
+	if s.known == nil || len(s.known) >= maxStandings {
+		s.known = map[uint64]standing{}
+	}
+}
+
+func (s *standings) key(labels string) uint64 { return maphash.String(s.seed, labels) }
 
 // risky gives the groups of a body that Loki may reject. A body of one group
 // has none: its answer holds anyway.
@@ -67,17 +81,17 @@ func (s *standings) risky(body *pipeline.Body) map[uint32]bool {
 	if len(groups) == 1 {
 		return nil
 	}
-	now := s.now()
+	old := s.now().Add(-settled).UnixNano()
 	risky := map[uint32]bool{}
 	s.mu.Lock()
+	s.makeRoom()
 	for g := range groups {
-		st := s.known[body.Groups[g]]
-		if now.Sub(st.taken) > settled || now.Sub(st.limited) < settled {
+		st := s.known[s.key(body.Groups[g])]
+		if st.taken < old || st.limited > old {
 			risky[g] = true
 		}
 	}
 	s.mu.Unlock()
-	old := now.Add(-settled).UnixNano()
 	for i, item := range body.Items {
 		if !risky[item.Group] && timeOf(body.Item(i)) < old {
 			risky[item.Group] = true

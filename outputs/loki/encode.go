@@ -38,7 +38,7 @@ func (e *Encoder) Encode(dst *pipeline.Body, b *event.Batch, i int) (uint32, err
 func (e *Encoder) sourceOf(src *event.Source) *source {
 	known := e.sources[src]
 	if known == nil {
-		if len(e.sources) >= maxCached {
+		if len(e.sources) >= maxSources {
 			clear(e.sources)
 		}
 		known = newSource(src, e.output.labels)

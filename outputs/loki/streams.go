@@ -7,9 +7,12 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// maxCached bounds an encoder's memory of sources, and of a source's label
-// sets. When it is full it is emptied; what is still in use comes back.
-const maxCached = 4096
+// Bounds of an encoder's memory of sources, and of a source's label sets. When it is full
+// it is emptied; what is still in use comes back.
+const (
+	maxSources = 512
+	maxStreams = 4096
+)
 
 // A stream is a label set as an encoder remembers it: its name, and its group
 // in the body that was filled last.
@@ -90,7 +93,7 @@ func (e *Encoder) newStream(s *source, b *event.Batch, i int) *stream {
 		}
 		pairs = append(pairs, event.Label{Name: l.name, Value: e.labelOf(s, b, i, l)})
 	}
-	if len(s.streams) >= maxCached {
+	if len(s.streams) >= maxStreams {
 		clear(s.streams)
 	}
 	made := &stream{name: string(appendLabelSet(nil, pairs))}
