@@ -17,8 +17,6 @@ type source struct {
 	pipes    []*pipe
 	routes   int // outputs of its pipelines
 	times    lineTimes
-	durable  bool   // its identity is on disk
-	begun    bool   // its first record has come
 	state    []byte // scratch
 
 	now    []resumption  // scratch
@@ -29,14 +27,17 @@ type source struct {
 	wait   time.Duration // how long records are held now
 	due    time.Time     // when they have been held long enough
 	wake   time.Time     // when the worker is to look
-	queued bool          // to be looked at
-	recent bool          // had lines not long ago
-	rested bool
-	cut    uint64 // where time has last ended a record; 0: what came since has shown whether it had to
+	cut    uint64        // where time has last ended a record; 0: what came since has shown whether it had to
+
+	durable bool // its identity is on disk
+	begun   bool // its first record has come
+	queued  bool // to be looked at
+	recent  bool // had lines not long ago
+	rested  bool
 
 	// Guarded by feed.mu:
-	opens  int // how often it was opened
 	closed bool
+	opens  int // how often it was opened
 }
 
 // pipe is one pipeline as one source goes through it.

@@ -69,7 +69,8 @@ func (s *Source) Begin(pos uint64) {
 
 // Settle says where the records of a route go, as its output describes it. If that is
 // elsewhere than before, what may have been sent there is to be looked for there: see
-// Track.Formerly. It is on disk before a record is sent: see Durable.
+// Track.Formerly. It is on disk before a record is sent: see Durable. place is kept, and
+// must not change.
 func (s *Source) Settle(route string, place []byte) error {
 	t, err := s.Track(route)
 	if err != nil {
@@ -84,7 +85,7 @@ func (s *Source) Settle(route string, place []byte) error {
 		t.origin.former = append(t.origin.former, former{until: t.unsure, place: t.origin.place})
 		t.origin.pos = max(t.origin.pos, t.unsure, s.resume.Pos)
 	}
-	t.origin.place = bytes.Clone(place)
+	t.origin.place = place
 	t.originChanged()
 	return nil
 }

@@ -17,10 +17,10 @@ type Source struct {
 	key    string
 
 	// All below is guarded by ledger.mu.
-	written     bool   // its minting is in the file, or on the way there
-	changed     uint64 // number of its last change
+	written     bool // its minting is in the file, or on the way there
 	opened      bool
 	gone        bool
+	changed     uint64 // number of its last change
 	resume      pipeline.Cursor
 	read        uint64            // end of what was checkpointed
 	checkpoints []pipeline.Cursor // not yet reached, ascending
@@ -152,7 +152,9 @@ func (s *Source) advance() {
 	}
 	first := s.resume.State == nil
 	s.resume = s.checkpoints[n-1]
-	s.checkpoints = append(s.checkpoints[:0], s.checkpoints[n:]...)
+	if s.checkpoints = append(s.checkpoints[:0], s.checkpoints[n:]...); len(s.checkpoints) == 0 && cap(s.checkpoints) == 1 {
+		s.checkpoints = nil // as of a source that has a line now and then
+	}
 	for _, t := range s.tracks {
 		t.acked.trim(s.resume.Pos)
 	}
