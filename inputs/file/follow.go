@@ -19,11 +19,6 @@ const (
 	// renameLull has passed without another: a rotation is several of them.
 	renameLull = 5 * time.Millisecond
 	rescanLull = 100 * time.Millisecond
-	// At most idleEvents that bring no news are taken in one eventWindow; the
-	// system merges what waits. So files that are written to in a hurry cost no
-	// more than others.
-	idleEvents  = 400
-	eventWindow = 10 * time.Millisecond
 	// pollWithoutNotify is how often files are looked at when the system does
 	// not tell of changes.
 	pollWithoutNotify = time.Second
@@ -47,15 +42,16 @@ type follower struct {
 	troubles       *troubles
 	metrics        *metrics
 
-	round     int               // of scans
-	dirs      map[string]bool   // that the last scan went through
-	names     []string          // that it found
-	links     map[string]string // what they lead to, where that is a file elsewhere
-	ill       map[string]bool   // folders and names that cannot be looked at
-	fastPoll  bool              // not all folders can be watched
-	movedFrom string            // the path that the last event said was renamed
-	lull      *time.Timer       // for missing
-	rescan    *time.Timer
+	round      int               // of scans
+	dirs       map[string]bool   // that the last scan went through
+	names      []string          // that it found
+	links      map[string]string // what they lead to, where that is a file elsewhere
+	ill        map[string]bool   // folders and names that cannot be looked at
+	fastPoll   bool              // not all folders can be watched
+	movedFrom  string            // the path that the last event said was renamed
+	lull       *time.Timer       // for missing
+	rescan     *time.Timer
+	overflowed bool // a scan is to find what notices were lost
 
 	missingMu sync.Mutex
 	missing   map[*file]bool // not where they were
@@ -118,7 +114,8 @@ func (w *follower) run(ctx context.Context) {
 	poll := time.NewTimer(w.pollEvery())
 	w.lull, w.rescan = stoppedTimer(), stoppedTimer()
 	defer stopAll(poll, w.lull, w.rescan)
-	events := throttle{source: w.notify.events()}
+	events := newThrottle(w.notify.events(), w.schedule.beats)
+	defer events.stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -126,7 +123,7 @@ func (w *follower) run(ctx context.Context) {
 		case e := <-events.channel():
 			events.note(w.event(e))
 		case <-events.over():
-			events.reset()
+			events.open()
 		case err := <-w.notify.errors():
 			w.notifyError(err)
 		case <-w.moved:
@@ -167,7 +164,11 @@ func stopAll(timers ...*time.Timer) {
 // notifyError deals with what the system says of its own notices.
 func (w *follower) notifyError(err error) {
 	if errors.Is(err, fsnotify.ErrEventOverflow) {
-		w.rescan.Reset(rescanLull) // it has lost some; a scan finds what they were
+		// It has lost some; a scan finds what they were, and is not put off by more of it.
+		if !w.overflowed {
+			w.overflowed = true
+			w.rescan.Reset(rescanLull)
+		}
 		return
 	}
 	w.log.Warn("trouble with the system's notices of changed files", "error", err)
@@ -250,42 +251,6 @@ func (w *follower) removed(e fsnotify.Event, f *file) {
 // wanted tells whether the config asks for a path.
 func (w *follower) wanted(path string) bool {
 	return anyMatch(w.paths, path) && !anyMatch(w.exclude, path)
-}
-
-// throttle holds back a channel of events for a while when too many of them
-// bring no news.
-type throttle struct {
-	source <-chan fsnotify.Event
-	start  time.Time
-	idle   int
-	full   <-chan time.Time
-}
-
-func (t *throttle) channel() <-chan fsnotify.Event {
-	if t.full != nil {
-		return nil
-	}
-	return t.source
-}
-
-func (t *throttle) over() <-chan time.Time { return t.full }
-
-func (t *throttle) reset() { t.idle, t.full = 0, nil }
-
-func (t *throttle) note(news bool) {
-	if news {
-		return
-	}
-	if t.idle == 0 {
-		t.start = time.Now()
-	}
-	if t.idle++; t.idle < idleEvents {
-		return
-	}
-	t.idle = 0
-	if left := eventWindow - time.Since(t.start); left > 0 {
-		t.full = time.After(left)
-	}
 }
 
 // linkTarget gives what a symbolic link leads to in the end, or "" if path is

@@ -6,8 +6,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-
-	"github.com/fsnotify/fsnotify"
 )
 
 // These run on real time with the system's notices. The poll is an hour away,
@@ -149,27 +147,5 @@ func TestNoMoreWatches(t *testing.T) {
 		if got := l.String(); strings.Count(got, sysctl) != 1 {
 			t.Errorf("logged %q, want %s in it once", got, sysctl)
 		}
-	}
-}
-
-func TestThrottleTakesNewsFreely(t *testing.T) {
-	source := make(chan fsnotify.Event)
-	th := throttle{source: source}
-	for range 10 * idleEvents {
-		th.note(true)
-	}
-	if th.channel() == nil {
-		t.Error("it holds back news")
-	}
-	for range idleEvents {
-		th.note(false)
-	}
-	if th.channel() != nil {
-		t.Error("it does not hold back what is no news")
-	}
-	<-th.over()
-	th.reset()
-	if th.channel() == nil {
-		t.Error("it never takes events again")
 	}
 }

@@ -34,6 +34,7 @@ func (w *follower) firstScan(ctx context.Context) {
 // scan looks at all names.
 func (w *follower) scan(ctx context.Context) {
 	w.rescan.Stop()
+	w.overflowed = false
 	w.walkAll()
 	found := w.considerAll()
 	for _, f := range w.table.all() {

@@ -7,10 +7,6 @@ import (
 	"time"
 )
 
-// cool is how long a file that was read dry is left alone, so that a writer of
-// many single lines does not cost a read for each.
-const cool = 20 * time.Millisecond
-
 // A phase is where a file stands between the readers.
 type phase uint8
 
@@ -24,7 +20,7 @@ const (
 type slot struct {
 	phase     phase
 	again     bool      // woken during its turn
-	notBefore time.Time // cooling until then
+	notBefore time.Time // the first beat after it was read dry
 	due       time.Time // when it is to be woken, if index > 0
 	index     int       // in schedule.later, from 1; 0 if it is not there
 	// after is the file that is to be read dry before this one: what
@@ -39,6 +35,7 @@ type slot struct {
 // A schedule hands out the files that have something to do, in turns, and each
 // to one reader at a time.
 type schedule struct {
+	beats  beats
 	mu     sync.Mutex
 	work   sync.Cond
 	closed bool
@@ -48,12 +45,12 @@ type schedule struct {
 }
 
 func newSchedule() *schedule {
-	s := &schedule{sooner: make(chan struct{}, 1)}
+	s := &schedule{beats: beats{time.Now()}, sooner: make(chan struct{}, 1)}
 	s.work.L = &s.mu
 	return s
 }
 
-// wake sees to it that f gets a turn, and tells whether that is news.
+// wake sees to it that f gets a turn, and tells whether that is so at once.
 func (s *schedule) wake(f *file) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -63,13 +60,13 @@ func (s *schedule) wake(f *file) bool {
 func (s *schedule) wakeLocked(f *file) bool {
 	switch {
 	case f.phase == turn:
-		news := !f.again
 		f.again = true
-		return news
+		return false
 	case f.phase == ready || f.after != nil && f.met:
 		return false
 	case time.Now().Before(f.notBefore):
-		return s.dueLocked(f, f.notBefore)
+		s.dueLocked(f, f.notBefore)
+		return false
 	}
 	s.enqueue(f)
 	return true
@@ -83,10 +80,10 @@ func (s *schedule) enqueue(f *file) {
 }
 
 // dueLocked has f woken at a time, or sooner if that was agreed before.
-func (s *schedule) dueLocked(f *file, at time.Time) bool {
+func (s *schedule) dueLocked(f *file, at time.Time) {
 	if f.index > 0 {
 		if !at.Before(f.due) {
-			return false
+			return
 		}
 		s.undue(f)
 	}
@@ -98,7 +95,6 @@ func (s *schedule) dueLocked(f *file, at time.Time) bool {
 		default:
 		}
 	}
-	return true
 }
 
 func (s *schedule) undue(f *file) {
@@ -129,6 +125,7 @@ func (s *schedule) take() *file {
 type verdict struct {
 	more bool          // there is more to read now
 	wait time.Duration // look again after this; 0 means when woken
+	grew bool          // something was read
 }
 
 // done ends a turn.
@@ -146,9 +143,10 @@ func (s *schedule) done(f *file, v verdict) {
 	}
 	s.release(f)
 	now := time.Now()
-	f.notBefore = now.Add(cool)
-	if f.again {
-		s.dueLocked(f, f.notBefore)
+	busy := v.grew && now.Sub(f.notBefore) < beat // and in the beat before
+	f.notBefore = s.beats.next(now)
+	if f.again || busy {
+		s.dueLocked(f, f.notBefore) // whether we are told of it or not
 	}
 	if v.wait > 0 {
 		s.dueLocked(f, now.Add(v.wait))

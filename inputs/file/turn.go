@@ -51,7 +51,9 @@ func (r *reader) run(ctx context.Context) {
 		if f == nil {
 			return
 		}
+		before := f.scanned
 		v, err := r.turn(ctx, f)
+		v.grew = f.scanned != before
 		r.leave(f)
 		if err != nil && ctx.Err() == nil && !f.meeting {
 			v = r.failed(f, err)

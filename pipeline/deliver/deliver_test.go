@@ -139,6 +139,7 @@ type rig struct {
 	health  []error
 	free    atomic.Int64
 	shared  int64
+	more    bool // of the batches that are put
 }
 
 func newRig(t *testing.T, to *destination, change func(*pipeline.OutputSettings)) *rig {
@@ -183,7 +184,7 @@ func (r *rig) put(ctx context.Context, src *event.Source, lines ...string) {
 			rec.NotTo = ^uint32(1 << 3)
 		}
 	}
-	b.To = b.From + uint64(10*len(lines))
+	b.To, b.More = b.From+uint64(10*len(lines)), r.more
 	r.ended[src] = b.To
 	if r.tracks[src] == nil {
 		r.tracks[src] = &track{t: r.t, done: map[uint64]bool{}, skip: map[uint64]bool{}}

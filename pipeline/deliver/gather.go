@@ -50,6 +50,10 @@ func (l *lane) encode(ctx context.Context, dl delivery) bool {
 	if l.full() {
 		l.seal()
 	}
+	l.more = time.Time{}
+	if b.More {
+		l.more = time.Now().Add(time.Duration(l.d.Settings.Batch.Linger))
+	}
 	return true
 }
 

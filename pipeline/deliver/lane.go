@@ -33,6 +33,7 @@ type lane struct {
 	started time.Time // of the last request
 	doubted bool      // its answer was one that came late, to a question
 	pause   time.Time // no request before this
+	more    time.Time // until then, what an input has at hand is waited for
 	retry   backoff
 	timer   *time.Timer
 	wake    time.Time // when to look again; zero: when something happens
@@ -293,7 +294,8 @@ func (l *lane) next() *pipeline.Body {
 }
 
 // wait says how long to wait with the next request: through the pause after a
-// failure, and, with a body that is not full, for the linger time since the last request.
+// failure, and, with a body that is not full, for the linger time since the last request and for what is
+// to come at once.
 func (l *lane) wait(full bool) time.Duration {
 	now := time.Now()
 	wait := l.pause.Sub(now)
@@ -301,7 +303,7 @@ func (l *lane) wait(full bool) time.Duration {
 		wait = max(wait, l.began.Add(settleTime).Sub(now))
 	}
 	if !full && !l.closed {
-		wait = max(wait, l.started.Add(time.Duration(l.d.Settings.Batch.Linger)).Sub(now))
+		wait = max(wait, l.started.Add(time.Duration(l.d.Settings.Batch.Linger)).Sub(now), l.more.Sub(now))
 	}
 	return wait
 }

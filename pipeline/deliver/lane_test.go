@@ -245,3 +245,37 @@ func TestCoverageOfPickedBodies(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatIsAtHandGoesTogether: while an input has more of a source at hand, a body that is
+// not full waits for it, but for no longer than it lingers.
+func TestWhatIsAtHandGoesTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		to := &destination{}
+		r := newRig(t, to, nil)
+		r.run(func(ctx context.Context) {
+			began := time.Now()
+			src := source(1)
+			for i := range 3 {
+				r.more = i < 2
+				r.put(ctx, src, fmt.Sprint("at hand ", i))
+				synctest.Wait()
+			}
+			time.Sleep(time.Second)
+			r.more = true
+			r.put(ctx, src, "the next does not come")
+			time.Sleep(time.Second)
+			synctest.Wait()
+			want := []time.Duration{0, time.Second + 50*time.Millisecond}
+			for i, at := range to.at {
+				if got := at.Sub(began); got != want[i] {
+					t.Errorf("body %d was sent after %v, want %v", i, got, want[i])
+				}
+			}
+		})
+		r.allDone()
+		want := [][]string{{"at hand 0", "at hand 1", "at hand 2"}, {"the next does not come"}}
+		if diff := cmp.Diff(want, to.bodies); diff != "" {
+			t.Error(diff)
+		}
+	})
+}

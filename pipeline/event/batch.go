@@ -17,6 +17,10 @@ type Batch struct {
 	// batch is sent, so that the record ends at To again when it is read once more.
 	Timed bool
 
+	// More says that the input has more of the source at hand and sends it next: what
+	// is not full by now need not leave yet.
+	More bool
+
 	// Cursor is the input's own note of where reading goes on at To. It is
 	// handed back to the input after a restart.
 	Cursor []byte
@@ -32,7 +36,7 @@ type Batch struct {
 
 // Reset empties the batch for a new source and keeps its memory.
 func (b *Batch) Reset(src *Source) {
-	b.Source, b.From, b.To, b.Timed = src, 0, 0, false
+	b.Source, b.From, b.To, b.Timed, b.More = src, 0, 0, false, false
 	b.Cursor = b.Cursor[:0]
 	b.Arena = b.Arena[:0]
 	b.Records = b.Records[:0]
@@ -113,7 +117,7 @@ func (b *Batch) MessageOf(i int) Value {
 
 // CopyFrom makes the batch a copy of another that has not been parsed.
 func (b *Batch) CopyFrom(o *Batch) {
-	b.Source, b.From, b.To, b.Timed = o.Source, o.From, o.To, o.Timed
+	b.Source, b.From, b.To, b.Timed, b.More = o.Source, o.From, o.To, o.Timed, o.More
 	b.Cursor = append(b.Cursor[:0], o.Cursor...)
 	b.Arena = append(b.Arena[:0], o.Arena...)
 	b.Records = append(b.Records[:0], o.Records...)
