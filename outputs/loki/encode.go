@@ -49,17 +49,27 @@ func (e *Encoder) sourceOf(src *event.Source) *source {
 }
 
 func appendMetadata(dst []byte, r *event.Record, src *source) []byte {
-	if r.Level != event.NoLevel {
-		dst = appendPair(dst, "detected_level", r.Level.String())
-	}
+	dst = append(dst, levelPairs[r.Level]...)
 	if r.Flags&event.HasTrace != 0 {
-		dst = appendHexPair(dst, "trace_id", r.TraceID[:])
+		dst = event.AppendHex(append(dst, traceHead...), r.TraceID[:])
 	}
 	if r.Flags&event.HasSpan != 0 {
-		dst = appendHexPair(dst, "span_id", r.SpanID[:])
+		dst = event.AppendHex(append(dst, spanHead...), r.SpanID[:])
 	}
 	return append(dst, src.metadata...)
 }
+
+// The pairs of each level, and what stands before the ids in theirs.
+var (
+	levelPairs = func() (pairs [event.Fatal + 1]string) {
+		for l := range pairs {
+			pairs[l] = string(appendPair(nil, "detected_level", event.Level(l).String()))
+		}
+		return pairs
+	}()
+	traceHead = hexPairHead("trace_id", 16)
+	spanHead  = hexPairHead("span_id", 8)
+)
 
 func (e *Encoder) appendLine(dst []byte, b *event.Batch, i int) []byte {
 	dst, start := openField(dst, tagEntryLine)

@@ -39,6 +39,7 @@ type source struct {
 	// varying are the fields in label templates whose values the lines decide.
 	varying []string
 	streams map[string]*stream // by the varying fields' values
+	usual   *stream            // of records that name no service, if only that varies
 	last    *stream            // the one of lastKey
 	lastKey []byte
 }
@@ -67,6 +68,17 @@ func varies(src *event.Source, field string) bool {
 
 // streamOf gives the stream that record i belongs to.
 func (e *Encoder) streamOf(s *source, b *event.Batch, i int) *stream {
+	usual := b.Records[i].Service.Kind == event.None && len(s.varying) == 1 && s.varying[0] == "service"
+	if !usual {
+		return e.streamBy(s, b, i)
+	}
+	if s.usual == nil {
+		s.usual = e.streamBy(s, b, i)
+	}
+	return s.usual
+}
+
+func (e *Encoder) streamBy(s *source, b *event.Batch, i int) *stream {
 	e.key = e.key[:0]
 	for _, field := range s.varying {
 		start := len(e.key)

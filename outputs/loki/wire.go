@@ -2,8 +2,7 @@ package loki
 
 import (
 	"math/bits"
-
-	"github.com/longshore/longshore/pipeline/event"
+	"strings"
 )
 
 // The tags of logproto's messages, from pkg/push/push.proto of Loki: field
@@ -130,11 +129,9 @@ func appendPair(dst []byte, name, value string) []byte {
 	return append(dst, value...)
 }
 
-// appendHexPair is appendPair for an ID of up to 16 bytes in hex.
-func appendHexPair(dst []byte, name string, id []byte) []byte {
-	dst = append(dst, tagEntryMetadata, byte(4+len(name)+2*len(id)))
-	dst = append(dst, tagPairName, byte(len(name)))
-	dst = append(dst, name...)
-	dst = append(dst, tagPairValue, byte(2*len(id)))
-	return event.AppendHex(dst, id)
+// hexPairHead gives what stands before the digits of a pair whose value is size bytes in
+// hex, up to 16.
+func hexPairHead(name string, size int) string {
+	pair := appendPair(nil, name, strings.Repeat("0", 2*size))
+	return string(pair[:len(pair)-2*size])
 }

@@ -121,7 +121,7 @@ func (p *Parser) member(b *event.Batch, src []byte, at int) int {
 func (p *Parser) key(b *event.Batch, src []byte, at int) (name event.Value, key recognize.Key, value int) {
 	n := p.core.Len()
 	if key, length := p.keys.Match(n, src[at:]); length > 0 {
-		name = event.Value{Span: event.Span{Off: uint32(at + 1), Len: uint32(length - 3)}, Kind: event.Plain}
+		name = event.Value{Span: event.Span{Off: uint32(at + 1), Len: uint32(length - 3)}, Kind: key.Kind()}
 		return name, key, skipSpace(src, at+length)
 	}
 	if byteAt(src, at) != '"' {
@@ -140,6 +140,9 @@ func (p *Parser) key(b *event.Batch, src []byte, at int) (name event.Value, key 
 		name = cleanKey(b, name)
 	}
 	key = recognize.KeyOf(b.Bytes(name.Span))
+	if kind == event.Plain {
+		name.Kind = key.Kind()
+	}
 	if kind == event.Plain && value == end+1 {
 		p.keys.Note(n, src[at:value+1], key)
 	}

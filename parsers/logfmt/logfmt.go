@@ -146,7 +146,7 @@ func (p *Parser) pair(b *event.Batch, src []byte, key recognize.Key, name event.
 	if key.IsCore() {
 		p.known++
 	}
-	p.core.Add(key, event.Value{Span: name, Kind: event.Plain}, value)
+	p.core.Add(key, event.Value{Span: name, Kind: key.Kind()}, value)
 	return at
 }
 
@@ -157,7 +157,7 @@ func (p *Parser) word(b *event.Batch, src []byte, key recognize.Key, name event.
 		return -1
 	}
 	p.words++
-	p.core.Add(key, event.Value{Span: name, Kind: event.Plain}, event.Value{Span: b.PutString("true"), Kind: event.Bool})
+	p.core.Add(key, event.Value{Span: name, Kind: key.Kind()}, event.Value{Span: b.PutString("true"), Kind: event.Bool})
 	return end
 }
 

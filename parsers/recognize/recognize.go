@@ -63,13 +63,17 @@ type coreField struct {
 type Key struct {
 	hash    uint64
 	meaning *meaning
+	kind    event.Kind
 }
 
 // KeyOf looks a name up.
 func KeyOf(name []byte) Key {
 	h := hash(name)
-	return Key{h, meanings.get(h, name)}
+	return Key{h, meanings.get(h, name), event.NameKind(name)}
 }
+
+// Kind gives the kind of the name's value, if it is Plain.
+func (k Key) Kind() event.Kind { return k.kind }
 
 // IsKnown tells whether the name means anything.
 func (k Key) IsKnown() bool { return k.meaning != nil }

@@ -137,7 +137,7 @@ func (l *line) span(start, end int) event.Span {
 // field adds a part of the line as a field, a number where it is one.
 func (l *line) field(name string, start, end int) {
 	span := l.span(start, end)
-	key := event.Value{Span: l.b.PutString(name), Kind: event.Plain}
+	key := event.Value{Span: l.b.PutString(name), Kind: event.Name}
 	l.b.AddField(l.i, key, event.Value{Span: span, Kind: recognize.KindOf(l.b.Bytes(span))})
 }
 
@@ -158,7 +158,7 @@ func (l *line) named(p part) {
 
 // word adds a part of the line as a field that is always a string.
 func (l *line) word(name string, start, end int) {
-	key := event.Value{Span: l.b.PutString(name), Kind: event.Plain}
+	key := event.Value{Span: l.b.PutString(name), Kind: event.Name}
 	l.b.AddField(l.i, key, event.Value{Span: l.span(start, end), Kind: event.Text})
 }
 

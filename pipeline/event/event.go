@@ -34,10 +34,13 @@ const (
 	Null
 	Object
 	Array
+	// Name is Plain text as the key of a field, if that has no dot and means nothing
+	// in the default shape: see NameKind.
+	Name
 )
 
 // IsString says whether a value of this kind is a string.
-func (k Kind) IsString() bool { return k == Text || k == Plain || k == Escaped }
+func (k Kind) IsString() bool { return k == Text || k == Plain || k == Escaped || k == Name }
 
 // A Value is a typed run of bytes in the arena. The zero Value is absent.
 type Value struct {

@@ -20,18 +20,14 @@ func AppendRecord(dst []byte, b *Batch, i int, labels bool) []byte {
 	r := &b.Records[i]
 	dst = append(dst, `{"timestamp":"`...)
 	dst = AppendTime(dst, r.Time)
-	if r.Level != NoLevel {
-		dst = append(dst, `","level":"`...)
-		dst = append(dst, r.Level.String()...)
-	}
-	dst = append(dst, `","message":`...)
+	dst = append(dst, levelMembers[r.Level]...)
 	dst = b.AppendJSON(dst, b.MessageOf(i))
+	named := b.Source.namesIn(DefaultSchema)
 	if r.Service.Kind != None {
 		dst = append(dst, `,"service":`...)
 		dst = b.AppendJSON(dst, r.Service)
-	} else if s := b.Source.Label(LabelService); s != "" {
-		dst = append(dst, `,"service":`...)
-		dst = AppendString(dst, s)
+	} else {
+		dst = append(dst, named.service...)
 	}
 	dst = appendIDs(dst, r)
 	if r.Flags&Cut != 0 {
@@ -42,12 +38,21 @@ func AppendRecord(dst []byte, b *Batch, i int, labels bool) []byte {
 	}
 	names := &plainNames
 	if labels {
-		names = b.Source.namesIn(DefaultSchema)
+		names = named
 		dst = append(dst, names.labels...)
 	}
 	dst = appendFields(dst, b, i, names)
 	return append(dst, '}')
 }
+
+// levelMembers are what stands between a time and a message, for each level.
+var levelMembers = func() (t [Fatal + 1]string) {
+	t[NoLevel] = `","message":`
+	for l := Trace; l <= Fatal; l++ {
+		t[l] = `","level":"` + l.String() + t[NoLevel]
+	}
+	return t
+}()
 
 // appendIDs appends the ids as members, each after a comma.
 func appendIDs(dst []byte, r *Record) []byte {

@@ -70,6 +70,13 @@ func TestAppendRecord(t *testing.T) {
 				`"host_original":"x","host.name_original":"y","host_name_full":"z","host.ip":"fine","a.b_original":"1","a_b_c_d":"2"}`,
 		},
 		{
+			"names that mean nothing may be those of labels", true,
+			line{time: noon, labels: []event.Label{{Name: "pod", Value: "1"}}, fields: []field{
+				{key: "pod", keyKind: event.Name, kind: event.Text, value: "x"}, {key: "user", keyKind: event.Name, kind: event.Text, value: "y"},
+			}},
+			`{"timestamp":"2023-11-14T22:13:20.123Z","message":"the raw line","pod":"1","pod_original":"x","user":"y"}`,
+		},
+		{
 			"without labels their names are free", false,
 			line{time: noon, labels: []event.Label{host}, fields: []field{text("host", "x")}},
 			`{"timestamp":"2023-11-14T22:13:20.123Z","message":"the raw line","host":"x"}`,
@@ -323,5 +330,16 @@ func BenchmarkAppendString(b *testing.B) {
 				dst = event.AppendString(dst[:0], s)
 			}
 		})
+	}
+}
+
+func TestNameKind(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]event.Kind{
+		"user": event.Name, "levels": event.Name, "level": event.Plain, "@timestamp": event.Plain, "a.b": event.Plain, "": event.Plain,
+	} {
+		if got := event.NameKind([]byte(name)); got != want {
+			t.Errorf("%q is %d, want %d", name, got, want)
+		}
 	}
 }

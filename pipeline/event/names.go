@@ -12,11 +12,12 @@ import (
 // text "service" beside a "service.version"; so a field that would clash is
 // written under another name.
 type names struct {
-	labels []byte   // the source's labels as JSON members, each after a comma
-	core   *nameSet // scalars that every document may have
-	taken  nameSet  // the labels' names, and those of the objects they are in
-	dotted []string // the labels' names: a field below one of them clashes
-	ecs    bool     // the rules of the Elastic Common Schema hold
+	labels  []byte   // the source's labels as JSON members, each after a comma
+	service []byte   // its service, alike; in the default shape only
+	core    *nameSet // scalars that every document may have
+	taken   nameSet  // the labels' names, and those of the objects they are in
+	dotted  []string // the labels' names: a field below one of them clashes
+	ecs     bool     // the rules of the Elastic Common Schema hold
 
 	resource []byte // what the records are from, for OpenTelemetry
 }
@@ -32,6 +33,7 @@ func defaultNames(labels []Label) names {
 	n := names{core: &coreNames}
 	for _, l := range labels {
 		if l.Name == LabelService {
+			n.service = AppendString([]byte(`,"service":`), l.Value)
 			continue
 		}
 		n.addLabel(defaultLabelName(l.Name, labels), l.Value)
@@ -79,9 +81,21 @@ func (n *names) addLabel(name, value string) {
 	}
 }
 
+// NameKind gives the kind of a key of Plain text. It is Name for most, and spares those
+// who write the record a look at it.
+func NameKind(key []byte) Kind {
+	if len(key) == 0 || coreNames.has(key) || bytes.IndexByte(key, '.') >= 0 {
+		return Plain
+	}
+	return Name
+}
+
 // fit tells whether a field may be written under its own name. It is quick for
 // the names that clash with nothing: most do not.
 func (n *names) fit(kind Kind, key []byte, value Kind) bool {
+	if kind == Name && !n.ecs {
+		return !n.taken.has(key)
+	}
 	if len(key) == 0 || kind == Escaped || n.core.has(key) || n.taken.has(key) {
 		return false
 	}

@@ -67,5 +67,10 @@ func parse(t *testing.T, p pipeline.Parser, line string) (string, bool) {
 	if len(b.Fields(0)) > 0 {
 		t.Errorf("%.100q changed the record before it", line)
 	}
+	for _, f := range b.Fields(1) {
+		if key := b.Bytes(f.Key.Span); f.Key.Kind == event.Name && event.NameKind(key) != event.Name {
+			t.Errorf("%.100q has a field %q, which is no event.Name", line, key)
+		}
+	}
 	return string(out), ok
 }
