@@ -1,7 +1,7 @@
 // Package docker is the input that follows the logs of containers through the
 // socket of a Docker Engine, or of Podman. It only ever reads: GET requests
 // to /_ping, /info, /events, /containers/json, /containers/{id}/json and
-// /containers/{id}/logs.
+// /containers/{id}/logs; and, where it may, the files that the engine keeps logs in.
 package docker
 
 import (
@@ -33,6 +33,7 @@ type Config struct {
 	Include  Match         `yaml:"include" doc:"Which containers to follow: those that match each list that is not empty. Without any list, all."`
 	Exclude  Match         `yaml:"exclude" doc:"Which containers to leave out: those that match any of the lists."`
 	Backends string        `yaml:"backends" doc:"Whether to follow containers that store or show logs (Loki, Grafana, Elasticsearch, Kibana, OpenSearch, VictoriaLogs), which would feed on themselves. Naming them in include.names, include.images or include.services follows them, too." enum:"exclude|include" default:"exclude"`
+	Mode     string        `yaml:"mode" doc:"How to read logs of the json-file driver: from the engine's files, which costs it nothing, or through its API. auto reads the files of those containers whose files can be read. All other drivers go through the API." enum:"auto|api|files" default:"auto"`
 	ReadFrom string        `yaml:"read_from" doc:"Where to start with containers that are older than this program and were never followed." enum:"beginning|end" default:"beginning"`
 	MaxLine  pipeline.Size `yaml:"max_line" doc:"Longest line; of a longer one only the head is kept, and it is marked as truncated." default:"1MiB" min:"1KiB" max:"64MiB"`
 }
@@ -104,5 +105,6 @@ func (c *Config) Input(env pipeline.Env) (pipeline.Input, error) {
 		log:     env.Log,
 		health:  env.Health,
 		metrics: newMetrics(env.Metrics),
+		notify:  startWatcher,
 	}, nil
 }

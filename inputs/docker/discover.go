@@ -33,6 +33,7 @@ type Input struct {
 	metrics *metrics
 	self    self
 	dial    dialer // instead of the host's own, if not nil
+	notify  func() *watcher
 
 	engine *engine
 	feed   pipeline.Feed
@@ -50,6 +51,8 @@ type Input struct {
 
 	following sync.WaitGroup
 	held      atomic.Int64 // batches that the followers hold
+	blocks    blocks
+	watches   *watcher // nil if files are not read, or not watched
 }
 
 var _ pipeline.Input = (*Input)(nil)
@@ -60,6 +63,9 @@ func (in *Input) Run(ctx context.Context, feed pipeline.Feed) error {
 	in.engine.dial = in.dial
 	in.self = findSelf("/proc/self")
 	in.known = known(feed)
+	if in.config.Mode != modeAPI {
+		in.watches = in.notify()
+	}
 	in.followers = map[string]*follower{}
 	var pauses backoff
 	broken := 0 // sessions in a row that were short
@@ -81,6 +87,7 @@ func (in *Input) Run(ctx context.Context, feed pipeline.Feed) error {
 		pauses.pause(ctx, nil)
 	}
 	in.following.Wait()
+	in.watches.close()
 	in.engine.close()
 	return nil
 }
@@ -232,8 +239,17 @@ func (in *Input) handle(ctx context.Context, m events.Message) {
 		in.follow(ctx, id, nil) // Podman ends the log of one that is paused
 	case "rename":
 		in.rename(ctx, id, m.Actor.Attributes["name"])
+	case "die":
+		in.ended(id)
 	case "destroy", "remove":
 		in.look(id)
+	}
+}
+
+// ended has a follower look whether its container has stopped, if it cannot see that from its log.
+func (in *Input) ended(id string) {
+	if f := in.followers[id]; f != nil && f.filing.Load() {
+		f.poke()
 	}
 }
 
@@ -272,6 +288,8 @@ func (in *Input) reconcile(ctx context.Context) error {
 	for id := range running {
 		if f := in.followers[id]; f == nil || (running[id] && !f.over.Load()) {
 			in.follow(ctx, id, nil)
+		} else if !running[id] {
+			in.ended(id)
 		}
 	}
 	for id := range in.followers {

@@ -57,6 +57,7 @@ type fakeContainer struct {
 	Created         time.Time
 	Upper           string
 	Log             []message
+	Files           *jsonFile // where the log is kept, too; nil for nowhere
 }
 
 // A message is one entry of a container's log file.
@@ -189,7 +190,12 @@ func (e *fakeEngine) remove(c *fakeContainer) {
 }
 
 func (e *fakeEngine) write(c *fakeContainer, log ...message) {
-	e.change(func() { c.Log = append(c.Log, log...) })
+	e.change(func() {
+		c.Log = append(c.Log, log...)
+		for _, m := range log {
+			c.Files.write(m)
+		}
+	})
 }
 
 // restart ends all connections.
@@ -280,8 +286,12 @@ func (e *fakeEngine) serveInspect(w http.ResponseWriter, id string) {
 	if driver == "" {
 		driver = "json-file"
 	}
+	logPath := ""
+	if c.Files != nil {
+		logPath = c.Files.path
+	}
 	reply(w, map[string]any{
-		"Id": c.ID, "Name": "/" + c.Name, "Created": c.Created.Format(time.RFC3339Nano),
+		"Id": c.ID, "Name": "/" + c.Name, "Created": c.Created.Format(time.RFC3339Nano), "LogPath": logPath,
 		"State":       map[string]any{"Status": c.State, "Running": c.State == "running" || c.State == "paused", "Dead": c.State == "dead"},
 		"Config":      map[string]any{"Image": c.Image, "Labels": c.Labels, "Tty": c.TTY},
 		"HostConfig":  map[string]any{"LogConfig": map[string]any{"Type": driver, "Config": c.Options}},

@@ -40,6 +40,7 @@ type follower struct {
 	read atomic.Uint64 // bytes of its log
 
 	stalled atomic.Pointer[context.CancelFunc] // ends the connection that follows the log, if there is one
+	filing  atomic.Bool                        // it follows the log's files, in which nothing tells of the container's end
 
 	before  [2]*pipeline.Known // what the ledger knows of its streams; the goroutine's once it runs
 	hint    *identity          // what the event says of the container, if that is how it became known
@@ -51,7 +52,13 @@ type follower struct {
 	settled bool // the log was read whole after the clock was set back
 	mute    bool // it was told that the log cannot be read
 	told    string
-	missed  int // failures one after the other
+	missed  int   // failures one after the other
+	tail    *tail // the files that are read, or nil
+	kept    int64 // how large each of those gets; 0 if there is no limit
+	filed   bool  // it was last read from files
+	strayed bool  // the log must be read from its beginning
+	garbled bool  // it was told that the files are damaged
+	timer   *time.Timer
 	backoff backoff
 }
 
@@ -84,6 +91,7 @@ const (
 // run follows the container until it is removed or ctx ends.
 func (f *follower) run(ctx context.Context) {
 	what := f.turns(ctx)
+	f.closeTail()
 	f.out.stop(what == removed)
 	if f.out.who != nil {
 		f.in.metrics.containers.Dec()
@@ -116,6 +124,7 @@ func (f *follower) turns(ctx context.Context) next {
 func (f *follower) turn(ctx context.Context) (next, error) {
 	c, err := f.in.engine.inspect(ctx, f.id)
 	if errdefs.IsNotFound(err) {
+		f.drain(ctx)
 		f.lost()
 		return removed, errors.Join(f.out.ended(), f.out.disconnected())
 	}
@@ -150,11 +159,12 @@ func (f *follower) turn(ctx context.Context) (next, error) {
 type condition struct {
 	status, driver     string
 	running, dead, tty bool
+	logPath            string
 	rotation           rotation
 }
 
 func conditionOf(c container.InspectResponse) condition {
-	now := condition{status: string(c.State.Status), running: c.State.Running, dead: c.State.Dead, tty: c.Config.Tty}
+	now := condition{status: string(c.State.Status), running: c.State.Running, dead: c.State.Dead, tty: c.Config.Tty, logPath: c.LogPath}
 	if c.HostConfig != nil {
 		now.driver = c.HostConfig.LogConfig.Type
 		now.rotation = rotationOf(now.driver, c.HostConfig.LogConfig.Config)
@@ -222,8 +232,8 @@ func (f *follower) rename(c container.InspectResponse) {
 func (f *follower) connect(ctx context.Context, c condition) (next, error) {
 	f.ran.Store(true)
 	started, lines := time.Now(), f.out.lines()
-	whole := f.out.setBack(f.in.engine.clock()) && !f.settled
-	err := f.stream(ctx, c, whole)
+	whole := f.tail == nil && f.out.setBack(f.in.engine.clock()) && !f.settled
+	err := f.readLog(ctx, c, whole)
 	if f.out.lines() > lines || time.Since(started) > soundTime {
 		f.backoff.reset()
 		f.missed = 0
@@ -239,8 +249,12 @@ func (f *follower) connect(ctx context.Context, c condition) (next, error) {
 	switch {
 	case err == nil:
 		return f.atEnd(ctx, c)
-	case errors.Is(err, errSkipped), errors.Is(err, errRepeated):
+	case errors.Is(err, errSkipped), errors.Is(err, errRepeated), errors.Is(err, errWoken), errors.Is(err, errAstray):
 		f.poke() // at once: the files do not wait
+		return retry, nil
+	case errors.Is(err, errGuess):
+		f.strayed = true
+		f.poke()
 		return retry, nil
 	case errors.Is(err, errMoved), errdefs.IsNotFound(err):
 		return retry, nil
@@ -249,11 +263,40 @@ func (f *follower) connect(ctx context.Context, c condition) (next, error) {
 		f.unreadable(c.driver, reason)
 		return wait, nil
 	}
+	if noFile, ok := errors.AsType[noFileError](err); ok {
+		f.noFiles(c, noFile)
+		return retry, nil
+	}
+	if f.filed {
+		return retry, fmt.Errorf("reading the log files of container %s: %w", f.out.who.name, err)
+	}
 	f.in.metrics.reconnects.Inc()
 	if errdefs.IsConflict(err) {
 		return retry, nil // it is being removed
 	}
 	return retry, fmt.Errorf("reading the log of container %s: %w", f.out.who.name, err)
+}
+
+// readLog reads the log from where it stands, from the engine's files or through its API.
+func (f *follower) readLog(ctx context.Context, c condition, whole bool) (err error) {
+	f.filed, err = f.direct(c)
+	switch {
+	case err != nil:
+		return err
+	case f.filed:
+		return f.readFiles(ctx, c, whole)
+	}
+	return f.stream(ctx, c, whole)
+}
+
+// noFiles says once that a log cannot be read in the way that is asked for.
+func (f *follower) noFiles(c condition, err noFileError) {
+	if f.told == err.Error() {
+		return
+	}
+	f.told = err.Error()
+	f.in.log.Warn("the log of a container cannot be read from the engine's files; "+err.advice(),
+		"container", f.out.who.name, "file", c.logPath, "error", err)
 }
 
 // atEnd decides what the proper end of a log means: the container has stopped,

@@ -33,6 +33,10 @@ const (
 // again from there.
 var errMoved = errors.New("the log has changed before the place where reading goes on")
 
+// errGuess says that reading began behind the place where it was to go on: the log must be read from
+// its beginning.
+var errGuess = errors.New("the place where reading goes on is not where its time should be")
+
 // A track is one stream of one container.
 type track struct {
 	stream stream
@@ -70,6 +74,7 @@ type gatherer struct {
 	err    error // of a send by the timer
 	taken  uint64
 	gap    bool // one was reported for this connection
+	guess  bool // it began at a place that is before what is looked for if times ascend
 	skips  skipWatch
 	joins  bool
 	wg     sync.WaitGroup
@@ -132,7 +137,7 @@ func (g *gatherer) lines() uint64 {
 func (g *gatherer) connected(now int64, kept rotation, joins bool) (since int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.gap, g.cur, g.joins = false, nil, joins
+	g.gap, g.guess, g.cur, g.joins = false, false, nil, joins
 	g.skips.connect(now, kept)
 	for i := range g.tracks {
 		t := &g.tracks[i]
@@ -304,6 +309,9 @@ func (g *gatherer) see(ts int64) error {
 		t := &g.tracks[i]
 		if t.find.active {
 			if t.find.see(ts) {
+				if g.guess {
+					return errGuess
+				}
 				g.reportGap(max(t.find.want.mark, t.find.want.last), ts)
 			}
 			if t.find.active {
@@ -324,6 +332,24 @@ func (g *gatherer) reportSkip(from, to int64) {
 	g.gap = true
 	g.log.Warn("the engine has probably rotated away lines before they were read; allow this container more or larger log files (log-opts max-file, max-size)",
 		"container", g.who.name, "from", time.Unix(0, from).UTC(), "to", time.Unix(0, to).UTC())
+}
+
+// guessed says where reading begins after connected.
+func (g *gatherer) guessed(yes bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.guess = yes
+}
+
+// missed notes that the engine has rotated away what came after the latest message.
+func (g *gatherer) missed(now int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.gap {
+		g.metrics.gaps.Inc()
+		return
+	}
+	g.reportGap(g.skips.prev, now)
 }
 
 func (g *gatherer) reportGap(from, to int64) {

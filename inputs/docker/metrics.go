@@ -14,6 +14,7 @@ type metrics struct {
 	gaps       prometheus.Counter
 	skips      prometheus.Counter
 	unread     prometheus.Counter
+	corrupt    prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -25,5 +26,6 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		gaps:       metric.Counter(reg, "longshore_docker_gaps_total", "Times that the engine had rotated away the place where reading was to go on."),
 		skips:      metric.Counter(reg, "longshore_docker_skips_total", "Times that the engine's stream had probably left out lines or had come to a standstill. Where its files may still hold them, the log was read again from there."),
 		unread:     metric.Counter(reg, "longshore_docker_unread_containers_total", "Containers that were removed before their log could be read to its end."),
+		corrupt:    metric.Counter(reg, "longshore_docker_corrupt_entries_total", "Entries of the engine's json-file logs that were damaged, and left out."),
 	}
 }

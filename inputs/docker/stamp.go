@@ -10,6 +10,12 @@ import (
 // 2006-01-02T15:04:05.000000000+07:00.
 const maxStamp = len("2006-01-02T15:04:05.000000000+07:00")
 
+// The years that Unix nanoseconds tell whole.
+const (
+	firstYear = 1678
+	lastYear  = 2261
+)
+
 // splitStamp takes the timestamp and the space behind it off a message. It
 // reports false, and gives the whole message, if there is none.
 func splitStamp(p []byte) (ts int64, rest []byte, ok bool) {
@@ -35,7 +41,7 @@ func parseStamp(p []byte) (ns int64, ok bool) {
 	}
 	year, month, day := number(p[0:4]), number(p[5:7]), number(p[8:10])
 	hour, minute, sec := number(p[11:13]), number(p[14:16]), number(p[17:19])
-	if year < 1678 || year > 2261 || month < 1 || month > 12 || day < 1 || day > daysIn(year, month) {
+	if year < firstYear || year > lastYear || month < 1 || month > 12 || day < 1 || day > daysIn(year, month) {
 		return 0, false
 	}
 	if hour < 0 || hour > 23 || minute < 0 || minute > 59 || sec < 0 || sec > 59 {

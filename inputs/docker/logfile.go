@@ -1,0 +1,270 @@
+package docker
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A logFile is one of the files that a container's log is kept in: the one that the
+// engine writes, <id>-json.log, or one that it has rotated away, .1 being the newest of
+// those. It packs them from .1 on into .gz, if it was told to, while it writes the next
+// (moby, daemon/logger/loggerutils/logfile.go).
+type logFile struct {
+	path   string
+	age    int // 0: it is written; k: it was rotated away k times
+	packed bool
+	info   os.FileInfo
+
+	fd  *os.File
+	src io.ReaderAt // its text; asked for in order
+}
+
+func (f *logFile) same(o *logFile) bool { return os.SameFile(f.info, o.info) }
+
+// open opens the file, if it is still the one that was listed.
+func (f *logFile) open() error {
+	fd, err := os.Open(f.path)
+	if err != nil {
+		return err
+	}
+	info, err := fd.Stat()
+	if err == nil && !os.SameFile(info, f.info) {
+		err = errMoving
+	}
+	if err != nil {
+		fd.Close()
+		return err
+	}
+	f.fd, f.src = fd, fd
+	if f.packed {
+		f.src = &unpacked{from: fd}
+	}
+	return nil
+}
+
+func (f *logFile) close() {
+	if f.fd != nil {
+		f.fd.Close()
+	}
+}
+
+func closeAll(files []*logFile) {
+	for _, f := range files {
+		f.close()
+	}
+}
+
+// errMoving says that the engine was rotating while its files were looked at.
+var errMoving = errors.New("the engine is rotating the log")
+
+// listLog lists the files of a log, oldest first. The last one is that which is written, if it
+// is there: while the engine rotates it is not.
+func listLog(path string) ([]*logFile, error) {
+	dir, base := filepath.Split(path)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var files []*logFile
+	for _, e := range entries {
+		f, ok := generation(e.Name(), base)
+		if !ok || !e.Type().IsRegular() {
+			continue
+		}
+		f.path = dir + e.Name()
+		if f.info, err = e.Info(); err != nil {
+			return nil, errMoving
+		}
+		files = append(files, f)
+	}
+	slices.SortFunc(files, func(a, b *logFile) int {
+		if a.age != b.age {
+			return b.age - a.age
+		}
+		if a.packed {
+			return 1
+		}
+		return -1
+	})
+	// What is being packed is there twice, and whole where it is not packed.
+	return slices.CompactFunc(files, func(a, b *logFile) bool { return a.age == b.age }), nil
+}
+
+// generation tells which file of a log has a name.
+func generation(name, base string) (*logFile, bool) {
+	rest, ok := strings.CutPrefix(name, base)
+	if !ok || rest == "" {
+		return &logFile{}, ok
+	}
+	number, packed := strings.CutSuffix(rest, ".gz")
+	age, err := strconv.Atoi(strings.TrimPrefix(number, "."))
+	if err != nil || age <= 0 || number != "."+strconv.Itoa(age) {
+		return nil, false
+	}
+	return &logFile{age: age, packed: packed}, true
+}
+
+// movingTime is how long the engine may take to rotate a log.
+const movingTime = 100
+
+// openLog opens all files of a log as they are at one moment, oldest first. The last is
+// the one that is written.
+func openLog(path string) (files []*logFile, err error) {
+	for try := range movingTime {
+		if files, err = tryOpen(path, try > movingTime/2); err == nil || !errors.Is(err, errMoving) {
+			return files, err
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return nil, err
+}
+
+// tryOpen is openLog unless the engine rotates meanwhile. A missing number is a sign of that, unless it
+// stays missing.
+func tryOpen(path string, holes bool) ([]*logFile, error) {
+	files, err := listLog(path)
+	if err != nil {
+		return nil, err
+	}
+	if n := len(files); n == 0 || files[n-1].age != 0 {
+		if !holes {
+			return nil, errMoving
+		}
+		return nil, fmt.Errorf("open %s: %w", path, fs.ErrNotExist)
+	}
+	if files[0].age != len(files)-1 && !holes {
+		return nil, errMoving
+	}
+	for i, f := range files {
+		if err := f.open(); err != nil {
+			closeAll(files[:i])
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil, errMoving
+			}
+			return nil, err
+		}
+	}
+	again, err := listLog(path)
+	if err != nil || !slices.EqualFunc(files, again, (*logFile).same) {
+		closeAll(files)
+		return nil, errMoving
+	}
+	return files, nil
+}
+
+// firstTime gives the time of a file's first entry; it reports false if there is none near its
+// beginning.
+func (f *logFile) firstTime() (ts int64, ok bool) {
+	src := io.ReaderAt(f.fd)
+	if f.packed {
+		src = &unpacked{from: f.fd}
+	}
+	p := make([]byte, smallBlock)
+	n, _ := src.ReadAt(p, 0)
+	first, _ := span(p[:n])
+	return first, first != noTime
+}
+
+// noTime is before all times.
+const noTime = int64(math.MinInt64)
+
+// span gives the first and the latest time of the entries that are whole in p.
+func span(p []byte) (first, latest int64) {
+	first, latest = noTime, noTime
+	var e entries
+	for {
+		n := bytes.IndexByte(p, '\n')
+		if n < 0 {
+			return first, latest
+		}
+		if m, ok := e.decode(p[:n]); ok {
+			if first == noTime {
+				first = m.ts
+			}
+			latest = max(latest, m.ts)
+		}
+		p = p[n+1:]
+	}
+}
+
+// nearEnough is how far before the wanted place reading may begin.
+const nearEnough = 256 << 10
+
+// before finds a place in a file that is not packed, at the start of a line, before which
+// nothing is as late as a time. It reads little of the file, and takes it that times ascend.
+func (f *logFile) before(ts int64) (off int64) {
+	info, err := f.fd.Stat()
+	if f.packed || err != nil {
+		return 0
+	}
+	p := make([]byte, smallBlock)
+	for end := info.Size(); end-off > nearEnough; {
+		mid := off + (end-off)/2
+		n, _ := f.fd.ReadAt(p, mid)
+		start := bytes.IndexByte(p[:n], '\n') + 1
+		_, latest := span(p[start:n])
+		switch {
+		case start == 0 || latest == noTime:
+			return off
+		case latest < ts:
+			off = mid + int64(start)
+		default:
+			end = mid
+		}
+	}
+	return off
+}
+
+// broken tells whether a packed file turned out not to be whole.
+func (f *logFile) broken() bool {
+	zip, ok := f.src.(*unpacked)
+	return ok && zip.err != nil && zip.err != io.EOF
+}
+
+// unpacked reads what a packed file holds, from front to back. What it gave last may be asked for
+// again. Where the file is broken, it ends.
+type unpacked struct {
+	from *os.File
+	zip  *gzip.Reader
+	err  error  // where it ended
+	last []byte // what it gave last, which began at
+	at   int64
+}
+
+// ReadAt implements io.ReaderAt for ascending places.
+func (u *unpacked) ReadAt(p []byte, off int64) (n int, err error) {
+	if off < u.at || off > u.at+int64(len(u.last)) {
+		return 0, fmt.Errorf("place %d of a packed file is out of reach", off)
+	}
+	n = copy(p, u.last[off-u.at:])
+	n += u.more(p[n:])
+	u.last, u.at = append(u.last[:0], p[:n]...), off
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+func (u *unpacked) more(p []byte) (n int) {
+	if u.zip == nil && u.err == nil {
+		u.zip, u.err = gzip.NewReader(bufio.NewReaderSize(io.NewSectionReader(u.from, 0, math.MaxInt64), smallBlock))
+	}
+	for n < len(p) && u.err == nil {
+		var read int
+		read, u.err = u.zip.Read(p[n:])
+		n += read
+	}
+	return n
+}

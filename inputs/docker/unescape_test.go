@@ -1,0 +1,52 @@
+package docker
+
+import (
+	"bytes"
+	"encoding/json"
+	"testing"
+	"unicode/utf8"
+)
+
+func FuzzUnescape(f *testing.F) {
+	for _, s := range []string{"", "plain", `\n`, `a\"b\\c\/d\be\ff\n\r\t`, `\u003c\u0026\u2028\ufffd`, `\ud83d\ude00 \ud83d x\ude00`,
+		`12345678\"`, `1234567\`, `\u12`, `"`, `a"b\"`, `\\"`, `\x`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, p []byte) {
+		dst := make([]byte, len(p)+unescapeRoom)
+		n, ok := unescape(dst, p)
+		for _, c := range p {
+			if c < ' ' {
+				return // taken as it is, where JSON has none
+			}
+		}
+		if !utf8.Valid(p) {
+			return
+		}
+		var want string
+		err := json.Unmarshal([]byte(`"`+string(p)+`"`), &want)
+		if ok != (err == nil) {
+			t.Fatalf("%q: %t, and encoding/json says %v", p, ok, err)
+		}
+		if ok && string(dst[:n]) != want {
+			t.Fatalf("%q: %q, want %q", p, dst[:n], want)
+		}
+	})
+}
+
+const jsonInLog = `{\"time\":\"2026-03-01T12:00:00.000037Z\",\"level\":\"info\",\"msg\":\"order accepted by payment\",\"trace_id\":\"0123456789abcdef0123456789abcdef\",\"method\":\"GET\",\"path\":\"/api/v1/items/4711\",\"status\":200,\"duration_ms\":12.345,\"user\":\"u00042\"}`
+
+func BenchmarkUnescape(b *testing.B) {
+	p := []byte(jsonInLog)
+	dst := make([]byte, len(p)+unescapeRoom)
+	b.SetBytes(int64(len(p)))
+	for b.Loop() {
+		unescape(dst, p)
+	}
+}
+func BenchmarkCountQuote(b *testing.B) {
+	p := []byte(jsonInLog)
+	for b.Loop() {
+		bytes.Count(p, quote)
+	}
+}

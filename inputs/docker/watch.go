@@ -1,0 +1,105 @@
+package docker
+
+import (
+	"sync"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+// A watch tells of the first change of a file, and is over then. Files that are written all the
+// time are not watched: they would be told of with each line.
+type watch struct {
+	path    string
+	changed chan struct{} // holds one
+}
+
+// A watcher has the watches of an input. One that is nil, or that cannot be had, watches nothing.
+type watcher struct {
+	mu     sync.Mutex
+	notify *fsnotify.Watcher
+	files  map[string]*watch
+	done   sync.WaitGroup
+}
+
+// startWatcher gives nil where the system has no room for another one.
+func startWatcher() *watcher {
+	notify, err := fsnotify.NewWatcher()
+	if err != nil {
+		return nil
+	}
+	w := &watcher{notify: notify, files: map[string]*watch{}}
+	w.done.Go(w.run)
+	return w
+}
+
+func (w *watcher) run() {
+	events, errs := w.notify.Events, w.notify.Errors
+	for events != nil {
+		select {
+		case e, ok := <-events:
+			if !ok {
+				return
+			}
+			w.tell(e.Name)
+		case _, ok := <-errs:
+			if !ok {
+				return
+			}
+			w.tellAll() // events were lost
+		}
+	}
+}
+
+func (w *watcher) tell(path string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if one := w.files[path]; one != nil {
+		one.tell()
+	}
+}
+
+func (w *watcher) tellAll() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, one := range w.files {
+		one.tell()
+	}
+}
+
+func (w *watch) tell() {
+	select {
+	case w.changed <- struct{}{}:
+	default:
+	}
+}
+
+// add watches a file, unless that cannot be: then it gives nil.
+func (w *watcher) add(path string) *watch {
+	if w == nil {
+		return nil
+	}
+	one := &watch{path, make(chan struct{}, 1)}
+	w.mu.Lock()
+	w.files[path] = one
+	w.mu.Unlock()
+	if w.notify.Add(path) != nil {
+		w.remove(one)
+		return nil
+	}
+	return one
+}
+
+func (w *watcher) remove(one *watch) {
+	w.mu.Lock()
+	delete(w.files, one.path)
+	w.mu.Unlock()
+	w.notify.Remove(one.path)
+}
+
+func (w *watcher) close() {
+	if w == nil {
+		return
+	}
+	w.notify.Close()
+	w.done.Wait()
+}
