@@ -42,8 +42,8 @@ type Server struct {
 // Options say what a server answers. All but Token must be set.
 type Options struct {
 	Address string // host:port; port 0 takes a free one
-	// Token opens /api/ to others than this machine. Without one it is closed to
-	// them.
+	// Token opens /api/ and /debug/ to others than this machine. Without one they are
+	// closed to them.
 	Token   pipeline.Secret
 	Metrics *prometheus.Registry
 	Health  *Health
@@ -121,8 +121,9 @@ func handler(o Options, local bool) http.Handler {
 	api := http.NewServeMux()
 	api.HandleFunc("GET /api/v1/status", func(w http.ResponseWriter, _ *http.Request) { write(w, http.StatusOK, o.Status()) })
 	mux.Handle("/api/", guard(api, o.Token, local))
+	mux.Handle("/debug/pprof/", guard(profiles(), o.Token, local))
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, "longshore: /health /ready /metrics /api/v1/status\n")
+		_, _ = io.WriteString(w, "longshore: /health /ready /metrics /api/v1/status /debug/pprof/profile\n")
 	})
 	return headers(mux)
 }

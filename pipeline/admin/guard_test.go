@@ -11,7 +11,7 @@ import (
 	"github.com/longshore/longshore/pipeline"
 )
 
-func TestStatusAsksOthersForTheToken(t *testing.T) {
+func TestOthersAreAskedForTheToken(t *testing.T) {
 	tests := []struct {
 		name, address string
 		token         pipeline.Secret
@@ -29,15 +29,17 @@ func TestStatusAsksOthersForTheToken(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			local := !strings.HasPrefix(test.address, "0.")
 			h := handler(Options{Token: test.token, Metrics: prometheus.NewRegistry(), Health: &Health{}, Log: slog.New(slog.DiscardHandler), Status: func() any { return 7 }}, local)
-			r := httptest.NewRequest("GET", "/api/v1/status", nil)
-			r.Header.Set("Authorization", test.authorization)
-			w := httptest.NewRecorder()
-			h.ServeHTTP(w, r)
-			if w.Code != test.want {
-				t.Errorf("answers %d, want %d: %s", w.Code, test.want, w.Body)
-			}
-			if strings.Contains(w.Body.String(), "secret") {
-				t.Errorf("the answer has the token: %s", w.Body)
+			for _, path := range []string{"/api/v1/status", "/debug/pprof/heap"} {
+				r := httptest.NewRequest("GET", path, nil)
+				r.Header.Set("Authorization", test.authorization)
+				w := httptest.NewRecorder()
+				h.ServeHTTP(w, r)
+				if w.Code != test.want {
+					t.Errorf("%s answers %d, want %d: %s", path, w.Code, test.want, w.Body)
+				}
+				if strings.Contains(w.Body.String(), "secret") {
+					t.Errorf("the answer has the token: %s", w.Body)
+				}
 			}
 		})
 	}
