@@ -12,7 +12,7 @@ FUZZTIME ?= 10s
 
 UNIT := $(shell go list ./... | grep -v '/e2e')
 
-.PHONY: run build test unit e2e e2e-setup bench soak lint fuzz vuln clean
+.PHONY: run build test unit e2e e2e-setup bench bench-rivals soak lint fuzz vuln clean
 
 # The containers' logs are shown too, where there is a Docker socket.
 SHOWN := $(if $(wildcard /var/run/docker.sock),with-docker.yml,longshore.yml)
@@ -43,6 +43,11 @@ e2e-setup:
 bench: build
 	cd bench && go run . -agent ../bin/longshore
 
+# Beside other log shippers, each on the same core; builds those first that are missing,
+# which takes minutes, into the user's cache folder. One that cannot be had is left out.
+bench-rivals: build
+	cd bench && go run . -agent ../bin/longshore -rivals -lines 500000
+
 # Two minutes in which the agent is killed again and again while its destinations
 # fail; every line must arrive exactly once. bin/soak -h names the flags; long is
 #     make soak SOAK_FLAGS='-duration 4h -kills 1000'
@@ -53,6 +58,7 @@ soak: build
 lint:
 	go vet ./...
 	go run $(STATICCHECK) ./...
+	cd bench && go vet ./... && go run $(STATICCHECK) ./...
 
 # Every fuzz target for FUZZTIME, one after the other.
 fuzz:

@@ -26,9 +26,9 @@ type agent struct {
 	began time.Time
 }
 
-// startAgent starts longshore with a config, in a data folder of its own.
-func startAgent(ctx context.Context, binary, dir, config string, workers int) (*agent, error) {
-	data, err := os.MkdirTemp(dir, "data-")
+// agentCommand is longshore with a config, and with a data folder of its own.
+func (b bench) agentCommand(config string, workers int) (*exec.Cmd, error) {
+	data, err := os.MkdirTemp(b.dir, "data-")
 	if err != nil {
 		return nil, err
 	}
@@ -37,23 +37,42 @@ func startAgent(ctx context.Context, binary, dir, config string, workers int) (*
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, binary, "run", "-c", file)
+	cmd := exec.Command(b.agent, "run", "-c", file)
 	cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(max(1, workers)))
-	return start(cmd, workers)
+	return cmd, nil
 }
 
-// start starts a command, pinned.
-func start(cmd *exec.Cmd, workers int) (*agent, error) {
+// startAgent starts longshore with a config.
+func (b bench) startAgent(ctx context.Context, config string, workers int) (*agent, error) {
+	cmd, err := b.agentCommand(config, workers)
+	if err != nil {
+		return nil, err
+	}
+	return start(ctx, cmd, workers)
+}
+
+// start starts a command, pinned. It ends with the context.
+func start(ctx context.Context, cmd *exec.Cmd, workers int) (*agent, error) {
 	a := &agent{cmd: cmd, ended: make(chan error, 1)}
 	cmd.Stdout, cmd.Stderr = &a.out, &a.out
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = 10 * time.Second
 	a.began = time.Now()
 	if err := startPinned(cmd, workers); err != nil {
 		return nil, err
 	}
-	go func() { a.ended <- cmd.Wait() }()
+	stopped := context.AfterFunc(ctx, a.end)
+	go func() {
+		err := cmd.Wait()
+		stopped()
+		a.ended <- err
+	}()
 	return a, nil
+}
+
+// end asks the process to end, and insists after a while.
+func (a *agent) end() {
+	const patience = 10 * time.Second
+	a.cmd.Process.Signal(syscall.SIGTERM)
+	time.AfterFunc(patience, func() { a.cmd.Process.Kill() })
 }
 
 // cpu gives the CPU time that the process has taken so far.
@@ -80,7 +99,7 @@ func (a *agent) cpu() (time.Duration, error) {
 
 // stop ends the process and gives what it took.
 func (a *agent) stop() (usage, error) {
-	a.cmd.Process.Signal(syscall.SIGTERM)
+	a.end()
 	if err := <-a.ended; err != nil {
 		return usage{}, fmt.Errorf("stopping the agent: %w\n%s", err, a.out.Bytes())
 	}

@@ -43,7 +43,7 @@ func (b bench) firstLine(ctx context.Context, dir string) (time.Duration, error)
 		return 0, err
 	}
 	defer recv.close()
-	a, err := startAgent(ctx, b.agent, b.dir, configOf(fileInput(dir), lokiOutput, recv), 1)
+	a, err := b.startAgent(ctx, configOf(fileInput(dir), lokiOutput, recv), 1)
 	if err != nil {
 		return 0, err
 	}

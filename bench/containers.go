@@ -41,7 +41,7 @@ func (b bench) followContainers(ctx context.Context, count, perEach int) (steadi
 	}
 	defer e.close()
 	host := &chatter{containers: all, perEach: perEach}
-	return b.watch(ctx, e.input(""), host.write)
+	return b.watchAgent(ctx, e.input(", mode: api"), host.write)
 }
 
 // chatter has containers write lines, every other one JSON, the others text.

@@ -104,9 +104,9 @@ func (b bench) floor(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	defer recv.close()
-	cmd := exec.CommandContext(ctx, self, floorCommand, path, "http://"+recv.address+floorPath)
+	cmd := exec.Command(self, floorCommand, path, "http://"+recv.address+floorPath)
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
-	f, err := start(cmd, 1)
+	f, err := start(ctx, cmd, 1)
 	if err != nil {
 		return 0, err
 	}

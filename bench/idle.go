@@ -32,7 +32,7 @@ func (b bench) idle(ctx context.Context) error {
 	}
 	defer recv.close()
 	recv.timed = true
-	a, err := startAgent(ctx, b.agent, b.dir, configOf(fileInput(dir), lokiOutput, recv), 1)
+	a, err := b.startAgent(ctx, configOf(fileInput(dir), lokiOutput, recv), 1)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -26,6 +27,20 @@ func jsonLine(dst []byte, i int, rnd *rand.Rand) []byte {
 	return fmt.Appendf(dst, `","level":%q,"msg":%q,"trace_id":"%016x%016x","method":"GET","path":"/api/v1/items/%d","status":%d,"duration_ms":%.3f,"user":"u%05d"}`,
 		pick(levels, rnd), pick(messages, rnd), rnd.Uint64(), rnd.Uint64(),
 		rnd.IntN(100000), 200+rnd.IntN(4)*100, rnd.Float64()*100, rnd.IntN(100000))
+}
+
+// dockerLine writes lines as dockerd's driver json-file does.
+func dockerLine(of format) format {
+	var line []byte
+	return func(dst []byte, i int, rnd *rand.Rand) []byte {
+		line = append(of(line[:0], i, rnd), '\n')
+		text, _ := json.Marshal(string(line)) // < > & become \u003c …, as dockerd has it
+		dst = append(dst, `{"log":`...)
+		dst = append(dst, text...)
+		dst = append(dst, `,"stream":"stdout","time":"`...)
+		dst = timeOf(i).AppendFormat(dst, time.RFC3339Nano)
+		return append(dst, `"}`...)
+	}
 }
 
 func logfmtLine(dst []byte, i int, rnd *rand.Rand) []byte {

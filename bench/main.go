@@ -1,6 +1,6 @@
 // Command bench measures the whole program at work: it writes files of log
 // lines, lets the agent ship them, pinned to one core, to a receiver that counts, and
-// prints what the agent's process took.
+// prints what the agent's process took; with -rivals, beside other log shippers.
 package main
 
 import (
@@ -28,11 +28,17 @@ func main() {
 	runs := flag.Int("runs", 3, "runs of each kind")
 	only := flag.String("only", "", "run only what has a name that begins so")
 	span := flag.Duration("span", 20*time.Second, "how long to watch the agent at a steady rate")
+	versus := flag.Bool("rivals", false, "compare with other log shippers, and do nothing else")
+	sources := flag.String("sources", "rivals", "the folder of the rivals that are built")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	b := bench{agent: *agent, lines: *lines, runs: *runs, only: *only, span: *span}
-	if err := b.run(ctx); err != nil {
+	b := bench{agent: *agent, lines: *lines, runs: *runs, only: *only, span: *span, sources: *sources}
+	parts := []part{bench.fullSpeed, bench.steady, bench.containers, bench.idle, bench.begin}
+	if *versus {
+		parts = []part{bench.versus}
+	}
+	if err := b.run(ctx, parts); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -44,11 +50,15 @@ type bench struct {
 	lines, runs int
 	only        string
 	span        time.Duration
+	sources     string // of the rivals
 }
+
+// A part of the benchmark prints a table.
+type part func(b bench, ctx context.Context) error
 
 func (b bench) wants(name string) bool { return strings.HasPrefix(name, b.only) }
 
-func (b bench) run(ctx context.Context) error {
+func (b bench) run(ctx context.Context, parts []part) error {
 	var err error
 	if b.agent, err = filepath.Abs(b.agent); err != nil {
 		return err
@@ -60,8 +70,8 @@ func (b bench) run(ctx context.Context) error {
 	if err := stayOff(0); err != nil {
 		return err
 	}
-	for _, part := range []func(context.Context) error{b.fullSpeed, b.steady, b.containers, b.idle, b.begin} {
-		if err := part(ctx); err != nil {
+	for _, part := range parts {
+		if err := part(b, ctx); err != nil {
 			return err
 		}
 	}

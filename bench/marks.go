@@ -16,6 +16,15 @@ type measured struct {
 	peak       int64
 }
 
+// with takes in another run.
+func (m measured) with(run measured) measured {
+	if m.cpu == 0 {
+		return run
+	}
+	m.cpu, m.floor, m.peak = min(m.cpu, run.cpu), min(m.floor, run.floor), max(m.peak, run.peak)
+	return m
+}
+
 func (m measured) ratio() float64 { return float64(m.cpu) / float64(m.floor) }
 
 // summary prints for each work whether it meets its mark: in seconds, as

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"sync"
@@ -22,7 +23,8 @@ type receiver struct {
 	lines    atomic.Int64
 	requests atomic.Int64
 	bytes    atomic.Int64
-	bodies   sync.Pool // of *body
+	first    atomic.Int64 // when the first request came, in Unix nanoseconds
+	bodies   sync.Pool    // of *body
 
 	timed     bool // lines say when they were written
 	mu        sync.Mutex
@@ -77,25 +79,40 @@ func (r *receiver) counting(records recordsFunc, answer func(w http.ResponseWrit
 }
 
 func (r *receiver) count(records int, sent int) {
-	r.requests.Add(1)
+	if r.requests.Add(1) == 1 {
+		r.first.Store(time.Now().UnixNano())
+	}
 	r.bytes.Add(int64(sent))
 	if r.lines.Add(int64(records)) >= r.want {
 		r.allOnce.Do(func() { close(r.all) })
 	}
 }
 
-// wait waits until so many records have come, or none came for long.
-func (r *receiver) wait(ctx context.Context, n int64) error {
-	const long = 5 * time.Second
-	for before := int64(-1); r.lines.Load() < n && r.lines.Load() > before; {
-		before = r.lines.Load()
-		for range long / (50 * time.Millisecond) {
-			if err := wait(ctx, 50*time.Millisecond); err != nil {
-				return err
-			}
-			if r.lines.Load() >= n {
-				break
-			}
+// stalled is how long nothing may come from a process that has lines to send. The
+// first ones may take some time.
+const stalled = 30 * time.Second
+
+// wait waits until so many records have come from a process.
+func (r *receiver) wait(ctx context.Context, from *agent, n int64) error {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	lines, since := int64(0), time.Now()
+	for lines < n {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			<-from.ended
+			return ctx.Err()
+		case err := <-from.ended:
+			return fmt.Errorf("it ended after %d of %d lines: %v\n%s", lines, n, err, from.out.Bytes())
+		}
+		if now := r.lines.Load(); now != lines {
+			lines, since = now, time.Now()
+		}
+		if time.Since(since) > stalled {
+			from.end()
+			<-from.ended
+			return fmt.Errorf("%d of %d lines came, and then none for %s\n%s", lines, n, stalled, from.out.Bytes())
 		}
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"time"
 )
@@ -38,7 +39,7 @@ func (b bench) measure(ctx context.Context, w work, t *table) (measured, error) 
 	if err := w.writeFiles(dir, b.lines); err != nil {
 		return least, err
 	}
-	for run := range b.runs {
+	for range b.runs {
 		floor, err := b.floor(ctx)
 		if err != nil {
 			return least, err
@@ -50,10 +51,7 @@ func (b bench) measure(ctx context.Context, w work, t *table) (measured, error) 
 		m := measured{work: w, cpu: perMillion(r.cpu, b.lines), floor: floor, peak: r.peak}
 		t.row(w.name, b.lines, fmt.Sprintf("%.0f", float64(b.lines)/r.wall.Seconds()), seconds2(m.cpu), seconds2(floor), times(m.ratio()),
 			fmt.Sprintf("%.1f", mib(r.peak)), r.requests, fmt.Sprintf("%.1f", float64(r.sent)/1e6))
-		if run == 0 {
-			least = m
-		}
-		least.cpu, least.floor, least.peak = min(least.cpu, m.cpu), min(least.floor, floor), max(least.peak, m.peak)
+		least = least.with(m)
 	}
 	return least, nil
 }
@@ -61,39 +59,54 @@ func (b bench) measure(ctx context.Context, w work, t *table) (measured, error) 
 // result is what one run took.
 type result struct {
 	usage
-	wall     time.Duration
+	wall     time.Duration // from the start of the process
+	busy     time.Duration // from the first request
 	requests int64
 	sent     int64 // bytes of bodies
 }
 
 // ship runs the agent until the receiver has every line.
 func (b bench) ship(ctx context.Context, dir string, w work) (result, error) {
+	input, closed, err := w.input(dir)
+	if err != nil {
+		return result{}, err
+	}
+	defer closed()
+	return b.deliver(ctx, w.workers, func(recv *receiver) (*exec.Cmd, error) {
+		return b.agentCommand(configOf(input, w.output, recv), w.workers)
+	})
+}
+
+// deliver runs a command until the receiver has every line, once each.
+func (b bench) deliver(ctx context.Context, workers int, command func(*receiver) (*exec.Cmd, error)) (result, error) {
 	recv, err := newReceiver(int64(b.lines))
 	if err != nil {
 		return result{}, err
 	}
 	defer recv.close()
-	a, err := startAgent(ctx, b.agent, b.dir, configOf(fileInput(dir), w.output, recv), w.workers)
+	cmd, err := command(recv)
 	if err != nil {
 		return result{}, err
 	}
-	select {
-	case <-recv.all:
-	case err := <-a.ended:
-		return result{}, fmt.Errorf("the agent ended after %d of %d lines: %v\n%s", recv.lines.Load(), b.lines, err, a.out.Bytes())
-	case <-ctx.Done():
-		<-a.ended
-		return result{}, ctx.Err()
+	a, err := start(ctx, cmd, workers)
+	if err != nil {
+		return result{}, err
 	}
-	wall := time.Since(a.began)
+	if err := recv.wait(ctx, a, int64(b.lines)); err != nil {
+		return result{}, err
+	}
+	now := time.Now()
 	took, err := a.stop()
 	if err != nil {
 		return result{}, err
 	}
 	if n := recv.lines.Load(); n != int64(b.lines) {
-		return result{}, fmt.Errorf("%d lines came, want %d", n, b.lines)
+		return result{}, fmt.Errorf("%d lines came, want %d\n%s", n, b.lines, a.out.Bytes())
 	}
-	return result{usage: took, wall: wall, requests: recv.requests.Load(), sent: recv.bytes.Load()}, nil
+	return result{
+		usage: took, wall: now.Sub(a.began), busy: now.Sub(time.Unix(0, recv.first.Load())),
+		requests: recv.requests.Load(), sent: recv.bytes.Load(),
+	}, nil
 }
 
 // configOf is the agent's config for an input and an output.

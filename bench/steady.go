@@ -34,7 +34,7 @@ func (b bench) atRate(ctx context.Context, rate int) (steadiness, error) {
 		return steadiness{}, err
 	}
 	path := filepath.Join(dir, "app.log")
-	return b.watch(ctx, fileInput(dir), func(ctx context.Context, span time.Duration) (int, error) {
+	return b.watchAgent(ctx, fileInput(dir), func(ctx context.Context, span time.Duration) (int, error) {
 		return writeAtRate(ctx, path, rate, span)
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -25,16 +26,30 @@ func (s steadiness) cores() float64 { return s.cpu.Seconds() / s.span.Seconds() 
 // warmUp is left out of what is measured.
 const warmUp = 2 * time.Second
 
-// watch lets the agent work at an input that write writes lines to, and gives what it
-// took for the last span of that. Every line must come.
-func (b bench) watch(ctx context.Context, input string, write func(context.Context, time.Duration) (lines int, err error)) (steadiness, error) {
+// A writer writes lines for a while.
+type writer func(ctx context.Context, span time.Duration) (lines int, err error)
+
+// watchAgent watches the agent with an input.
+func (b bench) watchAgent(ctx context.Context, input string, write writer) (steadiness, error) {
+	return b.watch(ctx, warmUp, func(recv *receiver) (*exec.Cmd, error) {
+		return b.agentCommand(configOf(input, lokiOutput, recv), 1)
+	}, write)
+}
+
+// watch lets a command work at what write writes, and gives what it took for the last
+// span of that. Every line must come.
+func (b bench) watch(ctx context.Context, warmUp time.Duration, command func(*receiver) (*exec.Cmd, error), write writer) (steadiness, error) {
 	recv, err := newReceiver(1 << 62)
 	if err != nil {
 		return steadiness{}, err
 	}
 	defer recv.close()
 	recv.timed = true
-	a, err := startAgent(ctx, b.agent, b.dir, configOf(input, lokiOutput, recv), 1)
+	cmd, err := command(recv)
+	if err != nil {
+		return steadiness{}, err
+	}
+	a, err := start(ctx, cmd, 1)
 	if err != nil {
 		return steadiness{}, err
 	}
@@ -58,7 +73,7 @@ func (b bench) watch(ctx context.Context, input string, write func(context.Conte
 		return steadiness{}, err
 	}
 	s := steadiness{counts: after.minus(before), span: time.Since(began), requests: recv.requests.Load() - requests}
-	if err := recv.wait(ctx, int64(warm+lines)); err != nil {
+	if err := recv.wait(ctx, a, int64(warm+lines)); err != nil {
 		return s, err
 	}
 	took, err := a.stop()

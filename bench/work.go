@@ -15,6 +15,7 @@ type work struct {
 	format  format
 	output  string // of the agent's config; %s is the receiver's address
 	files   int    // the lines are spread over; 0: one
+	docker  bool   // the file is the log of a container, and found through the Docker Engine
 	workers int    // GOMAXPROCS; 0: one
 
 	mark    time.Duration // of CPU that a million lines may take; 0: none
@@ -35,6 +36,8 @@ var works = []work{
 	{name: "logfmt-to-loki", format: logfmtLine, output: lokiOutput, mark: 1000 * time.Millisecond},
 	{name: "nginx-to-loki", format: nginxLine, output: lokiOutput, mark: 1000 * time.Millisecond},
 	{name: "log4j-to-loki", format: log4jLine, output: lokiOutput, mark: 1000 * time.Millisecond},
+	{name: "json-file-to-loki", format: dockerLine(jsonLine), output: lokiOutput, docker: true, mark: 1100 * time.Millisecond},
+	{name: "json-file-by-file-input", format: dockerLine(jsonLine), output: lokiOutput},
 	{name: "eight-files-one-worker", format: jsonLine, output: lokiOutput, files: 8},
 	{name: "eight-files-two-workers", format: jsonLine, output: lokiOutput, files: 8, workers: 2, against: "eight-files-one-worker"},
 }
@@ -47,14 +50,41 @@ func (w work) writeFiles(dir string, n int) error {
 		if f == 0 {
 			count += n % files
 		}
-		if err := writeLines(filepath.Join(dir, fmt.Sprintf("%d.log", f)), count, w.format); err != nil {
+		if err := writeLines(w.file(dir, f), count, w.format); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// file is the i-th file in a folder; that of a container is where dockerd has it.
+func (w work) file(dir string, i int) string {
+	if w.docker {
+		id := newContainer(i).id
+		return filepath.Join(dir, id, id+"-json.log")
+	}
+	return filepath.Join(dir, fmt.Sprintf("%d.log", i))
+}
+
+// input gives the agent's config for the files in a folder. What it needs to find them
+// lasts until closed.
+func (w work) input(dir string) (config string, closed func(), err error) {
+	if !w.docker {
+		return fileInput(dir), func() {}, nil
+	}
+	c := newContainer(0)
+	c.logPath = w.file(dir, 0)
+	e, err := newEngine([]*container{c})
+	if err != nil {
+		return "", nil, err
+	}
+	return e.input(", mode: files"), e.close, nil
+}
+
 func writeLines(path string, n int, line format) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
 	f, err := os.Create(path)
 	if err != nil {
 		return err

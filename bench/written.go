@@ -10,17 +10,30 @@ var writtenKey = []byte("written")
 // writtenAt finds in a record the time that its line was written at, however the
 // line was encoded: the word, up to four bytes like \":", and nanoseconds.
 func writtenAt(record []byte) (time.Time, bool) {
-	_, rest, found := bytes.Cut(record, writtenKey)
-	start := bytes.IndexAny(rest[:min(5, len(rest))], "0123456789")
-	if !found || start < 0 {
-		return time.Time{}, false
+	for {
+		_, rest, found := bytes.Cut(record, writtenKey)
+		if !found {
+			return time.Time{}, false
+		}
+		if ns, ok := nanoseconds(rest); ok {
+			return time.Unix(0, ns), true
+		}
+		record = rest
 	}
-	var ns int64
-	for _, c := range rest[start:] {
+}
+
+// nanoseconds reads the nineteen digits that a time of these years has.
+func nanoseconds(p []byte) (ns int64, ok bool) {
+	const digits = 19
+	start := bytes.IndexAny(p[:min(5, len(p))], "0123456789")
+	if start < 0 || len(p) < start+digits {
+		return 0, false
+	}
+	for _, c := range p[start : start+digits] {
 		if c < '0' || c > '9' {
-			break
+			return 0, false
 		}
 		ns = ns*10 + int64(c-'0')
 	}
-	return time.Unix(0, ns), true
+	return ns, true
 }
