@@ -9,7 +9,8 @@
 // One goroutine (follow.go) looks after names: which files there are and where
 // they have gone. A few readers (schedule.go, turn.go) take the files that
 // have something new in turns. A file with nothing new costs no goroutine, no
-// timer and no buffer, only one stat in every poll.
+// timer and no buffer, only one stat in every poll, which is seldom where the system
+// tells of every change.
 //
 // A source outlives its file: when that is truncated or deleted, a copy, plain or
 // compressed, goes on with it (inherit.go, copies.go). What looks like a copy is not
@@ -37,7 +38,7 @@ type Config struct {
 	IgnoreOlder  pipeline.Duration `yaml:"ignore_older" doc:"Leave out files that were not written to for this long, unless they were being read before; 0 takes all." default:"0s"`
 	MaxOpenFiles int               `yaml:"max_open_files" doc:"Files held open at once; with more of them, they take turns." default:"1024" min:"16"`
 	Encoding     string            `yaml:"encoding" doc:"Character encoding: auto (by byte-order mark, else UTF-8), utf-8, utf-16le, utf-16be, or a name of the WHATWG Encoding Standard such as windows-1252 or shift_jis." default:"auto"`
-	PollInterval pipeline.Duration `yaml:"poll_interval" doc:"How often all files are looked at, should the system have failed to tell of a change." default:"10s" min:"100ms" max:"1h"`
+	PollInterval pipeline.Duration `yaml:"poll_interval" doc:"How often all files are looked at, should the system have failed to tell of a change. Without it that is every minute, every 10s where a file system is perhaps not this machine's alone (NFS, FUSE), and every second where the system tells of nothing." min:"100ms" max:"1h"`
 }
 
 // Spec describes the file input.
@@ -90,7 +91,7 @@ func (c *Config) Input(env pipeline.Env) (pipeline.Input, error) {
 		ignoreOlder: time.Duration(c.IgnoreOlder),
 		maxOpen:     orElse(c.MaxOpenFiles, 1024),
 		encoding:    text,
-		poll:        time.Duration(orElse(c.PollInterval, pipeline.Duration(10*time.Second))),
+		poll:        time.Duration(c.PollInterval),
 		readers:     max(4, runtime.GOMAXPROCS(0)),
 		notify:      startNotify,
 		openFile:    openFile,
@@ -115,7 +116,7 @@ type settings struct {
 	ignoreOlder    time.Duration
 	maxOpen        int
 	encoding       textEncoding
-	poll           time.Duration
+	poll           time.Duration // 0: as it is needed
 	readers        int
 	notify         func() (*notify, error)
 	openFile       func(path string) (*os.File, error)

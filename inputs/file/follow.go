@@ -19,9 +19,12 @@ const (
 	// renameLull has passed without another: a rotation is several of them.
 	renameLull = 5 * time.Millisecond
 	rescanLull = 100 * time.Millisecond
-	// pollWithoutNotify is how often files are looked at when the system does
-	// not tell of changes.
-	pollWithoutNotify = time.Second
+	// How often files are looked at, if no setting says it: where the system tells
+	// of all changes, of none, and where it may not tell of some, or names
+	// could not be looked at before.
+	pollSeldom = time.Minute
+	pollBlind  = time.Second
+	pollUnsure = 10 * time.Second
 )
 
 // A follower looks after the names: it finds files, notices when they move, and
@@ -48,6 +51,7 @@ type follower struct {
 	links      map[string]string // what they lead to, where that is a file elsewhere
 	ill        map[string]bool   // folders and names that cannot be looked at
 	fastPoll   bool              // not all folders can be watched
+	unsure     bool              // others may write to a folder that is watched
 	movedFrom  string            // the path that the last event said was renamed
 	lull       *time.Timer       // for missing
 	rescan     *time.Timer
@@ -101,7 +105,7 @@ func (w *follower) cannotWatch(what string, err error) {
 		return
 	}
 	w.fastPoll = true
-	args := []any{"what", what, "every", min(w.settings.poll, pollWithoutNotify), "error", err}
+	args := []any{"what", what, "every", w.pollEvery(), "error", err}
 	if advice := notifyAdvice(err); advice != "" {
 		args = append(args, "advice", advice)
 	}
@@ -143,10 +147,17 @@ func (w *follower) run(ctx context.Context) {
 }
 
 func (w *follower) pollEvery() time.Duration {
-	if w.fastPoll {
-		return min(w.settings.poll, pollWithoutNotify)
+	every := pollSeldom
+	if w.unsure || len(w.ill) > 0 {
+		every = pollUnsure
 	}
-	return w.settings.poll
+	if w.settings.poll > 0 {
+		every = w.settings.poll
+	}
+	if w.fastPoll {
+		every = min(every, pollBlind)
+	}
+	return every
 }
 
 func stoppedTimer() *time.Timer {

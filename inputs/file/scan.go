@@ -94,6 +94,7 @@ func (w *follower) recheck(before map[string]bool) {
 }
 
 func (w *follower) watch(dir string) {
+	w.unsure = w.unsure || !isLocal(dir)
 	err := w.notify.watch(dir)
 	if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 		return // the next scan tries again
