@@ -28,6 +28,7 @@ test: unit e2e
 
 unit:
 	go test -race $(UNIT)
+	cd bench && go test -race ./...
 
 # Starts real servers, bound to this machine alone; builds those that are missing
 # first, into the user's cache folder, and removes only what it made. Where one cannot
