@@ -22,9 +22,11 @@ type entry struct {
 // is taken apart from both ends; any other JSON by encoding/json, with the same result.
 type entries struct {
 	to      receiver
-	corrupt func() // is told of what is no entry
-	text    []byte // the last entry's, if it had escapes
-	stamp   int    // length of the last time
+	corrupt func()          // is told of what is no entry
+	text    []byte          // the last entry's, if it had escapes
+	stamp   int             // length of the last time
+	second  [secondLen]byte // the last one, up to its second, and that second's time
+	began   int64
 }
 
 func (e *entries) feed(p []byte) error {
@@ -129,8 +131,27 @@ func (e *entries) time(line []byte, m *entry) (head []byte, ok bool) {
 		}
 		e.stamp = min(end-at, maxStamp)
 	}
-	m.ts, ok = parseStamp(line[at:end])
+	m.ts, ok = e.parse(line[at:end])
 	return line[:at-len(timeHead)], ok
+}
+
+// secondLen is the length of a time without what follows its second.
+const secondLen = len("2006-01-02T15:04:05")
+
+// parse is parseStamp, quick for times of one second.
+func (e *entries) parse(stamp []byte) (ts int64, ok bool) {
+	if len(stamp) > secondLen && string(e.second[:]) == string(stamp[:secondLen]) {
+		if ns, rest := fraction(stamp[secondLen:]); ns >= 0 && string(rest) == "Z" {
+			return e.began + ns, true
+		}
+	}
+	ts, ok = parseStamp(stamp)
+	if ok && stamp[len(stamp)-1] == 'Z' {
+		ns, _ := fraction(stamp[secondLen:])
+		e.began = ts - ns
+		copy(e.second[:], stamp)
+	}
+	return ts, ok
 }
 
 // isAttrs tells whether p is the member that holds what the driver's options add to

@@ -1,7 +1,6 @@
 package docker
 
 import (
-	"bytes"
 	"encoding/binary"
 	"math/bits"
 	"unicode/utf16"
@@ -9,69 +8,77 @@ import (
 )
 
 const (
-	// unescapeRoom is what is written behind the end at most.
-	unescapeRoom = 8
+	eachByte    = 0x0101010101010101
+	lowBits     = 0x7f * eachByte
+	backslashes = '\\' * eachByte
+	quotes      = '"' * eachByte
 
-	eachByte  = 0x0101010101010101
-	lowBits   = 0x7f * eachByte
-	backslash = '\\' * eachByte
+	// unescapeRoom is what is written behind the result at most.
+	unescapeRoom = 8
 )
 
-// backslashes has the top bit of every byte of w set that is a backslash. Bytes behind the
-// first one may be wrong.
-func backslashes(w uint64) uint64 {
-	w ^= backslash
-	return (w - eachByte) &^ w & (0x80 * eachByte)
-}
+// zeroes has the top bit of every byte of w set that is zero.
+func zeroes(w uint64) uint64 { return ^((w&lowBits + lowBits) | w | lowBits) }
 
-// unescape writes what stands in a JSON string, without its quotes, to dst, which has room for
-// len(p)+unescapeRoom bytes and is no part of p. It reports false if a quote stands there bare, or an escape is none. Bytes that JSON does
-// not allow in a string are taken as they are.
+// unescape writes what stands in a JSON string, without its quotes, to dst, which has
+// unescapeRoom bytes more than p and shares nothing with it. It reports false if a quote stands
+// there bare, or an escape is none. Bytes that JSON does not allow in a string are taken as they are.
 //
-// A line of JSON within JSON has an escape every few bytes: so eight bytes are copied at a time,
-// and those behind a backslash again.
+// A line of JSON within JSON has an escape every few bytes, nearly all of them quotes. So eight bytes are taken
+// at a time, and where their backslashes all stand before quotes, and all their quotes behind
+// backslashes, these are taken out of the word.
 func unescape(dst, p []byte) (n int, ok bool) {
-	i, quotes := 0, 0
+	i, carry := 0, uint64(0) // the top bit of the lowest byte: the byte before was a backslash
 	for i+8 <= len(p) {
 		w := binary.LittleEndian.Uint64(p[i:])
+		escapes := zeroes(w ^ backslashes)
+		if zeroes(w^quotes) != escapes<<8|carry {
+			i -= int(carry >> 7)
+			used, wrote := unescapeNext(dst[n:], p[i:])
+			if used == 0 {
+				return n, false
+			}
+			i, n, carry = i+used, n+wrote, 0
+			continue
+		}
+		carry = escapes >> 63 << 7
+		left := 8
+		for ; escapes != 0; left-- {
+			below := uint64(1)<<(bits.TrailingZeros64(escapes)&56) - 1
+			w = w&below | w>>8&^below
+			escapes = (escapes & (escapes - 1)) >> 8
+		}
 		binary.LittleEndian.PutUint64(dst[n:], w)
-		m := backslashes(w)
-		if m == 0 {
-			i, n = i+8, n+8
-			continue
-		}
-		k := bits.TrailingZeros64(m) >> 3
-		i, n = i+k, n+k
-		if i+1 < len(p) && p[i+1] == '"' {
-			dst[n] = '"'
-			i, n, quotes = i+2, n+1, quotes+1
-			continue
-		}
-		used, wrote := unescapeOne(dst[n:], p[i:])
+		i, n = i+8, n+left
+	}
+	for i -= int(carry >> 7); i < len(p); {
+		used, wrote := unescapeNext(dst[n:], p[i:])
 		if used == 0 {
 			return n, false
 		}
 		i, n = i+used, n+wrote
 	}
-	for i < len(p) {
-		if p[i] != '\\' {
-			dst[n] = p[i]
-			i, n = i+1, n+1
-			continue
-		}
-		used, wrote := unescapeOne(dst[n:], p[i:])
-		if used == 0 {
-			return n, false
-		}
-		if p[i+1] == '"' {
-			quotes++
-		}
-		i, n = i+used, n+wrote
-	}
-	return n, bytes.Count(p, quote) == quotes
+	return n, true
 }
 
-var quote = []byte{'"'}
+// unescapeNext is unescape up to behind the next escape. It gives 0 for what is not allowed.
+func unescapeNext(dst, p []byte) (used, wrote int) {
+	for used < len(p) && p[used] != '\\' {
+		if p[used] == '"' {
+			return 0, 0
+		}
+		dst[used] = p[used]
+		used++
+	}
+	if used == len(p) {
+		return used, used
+	}
+	more, wrote := unescapeOne(dst[used:], p[used:])
+	if more == 0 {
+		return 0, 0
+	}
+	return used + more, used + wrote
+}
 
 // unescapeOne writes what the escape at the start of p stands for. It gives 0 for what is none.
 func unescapeOne(dst, p []byte) (used, wrote int) {

@@ -1,7 +1,6 @@
 package docker
 
 import (
-	"bytes"
 	"encoding/json"
 	"testing"
 	"unicode/utf8"
@@ -32,21 +31,4 @@ func FuzzUnescape(f *testing.F) {
 			t.Fatalf("%q: %q, want %q", p, dst[:n], want)
 		}
 	})
-}
-
-const jsonInLog = `{\"time\":\"2026-03-01T12:00:00.000037Z\",\"level\":\"info\",\"msg\":\"order accepted by payment\",\"trace_id\":\"0123456789abcdef0123456789abcdef\",\"method\":\"GET\",\"path\":\"/api/v1/items/4711\",\"status\":200,\"duration_ms\":12.345,\"user\":\"u00042\"}`
-
-func BenchmarkUnescape(b *testing.B) {
-	p := []byte(jsonInLog)
-	dst := make([]byte, len(p)+unescapeRoom)
-	b.SetBytes(int64(len(p)))
-	for b.Loop() {
-		unescape(dst, p)
-	}
-}
-func BenchmarkCountQuote(b *testing.B) {
-	p := []byte(jsonInLog)
-	for b.Loop() {
-		bytes.Count(p, quote)
-	}
 }
