@@ -30,30 +30,35 @@ const marksKept = 8
 // a compressed one, when the file itself is truncated or deleted.
 type trace struct {
 	head  fingerprint
-	marks [marksKept]mark // ascending, at the end; those not in use are zero
-	size  int64           // of the file, when it was last looked at
-	since time.Time       // when it was last written to before it was first looked at
-	read  uint64          // of what was truncated: up to where it was read, or will be from a copy
+	marks []mark    // ascending, at most marksKept; never changed in place
+	size  int64     // of the file, when it was last looked at
+	since time.Time // when it was last written to before it was first looked at
+	read  uint64    // of what was truncated: up to where it was read, or will be from a copy
 }
 
 // pos gives the position that reading came to.
-func (t *trace) pos() uint64 { return t.marks[marksKept-1].pos }
+func (t *trace) pos() uint64 {
+	if len(t.marks) == 0 {
+		return 0
+	}
+	return t.marks[len(t.marks)-1].pos
+}
 
 // note keeps where reading stands.
 func (t *trace) note(m mark) {
 	if m.pos > t.pos() && m.tail.len > 0 {
-		copy(t.marks[:], t.marks[1:])
-		t.marks[marksKept-1] = m
+		last := t.marks[max(0, len(t.marks)-marksKept+1):]
+		t.marks = append(slices.Clip(last), m)
 	}
 }
 
 // A sample is what is looked at of a file to know whether it is a copy.
 type sample struct {
 	head  []byte
-	size  uint64          // of the text
-	tails [marksKept]tail // before each of a trace's marks, if the text is as long
-	last  tail            // at the end of the text
-	torn  bool            // it is compressed, and ends in the middle
+	size  uint64 // of the text
+	tails []tail // before each of a trace's marks, if the text is as long
+	last  tail   // at the end of the text
+	torn  bool   // it is compressed, and ends in the middle
 }
 
 // in tells up to which of its marks the source is in a file, and whether it can be at
@@ -62,8 +67,8 @@ func (t *trace) in(s *sample) (pos uint64, possible bool) {
 	if s.size >= uint64(t.head.len) && !t.head.matches(s.head) {
 		return 0, false
 	}
-	for i, m := range slices.Backward(t.marks[:]) {
-		if m.pos > 0 && m.pos <= s.size {
+	for i, m := range slices.Backward(t.marks) {
+		if m.pos <= s.size {
 			return m.pos, s.tails[i].is(m.tail)
 		}
 	}
@@ -86,14 +91,14 @@ func takeSample(ctx context.Context, fd *os.File, compressed bool, size int64, t
 	if compressed {
 		return sampleOfPacked(ctx, fd, t)
 	}
-	s := &sample{size: uint64(size)}
+	s := &sample{size: uint64(size), tails: make([]tail, len(t.marks))}
 	var buf [headMax]byte
 	var err error
 	if s.head, err = readHead(fd, &buf); err != nil {
 		return nil, err
 	}
 	for i, m := range t.marks {
-		if m.pos > 0 && m.pos <= s.size {
+		if m.pos <= s.size {
 			if s.tails[i], err = tailAt(fd, m.pos); err != nil {
 				return nil, err
 			}
@@ -112,7 +117,7 @@ func tailAt(fd *os.File, pos uint64) (t tail, err error) {
 }
 
 func sampleOfPacked(ctx context.Context, fd *os.File, t *trace) (*sample, error) {
-	s := &sample{}
+	s := &sample{tails: make([]tail, len(t.marks))}
 	if _, err := fd.Seek(0, io.SeekStart); err != nil {
 		return nil, err
 	}
@@ -127,7 +132,7 @@ func sampleOfPacked(ctx context.Context, fd *os.File, t *trace) (*sample, error)
 		s.head = append(s.head, block[:min(n, headMax-len(s.head))]...)
 		s.last.set(block[:n])
 		s.size += uint64(n)
-		if i := slices.IndexFunc(t.marks[:], func(m mark) bool { return m.pos == s.size }); i >= 0 {
+		if i := slices.IndexFunc(t.marks, func(m mark) bool { return m.pos == s.size }); i >= 0 {
 			s.tails[i] = s.last
 		}
 	}
@@ -153,8 +158,12 @@ func (s *sample) upToMark(t *trace, n uint64) uint64 {
 // family gives the path that a file had before any rotation: without the ending of a
 // compressed one, numbers and dates.
 func family(path string) string {
-	dir, name := filepath.Split(plainName(path))
-	return dir + unnumbered(name)
+	plain := plainName(path)
+	dir, name := filepath.Split(plain)
+	if log := unnumbered(name); log != name {
+		return dir + log
+	}
+	return plain
 }
 
 // unnumbered takes the number or date from a name, which stands at its end or in
@@ -261,8 +270,8 @@ func (c *copyFinder) isSource(ctx context.Context, there *copied, fd *os.File) (
 	if packed && owner.compress {
 		return true, nil
 	}
-	if packed == owner.compress && left.head.len > 0 { // else it was empty
-		s, err := takeSample(ctx, fd, false, there.info.Size(), &left)
+	if packed == owner.compress && left != nil && left.head.len > 0 { // else it was empty
+		s, err := takeSample(ctx, fd, false, there.info.Size(), left)
 		if err != nil {
 			return false, err
 		}

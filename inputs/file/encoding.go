@@ -55,10 +55,10 @@ func findEncoding(name string) (textEncoding, error) {
 // resolve settles the encoding of a file by its head, and gives the length of
 // its byte-order mark. It is not settled (false) while the head may yet become
 // one.
-func (e textEncoding) resolve(head []byte) (textEncoding, int, bool) {
-	choices := []textEncoding{e}
+func (e *textEncoding) resolve(head []byte) (*textEncoding, int, bool) {
+	choices := []*textEncoding{e}
 	if e.auto {
-		choices = []textEncoding{utf8Text, utf16LEText, utf16BEText}
+		choices = []*textEncoding{&utf8Text, &utf16LEText, &utf16BEText}
 	}
 	for _, c := range choices {
 		if c.mark != "" && bytes.HasPrefix(head, []byte(c.mark)) {
@@ -69,17 +69,17 @@ func (e textEncoding) resolve(head []byte) (textEncoding, int, bool) {
 		}
 	}
 	if e.auto {
-		return utf8Text, 0, true
+		return &utf8Text, 0, true
 	}
 	return e, 0, true
 }
 
 // plain tells whether lines can be taken from the file as they are.
-func (e textEncoding) plain() bool { return e.from == nil }
+func (e *textEncoding) plain() bool { return e.from == nil }
 
 // lineEnd gives the index of the first line feed in p, which begins at a
 // character, or -1.
-func (e textEncoding) lineEnd(p []byte) int {
+func (e *textEncoding) lineEnd(p []byte) int {
 	if e.unit == 1 {
 		return bytes.IndexByte(p, '\n')
 	}
@@ -97,7 +97,7 @@ func (e textEncoding) lineEnd(p []byte) int {
 
 // unitAt gives the index of the UTF-16 line feed whose '\n' byte is at i, or -1
 // where that byte is part of something else.
-func (e textEncoding) unitAt(p []byte, i int) int {
+func (e *textEncoding) unitAt(p []byte, i int) int {
 	start, other := i, i+1
 	if e.big {
 		start, other = i-1, i-1
@@ -111,7 +111,7 @@ func (e textEncoding) unitAt(p []byte, i int) int {
 // A decodingSplitter is a lines.Splitter for text that must be decoded.
 // lines.Splitter.Max counts bytes of the file.
 type decodingSplitter struct {
-	text textEncoding
+	text *textEncoding
 	*lines.Splitter
 }
 

@@ -114,7 +114,7 @@ func FuzzDecodingSplitter(f *testing.F) {
 
 		var wide event.Batch
 		split := lines.Splitter{Max: 2 * limit}
-		d := decodingSplitter{choice, &split}
+		d := decodingSplitter{&choice, &split}
 		var carry []byte
 		pos := uint64(0)
 		for len(raw) > 0 {

@@ -65,7 +65,7 @@ func FuzzEncodings(f *testing.F) {
 		}
 		split := func(block int) string {
 			var b event.Batch
-			d := decodingSplitter{text, &lines.Splitter{Max: 16}}
+			d := decodingSplitter{&text, &lines.Splitter{Max: 16}}
 			var carry []byte
 			pos := uint64(0)
 			for rest := raw; len(rest) > 0; {

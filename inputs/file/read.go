@@ -16,7 +16,7 @@ const probeFrom = 64 << 10
 
 // readTurn reads a file's new blocks.
 func (r *reader) readTurn(ctx context.Context, f *file, size int64) (verdict, error) {
-	if err := r.settleText(f); err != nil || !f.settled {
+	if err := r.settleText(f); err != nil || f.text == nil {
 		return verdict{}, err
 	}
 	for range turnBlocks {
@@ -32,7 +32,7 @@ func (r *reader) readTurn(ctx context.Context, f *file, size int64) (verdict, er
 		if err := r.block(ctx, f, end, cut); err != nil {
 			return verdict{}, err
 		}
-		if !f.settled { // it was rewritten, and begins anew
+		if f.text == nil { // it was rewritten, and begins anew
 			return verdict{more: true}, nil
 		}
 	}
@@ -171,8 +171,8 @@ func (r *reader) rewritten(ctx context.Context, f *file, b *event.Batch) error {
 // lastLine sends what stands behind the last line end of a file that was not
 // written to for long.
 func (r *reader) lastLine(ctx context.Context, f *file, size int64) error {
-	if !f.settled { // it is shorter than a byte-order mark, and looks like one
-		f.text, f.settled = utf8Text, true
+	if f.text == nil { // it is shorter than a byte-order mark, and looks like one
+		f.text = &utf8Text
 	}
 	if err := r.openSource(ctx, f); err != nil {
 		return err

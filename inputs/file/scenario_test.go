@@ -117,6 +117,21 @@ func TestReadFromEndOfALineWithoutEnd(t *testing.T) {
 	})
 }
 
+// TestReadFromEndOfAlmostNothing: a file may end within what would be a byte-order mark.
+func TestReadFromEndOfAlmostNothing(t *testing.T) {
+	for _, begun := range []string{"", "\xef", "\xef\xbb"} {
+		poll(t, func(r *rig) {
+			r.config.ReadFrom = "end"
+			r.write("app.log", begun)
+			r.start()
+			r.pass(tick)
+			r.append("app.log", "\xef\xbb\xbfone\n"[len(begun):])
+			r.pass(tick)
+			r.want("one")
+		})
+	}
+}
+
 func TestRenameRotation(t *testing.T) {
 	poll(t, func(r *rig) {
 		r.write("app.log", "one\n")

@@ -34,10 +34,11 @@ type file struct {
 	size     int64     // as the last look at its folder had it
 	mtime    time.Time
 	seen     string  // path at first sight
+	kin      *file   // the next of its family
 	formerly []*past // what it was in an earlier run, to be forgotten when it is known what it is
 	own      bool    // it is a source, and not perhaps a copy of one
 	copyOf   inode   // as long as it is not: it had the same text as that, when it was compared
-	left     trace   // as after the last turn
+	left     *trace  // as after the last turn
 	before   *trace  // of what it was before it began anew
 
 	// These are the follower's own.
@@ -87,11 +88,11 @@ type progress struct {
 	grown    time.Time
 	finished bool // compressed, and read to its end when it had doneSize
 	doneSize int64
-	past     trace       // up to the turn before
+	since    time.Time   // when it was last written to before it was first looked at
+	marks    []mark      // up to the turn before
 	expect   fingerprint // of the bytes before off, where tail is not known
 	split    lines.Splitter
-	text     textEncoding
-	settled  bool // text is
+	text     *textEncoding // nil until it is settled
 	head     fingerprint
 	tail     tail
 }
@@ -111,25 +112,23 @@ func newProgress(key string, maxLine int) progress {
 
 // trace gives what is remembered of the file's text.
 func (f *file) trace() *trace {
-	t := f.past
+	t := &trace{head: f.head, marks: f.marks, size: f.lastSize, since: f.since}
 	if f.tail.n > 0 {
 		t.note(mark{f.off, printOf(f.tail.bytes())})
 	}
-	t.head, t.size = f.head, f.lastSize
-	return &t
+	return t
 }
 
 // table holds all files that are followed.
 type table struct {
 	mu     sync.Mutex
 	byID   map[inode]*file
-	byPath map[string]*file          // path and target
-	bySeen map[string]map[*file]bool // path at first sight
-	byKin  map[string]map[*file]bool // family of that
+	byPath map[string]*file // path and target
+	byKin  map[string]*file // family of the path at first sight; the first of a list
 }
 
 func newTable() *table {
-	return &table{byID: map[inode]*file{}, byPath: map[string]*file{}, bySeen: map[string]map[*file]bool{}, byKin: map[string]map[*file]bool{}}
+	return &table{byID: map[inode]*file{}, byPath: map[string]*file{}, byKin: map[string]*file{}}
 }
 
 // addLocked makes a file known that is at no path yet.
@@ -214,19 +213,6 @@ func (t *table) removeLocked(f *file) {
 	}
 }
 
-func addTo(index map[string]map[*file]bool, key string, f *file) {
-	if index[key] == nil {
-		index[key] = map[*file]bool{}
-	}
-	index[key][f] = true
-}
-
-func takeFrom(index map[string]map[*file]bool, key string, f *file) {
-	if delete(index[key], f); len(index[key]) == 0 {
-		delete(index, key)
-	}
-}
-
 // has tells whether a file is still followed.
 func (t *table) has(f *file) bool {
 	t.mu.Lock()
@@ -253,7 +239,7 @@ func (t *table) settle(f *file) bool {
 func (t *table) unsettle(f *file, seen string, before *trace) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	f.own, f.copyOf, f.left, f.before = false, inode{}, trace{}, before
+	f.own, f.copyOf, f.left, f.before = false, inode{}, nil, before
 	if t.byID[f.id] == f {
 		t.unindexLocked(f)
 		f.seen = seen
@@ -262,13 +248,26 @@ func (t *table) unsettle(f *file, seen string, before *trace) {
 }
 
 func (t *table) indexLocked(f *file) {
-	addTo(t.bySeen, f.seen, f)
-	addTo(t.byKin, family(f.seen), f)
+	log := family(f.seen)
+	f.kin = t.byKin[log]
+	t.byKin[log] = f
 }
 
 func (t *table) unindexLocked(f *file) {
-	takeFrom(t.bySeen, f.seen, f)
-	takeFrom(t.byKin, family(f.seen), f)
+	log := family(f.seen)
+	if t.byKin[log] == f && f.kin == nil {
+		delete(t.byKin, log)
+		return
+	}
+	if t.byKin[log] == f {
+		t.byKin[log] = f.kin
+	}
+	for o := t.byKin[log]; o != nil; o = o.kin {
+		if o.kin == f {
+			o.kin = f.kin
+		}
+	}
+	f.kin = nil
 }
 
 // addFormer notes what a file was in an earlier run.
@@ -313,12 +312,12 @@ func (t *table) replace(f *file, c *copied, at place) (other *file, ok bool) {
 }
 
 // owner gives the file of an inode, if it is a source, and what is remembered of its text.
-func (t *table) owner(id inode) (*file, trace) {
+func (t *table) owner(id inode) (*file, *trace) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	f := t.byID[id]
 	if f == nil || !f.own {
-		return nil, trace{}
+		return nil, nil
 	}
 	return f, f.left
 }
@@ -349,7 +348,7 @@ func (t *table) setCopy(f *file, of inode) {
 func (t *table) leave(f *file, left *trace) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	f.left = *left
+	f.left = left
 }
 
 // names gives the paths that a file has, and had at first sight.
@@ -385,18 +384,27 @@ func (t *table) relatives(f *file) (found []relative) {
 	if path == log {
 		return nil
 	}
-	among := t.bySeen[log]
-	if f.compress {
-		among = t.byKin[log]
-	} else if o := t.byPath[log]; o != nil && !among[o] {
-		found = append(found, relative{o.id, o.path, o.left, o.before})
+	kin := log // of all that are kin to it; of others, to what was seen there
+	if !f.compress {
+		kin = family(log)
+		if o := t.byPath[log]; o != nil && o.seen != log {
+			found = append(found, o.relativeLocked())
+		}
 	}
-	for o := range among {
-		if o != f && !o.compress {
-			found = append(found, relative{o.id, o.path, o.left, o.before})
+	for o := t.byKin[kin]; o != nil; o = o.kin {
+		if o != f && !o.compress && (f.compress || o.seen == log) {
+			found = append(found, o.relativeLocked())
 		}
 	}
 	return found
+}
+
+func (f *file) relativeLocked() relative {
+	r := relative{id: f.id, path: f.path, before: f.before}
+	if f.left != nil {
+		r.trace = *f.left
+	}
+	return r
 }
 
 // lookLocked notes the size and time of a file, and tells whether they have

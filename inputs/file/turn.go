@@ -65,8 +65,9 @@ func (r *reader) run(ctx context.Context) {
 // leave has others know what is remembered of a file's text.
 func (r *reader) leave(f *file) {
 	if f.matched && !f.compress {
-		f.past = *f.trace()
-		r.table.leave(f, &f.past)
+		t := f.trace()
+		f.marks = t.marks
+		r.table.leave(f, t)
 	}
 }
 
@@ -180,8 +181,8 @@ func (f *file) note(info fs.FileInfo) {
 		f.grown = time.Now()
 	}
 	f.lastSize, f.modified = info.Size(), info.ModTime()
-	if f.past.since.IsZero() {
-		f.past.since = f.modified
+	if f.since.IsZero() {
+		f.since = f.modified
 	}
 }
 
@@ -282,7 +283,9 @@ func (r *reader) resume(f *file, k *past) (err error) {
 		f.finished, f.doneSize, f.expect = k.at.finished && k.at.pos == k.Cursor.Pos, int64(k.at.size), k.tail()
 		return nil
 	}
-	f.past.note(mark{f.off, k.tail()})
+	t := trace{marks: f.marks}
+	t.note(mark{f.off, k.tail()})
+	f.marks = t.marks
 	f.tail, err = readTail(f.fd, f.off, k.tail())
 	return err
 }
@@ -295,6 +298,9 @@ func (r *reader) startAtEnd(f *file, size int64) error {
 	}
 	if err := r.settleText(f); err != nil {
 		return err
+	}
+	if f.text == nil {
+		return nil // it has less than a byte-order mark
 	}
 	from := max(0, size-blockSize/4)
 	unit := int64(f.text.unit)
@@ -482,7 +488,7 @@ func (r *reader) rest(ctx context.Context, f *file, info fs.FileInfo, at place, 
 // enough: in a file that was moved, as long as it takes to be complete at the most. Else
 // it gives how long to wait.
 func (r *reader) waitForLine(ctx context.Context, f *file, size int64, moved bool) (time.Duration, error) {
-	if f.compress || int64(f.off) >= size || !f.settled && !moved {
+	if f.compress || int64(f.off) >= size || f.text == nil && !moved {
 		return 0, nil
 	}
 	patience := r.settings.lineTimeout
@@ -516,7 +522,7 @@ func (r *reader) extendHead(ctx context.Context, f *file, size int64) (bool, err
 
 // settleText settles the encoding, and passes over a byte-order mark.
 func (r *reader) settleText(f *file) error {
-	if f.settled {
+	if f.text != nil {
 		return nil
 	}
 	var buf [headMax]byte
@@ -524,16 +530,16 @@ func (r *reader) settleText(f *file) error {
 	if err != nil {
 		return fmt.Errorf("reading the head of a log file: %w", err)
 	}
-	f.settleText(r.settings.encoding, head)
+	f.settleText(&r.settings.encoding, head)
 	return nil
 }
 
-func (f *file) settleText(choice textEncoding, head []byte) {
+func (f *file) settleText(choice *textEncoding, head []byte) {
 	text, mark, ok := choice.resolve(head)
 	if !ok {
 		return
 	}
-	f.text, f.settled = text, true
+	f.text = text
 	if f.off == 0 {
 		f.off, f.scanned = uint64(mark), uint64(mark)
 	}

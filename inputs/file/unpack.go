@@ -93,7 +93,7 @@ func (r *reader) unpackTurn(ctx context.Context, f *file, size int64) (verdict, 
 			return verdict{}, nil
 		}
 		f.unpack = &unpacker{}
-		if err := f.unpack.start(f, r.settings.encoding); err != nil {
+		if err := f.unpack.start(f, &r.settings.encoding); err != nil {
 			return r.torn(ctx, f, size, err)
 		}
 	}
@@ -103,7 +103,7 @@ func (r *reader) unpackTurn(ctx context.Context, f *file, size int64) (verdict, 
 	for range turnBlocks {
 		broken := f.unpack.fill(f.split.Max + 4)
 		if broken == nil || broken == io.EOF {
-			f.unpack.settle(f, r.settings.encoding, broken != nil)
+			f.unpack.settle(f, &r.settings.encoding, broken != nil)
 		}
 		switch {
 		case broken == io.EOF:
@@ -120,7 +120,7 @@ func (r *reader) unpackTurn(ctx context.Context, f *file, size int64) (verdict, 
 
 // start begins to unpack, and passes over what was sent before. It fails with
 // errRewritten if that is not what is there now.
-func (u *unpacker) start(f *file, choice textEncoding) error {
+func (u *unpacker) start(f *file, choice *textEncoding) error {
 	if _, err := f.fd.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
@@ -179,14 +179,14 @@ func asTorn(err error) error {
 var errTorn = errors.New("it ends in the middle: it was cut off, or is still being written")
 
 // settle settles the encoding by the first bytes.
-func (u *unpacker) settle(f *file, choice textEncoding, whole bool) {
-	if f.settled {
+func (u *unpacker) settle(f *file, choice *textEncoding, whole bool) {
+	if f.text != nil {
 		return
 	}
 	before := f.off
 	f.settleText(choice, u.buf)
-	if !f.settled && whole {
-		f.text, f.settled = utf8Text, true
+	if f.text == nil && whole {
+		f.text = &utf8Text
 	}
 	u.buf = u.buf[f.off-before:]
 }
@@ -258,12 +258,12 @@ func (r *reader) torn(ctx context.Context, f *file, size int64, cause error) (ve
 		return verdict{more: true}, nil
 	}
 	if f.unpack.zip != nil {
-		f.unpack.settle(f, r.settings.encoding, left <= 0)
+		f.unpack.settle(f, &r.settings.encoding, left <= 0)
 		if left <= 0 {
 			r.log.Warn("cannot unpack to the end; what comes before is read", "file", f.key, "at", f.off, "error", cause)
 			return r.unpacked(ctx, f, size)
 		}
-		if f.settled {
+		if f.text != nil {
 			if err := r.sendUnpacked(ctx, f, false); err != nil {
 				return verdict{}, err
 			}
