@@ -8,18 +8,25 @@ import (
 )
 
 func TestConformance(t *testing.T) {
-	for _, tty := range []bool{false, true} {
-		t.Run(map[bool]string{false: "two streams", true: "tty"}[tty], func(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		tty, files bool
+	}{{"two streams", false, false}, {"tty", true, false}, {"files", false, true}} {
+		t.Run(c.name, func(t *testing.T) {
 			pipetest.TestInput(t, func(t *testing.T) pipetest.InputHarness {
 				t.Setenv("DOCKER_HOST", "")
 				e := newFakeEngine(t)
-				one := e.add(&fakeContainer{ID: "a", Name: "one", State: "running", TTY: tty})
-				other := e.add(&fakeContainer{ID: "b", Name: "other", State: "running", TTY: tty})
+				one := e.add(&fakeContainer{ID: "a", Name: "one", State: "running", TTY: c.tty})
+				other := e.add(&fakeContainer{ID: "b", Name: "other", State: "running", TTY: c.tty})
+				if c.files {
+					one.Files, other.Files = newJSONFile(t, 64<<10, 1000, false), newJSONFile(t, 0, 1, false)
+				}
 				return pipetest.InputHarness{
 					New:        func(t testing.TB) pipeline.Input { return inputOf(t, e) },
 					Write:      func(_ testing.TB, lines ...string) { e.print(one, lines) },
 					WriteOther: func(_ testing.TB, lines ...string) { e.print(other, lines) },
 					Resumes:    true,
+					Text:       c.files,
 				}
 			})
 		})

@@ -138,3 +138,225 @@ func TestFilesThatCannotBeRead(t *testing.T) {
 		}
 	})
 }
+
+func TestFilesAreReadWithoutTheEngine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newFakeEngine(t)
+		j := newJSONFile(t, 300, 5, true)
+		c := e.start(&fakeContainer{ID: "a", Name: "web", Files: j, Options: j.options()})
+		r := run(t, e, pipetest.NewFeed(t), Config{})
+		for i := range int64(20) {
+			e.write(c, out(i*second, "line\n"))
+			time.Sleep(200 * time.Millisecond)
+		}
+		e.write(c, out(20*second, "the engine says how it ends"))
+		e.stop(c)
+		settle()
+		r.wantLines(c)
+		r.wantSilence()
+		requests, _ := e.asked()
+		for _, request := range requests {
+			if strings.HasSuffix(request, "/logs") {
+				t.Errorf("the engine was asked: %s", request)
+			}
+		}
+	})
+}
+
+// TestFileIsReplaced has a container of which the engine keeps one file.
+func TestFileIsReplaced(t *testing.T) {
+	for name, c := range map[string]struct {
+		burst int // lines written at once
+		gap   int
+	}{"slow": {1, 0}, "two files and more at once": {20, 1}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				e := newFakeEngine(t)
+				j := newJSONFile(t, 500, 1, false)
+				web := e.start(&fakeContainer{ID: "a", Name: "web", Files: j, Options: j.options()})
+				r := run(t, e, pipetest.NewFeed(t), Config{})
+				settle()
+				line := func(i int) message { return out(int64(i)*second/50, fmt.Sprintf("line %d\n", i)) }
+				for i := range 20 {
+					e.write(web, line(i))
+					time.Sleep(20 * time.Millisecond)
+				}
+				settle()
+				for i := range c.burst {
+					e.write(web, line(20+i*10)) // 10 lines a second
+				}
+				settle()
+				r.wantLogged("rotated away", c.gap)
+				got := linesOf(r.feed.Got(), web, stdout)
+				last := strings.TrimSuffix(web.Log[len(web.Log)-1].text, "\n")
+				if got[19] != "line 19" || got[len(got)-1] != last {
+					t.Errorf("got %q", got)
+				}
+				if c.gap == 0 {
+					r.wantLines(web)
+				}
+			})
+		})
+	}
+}
+
+// TestRotatesSeveralTimesAtOnce has more files come than one between two looks.
+func TestRotatesSeveralTimesAtOnce(t *testing.T) {
+	for _, compress := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			e := newFakeEngine(t)
+			j := newJSONFile(t, 500, 9, compress)
+			c := e.start(&fakeContainer{ID: "a", Name: "web", Files: j, Options: j.options()})
+			r := run(t, e, pipetest.NewFeed(t), Config{})
+			for i := range int64(10) {
+				for k := range int64(30) {
+					e.write(c, out(i*second+k, fmt.Sprintf("line %d\n", i*100+k)))
+				}
+				settle()
+			}
+			r.wantLines(c)
+			r.wantSilence()
+		})
+	}
+}
+
+func TestFileIsTruncated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newFakeEngine(t)
+		j := newJSONFile(t, 0, 1, false)
+		c := e.start(&fakeContainer{ID: "a", Name: "web", Files: j})
+		r := run(t, e, pipetest.NewFeed(t), Config{})
+		for i := range int64(3) {
+			settle()
+			e.write(c, out(2*i*second, fmt.Sprintf("before %d\n", i)), out(2*i*second+1, "of equal length\n"))
+			settle()
+			j.check(os.Truncate(j.path, 0))
+			e.write(c, out(2*i*second+second, fmt.Sprintf("after %d.\n", i)), out(2*i*second+second+1, "of equal length\n"))
+		}
+		settle()
+		r.wantLines(c)
+		r.wantLogged("rotated away", 1)
+	})
+}
+
+func TestDamagedFiles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newFakeEngine(t)
+		j := newJSONFile(t, 1000, 5, true)
+		c := e.start(&fakeContainer{ID: "a", Name: "web", State: "running", Files: j, Options: j.options()})
+		e.write(c, out(1, "one\n"))
+		j.raw("\x00\x00\x00{\"log\":\"half")
+		e.write(c, out(2, "two\n"))
+		j.raw(strings.Repeat("endless", 3*maxEntry/7) + "\n")
+		e.write(c, out(3, "three\n")) // rotated, and packed
+		packed, err := os.ReadFile(j.old(1) + ".gz")
+		j.check(err)
+		j.check(os.WriteFile(j.old(1)+".gz", packed[:len(packed)-10], 0o640)) // without its end
+		j.raw("{}\n")
+		e.write(c, out(4, "four\n"))
+		r := run(t, e, pipetest.NewFeed(t), Config{})
+		settle()
+		r.wantLines(c)
+		r.wantLogged("is damaged", 1)
+	})
+}
+
+// TestRemovedWhileBehind has a container removed whose log was not yet read: its file is
+// still open.
+func TestRemovedWhileBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newFakeEngine(t)
+		j := newJSONFile(t, 0, 1, false)
+		c := e.start(&fakeContainer{ID: "a", Name: "web", Files: j})
+		r := run(t, e, pipetest.NewFeed(t), Config{})
+		e.write(c, out(1, "one\n"))
+		settle()
+		r.feed.Block(true)
+		e.write(c, out(2, "two\n"))
+		settle()
+		e.write(c, out(3, "three\n"), out(4, "and the rest"))
+		e.stop(c)
+		j.check(os.Remove(j.path))
+		e.remove(c)
+		settle()
+		r.feed.Block(false)
+		settle()
+		r.wantLines(c)
+		r.wantSilence()
+		if r.feed.IsOpen(sourceKey(c.ID, stdout)) {
+			t.Error("the source of a removed container is open")
+		}
+	})
+}
+
+// TestLargeFileIsNotReadAgain goes on near the end of a large file.
+func TestLargeFileIsNotReadAgain(t *testing.T) {
+	j := newJSONFile(t, 0, 1, false)
+	var text []byte
+	for i := range int64(30_000) {
+		text = appendEntry(text, out(i*second/10, "a line of some length, so that there are many blocks\n"), "")
+	}
+	j.raw(string(text))
+	for _, since := range []int64{at(-second), at(0), at(5 * second), at(1000*second + 7), at(2999 * second), at(5000 * second)} {
+		tail, _, err := newTail(j.path, since)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, before := span(text[:tail.off])
+		first, _ := span(text[tail.off:])
+		if before >= since || first != noTime && first < min(since, at(3000*second))-300*second {
+			t.Errorf("since %d: begins at %d of %d, at time %d", since, tail.off, len(text), first-at(0))
+		}
+		tail.close()
+	}
+}
+
+// TestTimesThatDescend has the second half of a large file full of parts of a line that
+// began long ago, among which the place to go on from must not be looked for.
+func TestTimesThatDescend(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newFakeEngine(t)
+		e.ahead = day
+		j := newJSONFile(t, 0, 1, false)
+		c := e.start(&fakeContainer{ID: "a", Name: "web", Files: j})
+		feed := pipetest.NewFeed(t)
+		r := run(t, e, feed, Config{})
+		e.write(c, out(30*second, "long"))
+		for i := int64(0); i < 40*second; i += second / 100 {
+			e.write(c, err(10*second+i, strings.Repeat("x", 300)+"\n"))
+		}
+		settle()
+		feed.Ack()
+		r.stop()
+		all := received{}
+		all.add(t, feed)
+		for range 200 {
+			e.write(c, out(30*second, strings.Repeat("long", partSize/4)))
+		}
+		e.write(c, out(30*second, "end\n"), err(51*second, "later\n"))
+		feed = feed.Restart()
+		r = run(t, e, feed, Config{MaxLine: 64 << 20})
+		settle()
+		all.add(t, feed)
+		all.want(t, c)
+		r.wantSilence()
+	})
+}
+
+func TestWatch(t *testing.T) {
+	w := startWatcher()
+	if w == nil {
+		t.Skip("the system has no more inotify instances")
+	}
+	defer w.close()
+	j := newJSONFile(t, 1, 2, false)
+	for range 3 {
+		one := w.add(j.path)
+		j.write(out(1, "line\n"))
+		<-one.changed
+		w.remove(one)
+	}
+	if one := w.add(j.path + "-missing"); one != nil {
+		t.Error("a file is watched that is not there")
+	}
+}

@@ -30,6 +30,9 @@ type InputHarness struct {
 	End func(t testing.TB)
 	// Resumes says that the input goes on after a restart where it was.
 	Resumes bool
+	// Text says that the outside itself keeps only text: each byte that is no UTF-8
+	// is U+FFFD there.
+	Text bool
 }
 
 // patience bounds how long a suite waits for what must happen; reaching it
@@ -88,6 +91,11 @@ func testHostile(t *testing.T, h InputHarness) {
 	})
 	in.stop()
 	want := append(lines, "the end")
+	for i := range want {
+		if h.Text {
+			want[i] = string([]rune(want[i]))
+		}
+	}
 	for i := range min(len(got), len(want)) {
 		if got[i].Line != want[i] {
 			t.Errorf("line %d is %.100q (%d bytes), want %.100q (%d bytes)", i, got[i].Line, len(got[i].Line), want[i], len(want[i]))
