@@ -45,7 +45,7 @@ type follower struct {
 	troubles       *troubles
 	metrics        *metrics
 
-	round      int               // of scans
+	round      int32             // of scans
 	dirs       map[string]bool   // that the last scan went through
 	names      []string          // that it found
 	links      map[string]string // what they lead to, where that is a file elsewhere

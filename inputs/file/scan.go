@@ -117,7 +117,7 @@ func (w *follower) considerAll() []*file {
 // wakeInOrder wakes files, the oldest first.
 func (w *follower) wakeInOrder(files []*file) {
 	w.table.mu.Lock()
-	sort.SliceStable(files, func(i, j int) bool { return files[i].mtime.Before(files[j].mtime) })
+	sort.SliceStable(files, func(i, j int) bool { return files[i].mtime < files[j].mtime })
 	w.table.mu.Unlock()
 	w.wakeFound(files)
 }
@@ -510,7 +510,7 @@ func (w *follower) listFolders(pasts []*past) map[uint64]located {
 // queueBehind has what now stands at a renamed file's old path read after it,
 // and several generations one after the other.
 func (w *follower) queueBehind(found []*file) {
-	sort.Slice(found, func(i, j int) bool { return found[i].mtime.Before(found[j].mtime) })
+	sort.Slice(found, func(i, j int) bool { return found[i].mtime < found[j].mtime })
 	last := map[string]*file{}
 	for _, f := range found {
 		if before := last[f.key]; before != nil {

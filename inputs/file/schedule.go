@@ -18,18 +18,18 @@ const (
 
 // A slot is a file's part in the schedule, guarded by schedule.mu.
 type slot struct {
-	phase     phase
-	again     bool      // woken during its turn
-	notBefore time.Time // the first beat after it was read dry
-	due       time.Time // when it is to be woken, if index > 0
-	index     int       // in schedule.later, from 1; 0 if it is not there
+	phase phase
+	again bool // woken during its turn
+	// While it waits it has one turn all the same, to be met: its identity is
+	// stored, so that it is found again should it be renamed while we are away.
+	meeting, met bool
+	index        int32         // in schedule.later, from 1; 0 if it is not there
+	notBefore    time.Duration // the first beat after it was read dry
+	due          time.Duration // when it is to be woken, if index > 0
 	// after is the file that is to be read dry before this one: what
 	// stood at the same path before.
 	after *file
 	next  []*file // those whose after this is
-	// While it waits it has one turn all the same, to be met: its identity is
-	// stored, so that it is found again should it be renamed while we are away.
-	meeting, met bool
 }
 
 // A schedule hands out the files that have something to do, in turns, and each
@@ -64,7 +64,7 @@ func (s *schedule) wakeLocked(f *file) bool {
 		return false
 	case f.phase == ready || f.after != nil && f.met:
 		return false
-	case time.Now().Before(f.notBefore):
+	case s.beats.now() < f.notBefore:
 		s.dueLocked(f, f.notBefore)
 		return false
 	}
@@ -80,9 +80,9 @@ func (s *schedule) enqueue(f *file) {
 }
 
 // dueLocked has f woken at a time, or sooner if that was agreed before.
-func (s *schedule) dueLocked(f *file, at time.Time) {
+func (s *schedule) dueLocked(f *file, at time.Duration) {
 	if f.index > 0 {
-		if !at.Before(f.due) {
+		if at >= f.due {
 			return
 		}
 		s.undue(f)
@@ -99,7 +99,7 @@ func (s *schedule) dueLocked(f *file, at time.Time) {
 
 func (s *schedule) undue(f *file) {
 	if f.index > 0 {
-		heap.Remove(&s.later, f.index-1)
+		heap.Remove(&s.later, int(f.index)-1)
 	}
 }
 
@@ -142,14 +142,14 @@ func (s *schedule) done(f *file, v verdict) {
 		return
 	}
 	s.release(f)
-	now := time.Now()
-	busy := v.grew && now.Sub(f.notBefore) < beat // and in the beat before
-	f.notBefore = s.beats.next(now)
+	now := s.beats.now()
+	busy := v.grew && f.notBefore > 0 && now-f.notBefore < beat // and in the beat before
+	f.notBefore = next(now)
 	if f.again || busy {
 		s.dueLocked(f, f.notBefore) // whether we are told of it or not
 	}
 	if v.wait > 0 {
-		s.dueLocked(f, now.Add(v.wait))
+		s.dueLocked(f, now+v.wait)
 	}
 }
 
@@ -205,10 +205,10 @@ func (s *schedule) alarm(ctx context.Context) {
 func (s *schedule) wakeDue() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := time.Now()
+	now := s.beats.now()
 	for len(s.later) > 0 {
 		f := s.later[0]
-		if wait := f.due.Sub(now); wait > 0 {
+		if wait := f.due - now; wait > 0 {
 			return wait
 		}
 		s.undue(f)
@@ -230,15 +230,15 @@ func (s *schedule) close() {
 type laterHeap []*file
 
 func (h laterHeap) Len() int           { return len(h) }
-func (h laterHeap) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
+func (h laterHeap) Less(i, j int) bool { return h[i].due < h[j].due }
 func (h laterHeap) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
-	h[i].index, h[j].index = i+1, j+1
+	h[i].index, h[j].index = int32(i+1), int32(j+1)
 }
 func (h *laterHeap) Push(x any) {
 	f := x.(*file)
 	*h = append(*h, f)
-	f.index = len(*h)
+	f.index = int32(len(*h))
 }
 func (h *laterHeap) Pop() any {
 	old := *h

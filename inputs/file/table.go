@@ -27,25 +27,25 @@ type file struct {
 	slot // guarded by schedule.mu
 
 	// Where it is; guarded by table.mu.
-	path     string // "" if unlinked
-	target   string // what path links to, if it is a symbolic link
 	place    place
+	own      bool      // it is a source, and not perhaps a copy of one
+	path     string    // "" if unlinked
+	target   string    // what path links to, if it is a symbolic link
 	placedAt time.Time // when place last changed
 	size     int64     // as the last look at its folder had it
-	mtime    time.Time
-	seen     string  // path at first sight
-	kin      *file   // the next of its family
-	formerly []*past // what it was in an earlier run, to be forgotten when it is known what it is
-	own      bool    // it is a source, and not perhaps a copy of one
-	copyOf   inode   // as long as it is not: it had the same text as that, when it was compared
-	left     *trace  // as after the last turn
-	before   *trace  // of what it was before it began anew
+	mtime    int64     // then, in Unix nanoseconds
+	seen     string    // path at first sight
+	kin      *file     // the next of its family
+	formerly []*past   // what it was in an earlier run, to be forgotten when it is known what it is
+	copyOf   inode     // as long as it is no source: it had the same text as that, when it was compared
+	left     *trace    // as after the last turn
+	before   *trace    // of what it was before it began anew
 
 	// These are the follower's own.
-	round   int  // the last scan that saw it
-	taken   bool // it was given to the readers
-	ignored bool // it is older than ignore_older, and was never given to them
-	missed  bool // it was looked for once, and not found
+	round   int32 // the last scan that saw it
+	taken   bool  // it was given to the readers
+	ignored bool  // it is older than ignore_older, and was never given to them
+	missed  bool  // it was looked for once, and not found
 
 	// known says that it was looked for by its identity, under a name that is
 	// none of the config's: it is only read if it proves to be a known source.
@@ -61,35 +61,34 @@ type file struct {
 	fd       *os.File
 	ends     uint64    // of a copy that goes on with a source: the size of its text
 	unpack   *unpacker // of a .gz file, while it is being read
-	compress bool      // it is a .gz file
-	matched  bool      // whether it is a known source has been settled
 	backoff  time.Duration
+	compress bool // it is a .gz file
+	matched  bool // whether it is a known source has been settled
 	progress
 }
 
 // A progress is how far a file was read as one source. A file that is truncated
 // begins another.
 type progress struct {
-	key   string // path at first sight
-	src   *event.Source
-	srcID event.SourceID // of a known source, or of src
+	begun    bool   // a record was sent
+	finished bool   // compressed, and read to its end when it had doneSize
+	key      string // path at first sight
+	src      *event.Source
+	srcID    event.SourceID // of a known source, or of src
 	// former is what the file was before it began anew. The ledger may forget
 	// it when it knows what the file is now.
 	former *event.Source
 
 	stored   int       // length of the head that was stored with the identity; -1 for none
-	begun    bool      // a record was sent
 	off      uint64    // start of the next line to be sent
 	sent     uint64    // To of the last batch
 	scanned  uint64    // no line ends between off and here
 	cuts     []uint64  // beyond off: where time has ended a line, in an earlier run
 	lastSize int64     // when it was last looked at
-	modified time.Time // then
-	grown    time.Time
-	finished bool // compressed, and read to its end when it had doneSize
+	modified int64     // then, in Unix nanoseconds
+	grown    time.Time // when it was first seen to have that size
 	doneSize int64
-	since    time.Time   // when it was last written to before it was first looked at
-	marks    []mark      // up to the turn before
+	past     *trace      // up to the turn before
 	expect   fingerprint // of the bytes before off, where tail is not known
 	split    lines.Splitter
 	text     *textEncoding // nil until it is settled
@@ -112,7 +111,13 @@ func newProgress(key string, maxLine int) progress {
 
 // trace gives what is remembered of the file's text.
 func (f *file) trace() *trace {
-	t := &trace{head: f.head, marks: f.marks, size: f.lastSize, since: f.since}
+	t := &trace{head: f.head, size: f.lastSize}
+	if f.past != nil {
+		t.marks, t.since = f.past.marks, f.past.since
+	}
+	if t.since.IsZero() {
+		t.since = time.Unix(0, f.modified)
+	}
 	if f.tail.n > 0 {
 		t.note(mark{f.off, printOf(f.tail.bytes())})
 	}
@@ -410,7 +415,8 @@ func (f *file) relativeLocked() relative {
 // lookLocked notes the size and time of a file, and tells whether they have
 // changed.
 func (f *file) lookLocked(info fs.FileInfo) bool {
-	changed := f.size != info.Size() || !f.mtime.Equal(info.ModTime())
-	f.size, f.mtime = info.Size(), info.ModTime()
+	size, mtime := info.Size(), info.ModTime().UnixNano()
+	changed := f.size != size || f.mtime != mtime
+	f.size, f.mtime = size, mtime
 	return changed
 }

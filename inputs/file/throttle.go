@@ -21,21 +21,24 @@ const (
 	breath = 32
 )
 
-// beats are the instants for which all waits that has to, so that we wake up once
+// beats are counted from a start. What has to wait waits for one, so that we wake up once
 // for all of it.
 type beats struct{ start time.Time }
 
-// next gives the first beat after a time.
-func (b beats) next(t time.Time) time.Time { return t.Add(beat - t.Sub(b.start)%beat) }
+// now gives the time since the start.
+func (b beats) now() time.Duration { return time.Since(b.start) }
+
+// next gives the first beat after a time since the start.
+func next(at time.Duration) time.Duration { return at - at%beat + beat }
 
 // isBreath tells whether a time is in a beat in which notices are not held back.
-func (b beats) isBreath(t time.Time) bool { return int64(t.Sub(b.start)/beat)%breath == 0 }
+func isBreath(at time.Duration) bool { return at/beat%breath == 0 }
 
 // throttle holds back a channel of notices for some beats when they bring no news.
 type throttle struct {
 	source <-chan fsnotify.Event
 	beats  beats
-	opened time.Time
+	opened time.Duration
 	held   bool
 	timer  *time.Timer
 }
@@ -55,16 +58,16 @@ func (t *throttle) channel() <-chan fsnotify.Event {
 // over fires when notices were held back for long enough: call open.
 func (t *throttle) over() <-chan time.Time { return t.timer.C }
 
-func (t *throttle) open() { t.held, t.opened = false, time.Now() }
+func (t *throttle) open() { t.held, t.opened = false, t.beats.now() }
 
 // note is told whether a notice brought news.
 func (t *throttle) note(news bool) {
-	now := time.Now()
-	if news || now.Sub(t.opened) < openFor || t.beats.isBreath(now) {
+	now := t.beats.now()
+	if news || now-t.opened < openFor || isBreath(now) {
 		return
 	}
 	t.held = true
-	t.timer.Reset(time.Until(t.beats.next(now)) + (heldFor-1)*beat)
+	t.timer.Reset(next(now) - now + (heldFor-1)*beat)
 }
 
 func (t *throttle) stop() { t.timer.Stop() }

@@ -65,9 +65,8 @@ func (r *reader) run(ctx context.Context) {
 // leave has others know what is remembered of a file's text.
 func (r *reader) leave(f *file) {
 	if f.matched && !f.compress {
-		t := f.trace()
-		f.marks = t.marks
-		r.table.leave(f, t)
+		f.past = f.trace()
+		r.table.leave(f, f.past)
 	}
 }
 
@@ -180,10 +179,7 @@ func (f *file) note(info fs.FileInfo) {
 	if info.Size() != f.lastSize {
 		f.grown = time.Now()
 	}
-	f.lastSize, f.modified = info.Size(), info.ModTime()
-	if f.since.IsZero() {
-		f.since = f.modified
-	}
+	f.lastSize, f.modified = info.Size(), info.ModTime().UnixNano()
 }
 
 // meet has a file's identity stored ahead of its turn. What goes wrong, goes
@@ -283,9 +279,8 @@ func (r *reader) resume(f *file, k *past) (err error) {
 		f.finished, f.doneSize, f.expect = k.at.finished && k.at.pos == k.Cursor.Pos, int64(k.at.size), k.tail()
 		return nil
 	}
-	t := trace{marks: f.marks}
-	t.note(mark{f.off, k.tail()})
-	f.marks = t.marks
+	f.past = &trace{}
+	f.past.note(mark{f.off, k.tail()})
 	f.tail, err = readTail(f.fd, f.off, k.tail())
 	return err
 }
@@ -584,7 +579,7 @@ func (r *reader) send(ctx context.Context, f *file, b *event.Batch, to uint64) e
 // cursorAt gives the cursor for a position that was just read up to.
 func (f *file) cursorAt(pos uint64) cursor {
 	c := cursor{
-		id: f.id, pos: pos, size: uint64(f.lastSize), modified: uint64(max(0, f.modified.UnixMilli())),
+		id: f.id, pos: pos, size: uint64(f.lastSize), modified: uint64(max(0, f.modified/1e6)),
 		skipping: f.split.Skipping, finished: f.finished, ended: f.split.Ended, packed: f.compress,
 		head: f.head, tail: f.expect,
 	}
