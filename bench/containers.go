@@ -4,44 +4,58 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"time"
 )
 
 // containers is a host with many of them, each of which logs a little, followed
-// through the socket.
+// through the socket and through the engine's files.
 func (b bench) containers(ctx context.Context) error {
 	const (
 		count   = 500
 		perEach = 20 // lines a second
 	)
-	name := fmt.Sprintf("%d-containers", count)
-	if !b.wants(name) {
-		return nil
-	}
 	t := newSteadyTable("containers")
-	for range b.runs {
-		s, err := b.followContainers(ctx, count, perEach)
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+	for _, mode := range []string{"api", "files"} {
+		name := fmt.Sprintf("%d-containers-%s", count, mode)
+		if !b.wants(name) {
+			continue
 		}
-		t.steady(name, count*perEach, s)
+		for range b.runs {
+			s, err := b.followContainers(ctx, mode, count, perEach)
+			if err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			t.steady(name, count*perEach, s)
+		}
 	}
 	return nil
 }
 
-func (b bench) followContainers(ctx context.Context, count, perEach int) (steadiness, error) {
+func (b bench) followContainers(ctx context.Context, mode string, count, perEach int) (steadiness, error) {
+	dir, err := os.MkdirTemp(b.dir, "containers-")
+	if err != nil {
+		return steadiness{}, err
+	}
 	all := make([]*container, count)
 	for i := range all {
 		all[i] = newContainer(i)
+		if mode == "api" {
+			continue
+		}
+		if err := all[i].openFile(dir); err != nil {
+			return steadiness{}, err
+		}
+		defer all[i].file.Close()
 	}
-	e, err := newEngine(all)
+	e, err := newEngine(dir, all)
 	if err != nil {
 		return steadiness{}, err
 	}
 	defer e.close()
 	host := &chatter{containers: all, perEach: perEach}
-	return b.watchAgent(ctx, e.input(", mode: api"), host.write)
+	return b.watchAgent(ctx, e.input(", mode: "+mode), host.write)
 }
 
 // chatter has containers write lines, every other one JSON, the others text.
@@ -69,7 +83,11 @@ func (c *chatter) write(ctx context.Context, span time.Duration) (lines int, err
 		}
 		for due := int(time.Since(began).Seconds() * rate); next < due; next++ {
 			i := next % len(order)
-			if c.log(order[i], i, rnd) {
+			written, err := c.log(order[i], i, rnd)
+			if err != nil {
+				return lines, err
+			}
+			if written {
 				lines++
 			}
 		}
@@ -77,7 +95,7 @@ func (c *chatter) write(ctx context.Context, span time.Duration) (lines int, err
 	return lines, nil
 }
 
-func (c *chatter) log(to *container, i int, rnd *rand.Rand) bool {
+func (c *chatter) log(to *container, i int, rnd *rand.Rand) (bool, error) {
 	now := time.Now()
 	line := timedLine
 	if i%2 == 0 {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -13,19 +15,21 @@ import (
 // An engine speaks as much of the Docker Engine's API as the agent asks for, of
 // containers that only exist as logs.
 type engine struct {
-	address    string // of its loopback port
+	socket     string // its path
 	server     *http.Server
 	containers map[string]*container
 }
 
 const engineVersion = "1.51"
 
-func newEngine(containers []*container) (*engine, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+// newEngine listens on a socket in a folder.
+func newEngine(dir string, containers []*container) (*engine, error) {
+	socket := filepath.Join(dir, "docker.sock")
+	l, err := net.Listen("unix", socket)
 	if err != nil {
 		return nil, err
 	}
-	e := &engine{address: l.Addr().String(), containers: map[string]*container{}}
+	e := &engine{socket: socket, containers: map[string]*container{}}
 	for _, c := range containers {
 		e.containers[c.id] = c
 	}
@@ -46,7 +50,7 @@ func (e *engine) close() { e.server.Close() }
 
 // input is the agent's config to follow this engine.
 func (e *engine) input(more string) string {
-	return fmt.Sprintf("{type: docker, host: \"tcp://%s\"%s}", e.address, more)
+	return fmt.Sprintf("{type: docker, host: \"unix://%s\"%s}", e.socket, more)
 }
 
 func versioned(h http.Handler) http.Handler {
@@ -99,9 +103,10 @@ type container struct {
 	logPath  string // of its json-file, as the engine tells it; "": there is none
 	created  time.Time
 
-	mu    sync.Mutex
-	out   http.ResponseWriter // of who follows its log, if anybody does
-	frame []byte
+	mu     sync.Mutex
+	file   *os.File            // at logPath, if it writes there
+	out    http.ResponseWriter // of who follows its log, if anybody does
+	packed []byte
 }
 
 func newContainer(i int) *container {
@@ -142,15 +147,33 @@ func (c *container) logs(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// write logs a line on stdout, and reports whether somebody follows.
-func (c *container) write(line []byte, now time.Time) bool {
+// write logs a line on stdout, into the file or to who follows, and reports whether
+// there was either.
+func (c *container) write(line []byte, now time.Time) (bool, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.out == nil {
-		return false
+	if c.file != nil {
+		c.packed = append(appendEntry(c.packed[:0], now, line), '\n')
+		_, err := c.file.Write(c.packed)
+		return true, err
 	}
-	c.frame = appendFrame(c.frame[:0], now, line)
-	c.out.Write(c.frame)
+	if c.out == nil {
+		return false, nil
+	}
+	c.packed = appendFrame(c.packed[:0], now, line)
+	c.out.Write(c.packed) // who has gone is not there the next time
 	c.out.(http.Flusher).Flush()
-	return true
+	return true, nil
 }
+
+// openFile makes the container's json-file, where dockerd has it in its folder.
+func (c *container) openFile(dir string) (err error) {
+	c.logPath = jsonFile(dir, c.id)
+	if err := os.MkdirAll(filepath.Dir(c.logPath), 0o755); err != nil {
+		return err
+	}
+	c.file, err = os.Create(c.logPath)
+	return err
+}
+
+func jsonFile(dir, id string) string { return filepath.Join(dir, id, id+"-json.log") }

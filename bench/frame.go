@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"time"
 )
 
@@ -19,4 +20,15 @@ func appendFrame(dst []byte, now time.Time, line []byte) []byte {
 	dst = append(dst, line...)
 	binary.BigEndian.PutUint32(dst[begin+4:], uint32(len(dst)-begin-8))
 	return dst
+}
+
+// appendEntry writes a line on stdout as dockerd's driver json-file does, without the
+// newline behind it.
+func appendEntry(dst []byte, now time.Time, line []byte) []byte {
+	text, _ := json.Marshal(string(line)) // < > & become \u003c …, as dockerd has it
+	dst = append(dst, `{"log":`...)
+	dst = append(dst, text...)
+	dst = append(dst, `,"stream":"stdout","time":"`...)
+	dst = now.UTC().AppendFormat(dst, time.RFC3339Nano)
+	return append(dst, `"}`...)
 }

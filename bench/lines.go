@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -34,12 +33,7 @@ func dockerLine(of format) format {
 	var line []byte
 	return func(dst []byte, i int, rnd *rand.Rand) []byte {
 		line = append(of(line[:0], i, rnd), '\n')
-		text, _ := json.Marshal(string(line)) // < > & become \u003c …, as dockerd has it
-		dst = append(dst, `{"log":`...)
-		dst = append(dst, text...)
-		dst = append(dst, `,"stream":"stdout","time":"`...)
-		dst = timeOf(i).AppendFormat(dst, time.RFC3339Nano)
-		return append(dst, `"}`...)
+		return appendEntry(dst, timeOf(i), line)
 	}
 }
 

@@ -60,8 +60,7 @@ func (w work) writeFiles(dir string, n int) error {
 // file is the i-th file in a folder; that of a container is where dockerd has it.
 func (w work) file(dir string, i int) string {
 	if w.docker {
-		id := newContainer(i).id
-		return filepath.Join(dir, id, id+"-json.log")
+		return jsonFile(dir, newContainer(i).id)
 	}
 	return filepath.Join(dir, fmt.Sprintf("%d.log", i))
 }
@@ -74,7 +73,7 @@ func (w work) input(dir string) (config string, closed func(), err error) {
 	}
 	c := newContainer(0)
 	c.logPath = w.file(dir, 0)
-	e, err := newEngine([]*container{c})
+	e, err := newEngine(dir, []*container{c})
 	if err != nil {
 		return "", nil, err
 	}
