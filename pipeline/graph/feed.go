@@ -30,7 +30,8 @@ type feed struct {
 	inFlight atomic.Int64  // records read that the pipelines have not taken yet
 
 	mu      sync.Mutex
-	sources map[event.SourceID]*source
+	usual   *way // of sources that choose nothing
+	sources map[event.SourceID]*opened
 }
 
 var _ pipeline.Feed = (*feed)(nil)
@@ -56,27 +57,34 @@ func (f *feed) Open(id event.SourceID, key string, labels []event.Label) (*event
 		return nil, err
 	}
 	src := event.NewSource(progress.ID(), f.input, key, append(labels, f.labels...))
-	s := f.sources[src.ID]
-	if s == nil {
-		if s, err = f.newSource(progress, src, pipelines, choices); err != nil {
+	o := f.sources[src.ID]
+	if o == nil {
+		o = &opened{progress: progress, way: f.way(key, pipelines, choices)}
+		if _, err := newSource(o, src); err != nil {
 			return nil, err
 		}
-		f.sources[src.ID] = s
+		f.sources[src.ID] = o
 	}
-	s.opens++
-	s.closed = false
+	o.opens++
+	o.closed = false
 	return src, nil
 }
 
-// newSource makes a source that is taken as its labels choose.
-func (f *feed) newSource(progress *ledger.Source, src *event.Source, pipelines []*pipelineOf, choices choices) (*source, error) {
-	takings := make([]*taking, len(pipelines))
+// way gives how a source is taken that has chosen these pipelines.
+func (f *feed) way(key string, pipelines []*pipelineOf, choices choices) *way {
+	if len(choices) == 0 && f.usual != nil {
+		return f.usual
+	}
+	w := &way{pipelines: pipelines, takings: make([]*taking, len(pipelines)), workers: len(f.workers)}
 	var err error
 	for i, of := range pipelines {
-		takings[i], err = choices.taking(of.taking, f.parsers)
+		w.takings[i], err = choices.taking(of.taking, f.parsers)
 	}
-	f.warn(src.Key, err)
-	return newSource(progress, src, len(f.workers), pipelines, takings, progress.State())
+	f.warn(key, err)
+	if len(choices) == 0 {
+		f.usual = w
+	}
+	return w
 }
 
 // warn tells of a choice that cannot be followed.
@@ -99,8 +107,8 @@ func (f *feed) Batch(src *event.Source) *event.Batch { return f.batches.get(src)
 
 // Send implements pipeline.Feed.
 func (f *feed) Send(ctx context.Context, b *event.Batch) error {
-	s := f.source(b.Source.ID)
-	if s == nil {
+	o := f.source(b.Source.ID)
+	if o == nil {
 		return fmt.Errorf("BUG: a batch of source %s (%s), which is not open", b.Source.ID, b.Source.Key)
 	}
 	records := len(b.Records)
@@ -108,52 +116,52 @@ func (f *feed) Send(ctx context.Context, b *event.Batch) error {
 		f.batches.put(b)
 		return err
 	}
-	f.take(s, records)
+	f.take(o, records)
 	select {
-	case f.worker(b.Source).in <- message{source: s, batch: b, feed: f}:
+	case f.worker(b.Source).in <- message{of: o, batch: b, feed: f}:
 		return nil
 	case <-ctx.Done():
-		f.take(s, -records)
+		f.take(o, -records)
 		f.batches.put(b)
 		return ctx.Err()
 	}
 }
 
 // take counts records in, or back out again.
-func (f *feed) take(s *source, records int) {
+func (f *feed) take(o *opened, records int) {
 	f.read.Add(uint64(records))
-	f.due.Add(uint64(records * s.routes))
+	f.due.Add(uint64(records * o.way.routes()))
 	f.inFlight.Add(int64(records))
 }
 
 // Close implements pipeline.Feed. It takes its turn behind the source's
 // batches: until their worker has seen them, the ledger does not know of them.
 func (f *feed) Close(src *event.Source, gone bool) {
-	s := f.source(src.ID)
-	if s == nil {
+	o := f.source(src.ID)
+	if o == nil {
 		return
 	}
 	f.mu.Lock()
-	opens := s.opens
+	opens := o.opens
 	f.mu.Unlock()
-	f.worker(src).in <- message{source: s, gone: gone, closed: func(gone bool) { f.closed(src.ID, s, opens, gone) }}
+	f.worker(src).in <- message{of: o, gone: gone, closed: func(gone bool) { f.closed(src.ID, o, opens, gone) }}
 }
 
 // closed ends a source unless it was opened again in the meantime.
-func (f *feed) closed(id event.SourceID, s *source, opens int, gone bool) {
+func (f *feed) closed(id event.SourceID, o *opened, opens int, gone bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if s.opens != opens {
+	if o.opens != opens {
 		return
 	}
-	s.closed = true
-	s.progress.Close(gone)
+	o.closed = true
+	o.progress.Close(gone)
 	if gone {
 		delete(f.sources, id)
 	}
 }
 
-func (f *feed) source(id event.SourceID) *source {
+func (f *feed) source(id event.SourceID) *opened {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.sources[id]
@@ -168,8 +176,8 @@ func (f *feed) open() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	n := 0
-	for _, s := range f.sources {
-		if !s.closed {
+	for _, o := range f.sources {
+		if !o.closed {
 			n++
 		}
 	}

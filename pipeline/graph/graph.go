@@ -185,7 +185,7 @@ func (g *Graph) addInput(c config.Input) error {
 	}
 	f := &feed{
 		input: c.Name, log: env.Log, batches: g.batches, workers: g.workers,
-		ledger: g.ledger, sources: map[event.SourceID]*source{}, stride: strideOf(in),
+		ledger: g.ledger, sources: map[event.SourceID]*opened{}, stride: strideOf(in),
 	}
 	for name, value := range c.Common.Labels {
 		f.labels = append(f.labels, event.Label{Name: name, Value: value})

@@ -213,7 +213,7 @@ func TestJoinedRecordsRestartAtRandom(t *testing.T) {
 func (w *slowWorld) buildWithRests(t *testing.T, dir, yaml string) *Graph {
 	g := w.build(t, dir, yaml)
 	for _, worker := range g.workers {
-		worker.recent = newRecent(1)
+		worker.recent.most = 1
 	}
 	return g
 }

@@ -239,7 +239,7 @@ func TestAFullSpoolMakesSourcesWait(t *testing.T) {
 
 // smallSource bounds what a source takes that had a line and is quiet: everything but what
 // its input holds of it.
-const smallSource = 2600
+const smallSource = 1500
 
 // TestQuietSourcesAreSmall: as of a host with thousands of files, of which few are written to.
 func TestQuietSourcesAreSmall(t *testing.T) {

@@ -13,9 +13,9 @@ import (
 
 // source is a source on its way through the graph. Its worker owns it.
 type source struct {
+	of       *opened
 	progress *ledger.Source
 	pipes    []*pipe
-	routes   int // outputs of its pipelines
 	times    lineTimes
 	state    []byte // scratch
 
@@ -27,17 +27,8 @@ type source struct {
 	wait   time.Duration // how long records are held now
 	due    time.Time     // when they have been held long enough
 	wake   time.Time     // when the worker is to look
+	queued bool          // to be looked at
 	cut    uint64        // where time has last ended a record; 0: what came since has shown whether it had to
-
-	durable bool // its identity is on disk
-	begun   bool // its first record has come
-	queued  bool // to be looked at
-	recent  bool // had lines not long ago
-	rested  bool
-
-	// Guarded by feed.mu:
-	closed bool
-	opens  int // how often it was opened
 }
 
 // pipe is one pipeline as one source goes through it.
@@ -45,7 +36,7 @@ type pipe struct {
 	pipeline *pipelineOf
 	how      *taking
 	parsers  chain
-	join     *join // nil: lines stay as they are, or the source rests
+	join     *join // nil: lines stay as they are
 	ties     ties
 	tracks   []pipeline.Track // one for each of the pipeline's outputs
 }
@@ -69,37 +60,46 @@ func (p *pipelineOf) routes() []string {
 	return routes
 }
 
-// newSource makes a source that goes through pipelines, each of which takes its lines
-// in a way of its own.
-func newSource(progress *ledger.Source, src *event.Source, workers int, pipelines []*pipelineOf, takings []*taking, state []byte) (*source, error) {
-	byPipeline, _, _ := readState(state)
-	s := &source{progress: progress, times: newLineTimes(progress)}
+// newSource makes a source that goes on from where the ledger says.
+func newSource(o *opened, src *event.Source) (*source, error) {
+	byPipeline, _, _ := readState(o.progress.State())
+	s := &source{of: o, progress: o.progress, times: newLineTimes(o.progress)}
 	s.unsure = s.times.until
-	number := src.Turn % uint64(workers*chainsPerWorker) // that says which worker, too
-	for k, of := range pipelines {
-		how := takings[k]
-		p := &pipe{pipeline: of, how: how, parsers: how.parsers.of(number, src), ties: byPipeline[of.name].ties}
-		if how.newJoiner != nil {
-			p.join = newJoin(how, src, byPipeline[of.name].begin, progress.Cuts())
+	for k, of := range o.way.pipelines {
+		p, err := o.newPipe(k, src, byPipeline[of.name])
+		if err != nil {
+			return nil, fmt.Errorf("opening %s: %w", src.Key, err)
 		}
-		for i, route := range of.routes() {
-			track, err := progress.Track(route)
-			if err != nil {
-				return nil, fmt.Errorf("opening %s: %w", src.Key, err)
-			}
-			if err := progress.Settle(route, of.outputs[i].place); err != nil {
-				return nil, fmt.Errorf("opening %s: %w", src.Key, err)
-			}
-			p.tracks = append(p.tracks, track)
-			if p.join != nil {
-				p.join.bound(track.Bounds()...)
-			}
+		if p.join != nil {
+			s.times.joins = append(s.times.joins, p.join)
 		}
-		s.routes += len(p.tracks)
 		s.pipes = append(s.pipes, p)
 	}
-	s.rest()
 	return s, nil
+}
+
+// newPipe makes the source's way through pipeline k.
+func (o *opened) newPipe(k int, src *event.Source, from resumption) (*pipe, error) {
+	of, how := o.way.pipelines[k], o.way.takings[k]
+	number := src.Turn % uint64(o.way.workers*chainsPerWorker) // that says which worker, too
+	p := &pipe{pipeline: of, how: how, parsers: how.parsers.of(number, src), ties: from.ties}
+	if how.newJoiner != nil {
+		p.join = newJoin(how, src, from.begin, o.progress.Cuts())
+	}
+	for i, route := range of.routes() {
+		track, err := o.progress.Track(route)
+		if err != nil {
+			return nil, err
+		}
+		if err := o.progress.Settle(route, of.outputs[i].place); err != nil {
+			return nil, err
+		}
+		p.tracks = append(p.tracks, track)
+		if p.join != nil {
+			p.join.bound(track.Bounds()...)
+		}
+	}
+	return p, nil
 }
 
 // understand parses every record of a batch, gives each its own time, and

@@ -23,6 +23,7 @@ type lineTimes struct {
 	progress *ledger.Source
 	earlier  []ledger.TimeMark // of the run before
 	until    uint64            // they hold for positions below
+	bound    uint64            // what until was
 	last     ledger.TimeMark
 	held     int    // marks that the ledger keeps
 	first    uint64 // where the batch under way begins
@@ -33,6 +34,7 @@ type lineTimes struct {
 func newLineTimes(progress *ledger.Source) lineTimes {
 	t := lineTimes{progress: progress}
 	t.earlier, t.until = progress.EarlierTimes()
+	t.bound = t.until
 	return t
 }
 

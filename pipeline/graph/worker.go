@@ -21,7 +21,7 @@ type worker struct {
 }
 
 func newWorker(batches pool, now func() time.Time) *worker {
-	w := &worker{in: make(chan message, 2), batches: batches, now: now, recent: newRecent(recentSources)}
+	w := &worker{in: make(chan message, 2), batches: batches, now: now, recent: recent{most: recentSources}}
 	w.waiting.timer = time.NewTimer(0)
 	w.waiting.timer.Stop()
 	return w
@@ -29,7 +29,7 @@ func newWorker(batches pool, now func() time.Time) *worker {
 
 // message is a batch of a source, or, without one, the source's end.
 type message struct {
-	source *source
+	of     *opened
 	batch  *event.Batch
 	feed   *feed // that the batch came by
 	gone   bool  // it has ended for good
@@ -67,8 +67,8 @@ func (w *worker) handle(ctx context.Context, m message) {
 	alive := ctx.Err() == nil
 	switch {
 	case m.batch == nil:
-		if m.gone && alive {
-			w.release(ctx, m.source)
+		if m.gone && alive && m.of.source != nil {
+			w.release(ctx, m.of.source)
 		}
 		m.closed(m.gone && alive)
 	case !alive:
@@ -112,16 +112,14 @@ func (w *worker) end(ctx context.Context) {
 // process takes a batch through the pipelines of its source. Each but the
 // first gets a copy, since joining and parsing write into the batch.
 func (w *worker) process(ctx context.Context, m message) {
-	s, b := m.source, m.batch
+	s, b := m.of.rouse(m.batch.Source), m.batch
 	lines, to := len(b.Records), b.To
-	s.src, s.to = b.Source, to
-	s.rouse()
-	w.recent.add(s)
+	s.to = to
 	if b.Timed {
 		s.cutHere()
 	}
-	if lines > 0 && !s.begun {
-		s.begun = true
+	if lines > 0 && !m.of.begun {
+		m.of.begun = true
 		s.progress.Begin(b.Records[0].Pos)
 	}
 	s.times.round(b.From)
@@ -147,6 +145,7 @@ func (w *worker) process(ctx context.Context, m message) {
 	}
 	m.feed.inFlight.Add(int64(-lines))
 	w.handOn(ctx, through)
+	w.recent.add(m.of)
 }
 
 // release ends the records of a source that are held, and the cut is noted before
@@ -168,9 +167,6 @@ func (w *worker) release(ctx context.Context, s *source) {
 	s.storeKept()
 	if w.store(ctx, s, through) {
 		w.handOn(ctx, through)
-	}
-	if !s.recent {
-		s.rest()
 	}
 }
 
@@ -198,10 +194,10 @@ func (w *worker) store(ctx context.Context, s *source, through []passage) bool {
 	for i := range through {
 		records += len(through[i].batch.Records)
 	}
-	for !s.durable && records > 0 {
+	for !s.of.durable && records > 0 {
 		err := s.progress.Durable()
 		if err == nil {
-			s.durable = true
+			s.of.durable = true
 			break
 		}
 		select { // the ledger says that it cannot write

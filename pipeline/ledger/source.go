@@ -107,6 +107,14 @@ func (s *Source) Checkpoint(to uint64, state []byte) {
 	s.thin()
 }
 
+// DoneTo says whether reading stands at a position, and all before it is done, so that
+// State and the rest of what the ledger gives to go on from are those of that position.
+func (s *Source) DoneTo(pos uint64) bool {
+	s.ledger.mu.Lock()
+	defer s.ledger.mu.Unlock()
+	return len(s.checkpoints) == 0 && s.resume.Pos == pos
+}
+
 // maxCheckpoints bounds what a source keeps in memory while one of its routes
 // is held up.
 const maxCheckpoints = 128
