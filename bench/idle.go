@@ -63,8 +63,12 @@ func (b bench) idle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	share, peak := 100*(after-before).Seconds()/b.span.Seconds(), mib(took.peak)
 	t := newTable("idle", "files", "% of a core", "peak MiB", "longest wait for a line")
-	t.row(name, files, fmt.Sprintf("%.2f", 100*(after-before).Seconds()/b.span.Seconds()), fmt.Sprintf("%.1f", mib(took.peak)), round(longest))
+	t.row(name, files, fmt.Sprintf("%.2f", share), fmt.Sprintf("%.1f", peak), round(longest))
+	b.claims.add(name, "% of a core", share, 0.5)
+	b.claims.add(name, "peak MiB", peak, 64)
+	b.claims.add(name, "longest wait, ms", longest.Seconds()*1e3, 1000)
 	return nil
 }
 

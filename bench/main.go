@@ -33,7 +33,7 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	b := bench{agent: *agent, lines: *lines, runs: *runs, only: *only, span: *span, sources: *sources}
+	b := bench{agent: *agent, lines: *lines, runs: *runs, only: *only, span: *span, sources: *sources, claims: &claims{}}
 	parts := []part{bench.fullSpeed, bench.steady, bench.containers, bench.idle, bench.begin}
 	if *versus {
 		parts = []part{bench.versus}
@@ -51,6 +51,7 @@ type bench struct {
 	only        string
 	span        time.Duration
 	sources     string // of the rivals
+	claims      *claims
 }
 
 // A part of the benchmark prints a table.
@@ -75,5 +76,6 @@ func (b bench) run(ctx context.Context, parts []part) error {
 			return err
 		}
 	}
+	b.claims.print()
 	return nil
 }

@@ -23,6 +23,7 @@ func (b bench) fullSpeed(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", w.name, err)
 		}
 		all = append(all, m)
+		b.claims.add(w.name, "peak MiB", mib(m.peak), 48)
 	}
 	summary(all)
 	return nil

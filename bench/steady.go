@@ -14,16 +14,23 @@ import (
 // and how long a line is on its way.
 func (b bench) steady(ctx context.Context) error {
 	t := newSteadyTable("at a rate")
-	for _, rate := range []int{1000, 10000} {
-		name := fmt.Sprintf("rate-%d", rate)
+	for _, c := range []struct {
+		rate int
+		limit
+	}{
+		{1000, limit{p99ms: 100}},
+		{10000, limit{cores: 0.015, mib: 32}},
+	} {
+		name := fmt.Sprintf("rate-%d", c.rate)
 		if !b.wants(name) {
 			continue
 		}
-		s, err := b.atRate(ctx, rate)
+		s, err := b.atRate(ctx, c.rate)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		t.steady(name, rate, s)
+		t.steady(name, c.rate, s)
+		b.claims.steady(name, s, c.limit)
 	}
 	return nil
 }

@@ -14,14 +14,24 @@ import (
 
 // steadiness is what the agent takes while lines come at a rate.
 type steadiness struct {
-	counts    // of the time that was watched
+	counts                  // of the time that was watched
+	floor     time.Duration // per million lines, just before
 	peak      int64
 	span      time.Duration
 	requests  int64
-	latencies []time.Duration
+	latencies []time.Duration // ascending
 }
 
 func (s steadiness) cores() float64 { return s.cpu.Seconds() / s.span.Seconds() }
+
+// latency gives the time that this share of the lines took at most; 0 if none of them
+// tells.
+func (s steadiness) latency(share float64) time.Duration {
+	if len(s.latencies) == 0 {
+		return 0
+	}
+	return s.latencies[int(share*float64(len(s.latencies)-1))]
+}
 
 // warmUp is left out of what is measured.
 const warmUp = 2 * time.Second
@@ -39,6 +49,10 @@ func (b bench) watchAgent(ctx context.Context, input string, write writer) (stea
 // watch lets a command work at what write writes, and gives what it took for the last
 // span of that. Every line must come.
 func (b bench) watch(ctx context.Context, warmUp time.Duration, command func(*receiver) (*exec.Cmd, error), write writer) (steadiness, error) {
+	floor, err := b.floor(ctx)
+	if err != nil {
+		return steadiness{}, err
+	}
 	recv, err := newReceiver(1 << 62)
 	if err != nil {
 		return steadiness{}, err
@@ -72,7 +86,7 @@ func (b bench) watch(ctx context.Context, warmUp time.Duration, command func(*re
 	if err != nil {
 		return steadiness{}, err
 	}
-	s := steadiness{counts: after.minus(before), span: time.Since(began), requests: recv.requests.Load() - requests}
+	s := steadiness{floor: floor, counts: after.minus(before), span: time.Since(began), requests: recv.requests.Load() - requests}
 	if err := recv.wait(ctx, a, int64(warm+lines)); err != nil {
 		return s, err
 	}
@@ -82,6 +96,7 @@ func (b bench) watch(ctx context.Context, warmUp time.Duration, command func(*re
 	}
 	s.peak = took.peak
 	s.latencies = recv.takeLatencies()
+	slices.Sort(s.latencies)
 	if n := recv.lines.Load(); n != int64(warm+lines) {
 		return s, fmt.Errorf("%d lines came, want %d\n%s", n, warm+lines, a.out.Bytes())
 	}
@@ -137,19 +152,13 @@ func numberIn(path, word string) (int64, error) {
 
 // newSteadyTable is a table for what was watched.
 func newSteadyTable(name string) *table {
-	return newTable(name, "lines/s", "cores", "peak MiB", "p50", "p99", "longest", "requests/s", "reads/s", "writes/s", "wakeups/s")
+	return newTable(name, "lines/s", "cores", "floor", "peak MiB", "p50", "p99", "longest", "requests/s", "reads/s", "writes/s", "wakeups/s")
 }
 
 func (t *table) steady(name string, rate int, s steadiness) {
-	slices.Sort(s.latencies)
-	at := func(share float64) any {
-		if len(s.latencies) == 0 {
-			return "-"
-		}
-		return round(s.latencies[int(share*float64(len(s.latencies)-1))])
-	}
 	perSecond := func(n int64) string { return fmt.Sprintf("%.0f", float64(n)/s.span.Seconds()) }
-	t.row(name, rate, fmt.Sprintf("%.4f", s.cores()), fmt.Sprintf("%.1f", mib(s.peak)), at(0.5), at(0.99), at(1),
+	t.row(name, rate, fmt.Sprintf("%.4f", s.cores()), seconds2(s.floor), fmt.Sprintf("%.1f", mib(s.peak)),
+		round(s.latency(0.5)), round(s.latency(0.99)), round(s.latency(1)),
 		perSecond(s.requests), perSecond(s.reads), perSecond(s.writes), perSecond(s.wakeups))
 }
 
