@@ -17,7 +17,7 @@ type feed struct {
 	input     string
 	labels    []event.Label
 	ledger    *ledger.Ledger
-	batches   pool
+	batches   *pool
 	pipelines []*pipelineOf
 	all       []*pipelineOf // of the config
 	parsers   map[string]parserOf

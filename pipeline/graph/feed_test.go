@@ -84,7 +84,7 @@ func TestSourcesThatAreClosedDoNotCountAsOpen(t *testing.T) {
 }
 
 func TestPoolKeepsNoGiants(t *testing.T) {
-	p := newPool()
+	p := &pool{}
 	long, many, usual := &event.Batch{}, &event.Batch{}, &event.Batch{}
 	long.Put(bytes.Repeat([]byte("x"), pooledArena+1))
 	for range pooledRecords + 1 {
@@ -94,7 +94,7 @@ func TestPoolKeepsNoGiants(t *testing.T) {
 	for _, b := range []*event.Batch{long, many, usual} {
 		p.put(b)
 	}
-	if len(p) != 1 || p.get(nil) != usual {
+	if len(p.free) != 1 || p.get(nil) != usual {
 		t.Error("the pool keeps batches that are too large")
 	}
 }

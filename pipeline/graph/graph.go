@@ -39,7 +39,7 @@ type Options struct {
 type Graph struct {
 	Options
 	ledger    *ledger.Ledger
-	batches   pool
+	batches   *pool
 	inputs    []*input
 	outputs   []*output
 	parsers   map[string]parserOf
@@ -68,7 +68,7 @@ func Build(o Options) (*Graph, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Graph{Options: o, batches: newPool(), ledger: l}
+	g := &Graph{Options: o, batches: &pool{}, ledger: l}
 	if err := g.build(); err != nil {
 		return nil, errors.Join(err, g.Close())
 	}

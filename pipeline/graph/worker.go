@@ -12,7 +12,7 @@ import (
 // and hands them to the outputs.
 type worker struct {
 	in      chan message
-	batches pool
+	batches *pool
 	now     func() time.Time
 	waiting waiting
 	recent  recent
@@ -20,8 +20,10 @@ type worker struct {
 	ended   bool      // the sources have ended by themselves; set before in is closed
 }
 
-func newWorker(batches pool, now func() time.Time) *worker {
-	w := &worker{in: make(chan message, 2), batches: batches, now: now, recent: recent{most: recentSources}}
+func newWorker(batches *pool, now func() time.Time) *worker {
+	// Nothing queues before a worker: a batch is taken up while the processor still has it
+	// near, and what would wait can as well wait in its file.
+	w := &worker{in: make(chan message), batches: batches, now: now, recent: recent{most: recentSources}}
 	w.waiting.timer = time.NewTimer(0)
 	w.waiting.timer.Stop()
 	return w
