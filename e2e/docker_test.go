@@ -73,10 +73,11 @@ func wantAll(t *testing.T, docker *server.DockerServer, path, name string) {
 	}
 }
 
+// dockerToFile reads containers through the engine's API.
 func dockerToFile(t *testing.T, docker *server.DockerServer, names string) (a *agent, out string) {
 	out = filepath.Join(t.TempDir(), "out.jsonl")
 	a = newAgent(t, fmt.Sprintf(`
-inputs: {containers: {type: docker, host: %q, include: {names: [%s]}}}
+inputs: {containers: {type: docker, host: %q, mode: api, include: {names: [%s]}}}
 outputs: {out: {type: file, path: %s, sync: false}}
 `, docker.Host, names, out))
 	return a, out
@@ -296,7 +297,7 @@ func TestDockerRotatesDuringAnOutage(t *testing.T) {
 	docker.AppImage("longshore-e2e/chatter:dev", binary(t, "./e2e/chatter"))
 	bulk := newBulkServer(t)
 	a := newAgent(t, fmt.Sprintf(`
-inputs: {containers: {type: docker, host: %q, include: {names: [outage]}}}
+inputs: {containers: {type: docker, host: %q, mode: api, include: {names: [outage]}}}
 outputs: {elastic: {type: elasticsearch, urls: [%q], index: outage, install_template: false, retry: {max: 1s}}}
 `, docker.Host, bulk.url))
 	a.start()
@@ -329,10 +330,11 @@ type bulkServer struct {
 
 	mu       sync.Mutex
 	messages map[string]int
+	ids      map[string]bool
 }
 
 func newBulkServer(t *testing.T) *bulkServer {
-	b := &bulkServer{messages: map[string]int{}}
+	b := &bulkServer{messages: map[string]int{}, ids: map[string]bool{}}
 	s := httptest.NewServer(b)
 	t.Cleanup(s.Close)
 	b.url = s.URL
@@ -360,22 +362,34 @@ func (b *bulkServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, `{"took":1,"errors":false,"items":[%s]}`, strings.TrimSuffix(strings.Repeat(`{"create":{"status":201}},`, n), ","))
 }
 
-// take notes the documents of a body: every second line is one.
+// take notes the documents of a body: every second line is one. What has an id that is there
+// already is none.
 func (b *bulkServer) take(body io.Reader) (documents int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	lines := bufio.NewScanner(body)
 	lines.Buffer(nil, 4<<20)
 	for lines.Scan() {
+		var action struct {
+			Create struct {
+				ID string `json:"_id"`
+			} `json:"create"`
+		}
+		json.Unmarshal(lines.Bytes(), &action)
 		if !lines.Scan() {
 			break
+		}
+		documents++
+		if id := action.Create.ID; b.ids[id] {
+			continue
+		} else if id != "" {
+			b.ids[id] = true
 		}
 		var d struct {
 			Message string `json:"message"`
 		}
 		json.Unmarshal(lines.Bytes(), &d)
 		b.messages[d.Message]++
-		documents++
 	}
 	return documents
 }

@@ -3,7 +3,6 @@ package docker
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -42,7 +41,7 @@ func (e noFileError) Unwrap() error { return e.err }
 // advice tells what to do.
 func (e noFileError) advice() string {
 	if errors.Is(e.err, fs.ErrPermission) {
-		return "the engine's files belong to root: run as root, or set mode: auto to read it through the engine's API"
+		return "the engine's files belong to root: run as root or in its group (--group-add 0), or set mode: auto to read it through the engine's API"
 	}
 	return "mount the folder under the same path (-v /var/lib/docker/containers:/var/lib/docker/containers:ro), or set mode: auto to read it through the engine's API"
 }
@@ -67,30 +66,19 @@ func (f *follower) direct(c condition) (bool, error) {
 	return false, nil
 }
 
-// readable tells whether a log's files can be listed and read. While the engine rotates, the file
+// readable tells whether a log's files can be read. While the engine rotates, the file
 // that it writes is missing.
 func readable(path string) error {
-	folder, err := os.Open(filepath.Dir(path))
-	if err != nil {
+	if _, err := os.Stat(filepath.Dir(path)); err != nil {
 		return err
 	}
-	defer folder.Close()
-	if _, err := folder.Readdirnames(1); err != nil {
-		return err
-	}
-	info, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if !info.Mode().IsRegular() {
-		return fmt.Errorf("%s is no regular file", path)
-	}
-	file, err := os.Open(path)
+	f, err := find(path, 0)
 	if err == nil {
-		file.Close()
+		err = f.open()
+		f.close()
+	}
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errMoving) {
+		return nil
 	}
 	return err
 }

@@ -10,10 +10,8 @@ import (
 	"io/fs"
 	"math"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -70,50 +68,39 @@ func closeAll(files []*logFile) {
 var errMoving = errors.New("the engine is rotating the log")
 
 // listLog lists the files of a log, oldest first. The last one is that which is written, if it
-// is there: while the engine rotates it is not.
-func listLog(path string) ([]*logFile, error) {
-	dir, base := filepath.Split(path)
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, err
+// is there: while the engine rotates it is not. The folder itself may be one that cannot be listed.
+func listLog(path string) (files []*logFile, err error) {
+	missing := 0
+	for age := 0; missing < 2; age++ { // one is missing while the engine renames it
+		f, err := find(path, age)
+		switch {
+		case err == nil:
+			files, missing = append(files, f), 0
+		case errors.Is(err, fs.ErrNotExist):
+			missing++
+		default:
+			return nil, err
+		}
 	}
-	var files []*logFile
-	for _, e := range entries {
-		f, ok := generation(e.Name(), base)
-		if !ok || !e.Type().IsRegular() {
-			continue
-		}
-		f.path = dir + e.Name()
-		if f.info, err = e.Info(); err != nil {
-			return nil, errMoving
-		}
-		files = append(files, f)
-	}
-	slices.SortFunc(files, func(a, b *logFile) int {
-		if a.age != b.age {
-			return b.age - a.age
-		}
-		if a.packed {
-			return 1
-		}
-		return -1
-	})
-	// What is being packed is there twice, and whole where it is not packed.
-	return slices.CompactFunc(files, func(a, b *logFile) bool { return a.age == b.age }), nil
+	slices.Reverse(files)
+	return files, nil
 }
 
-// generation tells which file of a log has a name.
-func generation(name, base string) (*logFile, bool) {
-	rest, ok := strings.CutPrefix(name, base)
-	if !ok || rest == "" {
-		return &logFile{}, ok
+// find finds the file of an age. While it is being packed it is there twice, and whole where it
+// is not packed.
+func find(path string, age int) (f *logFile, err error) {
+	f = &logFile{path: path, age: age}
+	if age > 0 {
+		f.path = path + "." + strconv.Itoa(age)
 	}
-	number, packed := strings.CutSuffix(rest, ".gz")
-	age, err := strconv.Atoi(strings.TrimPrefix(number, "."))
-	if err != nil || age <= 0 || number != "."+strconv.Itoa(age) {
-		return nil, false
+	if f.info, err = os.Stat(f.path); age > 0 && errors.Is(err, fs.ErrNotExist) {
+		f.packed, f.path = true, f.path+".gz"
+		f.info, err = os.Stat(f.path)
 	}
-	return &logFile{age: age, packed: packed}, true
+	if err == nil && !f.info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is no regular file", f.path)
+	}
+	return f, err
 }
 
 // movingTime is how long the engine may take to rotate a log.
