@@ -233,7 +233,7 @@ func (w *follower) created(path, movedFrom string) {
 	f := w.table.byID[id]
 	if f == nil && w.wanted(movedFrom) {
 		f = w.add(id, movedFrom, path)
-		f.lookLocked(info)
+		f.lookLocked(sightOf(info))
 	}
 	if f == nil {
 		w.table.mu.Unlock()

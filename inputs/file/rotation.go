@@ -63,7 +63,7 @@ func (w *follower) addGeneration(id inode, key, path string) *file {
 		return nil
 	}
 	f := w.add(id, key, path)
-	f.lookLocked(info)
+	f.lookLocked(sightOf(info))
 	w.table.moveLocked(f, path, renamed)
 	return f
 }

@@ -53,7 +53,6 @@ func (w *follower) walkAll() {
 	clear(w.links)
 	wasIll := w.ill
 	w.ill = map[string]bool{}
-	w.names = w.names[:0]
 	w.dirs = map[string]bool{}
 	walk := w.walk()
 	for _, g := range w.paths {
@@ -111,6 +110,7 @@ func (w *follower) considerAll() []*file {
 			found = append(found, w.consider(path)...)
 		}
 	}
+	w.names = nil
 	return found
 }
 
@@ -131,24 +131,23 @@ func (w *follower) wakeFound(files []*file) {
 // consider looks at a path that the config asks for. It gives the files that
 // are to be woken for it: the one that is there, and the one that was.
 func (w *follower) consider(path string) []*file {
-	info, err := os.Stat(path)
+	now, err := lookAt(path)
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
 			w.isIll(path, fmt.Errorf("looking at a log file: %w", err))
 		}
 		return nil
 	}
-	if !info.Mode().IsRegular() {
+	if !now.regular {
 		return nil
 	}
 	w.table.mu.Lock()
 	defer w.table.mu.Unlock()
-	id := inodeOf(info)
 	before := w.table.byPath[path]
-	f := w.table.byID[id]
+	f := w.table.byID[now.id]
 	fresh := f == nil
 	if fresh {
-		f = w.add(id, path, path)
+		f = w.add(now.id, path, path)
 	}
 	f.round = w.round
 	w.settleName(f, path)
@@ -163,7 +162,7 @@ func (w *follower) consider(path string) []*file {
 			wake = append(wake, before)
 		}
 	}
-	if changed := f.lookLocked(info); !changed && !fresh || w.tooOld(f, info) {
+	if changed := f.lookLocked(now); !changed && !fresh || w.tooOld(f, now) {
 		return wake
 	}
 	f.taken = true
@@ -196,12 +195,12 @@ func (w *follower) settleName(f *file, path string) {
 
 // tooOld tells whether a file is to be left alone for its age. One that was not
 // read yet counts as older only as long as it is not written to.
-func (w *follower) tooOld(f *file, info fs.FileInfo) bool {
-	if w.settings.ignoreOlder == 0 || time.Since(info.ModTime()) <= w.settings.ignoreOlder {
+func (w *follower) tooOld(f *file, now sight) bool {
+	if w.settings.ignoreOlder == 0 || time.Since(time.Unix(0, now.mtime)) <= w.settings.ignoreOlder {
 		f.ignored = false
 		return false
 	}
-	if f.taken || w.pasts.unread(f.id, info.Size()) {
+	if f.taken || w.pasts.unread(f.id, now.size) {
 		return false
 	}
 	f.ignored = true
@@ -220,11 +219,11 @@ func (w *follower) strayed(f *file) bool {
 		w.schedule.wake(f)
 		return false
 	}
-	info, err := os.Stat(f.path)
-	if err != nil || inodeOf(info) != f.id {
+	now, err := lookAt(f.path)
+	if err != nil || now.id != f.id {
 		return true
 	}
-	if f.lookLocked(info) {
+	if f.lookLocked(now) {
 		w.schedule.wake(f)
 	}
 	return false

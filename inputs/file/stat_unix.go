@@ -6,7 +6,35 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
+
+// A sight is what a file looked like from outside. There are many of them in each
+// look at all files, so they are no fs.FileInfo.
+type sight struct {
+	id      inode
+	size    int64
+	mtime   int64 // in Unix nanoseconds
+	regular bool
+}
+
+// lookAt is os.Stat.
+func lookAt(path string) (sight, error) {
+	var st unix.Stat_t
+	err := unix.Stat(path, &st)
+	for err == unix.EINTR {
+		err = unix.Stat(path, &st)
+	}
+	if err != nil {
+		return sight{}, &fs.PathError{Op: "stat", Path: path, Err: err}
+	}
+	return sight{inode{uint64(st.Dev), st.Ino}, st.Size, st.Mtim.Nano(), st.Mode&unix.S_IFMT == unix.S_IFREG}, nil
+}
+
+func sightOf(info fs.FileInfo) sight {
+	return sight{inodeOf(info), info.Size(), info.ModTime().UnixNano(), info.Mode().IsRegular()}
+}
 
 // inodeOf gives where a file lives.
 func inodeOf(info fs.FileInfo) inode {

@@ -1,7 +1,6 @@
 package file
 
 import (
-	"io/fs"
 	"os"
 	"slices"
 	"sync"
@@ -311,7 +310,7 @@ func (t *table) replace(f *file, c *copied, at place) (other *file, ok bool) {
 	}
 	t.addLocked(f)
 	f.own = true
-	f.lookLocked(c.info)
+	f.lookLocked(sightOf(c.info))
 	t.moveLocked(f, c.path, at)
 	return other, true
 }
@@ -414,9 +413,8 @@ func (f *file) relativeLocked() relative {
 
 // lookLocked notes the size and time of a file, and tells whether they have
 // changed.
-func (f *file) lookLocked(info fs.FileInfo) bool {
-	size, mtime := info.Size(), info.ModTime().UnixNano()
-	changed := f.size != size || f.mtime != mtime
-	f.size, f.mtime = size, mtime
+func (f *file) lookLocked(now sight) bool {
+	changed := f.size != now.size || f.mtime != now.mtime
+	f.size, f.mtime = now.size, now.mtime
 	return changed
 }
