@@ -2,7 +2,6 @@ package docker
 
 import (
 	"encoding/binary"
-	"math/bits"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -42,14 +41,21 @@ func unescape(dst, p []byte) (n int, ok bool) {
 			continue
 		}
 		carry = escapes >> 63 << 7
+		i += 8
+		if escapes == 0 {
+			binary.LittleEndian.PutUint64(dst[n:], w)
+			n += 8
+			continue
+		}
 		left := 8
 		for ; escapes != 0; left-- {
-			below := uint64(1)<<(bits.TrailingZeros64(escapes)&56) - 1
+			first := escapes & -escapes
+			below := first>>7 - 1
 			w = w&below | w>>8&^below
-			escapes = (escapes & (escapes - 1)) >> 8
+			escapes = (escapes ^ first) >> 8
 		}
 		binary.LittleEndian.PutUint64(dst[n:], w)
-		i, n = i+8, n+left
+		n += left
 	}
 	for i -= int(carry >> 7); i < len(p); {
 		used, wrote := unescapeNext(dst[n:], p[i:])
