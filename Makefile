@@ -12,7 +12,7 @@ FUZZTIME ?= 10s
 
 UNIT := $(shell go list ./... | grep -v '/e2e')
 
-.PHONY: run build test unit e2e e2e-setup bench bench-rivals soak lint fuzz vuln clean
+.PHONY: run build test unit e2e e2e-setup bench bench-rivals pgo soak lint fuzz vuln clean
 
 # The containers' logs are shown too, where there is a Docker socket.
 SHOWN := $(if $(wildcard /var/run/docker.sock),with-docker.yml,longshore.yml)
@@ -48,6 +48,11 @@ bench: build
 # which takes minutes, into the user's cache folder. One that cannot be had is left out.
 bench-rivals: build
 	cd bench && go run . -agent ../bin/longshore -rivals -lines 500000
+
+# The profile by which the compiler builds the agent: to be made anew when the hot path
+# has changed.
+pgo: build
+	cd bench && go run . -agent ../bin/longshore -lines 6000000 -profile ../cmd/longshore/default.pgo
 
 # Two minutes in which the agent is killed again and again while its destinations
 # fail; every line must arrive exactly once. bin/soak -h names the flags; long is

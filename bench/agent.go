@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -33,7 +34,7 @@ func (b bench) agentCommand(config string, workers int) (*exec.Cmd, error) {
 		return nil, err
 	}
 	file := filepath.Join(data, "longshore.yml")
-	text := fmt.Sprintf("version: 1\ndata_dir: %s\nhttp: {listen: \"127.0.0.1:0\"}\n%s", data, config)
+	text := fmt.Sprintf("version: 1\ndata_dir: %s\nhttp: {listen: %q}\n%s", data, cmp.Or(b.admin, "127.0.0.1:0"), config)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, err
 	}

@@ -30,13 +30,17 @@ func main() {
 	span := flag.Duration("span", 20*time.Second, "how long to watch the agent at a steady rate")
 	versus := flag.Bool("rivals", false, "compare with other log shippers, and do nothing else")
 	sources := flag.String("sources", "rivals", "the folder of the rivals that are built")
+	profileTo := flag.String("profile", "", "write a profile of the agent's CPU time to this file, and do nothing else")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	b := bench{agent: *agent, lines: *lines, runs: *runs, only: *only, span: *span, sources: *sources, claims: &claims{}}
+	b := bench{agent: *agent, lines: *lines, runs: *runs, only: *only, span: *span, sources: *sources, profileTo: *profileTo, claims: &claims{}}
 	parts := []part{bench.fullSpeed, bench.steady, bench.containers, bench.idle, bench.begin}
-	if *versus {
+	switch {
+	case *versus:
 		parts = []part{bench.versus}
+	case *profileTo != "":
+		parts = []part{bench.profile}
 	}
 	if err := b.run(ctx, parts); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -51,6 +55,8 @@ type bench struct {
 	only        string
 	span        time.Duration
 	sources     string // of the rivals
+	profileTo   string
+	admin       string // where the agent serves HTTP; anywhere if empty
 	claims      *claims
 }
 
