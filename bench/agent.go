@@ -100,15 +100,24 @@ func (a *agent) cpu() (time.Duration, error) {
 
 // stop ends the process and gives what it took.
 func (a *agent) stop() (usage, error) {
+	peak, err := a.peak()
+	if err != nil {
+		return usage{}, err
+	}
 	a.end()
 	if err := <-a.ended; err != nil {
 		return usage{}, fmt.Errorf("stopping the agent: %w\n%s", err, a.out.Bytes())
 	}
 	state := a.cmd.ProcessState
-	return usage{
-		cpu:  state.UserTime() + state.SystemTime(),
-		peak: state.SysUsage().(*syscall.Rusage).Maxrss * 1024,
-	}, nil
+	return usage{cpu: state.UserTime() + state.SystemTime(), peak: peak}, nil
+}
+
+// peak gives the most memory that the process had at a time, in bytes. What the system
+// tells at its end (ru_maxrss) is never less than what this program had when it
+// started the other.
+func (a *agent) peak() (int64, error) {
+	kib, err := numberIn(fmt.Sprintf("/proc/%d/status", a.cmd.Process.Pid), "VmHWM:")
+	return kib * 1024, err
 }
 
 // usage is what a process took.

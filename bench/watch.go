@@ -144,7 +144,8 @@ func numberIn(path, word string) (int64, error) {
 	}
 	for line := range bytes.Lines(text) {
 		if rest, found := bytes.CutPrefix(line, []byte(word)); found {
-			return strconv.ParseInt(string(bytes.TrimSpace(rest)), 10, 64)
+			number, _, _ := bytes.Cut(bytes.TrimSpace(rest), []byte(" ")) // before the unit
+			return strconv.ParseInt(string(number), 10, 64)
 		}
 	}
 	return 0, fmt.Errorf("no %s in %s", word, path)

@@ -30,7 +30,7 @@ var syslogNG = Rival{
 // The disk buffer is a reliable one: a line counts as read once it is in there. Nothing is
 // compressed, which the release in Debian cannot do over HTTP.
 const syslogNGConfig = `@version: 3.38
-options { stats-freq(0); use-dns(no); };
+options { stats-freq(0); frac-digits(6); use-dns(no); dns-cache(no); };
 source lines {
 	file("%[2]s" flags(no-parse) follow-freq(0.2) log-fetch-limit(1000) log-iw-size(20000));
 };
