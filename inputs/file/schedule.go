@@ -40,6 +40,7 @@ type schedule struct {
 	work   sync.Cond
 	closed bool
 	queue  []*file
+	turns  int // files that are with a reader
 	later  laterHeap
 	sooner chan struct{} // the head of later has changed
 }
@@ -117,8 +118,16 @@ func (s *schedule) take() *file {
 	s.queue[0] = nil
 	s.queue = s.queue[1:]
 	f.phase, f.again = turn, false
+	s.turns++
 	f.meeting = f.after != nil
 	return f
+}
+
+// hasMore tells, during a turn, whether there are others.
+func (s *schedule) hasMore() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.turns+len(s.queue) > 1
 }
 
 // A verdict is how a turn ended.
@@ -133,6 +142,7 @@ func (s *schedule) done(f *file, v verdict) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f.phase = idle
+	s.turns--
 	if f.meeting {
 		s.metLocked(f)
 		return

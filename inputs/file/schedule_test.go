@@ -107,3 +107,18 @@ func TestABusyFileNeedsNoNotices(t *testing.T) {
 		}
 	})
 }
+
+// TestOthersAreAtHand: during a turn it is known whether there are others to follow.
+func TestOthersAreAtHand(t *testing.T) {
+	s := newSchedule()
+	for range 2 {
+		s.wake(&file{})
+	}
+	for _, want := range []bool{true, false} {
+		f := s.take()
+		if got := s.hasMore(); got != want {
+			t.Errorf("there are others: %v, want %v", got, want)
+		}
+		s.done(f, verdict{})
+	}
+}

@@ -35,7 +35,7 @@ func (l *lane) landed(got landing) {
 func (l *lane) delivered(b *pipeline.Body) {
 	l.d.metrics.end(l.d.metrics.delivered, len(b.Items))
 	finish(b)
-	l.recycle(b)
+	l.d.spares.put(b)
 	l.well()
 }
 
@@ -74,12 +74,12 @@ func (l *lane) again(b *pipeline.Body, answer *pipeline.SendError) {
 
 func (l *lane) halve(b *pipeline.Body) {
 	half := len(b.Items) / 2
-	first, second := l.body(), l.body()
+	first, second := l.d.spares.get(), l.d.spares.get()
 	pick(first, b, func(i int) bool { return i < half }, false)
 	pick(second, b, func(i int) bool { return i >= half }, false)
 	finishEmpty(b)
 	l.pushFront(first, second)
-	l.recycle(b)
+	l.d.spares.put(b)
 }
 
 // refuseWhole makes dead letters of all items of a body.
@@ -104,11 +104,11 @@ func (l *lane) sortOut(b *pipeline.Body, answer *pipeline.SendError) {
 	}
 	l.d.metrics.end(l.d.metrics.refused, len(refused))
 	l.d.metrics.end(l.d.metrics.delivered, len(b.Items)-len(refused)-len(again))
-	rest := l.body()
+	rest := l.d.spares.get()
 	pick(rest, b, func(i int) bool { return again[i] }, true)
-	l.recycle(b)
+	l.d.spares.put(b)
 	if len(rest.Items) == 0 {
-		l.recycle(rest)
+		l.d.spares.put(rest)
 		l.well()
 		return
 	}

@@ -46,6 +46,7 @@ type Deliverer struct {
 	reconciler   pipeline.Reconciler // nil where the destination cannot be asked
 	gate         *gate
 	lanes        []*lane
+	spares       spares
 }
 
 // New makes a Deliverer; Run starts it.
@@ -66,6 +67,7 @@ func New(o Options) *Deliverer {
 	if d.limits.Bytes <= 0 {
 		d.limits.Bytes = 1 << 20
 	}
+	d.spares = newSpares(d.limits.Bytes)
 	d.spoolTrouble = reminder{log: o.Log}
 	for i := range max(1, o.Settings.Lanes) {
 		l := newLane(d)

@@ -10,6 +10,10 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
+// atHand is how long what an input has at hand may take to come: it may also be for
+// another lane.
+const atHand = 5 * time.Millisecond
+
 // encode puts a batch's records into the growing body, and begins another
 // whenever that is full. false means that ctx ended before it was done.
 func (l *lane) encode(ctx context.Context, dl delivery) bool {
@@ -52,7 +56,7 @@ func (l *lane) encode(ctx context.Context, dl delivery) bool {
 	}
 	l.more = time.Time{}
 	if b.More {
-		l.more = time.Now().Add(time.Duration(l.d.Settings.Batch.Linger))
+		l.more = time.Now().Add(min(atHand, time.Duration(l.d.Settings.Batch.Linger)))
 	}
 	return true
 }
@@ -79,6 +83,9 @@ func (l *lane) full() bool {
 
 // startRun begins a run, or goes on with the last one where it ends here.
 func (l *lane) startRun(src *event.Source, track pipeline.Track, from uint64) {
+	if l.growing.Bytes == nil {
+		l.growing = l.d.spares.get()
+	}
 	b := l.growing
 	if n := len(b.Runs); n > 0 && b.Runs[n-1].Track == track && b.Runs[n-1].To == from {
 		return

@@ -21,10 +21,9 @@ type lane struct {
 	in      chan delivery
 	encoder pipeline.Encoder
 
-	growing *pipeline.Body
+	growing *pipeline.Body   // without memory of its own until there is something to put into it
 	queue   []*pipeline.Body // to be sent, oldest first
 	queued  int              // bytes in queue
-	spare   []*pipeline.Body
 
 	flying  *pipeline.Body
 	results chan landing
@@ -43,16 +42,12 @@ type lane struct {
 	taken map[*event.Source]bool // what the filter says of a source
 }
 
-// spareBodies are kept for reuse; more are left to the garbage collector.
-const spareBodies = 2
-
 func newLane(d *Deliverer) *lane {
 	l := &lane{
-		d: d, in: make(chan delivery, 1), encoder: d.Output.Encoder(),
+		d: d, in: make(chan delivery), encoder: d.Output.Encoder(),
 		results: make(chan landing, 1), retry: backoff{settings: d.Settings.Retry}, place: d.gate.place(),
-		taken: map[*event.Source]bool{},
+		taken: map[*event.Source]bool{}, growing: &pipeline.Body{},
 	}
-	l.growing = l.body()
 	return l
 }
 
@@ -135,10 +130,11 @@ func (l *lane) accept() <-chan delivery {
 	return l.in
 }
 
-// crowded says whether memory holds as much as it may.
+// crowded says whether memory holds as much as it may. There is to be room for all of the batch that
+// is taken next, or each lane would have a third body, with very little in it.
 func (l *lane) crowded() bool {
 	budget := int(l.d.Settings.Queue) / len(l.d.lanes)
-	return l.queued > 0 && l.queued+len(l.growing.Bytes) >= budget
+	return l.queued > 0 && l.queued+len(l.growing.Bytes) >= budget-budget/8
 }
 
 // abandonAfter is how long a request may take to notice that ctx has ended. Not
@@ -177,27 +173,10 @@ func settles(err error) bool {
 	return err == nil || errors.As(err, &answer) && (answer.Items != nil || answer.Outcome == pipeline.Refuse)
 }
 
-func (l *lane) body() *pipeline.Body {
-	if n := len(l.spare); n > 0 {
-		b := l.spare[n-1]
-		l.spare = l.spare[:n-1]
-		return b
-	}
-	return &pipeline.Body{}
-}
-
-func (l *lane) recycle(b *pipeline.Body) {
-	if len(l.spare) >= spareBodies || cap(b.Bytes) > 2*l.d.limits.Bytes {
-		return
-	}
-	b.Reset()
-	l.spare = append(l.spare, b)
-}
-
 // setApart begins another body with the last item, by which the growing one
 // became too large.
 func (l *lane) setApart() {
-	b, next := l.growing, l.body()
+	b, next := l.growing, l.d.spares.get()
 	next.Uncertain = b.Uncertain
 	run, last := b.Runs[len(b.Runs)-1], len(b.Items)-1
 	at := b.Items[last].Pos
@@ -212,7 +191,7 @@ func (l *lane) setApart() {
 // seal puts the growing body into the queue.
 func (l *lane) seal() {
 	l.add(l.growing)
-	l.growing = l.body()
+	l.growing = &pipeline.Body{}
 }
 
 func (l *lane) push(b *pipeline.Body) {
@@ -254,7 +233,7 @@ func (l *lane) send(ctx context.Context) {
 	}
 	if len(l.queue) == 0 {
 		l.push(l.growing)
-		l.growing = l.body()
+		l.growing = &pipeline.Body{}
 	}
 	l.flying = l.queue[0]
 	l.queue = append(l.queue[:0], l.queue[1:]...)

@@ -247,7 +247,7 @@ func TestCoverageOfPickedBodies(t *testing.T) {
 }
 
 // TestWhatIsAtHandGoesTogether: while an input has more of a source at hand, a body that is
-// not full waits for it, but for no longer than it lingers.
+// not full waits for it, but not for long.
 func TestWhatIsAtHandGoesTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		to := &destination{}
@@ -265,7 +265,7 @@ func TestWhatIsAtHandGoesTogether(t *testing.T) {
 			r.put(ctx, src, "the next does not come")
 			time.Sleep(time.Second)
 			synctest.Wait()
-			want := []time.Duration{0, time.Second + 50*time.Millisecond}
+			want := []time.Duration{0, time.Second + atHand}
 			for i, at := range to.at {
 				if got := at.Sub(began); got != want[i] {
 					t.Errorf("body %d was sent after %v, want %v", i, got, want[i])

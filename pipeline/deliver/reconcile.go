@@ -66,15 +66,15 @@ func (l *lane) asked(b *pipeline.Body, answer landing) {
 }
 
 func (l *lane) reconciled(b *pipeline.Body, stored []bool) {
-	rest := l.body()
+	rest := l.d.spares.get()
 	pick(rest, b, func(i int) bool { return !stored[i] }, true)
 	rest.Uncertain = false
 	found := len(b.Items) - len(rest.Items)
 	l.d.metrics.end(l.d.metrics.delivered, found)
 	l.d.metrics.found.Add(uint64(found))
-	l.recycle(b)
+	l.d.spares.put(b)
 	if len(rest.Items) == 0 {
-		l.recycle(rest)
+		l.d.spares.put(rest)
 		l.well()
 		return
 	}

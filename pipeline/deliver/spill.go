@@ -81,7 +81,7 @@ func (l *lane) spillTail() {
 		l.weigh(-len(b.Bytes))
 		l.d.metrics.spooled.Add(uint64(len(b.Items)))
 		finish(b)
-		l.recycle(b)
+		l.d.spares.put(b)
 	}
 }
 
@@ -105,16 +105,16 @@ func (l *lane) refill() {
 		l.d.trouble.spool(l, nil)
 		return
 	}
-	b := l.body()
+	b := l.d.spares.get()
 	earlier, ok, err := s.spool.Next(b)
 	if err != nil {
-		l.recycle(b)
+		l.d.spares.put(b)
 		l.pause = time.Now().Add(spillRetry)
 		l.d.spoolTrouble.warn(0, "the spool cannot be read, will try again", "why", fmt.Sprint(err))
 		return
 	}
 	if !ok {
-		l.recycle(b)
+		l.d.spares.put(b)
 		return
 	}
 	if earlier {

@@ -17,8 +17,8 @@ type Batch struct {
 	// batch is sent, so that the record ends at To again when it is read once more.
 	Timed bool
 
-	// More says that the input has more of the source at hand and sends it next: what
-	// is not full by now need not leave yet.
+	// More says that the input has more at hand and sends it next, of this source or of
+	// others: what is not full by now need not leave yet.
 	More bool
 
 	// Cursor is the input's own note of where reading goes on at To. It is
