@@ -73,13 +73,13 @@ func wantAll(t *testing.T, docker *server.DockerServer, path, name string) {
 	}
 }
 
-// dockerToFile reads containers through the engine's API.
-func dockerToFile(t *testing.T, docker *server.DockerServer, names string) (a *agent, out string) {
+// dockerToFile reads containers through the engine's API, or from its files.
+func dockerToFile(t *testing.T, docker *server.DockerServer, mode, names string) (a *agent, out string) {
 	out = filepath.Join(t.TempDir(), "out.jsonl")
 	a = newAgent(t, fmt.Sprintf(`
-inputs: {containers: {type: docker, host: %q, mode: api, include: {names: [%s]}}}
+inputs: {containers: {type: docker, host: %q, mode: %s, include: {names: [%s]}}}
 outputs: {out: {type: file, path: %s, sync: false}}
-`, docker.Host, names, out))
+`, docker.Host, mode, names, out))
 	return a, out
 }
 
@@ -88,7 +88,7 @@ outputs: {out: {type: file, path: %s, sync: false}}
 func TestDockerEngineRestarts(t *testing.T) {
 	docker := server.PrivateDocker(t)
 	docker.AppImage("longshore-e2e/chatter:dev", binary(t, "./e2e/chatter"))
-	a, out := dockerToFile(t, docker, "engine-*")
+	a, out := dockerToFile(t, docker, "api", "engine-*")
 	names := []string{"engine-one", "engine-two"}
 	docker.Remove(names...)
 	for _, name := range names {
@@ -149,9 +149,15 @@ func wantRuns(t *testing.T, docker *server.DockerServer, path, name string) {
 // TestDockerShortLives starts a hundred containers that are over in a fifth of a
 // second, and the agent anew in between.
 func TestDockerShortLives(t *testing.T) {
+	for _, mode := range []string{"api", "files"} {
+		t.Run(mode, func(t *testing.T) { testShortLives(t, mode) })
+	}
+}
+
+func testShortLives(t *testing.T, mode string) {
 	docker := server.Docker(t)
 	docker.AppImage("longshore-e2e/chatter:dev", binary(t, "./e2e/chatter"))
-	a, out := dockerToFile(t, docker, "brief-*")
+	a, out := dockerToFile(t, docker, mode, "brief-*")
 	var names []string
 	for i := range 100 {
 		names = append(names, fmt.Sprintf("brief-%02d", i))
@@ -182,9 +188,15 @@ func TestDockerShortLives(t *testing.T) {
 // TestDockerRemovedAtOnce runs containers that are removed the moment they exit. Their logs go
 // with them: what was read is delivered, in order and without a hole, and of whom nothing was read the agent tells.
 func TestDockerRemovedAtOnce(t *testing.T) {
+	for _, mode := range []string{"api", "files"} {
+		t.Run(mode, func(t *testing.T) { testRemovedAtOnce(t, mode) })
+	}
+}
+
+func testRemovedAtOnce(t *testing.T, mode string) {
 	docker := server.Docker(t)
 	docker.AppImage("longshore-e2e/chatter:dev", binary(t, "./e2e/chatter"))
-	a, out := dockerToFile(t, docker, "fleeting-*")
+	a, out := dockerToFile(t, docker, mode, "fleeting-*")
 	a.start()
 	a.says("/ready", 200)
 	const lines = 50
@@ -259,7 +271,7 @@ func wrongLines(lines int, times func(i int) int) string {
 func TestDockerFallenBehind(t *testing.T) {
 	docker := server.PrivateDocker(t)
 	docker.AppImage("longshore-e2e/chatter:dev", binary(t, "./e2e/chatter"))
-	a, out := dockerToFile(t, docker, "behind")
+	a, out := dockerToFile(t, docker, "api", "behind")
 	a.start()
 	a.says("/ready", 200)
 	const lines, rate = 60_000, 4000

@@ -212,8 +212,8 @@ func (f *follower) drain(ctx context.Context) {
 		case len(f.tail.rest) > 0:
 			f.tail.next(rotation{}, 0)
 		default:
-			full := f.kept > 0 && f.tail.off >= f.kept // there may have been another after it
-			f.ran.Store(full)
+			full := f.kept > 0 && f.tail.off >= f.kept
+			f.ran.Store(full || f.tail.final) // there may have been another file
 			return
 		}
 	}
