@@ -7,11 +7,11 @@ import (
 
 // Go's own pace of garbage collection is to let the heap double. Most of what an agent
 // holds is buffers, which cost nothing to mark, so that it can do with less; but a small heap
-// would then be collected all the time. So it may grow by a quarter, as if
-// it were larger by heapFloor than it is: by a quarter of its own and 4 MiB.
+// would then be collected all the time. So it may grow as if it were larger by heapFloor
+// than it is: by 15 percent of its own and 3.6 MiB.
 const (
-	heapGrowth = 25 // percent
-	heapFloor  = 16 << 20
+	heapGrowth = 15 // percent
+	heapFloor  = 24 << 20
 )
 
 // spareMemory sets that pace, unless the user has set another, until the function it
