@@ -69,9 +69,11 @@ func newDetector(c *Config) *detector {
 
 // scan appends what is found in a text, in no certain order.
 func (d *detector) scan(p []byte, found []finding) []finding {
-	if d.secrets && !d.index.quiet(p) {
-		found = d.urlPasswords(p, found)
-		found = d.index.scan(p, &d.names, found)
+	if d.secrets {
+		if at, quiet := d.index.quiet(p); !quiet {
+			found = d.urlPasswords(p, found)
+			found = d.index.scan(p, at, &d.names, found)
+		}
 	}
 	if d.anyMore {
 		found = d.more(p, found)

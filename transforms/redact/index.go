@@ -129,10 +129,10 @@ func (p *textPattern) eachGroup(off int, do func(g uint32)) {
 	}
 }
 
-// scan appends what the patterns find in a text.
-func (x *index) scan(p []byte, names *names, found []finding) []finding {
+// scan appends what the patterns find in a text, of which nothing is in a group of
+// theirs before an index: a multiple of four.
+func (x *index) scan(p []byte, at int, names *names, found []finding) []finding {
 	s := scanner{p: p, names: names}
-	at := 0
 	for {
 		at = x.skip(p, at)
 		if at+3 > len(p) {
@@ -153,19 +153,23 @@ const (
 	ats   = '@' * ones
 )
 
-// quiet tells, quickly, that a text has neither a pattern nor an @ in it: most have not.
-func (x *index) quiet(p []byte) bool {
-	if len(p) < 8 {
-		return bytes.IndexByte(p, '@') < 0 && x.skip(p, 0)+3 > len(p)
-	}
-	at := 0
+// quiet tells, quickly, that a text has neither a group of a pattern nor an @ in it: most
+// have not. Otherwise it gives an index, a multiple of four, before which there is none.
+func (x *index) quiet(p []byte) (at int, quiet bool) {
 	for ; at+8 <= len(p); at += 8 {
 		w := binary.LittleEndian.Uint64(p[at:])
 		folded := w | 0x2020202020202020
 		w ^= ats
-		if (w-ones)&^w&highs|x.has(uint32(folded))|x.has(uint32(folded>>32)) != 0 {
-			return false
+		sign := (w - ones) &^ w & highs
+		if sign|x.has(uint32(folded))|x.has(uint32(folded>>32)) == 0 {
+			continue
 		}
+		if sign != 0 || x.knows(uint32(folded)) || x.knows(uint32(folded>>32)) {
+			return at, false
+		}
+	}
+	if at == 0 {
+		return 0, bytes.IndexByte(p, '@') < 0 && x.skip(p, 0)+3 > len(p)
 	}
 	w := binary.LittleEndian.Uint64(p[len(p)-8:]) // once more some of what was looked at
 	rest := w | 0x2020202020202020
@@ -177,7 +181,13 @@ func (x *index) quiet(p []byte) bool {
 			found |= x.has(uint32(rest >> 40))
 		}
 	}
-	return found == 0
+	return at, found == 0
+}
+
+// knows tells whether the first three bytes of a word are a group of a pattern.
+func (x *index) knows(w uint32) bool {
+	w &= 0xffffff
+	return x.slot(w).candidates != nil
 }
 
 // skip goes on in steps of four to an index whose group may be in a pattern, or to where

@@ -56,10 +56,11 @@ func (t *transform) mayHave(b *event.Batch, v event.Value) bool {
 		return false
 	case d.anyMore:
 		return len(d.scan(b.Bytes(v.Span), nil)) > 0
-	case v.Kind == event.Number || v.Len < shortestFinding || d.index.quiet(b.Bytes(v.Span)):
+	case v.Kind == event.Number || v.Len < shortestFinding:
 		return false
 	}
-	return len(d.scan(b.Bytes(v.Span), nil)) > 0
+	_, quiet := d.index.quiet(b.Bytes(v.Span))
+	return !quiet && len(d.scan(b.Bytes(v.Span), nil)) > 0
 }
 
 // oddFields tells whether there is something to take out of the fields that the
