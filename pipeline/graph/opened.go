@@ -2,6 +2,7 @@ package graph
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/longshore/longshore/pipeline/event"
 	"github.com/longshore/longshore/pipeline/ledger"
@@ -54,16 +55,17 @@ func (o *opened) rouse(src *event.Source) *source {
 	return o.source
 }
 
-// rest gives the source up, if all is done that came of it.
+// rest gives the source up, if all is done that came of it, and otherwise what it can do without.
 func (o *opened) rest() bool {
 	s := o.source
 	if s == nil {
 		return true
 	}
+	s.src.Rest()
+	s.now, s.state = nil, nil
 	if s.queued || s.holding() || len(s.kept) > 0 || s.to < s.times.bound || !o.progress.DoneTo(s.to) {
 		return false
 	}
-	s.src.Rest()
 	o.source = nil
 	return true
 }
@@ -72,23 +74,50 @@ func (o *opened) rest() bool {
 type recent struct {
 	sources []*opened
 	most    int
+	timer   *time.Timer // when to try again to have some rest
+	armed   bool
 }
 
-// recentSources is more than write at the same time on nearly every host.
-const recentSources = 1024
+const (
+	// recentSources is more than write at the same time on nearly every host.
+	recentSources = 1024
+	// restAgain is how long what came of the oldest sources is given to be done.
+	restAgain = 200 * time.Millisecond
+)
 
-// add notes that a source has had lines. Where there are too many, the oldest ones are to
-// rest; those that cannot have another turn.
+func newRecent() recent {
+	r := recent{most: recentSources, timer: time.NewTimer(0)}
+	r.timer.Stop()
+	return r
+}
+
+// add notes that a source has had lines.
 func (r *recent) add(o *opened) {
 	if !o.recent {
 		o.recent = true
 		r.sources = append(r.sources, o)
 	}
-	for range min(2, len(r.sources)-r.most) {
+	r.trim(2)
+}
+
+// trim has the oldest sources rest where there are too many, at most so many at a time. Those
+// that cannot have another turn.
+func (r *recent) trim(most int) {
+	for range min(most, len(r.sources)-r.most) {
 		oldest := r.sources[0]
 		r.sources = r.sources[1:]
 		if oldest.recent = !oldest.rest(); oldest.recent {
 			r.sources = append(r.sources, oldest)
 		}
 	}
+	if len(r.sources) > r.most && !r.armed {
+		r.armed = true
+		r.timer.Reset(restAgain)
+	}
+}
+
+// again is to be called when the timer fires.
+func (r *recent) again() {
+	r.armed = false
+	r.trim(len(r.sources))
 }

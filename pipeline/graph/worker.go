@@ -23,7 +23,7 @@ type worker struct {
 func newWorker(batches *pool, now func() time.Time) *worker {
 	// Nothing queues before a worker: a batch is taken up while the processor still has it
 	// near, and what would wait can as well wait in its file.
-	w := &worker{in: make(chan message), batches: batches, now: now, recent: recent{most: recentSources}}
+	w := &worker{in: make(chan message), batches: batches, now: now, recent: newRecent()}
 	w.waiting.timer = time.NewTimer(0)
 	w.waiting.timer.Stop()
 	return w
@@ -50,6 +50,7 @@ const (
 // nothing of them is acknowledged.
 func (w *worker) run(ctx context.Context) {
 	defer w.waiting.timer.Stop()
+	defer w.recent.timer.Stop()
 	for {
 		select {
 		case m, ok := <-w.in:
@@ -61,6 +62,8 @@ func (w *worker) run(ctx context.Context) {
 		case <-w.waiting.timer.C:
 			w.handleQueued(ctx)
 			w.releaseDue(ctx)
+		case <-w.recent.timer.C:
+			w.recent.again()
 		}
 	}
 }
