@@ -155,6 +155,8 @@ type Source struct {
 	// the generations of a rotated file. They take the same way, one after the other.
 	Turn uint64
 
+	service []byte // as a member in the default shape, after a comma; nil without
+
 	// How each schema writes the labels; nil until a record is written so. There may be
 	// thousands of sources, and records of few at a time.
 	shapes [schemas]atomic.Pointer[names]
@@ -171,6 +173,9 @@ func NewSource(id SourceID, input, key string, labels []Label) *Source {
 	for name, value := range byName {
 		if value != "" {
 			s.Labels = append(s.Labels, Label{name, value})
+		}
+		if value != "" && name == LabelService {
+			s.service = AppendString([]byte(`,"service":`), value)
 		}
 	}
 	sort.Slice(s.Labels, func(i, j int) bool { return s.Labels[i].Name < s.Labels[j].Name })

@@ -22,12 +22,11 @@ func AppendRecord(dst []byte, b *Batch, i int, labels bool) []byte {
 	dst = AppendTime(dst, r.Time)
 	dst = append(dst, levelMembers[r.Level]...)
 	dst = b.AppendJSON(dst, b.MessageOf(i))
-	named := b.Source.namesIn(DefaultSchema)
 	if r.Service.Kind != None {
 		dst = append(dst, `,"service":`...)
 		dst = b.AppendJSON(dst, r.Service)
 	} else {
-		dst = append(dst, named.service...)
+		dst = append(dst, b.Source.service...)
 	}
 	dst = appendIDs(dst, r)
 	if r.Flags&Cut != 0 {
@@ -38,7 +37,7 @@ func AppendRecord(dst []byte, b *Batch, i int, labels bool) []byte {
 	}
 	names := &plainNames
 	if labels {
-		names = named
+		names = b.Source.namesIn(DefaultSchema)
 		dst = append(dst, names.labels...)
 	}
 	dst = appendFields(dst, b, i, names)

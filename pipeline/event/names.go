@@ -12,12 +12,11 @@ import (
 // text "service" beside a "service.version"; so a field that would clash is
 // written under another name.
 type names struct {
-	labels  []byte   // the source's labels as JSON members, each after a comma
-	service []byte   // its service, alike; in the default shape only
-	core    *nameSet // scalars that every document may have
-	taken   nameSet  // the labels' names, and those of the objects they are in
-	dotted  []string // the labels' names: a field below one of them clashes
-	ecs     bool     // the rules of the Elastic Common Schema hold
+	labels []byte   // the source's labels as JSON members, each after a comma
+	core   *nameSet // scalars that every document may have
+	taken  nameSet  // the labels' names, and those of the objects they are in
+	dotted []string // the labels' names: a field below one of them clashes
+	ecs    bool     // the rules of the Elastic Common Schema hold
 
 	resource []byte // what the records are from, for OpenTelemetry
 }
@@ -33,7 +32,6 @@ func defaultNames(labels []Label) names {
 	n := names{core: &coreNames}
 	for _, l := range labels {
 		if l.Name == LabelService {
-			n.service = AppendString([]byte(`,"service":`), l.Value)
 			continue
 		}
 		n.addLabel(defaultLabelName(l.Name, labels), l.Value)

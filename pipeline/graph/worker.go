@@ -87,11 +87,20 @@ func (w *worker) handle(ctx context.Context, m message) {
 	}
 }
 
+// mostQueued bounds what is handled before records are ended that have waited long enough.
+const mostQueued = 8
+
 // handleQueued handles what has come and was not taken yet.
 func (w *worker) handleQueued(ctx context.Context) {
-	for range len(w.in) {
-		if m, ok := <-w.in; ok {
+	for range mostQueued {
+		select {
+		case m, ok := <-w.in:
+			if !ok {
+				return // run sees it, too
+			}
 			w.handle(ctx, m)
+		default:
+			return
 		}
 	}
 }
