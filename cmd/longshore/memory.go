@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"runtime"
 	"runtime/debug"
+	"time"
 )
 
 // Go's own pace of garbage collection is to let the heap double. Most of what an agent
@@ -28,4 +30,31 @@ func spareMemory(env func(string) (string, bool)) (restore func()) {
 		debug.SetGCPercent(before)
 		runtime.KeepAlive(floor)
 	}
+}
+
+// lookForQuiet is how often to look whether anything was read.
+const lookForQuiet = 5 * time.Second
+
+// restWhenQuiet calls rest, once, when nothing was read between two looks after something
+// was, until the function it gives is called. What a start with thousands of files or a burst
+// took would otherwise stay with a program that does nothing.
+func restWhenQuiet(read func() uint64, rest func()) (stop func()) {
+	return inBackground(func(ctx context.Context) {
+		tick := time.NewTicker(lookForQuiet)
+		defer tick.Stop()
+		var last, rested uint64
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			now := read()
+			if now == last && now != rested {
+				rest()
+				rested = now
+			}
+			last = now
+		}
+	})
 }

@@ -2,7 +2,10 @@ package main
 
 import (
 	"runtime/debug"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 func TestSpareMemory(t *testing.T) {
@@ -35,4 +38,27 @@ func TestSpareMemory(t *testing.T) {
 			t.Errorf("with %s=%s the pace is not restored", c.name, c.value)
 		}
 	}
+}
+
+func TestRestWhenQuiet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var read, rests atomic.Uint64
+		defer restWhenQuiet(read.Load, func() { rests.Add(1) })()
+		later := func(reads, want uint64, when string) {
+			t.Helper()
+			read.Add(reads)
+			time.Sleep(lookForQuiet)
+			if synctest.Wait(); rests.Load() != want {
+				t.Errorf("%s: %d rests, want %d", when, rests.Load(), want)
+			}
+		}
+		time.Sleep(time.Second)
+		later(0, 0, "nothing was ever read")
+		later(5, 0, "something was read")
+		later(1, 0, "and more")
+		later(0, 1, "nothing more")
+		later(0, 1, "once is enough")
+		later(1, 1, "a line")
+		later(0, 2, "and nothing after it")
+	})
 }

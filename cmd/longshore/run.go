@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime/debug"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -56,19 +57,22 @@ func (a *app) runPipelines(ctx context.Context, cfg *config.Config) error {
 		return errors.Join(err, g.Close())
 	}
 	health.Ready(true)
-	defer serve(ctx, server)()
+	defer inBackground(func(ctx context.Context) {
+		_ = server.Run(ctx) // it logs its own trouble, and the pipelines go on without it
+	})()
+	defer restWhenQuiet(func() uint64 { return g.Counts().Read }, debug.FreeOSMemory)()
 	err = g.Run(ctx)
 	goodbye(log, g.Counts())
 	return err
 }
 
-// serve runs the server until the function it gives is called.
-func serve(ctx context.Context, server *admin.Server) (stop func()) {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+// inBackground runs a function, whose context ends when the function it gives is called.
+func inBackground(run func(ctx context.Context)) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_ = server.Run(ctx) // it logs its own trouble, and the pipelines go on without it
+		run(ctx)
 	}()
 	return func() {
 		cancel()
