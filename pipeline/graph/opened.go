@@ -17,10 +17,9 @@ type opened struct {
 	way      *way
 
 	// Its worker owns these:
-	source  *source // nil while it rests
-	durable bool    // its identity is on disk
-	begun   bool    // its first record has come
-	recent  bool    // had lines not long ago
+	source *source // nil while it rests
+	begun  bool    // its first record has come
+	recent bool    // had lines not long ago
 
 	// Guarded by feed.mu:
 	closed bool

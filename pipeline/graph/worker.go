@@ -38,13 +38,9 @@ type message struct {
 	closed func(gone bool)
 }
 
-const (
-	// storePause is how long to wait when a new source's identity cannot be stored.
-	storePause = time.Second
-	// heldUp is how long a worker must be busy with one batch to have kept its sources
-	// waiting.
-	heldUp = 200 * time.Millisecond
-)
+// heldUp is how long a worker must be busy with one batch to have kept its sources
+// waiting.
+const heldUp = 200 * time.Millisecond
 
 // run works until in is closed and empty. When ctx ends, batches are let go:
 // nothing of them is acknowledged.
@@ -154,9 +150,6 @@ func (w *worker) process(ctx context.Context, m message) {
 		s.hold()
 		w.waiting.add(s)
 	}
-	if !w.store(ctx, s, through) {
-		return
-	}
 	m.feed.inFlight.Add(int64(-lines))
 	w.handOn(ctx, through)
 	w.recent.add(m.of)
@@ -179,9 +172,7 @@ func (w *worker) release(ctx context.Context, s *source) {
 		}
 	}
 	s.storeKept()
-	if w.store(ctx, s, through) {
-		w.handOn(ctx, through)
-	}
+	w.handOn(ctx, through)
 }
 
 // handOn gives the outputs what has gone through the pipelines. All of it is accounted
@@ -198,32 +189,6 @@ func (w *worker) handOn(ctx context.Context, through []passage) {
 		}
 		w.hand(ctx, t.pipe, t.batch)
 	}
-}
-
-// store makes sure that a source's identity, and where it began, is on disk
-// before the first record of it is sent. It waits as long as that takes; false
-// means that ctx ended, and the batches are let go.
-func (w *worker) store(ctx context.Context, s *source, through []passage) bool {
-	records := 0
-	for i := range through {
-		records += len(through[i].batch.Records)
-	}
-	for !s.of.durable && records > 0 {
-		err := s.progress.Durable()
-		if err == nil {
-			s.of.durable = true
-			break
-		}
-		select { // the ledger says that it cannot write
-		case <-ctx.Done():
-			for i := range through {
-				w.batches.put(through[i].batch)
-			}
-			return false
-		case <-time.After(storePause):
-		}
-	}
-	return true
 }
 
 func (w *worker) hand(ctx context.Context, p *pipe, b *event.Batch) {

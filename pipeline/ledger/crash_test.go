@@ -124,7 +124,7 @@ func (v *voyage) step() {
 	case 7:
 		v.flush()
 	case 8:
-		if f.source.Durable() == nil {
+		if rooted(f.source) == nil {
 			f.durable = true
 		}
 	case 9:
@@ -305,7 +305,7 @@ func (v *voyage) goOn(d *disktest.Disk) bool {
 		return false
 	}
 	s, err := l.Open(0, "in", "again", crashRoutes, 5)
-	return err == nil && s.Durable() == nil
+	return err == nil && rooted(s) == nil
 }
 
 // TestPowerLossAtEveryOperation: after a kill or any power loss, also one
@@ -352,7 +352,7 @@ func TestDiskTrouble(t *testing.T) {
 					return nil
 				}
 				compacted := l.file.replace(l.snapshot())
-				stored := s.Durable()
+				stored := rooted(s)
 				if (kind == disktest.Write || kind == disktest.Sync) && stored == nil || compacted == nil {
 					t.Errorf("compacting: %v, storing: %v", compacted, stored)
 				}

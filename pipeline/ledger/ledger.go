@@ -110,7 +110,7 @@ func (l *Ledger) Known(input string) []pipeline.Known {
 
 // Open starts a source, or goes on with the known one whose id is given, for
 // these routes. A route that is new to a known source starts at its cursor. The source of a
-// zero id is minted; see Source.Durable. stride is how many positions are
+// zero id is minted; it is on disk before anything of it is sent: see Track.Reserve. stride is how many positions are
 // reserved ahead at the least.
 func (l *Ledger) Open(id event.SourceID, input, key string, routes []string, stride uint64) (*Source, error) {
 	l.mu.Lock()

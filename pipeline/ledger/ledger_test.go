@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/disk/disktest"
 )
 
 func open(t *testing.T, dir string) *Ledger {
@@ -100,7 +102,7 @@ func TestGoneSourceIsForgottenOnceDone(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir)
 	s := must[*Source](t)(l.Open(0, "in", "a.log", []string{"x"}, 100))
-	if err := s.Durable(); err != nil {
+	if err := rooted(s); err != nil {
 		t.Fatal(err)
 	}
 	s.Checkpoint(10, []byte("s"))
@@ -179,12 +181,15 @@ func TestMarksThatNoRecordTookAreVoid(t *testing.T) {
 	}
 }
 
-func TestDurableStoresTheIdentity(t *testing.T) {
+// rooted returns when a source's identity is on disk, and by what its input finds it again.
+func rooted(s *Source) error { return s.tracks[0].Reserve(0) }
+
+func TestReserveStoresTheIdentity(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir)
 	defer l.Close()
 	s := must[*Source](t)(l.Open(0, "in", "a.log", []string{"x"}, 100))
-	if err := s.Durable(); err != nil {
+	if err := rooted(s); err != nil {
 		t.Fatal(err)
 	}
 	content, err := os.ReadFile(filepath.Join(dir, fileName))
@@ -195,14 +200,14 @@ func TestDurableStoresTheIdentity(t *testing.T) {
 	if _, err := replay(content, func(e entry) { got = append(got, e) }); err != nil {
 		t.Fatal(err)
 	}
-	if len(got) != 1 || got[0].id != s.ID() || got[0].key != "a.log" {
+	if len(got) == 0 || got[0].id != s.ID() || got[0].key != "a.log" {
 		t.Errorf("on disk: %+v", got)
 	}
 }
 
-// TestDurableStoresWhereASourceBegan: a flush may come between the minting and
+// TestReserveStoresWhereASourceBegan: a flush may come between the minting and
 // the first checkpoint; a crash after that must not lose the cursor.
-func TestDurableStoresWhereASourceBegan(t *testing.T) {
+func TestReserveStoresWhereASourceBegan(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir)
 	defer l.Close()
@@ -212,7 +217,7 @@ func TestDurableStoresWhereASourceBegan(t *testing.T) {
 	}
 	s.Checkpoint(0, []byte("inode 7"))
 	s.Checkpoint(100, []byte("inode 7, further"))
-	if err := s.Durable(); err != nil {
+	if err := rooted(s); err != nil {
 		t.Fatal(err)
 	}
 	content, err := os.ReadFile(filepath.Join(dir, fileName))
@@ -545,5 +550,34 @@ func TestGarbageIsReadInTime(t *testing.T) {
 	entries := 0
 	if good, err := replay(noise, func(entry) { entries++ }); err == nil || entries != 1 || len(good) > 100 {
 		t.Errorf("%d entries, and %d good bytes: %v", entries, len(good), err)
+	}
+}
+
+// TestNewSourcesShareAWrite: what many new files have goes out after one write to the disk,
+// not after one for each.
+func TestNewSourcesShareAWrite(t *testing.T) {
+	disk := disktest.New()
+	l := must[*Ledger](t)(openSimulated(disk))
+	var tracks []*Track
+	for n := range 300 {
+		s := must[*Source](t)(l.Open(0, "in", fmt.Sprint(n), []string{"x"}, 100))
+		s.Begin(0)
+		s.Checkpoint(10, []byte("at 10"))
+		tracks = append(tracks, must[*Track](t)(s.Track("x")))
+	}
+	syncs := 0
+	disk.Fault = func(op disktest.Op) error {
+		if op.Kind == disktest.Sync {
+			syncs++
+		}
+		return nil
+	}
+	for _, track := range tracks {
+		if err := track.Reserve(10); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if syncs > 2 {
+		t.Errorf("300 new sources took %d syncs", syncs)
 	}
 }

@@ -69,7 +69,7 @@ func (s *Source) Begin(pos uint64) {
 
 // Settle says where the records of a route go, as its output describes it. If that is
 // elsewhere than before, what may have been sent there is to be looked for there: see
-// Track.Formerly. It is on disk before a record is sent: see Durable. place is kept, and
+// Track.Formerly. It is on disk before a record is sent: see Track.Reserve. place is kept, and
 // must not change.
 func (s *Source) Settle(route string, place []byte) error {
 	t, err := s.Track(route)

@@ -21,6 +21,7 @@ type Source struct {
 	opened      bool
 	gone        bool
 	changed     uint64 // number of its last change
+	rooted      bool   // on disk since it was opened: its identity, and by what its input finds it again
 	resume      pipeline.Cursor
 	read        uint64            // end of what was checkpointed
 	checkpoints []pipeline.Cursor // not yet reached, ascending
@@ -57,7 +58,7 @@ func (s *Source) restore(e entry) {
 
 // open makes the tracks for these routes. The caller holds the ledger's mu.
 func (s *Source) open(routes []string, stride uint64) {
-	s.opened, s.gone = true, false
+	s.opened, s.gone, s.rooted = true, false, false
 	if s.tracks != nil {
 		return // opened before in this process: nothing of it was lost
 	}
@@ -80,19 +81,6 @@ func (s *Source) Track(route string) (*Track, error) {
 		}
 	}
 	return nil, fmt.Errorf("source %s has no route %s", s.id, route)
-}
-
-// Durable returns when all that the ledger knows of the source is on disk: its
-// identity, and by what its input would find it again. Nothing of it may be
-// sent before.
-func (s *Source) Durable() error {
-	s.ledger.mu.Lock()
-	change, stored := s.changed, s.ledger.stored
-	s.ledger.mu.Unlock()
-	if change <= stored {
-		return nil
-	}
-	return s.ledger.flushTo(change)
 }
 
 // Checkpoint notes that reading goes on with state at position to, once all

@@ -77,13 +77,14 @@ func (t *Track) Bounds() []uint64 {
 // Uncertain implements pipeline.Track.
 func (t *Track) Uncertain(pos uint64) bool { return pos < t.unsure }
 
-// Reserve implements pipeline.Track. Only a source that has outrun what was
-// reserved ahead waits for the disk, and all who wait share one write.
+// Reserve implements pipeline.Track. Only a source that is new, or has outrun what was
+// reserved ahead, waits for the disk, and all who wait share one write.
 func (t *Track) Reserve(to uint64) error {
 	l := t.source.ledger
 	l.mu.Lock()
 	t.asked = max(t.asked, to)
-	if to <= t.stored && t.source.timesStored(to) && t.source.cutsStored(to) {
+	t.source.rooted = t.source.rooted || t.source.changed <= l.stored
+	if t.source.rooted && to <= t.stored && t.source.timesStored(to) && t.source.cutsStored(to) {
 		l.mu.Unlock()
 		return nil
 	}
@@ -91,7 +92,13 @@ func (t *Track) Reserve(to uint64) error {
 	l.touch(t.source)
 	change := t.source.changed
 	l.mu.Unlock()
-	return l.flushTo(change)
+	if err := l.flushTo(change); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t.source.rooted = true
+	return nil
 }
 
 // ahead raises the reservation for what is likely to be sent until the next
