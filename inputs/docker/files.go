@@ -86,7 +86,7 @@ func readable(path string) error {
 // readFiles reads the log from where it stands: until the container is stopped and all is read, or
 // something happens to it. With whole, it reads all that there is, and does not follow.
 func (f *follower) readFiles(ctx context.Context, c condition, whole bool) error {
-	if whole {
+	if whole || f.tail != nil && f.tail.path != c.logPath { // an engine may come back with its files elsewhere
 		f.closeTail()
 	}
 	if f.tail == nil {
@@ -155,6 +155,9 @@ func (f *follower) followTail(ctx context.Context, c condition, follow bool) err
 		}
 		if read == 0 {
 			more, err := f.next(c)
+			if err == nil && !more {
+				err = f.out.misguessed()
+			}
 			if err != nil || !more && !follow {
 				return err
 			}
@@ -174,7 +177,7 @@ func (f *follower) followTail(ctx context.Context, c condition, follow bool) err
 
 // look reads a file to its end of now.
 func (f *follower) look(c condition) (int64, error) {
-	read, err := f.tail.look(f.take)
+	read, err := f.tail.look(f.out.ctx, f.take)
 	if !errors.Is(err, errRewritten) {
 		return read, err
 	}
@@ -184,13 +187,12 @@ func (f *follower) look(c condition) (int64, error) {
 	if f.tail.restart(c.rotation) {
 		f.out.missed(f.in.engine.clock())
 	}
-	return f.tail.look(f.take)
+	return f.tail.look(f.out.ctx, f.take)
 }
 
 // next goes on to the next file, if the one that is read is done with.
 func (f *follower) next(c condition) (more bool, err error) {
-	last, _ := f.out.latest()
-	more, missed, err := f.tail.next(c.rotation, last)
+	more, missed, err := f.tail.next(c.rotation, f.out.newest())
 	if missed {
 		f.out.missed(f.in.engine.clock())
 	}
@@ -204,7 +206,7 @@ func (f *follower) drain(ctx context.Context) {
 	}
 	defer f.closeTail()
 	for ctx.Err() == nil {
-		read, err := f.tail.look(f.take)
+		read, err := f.tail.look(f.out.ctx, f.take)
 		switch {
 		case err != nil:
 			return

@@ -123,6 +123,13 @@ func (g *gatherer) close(d decoder) error {
 	return d.close()
 }
 
+// newest gives the time of the newest message.
+func (g *gatherer) newest() int64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.skips.prev
+}
+
 // lines counts what was taken of the container.
 func (g *gatherer) lines() uint64 {
 	g.mu.Lock()
@@ -339,6 +346,19 @@ func (g *gatherer) guessed(yes bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.guess = yes
+}
+
+// misguessed is called when all that there is was read. It gives errGuess if the place looked for was not
+// in it, although reading did not begin with all that there is.
+func (g *gatherer) misguessed() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for i := range g.tracks {
+		if find := &g.tracks[i].find; g.guess && find.active && !find.passed && find.want.seen {
+			return errGuess
+		}
+	}
+	return nil
 }
 
 // missed notes that the engine has rotated away what came after the latest message.

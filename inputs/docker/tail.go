@@ -2,6 +2,7 @@ package docker
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -99,13 +100,16 @@ func (t *tail) free() {
 	t.from.rest()
 }
 
-// look reads the file to its end of now. take is given whole lines. It returns how many bytes
+// look reads the file to its end of now, or until ctx ends. take is given whole lines. It returns how many bytes
 // those were.
-func (t *tail) look(take func(p []byte) error) (read int64, err error) {
+func (t *tail) look(ctx context.Context, take func(p []byte) error) (read int64, err error) {
 	t.block = t.blocks.take()
 	defer t.free()
 	began := t.off
 	for {
+		if err := ctx.Err(); err != nil {
+			return t.off - began, err
+		}
 		full, err := t.one(take)
 		if err != nil && err != io.EOF {
 			return t.off - began, err
@@ -147,10 +151,14 @@ func (t *tail) one(take func(p []byte) error) (full bool, err error) {
 	return full, nil
 }
 
-// give passes whole lines on, without the end of one that was too long.
+// give passes whole lines on, and of one that was too long, the entry that it may end with.
 func (t *tail) give(p []byte, take func(p []byte) error) error {
 	if t.skipping && len(p) > 0 {
-		p = p[bytes.IndexByte(p, '\n')+1:]
+		end := bytes.IndexByte(p, '\n')
+		if at := bytes.LastIndex(p[:end], []byte(entryHead)); at >= 0 {
+			end = at - 1
+		}
+		p = p[end+1:]
 		t.skipping = false
 	}
 	if len(p) == 0 {
@@ -181,7 +189,11 @@ func (t *tail) widen(p []byte) {
 		t.skipping = true
 		t.from.corrupt()
 	}
-	t.passed(p)
+	until := bytes.LastIndex(p, []byte(entryHead)) // of an entry behind what is no entry
+	if until <= 0 {
+		until = len(p) - len(entryHead) + 1
+	}
+	t.passed(p[:until])
 }
 
 // enlarge gets a larger block, if there is one.
