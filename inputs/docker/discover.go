@@ -52,6 +52,7 @@ type Input struct {
 	following sync.WaitGroup
 	held      atomic.Int64 // batches that the followers hold
 	blocks    blocks
+	beat      *beat
 	watches   *watcher // nil if files are not read, or not watched
 }
 
@@ -61,6 +62,7 @@ var _ pipeline.Input = (*Input)(nil)
 func (in *Input) Run(ctx context.Context, feed pipeline.Feed) error {
 	in.engine, in.feed = newEngine(&in.config), feed
 	in.engine.dial = in.dial
+	in.beat = newBeat()
 	in.self = findSelf("/proc/self")
 	in.known = known(feed)
 	if in.config.Mode != modeAPI {
@@ -87,6 +89,7 @@ func (in *Input) Run(ctx context.Context, feed pipeline.Feed) error {
 		pauses.pause(ctx, nil)
 	}
 	in.following.Wait()
+	in.beat.stop()
 	in.watches.close()
 	in.engine.close()
 	return nil
@@ -163,7 +166,7 @@ func (in *Input) probe(ctx context.Context) {
 		f.checked = read
 		if silent && f.stalled.Load() != nil {
 			in.following.Go(func() {
-				if err := f.probe(ctx); err != nil && ctx.Err() == nil {
+				if err := f.probe(ctx, read); err != nil && ctx.Err() == nil {
 					in.log.Debug("looking after a silent container", "container", short(f.id), "error", err)
 				}
 			})

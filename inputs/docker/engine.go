@@ -111,6 +111,12 @@ func (e *engine) clock() int64 {
 // before its last lines: before 23.0 (API 1.42) the one raced the other.
 func (e *engine) hasty() bool { return versions.LessThan(e.now.Load().ClientVersion(), "1.42") }
 
+// buffers tells whether a read gives all that has come, as from a plain socket. TLS gives a record, which is one line,
+// other connections perhaps one write.
+func (e *engine) buffers() bool {
+	return e.dial == nil && e.tls.Load() == nil && !strings.HasPrefix(e.host, "npipe://")
+}
+
 // newClient makes a client of the settings and, where those are silent, of the
 // usual environment. All clients share their connections.
 func (e *engine) newClient() (*client.Client, error) {

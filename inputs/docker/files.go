@@ -18,14 +18,14 @@ const (
 
 const (
 	// A container that has just written is looked at again after a while, not at each
-	// line: the sooner the more it wrote.
-	busyPause  = 25 * time.Millisecond
-	quietPause = 100 * time.Millisecond
-	quietRead  = 4 << 10 // bytes in a look up to which it writes little
+	// line: the sooner the more it wrote. Both are ticks of the beat.
+	busySpan  = 1
+	quietSpan = 4
+	quietRead = 4 << 10 // bytes in a look up to which it writes little
 
 	// One that is silent is looked at less and less, and then only when it writes; or, where
-	// nobody tells of that, every longestPause.
-	longestPause = 500 * time.Millisecond
+	// nobody tells of that, every longestSpan.
+	longestSpan  = 1 << (spans - 1)
 	watchedPause = 10 * time.Second
 )
 
@@ -101,7 +101,7 @@ func (f *follower) readFiles(ctx context.Context, c condition, whole bool) error
 	if !errors.Is(err, errWoken) {
 		f.closeTail()
 	}
-	return errors.Join(err, f.out.disconnected())
+	return errors.Join(err, f.out.release())
 }
 
 func (f *follower) openTail(c condition, whole bool) error {
@@ -142,7 +142,7 @@ func (f *follower) corrupt() {
 // take gives what was read to the gatherer.
 func (f *follower) take(p []byte) error {
 	f.read.Add(uint64(len(p)))
-	return f.out.take(&f.tail.from, p, f.in.engine.clock())
+	return f.out.take(&f.tail.from, p, f.in.engine.clock(), true)
 }
 
 // followTail reads on, and with follow waits for more.
@@ -168,7 +168,10 @@ func (f *follower) followTail(ctx context.Context, c condition, follow bool) err
 		if !follow || f.tail.final {
 			continue
 		}
-		if err := f.pause(ctx, rest.after(read)); err != nil {
+		if err := f.out.release(); err != nil {
+			return err
+		}
+		if err := f.pause(ctx, rest.after(read, f.in.beat.span())); err != nil {
 			return err
 		}
 	}
@@ -221,42 +224,48 @@ func (f *follower) drain(ctx context.Context) {
 	}
 }
 
-// A pace says how long to wait until a file is looked at again.
-type pace struct{ last time.Duration }
+// A pace says how many ticks to wait until a file is looked at again.
+type pace struct{ last int }
 
-func (p *pace) after(read int64) time.Duration {
+// after is given what is common to those who have little to read.
+func (p *pace) after(read int64, common int) int {
 	switch {
 	case read > quietRead:
-		p.last = busyPause
+		p.last = busySpan
 	case read > 0:
-		p.last = quietPause
+		p.last = max(quietSpan, common)
 	default:
-		p.last = min(max(2*p.last, quietPause), longestPause)
+		p.last = min(max(2*p.last, quietSpan), longestSpan)
 	}
 	return p.last
 }
 
 // pause waits until the file is to be looked at again.
-func (f *follower) pause(ctx context.Context, d time.Duration) error {
-	var changed <-chan struct{}
-	if d == longestPause {
+func (f *follower) pause(ctx context.Context, span int) error {
+	if span == longestSpan {
 		if w := f.in.watches.add(f.tail.path); w != nil {
 			defer f.in.watches.remove(w)
-			changed, d = w.changed, watchedPause
-			if f.tail.grown() {
-				return nil
-			}
+			return f.untilWritten(ctx, w)
 		}
 	}
-	if f.timer == nil {
-		f.timer = time.NewTimer(d)
-	} else {
-		f.timer.Reset(d)
+	return f.until(ctx, f.in.beat.join(span), nil)
+}
+
+// untilWritten waits until a file is written to that is silent.
+func (f *follower) untilWritten(ctx context.Context, w *watch) error {
+	if f.tail.grown() {
+		return nil
 	}
-	defer f.timer.Stop()
+	timer := time.NewTimer(watchedPause)
+	defer timer.Stop()
+	return f.until(ctx, w.changed, timer.C)
+}
+
+// until waits for one of two things, unless something happens to the container.
+func (f *follower) until(ctx context.Context, one <-chan struct{}, other <-chan time.Time) error {
 	select {
-	case <-f.timer.C:
-	case <-changed:
+	case <-one:
+	case <-other:
 	case <-f.wake:
 		return errWoken
 	case <-ctx.Done():

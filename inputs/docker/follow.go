@@ -18,8 +18,8 @@ import (
 )
 
 // A connection starts with a small buffer, as most containers are silent most
-// of the time, and gets the large one when the small is filled at once. The
-// kernel's is behind it.
+// of the time, and gets larger ones when it is filled at once. The kernel's is behind
+// it.
 const (
 	smallRead = 1 << 10
 	largeRead = 16 << 10
@@ -58,7 +58,6 @@ type follower struct {
 	filed   bool  // it was last read from files
 	strayed bool  // the log must be read from its beginning
 	garbled bool  // it was told that the files are damaged
-	timer   *time.Timer
 	backoff backoff
 }
 
@@ -126,7 +125,7 @@ func (f *follower) turn(ctx context.Context) (next, error) {
 	if errdefs.IsNotFound(err) {
 		f.drain(ctx)
 		f.lost()
-		return removed, errors.Join(f.out.ended(), f.out.disconnected())
+		return removed, errors.Join(f.out.ended(), f.out.release())
 	}
 	if err != nil {
 		return retry, fmt.Errorf("inspecting container %s: %w", short(f.id), err)
@@ -351,27 +350,34 @@ func (f *follower) stream(ctx context.Context, c condition, whole bool) error {
 	if options.Follow && c.rotation.hasty && c.rotation.size > 0 {
 		to = newRepeatFilter(to, connected)
 	}
-	return errors.Join(f.copy(body, to, c.tty), f.out.disconnected())
+	var pace pacer
+	if options.Follow && f.in.engine.buffers() {
+		pace = newPacer(f.in.beat)
+	}
+	return errors.Join(f.copy(ctx, body, to, c.tty, pace), f.out.release())
 }
 
-func (f *follower) copy(body io.Reader, to receiver, tty bool) error {
+func (f *follower) copy(ctx context.Context, body io.Reader, to receiver, tty bool, pace pacer) error {
 	var d decoder
 	buf := make([]byte, smallRead)
 	for {
 		n, err := body.Read(buf)
+		span := pace.after(n, len(buf))
 		if n > 0 {
 			if d == nil {
 				d = decoderFor(to, buf[0], tty)
 			}
 			f.read.Add(uint64(n))
-			if err := f.out.take(d, buf[:n], f.in.engine.clock()); err != nil {
+			if err := f.out.take(d, buf[:n], f.in.engine.clock(), span == 0); err != nil {
 				return err
 			}
 		}
 		if n == len(buf) && n < largeRead {
-			buf = make([]byte, largeRead)
+			buf = make([]byte, 4*len(buf))
 		}
 		switch {
+		case err == nil && span > 0:
+			f.in.beat.wait(ctx, span)
 		case err == nil:
 		case err == io.EOF && d == nil:
 			return nil
@@ -441,8 +447,8 @@ func (f *follower) lost() {
 
 // probe looks whether a log that seems silent has grown: then its stream has come
 // to a standstill, and is cut off to be made anew. It asks for one line, which costs
-// the engine next to nothing.
-func (f *follower) probe(ctx context.Context) error {
+// the engine next to nothing. read is how much had been read of the log when it seemed silent.
+func (f *follower) probe(ctx context.Context, read uint64) error {
 	latest, idle := f.out.latest()
 	cut := f.stalled.Load()
 	if cut == nil || !idle {
@@ -452,7 +458,7 @@ func (f *follower) probe(ctx context.Context) error {
 	if err != nil || last <= latest {
 		return err
 	}
-	if now, idle := f.out.latest(); !idle || now != latest {
+	if _, idle := f.out.latest(); !idle || f.read.Load() != read { // it may be waiting for the beat
 		return nil
 	}
 	f.in.metrics.skips.Inc()

@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// gatherTime is how long lines gather after a batch, so that a container
-	// that writes line by line does not make a batch of each.
+	// gatherTime is how long lines gather after a batch where more is at hand, so that a
+	// flood does not make a batch of each read.
 	gatherTime = 20 * time.Millisecond
 
 	// batchBytes is when a batch is full; memoryBytes bounds all those of an input
@@ -54,7 +54,7 @@ type track struct {
 }
 
 // A gatherer makes batches of the messages of one container and sends them. A
-// batch leaves at once, the next one gatherTime later or when it is full.
+// batch leaves at once; while more is at hand, the next one gatherTime later or when it is full.
 type gatherer struct {
 	ctx     context.Context
 	feed    pipeline.Feed
@@ -82,8 +82,9 @@ type gatherer struct {
 
 var _ receiver = (*gatherer)(nil)
 
-// take decodes bytes into batches. now is the engine's time.
-func (g *gatherer) take(d decoder, p []byte, now int64) error {
+// take decodes bytes into batches. now is the engine's time. With more, what comes next may be gathered
+// with them; otherwise they leave at once.
+func (g *gatherer) take(d decoder, p []byte, now int64, more bool) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.skips.now = now
@@ -93,7 +94,10 @@ func (g *gatherer) take(d decoder, p []byte, now int64) error {
 	if err := d.feed(p); err != nil {
 		return err
 	}
-	return g.drained()
+	if more {
+		return g.gather()
+	}
+	return g.flush()
 }
 
 // latest gives the time of the newest message, or reports false if the gatherer is
@@ -157,8 +161,8 @@ func (g *gatherer) connected(now int64, kept rotation, joins bool) (since int64)
 	return since
 }
 
-// disconnected sends what there is.
-func (g *gatherer) disconnected() error {
+// release sends what there is.
+func (g *gatherer) release() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.err != nil {
@@ -462,8 +466,8 @@ func (g *gatherer) reopen(t *track) error {
 	return nil
 }
 
-// drained is called when there is nothing more to decode for now.
-func (g *gatherer) drained() error {
+// gather sends what there is when its time has come.
+func (g *gatherer) gather() error {
 	if !g.pending() || g.armed {
 		return nil
 	}

@@ -38,7 +38,7 @@ func TestLinesGather(t *testing.T) {
 		d := &frames{to: g}
 		start := time.Now()
 		for i := range int64(1000) {
-			if err := g.take(d, encodeMessage(out(i*second/1000, "a line\n"), false), 0); err != nil {
+			if err := g.take(d, encodeMessage(out(i*second/1000, "a line\n"), false), 0, true); err != nil {
 				t.Fatal(err)
 			}
 			if i == 0 && len(feed.Got()) != 1 {
@@ -75,7 +75,7 @@ func TestNoAllocationPerLine(t *testing.T) {
 	for i := range int64(20) {
 		in = append(in, encodeMessage(message{ts: at(i), from: stream(i % 2), text: strings.Repeat("x", 200) + "\n"}, false)...)
 	}
-	g.take(d, in, 0)
+	g.take(d, in, 0, true)
 	g.due = time.Now().Add(time.Hour) // gather all
 	if n := testing.AllocsPerRun(100, func() {
 		if err := d.feed(in); err != nil {
@@ -132,7 +132,7 @@ func BenchmarkGather(b *testing.B) {
 			b.SetBytes(int64(size))
 			b.ReportAllocs()
 			for b.Loop() {
-				if err := g.take(d, in, 0); err != nil {
+				if err := g.take(d, in, 0, true); err != nil {
 					b.Fatal(err)
 				}
 			}

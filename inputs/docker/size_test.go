@@ -103,7 +103,7 @@ func TestFlood(t *testing.T) {
 			d = &tty{to: g}
 		}
 		for i := range total / partSize {
-			if err := g.take(d, encode(i), 0); err != nil {
+			if err := g.take(d, encode(i), 0, true); err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
 			n := g.buffered()
@@ -132,7 +132,7 @@ func FuzzGather(f *testing.F) {
 			if isTTY {
 				d = &tty{to: g}
 			}
-			if g.take(d, in, 1) != nil {
+			if g.take(d, in, 1, true) != nil {
 				g.broken(d)
 			} else {
 				g.close(d)

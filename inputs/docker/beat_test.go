@@ -1,0 +1,176 @@
+package docker
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/longshore/longshore/pipeline/pipetest"
+)
+
+func TestAllWakeInTheSameInstant(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBeat()
+		defer b.stop()
+		time.Sleep(3 * time.Millisecond)
+		began := b.start
+		for _, c := range []struct{ span, until int }{{1, 1}, {2, 2}, {2, 2}, {4, 4}, {16, 16}} {
+			go func() {
+				b.wait(t.Context(), c.span)
+				if took := time.Since(began); took != time.Duration(c.until)*tick {
+					t.Errorf("who waits %d ticks wakes after %v", c.span, took)
+				}
+			}()
+			time.Sleep(2 * time.Millisecond)
+		}
+		time.Sleep(5*tick + time.Millisecond)
+		b.wait(t.Context(), 4)
+		if took := time.Since(began); took != 8*tick {
+			t.Errorf("the multiple of 4 ticks after 5 is at %v", took)
+		}
+		b.wait(t.Context(), 8)
+		synctest.Wait()
+	})
+}
+
+func TestContextEndsWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBeat()
+		defer b.stop()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		b.wait(ctx, 8)
+		if took := time.Since(b.start); took != time.Millisecond {
+			t.Errorf("the wait ended after %v", took)
+		}
+	})
+}
+
+// TestBeatGrows has many busy ones, then few, then none.
+func TestBeatGrows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBeat()
+		defer b.stop()
+		busy := func(n int, d time.Duration) {
+			ctx, cancel := context.WithTimeout(t.Context(), d)
+			defer cancel()
+			for range n {
+				go func() {
+					for ctx.Err() == nil {
+						b.wait(ctx, b.span())
+					}
+				}()
+			}
+			<-ctx.Done()
+			synctest.Wait()
+		}
+		for _, c := range []struct{ followers, span int }{{500, 8}, {3, 1}, {20, 1}, {80, 4}, {1, 1}, {500, 8}} {
+			busy(c.followers, 2*time.Second)
+			if got := b.span(); got != c.span {
+				t.Errorf("%d busy ones wait %d ticks, want %d", c.followers, got, c.span)
+			}
+		}
+		time.Sleep(time.Hour)
+		b.wait(t.Context(), 1)
+		if got := b.span(); got >= commonSpan {
+			t.Errorf("after an hour's silence still %d ticks", got)
+		}
+	})
+}
+
+func TestPacer(t *testing.T) {
+	const room = largeRead
+	for _, c := range []struct {
+		name   string
+		common int
+		reads  []int // each is followed by the wait it asks for, or by nothing
+		want   []int
+	}{
+		{"lines now and then", 1, []int{200, 200, 0}, []int{1, 1, 1}},
+		{"where many are busy", 8, []int{200, 1100, 1100}, []int{8, 8, 8}},
+		{"more is at hand", 8, []int{4000, 300, 200}, []int{0, 1, 8}},
+		{"half a flood waits less", 8, []int{300, 4000, 4000, 4000, 300, 3000, 500}, []int{8, 0, 0, 0, 4, 0, 8}},
+		{"a flood does not wait", 8, []int{300, room, room, room, room, room, 300, 300, 300}, []int{8, 0, 0, 0, 0, 0, 0, 0, 0}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBeat()
+				b.common = c.common
+				p := newPacer(b)
+				for i, n := range c.reads {
+					span := p.after(n, room)
+					if span != c.want[i] {
+						t.Errorf("read %d of %d bytes: waits %d ticks, want %d", i, n, span, c.want[i])
+					}
+					time.Sleep(time.Duration(span) * tick)
+				}
+			})
+		})
+	}
+	var none pacer
+	if none.after(1, room) != 0 {
+		t.Error("the zero value paces")
+	}
+}
+
+// TestFloodEnds is a flood of short reads: while it lasts none of them waits, and then they do again.
+func TestFloodEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPacer(newBeat())
+		p.after(largeRead, largeRead)
+		for range 10 * int(tick/time.Millisecond) {
+			if span := p.after(1000, largeRead); span != 0 {
+				t.Fatalf("a flood waits %d ticks", span)
+			}
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(2 * tick)
+		p.after(100, largeRead) // ends the last tick of the flood
+		time.Sleep(tick)
+		if span := p.after(100, largeRead); span != 1 {
+			t.Errorf("after a flood it waits %d ticks", span)
+		}
+	})
+}
+
+// TestSocketInTheBeat reads over a real socket, where reads wait: line by line, a burst, and the end.
+func TestSocketInTheBeat(t *testing.T) {
+	e := newFakeEngine(t)
+	path := filepath.Join(t.TempDir(), "docker.sock")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.close()
+	e.listen(l)
+	c := e.add(&fakeContainer{ID: "a", Name: "a", State: "running"})
+	r := run(t, e, pipetest.NewFeed(t), Config{Host: "unix://" + path})
+	now := time.Now().UnixNano()
+	n := 0
+	write := func(count, size int) {
+		log := make([]message, count)
+		for i := range log {
+			n++
+			log[i] = message{ts: now + int64(n), from: stdout, text: fmt.Sprintf("%d %s\n", n, strings.Repeat("x", size))}
+		}
+		e.write(c, log...)
+	}
+	for range 10 {
+		write(1, 100)
+		r.feed.WaitFor(t.Context(), n)
+	}
+	write(20000, 200)
+	write(1, 100)
+	write(3, 40000)
+	r.feed.WaitFor(t.Context(), n)
+	write(2, 10)
+	e.stop(c)
+	r.feed.WaitFor(t.Context(), n)
+	r.wantLines(c)
+	r.stop()
+}
