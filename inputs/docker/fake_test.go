@@ -57,6 +57,7 @@ type fakeContainer struct {
 	Created         time.Time
 	Upper           string
 	Log             []message
+	Hidden          int       // so many messages are left out for who connects next, as while a file is packed
 	Files           *jsonFile // where the log is kept, too; nil for nowhere
 }
 
@@ -367,9 +368,10 @@ func (e *fakeEngine) serveLogs(w http.ResponseWriter, r *http.Request, id string
 	w.WriteHeader(200)
 	w.(http.Flusher).Flush()
 	e.mu.Lock()
-	tail := len(c.Log)
+	tail, next := len(c.Log), c.Hidden
+	c.Hidden = 0
 	e.mu.Unlock()
-	since, next, follow := parseSince(query.Get("since")), 0, query.Get("follow") == "1"
+	since, follow := parseSince(query.Get("since")), query.Get("follow") == "1"
 	if query.Get("tail") == "1" {
 		next = max(0, tail-1)
 	}

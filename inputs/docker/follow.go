@@ -56,7 +56,7 @@ type follower struct {
 	tail    *tail // the files that are read, or nil
 	kept    int64 // how large each of those gets; 0 if there is no limit
 	filed   bool  // it was last read from files
-	strayed bool  // the log must be read from its beginning
+	strayed bool  // the place where reading goes on was not found, and is looked for once more
 	garbled bool  // it was told that the files are damaged
 	backoff backoff
 }
@@ -253,7 +253,9 @@ func (f *follower) connect(ctx context.Context, c condition) (next, error) {
 		return retry, nil
 	case errors.Is(err, errGuess):
 		f.strayed = true
-		f.poke()
+		if f.filed {
+			f.poke()
+		}
 		return retry, nil
 	case errors.Is(err, errMoved), errdefs.IsNotFound(err):
 		return retry, nil
@@ -337,6 +339,9 @@ func (f *follower) stream(ctx context.Context, c condition, whole bool) error {
 	if since := f.out.connected(connected, c.rotation, f.in.engine.podman.Load()); since > 0 && !whole && !f.settled {
 		options.Since = fmt.Sprintf("%d.%09d", since/1e9, since%1e9)
 	}
+	// An engine that is just packing a file may leave it out: a place that is not there is looked for twice.
+	f.out.guessed(!f.strayed)
+	f.strayed = false
 	body, err := f.in.engine.now.Load().ContainerLogs(ctx, f.id, options)
 	if err != nil {
 		return err

@@ -138,3 +138,38 @@ func testSetBack(t *testing.T, old, rotated, running bool) {
 		last[g.Source.Key] = g.Pos
 	}
 }
+
+// TestFileIsBeingPacked: an engine may leave out a file that it is just packing. The place
+// where reading goes on is looked for once more before it counts as gone.
+func TestFileIsBeingPacked(t *testing.T) {
+	for _, gone := range []bool{false, true} {
+		t.Run(fmt.Sprint("gone=", gone), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { testPacked(t, gone) })
+		})
+	}
+}
+
+func testPacked(t *testing.T, gone bool) {
+	e := newFakeEngine(t)
+	c := e.add(&fakeContainer{ID: "a", Name: "a", State: "running", Log: []message{
+		out(1*second, "1\n"), err(2*second, "2\n"), out(3*second, "3\n")}})
+	r := run(t, e, pipetest.NewFeed(t), Config{})
+	r.feed.WaitFor(t.Context(), 3)
+	synctest.Wait()
+	r.feed.Ack()
+	r.stop()
+	want := []string{"4", "5"}
+	e.change(func() {
+		c.Log = append(c.Log, out(4*second, "4\n"), err(5*second, "5\n"))
+		c.Hidden = 4
+		if gone {
+			c.Log, c.Hidden, want = c.Log[4:], 0, []string{"5"}
+		}
+	})
+	r = run(t, e, r.feed.Restart(), Config{})
+	time.Sleep(10 * time.Second)
+	if diff := cmp.Diff(want, slices.Sorted(slices.Values(r.feed.Lines()))); diff != "" {
+		t.Errorf("%s\n%s", diff, r.logged)
+	}
+	r.wantLogged("has rotated away the place", map[bool]int{true: 1}[gone])
+}
