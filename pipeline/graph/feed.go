@@ -60,8 +60,8 @@ func (f *feed) Open(id event.SourceID, key string, labels []event.Label) (*event
 	o := f.sources[src.ID]
 	if o == nil {
 		o = &opened{progress: progress, way: f.way(key, pipelines, choices)}
-		if _, err := newSource(o, src); err != nil {
-			return nil, err
+		if err := o.settle(); err != nil {
+			return nil, fmt.Errorf("opening %s: %w", key, err)
 		}
 		f.sources[src.ID] = o
 	}

@@ -42,6 +42,18 @@ func (w *way) routes() int {
 	return n
 }
 
+// settle has the ledger know where the records of each route go.
+func (o *opened) settle() error {
+	for _, p := range o.way.pipelines {
+		for i, route := range p.routes() {
+			if err := o.progress.Settle(route, p.outputs[i].place); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // rouse has the source ready for lines.
 func (o *opened) rouse(src *event.Source) *source {
 	if o.source == nil {

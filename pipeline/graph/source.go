@@ -86,12 +86,9 @@ func (o *opened) newPipe(k int, src *event.Source, from resumption) (*pipe, erro
 	if how.newJoiner != nil {
 		p.join = newJoin(how, src, from.begin, o.progress.Cuts())
 	}
-	for i, route := range of.routes() {
+	for _, route := range of.routes() {
 		track, err := o.progress.Track(route)
 		if err != nil {
-			return nil, err
-		}
-		if err := o.progress.Settle(route, of.outputs[i].place); err != nil {
 			return nil, err
 		}
 		p.tracks = append(p.tracks, track)
