@@ -33,8 +33,8 @@ const (
 // again from there.
 var errMoved = errors.New("the log has changed before the place where reading goes on")
 
-// errGuess says that reading began behind the place where it was to go on: the log must be read from
-// its beginning.
+// errGuess says that the place where reading was to go on was not in what was read, which may be for want of
+// looking: the files must be read from their beginning, the API be asked again.
 var errGuess = errors.New("the place where reading goes on is not where its time should be")
 
 // A track is one stream of one container.
@@ -74,7 +74,7 @@ type gatherer struct {
 	err    error // of a send by the timer
 	taken  uint64
 	gap    bool // one was reported for this connection
-	guess  bool // it began at a place that is before what is looked for if times ascend
+	guess  bool // what is looked for may be there although it is not in what is read
 	skips  skipWatch
 	joins  bool
 	wg     sync.WaitGroup
@@ -345,7 +345,8 @@ func (g *gatherer) reportSkip(from, to int64) {
 		"container", g.who.name, "from", time.Unix(0, from).UTC(), "to", time.Unix(0, to).UTC())
 }
 
-// guessed says where reading begins after connected.
+// guessed says, after connected, whether what is looked for may be there although it is not in what will be
+// read.
 func (g *gatherer) guessed(yes bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -2,8 +2,9 @@ package docker
 
 import (
 	"encoding/binary"
-	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/longshore/longshore/pipeline/event"
 )
 
 const (
@@ -105,47 +106,13 @@ func unescapeOne(dst, p []byte) (used, wrote int) {
 	case 'f':
 		dst[0] = '\f'
 	case 'u':
-		return unescapeRune(dst, p)
+		r, used := event.UnescapeRune(p[2:])
+		if used == 0 {
+			return 0, 0
+		}
+		return 2 + used, utf8.EncodeRune(dst[:utf8.UTFMax], r)
 	default:
 		return 0, 0
 	}
 	return 2, 1
-}
-
-// unescapeRune is unescapeOne for \uXXXX, or a pair of them.
-func unescapeRune(dst, p []byte) (used, wrote int) {
-	r := hex4(p)
-	if r < 0 {
-		return 0, 0
-	}
-	used = 6
-	if utf16.IsSurrogate(r) {
-		pair := utf16.DecodeRune(r, hex4(p[6:]))
-		if r = pair; pair != utf8.RuneError {
-			used = 12
-		}
-	}
-	return used, utf8.EncodeRune(dst[:utf8.UTFMax], r)
-}
-
-// hex4 reads \uXXXX at the start of p; -1 if there is anything else.
-func hex4(p []byte) rune {
-	if len(p) < 6 || p[0] != '\\' || p[1] != 'u' {
-		return -1
-	}
-	r := rune(0)
-	for _, c := range p[2:6] {
-		switch {
-		case '0' <= c && c <= '9':
-			c -= '0'
-		case 'a' <= c && c <= 'f':
-			c -= 'a' - 10
-		case 'A' <= c && c <= 'F':
-			c -= 'A' - 10
-		default:
-			return -1
-		}
-		r = r<<4 | rune(c)
-	}
-	return r
 }

@@ -249,7 +249,7 @@ func AppendUnescaped(dst, p []byte) []byte {
 		case 'f':
 			dst = append(dst, '\f')
 		case 'u':
-			r, used := unescapeRune(p[i+1:])
+			r, used := UnescapeRune(p[i+1:])
 			dst = utf8.AppendRune(dst, r)
 			i += used
 		default:
@@ -259,9 +259,9 @@ func AppendUnescaped(dst, p []byte) []byte {
 	return dst
 }
 
-// unescapeRune reads what follows "\u": four digits, and a second "\uXXXX"
-// where the first is half a pair. It gives how many bytes it used.
-func unescapeRune(p []byte) (rune, int) {
+// UnescapeRune reads what follows "\u": four digits, and a second "\uXXXX"
+// where the first is half a pair. It gives how many bytes it used, 0 where there are no four digits.
+func UnescapeRune(p []byte) (rune, int) {
 	r := hex4(p)
 	if r < 0 {
 		return utf8.RuneError, 0
