@@ -67,26 +67,16 @@ func TestClockSetBackAndOnAgain(t *testing.T) {
 			e.ahead = day
 			j := newJSONFile(t, 0, 1, false)
 			c := e.start(&fakeContainer{ID: "a", Name: "web", Files: j})
-			feed := pipetest.NewFeed(t)
-			r := run(t, e, feed, Config{})
-			e.write(c, out(1000*second, "one\n"))
-			settle()
-			feed.Ack()
-			r.stop()
-			all := received{}
-			all.add(t, feed)
-			for i := range int64(5000) {
-				e.write(c, out(i*second/10, fmt.Sprintf("%d %s\n", i, strings.Repeat("x", 100))))
-			}
-			if stopped {
-				e.stop(c)
-			}
-			feed = feed.Restart()
-			r = run(t, e, feed, Config{})
-			settle()
-			all.add(t, feed)
-			all.want(t, c)
-			r.wantSilence()
+			takenUpAgain(t, e, c, Config{}, func() {
+				e.write(c, out(1000*second, "one\n"))
+			}, func() {
+				for i := range int64(5000) {
+					e.write(c, out(i*second/10, fmt.Sprintf("%d %s\n", i, strings.Repeat("x", 100))))
+				}
+				if stopped {
+					e.stop(c)
+				}
+			})
 		})
 	}
 }

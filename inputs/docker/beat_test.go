@@ -3,8 +3,6 @@ package docker
 import (
 	"context"
 	"fmt"
-	"net"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -141,15 +139,9 @@ func TestFloodEnds(t *testing.T) {
 // TestSocketInTheBeat reads over a real socket, where reads wait: line by line, a burst, and the end.
 func TestSocketInTheBeat(t *testing.T) {
 	e := newFakeEngine(t)
-	path := filepath.Join(t.TempDir(), "docker.sock")
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	e.close()
-	e.listen(l)
+	host := e.atSocket(t)
 	c := e.add(&fakeContainer{ID: "a", Name: "a", State: "running"})
-	r := run(t, e, pipetest.NewFeed(t), Config{Host: "unix://" + path})
+	r := run(t, e, pipetest.NewFeed(t), Config{Host: host})
 	now := time.Now().UnixNano()
 	n := 0
 	write := func(count, size int) {

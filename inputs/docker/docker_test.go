@@ -114,8 +114,6 @@ func run(t *testing.T, e *fakeEngine, feed *pipetest.Feed, config Config) *rig {
 	in := made.(*Input)
 	if config.Host == "" {
 		in.notify = func() *watcher { return nil } // a bubble would wait for it
-	}
-	if config.Host == "" {
 		in.dial = e.dial
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -222,15 +220,9 @@ func TestFollowsAndDescribes(t *testing.T) {
 func TestOnlyReads(t *testing.T) {
 	e := newFakeEngine(t)
 	e.version = "1.41"
-	path := filepath.Join(t.TempDir(), "docker.sock")
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	e.close()
-	e.listen(l)
+	host := e.atSocket(t)
 	c := e.add(&fakeContainer{ID: "a", Name: "a", State: "running", Log: []message{out(1, "one\n")}})
-	r := run(t, e, pipetest.NewFeed(t), Config{Host: "unix://" + path})
+	r := run(t, e, pipetest.NewFeed(t), Config{Host: host})
 	r.feed.WaitFor(t.Context(), 1)
 	e.write(c, out(2, "two\n"))
 	r.feed.WaitFor(t.Context(), 2)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -93,6 +94,18 @@ func newFakeEngine(t testing.TB) *fakeEngine {
 func (e *fakeEngine) listen(l net.Listener) {
 	e.server = &http.Server{Handler: e}
 	e.served.Go(func() { e.server.Serve(l) })
+}
+
+// atSocket has the engine listen at a real socket instead, and gives its address.
+func (e *fakeEngine) atSocket(t *testing.T) (host string) {
+	path := filepath.Join(t.TempDir(), "docker.sock")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.close()
+	e.listen(l)
+	return "unix://" + path
 }
 
 func (e *fakeEngine) close() {

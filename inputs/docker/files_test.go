@@ -322,28 +322,38 @@ func TestTimesThatDescend(t *testing.T) {
 		e.ahead = day
 		j := newJSONFile(t, 0, 1, false)
 		c := e.start(&fakeContainer{ID: "a", Name: "web", Files: j})
-		feed := pipetest.NewFeed(t)
-		r := run(t, e, feed, Config{})
-		e.write(c, out(30*second, "long"))
-		for i := int64(0); i < 40*second; i += second / 100 {
-			e.write(c, err(10*second+i, strings.Repeat("x", 300)+"\n"))
-		}
-		settle()
-		feed.Ack()
-		r.stop()
-		all := received{}
-		all.add(t, feed)
-		for range 200 {
-			e.write(c, out(30*second, strings.Repeat("long", partSize/4)))
-		}
-		e.write(c, out(30*second, "end\n"), err(51*second, "later\n"))
-		feed = feed.Restart()
-		r = run(t, e, feed, Config{MaxLine: 64 << 20})
-		settle()
-		all.add(t, feed)
-		all.want(t, c)
-		r.wantSilence()
+		takenUpAgain(t, e, c, Config{MaxLine: 64 << 20}, func() {
+			e.write(c, out(30*second, "long"))
+			for i := int64(0); i < 40*second; i += second / 100 {
+				e.write(c, err(10*second+i, strings.Repeat("x", 300)+"\n"))
+			}
+		}, func() {
+			for range 200 {
+				e.write(c, out(30*second, strings.Repeat("long", partSize/4)))
+			}
+			e.write(c, out(30*second, "end\n"), err(51*second, "later\n"))
+		})
 	})
+}
+
+// takenUpAgain has one run take what before writes, and the next, with a config, what between writes. Together
+// they must have all of it, once.
+func takenUpAgain(t *testing.T, e *fakeEngine, c *fakeContainer, config Config, before, between func()) {
+	t.Helper()
+	feed, all := pipetest.NewFeed(t), received{}
+	r := run(t, e, feed, Config{})
+	before()
+	settle()
+	feed.Ack()
+	r.stop()
+	all.add(t, feed)
+	between()
+	feed = feed.Restart()
+	r = run(t, e, feed, config)
+	settle()
+	all.add(t, feed)
+	all.want(t, c)
+	r.wantSilence()
 }
 
 func TestWatch(t *testing.T) {
