@@ -88,28 +88,13 @@ func isShortName(name []byte) bool {
 }
 
 func endsInKeyWord(name []byte) bool {
-	if len(name) < shortLength {
-		return false
-	}
-	last := name[len(name)-3:]
-	for _, word := range wordsByEnd[group(last[0], last[1], last[2])] {
-		if len(name) >= len(word) && equalFold(name[len(name)-len(word):], word) {
+	for _, w := range keyWords {
+		if len(name) >= len(w.text) && equalFold(name[len(name)-len(w.text):], w.text) {
 			return true
 		}
 	}
 	return false
 }
-
-// wordsByEnd has the key words by their last three letters.
-var wordsByEnd = func() map[uint32][]string {
-	words := map[uint32][]string{}
-	for _, w := range keyWords {
-		n := len(w.text)
-		end := group(w.text[n-3], w.text[n-2], w.text[n-1])
-		words[end] = append(words[end], w.text)
-	}
-	return words
-}()
 
 // keyed finds the value of a key whose name ends in the word at [start, end):
 //
