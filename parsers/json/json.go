@@ -142,9 +142,9 @@ func (p *Parser) key(b *event.Batch, src []byte, at int) (name event.Value, key 
 	key = recognize.KeyOf(b.Bytes(name.Span))
 	if kind == event.Plain {
 		name.Kind = key.Kind()
-	}
-	if kind == event.Plain && value == end+1 {
-		p.keys.Note(n, src[at:value+1], key)
+		if value == end+1 {
+			p.keys.Note(n, src[at:value+1], key)
+		}
 	}
 	return name, key, skipSpace(src, value+1)
 }
