@@ -36,10 +36,8 @@ func (b bench) idle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	select {
-	case <-recv.all:
-	case err := <-a.ended:
-		return fmt.Errorf("%s: the agent ended: %v\n%s", name, err, a.out.Bytes())
+	if err := recv.wait(ctx, a, files); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
 	}
 	if err := wait(ctx, warmUp); err != nil {
 		return err

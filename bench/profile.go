@@ -73,10 +73,8 @@ func (b bench) profileOf(ctx context.Context, w work) (*profile.Profile, error) 
 	if err != nil {
 		return nil, err
 	}
-	select {
-	case <-recv.all: // it has begun
-	case err := <-a.ended:
-		return nil, fmt.Errorf("the agent ended: %v\n%s", err, a.out.Bytes())
+	if err := recv.wait(ctx, a, 1); err != nil {
+		return nil, err
 	}
 	p, err := fetchProfile(ctx, b.admin)
 	if _, stopped := a.stop(); err == nil {
