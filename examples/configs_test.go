@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/longshore/longshore/components"
 	"github.com/longshore/longshore/pipeline/config"
-	"github.com/longshore/longshore/pipeline/graph"
 )
 
 // loader reads configs as the program does, with the environment of the
@@ -16,7 +16,7 @@ import (
 func loader(t *testing.T, folder string) config.Loader {
 	env := envExample(t, folder)
 	return config.Loader{
-		Components: graph.Components(),
+		Components: components.All(),
 		LookupEnv: func(name string) (string, bool) {
 			value, ok := env[name]
 			if ok && value == "" {
@@ -30,7 +30,7 @@ func loader(t *testing.T, folder string) config.Loader {
 // anyEnv reads configs where every variable is set.
 func anyEnv() config.Loader {
 	return config.Loader{
-		Components: graph.Components(),
+		Components: components.All(),
 		LookupEnv:  func(string) (string, bool) { return "set", true },
 	}
 }
@@ -81,7 +81,7 @@ func TestEverySnippetIsAccepted(t *testing.T) {
 
 func TestMissingSecretsAreNamed(t *testing.T) {
 	for folder, name := range map[string]string{"existing-elk": "ES_API_KEY", "existing-loki": "LOKI_PASSWORD"} {
-		bare := config.Loader{Components: graph.Components()}
+		bare := config.Loader{Components: components.All()}
 		_, err := bare.LoadFile(filepath.Join(folder, "longshore.yml"))
 		if err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), ".env") {
 			t.Errorf("%s without .env: got %v, want an error that names %s and .env", folder, err, name)

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/longshore/longshore/components"
 	"github.com/longshore/longshore/pipeline"
-	"github.com/longshore/longshore/pipeline/graph"
 )
 
 // TestParsersPage holds every example of the page against the tests in it, and looks for
@@ -30,7 +30,7 @@ func TestParsersPage(t *testing.T) {
 			t.Errorf("exit %d\n%s%s\n%s", code, stdout, stderr, text)
 		}
 	}
-	for _, spec := range graph.Components() {
+	for _, spec := range components.All() {
 		if spec.Kind == pipeline.KindParser && !regexp.MustCompile(`type: `+spec.Type+`\b`).MatchString(seen) {
 			t.Errorf("no example of %s", spec.Type)
 		}

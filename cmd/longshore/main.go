@@ -8,7 +8,7 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/longshore/longshore/pipeline/graph"
+	"github.com/longshore/longshore/components"
 )
 
 func main() {
@@ -19,7 +19,7 @@ func main() {
 		stdout:     os.Stdout,
 		stderr:     os.Stderr,
 		env:        os.LookupEnv,
-		components: graph.Components(),
+		components: components.All(),
 	}
 	code := a.run(ctx, os.Args[1:])
 	stop()

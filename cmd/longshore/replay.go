@@ -12,9 +12,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
+	"github.com/longshore/longshore/agent/deliver"
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/config"
-	"github.com/longshore/longshore/pipeline/deliver"
 )
 
 // replayOptions choose the dead letters.

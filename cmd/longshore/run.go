@@ -11,9 +11,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
 
-	"github.com/longshore/longshore/pipeline/admin"
+	"github.com/longshore/longshore/agent/admin"
+	"github.com/longshore/longshore/agent/graph"
 	"github.com/longshore/longshore/pipeline/config"
-	"github.com/longshore/longshore/pipeline/graph"
 )
 
 func (a *app) runCommand() *cobra.Command {

@@ -11,8 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/longshore/longshore/agent/graph"
 	"github.com/longshore/longshore/pipeline/config"
-	"github.com/longshore/longshore/pipeline/graph"
 )
 
 func (a *app) testCommand() *cobra.Command {

@@ -11,11 +11,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/longshore/longshore/agent/graph"
 	"github.com/longshore/longshore/inputs/stdin"
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/config"
 	"github.com/longshore/longshore/pipeline/event"
-	"github.com/longshore/longshore/pipeline/graph"
 )
 
 func (a *app) tryCommand() *cobra.Command {

@@ -14,7 +14,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/longshore/longshore/pipeline/graph"
+	"github.com/longshore/longshore/agent/graph"
+	"github.com/longshore/longshore/components"
 )
 
 // call runs a command with all real components.
@@ -23,7 +24,7 @@ func call(t *testing.T, input string, args ...string) (code int, stdout, stderr 
 	var out, errs strings.Builder
 	a := app{
 		stdin: strings.NewReader(input), stdout: &out, stderr: &errs,
-		env: func(string) (string, bool) { return "", false }, components: graph.Components(),
+		env: func(string) (string, bool) { return "", false }, components: components.All(),
 	}
 	code = a.run(t.Context(), args)
 	return code, out.String(), errs.String()
@@ -130,7 +131,7 @@ func TestTryKeepsTheOrder(t *testing.T) {
 func TestSteps(t *testing.T) {
 	for _, coloured := range []style{false, true} {
 		var out strings.Builder
-		a := &app{stdout: &out, stderr: io.Discard, components: graph.Components(), env: func(string) (string, bool) { return "", false }}
+		a := &app{stdout: &out, stderr: io.Discard, components: components.All(), env: func(string) (string, bool) { return "", false }}
 		cfg, err := a.configToTry(written(t, tried))
 		if err != nil {
 			t.Fatal(err)

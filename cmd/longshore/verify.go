@@ -14,8 +14,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/longshore/longshore/agent/verify"
 	"github.com/longshore/longshore/pipeline"
-	"github.com/longshore/longshore/pipeline/verify"
 )
 
 func (a *app) verifyCommand() *cobra.Command {

@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/longshore/longshore/pipeline/verify"
+	"github.com/longshore/longshore/agent/verify"
 )
 
 func TestPrintReport(t *testing.T) {

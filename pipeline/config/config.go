@@ -30,6 +30,26 @@ type Config struct {
 	Outputs    []Output
 	Pipelines  []Pipeline
 	Tests      []Case
+
+	specs []pipeline.Spec
+}
+
+// Parser returns a parser that no section of the config names, of a type of its Loader's. settings
+// are written as in YAML; the others have their defaults.
+func (cfg *Config) Parser(typ string, settings map[string]string) (Parser, error) {
+	spec, ok := specOf(cfg.specs, pipeline.KindParser, typ)
+	if !ok {
+		return Parser{}, fmt.Errorf("there is no parser of the type %q", typ)
+	}
+	c, _, err := standalone(typ, spec, settings)
+	if err != nil {
+		return Parser{}, err
+	}
+	var made Config
+	if err := made.add(c); err != nil {
+		return Parser{}, err
+	}
+	return made.Parsers[0], nil
 }
 
 // HTTP is the address of /health, /ready and /metrics.

@@ -76,6 +76,7 @@ func (d *document) config(file string) *Config {
 	d.redact()
 	d.cases()
 	d.cfg.File = file
+	d.cfg.specs = d.components
 	d.cfg.DataDir = d.general.DataDir
 	d.cfg.HTTP = d.general.HTTP
 	d.cfg.ShutdownTimeout = d.general.ShutdownTimeout
@@ -150,7 +151,11 @@ func (d *document) types(k pipeline.Kind) []string {
 }
 
 func (d *document) spec(k pipeline.Kind, name string) (pipeline.Spec, bool) {
-	for _, s := range d.components {
+	return specOf(d.components, k, name)
+}
+
+func specOf(specs []pipeline.Spec, k pipeline.Kind, name string) (pipeline.Spec, bool) {
+	for _, s := range specs {
 		if s.Kind == k && s.Type == name {
 			return s, true
 		}

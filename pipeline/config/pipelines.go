@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"slices"
 	"strconv"
 
@@ -77,16 +78,29 @@ func (d *document) byType(k pipeline.Kind, name string) bool {
 // preset adds a component that has nothing but its defaults. false means that it
 // cannot do without settings.
 func (d *document) preset(spec pipeline.Spec, name string) bool {
-	c := newComponent(name, spec)
-	quiet := decoder{report: &report{source: d.report.source}}
-	empty := &node{kind: mappingKind, entries: []entry{{name: "type", value: &node{kind: scalarKind, text: spec.Type}}}}
-	quiet.structs(empty, "", c.targets()...)
-	quiet.problems(c.settings, empty, "", true)
-	if len(quiet.report.found) > 0 || d.cfg.add(c) != nil {
+	c, empty, err := standalone(name, spec, nil)
+	if err != nil || d.cfg.add(c) != nil {
 		return false
 	}
 	d.placed[spec.Kind][name] = empty
 	return true
+}
+
+// standalone makes a component, and the YAML it might stand in, from settings outside of a config.
+func standalone(name string, spec pipeline.Spec, settings map[string]string) (*component, *node, error) {
+	scalar := func(text string) *node { return &node{kind: scalarKind, text: text, asWritten: text} }
+	n := &node{kind: mappingKind, entries: []entry{{name: "type", value: scalar(spec.Type)}}}
+	for _, key := range keys(settings) {
+		n.entries = append(n.entries, entry{name: key, value: scalar(settings[key])})
+	}
+	c := newComponent(name, spec)
+	quiet := decoder{report: &report{source: newSource(name, "")}}
+	quiet.structs(n, "", c.targets()...)
+	quiet.problems(c.settings, n, "", true)
+	if errs := quiet.report.errors(); len(errs) > 0 {
+		return nil, nil, errors.New(errs[0].What())
+	}
+	return c, n, nil
 }
 
 func (d *document) pipeline(e entry, path string) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/config"
@@ -59,7 +60,7 @@ outputs:
 		}},
 		Pipelines: []config.Pipeline{{Name: "main", Inputs: []string{"app"}, Parsers: []string{"auto"}, Transforms: []string{"redact"}, Outputs: []string{"loki"}}},
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(config.Config{})); diff != "" {
 		t.Errorf("config (-want +got):\n%s", diff)
 	}
 }

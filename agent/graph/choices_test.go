@@ -1,0 +1,94 @@
+package graph
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/longshore/longshore/components"
+	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/config"
+	"github.com/longshore/longshore/pipeline/event"
+)
+
+// TestChoices has a source with each choice, and one without. The account closes.
+func TestChoices(t *testing.T) {
+	lines := []string{"debug t=1", "error t=2", "  more"}
+	plain := []string{"debug|debug t=1", "error|error t=2", "|  more"}
+	for _, tt := range []struct{ label, output, text string }{
+		{"", "x", strings.Join(plain, "\n")},
+		{"longshore.parser=none", "x", "|debug t=1\n|error t=2\n|  more"},
+		{"longshore.parser=logfmt", "x", "|debug t=1\n|error t=2\n|  more"},
+		{"longshore.parser=nonsense", "x", strings.Join(plain, "\n")},
+		{"longshore.multiline=^[a-z]", "x", "debug|debug t=1\nerror|error t=2\n  more"},
+		{"longshore.multiline=auto", "x", "debug|debug t=1\nerror|error t=2\n  more"},
+		{"longshore.multiline=(", "x", strings.Join(plain, "\n")},
+		{"longshore.level=error", "x", "error|error t=2"},
+		{"longshore.level=Info", "x", "error|error t=2\n|  more"},
+		{"longshore.level=loud", "x", strings.Join(plain, "\n")},
+		{"longshore.pipeline=other", "y", strings.Join(plain, "\n")},
+		{"longshore.pipeline=main, other", "xy", strings.Join(append(slices.Clone(plain), plain...), "\n")},
+		{"longshore.pipeline=nowhere", "x", strings.Join(plain, "\n")},
+	} {
+		t.Run(tt.label, func(t *testing.T) {
+			w := newWorld()
+			w.more = slices.DeleteFunc(components.All(), func(s pipeline.Spec) bool { return !slices.Contains([]string{"stdin", "multiline", "logfmt"}, s.Type) })
+			w.sources["a"], w.labels = lines, map[string]string{"a": tt.label}
+			g := w.build(t, t.TempDir(), `
+redact: false
+inputs: {in: {type: script}, idle: {type: stdin}}
+parsers: {words: {type: words}, none: {type: none}}
+outputs: {x: {type: memory}, y: {type: memory}}
+pipelines:
+  main: {inputs: [in], parsers: [words], outputs: [x]}
+  other: {inputs: [idle], parsers: [words, none], outputs: [y]}
+`)
+			g.inputs = g.inputs[:1]
+			if err := g.Run(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			got := []string{}
+			for _, output := range tt.output {
+				for _, line := range w.stored[string(output)] {
+					level, rest, _ := strings.Cut(line, "|")
+					got = append(got, level+rest[strings.LastIndex(rest, "|"):])
+				}
+			}
+			if diff := cmp.Diff(tt.text, strings.Join(got, "\n")); diff != "" {
+				t.Error(diff)
+			}
+			if c := g.Counts(); c.Unfinished() != 0 || c.Due+c.Joined != uint64(len(lines)*len(tt.output)) {
+				t.Errorf("the account does not close: %+v", c)
+			}
+		})
+	}
+}
+
+// TestChoicesAreNoLabels sees to it that they are not put on records.
+func TestChoicesAreNoLabels(t *testing.T) {
+	rest, c := choose([]event.Label{{Name: "a", Value: "b"}, {Name: pipeline.ChooseLevel, Value: "warn"}})
+	if len(rest) != 1 || rest[0].Name != "a" || c[pipeline.ChooseLevel] != "warn" {
+		t.Errorf("labels %v, choices %v", rest, c)
+	}
+}
+
+func TestLinesStayApartIfChosen(t *testing.T) {
+	joins := &taking{newJoiner: func(*event.Source) pipeline.Joiner { return nil }}
+	how, err := choices{pipeline.ChooseMultiline: "false"}.taking(joins, nil, nil)
+	if err != nil || how.newJoiner != nil {
+		t.Errorf("lines are joined (%v)", err)
+	}
+}
+
+// TestPipelinesByLabelAreImpatient, as the containers are that choose them.
+func TestPipelinesByLabelAreImpatient(t *testing.T) {
+	w := newWorld()
+	w.impatient = true
+	g := &Graph{inputs: []*input{{name: "in", input: &scriptConfig{world: w}}}}
+	g.Config = &config.Config{Pipelines: []config.Pipeline{{Name: "by-label", Outputs: []string{"x"}}, {Name: "files", Inputs: []string{"f"}, Outputs: []string{"y"}}}}
+	if x, y := g.patienceOf("x"), g.patienceOf("y"); x != impatience || y != patience {
+		t.Errorf("x %v, y %v", x, y)
+	}
+}

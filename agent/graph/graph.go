@@ -1,0 +1,292 @@
+// Package graph builds the inputs, parsers and outputs that a config names into
+// one running whole, and ends it in order.
+package graph
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/longshore/longshore/agent/deliver"
+	"github.com/longshore/longshore/agent/ledger"
+	"github.com/longshore/longshore/agent/spool"
+	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/config"
+	"github.com/longshore/longshore/pipeline/event"
+)
+
+// Options make a Graph. All must be set.
+type Options struct {
+	Config  *config.Config
+	Log     *slog.Logger
+	Metrics prometheus.Registerer
+	// Health gives the function by which a component says how it is.
+	Health func(kind pipeline.Kind, name string) func(error)
+	// Vital gives that of a part of the graph itself.
+	Vital func(name string) func(error)
+	// Now is the clock that dates lines without a time.
+	Now func() time.Time
+}
+
+// A Graph is everything between the sources and the destinations.
+type Graph struct {
+	Options
+	ledger    *ledger.Ledger
+	batches   *pool
+	inputs    []*input
+	outputs   []*output
+	parsers   map[string]parserOf
+	pipelines []*pipelineOf
+	workers   []*worker
+}
+
+type input struct {
+	name  string
+	input pipeline.Input
+	feed  *feed
+}
+
+type output struct {
+	name      string
+	output    pipeline.Output
+	place     []byte // where it puts records; see pipeline.Placed
+	deliverer *deliver.Deliverer
+	spools    *spools
+}
+
+// Build makes the graph and takes its data folder. Nothing runs yet. Run or
+// Close must follow.
+func Build(o Options) (*Graph, error) {
+	l, err := ledger.Open(o.Config.DataDir, o.Log)
+	if err != nil {
+		return nil, err
+	}
+	g := &Graph{Options: o, batches: &pool{}, ledger: l}
+	if err := g.build(); err != nil {
+		return nil, errors.Join(err, g.Close())
+	}
+	return g, nil
+}
+
+func (g *Graph) build() error {
+	for range runtime.GOMAXPROCS(0) {
+		g.workers = append(g.workers, newWorker(g.batches, g.Now))
+	}
+	for _, c := range g.Config.Inputs {
+		if err := g.addInput(c); err != nil {
+			return fmt.Errorf("input %s: %w", c.Name, err)
+		}
+	}
+	for _, c := range g.Config.Outputs {
+		if err := g.addOutput(c); err != nil {
+			return fmt.Errorf("output %s: %w", c.Name, err)
+		}
+	}
+	g.warnOfLeftovers()
+	if err := g.addPipelines(); err != nil {
+		return err
+	}
+	for _, in := range g.inputs {
+		in.feed.parsers, in.feed.types, in.feed.all, in.feed.pipelines = g.parsers, g.Config, g.pipelines, g.pipelinesOf(in.name)
+	}
+	return nil
+}
+
+func (g *Graph) env(kind pipeline.Kind, name string) pipeline.Env {
+	return pipeline.Env{
+		Name:    name,
+		Log:     g.Log.With(string(kind), name),
+		Metrics: prometheus.WrapRegistererWith(prometheus.Labels{string(kind): name}, g.Metrics),
+		Health:  g.Health(kind, name),
+	}
+}
+
+func (g *Graph) addOutput(c config.Output) error {
+	env := g.env(pipeline.KindOutput, c.Name)
+	out, err := c.Settings.Output(env)
+	if err != nil {
+		return err
+	}
+	letters := deliver.NewLetterFile(filepath.Join(g.Config.DataDir, letterFolder), c.Name)
+	letters.Max = int64(c.Common.DeadLetters)
+	spools, err := openSpools(spoolOf(g.Config, c), int64(c.Common.Spool), max(1, c.Common.Lanes), spool.Options{KeepFree: keepFree, Log: env.Log})
+	if err != nil {
+		return errors.Join(err, out.Close())
+	}
+	g.outputs = append(g.outputs, &output{
+		name: c.Name, output: out, place: placeOf(out), spools: spools,
+		deliverer: deliver.New(deliver.Options{
+			Name: c.Name, Type: c.Type, Number: len(g.outputs), Output: out, Settings: c.Common, Log: env.Log,
+			Health: env.Health, Metrics: env.Metrics, Letters: letters,
+			Spool: spools.lane, SpoolAfter: g.patienceOf(c.Name),
+		}),
+	})
+	return nil
+}
+
+func placeOf(out pipeline.Output) []byte {
+	if p, ok := out.(pipeline.Placed); ok {
+		return p.Place()
+	}
+	return nil
+}
+
+func (g *Graph) addPipelines() error {
+	g.parsers = map[string]parserOf{}
+	for _, c := range g.Config.Parsers {
+		p, err := newParserOf(c)
+		if err != nil {
+			return fmt.Errorf("parser %s: %w", c.Name, err)
+		}
+		g.parsers[c.Name] = p
+	}
+	for _, c := range g.Config.Pipelines {
+		p := &pipelineOf{name: c.Name}
+		var mine []parserOf
+		for _, name := range c.Parsers {
+			mine = append(mine, g.parsers[name])
+		}
+		p.taking = newTaking(mine)
+		transforms, err := g.newTransforms(c)
+		if err != nil {
+			return err
+		}
+		p.transforms = transforms
+		for _, name := range c.Outputs {
+			p.outputs = append(p.outputs, g.output(name))
+		}
+		pipelineMetrics(prometheus.WrapRegistererWith(prometheus.Labels{"pipeline": p.name}, g.Metrics), p)
+		g.pipelines = append(g.pipelines, p)
+	}
+	return nil
+}
+
+func (g *Graph) output(name string) *output {
+	for _, o := range g.outputs {
+		if o.name == name {
+			return o
+		}
+	}
+	return nil
+}
+
+func (g *Graph) addInput(c config.Input) error {
+	env := g.env(pipeline.KindInput, c.Name)
+	in, err := c.Settings.Input(env)
+	if err != nil {
+		return err
+	}
+	f := &feed{
+		input: c.Name, log: env.Log, batches: g.batches, workers: g.workers,
+		ledger: g.ledger, sources: map[event.SourceID]*opened{}, stride: strideOf(in),
+	}
+	for name, value := range c.Common.Labels {
+		f.labels = append(f.labels, event.Label{Name: name, Value: value})
+	}
+	inputMetrics(env.Metrics, f)
+	g.inputs = append(g.inputs, &input{c.Name, in, f})
+	return nil
+}
+
+// fileStride is what is reserved ahead of a file, in bytes.
+const fileStride = 1 << 20
+
+func strideOf(in pipeline.Input) uint64 {
+	if s, ok := in.(pipeline.Strider); ok {
+		return s.Stride()
+	}
+	return fileStride
+}
+
+func (g *Graph) pipelinesOf(input string) []*pipelineOf {
+	var of []*pipelineOf
+	for i, c := range g.Config.Pipelines {
+		for _, name := range c.Inputs {
+			if name == input {
+				of = append(of, g.pipelines[i])
+			}
+		}
+	}
+	return of
+}
+
+// Run runs the graph until ctx ends or every input has ended by itself, and
+// then delivers what was read: when ctx has ended, for as long as the config's
+// shutdown_timeout. What is not delivered by then is read again next time. The
+// error is that an input could not go on, or that progress could not be stored.
+func (g *Graph) Run(ctx context.Context) error {
+	hard, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	defer context.AfterFunc(ctx, func() {
+		select {
+		case <-time.After(time.Duration(g.Config.ShutdownTimeout)):
+			stop()
+		case <-hard.Done():
+		}
+	})()
+	var delivering, working sync.WaitGroup
+	for _, o := range g.outputs {
+		delivering.Go(func() { o.deliverer.Run(hard) })
+	}
+	for _, w := range g.workers {
+		working.Go(func() { w.run(hard) })
+	}
+	stopStoring := g.store()
+	err := g.runInputs(ctx)
+	for _, w := range g.workers {
+		w.ended = ctx.Err() == nil
+		close(w.in)
+	}
+	working.Wait()
+	for _, o := range g.outputs {
+		o.deliverer.Finish()
+	}
+	delivering.Wait()
+	stopStoring()
+	return errors.Join(err, g.Close())
+}
+
+// store runs the ledger until the function it gives is called.
+func (g *Graph) store() (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var storing sync.WaitGroup
+	storing.Go(func() { g.ledger.Run(ctx, g.Vital("ledger")) })
+	return func() {
+		cancel()
+		storing.Wait()
+	}
+}
+
+// runInputs runs all inputs to their end.
+func (g *Graph) runInputs(ctx context.Context) error {
+	errs := make([]error, len(g.inputs))
+	var running sync.WaitGroup
+	for i, in := range g.inputs {
+		running.Go(func() {
+			if err := in.input.Run(ctx, in.feed); err != nil && ctx.Err() == nil {
+				errs[i] = fmt.Errorf("input %s stopped: %w", in.name, err)
+				g.Log.Error("an input stopped", "input", in.name, "error", err)
+				g.Health(pipeline.KindInput, in.name)(err)
+			}
+		})
+	}
+	running.Wait()
+	return errors.Join(errs...)
+}
+
+// Close frees what Build took; Run does so itself.
+func (g *Graph) Close() error {
+	var errs []error
+	for _, o := range g.outputs {
+		errs = append(errs, o.output.Close())
+		o.spools.close()
+	}
+	return errors.Join(append(errs, g.ledger.Close())...)
+}

@@ -1,0 +1,252 @@
+package graph
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/config"
+	"github.com/longshore/longshore/pipeline/event"
+)
+
+// A Trial takes lines through one pipeline of a config and tells what becomes of
+// them. Nothing is stored or sent. It is the Feed of one input, which Run must
+// then take the lines of.
+type Trial struct {
+	pipe       *pipe
+	transforms []string // their names
+	outputs    []string // of the pipeline
+	bits       []uint32 // of each output in NotTo
+	src        *event.Source
+	now        func() time.Time
+	pos        uint64
+	batches    chan *event.Batch
+}
+
+var _ pipeline.Feed = (*Trial)(nil)
+
+// An Outcome is what became of one record.
+type Outcome struct {
+	Line    string // as it was read; of joined lines, all of them
+	Format  event.Format
+	Steps   []Step // the first one is by the parsers
+	Dropped string // who dropped it, if somebody did
+	Refused bool   // it would become a dead letter
+	Outputs []string
+}
+
+// A Step is a record, in the default shape, as somebody left it.
+type Step struct {
+	By     string
+	Record []byte
+}
+
+// Record gives the record as it leaves the pipeline.
+func (o *Outcome) Record() []byte { return o.Steps[len(o.Steps)-1].Record }
+
+// byParsers is the name of the first step.
+const byParsers = "parsers"
+
+// NewTrial prepares the trial of a pipeline; an empty name is the first one's. now
+// is the time of lines without one.
+func NewTrial(cfg *config.Config, name string, labels []event.Label, log *slog.Logger, now func() time.Time) (*Trial, error) {
+	g := &Graph{Options: Options{
+		Config: cfg, Log: log, Metrics: prometheus.NewRegistry(),
+		Health: func(pipeline.Kind, string) func(error) { return func(error) {} },
+	}}
+	if err := g.addPipelines(); err != nil {
+		return nil, err
+	}
+	labels, choices := choose(labels)
+	k, err := g.pipelineToTry(name, choices)
+	if err != nil {
+		return nil, err
+	}
+	of := g.pipelines[k]
+	how, err := choices.taking(of.taking, g.parsers, cfg)
+	if err != nil {
+		return nil, err
+	}
+	t := &Trial{
+		transforms: cfg.Pipelines[k].Transforms, outputs: cfg.Pipelines[k].Outputs,
+		src: event.NewSource(1, "try", "try", labels), now: now, batches: make(chan *event.Batch),
+	}
+	t.pipe = &pipe{pipeline: of, how: how, parsers: how.parsers.of(0, t.src)}
+	if how.newJoiner != nil {
+		t.pipe.join = newJoin(how, t.src, 0, nil)
+	}
+	for _, output := range t.outputs {
+		bit := slices.IndexFunc(cfg.Outputs, func(o config.Output) bool { return o.Name == output })
+		t.bits = append(t.bits, 1<<bit)
+	}
+	return t, nil
+}
+
+// pipelineToTry gives the index of a pipeline: the one named, or the first of those that
+// are chosen, or the first.
+func (g *Graph) pipelineToTry(name string, c choices) (int, error) {
+	if name == "" {
+		chosen, err := c.pipelines(g.pipelines, g.pipelines)
+		return slices.Index(g.pipelines, chosen[0]), err
+	}
+	var names []string
+	for k, p := range g.pipelines {
+		if p.name == name {
+			return k, nil
+		}
+		names = append(names, p.name)
+	}
+	return 0, fmt.Errorf("there is no pipeline %q; there is %s", name, strings.Join(names, ", "))
+}
+
+// Run tells of every record of the input that is fed to the trial, in order, until
+// the input closes its source, ctx ends or each gives an error.
+func (t *Trial) Run(ctx context.Context, each func(Outcome) error) error {
+	wait := time.NewTimer(0)
+	defer wait.Stop()
+	for {
+		var outcomes []Outcome
+		select {
+		case b, ok := <-t.batches:
+			if !ok {
+				return tell(t.End(), each)
+			}
+			outcomes = t.take(b)
+			wait.Reset(t.pipe.join.wait())
+		case <-wait.C:
+			outcomes = t.End()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if err := tell(outcomes, each); err != nil {
+			return err
+		}
+	}
+}
+
+func tell(outcomes []Outcome, each func(Outcome) error) error {
+	for _, o := range outcomes {
+		if err := each(o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Lines takes lines that the source has at a time, or at none that it knows (zero),
+// and gives the records that are whole. Call it, and End after it, instead of Run.
+func (t *Trial) Lines(lines []string, at time.Time) []Outcome {
+	b := t.Batch(t.src)
+	b.From = t.pos
+	var ns int64
+	if !at.IsZero() {
+		ns = at.UnixNano()
+	}
+	for _, line := range lines {
+		b.Add(t.pos, ns, b.PutString(line))
+		t.pos += uint64(len(line)) + 1
+	}
+	b.To = t.pos
+	return t.take(b)
+}
+
+// End ends the record of which more lines could come.
+func (t *Trial) End() []Outcome {
+	if !t.pipe.join.holding() {
+		return nil
+	}
+	b := t.Batch(t.src)
+	t.pipe.join.release(b, t.pos)
+	return t.outcomes(b)
+}
+
+func (t *Trial) take(b *event.Batch) []Outcome {
+	t.pos = b.To
+	if t.pipe.join != nil {
+		t.pipe.join.take(b)
+	}
+	return t.outcomes(b)
+}
+
+func (t *Trial) outcomes(b *event.Batch) []Outcome {
+	all := make([]Outcome, len(b.Records))
+	for i := range b.Records {
+		t.pipe.parsers.parse(b, i)
+		r := &b.Records[i]
+		if r.Time == 0 {
+			r.Time = t.now().UnixNano()
+		}
+		r.Time = t.pipe.ties.unique(r.Time)
+		t.pipe.dropLow(r)
+		all[i] = Outcome{Line: string(b.Line(i)), Format: r.Format}
+	}
+	t.step(all, b, byParsers)
+	for k, transform := range t.pipe.pipeline.transforms {
+		transform.Apply(b)
+		t.step(all, b, t.transforms[k])
+	}
+	for i := range all {
+		all[i].Outputs = t.outputsOf(&b.Records[i])
+	}
+	return all
+}
+
+// step notes what each record has become, if it is another than before.
+func (t *Trial) step(all []Outcome, b *event.Batch, by string) {
+	for i := range all {
+		o, r := &all[i], &b.Records[i]
+		if o.Dropped != "" || o.Refused {
+			continue
+		}
+		record := event.AppendRecord(nil, b, i, true)
+		if len(o.Steps) == 0 || string(record) != string(o.Record()) {
+			o.Steps = append(o.Steps, Step{by, record})
+		}
+		o.Refused = r.Flags&event.Refused != 0
+		if r.Flags&event.Dropped != 0 {
+			o.Dropped = by
+		}
+	}
+}
+
+func (t *Trial) outputsOf(r *event.Record) []string {
+	var names []string
+	for k, name := range t.outputs {
+		if r.NotTo&t.bits[k] == 0 {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// Known implements pipeline.Feed.
+func (t *Trial) Known() []pipeline.Known { return nil }
+
+// Open implements pipeline.Feed. The labels are those of the trial.
+func (t *Trial) Open(event.SourceID, string, []event.Label) (*event.Source, error) { return t.src, nil }
+
+// Batch implements pipeline.Feed.
+func (t *Trial) Batch(src *event.Source) *event.Batch {
+	b := &event.Batch{}
+	b.Reset(src)
+	return b
+}
+
+// Send implements pipeline.Feed.
+func (t *Trial) Send(ctx context.Context, b *event.Batch) error {
+	select {
+	case t.batches <- b:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Close implements pipeline.Feed.
+func (t *Trial) Close(*event.Source, bool) { close(t.batches) }
