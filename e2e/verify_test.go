@@ -19,9 +19,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/longshore/longshore/agent/verify"
 	"github.com/longshore/longshore/e2e/query"
 	"github.com/longshore/longshore/e2e/server"
-	"github.com/longshore/longshore/agent/verify"
 )
 
 // A gateway stands in front of a server. While it lies, it says that a push to Loki is
