@@ -49,9 +49,9 @@ func (d *DockerServer) AppImage(tag, binary string) {
 // /usr/bin/loki, which has a health check as -health, and its configuration at /etc/loki/local-config.yaml.
 func (d *DockerServer) LokiImage(tag string) {
 	d.t.Helper()
-	binary, err := ensureLoki()
+	binary, err := findLoki()
 	if err != nil {
-		unavailable(d.t, err)
+		missing(d.t, "loki", err)
 	}
 	const loki = 10001
 	var root rootfs
@@ -61,7 +61,7 @@ func (d *DockerServer) LokiImage(tag string) {
 	root.folder("/loki/rules", loki, 0o755)
 	root.folder("/loki/rules-temp", loki, 0o755)
 	root.file("/usr/bin/loki", binary)
-	root.file("/etc/loki/local-config.yaml", filepath.Join(filepath.Dir(binary), "loki-docker-config.yaml"))
+	root.text("/etc/loki/local-config.yaml", lokiImageConfig, 0o644)
 	root.text("/etc/passwd", "root:x:0:0:root:/root:/sbin/nologin\nloki:x:10001:10001::/home/loki:/sbin/nologin\n", 0o644)
 	root.text("/etc/group", "root:x:0:\nloki:x:10001:\n", 0o644)
 	d.image(tag, root, []string{
@@ -72,6 +72,24 @@ func (d *DockerServer) LokiImage(tag string) {
 		`CMD ["-config.file=/etc/loki/local-config.yaml"]`,
 	}, d.Own)
 }
+
+// lokiImageConfig is what a container without a config of its own runs with.
+const lokiImageConfig = `
+auth_enabled: false
+server: {http_listen_port: 3100}
+common:
+  instance_addr: 127.0.0.1
+  path_prefix: /loki
+  replication_factor: 1
+  ring: {kvstore: {store: inmemory}}
+  storage: {filesystem: {chunks_directory: /loki/chunks, rules_directory: /loki/rules}}
+schema_config:
+  configs: [{from: 2024-04-01, store: tsdb, object_store: filesystem, schema: v13, index: {prefix: index_, period: 24h}}]
+frontend: {scheduler_address: 127.0.0.1:9095}
+frontend_worker: {scheduler_address: 127.0.0.1:9095}
+ingester: {lifecycler: {min_ready_duration: 0s}}
+analytics: {reporting_enabled: false}
+`
 
 // ElasticsearchImage makes an image that is used like Elastic's own, such as
 // docker.elastic.co/elasticsearch/elasticsearch:7.17.29: port 9200, data in /usr/share/elasticsearch/data, settings with a

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -15,20 +14,25 @@ import (
 	"github.com/goccy/go-yaml"
 )
 
-// A LokiServer is Grafana Loki as one process, with its chunks in files.
+// A LokiServer is Grafana Loki as one process, with its chunks in files, or what stands for it.
 type LokiServer struct {
 	*Server
 	URL string // without a path
 }
 
-// Loki starts Grafana Loki. Each config is YAML that is laid over the default one, such as "auth_enabled: true" or
-// "limits_config: {allow_structured_metadata: false}".
+// Loki returns a real Grafana Loki: the one at LONGSHORE_E2E_LOKI_URL, or one that it starts from the program that
+// findLoki finds. Each config is YAML that is laid over the default one, such as "auth_enabled: true" or
+// "limits_config: {allow_structured_metadata: false}". With the URL, tests that have a config, or that end or pause the
+// server, are skipped.
 func Loki(t testing.TB, config ...string) *LokiServer {
 	t.Helper()
 	skipShort(t)
-	binary, err := ensureLoki()
+	if url := os.Getenv(lokiURL); url != "" {
+		return foreignLoki(t, url, config)
+	}
+	binary, err := findLoki()
 	if err != nil {
-		unavailable(t, err)
+		missing(t, "loki", err)
 	}
 	d, url, err := newLoki(binary, t.TempDir(), config)
 	if err != nil {
@@ -157,27 +161,4 @@ func merge(into, from map[string]any) {
 		}
 		into[key] = value
 	}
-}
-
-// ensureLoki returns the path of Loki's binary.
-func ensureLoki() (string, error) {
-	const module = "github.com/grafana/loki/v3"
-	tool, err := newTool("loki", "go.mod", `\s`+module+` v(\S+)`)
-	if err != nil {
-		return "", err
-	}
-	announce := fmt.Sprintf("building Loki %s, about 6 minutes, once", tool.version)
-	dir, err := once(tool.folder, announce, func(dir string) error {
-		version := "-X " + module + "/pkg/util/build.Version=" + tool.version
-		if err := tool.buildGo(module+"/cmd/loki", version, filepath.Join(dir, "loki")); err != nil {
-			return err
-		}
-		source, err := run(tool.source, []string{"GOWORK=off"}, "go", "list", "-m", "-f", "{{.Dir}}", module)
-		if err != nil {
-			return err
-		}
-		config := filepath.Join(strings.TrimSpace(source), "cmd", "loki", "loki-docker-config.yaml")
-		return copyInto(dir, []string{config})
-	})
-	return filepath.Join(dir, "loki"), err
 }
