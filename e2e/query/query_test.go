@@ -109,3 +109,29 @@ func post(t *testing.T, url string, header http.Header, body string) {
 		t.Fatalf("%s answers %d", url, resp.StatusCode)
 	}
 }
+
+func TestVictoriaLogs(t *testing.T) {
+	v := query.VictoriaLogs{URL: server.VictoriaLogs(t).URL}
+	const n = 12_345
+	var lines strings.Builder
+	for i := range n {
+		fmt.Fprintf(&lines, "{\"_time\":%q,\"_msg\":\"line %d\",\"a\":\"b\"}\n", time.Now().Format(time.RFC3339Nano), i)
+	}
+	post(t, v.URL+"/insert/jsonline?_stream_fields=a", http.Header{"Content-Type": {"application/stream+json"}}, lines.String())
+	rows, err := v.Rows(t.Context(), `{a="b"}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for _, row := range rows {
+		seen[row["_msg"]] = true
+	}
+	if len(rows) != n || len(seen) != n {
+		t.Errorf("%d rows, %d different, want %d", len(rows), len(seen), n)
+	}
+	for query, want := range map[string]int{`{a="b"}`: n, `{a="c"}`: 0, `"line 17"`: 1} {
+		if count, err := v.Count(t.Context(), query); err != nil || count != want {
+			t.Errorf("%s counts %d, %v, want %d", query, count, err, want)
+		}
+	}
+}

@@ -20,6 +20,7 @@ var setups = []struct {
 	}},
 	{"elasticsearch", func() error { _, _, err := elasticsearch.ensure(); return err }},
 	{"opensearch", func() error { _, _, err := openSearch.ensure(); return err }},
+	{"victorialogs", func() error { _, err := ensureVictoriaLogs(); return err }},
 	{"compose", func() error { _, err := ensureCompose(); return err }},
 	{"loki", setupLoki},
 }

@@ -1,0 +1,58 @@
+package server
+
+import (
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A VictoriaLogsServer is one node of VictoriaLogs.
+type VictoriaLogsServer struct {
+	*Server
+	URL string // without a path
+}
+
+// VictoriaLogs starts a VictoriaLogs that keeps lines of up to a year ago. Each flag is as on its command line.
+func VictoriaLogs(t testing.TB, flags ...string) *VictoriaLogsServer {
+	t.Helper()
+	skipShort(t)
+	binary, err := ensureVictoriaLogs()
+	if err != nil {
+		unavailable(t, err)
+	}
+	port, err := freePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	address := fmt.Sprintf("127.0.0.1:%d", port)
+	args := append([]string{"-httpListenAddr=" + address, "-storageDataPath=" + filepath.Join(dir, "data"), "-retentionPeriod=1y"}, flags...)
+	d := &daemon{
+		name:    "VictoriaLogs",
+		dir:     dir,
+		command: func() *exec.Cmd { return exec.Command(binary, args...) },
+		ready:   answers("http://"+address+"/health", "OK"),
+		patient: time.Minute,
+		grace:   30 * time.Second,
+		onDeath: syscall.SIGKILL,
+	}
+	return &VictoriaLogsServer{Server: serve(t, d), URL: "http://" + address}
+}
+
+// ensureVictoriaLogs returns the path of its binary.
+func ensureVictoriaLogs() (string, error) {
+	const module = "github.com/VictoriaMetrics/VictoriaLogs"
+	tool, err := newTool("victorialogs", "go.mod", `\s`+module+` v(\S+)`)
+	if err != nil {
+		return "", err
+	}
+	announce := fmt.Sprintf("building VictoriaLogs %s, about a minute, once", tool.version)
+	dir, err := once(tool.folder, announce, func(dir string) error {
+		version := "-X github.com/VictoriaMetrics/VictoriaMetrics/lib/buildinfo.Version=victoria-logs-v" + tool.version
+		return tool.buildGo(module+"/app/victoria-logs", version, filepath.Join(dir, "victoria-logs"))
+	})
+	return filepath.Join(dir, "victoria-logs"), err
+}
