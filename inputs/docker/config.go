@@ -82,6 +82,9 @@ func checkHost(host string) error {
 	if _, err := client.ParseHostURL(host); err != nil {
 		return fmt.Errorf("%q is no address of a Docker Engine: %w", host, err)
 	}
+	if scheme != "unix" && scheme != "npipe" && strings.Contains(host, "?") {
+		return fmt.Errorf("%q has a query, which the address of a Docker Engine cannot have", host)
+	}
 	return nil
 }
 

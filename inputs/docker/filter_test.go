@@ -165,6 +165,11 @@ func TestCheck(t *testing.T) {
 			t.Errorf("%s: %v", host, p)
 		}
 	}
+	for _, host := range []string{"tcp://10.0.0.1:2376?a=b", "docker.example", "ftp://x"} {
+		if p := (&Config{Host: host}).Check(); len(p) != 1 {
+			t.Errorf("%s: %v", host, p)
+		}
+	}
 	if s := Spec(); s.Kind != pipeline.KindInput || s.New().(pipeline.InputConfig) == nil {
 		t.Error("not an input")
 	}

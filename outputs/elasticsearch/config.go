@@ -161,14 +161,13 @@ func (c *Config) Output(env pipeline.Env) (pipeline.Output, error) {
 	return o, nil
 }
 
-// nodeURLs gives the URLs that Check found right, without the slash at their
-// end.
+// nodeURLs returns the URLs that Check found valid, without the slash at the end of their paths.
 func (c *Config) nodeURLs() []*url.URL {
 	var nodes []*url.URL
 	for _, raw := range c.URLs {
 		if u, err := httpclient.ParseURL(raw); err == nil {
 			u.Path = strings.TrimRight(u.Path, "/")
-			u.RawQuery, u.Fragment = "", ""
+			u.Fragment = ""
 			nodes = append(nodes, u)
 		}
 	}

@@ -26,6 +26,7 @@ func TestCheck(t *testing.T) {
 		}, nil},
 		{"no URL", Config{}, []string{"urls"}},
 		{"not a URL", Config{URLs: []string{"localhost:9200", "http://x", "ftp://x"}}, []string{"urls[0]", "urls[2]"}},
+		{"a query", Config{URLs: []string{"http://x/insert?a=b&c=%2C", "http://x?a=%zz"}}, []string{"urls[1]"}},
 		{"two ways to log in", Config{URLs: url, APIKey: "k", Auth: httpclient.Auth{Username: "u"}}, []string{"api_key"}},
 		{"a key and a user in the URL", Config{URLs: []string{"http://u:p@x"}, APIKey: "k"}, []string{"urls[0]"}},
 		{"a key and a header", Config{URLs: url, APIKey: "k", Headers: map[string]pipeline.Secret{"authorization": "x"}}, []string{"headers.authorization"}},

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -351,6 +352,38 @@ func TestOneOfSeveralNodesIsDown(t *testing.T) {
 	}
 	if failures > 2 || served[0].Load() < 8 || served[1].Load() < 8 {
 		t.Errorf("%d of 20 attempts failed, the nodes served %d and %d", failures, served[0].Load(), served[1].Load())
+	}
+}
+
+// TestQueryOfAURL: what a URL has behind its ? goes with every request to it, beside the request's own parameters,
+// which it cannot replace.
+func TestQueryOfAURL(t *testing.T) {
+	t.Parallel()
+	asked := make(chan *url.URL, 10)
+	base := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		asked <- r.URL
+		says(200, items(created))(w, r)
+	})
+	o := output(t, Config{Pipeline: "p", URLs: []string{
+		base + "/insert/elasticsearch/?_msg_field=message&_stream_fields=a%2Cb&pipeline=q", base + "/insert?x=1",
+	}})
+	for _, want := range []string{
+		"/insert/elasticsearch/_bulk?_msg_field=message&_stream_fields=a%2Cb&filter_path=FILTER&pipeline=p",
+		"/insert/_bulk?filter_path=FILTER&pipeline=p&x=1",
+	} {
+		if e := send(t, o, 1); e != nil {
+			t.Fatal(e)
+		}
+		want = strings.Replace(want, "FILTER", url.QueryEscape("errors,items.*.error,items.*.status,items.*.failure_store"), 1)
+		if got := (<-asked).String(); got != want {
+			t.Errorf("asked for %s, want %s", got, want)
+		}
+	}
+	if _, _, err := o.wire.ask(t.Context(), http.MethodGet, "/", nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := (<-asked).String(); got != "/insert/elasticsearch/?_msg_field=message&_stream_fields=a%2Cb&pipeline=q" {
+		t.Errorf("asked for %s", got)
 	}
 }
 

@@ -29,7 +29,7 @@ func newWire(urls []*url.URL, client *httpclient.Client) (*wire, error) {
 	w := &wire{client: client}
 	transport, err := elastictransport.NewClient(
 		elastictransport.WithURLs(urls...),
-		elastictransport.WithTransport(carrier{client}),
+		elastictransport.WithTransport(carrier{client, urls}),
 		elastictransport.WithDisableRetry(),
 		elastictransport.WithConnectionPoolFunc(func(conns []*elastictransport.Connection, _ elastictransport.Selector) elastictransport.ConnectionPool {
 			w.nodes = newNodes(conns)
@@ -65,12 +65,15 @@ func (t *trip) end() {
 	}
 }
 
-// carrier is where the transport's requests go out. It notes the node, and
-// gives the request its body: the interfaces above lose its length and its
-// memory's owner.
-type carrier struct{ client *httpclient.Client }
+// carrier is where the transport's requests go out. It notes the node, adds the query of its URL, and
+// gives the request its body: the interfaces above lose its length and its memory's owner.
+type carrier struct {
+	client *httpclient.Client
+	urls   []*url.URL
+}
 
 func (c carrier) RoundTrip(req *http.Request) (*http.Response, error) {
+	c.addQuery(req.URL)
 	t, ok := req.Context().Value(tripKey{}).(*trip)
 	if !ok {
 		return c.client.RoundTrip(req)
@@ -83,6 +86,19 @@ func (c carrier) RoundTrip(req *http.Request) (*http.Response, error) {
 		req.Body = t.body.reader()
 	}
 	return c.client.RoundTrip(req)
+}
+
+// addQuery adds the query of the configured URL that a request goes to, which the transport drops.
+func (c carrier) addQuery(to *url.URL) {
+	query, longest := "", -1
+	for _, u := range c.urls {
+		if u.Host == to.Host && strings.HasPrefix(to.Path, u.Path+"/") && len(u.Path) > longest {
+			query, longest = u.RawQuery, len(u.Path)
+		}
+	}
+	if query != "" {
+		to.RawQuery = httpclient.WithQuery(query, to.Query())
+	}
 }
 
 // lent is memory that readers may read until it is taken back. net/http may

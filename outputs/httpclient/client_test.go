@@ -161,7 +161,7 @@ func TestOAuth2(t *testing.T) {
 	issued, refused := 0, false
 	tokens := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id, secret, _ := r.BasicAuth()
-		if refused || id != "me" || secret != "s3" || r.FormValue("scope") != "a b" || r.FormValue("audience") != "logs" {
+		if refused || id != "me" || secret != "s3" || r.FormValue("scope") != "a b" || r.FormValue("audience") != "logs" || r.URL.RawQuery != "realm=x%2Fy" {
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(http.StatusUnauthorized)
 			_, _ = io.WriteString(w, `{"error":"invalid_client","error_description":"go away"}`)
@@ -181,7 +181,7 @@ func TestOAuth2(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	c := newClient(t, Settings{Auth: Auth{OAuth2: OAuth2{
-		TokenURL: tokens.URL + "/token", ClientID: "me", ClientSecret: "s3",
+		TokenURL: tokens.URL + "/token?realm=x%2Fy", ClientID: "me", ClientSecret: "s3",
 		Scopes: []string{"a", "b"}, Params: map[string]string{"audience": "logs"},
 	}}})
 	for _, want := range []string{"Bearer t1", "Bearer t2", "Bearer t2"} { // the first is answered 401

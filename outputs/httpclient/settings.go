@@ -91,6 +91,9 @@ func CheckURL(path, raw string, auth *Auth) []pipeline.Problem {
 	if err != nil {
 		return []pipeline.Problem{{Path: path, Message: err.Error()}}
 	}
+	if _, err := url.ParseQuery(u.RawQuery); err != nil {
+		return []pipeline.Problem{{Path: path, Message: "has an invalid query; special characters in it must be written as %XX"}}
+	}
 	if u.User != nil && auth.kinds() > 0 {
 		return []pipeline.Problem{{Path: path, Message: "names a user, and auth is set too; use one of the two"}}
 	}
@@ -126,6 +129,20 @@ func proxyFunc(proxy string) (func(*http.Request) (*url.URL, error), error) {
 		return nil, err
 	}
 	return http.ProxyURL(u), nil
+}
+
+// WithQuery returns the query of a configured URL with a request's own parameters, which replace those of
+// the same name.
+func WithQuery(configured string, own url.Values) string {
+	if configured == "" {
+		return own.Encode()
+	}
+	all, err := url.ParseQuery(configured)
+	if err != nil {
+		return own.Encode() // CheckURL has rejected it
+	}
+	maps.Copy(all, own)
+	return all.Encode()
 }
 
 // Location gives a URL for people: without user, password, query and fragment,

@@ -172,7 +172,7 @@ func (q *querier) request(ctx context.Context, path string, params url.Values) (
 	if len(form) > maxQueryURL {
 		method, body = http.MethodPost, form
 	} else {
-		to.RawQuery = form
+		to.RawQuery = httpclient.WithQuery(q.base.RawQuery, params)
 	}
 	req, err := http.NewRequestWithContext(ctx, method, to.String(), strings.NewReader(body))
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -589,6 +590,34 @@ func TestWhereItAsks(t *testing.T) {
 				t.Errorf("asked %s with %v", a.asked[last], h)
 			}
 		})
+	}
+}
+
+// TestQueryOfAURL: what a URL has behind its ? goes with every request to it, beside the request's own parameters,
+// which it cannot replace.
+func TestQueryOfAURL(t *testing.T) {
+	a := newArchive(t)
+	var asked []*url.URL
+	a.instead = func(w http.ResponseWriter, r *http.Request) bool {
+		asked = append(asked, r.URL)
+		return false
+	}
+	o := newOutput(t, Config{URL: "http://127.0.0.1:1/?x=1", Query: Query{URL: a.URL + "/read/?y=%2C&query=none"}})
+	if to := o.url.String(); to != "http://127.0.0.1:1/loki/api/v1/push?x=1" {
+		t.Errorf("it pushes to %s", to)
+	}
+	body := fill(t, o, batchOf(container("web"), "a"))
+	a.hold(body, every)
+	if got := lookUp(t, o, body); len(got) != 1 || len(asked) != 2 {
+		t.Errorf("found %v after %d questions", got, len(asked))
+	}
+	long := map[string]string{"a": strings.Repeat("a", 2000), "b": strings.Repeat("b", 2000), "c": strings.Repeat("c", 2000)}
+	o = newOutput(t, Config{URL: a.URL + "/read?y=%2C", Labels: long}) // too long for a GET
+	lookUp(t, o, fill(t, o, batchOf(container("web"), "a")))
+	for _, u := range asked {
+		if y := u.Query()["y"]; u.Path[:6] != "/read/" || len(y) != 1 || y[0] != "," {
+			t.Errorf("asked for %s", u)
+		}
 	}
 }
 
