@@ -152,8 +152,7 @@ func TestCompose(t *testing.T) {
 	t.Setenv("DOCKER_GID", fmt.Sprint(groupOf(t, docker, socket)))
 	docker.LokiImage("grafana/loki:" + version(t, `grafana/loki:(\S+)`))
 	docker.ElasticsearchImage("docker.elastic.co/elasticsearch/elasticsearch:" + version(t, `elasticsearch/elasticsearch:(\S+)`))
-	agent := ownImage(t, docker, "longshore/longshore:dev", "Dockerfile", "./cmd/longshore")
-	app := ownImage(t, docker, "longshore/sample-app:dev", "examples/sample-app/Dockerfile", "./examples/sample-app")
+	agent, app := builtImage(t, docker, agentImage, "."), builtImage(t, docker, appImage, "examples/sample-app")
 
 	lokiAt, elasticAt := freeAddress(t), freeAddress(t)
 	when := around()
@@ -195,56 +194,6 @@ func version(t *testing.T, image string) string {
 		t.Fatalf("docker-compose.yml has no image like %s", image)
 	}
 	return string(found[1])
-}
-
-// ownImage makes an image from the last stage of a Dockerfile, since the stages
-// before need a base image and the network. An engine that is not ours may have
-// an image of that name, so there it gets another.
-func ownImage(t *testing.T, docker *server.DockerServer, tag, dockerfile, pkg string) string {
-	t.Helper()
-	if !docker.Own {
-		tag += "-e2e"
-	}
-	text, err := os.ReadFile(filepath.Join(root, dockerfile))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, last, found := strings.Cut(string(text), "\nFROM scratch\n")
-	if !found {
-		t.Fatalf("%s has no last stage from scratch", dockerfile)
-	}
-	dir := t.TempDir()
-	write(t, filepath.Join(dir, "Dockerfile"), []byte("FROM scratch\n"+strings.ReplaceAll(last, "--from=build ", "")))
-	built, err := os.ReadFile(binary(t, pkg))
-	if err != nil {
-		t.Fatal(err)
-	}
-	write(t, filepath.Join(dir, "out", filepath.Base(pkg)), built)
-	// Nothing in the stack is asked by https, so a machine may lack this.
-	authorities, err := os.ReadFile("/etc/ssl/certs/ca-certificates.crt")
-	if err != nil && !os.IsNotExist(err) {
-		t.Fatal(err)
-	}
-	write(t, filepath.Join(dir, "etc/ssl/certs/ca-certificates.crt"), authorities)
-	for _, folder := range []string{"data", "log"} {
-		if err := os.MkdirAll(filepath.Join(dir, "out", folder), 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	docker.Docker("build", "-q", "-t", tag, dir)
-	t.Cleanup(func() { docker.Docker("rmi", "-f", tag) })
-	return tag
-}
-
-// write writes a file, with its folders, for all to run.
-func write(t *testing.T, path string, text []byte) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, text, 0o755); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // checkAgentContainer wants the agent to be nobody, but in the socket's group.

@@ -73,11 +73,11 @@ func lokiOfImage(e *engine) (string, error) {
 
 // lokiVersion is the version that docker-compose.yml uses.
 func lokiVersion() (string, error) {
-	tools, err := toolsFolder()
+	module, err := moduleFolder()
 	if err != nil {
 		return "", err
 	}
-	text, err := os.ReadFile(filepath.Join(tools, "..", "..", "docker-compose.yml"))
+	text, err := os.ReadFile(filepath.Join(module, "docker-compose.yml"))
 	if err != nil {
 		return "", err
 	}

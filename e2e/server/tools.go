@@ -20,11 +20,11 @@ type tool struct {
 
 // newTool reads the version out of a file of the tool's folder.
 func newTool(name, file, pattern string) (tool, error) {
-	tools, err := toolsFolder()
+	module, err := moduleFolder()
 	if err != nil {
 		return tool{}, err
 	}
-	source := filepath.Join(tools, name)
+	source := filepath.Join(module, "e2e", "tools", name)
 	path := filepath.Join(source, file)
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -42,14 +42,14 @@ func newTool(name, file, pattern string) (tool, error) {
 	return tool{source: source, version: version, folder: name + "-" + version + "-" + hash}, nil
 }
 
-// toolsFolder asks Go where the main module is, because tests run in their package's folder, and those of other modules,
+// moduleFolder asks Go where the main module is, because tests run in their package's folder, and those of other modules,
 // such as the benchmarks', elsewhere altogether.
-var toolsFolder = sync.OnceValues(func() (string, error) {
+var moduleFolder = sync.OnceValues(func() (string, error) {
 	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/longshore/longshore").Output()
 	if err != nil {
 		return "", fmt.Errorf("asking go for the folder of this module: %w", err)
 	}
-	return filepath.Join(strings.TrimSpace(string(out)), "e2e", "tools"), nil
+	return strings.TrimSpace(string(out)), nil
 })
 
 // buildGo builds a package of the tool's module as one static binary.
