@@ -17,22 +17,22 @@ type Audit interface {
 	// Held sets held[i] for every item i of a body. The bodies of one source come
 	// one after the other, oldest first; those of several, concurrently. The errors are
 	// those of Reconciler.Stored; after one, the body is asked for again or not at all.
-	Held(ctx context.Context, body *Body, held []Held) error
+	Held(ctx context.Context, body *Body, held []Presence) error
 }
 
-// Held is how a destination holds a record.
-type Held struct {
-	// Times is how often; each one beyond the first is a repeat.
-	Times int
-	// Doubt, if not empty, is why a record that was not found need not be
+// Presence is how a destination holds a record.
+type Presence struct {
+	// Copies is how often; each one beyond the first is a repeat.
+	Copies int
+	// Uncertain, if not empty, is why a record that was not found need not be
 	// missing.
-	Doubt string
+	Uncertain string
 }
 
-// Undated is the end of the times that an audit gives to lines which have none of
+// UntimedUntil is the end of the times that an audit gives to lines which have none of
 // their own: from the Unix epoch on, each a nanosecond after the one before. When
 // such a line was dated first, nobody remembers.
-const Undated = int64(24 * time.Hour)
+const UntimedUntil = int64(24 * time.Hour)
 
 // A Rereader is an Input that finds the sources it knows by Cursor.State alone,
 // wherever that was written, and reads them from Cursor.Pos on, be it the beginning.

@@ -76,10 +76,10 @@ type Known struct {
 	ID     event.SourceID
 	Key    string
 	Cursor Cursor
-	// Cuts are the positions beyond the cursor, ascending, at which time has ended
+	// TimeoutBoundaries are the positions beyond the cursor, ascending, at which time has ended
 	// a record (see event.Batch.Timed): a record that begins before one ends there.
 	// The slice is the caller's to keep.
-	Cuts []uint64
+	TimeoutBoundaries []uint64
 }
 
 // A Cursor is how far a source is done: every record at a position below Pos

@@ -12,7 +12,7 @@ type Joiner interface {
 	// Line takes the next line, without its line end, and tells how it stands to
 	// the record that is open. It keeps nothing of line. Hostile lines cost
 	// bounded time: a small constant times their length.
-	Line(line []byte) Joint
+	Line(line []byte) JoinDecision
 
 	// End says that the open record has ended for another reason: a limit, time,
 	// the end of the source. The next line begins a record, whatever it is; it may be
@@ -23,13 +23,13 @@ type Joiner interface {
 // A NewJoiner makes the joiner of one source.
 type NewJoiner func(src *event.Source) Joiner
 
-// A Joint is how a line stands to the open record.
-type Joint uint8
+// A JoinDecision is how a line stands to the open record.
+type JoinDecision uint8
 
 const (
 	// Continues: the line belongs to the open record. Without it the line begins
 	// the next one.
-	Continues Joint = 1 << iota
+	Continues JoinDecision = 1 << iota
 	// Complete: nothing that follows can belong to the record of this line, so
 	// that it need not wait for the next line.
 	Complete

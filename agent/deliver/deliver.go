@@ -100,7 +100,7 @@ func (d *Deliverer) Put(ctx context.Context, b *Shared, track pipeline.Track) er
 }
 
 func (d *Deliverer) laneOf(src *event.Source) *lane {
-	return d.lanes[src.Turn%uint64(len(d.lanes))]
+	return d.lanes[src.ShardKey%uint64(len(d.lanes))]
 }
 
 // Finish says that no Put follows: Run returns once all is delivered.

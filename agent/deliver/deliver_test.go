@@ -161,7 +161,7 @@ func newRig(t *testing.T, to *destination, change func(*pipeline.OutputSettings)
 
 func source(id event.SourceID) *event.Source {
 	src := event.NewSource(id, "in", fmt.Sprintf("source-%d", id), nil)
-	src.Turn = uint64(id) // each in a lane of its own, as long as there are enough
+	src.ShardKey = uint64(id) // each in a lane of its own, as long as there are enough
 	return src
 }
 
@@ -177,14 +177,14 @@ func (r *rig) put(ctx context.Context, src *event.Source, lines ...string) {
 		case "dropped":
 			rec.Flags |= event.Dropped
 		case "refused":
-			rec.Flags |= event.Refused
+			rec.Flags |= event.Rejected
 		case "elsewhere":
-			rec.NotTo = 1 << 3
+			rec.ExcludedOutputs = 1 << 3
 		case "only others":
-			rec.NotTo = ^uint32(1 << 3)
+			rec.ExcludedOutputs = ^uint32(1 << 3)
 		}
 	}
-	b.To, b.More = b.From+uint64(10*len(lines)), r.more
+	b.To, b.MorePending = b.From+uint64(10*len(lines)), r.more
 	r.ended[src] = b.To
 	if r.tracks[src] == nil {
 		r.tracks[src] = &track{t: r.t, done: map[uint64]bool{}, skip: map[uint64]bool{}}

@@ -27,7 +27,7 @@ func (l *lane) encode(ctx context.Context, dl delivery) bool {
 	l.startRun(b.Source, dl.track, b.From)
 	for i := range b.Records {
 		r := &b.Records[i]
-		if !whole || r.Flags&event.Dropped != 0 || r.NotTo&(1<<l.d.Number) != 0 || !l.d.filter.takes(r) {
+		if !whole || r.Flags&event.Dropped != 0 || r.ExcludedOutputs&(1<<l.d.Number) != 0 || !l.d.filter.takes(r) {
 			l.d.metrics.end(l.d.metrics.filtered, 1)
 			continue
 		}
@@ -55,7 +55,7 @@ func (l *lane) encode(ctx context.Context, dl delivery) bool {
 		l.seal()
 	}
 	l.more = time.Time{}
-	if b.More {
+	if b.MorePending {
 		l.more = time.Now().Add(min(atHand, time.Duration(l.d.Settings.Batch.Linger)))
 	}
 	return true
@@ -121,7 +121,7 @@ func (l *lane) encodeRecord(ctx context.Context, b *event.Batch, i int) bool {
 var errNotUnderstood = errors.New("the parser did not understand it (on_error: dead_letter)")
 
 func (l *lane) encodeUnlessRefused(dst *pipeline.Body, b *event.Batch, i int) (group uint32, err error) {
-	if b.Records[i].Flags&event.Refused != 0 {
+	if b.Records[i].Flags&event.Rejected != 0 {
 		return 0, errNotUnderstood
 	}
 	return l.encoder.Encode(dst, b, i)

@@ -73,7 +73,7 @@ func newChain(parsers []parserOf, src *event.Source) chain {
 		case "drop":
 			l.failing = event.Dropped
 		case "dead_letter":
-			l.failing = event.Refused
+			l.failing = event.Rejected
 		}
 		c = append(c, l)
 	}
@@ -119,7 +119,7 @@ func (l *link) parseField(b *event.Batch, i int) (tried, ok bool) {
 		r.Message = before.Message
 	}
 	if ok {
-		r.Shown = event.Span{} // what was not found in the field is only in the line now
+		r.RedundantText = event.Span{} // what was not found in the field is only in the line now
 	}
 	if ok && k >= 0 {
 		b.RemoveField(i, k)

@@ -36,7 +36,7 @@ func TestChain(t *testing.T) {
 		{"dropped", []config.Parser{asJSON(on("", "drop")), asLogfmt(on("", "keep"))},
 			`msg=hello user=7`, `"message":"msg=hello user=7"`, event.Dropped},
 		{"dead letter", []config.Parser{asJSON(on("", "dead_letter"))},
-			`just text`, `"message":"just text"`, event.Refused},
+			`just text`, `"message":"just text"`, event.Rejected},
 		{"the message is understood in its turn", []config.Parser{asJSON(on("", "keep")), asLogfmt(on("message", "keep"))},
 			`{"msg":"msg=hello user=7","n":1}`, `"message":"hello","n":1,"user":7`, 0},
 		{"a message without one of its own stays", []config.Parser{asJSON(on("", "keep")), asJSON(on("message", "keep"))},
@@ -68,7 +68,7 @@ func TestChain(t *testing.T) {
 			if got := string(event.AppendRecord(nil, b, 0, false)); got != want {
 				t.Errorf("\ngot  %s\nwant %s", got, want)
 			}
-			if got := b.Records[0].Flags & (event.Dropped | event.Refused); got != tt.flags {
+			if got := b.Records[0].Flags & (event.Dropped | event.Rejected); got != tt.flags {
 				t.Errorf("flags %b, want %b", got, tt.flags)
 			}
 			if got := string(b.Line(0)); got != tt.line {

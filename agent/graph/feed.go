@@ -170,7 +170,7 @@ func (f *feed) source(id event.SourceID) *opened {
 }
 
 func (f *feed) worker(src *event.Source) *worker {
-	return f.workers[src.Turn%uint64(len(f.workers))]
+	return f.workers[src.ShardKey%uint64(len(f.workers))]
 }
 
 // open counts the sources that are being read.

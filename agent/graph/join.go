@@ -119,7 +119,7 @@ func (j *join) passDone(b *event.Batch) int {
 
 // judge holds what the joiner says of a line against the bounds and limits. Where
 // these end the open record, it is asked again, for a line that begins one.
-func (j *join) judge(joint pipeline.Joint, pos uint64, line []byte) pipeline.Joint {
+func (j *join) judge(joint pipeline.JoinDecision, pos uint64, line []byte) pipeline.JoinDecision {
 	bound := j.pass(pos)
 	if joint&pipeline.Continues == 0 {
 		return joint

@@ -47,7 +47,7 @@ type blocks struct{ inside bool }
 
 func (j *blocks) End() { j.inside = false }
 
-func (j *blocks) Line(line []byte) pipeline.Joint {
+func (j *blocks) Line(line []byte) pipeline.JoinDecision {
 	c := byte(0)
 	if len(line) > 0 {
 		c = line[0]
@@ -138,7 +138,7 @@ func (c *slowConfig) batch(feed pipeline.Feed, src *event.Source, lines []string
 		}
 	}
 	if b.To > max(b.From, c.world.read[src.Key]) && c.world.rnd.IntN(10) == 0 {
-		b.Timed = true
+		b.EndedByTimeout = true
 	}
 	c.world.read[src.Key] = max(c.world.read[src.Key], b.To)
 	b.Cursor = fmt.Appendf(b.Cursor, "at %d", b.To)

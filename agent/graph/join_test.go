@@ -137,13 +137,13 @@ func TestJoinCopiesNothingItNeedNot(t *testing.T) {
 		b.Add(uint64(pos), 0, b.PutString(line))
 		b.Arena = append(b.Arena, '\n')
 	}
-	b.Records[2].Flags = event.Cut
+	b.Records[2].Flags = event.Truncated
 	size := len(b.Arena)
 	newTestJoin(pipeline.JoinLimits{Lines: 9, Bytes: 99}).take(b)
 	if len(b.Arena) != size || len(b.Records) != 4 || string(b.Line(1)) != "b\n c\n d" {
 		t.Errorf("the arena grew by %d bytes, and holds %d records, of which the second is %q", len(b.Arena)-size, len(b.Records), b.Line(1))
 	}
-	if b.Records[1].Flags != event.Cut || b.Records[3].Flags != 0 {
+	if b.Records[1].Flags != event.Truncated || b.Records[3].Flags != 0 {
 		t.Errorf("flags: %v, %v", b.Records[1].Flags, b.Records[3].Flags)
 	}
 }
@@ -196,7 +196,7 @@ func (s *steps) send(lines ...string) { s.sendBatch(false, lines) }
 func (s *steps) sendBatch(timed bool, lines []string) {
 	s.Helper()
 	b := batchOf(s.feed, s.src, s.at, lines...)
-	b.Timed = timed
+	b.EndedByTimeout = timed
 	s.at = b.To
 	if err := s.feed.Send(s.ctx, b); err != nil {
 		s.Error(err)
@@ -206,7 +206,7 @@ func (s *steps) sendBatch(timed bool, lines []string) {
 func (s *steps) cuts(want ...uint64) {
 	s.Helper()
 	synctest.Wait()
-	if got := s.feed.Known()[0].Cuts; !slices.Equal(got, want) {
+	if got := s.feed.Known()[0].TimeoutBoundaries; !slices.Equal(got, want) {
 		s.Errorf("the ledger has the cuts %v, want %v", got, want)
 	}
 }
@@ -394,14 +394,14 @@ func joinOtherwise(t *testing.T, rnd *rand.Rand) {
 	}
 }
 
-type lineByLine struct{ joint pipeline.Joint }
+type lineByLine struct{ joint pipeline.JoinDecision }
 
-func (l lineByLine) Line([]byte) pipeline.Joint { return l.joint }
+func (l lineByLine) Line([]byte) pipeline.JoinDecision { return l.joint }
 func (l lineByLine) End()                       {}
 
 // BenchmarkJoin is what joining costs a line beside the joiner, of batches of 1000 lines.
 func BenchmarkJoin(b *testing.B) {
-	for name, joint := range map[string]pipeline.Joint{"complete": pipeline.Complete, "single": 0} {
+	for name, joint := range map[string]pipeline.JoinDecision{"complete": pipeline.Complete, "single": 0} {
 		b.Run(name, func(b *testing.B) {
 			j := &join{joiner: lineByLine{joint}, limits: pipeline.JoinLimits{Lines: 500, Bytes: 1 << 18}}
 			batch, lines := &event.Batch{}, make([]event.Record, 1000)

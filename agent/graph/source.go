@@ -81,7 +81,7 @@ func newSource(o *opened, src *event.Source) (*source, error) {
 // newPipe makes the source's way through pipeline k.
 func (o *opened) newPipe(k int, src *event.Source, from resumption) (*pipe, error) {
 	of, how := o.way.pipelines[k], o.way.takings[k]
-	number := src.Turn % uint64(o.way.workers*chainsPerWorker) // that says which worker, too
+	number := src.ShardKey % uint64(o.way.workers*chainsPerWorker) // that says which worker, too
 	p := &pipe{pipeline: of, how: how, parsers: how.parsers.of(number, src), ties: from.ties}
 	if how.newJoiner != nil {
 		p.join = newJoin(how, src, from.begin, o.progress.Cuts())

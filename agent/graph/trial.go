@@ -208,7 +208,7 @@ func (t *Trial) step(all []Outcome, b *event.Batch, by string) {
 		if len(o.Steps) == 0 || string(record) != string(o.Record()) {
 			o.Steps = append(o.Steps, Step{by, record})
 		}
-		o.Refused = r.Flags&event.Refused != 0
+		o.Refused = r.Flags&event.Rejected != 0
 		if r.Flags&event.Dropped != 0 {
 			o.Dropped = by
 		}
@@ -218,7 +218,7 @@ func (t *Trial) step(all []Outcome, b *event.Batch, by string) {
 func (t *Trial) outputsOf(r *event.Record) []string {
 	var names []string
 	for k, name := range t.outputs {
-		if r.NotTo&t.bits[k] == 0 {
+		if r.ExcludedOutputs&t.bits[k] == 0 {
 			names = append(names, name)
 		}
 	}

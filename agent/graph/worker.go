@@ -125,7 +125,7 @@ func (w *worker) process(ctx context.Context, m message) {
 	s, b := m.of.rouse(m.batch.Source), m.batch
 	lines, to := len(b.Records), b.To
 	s.to = to
-	if b.Timed {
+	if b.EndedByTimeout {
 		s.cutHere()
 	}
 	if lines > 0 && !m.of.begun {

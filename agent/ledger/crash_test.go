@@ -86,7 +86,7 @@ func (v *voyage) restart() {
 			v.lost = append(v.lost, fmt.Sprint(key, " cuts ", lost))
 		}
 		for pos := range f.cuts {
-			f.cuts[pos] = slices.Contains(k.Cuts, pos)
+			f.cuts[pos] = slices.Contains(k.TimeoutBoundaries, pos)
 		}
 	}
 }
@@ -230,20 +230,20 @@ func (f *fate) cutsUpTo(to uint64) (cuts []uint64) {
 // that was not noted.
 func (f *fate) checkCuts(t *testing.T, k pipeline.Known) {
 	t.Helper()
-	for _, pos := range k.Cuts {
+	for _, pos := range k.TimeoutBoundaries {
 		if _, noted := f.cuts[pos]; !noted || pos <= k.Cursor.Pos {
 			t.Errorf("source %s, at %d: nobody has noted the cut at %d, or it is done", k.Key, k.Cursor.Pos, pos)
 		}
 	}
 	if lost := f.lostCuts(k); lost != nil {
-		t.Errorf("source %s, at %d: the cuts %v were on disk, and are lost: %v", k.Key, k.Cursor.Pos, lost, k.Cuts)
+		t.Errorf("source %s, at %d: the cuts %v were on disk, and are lost: %v", k.Key, k.Cursor.Pos, lost, k.TimeoutBoundaries)
 	}
 }
 
 func (f *fate) lostCuts(k pipeline.Known) (lost []uint64) {
 	for r := range f.routes {
 		for _, pos := range f.routes[r].cuts {
-			if pos > k.Cursor.Pos && !slices.Contains(k.Cuts, pos) {
+			if pos > k.Cursor.Pos && !slices.Contains(k.TimeoutBoundaries, pos) {
 				lost = append(lost, pos)
 			}
 		}

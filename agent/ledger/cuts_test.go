@@ -19,7 +19,7 @@ func cutsOf(t *testing.T, l *Ledger) []uint64 {
 	if len(known) != 1 {
 		t.Fatalf("the ledger knows %d sources, want 1", len(known))
 	}
-	return known[0].Cuts
+	return known[0].TimeoutBoundaries
 }
 
 // TestACutIsOnDiskBeforeWhatItEnded and goes when the cursor is there.

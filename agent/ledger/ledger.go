@@ -102,7 +102,7 @@ func (l *Ledger) Known(input string) []pipeline.Known {
 	var known []pipeline.Known
 	for _, s := range l.sources {
 		if s.input == input {
-			known = append(known, pipeline.Known{ID: s.id, Key: s.key, Cursor: s.resumeCopy(), Cuts: slices.Clone(s.cuts)})
+			known = append(known, pipeline.Known{ID: s.id, Key: s.key, Cursor: s.resumeCopy(), TimeoutBoundaries: slices.Clone(s.cuts)})
 		}
 	}
 	return known

@@ -72,7 +72,7 @@ func (c *asking) Output(env pipeline.Env) (pipeline.Output, error) {
 type answer struct {
 	run   *pipeline.Run
 	items []pipeline.Item
-	held  []pipeline.Held
+	held  []pipeline.Presence
 	text  func(i int) []byte // of an item, for people
 }
 
@@ -100,7 +100,7 @@ type ageOnly struct {
 
 // Encode implements pipeline.Encoder.
 func (e ageOnly) Encode(dst *pipeline.Body, b *event.Batch, i int) (uint32, error) {
-	if at := b.Records[i].Time; at < e.since && (at < 0 || at >= pipeline.Undated) {
+	if at := b.Records[i].Time; at < e.since && (at < 0 || at >= pipeline.UntimedUntil) {
 		return 0, nil
 	}
 	if e.encoder == nil {
@@ -113,11 +113,11 @@ func (e ageOnly) Encode(dst *pipeline.Body, b *event.Batch, i int) (uint32, erro
 // Send implements pipeline.Output.
 func (a *asker) Send(ctx context.Context, body *pipeline.Body) error {
 	part := withoutEmpty(body)
-	held := make([]pipeline.Held, len(part.Items))
+	held := make([]pipeline.Presence, len(part.Items))
 	err := a.ask(ctx, part, held)
 	if errors.Is(err, pipeline.ErrUnknowable) {
 		for i := range held {
-			held[i] = pipeline.Held{Doubt: err.Error()}
+			held[i] = pipeline.Presence{Uncertain: err.Error()}
 		}
 		err = nil
 	}
@@ -142,7 +142,7 @@ func (a *asker) Send(ctx context.Context, body *pipeline.Body) error {
 
 var errCannotAsk = fmt.Errorf("this kind of output cannot be asked: %w", pipeline.ErrUnknowable)
 
-func (a *asker) ask(ctx context.Context, body *pipeline.Body, held []pipeline.Held) error {
+func (a *asker) ask(ctx context.Context, body *pipeline.Body, held []pipeline.Presence) error {
 	switch {
 	case a.audit == nil:
 		return errCannotAsk

@@ -187,16 +187,16 @@ const (
 )
 
 // judge gives the verdict on a record.
-func (e *exemption) judge(id event.SourceID, pos uint64, h pipeline.Held) verdict {
+func (e *exemption) judge(id event.SourceID, pos uint64, h pipeline.Presence) verdict {
 	switch {
-	case h.Times > 0:
-		return verdict{outcome: held, repeats: h.Times - 1}
+	case h.Copies > 0:
+		return verdict{outcome: held, repeats: h.Copies - 1}
 	case has(e.refused, id, pos):
 		return verdict{outcome: refused}
 	case has(e.waiting, id, pos):
 		return verdict{outcome: waiting}
-	case h.Doubt != "":
-		return verdict{outcome: unknown, why: h.Doubt}
+	case h.Uncertain != "":
+		return verdict{outcome: unknown, why: h.Uncertain}
 	}
 	return verdict{outcome: missing}
 }

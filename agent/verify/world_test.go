@@ -292,7 +292,7 @@ func (m *memory) Stored(_ context.Context, body *pipeline.Body, stored []bool) e
 func (m *memory) Audit(time.Time) pipeline.Audit { return m }
 
 // Held implements pipeline.Audit.
-func (m *memory) Held(_ context.Context, body *pipeline.Body, held []pipeline.Held) error {
+func (m *memory) Held(_ context.Context, body *pipeline.Body, held []pipeline.Presence) error {
 	w := m.world
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -302,11 +302,11 @@ func (m *memory) Held(_ context.Context, body *pipeline.Body, held []pipeline.He
 	for i := range body.Items {
 		for _, line := range w.stored[m.name] {
 			if line == string(body.Item(i)) {
-				held[i].Times++
+				held[i].Copies++
 			}
 		}
-		if w.doubt != nil && held[i].Times == 0 {
-			held[i].Doubt = w.doubt(string(body.Item(i)))
+		if w.doubt != nil && held[i].Copies == 0 {
+			held[i].Uncertain = w.doubt(string(body.Item(i)))
 		}
 	}
 	return nil

@@ -535,7 +535,7 @@ func TestLongLinesAreCut(t *testing.T) {
 			for i, want := range []struct {
 				size  int
 				flags event.Flags
-			}{{20 << 10, event.Cut}, {4, 0}, {20 << 10, event.Cut}} {
+			}{{20 << 10, event.Truncated}, {4, 0}, {20 << 10, event.Truncated}} {
 				if len(got[i].Line) != want.size || got[i].Flags != want.flags {
 					t.Errorf("tty=%v line %d: %d bytes, flags %b", tty, i, len(got[i].Line), got[i].Flags)
 				}

@@ -419,7 +419,7 @@ func (g *gatherer) line(t *track, ts int64, line []byte, lost int, newline bool)
 	t.at.count++
 	g.taken++
 	if lost > 0 {
-		r.Flags |= event.Cut
+		r.Flags |= event.Truncated
 		g.metrics.cut.Add(float64(lost))
 	}
 	if len(t.batch.Arena) >= g.full() {

@@ -192,7 +192,7 @@ func (d decodingSplitter) add(b *event.Batch, raw []byte, pos uint64) {
 	}
 	r := b.Add(pos, 0, d.decode(b, raw))
 	if over > 0 {
-		r.Flags |= event.Cut
+		r.Flags |= event.Truncated
 		d.Skipped += uint64(over)
 		d.CutLines++
 	}

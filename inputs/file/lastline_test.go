@@ -220,7 +220,7 @@ func TestLastLineThatIsLong(t *testing.T) {
 		r.append("app.log", "\nshort")
 		r.pass(lull)
 		r.wantAt("0:"+strings.Repeat("x", 16), "201:short")
-		if got := r.feed.Got(); got[0].Flags&event.Cut == 0 || got[1].Flags&event.Cut != 0 {
+		if got := r.feed.Got(); got[0].Flags&event.Truncated == 0 || got[1].Flags&event.Truncated != 0 {
 			t.Error("the wrong line is marked as cut")
 		}
 	})

@@ -108,11 +108,11 @@ func (r *reader) block(ctx context.Context, f *file, size int64, last bool) erro
 		want = min(2*want, size-int64(f.off))
 	}
 	f.scanned = f.off + uint64(len(b.Arena)-front)
-	b.More = f.scanned < uint64(size) || r.schedule.hasMore()
+	b.MorePending = f.scanned < uint64(size) || r.schedule.hasMore()
 	if last && f.scanned == uint64(size) {
 		was := rest
 		rest = f.split.Last(b, rest, f.off+uint64(rest-front))
-		b.Timed = rest > was
+		b.EndedByTimeout = rest > was
 	}
 	to := f.off + uint64(rest-front)
 	f.tail.set(b.Arena[front:rest])
@@ -141,11 +141,11 @@ func (r *reader) decodedBlock(ctx context.Context, f *file, size int64, last boo
 			continue
 		}
 		f.scanned = f.off + uint64(len(p))
-		b.More = f.scanned < uint64(size) || r.schedule.hasMore()
+		b.MorePending = f.scanned < uint64(size) || r.schedule.hasMore()
 		if last && f.scanned == uint64(size) {
 			whole := p[used : len(p)-(len(p)-used)%f.text.unit]
 			n := d.last(b, whole, f.off+uint64(used))
-			used, b.Timed = used+n, n > 0
+			used, b.EndedByTimeout = used+n, n > 0
 		}
 		f.tail.set(p[:used])
 		return r.send(ctx, f, b, f.off+uint64(used))

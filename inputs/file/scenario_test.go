@@ -854,7 +854,7 @@ func TestLongLine(t *testing.T) {
 		r.start()
 		r.pass(tick)
 		r.want("one", long[:1<<20], "two")
-		if got := r.feed.Got()[1]; got.Flags&event.Cut == 0 {
+		if got := r.feed.Got()[1]; got.Flags&event.Truncated == 0 {
 			t.Error("the line is not marked as cut")
 		}
 	})

@@ -268,7 +268,7 @@ func (r *reader) resume(f *file, k *past) (err error) {
 	r.endFormer(f)
 	f.srcID, f.key = k.ID, k.Key
 	f.off, f.sent, f.scanned = k.Cursor.Pos, k.Cursor.Pos, k.Cursor.Pos
-	f.head, f.stored, f.cuts = k.at.head, int(k.at.head.len), k.Cuts
+	f.head, f.stored, f.cuts = k.at.head, int(k.at.head.len), k.TimeoutBoundaries
 	if k.at.pos == k.Cursor.Pos {
 		f.split.Skipping, f.split.Ended = k.at.skipping, k.at.ended
 	}

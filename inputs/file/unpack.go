@@ -219,7 +219,7 @@ func (r *reader) sendUnpackedTo(ctx context.Context, f *file, size int, last boo
 	}
 	if last {
 		n := d.last(b, p[used:], f.off+uint64(used))
-		used, b.Timed = used+n, n > 0
+		used, b.EndedByTimeout = used+n, n > 0
 	}
 	f.tail.set(p[:used])
 	to := f.off + uint64(used)

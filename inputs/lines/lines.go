@@ -116,7 +116,7 @@ func (s *Splitter) Add(b *event.Batch, from, to int, pos uint64) {
 		return
 	}
 	r := b.Add(pos, 0, event.Span{Off: uint32(from), Len: uint32(s.Max)})
-	r.Flags |= event.Cut
+	r.Flags |= event.Truncated
 	s.Skipped += uint64(over)
 	s.CutLines++
 }

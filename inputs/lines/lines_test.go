@@ -35,7 +35,7 @@ func feed(s *Splitter, text string, block int) (got []string) {
 func show(b *event.Batch) (got []string) {
 	for i, r := range b.Records {
 		mark := ""
-		if r.Flags&event.Cut != 0 {
+		if r.Flags&event.Truncated != 0 {
 			mark = "!"
 		}
 		got = append(got, fmt.Sprintf("%d:%s%s", r.Pos, b.Line(i), mark))

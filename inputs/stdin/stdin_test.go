@@ -24,7 +24,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func show(got []pipetest.Got) (lines []string) {
 	for _, g := range got {
 		mark := ""
-		if g.Flags&event.Cut != 0 {
+		if g.Flags&event.Truncated != 0 {
 			mark = "!"
 		}
 		lines = append(lines, fmt.Sprintf("%d:%s%s", g.Pos, g.Line, mark))
@@ -70,7 +70,7 @@ func TestTenMegabyteLine(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := feed.Got()
-	if len(got) != 2 || len(got[0].Line) != 1<<20 || got[0].Flags&event.Cut == 0 || got[1].Line != "end" {
+	if len(got) != 2 || len(got[0].Line) != 1<<20 || got[0].Flags&event.Truncated == 0 || got[1].Line != "end" {
 		t.Errorf("%d lines", len(got))
 	}
 }

@@ -20,7 +20,7 @@ type audit struct{ output *Output }
 
 // Held implements pipeline.Audit: it searches for the ids, in an index as in
 // what rolls over, where one id may be in several indices.
-func (a audit) Held(ctx context.Context, body *pipeline.Body, held []pipeline.Held) error {
+func (a audit) Held(ctx context.Context, body *pipeline.Body, held []pipeline.Presence) error {
 	o := a.output
 	if !o.ids {
 		return fmt.Errorf("ids is false: %w", pipeline.ErrUnknowable)
@@ -36,7 +36,7 @@ func (a audit) Held(ctx context.Context, body *pipeline.Body, held []pipeline.He
 		}
 	}
 	for i, n := range times {
-		held[i].Times = n
+		held[i].Copies = n
 	}
 	return nil
 }

@@ -45,16 +45,16 @@ func TestAudit(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := make([]pipeline.Held, test.n)
+			want := make([]pipeline.Presence, test.n)
 			for id, i := range targets[0].items {
 				if test.keep(i) {
-					want[i].Times = test.times
+					want[i].Copies = test.times
 				}
-				for range want[i].Times {
+				for range want[i].Copies {
 					s.holds = append(s.holds, id)
 				}
 			}
-			held := make([]pipeline.Held, test.n)
+			held := make([]pipeline.Presence, test.n)
 			if err := o.Audit(time.Time{}).Held(t.Context(), body, held); err != nil {
 				t.Fatal(err)
 			}
@@ -77,7 +77,7 @@ func TestAuditUndated(t *testing.T) {
 	for _, at := range []int64{b.Records[0].Time, 7} {
 		b.Records[0].Time = at
 		s.asked = nil
-		if err := o.Audit(time.Time{}).Held(t.Context(), encode(t, o, b), make([]pipeline.Held, 1)); err != nil {
+		if err := o.Audit(time.Time{}).Held(t.Context(), encode(t, o, b), make([]pipeline.Presence, 1)); err != nil {
 			t.Fatal(err)
 		}
 		want := "POST /logs-2024.02.29/_search"
@@ -93,7 +93,7 @@ func TestAuditUndated(t *testing.T) {
 func TestAuditWithoutIDs(t *testing.T) {
 	t.Parallel()
 	o := output(t, Config{})
-	err := o.Audit(time.Time{}).Held(t.Context(), sample(t, o, 2), make([]pipeline.Held, 2))
+	err := o.Audit(time.Time{}).Held(t.Context(), sample(t, o, 2), make([]pipeline.Presence, 2))
 	if !errors.Is(err, pipeline.ErrUnknowable) {
 		t.Error(err)
 	}

@@ -38,13 +38,13 @@ const (
 
 // Held implements pipeline.Audit: it fetches what each stream holds in the time of
 // the body's entries, and counts it, which shows repeats that log queries hide.
-func (a *audit) Held(ctx context.Context, body *pipeline.Body, held []pipeline.Held) error {
+func (a *audit) Held(ctx context.Context, body *pipeline.Body, held []pipeline.Presence) error {
 	if a.output.querier == nil {
 		return fmt.Errorf("reconcile is off: %w", pipeline.ErrUnknowable)
 	}
 	var dated, undated []int
 	for i := range body.Items {
-		if at := timeOf(body.Item(i)); at >= 0 && at < pipeline.Undated {
+		if at := timeOf(body.Item(i)); at >= 0 && at < pipeline.UntimedUntil {
 			undated = append(undated, i)
 		} else {
 			dated = append(dated, i)
@@ -61,7 +61,7 @@ func (a *audit) Held(ctx context.Context, body *pipeline.Body, held []pipeline.H
 	return err
 }
 
-func (a *audit) heldDated(ctx context.Context, body *pipeline.Body, items []int, held []pipeline.Held) error {
+func (a *audit) heldDated(ctx context.Context, body *pipeline.Body, items []int, held []pipeline.Presence) error {
 	if len(items) == 0 {
 		return nil
 	}
@@ -69,7 +69,7 @@ func (a *audit) heldDated(ctx context.Context, body *pipeline.Body, items []int,
 	if len(items) < len(body.Items) {
 		part = pick(body, items)
 	}
-	found := make([]pipeline.Held, len(items))
+	found := make([]pipeline.Presence, len(items))
 	for _, s := range a.output.searches(part, make([]bool, len(items))) {
 		d := &dated{tally: tally{search: s}, held: found}
 		if err := d.run(ctx, a.output.standings.now()); err != nil {
@@ -241,7 +241,7 @@ func soughtOnly(shown []sighting) (first int, all bool) {
 // dated tallies items that have times of their own.
 type dated struct {
 	tally
-	held []pipeline.Held // of the body's items
+	held []pipeline.Presence // of the body's items
 }
 
 func (d *dated) run(ctx context.Context, now time.Time) error {
@@ -259,11 +259,11 @@ func (d *dated) run(ctx context.Context, now time.Time) error {
 	}
 	for _, s := range d.shown {
 		if s.item >= 0 {
-			d.held[s.item].Times++
+			d.held[s.item].Copies++
 		}
 	}
 	for item, n := range d.repeats {
-		d.held[item].Times += n
+		d.held[item].Copies += n
 	}
 	d.doubt(ctx, now)
 	return nil
@@ -310,7 +310,7 @@ func (d *dated) identify(e *seen, taken map[int]bool) int {
 			continue
 		}
 		if x.sum != sum {
-			d.held[x.item].Doubt = doubtOther
+			d.held[x.item].Uncertain = doubtOther
 			continue
 		}
 		if item = x.item; !taken[item] {
@@ -334,7 +334,7 @@ func (d *dated) doubt(ctx context.Context, now time.Time) {
 	limit := usualSight
 	for _, x := range d.sought {
 		h := &d.held[x.item]
-		if h.Times > 0 || x.at <= last || x.at > now.Add(sightMargin-limit).UnixNano() {
+		if h.Copies > 0 || x.at <= last || x.at > now.Add(sightMargin-limit).UnixNano() {
 			continue
 		}
 		if limit == usualSight {
@@ -343,8 +343,8 @@ func (d *dated) doubt(ctx context.Context, now time.Time) {
 		if limit == endlessSight {
 			return
 		}
-		if h.Doubt == "" && x.at <= now.Add(sightMargin-limit).UnixNano() {
-			h.Doubt = doubtSight
+		if h.Uncertain == "" && x.at <= now.Add(sightMargin-limit).UnixNano() {
+			h.Uncertain = doubtSight
 		}
 	}
 }

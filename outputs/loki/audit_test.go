@@ -20,22 +20,22 @@ import (
 // first letter of why it may be held all the same.
 func audited(t *testing.T, audit pipeline.Audit, body *pipeline.Body) string {
 	t.Helper()
-	held := make([]pipeline.Held, len(body.Items))
+	held := make([]pipeline.Presence, len(body.Items))
 	if err := audit.Held(t.Context(), body, held); err != nil {
 		t.Fatal(err)
 	}
 	var all strings.Builder
 	for _, h := range held {
 		switch {
-		case h.Times > 0:
-			all.WriteByte(byte('0' + h.Times))
-		case h.Doubt == doubtOther:
+		case h.Copies > 0:
+			all.WriteByte(byte('0' + h.Copies))
+		case h.Uncertain == doubtOther:
 			all.WriteByte('o')
-		case h.Doubt == doubtSight:
+		case h.Uncertain == doubtSight:
 			all.WriteByte('s')
-		case h.Doubt == doubtSince:
+		case h.Uncertain == doubtSince:
 			all.WriteByte('b')
-		case h.Doubt == doubtMany:
+		case h.Uncertain == doubtMany:
 			all.WriteByte('m')
 		default:
 			all.WriteByte('-')
@@ -159,15 +159,15 @@ func TestAuditRepeatsOnce(t *testing.T) {
 				part.CopyFrom(b)
 				part.Records = part.Records[from : from+20]
 				body := fill(t, o, part)
-				held := make([]pipeline.Held, len(body.Items))
+				held := make([]pipeline.Presence, len(body.Items))
 				if err := o.Audit(time.Unix(0, 0)).Held(t.Context(), body, held); err != nil {
 					t.Fatal(err)
 				}
 				for i, h := range held {
-					if h.Times == 0 {
+					if h.Copies == 0 {
 						t.Errorf("%s apart: item %d is missing", gap, from+i)
 					}
-					total += h.Times - 1
+					total += h.Copies - 1
 				}
 			}
 		}
@@ -232,12 +232,12 @@ func TestAuditRefused(t *testing.T) {
 	a := newArchive(t)
 	body := fill(t, newOutput(t, Config{URL: a.URL}), batchOf(container("web"), "x"))
 	o := newOutput(t, Config{URL: a.URL, Reconcile: "off"})
-	if err := o.Audit(time.Time{}).Held(t.Context(), body, make([]pipeline.Held, 1)); !errors.Is(err, pipeline.ErrUnknowable) {
+	if err := o.Audit(time.Time{}).Held(t.Context(), body, make([]pipeline.Presence, 1)); !errors.Is(err, pipeline.ErrUnknowable) {
 		t.Error(err)
 	}
 	a.instead = func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(http.StatusForbidden); return true }
 	o = newOutput(t, Config{URL: a.URL})
-	if err := o.Audit(time.Time{}).Held(t.Context(), body, make([]pipeline.Held, 1)); !errors.Is(err, pipeline.ErrUnknowable) {
+	if err := o.Audit(time.Time{}).Held(t.Context(), body, make([]pipeline.Presence, 1)); !errors.Is(err, pipeline.ErrUnknowable) {
 		t.Error(err)
 	}
 	a.instead = func(w http.ResponseWriter, _ *http.Request) bool {
@@ -245,7 +245,7 @@ func TestAuditRefused(t *testing.T) {
 		return true
 	}
 	var answer *pipeline.SendError
-	if err := o.Audit(time.Time{}).Held(context.Background(), body, make([]pipeline.Held, 1)); !errors.As(err, &answer) {
+	if err := o.Audit(time.Time{}).Held(context.Background(), body, make([]pipeline.Presence, 1)); !errors.As(err, &answer) {
 		t.Error(err)
 	}
 }

@@ -34,7 +34,7 @@ func (c *cutter) take(b *event.Batch, i, longest int) {
 	r := c.copy.Add(from.Pos, from.Time, from.Line)
 	r.Message, r.Service = b.MessageOf(i), from.Service
 	r.TraceID, r.SpanID = from.TraceID, from.SpanID
-	r.Level, r.Flags = from.Level, from.Flags|event.Cut
+	r.Level, r.Flags = from.Level, from.Flags|event.Truncated
 	for _, f := range b.Fields(i) {
 		if int(f.Key.Len)+int(f.Value.Len) <= longest {
 			c.copy.AddField(0, f.Key, f.Value)
@@ -58,7 +58,7 @@ func (c *cutter) fit(dst []byte, schema event.Schema, limit int) (_ []byte, fits
 	}
 	text := c.copy.Bytes(whole.Span)
 	for keep, tries := min(len(text), room), 0; ; tries++ {
-		*message = whole.Cut(text, keep)
+		*message = whole.Truncate(text, keep)
 		dst = schema.Append(dst[:start], &c.copy, 0, false)
 		over := len(dst) - start - limit
 		if over <= 0 {

@@ -93,7 +93,7 @@ const cutMark = " [truncated]"
 
 func (e *Encoder) appendRaw(dst []byte, b *event.Batch, i int) []byte {
 	dst = append(dst, b.Line(i)...)
-	if b.Records[i].Flags&event.Cut != 0 {
+	if b.Records[i].Flags&event.Truncated != 0 {
 		dst = append(dst, cutMark...)
 	}
 	return dst

@@ -304,7 +304,7 @@ func TestLongLinesAreCut(t *testing.T) {
 func TestLongRawLinesAreCut(t *testing.T) {
 	o := newOutput(t, Config{MaxLine: 1024, Line: "raw"})
 	b := batchOf(container("web"), strings.Repeat("ä", 2000), "short")
-	b.Records[1].Flags = event.Cut
+	b.Records[1].Flags = event.Truncated
 	body := fill(t, o, b)
 	if got := string(o.Original(body, 0)); len(got) > 1024 || len(got) < 1020 || !strings.HasSuffix(got, "ä"+cutMark) {
 		t.Errorf("%d bytes: %q", len(got), got)
@@ -318,7 +318,7 @@ func TestCutEscaped(t *testing.T) {
 	const s = `a\n\u00e4\ud83d\ude00é`
 	var got []string
 	for n := 0; n <= len(s); n++ {
-		got = append(got, s[:event.Value{Kind: event.Escaped}.Cut([]byte(s), n).Len])
+		got = append(got, s[:event.Value{Kind: event.Escaped}.Truncate([]byte(s), n).Len])
 	}
 	want := []string{``, `a`, `a`, `a\n`, `a\n`, `a\n`, `a\n`, `a\n`, `a\n`, `a\n\u00e4`}
 	for range 11 {

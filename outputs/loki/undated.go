@@ -37,7 +37,7 @@ type undatedLines struct {
 	begun   map[event.SourceID]bool
 }
 
-func (a *audit) heldUndated(ctx context.Context, body *pipeline.Body, items []int, held []pipeline.Held) error {
+func (a *audit) heldUndated(ctx context.Context, body *pipeline.Body, items []int, held []pipeline.Presence) error {
 	if len(items) == 0 {
 		return nil
 	}
@@ -66,20 +66,20 @@ func (a *audit) heldUndated(ctx context.Context, body *pipeline.Body, items []in
 }
 
 // take finds a line of a source.
-func (l *undatedLines) take(sum uint64, source event.SourceID) pipeline.Held {
+func (l *undatedLines) take(sum uint64, source event.SourceID) pipeline.Presence {
 	switch {
 	case l.times[sum] > 0:
 		l.times[sum]--
 		l.begun[source] = true
 		repeats := l.repeats[sum]
 		delete(l.repeats, sum)
-		return pipeline.Held{Times: 1 + repeats}
+		return pipeline.Presence{Copies: 1 + repeats}
 	case l.full:
-		return pipeline.Held{Doubt: doubtMany}
+		return pipeline.Presence{Uncertain: doubtMany}
 	case !l.begun[source]:
-		return pipeline.Held{Doubt: doubtSince}
+		return pipeline.Presence{Uncertain: doubtSince}
 	}
-	return pipeline.Held{}
+	return pipeline.Presence{}
 }
 
 // fetchLines fetches a stream from since until now.

@@ -150,7 +150,7 @@ func (p *pretty) appendFields(dst []byte, b *event.Batch, i int) []byte {
 		dst = append(separate(dst, start), "trace="...)
 		dst = event.AppendHex(dst, r.TraceID[:4])
 	}
-	if r.Flags&event.Cut != 0 {
+	if r.Flags&event.Truncated != 0 {
 		dst = append(separate(dst, start), "(cut)"...)
 	}
 	if blocks {

@@ -45,7 +45,7 @@ func (l line) batch() *event.Batch {
 		r.TraceID, r.Flags = [16]byte{0x4b, 0xf9, 0x2f, 0x35, 0x77}, event.HasTrace
 	}
 	if l.cut {
-		r.Flags |= event.Cut
+		r.Flags |= event.Truncated
 	}
 	for i := 0; i < len(l.fields); i += 2 {
 		kind := event.Text

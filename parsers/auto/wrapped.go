@@ -17,7 +17,7 @@ func (p *Parser) unwrap(b *event.Batch, i int) bool {
 	}
 	outer := *rec
 	rec.Line = inner(b, outer.Message)
-	rec.Message, rec.Shown = event.Value{}, event.Span{}
+	rec.Message, rec.RedundantText = event.Value{}, event.Span{}
 	if p.plain(b, i) && better(rec, &outer) {
 		rec.Line = outer.Line
 		return true

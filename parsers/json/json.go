@@ -60,7 +60,7 @@ func (p *Parser) Parse(b *event.Batch, i int) bool {
 	asItIs := len(b.Arena) == size // nothing in it had to be mended
 	p.core.Fill(b, i)
 	if asItIs && !p.core.Repeated() {
-		b.Records[i].Shown = b.Records[i].Line
+		b.Records[i].RedundantText = b.Records[i].Line
 	}
 	return true
 }

@@ -26,7 +26,7 @@ func NewAuto() *Auto { return new(Auto) }
 func (a *Auto) End() { *a = Auto{} }
 
 // Line implements pipeline.Joiner.
-func (a *Auto) Line(line []byte) pipeline.Joint {
+func (a *Auto) Line(line []byte) pipeline.JoinDecision {
 	if isObject(line) {
 		a.forget()
 		return pipeline.Complete
@@ -45,7 +45,7 @@ func (a *Auto) forget() {
 	a.record.open, a.stream, a.part, a.done = false, 0, false, false
 }
 
-func (a *Auto) close(joint pipeline.Joint) pipeline.Joint {
+func (a *Auto) close(joint pipeline.JoinDecision) pipeline.JoinDecision {
 	if joint&pipeline.Complete != 0 {
 		a.forget()
 	}
@@ -54,7 +54,7 @@ func (a *Auto) close(joint pipeline.Joint) pipeline.Joint {
 
 // cri takes a line with a head of the Container Runtime Interface, by what
 // stands behind it. Long lines come in parts.
-func (a *Auto) cri(stream byte, part bool, inner []byte) pipeline.Joint {
+func (a *Auto) cri(stream byte, part bool, inner []byte) pipeline.JoinDecision {
 	if a.part && stream == a.stream {
 		a.part = part
 		return a.close(a.criPart(inner))
@@ -62,7 +62,7 @@ func (a *Auto) cri(stream byte, part bool, inner []byte) pipeline.Joint {
 	if stream != a.stream {
 		a.forget()
 	}
-	var joint pipeline.Joint
+	var joint pipeline.JoinDecision
 	if !part && isObject(inner) {
 		a.record.open = false
 		joint = pipeline.Complete
@@ -78,7 +78,7 @@ func (a *Auto) cri(stream byte, part bool, inner []byte) pipeline.Joint {
 }
 
 // criPart takes a further part of a line.
-func (a *Auto) criPart(inner []byte) pipeline.Joint {
+func (a *Auto) criPart(inner []byte) pipeline.JoinDecision {
 	if a.record.start[0] == '{' {
 		a.done = len(inner) > 0 && inner[len(inner)-1] == '}'
 	}

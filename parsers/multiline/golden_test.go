@@ -25,7 +25,7 @@ import (
 // start with a question mark are new ones.
 var marks = map[string]bool{"* ": true, "*.": true, "| ": true, "|.": true, "? ": true}
 
-func mark(joint pipeline.Joint) string {
+func mark(joint pipeline.JoinDecision) string {
 	m := []byte("* ")
 	if joint&pipeline.Continues != 0 {
 		m[0] = '|'

@@ -24,7 +24,7 @@ func NewPatterns(start, next *regexp.Regexp) *Patterns {
 func (p *Patterns) End() { p.open = false }
 
 // Line implements pipeline.Joiner.
-func (p *Patterns) Line(line []byte) pipeline.Joint {
+func (p *Patterns) Line(line []byte) pipeline.JoinDecision {
 	if !p.open || !p.continues(line) {
 		p.open = true
 		return 0

@@ -26,7 +26,7 @@ type record struct {
 }
 
 // line is Joiner.Line.
-func (r *record) line(line []byte) pipeline.Joint {
+func (r *record) line(line []byte) pipeline.JoinDecision {
 	p := skipColor(line)
 	indent, at := indentation(p)
 	p = skipColor(p[at:])
@@ -44,7 +44,7 @@ func (r *record) line(line []byte) pipeline.Joint {
 	return pipeline.Continues
 }
 
-func (r *record) begin(indent int, p []byte) pipeline.Joint {
+func (r *record) begin(indent int, p []byte) pipeline.JoinDecision {
 	r.open = true
 	r.state, r.head = unknown, 0
 	r.lines, r.wraps, r.indent = 1, 0, indent
@@ -65,7 +65,7 @@ func (r *record) begin(indent int, p []byte) pipeline.Joint {
 
 // beginObject begins a record whose first line may be that of an object or
 // array which goes on in the next ones.
-func (r *record) beginObject(p []byte) pipeline.Joint {
+func (r *record) beginObject(p []byte) pipeline.JoinDecision {
 	if p[0] == '[' && !startsArray(p) {
 		if isAccess(p) {
 			return pipeline.Complete

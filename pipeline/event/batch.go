@@ -12,14 +12,14 @@ type Batch struct {
 	// too. The batches of a source follow each other without a gap.
 	From, To uint64
 
-	// Timed says that time, and not the source, ended the last record: a line
+	// EndedByTimeout says that time, and not the source, ended the last record: a line
 	// without its line end was waited for long enough. It is stored before the
 	// batch is sent, so that the record ends at To again when it is read once more.
-	Timed bool
+	EndedByTimeout bool
 
-	// More says that the input has more at hand and sends it next, of this source or of
+	// MorePending says that the input has more at hand and sends it next, of this source or of
 	// others: what is not full by now need not leave yet.
-	More bool
+	MorePending bool
 
 	// Cursor is the input's own note of where reading goes on at To. It is
 	// handed back to the input after a restart.
@@ -36,7 +36,7 @@ type Batch struct {
 
 // Reset empties the batch for a new source and keeps its memory.
 func (b *Batch) Reset(src *Source) {
-	b.Source, b.From, b.To, b.Timed, b.More = src, 0, 0, false, false
+	b.Source, b.From, b.To, b.EndedByTimeout, b.MorePending = src, 0, 0, false, false
 	b.Cursor = b.Cursor[:0]
 	b.Arena = b.Arena[:0]
 	b.Records = b.Records[:0]
@@ -117,7 +117,7 @@ func (b *Batch) MessageOf(i int) Value {
 
 // CopyFrom makes the batch a copy of another that has not been parsed.
 func (b *Batch) CopyFrom(o *Batch) {
-	b.Source, b.From, b.To, b.Timed, b.More = o.Source, o.From, o.To, o.Timed, o.More
+	b.Source, b.From, b.To, b.EndedByTimeout, b.MorePending = o.Source, o.From, o.To, o.EndedByTimeout, o.MorePending
 	b.Cursor = append(b.Cursor[:0], o.Cursor...)
 	b.Arena = append(b.Arena[:0], o.Arena...)
 	b.Records = append(b.Records[:0], o.Records...)

@@ -46,7 +46,7 @@ func (l line) batch() *event.Batch {
 		r.Flags |= event.HasTrace | event.HasSpan
 	}
 	if l.cut {
-		r.Flags |= event.Cut
+		r.Flags |= event.Truncated
 	}
 	for _, f := range l.fields {
 		if f.keyKind == event.None {

@@ -15,9 +15,9 @@ func CutText[T string | []byte](s T, n int) T {
 	return s[:max(n, 0)]
 }
 
-// Cut cuts a value, whose bytes are text, to n bytes or a few less, inside of no escape
+// Truncate cuts a value, whose bytes are text, to n bytes or a few less, inside of no escape
 // and no character. What was no string becomes the head of its JSON, as a string.
-func (v Value) Cut(text []byte, n int) Value {
+func (v Value) Truncate(text []byte, n int) Value {
 	if v.Kind == Escaped {
 		v.Len = uint32(cutEscaped(text, n))
 		return v

@@ -43,12 +43,12 @@ func AppendECS(dst []byte, b *Batch, i int) []byte {
 		dst = append(dst, `,"service.name":`...)
 		dst = AppendString(dst, s)
 	}
-	switch r.Flags & (Cut | OddTime) {
-	case Cut:
+	switch r.Flags & (Truncated | OddTime) {
+	case Truncated:
 		dst = append(dst, `,"log.flags":["truncated"]`...)
 	case OddTime:
 		dst = append(dst, `,"log.flags":["time_rejected"]`...)
-	case Cut | OddTime:
+	case Truncated | OddTime:
 		dst = append(dst, `,"log.flags":["truncated","time_rejected"]`...)
 	}
 	names := b.Source.namesIn(ECS)

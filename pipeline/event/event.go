@@ -56,9 +56,9 @@ type Field struct{ Key, Value Value }
 type Flags uint16
 
 const (
-	// Cut marks a line that was longer than the input's limit: only its head
+	// Truncated marks a line that was longer than the input's limit: only its head
 	// is in the arena. It is written out as "truncated": true.
-	Cut Flags = 1 << iota
+	Truncated Flags = 1 << iota
 	// LineTime is set by a parser that took Record.Time from the line itself.
 	LineTime
 	// HasTrace and HasSpan say that TraceID and SpanID are set.
@@ -69,9 +69,9 @@ const (
 	// Dropped marks a record that a rule of the user's own took out. It is
 	// counted, and sent nowhere.
 	Dropped
-	// Refused marks a record that becomes a dead letter at every output, by the
+	// Rejected marks a record that becomes a dead letter at every output, by the
 	// user's own wish (on_error: dead_letter).
-	Refused
+	Rejected
 	// OddTime marks a record whose line has a time that is years away from the
 	// source's, which it keeps. It is written out as "time_rejected": true.
 	OddTime
@@ -90,10 +90,10 @@ type Record struct {
 	Time int64
 	// Line is the raw line, without its line end.
 	Line Span
-	// Shown is the line (or a text in it) if all that it says is in the record too: as
+	// RedundantText is the line (or a text in it) if all that it says is in the record too: as
 	// its time, level, ids, message, service or a field. Who takes anything out of
 	// the record clears it.
-	Shown Span
+	RedundantText Span
 	// Message and Service are absent until a parser finds them. A record
 	// without Message is written with its whole line as its message.
 	Message, Service Value
@@ -108,9 +108,9 @@ type Record struct {
 	Format Format
 	Flags  Flags
 
-	// NotTo has bit k set where the record is not for output k, in the order of
+	// ExcludedOutputs has bit k set where the record is not for output k, in the order of
 	// the config.
-	NotTo uint32
+	ExcludedOutputs uint32
 }
 
 // SourceID names a source for good: random, minted when it is first seen,
@@ -151,9 +151,9 @@ type Source struct {
 	Input  string // name of the input it belongs to
 	Key    string // the input's own name for it, for people and logs
 	Labels []Label
-	// Turn is equal for the sources of one input that have the same key, in every run:
+	// ShardKey is equal for the sources of one input that have the same key, in every run:
 	// the generations of a rotated file. They take the same way, one after the other.
-	Turn uint64
+	ShardKey uint64
 
 	service []byte // as a member in the default shape, after a comma; nil without
 
@@ -169,7 +169,7 @@ func NewSource(id SourceID, input, key string, labels []Label) *Source {
 	for _, l := range labels {
 		byName[l.Name] = l.Value
 	}
-	s := &Source{ID: id, Input: input, Key: key, Turn: turnOf(input, key)}
+	s := &Source{ID: id, Input: input, Key: key, ShardKey: turnOf(input, key)}
 	for name, value := range byName {
 		if value != "" {
 			s.Labels = append(s.Labels, Label{name, value})

@@ -30,7 +30,7 @@ func TestOddTimesAreMarked(t *testing.T) {
 	}
 	for flags, want := range map[event.Flags]string{
 		event.OddTime:             `,"log.flags":["time_rejected"]`,
-		event.OddTime | event.Cut: `,"log.flags":["truncated","time_rejected"]`,
+		event.OddTime | event.Truncated: `,"log.flags":["truncated","time_rejected"]`,
 	} {
 		b.Records[0].Flags = flags
 		if got := string(event.AppendECS(nil, b, 0)); !strings.Contains(got, want) {

@@ -29,7 +29,7 @@ func AppendRecord(dst []byte, b *Batch, i int, labels bool) []byte {
 		dst = append(dst, b.Source.service...)
 	}
 	dst = appendIDs(dst, r)
-	if r.Flags&Cut != 0 {
+	if r.Flags&Truncated != 0 {
 		dst = append(dst, `,"truncated":true`...)
 	}
 	if r.Flags&OddTime != 0 {

@@ -56,7 +56,7 @@ func appendAttributes(dst []byte, b *Batch, i int) []byte {
 	names := b.Source.namesIn(OTel)
 	dst = append(dst, names.labels...)
 	flags := b.Records[i].Flags
-	if flags&Cut != 0 {
+	if flags&Truncated != 0 {
 		dst = append(dst, `,"truncated":true`...)
 	}
 	if flags&OddTime != 0 {

@@ -96,7 +96,7 @@ func (f *Feed) Known() []pipeline.Known {
 	var known []pipeline.Known
 	for id, s := range f.sources {
 		at := pipeline.Cursor{Pos: s.acked.Pos, State: slices.Clone(s.acked.State)}
-		known = append(known, pipeline.Known{ID: id, Key: s.key, Cursor: at, Cuts: s.openCuts()})
+		known = append(known, pipeline.Known{ID: id, Key: s.key, Cursor: at, TimeoutBoundaries: s.openCuts()})
 	}
 	sort.Slice(known, func(i, j int) bool { return known[i].ID < known[j].ID })
 	return known
@@ -218,7 +218,7 @@ func (f *Feed) take(b *event.Batch) {
 
 // cut notes the cut of a timed batch.
 func (s *feedSource) cut(t testing.TB, b *event.Batch) {
-	if !b.Timed {
+	if !b.EndedByTimeout {
 		return
 	}
 	if len(b.Records) == 0 {

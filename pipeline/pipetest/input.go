@@ -100,7 +100,7 @@ func testHostile(t *testing.T, h InputHarness) {
 		if got[i].Line != want[i] {
 			t.Errorf("line %d is %.100q (%d bytes), want %.100q (%d bytes)", i, got[i].Line, len(got[i].Line), want[i], len(want[i]))
 		}
-		if got[i].Flags&event.Cut != 0 {
+		if got[i].Flags&event.Truncated != 0 {
 			t.Errorf("line %d, %.100q, is marked as cut", i, got[i].Line)
 		}
 	}

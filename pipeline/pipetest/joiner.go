@@ -30,8 +30,8 @@ func TestJoiner(t testing.TB, newJoiner pipeline.NewJoiner, lines ...string) {
 }
 
 // joints gives what a joiner says of lines of which the first begins a record.
-func joints(joiner pipeline.Joiner, lines []string) []pipeline.Joint {
-	var all []pipeline.Joint
+func joints(joiner pipeline.Joiner, lines []string) []pipeline.JoinDecision {
+	var all []pipeline.JoinDecision
 	for i, line := range lines {
 		joint := joiner.Line([]byte(line))
 		if i == 0 {

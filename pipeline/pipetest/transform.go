@@ -188,8 +188,8 @@ func Transformed(t *testing.T, transform pipeline.Transform, parser pipeline.New
 		if r.Flags&event.Dropped != 0 {
 			text = "dropped"
 		}
-		if r.NotTo != 0 {
-			text += fmt.Sprintf(" not to %02b", r.NotTo)
+		if r.ExcludedOutputs != 0 {
+			text += fmt.Sprintf(" not to %02b", r.ExcludedOutputs)
 		}
 		got = append(got, text)
 	}

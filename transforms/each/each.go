@@ -31,11 +31,11 @@ type transform struct {
 func (t *transform) Apply(b *event.Batch) {
 	dropped := 0
 	for i := range b.Records {
-		if b.Records[i].Flags&(event.Dropped|event.Refused) != 0 || t.when != nil && !t.when(b, i) {
+		if b.Records[i].Flags&(event.Dropped|event.Rejected) != 0 || t.when != nil && !t.when(b, i) {
 			continue
 		}
 		t.do(b, i)
-		b.Records[i].Shown = event.Span{}
+		b.Records[i].RedundantText = event.Span{}
 		if b.Records[i].Flags&event.Dropped != 0 {
 			dropped++
 		}

@@ -12,7 +12,7 @@ import (
 // looks at the line once, and at those values that are not in the line.
 func (t *transform) redact(b *event.Batch, i int) {
 	r := &b.Records[i]
-	if r.Line.Len > 0 && r.Shown == r.Line && !t.shown(b, i) {
+	if r.Line.Len > 0 && r.RedundantText == r.Line && !t.shown(b, i) {
 		return
 	}
 	found := t.detector.scan(b.Bytes(r.Line), nil)

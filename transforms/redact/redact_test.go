@@ -155,7 +155,7 @@ func (namedByPattern) Parse(b *event.Batch, i int) bool {
 
 func TestRefusedRecordsToo(t *testing.T) {
 	b := parsed(newJSON, `password=hunter2`)
-	b.Records[0].Flags |= event.Refused
+	b.Records[0].Flags |= event.Rejected
 	pipetest.MustTransform(t, defaults(), nil).Apply(b)
 	if got := string(b.Line(0)); got != "password=[REDACTED]" {
 		t.Errorf("a dead letter would show %s", got)

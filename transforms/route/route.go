@@ -117,9 +117,9 @@ type way struct {
 func (r *router) direct(b *event.Batch, i int) {
 	for _, w := range r.ways {
 		if w.when.Holds(b, i) {
-			b.Records[i].NotTo |= w.not
+			b.Records[i].ExcludedOutputs |= w.not
 			return
 		}
 	}
-	b.Records[i].NotTo |= r.rest
+	b.Records[i].ExcludedOutputs |= r.rest
 }

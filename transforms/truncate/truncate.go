@@ -35,20 +35,20 @@ func (c *Config) truncate(b *event.Batch, i int) {
 	r := &b.Records[i]
 	if message := b.MessageOf(i); int64(message.Len) > int64(c.Max) && pipeline.MatchAny(c.Fields, "message") {
 		r.Message = c.cut(b, message)
-		r.Flags |= event.Cut
+		r.Flags |= event.Truncated
 	}
 	for k, f := range b.Fields(i) {
 		if int64(f.Value.Len) > int64(c.Max) && pipeline.MatchAny(c.Fields, b.Bytes(f.Key.Span)) {
 			f.Value = c.cut(b, f.Value)
 			b.SetField(i, k, f)
-			r.Flags |= event.Cut
+			r.Flags |= event.Truncated
 		}
 	}
 }
 
 // cut gives the head of a value and the mark, at the end of the arena.
 func (c *Config) cut(b *event.Batch, v event.Value) event.Value {
-	v = v.Cut(b.Bytes(v.Span), int(c.Max)-len(mark))
+	v = v.Truncate(b.Bytes(v.Span), int(c.Max)-len(mark))
 	head := b.Put(b.Bytes(v.Span))
 	head.Len += b.PutString(mark).Len
 	v.Span = head
