@@ -81,13 +81,13 @@ const (
 	// Bisect: some record in it is bad and the answer does not say which; send
 	// again in halves until the bad ones stand alone. Those are refused.
 	Bisect
-	// Refuse: never send again. It becomes a dead letter.
-	Refuse
+	// Reject: never send again. It becomes a dead letter.
+	Reject
 )
 
 // String names the outcome in a metric or log.
 func (o Outcome) String() string {
-	return [...]string{"retry", "hold", "split", "bisect", "refuse"}[o]
+	return [...]string{"retry", "hold", "split", "bisect", "reject"}[o]
 }
 
 // A SendError says what became of a body that was not stored whole.
@@ -123,7 +123,7 @@ func (e *SendError) Error() string {
 func (e *SendError) Unwrap() error { return e.Err }
 
 // An ItemError is what became of one record of a body. Its Outcome is Retry,
-// Hold or Refuse.
+// Hold or Reject.
 type ItemError struct {
 	Index   int
 	Outcome Outcome

@@ -53,7 +53,7 @@ func (l *lane) failedWhole(b *pipeline.Body, answer *pipeline.SendError) {
 			return
 		}
 		l.refuseWhole(b, answer)
-	case pipeline.Refuse:
+	case pipeline.Reject:
 		l.refuseWhole(b, answer)
 	default:
 		l.again(b, answer)
@@ -86,7 +86,7 @@ func (l *lane) halve(b *pipeline.Body) {
 func (l *lane) refuseWhole(b *pipeline.Body, answer *pipeline.SendError) {
 	items := make([]pipeline.ItemError, len(b.Items))
 	for i := range items {
-		items[i] = pipeline.ItemError{Index: i, Outcome: pipeline.Refuse, Status: answer.Status, Reason: answer.Reason}
+		items[i] = pipeline.ItemError{Index: i, Outcome: pipeline.Reject, Status: answer.Status, Reason: answer.Reason}
 	}
 	l.sortOut(b, &pipeline.SendError{Items: items, Status: answer.Status, Reason: answer.Reason})
 }
@@ -127,7 +127,7 @@ func sortItems(b *pipeline.Body, answer *pipeline.SendError) (refused []pipeline
 		named[item.Index] = true
 		switch {
 		case item.Index < 0 || item.Index >= len(b.Items):
-		case item.Outcome == pipeline.Refuse:
+		case item.Outcome == pipeline.Reject:
 			refused = append(refused, item)
 		default:
 			again[item.Index] = true
@@ -143,18 +143,18 @@ func (l *lane) letters(b *pipeline.Body, refused []pipeline.ItemError) error {
 	if len(refused) == 0 {
 		return nil
 	}
-	letters := make([]Letter, 0, len(refused))
+	letters := make([]DeadLetter, 0, len(refused))
 	for _, item := range refused {
 		letters = append(letters, l.d.newLetter(b, item.Index, item.Status, item.Reason, l.d.Output.Original(b, item.Index)))
 	}
-	if err := l.d.Letters.Write(letters); err != nil {
+	if err := l.d.DeadLetters.Write(letters); err != nil {
 		return fmt.Errorf("keeping %d refused records: %w", len(letters), err)
 	}
 	l.refused(len(letters), &letters[0])
 	return nil
 }
 
-func (l *lane) refused(n int, first *Letter) {
+func (l *lane) refused(n int, first *DeadLetter) {
 	l.d.refusals.warn(n, "the destination refused records; they are kept as dead letters",
 		"reason", first.Reason, "source", first.Key, "position", first.Position)
 }

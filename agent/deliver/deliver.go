@@ -15,7 +15,7 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// Options make a Deliverer. All but Metrics and Letters must be set.
+// Options make a Deliverer. All but Metrics and DeadLetters must be set.
 type Options struct {
 	Name     string
 	Number   int    // the output's place in the config: its bit of event.Record.NotTo
@@ -25,8 +25,8 @@ type Options struct {
 	Log      *slog.Logger
 	Health   func(error)
 	Metrics  prometheus.Registerer
-	// Letters takes what the destination refused for good.
-	Letters Letters
+	// DeadLetters takes what the destination refused for good.
+	DeadLetters DeadLetters
 	// Spool gives a lane's spool; nil, or a nil spool, is none. SpoolAfter is how long a lane is full before it is used.
 	Spool      func(lane int) Spool
 	SpoolAfter time.Duration

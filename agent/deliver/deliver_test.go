@@ -114,11 +114,11 @@ func (k *track) Reserve(to uint64) error {
 
 type letterBox struct {
 	mu      sync.Mutex
-	letters []Letter
+	letters []DeadLetter
 	fail    error
 }
 
-func (b *letterBox) Write(letters []Letter) error {
+func (b *letterBox) Write(letters []DeadLetter) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.fail != nil {
@@ -154,7 +154,7 @@ func newRig(t *testing.T, to *destination, change func(*pipeline.OutputSettings)
 	}
 	r.d = New(Options{
 		Name: "out", Output: to, Settings: settings, Log: slog.New(slog.DiscardHandler),
-		Health: func(err error) { r.health = append(r.health, err) }, Letters: &r.letters,
+		Health: func(err error) { r.health = append(r.health, err) }, DeadLetters: &r.letters,
 	})
 	return r
 }
@@ -229,7 +229,7 @@ func numbered(n int) []string {
 
 func TestAnswers(t *testing.T) {
 	refuse := func(i int) pipeline.ItemError {
-		return pipeline.ItemError{Index: i, Outcome: pipeline.Refuse, Status: 400, Reason: "bad"}
+		return pipeline.ItemError{Index: i, Outcome: pipeline.Reject, Status: 400, Reason: "bad"}
 	}
 	retry := func(i int) pipeline.ItemError {
 		return pipeline.ItemError{Index: i, Outcome: pipeline.Retry, Status: 429, Reason: "busy"}
@@ -252,7 +252,7 @@ func TestAnswers(t *testing.T) {
 		{"an error of no kind", first(errors.New("reset")), [][]string{{"a", "b", "c", "d"}, {"a", "b", "c", "d"}}, nil},
 		{"retry", first(&pipeline.SendError{Outcome: pipeline.Retry}), [][]string{{"a", "b", "c", "d"}, {"a", "b", "c", "d"}}, nil},
 		{"hold", first(&pipeline.SendError{Outcome: pipeline.Hold, Status: 401}), [][]string{{"a", "b", "c", "d"}, {"a", "b", "c", "d"}}, nil},
-		{"refused whole", first(&pipeline.SendError{Outcome: pipeline.Refuse, Reason: "no"}), [][]string{{"a", "b", "c", "d"}}, []string{"a", "b", "c", "d"}},
+		{"refused whole", first(&pipeline.SendError{Outcome: pipeline.Reject, Reason: "no"}), [][]string{{"a", "b", "c", "d"}}, []string{"a", "b", "c", "d"}},
 		{"split", first(&pipeline.SendError{Outcome: pipeline.Split}), [][]string{{"a", "b", "c", "d"}, {"a", "b"}, {"c", "d"}}, nil},
 		{
 			"split until there is nothing to split", func(_ int, lines []string) error {
@@ -351,7 +351,7 @@ func randomAnswer(rnd *rand.Rand, n int) error {
 		var items []pipeline.ItemError
 		for i := range n {
 			if rnd.IntN(2) == 0 {
-				items = append(items, pipeline.ItemError{Index: i, Outcome: []pipeline.Outcome{pipeline.Retry, pipeline.Hold, pipeline.Refuse}[rnd.IntN(3)]})
+				items = append(items, pipeline.ItemError{Index: i, Outcome: []pipeline.Outcome{pipeline.Retry, pipeline.Hold, pipeline.Reject}[rnd.IntN(3)]})
 			}
 		}
 		if items != nil {
@@ -540,7 +540,7 @@ func TestSkipsWhatAnEarlierRunDid(t *testing.T) {
 func TestRefusedRecordsWaitForAPlaceToBeKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		to := &destination{answer: func(int, []string) error {
-			return &pipeline.SendError{Outcome: pipeline.Refuse, Reason: "no"}
+			return &pipeline.SendError{Outcome: pipeline.Reject, Reason: "no"}
 		}}
 		r := newRig(t, to, nil)
 		r.letters.fail = errors.New("disk full")

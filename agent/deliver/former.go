@@ -11,8 +11,8 @@ import (
 
 // A moved track belongs to a route whose output has put records elsewhere before.
 type moved interface {
-	// Formerly gives the other places where the record at a position may be.
-	Formerly(pos uint64) (places [][]byte)
+	// AtTarget gives the other places where the record at a position may be.
+	AtTarget(pos uint64) (places [][]byte)
 }
 
 // formerly gives the positions of those records of a batch that are stored at a place
@@ -20,7 +20,7 @@ type moved interface {
 // changed in between: so the lane waits for the answers. false means that ctx ended.
 func (l *lane) formerly(ctx context.Context, dl delivery) (stored map[uint64]bool, ok bool) {
 	track, tells := dl.track.(moved)
-	output, isPlaced := l.d.Output.(pipeline.Placed)
+	output, isPlaced := l.d.Output.(pipeline.Targeted)
 	records := dl.batch.Records
 	if !tells || !isPlaced || len(records) == 0 || !dl.track.Uncertain(records[0].Pos) {
 		return nil, true
@@ -31,7 +31,7 @@ func (l *lane) formerly(ctx context.Context, dl delivery) (stored map[uint64]boo
 		if !dl.track.Uncertain(pos) || dl.track.Skip(pos) {
 			continue
 		}
-		for _, place := range track.Formerly(pos) {
+		for _, place := range track.AtTarget(pos) {
 			byPlace[string(place)] = append(byPlace[string(place)], i)
 		}
 	}
@@ -45,8 +45,8 @@ func (l *lane) formerly(ctx context.Context, dl delivery) (stored map[uint64]boo
 }
 
 // askFormer asks for records at one place until there is an answer.
-func (l *lane) askFormer(ctx context.Context, output pipeline.Placed, place []byte, b *event.Batch, records []int, stored map[uint64]bool) bool {
-	former, err := output.Formerly(place)
+func (l *lane) askFormer(ctx context.Context, output pipeline.Targeted, place []byte, b *event.Batch, records []int, stored map[uint64]bool) bool {
+	former, err := output.AtTarget(place)
 	if err != nil {
 		l.cannotAsk(len(records), err)
 		return true

@@ -23,9 +23,9 @@ type mover struct {
 	fails  func(asks int) error
 }
 
-func (m *mover) Place() []byte { return []byte("now") }
+func (m *mover) Target() []byte { return []byte("now") }
 
-func (m *mover) Formerly(place []byte) (pipeline.Former, error) {
+func (m *mover) AtTarget(place []byte) (pipeline.PreviousTarget, error) {
 	if string(place) == "lost" {
 		return nil, errors.New("nobody knows that place")
 	}
@@ -64,7 +64,7 @@ type movedTrack struct {
 	until map[string]uint64
 }
 
-func (k *movedTrack) Formerly(pos uint64) (places [][]byte) {
+func (k *movedTrack) AtTarget(pos uint64) (places [][]byte) {
 	for _, name := range []string{"old", "older", "lost"} {
 		if pos < k.until[name] {
 			places = append(places, []byte(name))

@@ -19,12 +19,12 @@ func FuzzReplay(f *testing.F) {
 	f.Fuzz(func(t *testing.T, file []byte) {
 		want := 0
 		for line := range bytes.Lines(file) {
-			if len(bytes.TrimSpace(line)) > 0 && json.Unmarshal(line, &Letter{}) == nil {
+			if len(bytes.TrimSpace(line)) > 0 && json.Unmarshal(line, &DeadLetter{}) == nil {
 				want++
 			}
 		}
 		r := &Replay{lines: bufio.NewReader(bytes.NewReader(file))}
-		if err := eachLine(bytes.NewReader(file), func(l *Letter, _ []byte) error {
+		if err := eachLine(bytes.NewReader(file), func(l *DeadLetter, _ []byte) error {
 			if l != nil {
 				r.left++
 			}

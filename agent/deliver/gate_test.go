@@ -269,7 +269,7 @@ func TestALaneThatIsHeldUpTakesNobodysTurn(t *testing.T) {
 
 func TestVerdicts(t *testing.T) {
 	item := func(status int) *pipeline.SendError {
-		return &pipeline.SendError{Items: []pipeline.ItemError{{Status: 400, Outcome: pipeline.Refuse}, {Status: status}}}
+		return &pipeline.SendError{Items: []pipeline.ItemError{{Status: 400, Outcome: pipeline.Reject}, {Status: status}}}
 	}
 	tests := []struct {
 		name string

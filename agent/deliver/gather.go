@@ -135,7 +135,7 @@ func (l *lane) refuseUnencoded(ctx context.Context, cause error) bool {
 	letter.Encoded = nil // there is nothing to send again
 	l.takeLast()
 	for failed := false; ; failed = true {
-		err := l.d.Letters.Write([]Letter{letter})
+		err := l.d.DeadLetters.Write([]DeadLetter{letter})
 		if err == nil {
 			l.d.metrics.end(l.d.metrics.refused, 1)
 			l.refused(1, &letter)

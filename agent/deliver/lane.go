@@ -170,7 +170,7 @@ func (l *lane) abandon() {
 // settles says whether an answer is the last word on some records.
 func settles(err error) bool {
 	var answer *pipeline.SendError
-	return err == nil || errors.As(err, &answer) && (answer.Items != nil || answer.Outcome == pipeline.Refuse)
+	return err == nil || errors.As(err, &answer) && (answer.Items != nil || answer.Outcome == pipeline.Reject)
 }
 
 // setApart begins another body with the last item, by which the growing one

@@ -101,8 +101,8 @@ func TestAnAnswerThatNamesARecordTwice(t *testing.T) {
 				return nil
 			}
 			return &pipeline.SendError{Items: []pipeline.ItemError{
-				{Index: 0, Outcome: pipeline.Refuse}, {Index: 0, Outcome: pipeline.Refuse},
-				{Index: 1, Outcome: pipeline.Retry}, {Index: 1, Outcome: pipeline.Refuse},
+				{Index: 0, Outcome: pipeline.Reject}, {Index: 0, Outcome: pipeline.Reject},
+				{Index: 1, Outcome: pipeline.Retry}, {Index: 1, Outcome: pipeline.Reject},
 			}}
 		}
 		r := newRig(t, to, nil)

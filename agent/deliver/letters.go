@@ -15,14 +15,14 @@ import (
 	"github.com/longshore/longshore/pipeline"
 )
 
-// Letters keeps the records that a destination refused for good. A letter is
+// DeadLetters keeps the records that a destination refused for good. A letter is
 // kept for certain once Write has returned nil. Write is called concurrently.
-type Letters interface {
-	Write(letters []Letter) error
+type DeadLetters interface {
+	Write(letters []DeadLetter) error
 }
 
-// A Letter is a refused record, with why.
-type Letter struct {
+// A DeadLetter is a refused record, with why.
+type DeadLetter struct {
 	Time     time.Time `json:"time"`
 	Output   string    `json:"output"`
 	Type     string    `json:"type,omitempty"` // of the output, which alone understands Encoded
@@ -39,9 +39,9 @@ type Letter struct {
 	Encoded []byte `json:"encoded"`
 }
 
-func (d *Deliverer) newLetter(b *pipeline.Body, i int, status int, reason string, original []byte) Letter {
+func (d *Deliverer) newLetter(b *pipeline.Body, i int, status int, reason string, original []byte) DeadLetter {
 	run := runOf(b, i)
-	l := Letter{
+	l := DeadLetter{
 		Time: time.Now().UTC(), Output: d.Name, Type: d.Type, Status: status, Reason: reason,
 		Source: run.Source.ID.String(), Key: run.Source.Key, Position: b.Items[i].Pos,
 		Record: string(original), Encoded: append([]byte(nil), b.Item(i)...),
@@ -54,7 +54,7 @@ func (d *Deliverer) newLetter(b *pipeline.Body, i int, status int, reason string
 
 // Fits says whether an output of a type can send the letter: what is encoded for
 // one is nothing to another.
-func (l *Letter) Fits(outputType string) bool { return l.Type == "" || l.Type == outputType }
+func (l *DeadLetter) Fits(outputType string) bool { return l.Type == "" || l.Type == outputType }
 
 func runOf(b *pipeline.Body, i int) *pipeline.Run {
 	k := 0
@@ -64,9 +64,9 @@ func runOf(b *pipeline.Body, i int) *pipeline.Run {
 	return &b.Runs[k]
 }
 
-// LetterFile keeps letters as JSON lines in a file, on disk before they count
+// DeadLetterFile keeps letters as JSON lines in a file, on disk before they count
 // as kept. The file may be moved or taken away at any time.
-type LetterFile struct {
+type DeadLetterFile struct {
 	// Max is how many bytes it may have before Write takes no more; 0: any number.
 	Max int64
 
@@ -74,17 +74,17 @@ type LetterFile struct {
 	mu   sync.Mutex
 }
 
-// NewLetterFile gives the dead letters of one output in the folder. The file
+// NewDeadLetterFile gives the dead letters of one output in the folder. The file
 // is made at the first letter.
-func NewLetterFile(dir, output string) *LetterFile {
-	return &LetterFile{path: filepath.Join(dir, output+".jsonl")}
+func NewDeadLetterFile(dir, output string) *DeadLetterFile {
+	return &DeadLetterFile{path: filepath.Join(dir, output+".jsonl")}
 }
 
 // Path tells where the letters are.
-func (l *LetterFile) Path() string { return l.path }
+func (l *DeadLetterFile) Path() string { return l.path }
 
-// Write implements Letters.
-func (l *LetterFile) Write(letters []Letter) error {
+// Write implements DeadLetters.
+func (l *DeadLetterFile) Write(letters []DeadLetter) error {
 	var p []byte
 	for i := range letters {
 		line, err := json.Marshal(&letters[i])
@@ -108,7 +108,7 @@ func (l *LetterFile) Write(letters []Letter) error {
 
 // lock keeps other processes from the letters until the file it gives is closed: an agent
 // adds to them while a replay takes some out.
-func (l *LetterFile) lock() (*os.File, error) {
+func (l *DeadLetterFile) lock() (*os.File, error) {
 	if err := os.MkdirAll(filepath.Dir(l.path), 0o750); err != nil {
 		return nil, err
 	}
@@ -125,7 +125,7 @@ func (l *LetterFile) lock() (*os.File, error) {
 
 // append opens the file anew each time: letters are rare, and whoever has read
 // them may have deleted it.
-func (l *LetterFile) append(p []byte) error {
+func (l *DeadLetterFile) append(p []byte) error {
 	f, size, err := l.open()
 	if err != nil {
 		return err
@@ -143,7 +143,7 @@ func (l *LetterFile) append(p []byte) error {
 }
 
 // fits holds the file to Max. An empty one takes whatever there is.
-func (l *LetterFile) fits(size int64, more int) error {
+func (l *DeadLetterFile) fits(size int64, more int) error {
 	if l.Max <= 0 || size == 0 || size+int64(more) <= l.Max {
 		return nil
 	}
@@ -153,7 +153,7 @@ func (l *LetterFile) fits(size int64, more int) error {
 
 // open opens the file and gives its size; its name is on disk then. A last line
 // that a crash has torn is ended, so that it does not spoil the next.
-func (l *LetterFile) open() (f *os.File, size int64, err error) {
+func (l *DeadLetterFile) open() (f *os.File, size int64, err error) {
 	dir := filepath.Dir(l.path)
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, 0, err

@@ -27,7 +27,7 @@ func kept(t *testing.T, path string) []string {
 	}
 	var records []string
 	for _, line := range bytes.Split(bytes.TrimSuffix(content, []byte("\n")), []byte("\n")) {
-		var l Letter
+		var l DeadLetter
 		if json.Unmarshal(line, &l) != nil {
 			l.Record = "torn"
 		}
@@ -36,21 +36,21 @@ func kept(t *testing.T, path string) []string {
 	return records
 }
 
-func write(t *testing.T, l *LetterFile, record string) {
+func write(t *testing.T, l *DeadLetterFile, record string) {
 	t.Helper()
-	if err := l.Write([]Letter{{Output: "out", Record: record}}); err != nil {
+	if err := l.Write([]DeadLetter{{Output: "out", Record: record}}); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func TestATornLetterDoesNotSpoilTheNext(t *testing.T) {
-	l := NewLetterFile(t.TempDir(), "out")
+	l := NewDeadLetterFile(t.TempDir(), "out")
 	write(t, l, "a")
 	content, _ := os.ReadFile(l.Path())
 	if err := os.WriteFile(l.Path(), append(content, content[:len(content)/2]...), 0o640); err != nil {
 		t.Fatal(err)
 	}
-	again := NewLetterFile(filepath.Dir(l.Path()), "out")
+	again := NewDeadLetterFile(filepath.Dir(l.Path()), "out")
 	write(t, again, "b")
 	write(t, again, "c")
 	if diff := cmp.Diff([]string{"a", "torn", "b", "c"}, kept(t, l.Path())); diff != "" {
@@ -59,7 +59,7 @@ func TestATornLetterDoesNotSpoilTheNext(t *testing.T) {
 }
 
 func TestLettersGoOnWhenTheirFileIsTakenAway(t *testing.T) {
-	l := NewLetterFile(filepath.Join(t.TempDir(), "dead-letters"), "out")
+	l := NewDeadLetterFile(filepath.Join(t.TempDir(), "dead-letters"), "out")
 	write(t, l, "a")
 	if err := os.RemoveAll(filepath.Dir(l.Path())); err != nil {
 		t.Fatal(err)
@@ -73,19 +73,19 @@ func TestLettersGoOnWhenTheirFileIsTakenAway(t *testing.T) {
 // TestFullLettersHold: what is refused waits until there is room for its letter,
 // and it is said why.
 func TestFullLettersHold(t *testing.T) {
-	file := NewLetterFile(t.TempDir(), "out")
+	file := NewDeadLetterFile(t.TempDir(), "out")
 	file.Max = 1 << 10
 	to := &destination{limits: pipeline.Limits{Records: 1}}
 	to.answer = func(_ int, lines []string) error {
 		if strings.HasPrefix(lines[0], "bad") {
-			return &pipeline.SendError{Outcome: pipeline.Refuse, Reason: "no"}
+			return &pipeline.SendError{Outcome: pipeline.Reject, Reason: "no"}
 		}
 		return nil
 	}
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, to, nil)
 		o := r.d.Options
-		o.Letters = file
+		o.DeadLetters = file
 		r.d = New(o)
 		bad := []string{"bad " + strings.Repeat("x", 2<<10), "bad too"}
 		r.run(func(ctx context.Context) {
@@ -120,7 +120,7 @@ func TestLettersAreForTheTypeTheyWereEncodedFor(t *testing.T) {
 		letter, output string
 		want           bool
 	}{{"loki", "loki", true}, {"loki", "elasticsearch", false}, {"", "loki", true}} {
-		if got := (&Letter{Type: test.letter}).Fits(test.output); got != test.want {
+		if got := (&DeadLetter{Type: test.letter}).Fits(test.output); got != test.want {
 			t.Errorf("a letter for %q fits %q: %v", test.letter, test.output, got)
 		}
 	}

@@ -37,9 +37,9 @@ const replayBody = 500
 
 // OpenReplay takes the letters that choose wants out of the file, and adds what
 // an earlier replay has left. Close must follow.
-func OpenReplay(from *LetterFile, choose func(*Letter) bool) (*Replay, error) {
+func OpenReplay(from *DeadLetterFile, choose func(*DeadLetter) bool) (*Replay, error) {
 	r := &Replay{path: from.path + ".replay"}
-	sendable := func(l *Letter) bool { return len(l.Encoded) > 0 && choose(l) }
+	sendable := func(l *DeadLetter) bool { return len(l.Encoded) > 0 && choose(l) }
 	if err := from.takeOut(r.path, sendable); err != nil {
 		return nil, fmt.Errorf("taking letters out of %s: %w", from.path, err)
 	}
@@ -51,7 +51,7 @@ func OpenReplay(from *LetterFile, choose func(*Letter) bool) (*Replay, error) {
 		return nil, fmt.Errorf("reading letters: %w", err)
 	}
 	r.file, r.lines = f, bufio.NewReaderSize(f, 64<<10)
-	err = eachLine(f, func(l *Letter, _ []byte) error {
+	err = eachLine(f, func(l *DeadLetter, _ []byte) error {
 		if l == nil {
 			r.damaged = true
 		} else {
@@ -71,8 +71,8 @@ func OpenReplay(from *LetterFile, choose func(*Letter) bool) (*Replay, error) {
 	return r, nil
 }
 
-// Letters is how many there are to be sent.
-func (r *Replay) Letters() int { return r.letters }
+// DeadLetters is how many there are to be sent.
+func (r *Replay) DeadLetters() int { return r.letters }
 
 // Close ends the replay. When all letters were dealt with, they are gone, but for
 // what is damaged; otherwise the next replay begins with them.
@@ -104,7 +104,7 @@ func (r *Replay) Next(b *pipeline.Body) (earlier, ok bool, err error) {
 		if err != nil && len(line) == 0 {
 			return false, false, fmt.Errorf("reading %s: %w", r.path, err)
 		}
-		var l Letter
+		var l DeadLetter
 		if json.Unmarshal(line, &l) != nil {
 			continue // it was not counted either
 		}
@@ -114,7 +114,7 @@ func (r *Replay) Next(b *pipeline.Body) (earlier, ok bool, err error) {
 	return true, len(b.Items) > 0, nil
 }
 
-func (r *Replay) add(b *pipeline.Body, l *Letter) {
+func (r *Replay) add(b *pipeline.Body, l *DeadLetter) {
 	id, _ := strconv.ParseUint(l.Source, 16, 64) // it is for people here, not an identity
 	b.Bytes = append(b.Bytes, l.Encoded...)
 	item := pipeline.Item{Pos: l.Position, End: uint32(len(b.Bytes))}
@@ -139,8 +139,8 @@ func (t letterTrack) Reserve(uint64) error  { return nil }
 
 // Each calls f for every letter in the file, oldest first. Lines that are no letters
 // are passed over.
-func (l *LetterFile) Each(f func(*Letter) error) error {
-	return l.each(func(letter *Letter, _ []byte) error {
+func (l *DeadLetterFile) Each(f func(*DeadLetter) error) error {
+	return l.each(func(letter *DeadLetter, _ []byte) error {
 		if letter == nil {
 			return nil
 		}
@@ -149,8 +149,8 @@ func (l *LetterFile) Each(f func(*Letter) error) error {
 }
 
 // Damaged counts the lines of the file that are no letters. A replay leaves them.
-func (l *LetterFile) Damaged() (lines int, err error) {
-	err = l.each(func(letter *Letter, _ []byte) error {
+func (l *DeadLetterFile) Damaged() (lines int, err error) {
+	err = l.each(func(letter *DeadLetter, _ []byte) error {
 		if letter == nil {
 			lines++
 		}
@@ -159,7 +159,7 @@ func (l *LetterFile) Damaged() (lines int, err error) {
 	return lines, err
 }
 
-func (l *LetterFile) each(f func(l *Letter, line []byte) error) error {
+func (l *DeadLetterFile) each(f func(l *DeadLetter, line []byte) error) error {
 	file, err := os.Open(l.path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -172,12 +172,12 @@ func (l *LetterFile) each(f func(l *Letter, line []byte) error) error {
 }
 
 // eachLine gives f every line but empty ones, and the letter that it is, or nil.
-func eachLine(from io.Reader, f func(l *Letter, line []byte) error) error {
+func eachLine(from io.Reader, f func(l *DeadLetter, line []byte) error) error {
 	lines := bufio.NewReaderSize(from, 64<<10)
 	for {
 		line, err := lines.ReadBytes('\n')
 		if len(bytes.TrimSpace(line)) > 0 {
-			l := &Letter{}
+			l := &DeadLetter{}
 			if json.Unmarshal(line, l) != nil {
 				l = nil
 			}
@@ -196,7 +196,7 @@ func eachLine(from io.Reader, f func(l *Letter, line []byte) error) error {
 
 // takeOut moves the chosen letters to the end of another file. They are there
 // on disk before they are taken from this one.
-func (l *LetterFile) takeOut(to string, choose func(*Letter) bool) error {
+func (l *DeadLetterFile) takeOut(to string, choose func(*DeadLetter) bool) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	held, err := l.lock()
@@ -212,7 +212,7 @@ func (l *LetterFile) takeOut(to string, choose func(*Letter) bool) error {
 		return err
 	}
 	defer from.Close()
-	taken, before, err := (&LetterFile{path: to}).open()
+	taken, before, err := (&DeadLetterFile{path: to}).open()
 	if err != nil {
 		return err
 	}
@@ -228,7 +228,7 @@ func (l *LetterFile) takeOut(to string, choose func(*Letter) bool) error {
 
 // part writes the chosen letters of a file to another, and leaves the rest in
 // its place.
-func (l *LetterFile) part(from io.Reader, chosen *os.File, choose func(*Letter) bool) error {
+func (l *DeadLetterFile) part(from io.Reader, chosen *os.File, choose func(*DeadLetter) bool) error {
 	rest, err := os.OpenFile(l.path+".new", os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o640)
 	if err != nil {
 		return err
@@ -236,7 +236,7 @@ func (l *LetterFile) part(from io.Reader, chosen *os.File, choose func(*Letter) 
 	defer os.Remove(rest.Name())
 	defer rest.Close()
 	toChosen, toRest := bufio.NewWriter(chosen), bufio.NewWriter(rest)
-	err = eachLine(from, func(letter *Letter, line []byte) error {
+	err = eachLine(from, func(letter *DeadLetter, line []byte) error {
 		to := toRest
 		if letter != nil && choose(letter) {
 			to = toChosen

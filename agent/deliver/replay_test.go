@@ -17,38 +17,38 @@ import (
 
 // keptLetters gives a file of letters whose records are the words of a text,
 // with alternating reasons.
-func keptLetters(t *testing.T, words string) *LetterFile {
+func keptLetters(t *testing.T, words string) *DeadLetterFile {
 	t.Helper()
-	file := NewLetterFile(t.TempDir(), "out")
+	file := NewDeadLetterFile(t.TempDir(), "out")
 	for i, word := range strings.Fields(words) {
 		reason := []string{"too old", "bad mapping"}[i%2]
-		l := Letter{Output: "out", Reason: reason, Source: "00000000000000ff", Position: uint64(i), Group: "g", Record: word, Encoded: []byte(word)}
-		if err := file.Write([]Letter{l}); err != nil {
+		l := DeadLetter{Output: "out", Reason: reason, Source: "00000000000000ff", Position: uint64(i), Group: "g", Record: word, Encoded: []byte(word)}
+		if err := file.Write([]DeadLetter{l}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return file
 }
 
-func lettersIn(t *testing.T, file *LetterFile) []string {
+func lettersIn(t *testing.T, file *DeadLetterFile) []string {
 	t.Helper()
 	var records []string
-	if err := file.Each(func(l *Letter) error { records = append(records, l.Record); return nil }); err != nil {
+	if err := file.Each(func(l *DeadLetter) error { records = append(records, l.Record); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	return records
 }
 
 // replayTo sends the letters with a reason to a destination.
-func replayTo(t *testing.T, ctx context.Context, to pipeline.Output, file *LetterFile, reason string) (left int) {
+func replayTo(t *testing.T, ctx context.Context, to pipeline.Output, file *DeadLetterFile, reason string) (left int) {
 	t.Helper()
-	r, err := OpenReplay(file, func(l *Letter) bool { return strings.Contains(l.Reason, reason) })
+	r, err := OpenReplay(file, func(l *DeadLetter) bool { return strings.Contains(l.Reason, reason) })
 	if err != nil {
 		t.Fatal(err)
 	}
 	d := New(Options{
 		Name: "out", Output: to, Settings: pipeline.OutputSettings{Lanes: 1, Queue: 1 << 20}, Log: slog.New(slog.DiscardHandler),
-		Health: func(error) {}, Letters: file, Spool: func(int) Spool { return r },
+		Health: func(error) {}, DeadLetters: file, Spool: func(int) Spool { return r },
 	})
 	d.Finish()
 	d.Run(ctx)
@@ -74,7 +74,7 @@ func TestReplay(t *testing.T) {
 			file := keptLetters(t, "a b c d")
 			to := &destination{answer: func(_ int, lines []string) error {
 				if i := slices.Index(lines, test.refuses); i >= 0 {
-					return &pipeline.SendError{Items: []pipeline.ItemError{{Index: i, Outcome: pipeline.Refuse, Reason: "no"}}}
+					return &pipeline.SendError{Items: []pipeline.ItemError{{Index: i, Outcome: pipeline.Reject, Reason: "no"}}}
 				}
 				return nil
 			}}
@@ -113,7 +113,7 @@ func TestACutOffReplayIsTakenUp(t *testing.T) {
 			t.Error("nothing is left of a replay that was cut off")
 		}
 	})
-	if err := file.Write([]Letter{{Record: "late", Encoded: []byte("late")}}); err != nil {
+	if err := file.Write([]DeadLetter{{Record: "late", Encoded: []byte("late")}}); err != nil {
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {
@@ -128,8 +128,8 @@ func TestACutOffReplayIsTakenUp(t *testing.T) {
 
 // TestDamagedLettersStay: what is no letter any more is left where it is by a replay.
 func TestDamagedLettersStay(t *testing.T) {
-	l := NewLetterFile(t.TempDir(), "out")
-	if err := l.Write([]Letter{{Record: "a", Encoded: []byte("a")}, {Record: "b", Encoded: []byte("b")}}); err != nil {
+	l := NewDeadLetterFile(t.TempDir(), "out")
+	if err := l.Write([]DeadLetter{{Record: "a", Encoded: []byte("a")}, {Record: "b", Encoded: []byte("b")}}); err != nil {
 		t.Fatal(err)
 	}
 	content, err := os.ReadFile(l.Path())
@@ -141,7 +141,7 @@ func TestDamagedLettersStay(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		r, err := OpenReplay(l, func(*Letter) bool { return true })
+		r, err := OpenReplay(l, func(*DeadLetter) bool { return true })
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -36,7 +36,7 @@ type choices map[string]string
 func choose(labels []event.Label) (rest []event.Label, c choices) {
 	c = choices{}
 	for _, l := range labels {
-		if slices.Contains(pipeline.Choices[:], l.Name) {
+		if slices.Contains(pipeline.SourceOptions[:], l.Name) {
 			c[l.Name] = l.Value
 		} else {
 			rest = append(rest, l)
@@ -47,14 +47,14 @@ func choose(labels []event.Label) (rest []event.Label, c choices) {
 
 // pipelines gives those that are chosen, of all, or else those of the input.
 func (c choices) pipelines(of, all []*pipelineOf) ([]*pipelineOf, error) {
-	if c[pipeline.ChoosePipeline] == "" {
+	if c[pipeline.OptionPipeline] == "" {
 		return of, nil
 	}
 	var chosen []*pipelineOf
-	for name := range strings.SplitSeq(c[pipeline.ChoosePipeline], ",") {
+	for name := range strings.SplitSeq(c[pipeline.OptionPipeline], ",") {
 		k := slices.IndexFunc(all, func(p *pipelineOf) bool { return p.name == strings.TrimSpace(name) })
 		if k < 0 {
-			return of, fmt.Errorf("the label %s: there is no pipeline %q", pipeline.ChoosePipeline, name)
+			return of, fmt.Errorf("the label %s: there is no pipeline %q", pipeline.OptionPipeline, name)
 		}
 		if !slices.Contains(chosen, all[k]) {
 			chosen = append(chosen, all[k])
@@ -70,16 +70,16 @@ func (c choices) taking(of *taking, named map[string]parserOf, types *config.Con
 		return of, nil
 	}
 	t := *of
-	if name := c[pipeline.ChooseParser]; name != "" {
+	if name := c[pipeline.OptionParser]; name != "" {
 		p, err := parserNamed(name, named, types)
 		if err != nil {
 			return of, err
 		}
 		t = *newTaking([]parserOf{p})
 	}
-	if level := c[pipeline.ChooseLevel]; level != "" {
+	if level := c[pipeline.OptionLevel]; level != "" {
 		if t.least = event.LevelNamed(strings.ToLower(level)); t.least == event.NoLevel {
-			return &t, fmt.Errorf("the label %s: there is no level %q; it is one of %s", pipeline.ChooseLevel, level, strings.Join(event.LevelNames(), ", "))
+			return &t, fmt.Errorf("the label %s: there is no level %q; it is one of %s", pipeline.OptionLevel, level, strings.Join(event.LevelNames(), ", "))
 		}
 	}
 	return &t, c.joining(&t, types)
@@ -88,7 +88,7 @@ func (c choices) taking(of *taking, named map[string]parserOf, types *config.Con
 // joining sets how lines are joined.
 func (c choices) joining(t *taking, types *config.Config) error {
 	settings := map[string]string{}
-	switch how := c[pipeline.ChooseMultiline]; how {
+	switch how := c[pipeline.OptionMultiline]; how {
 	case "":
 		return nil
 	case "false":
@@ -101,7 +101,7 @@ func (c choices) joining(t *taking, types *config.Config) error {
 	}
 	joins, err := parserOfType("multiline", settings, types)
 	if err != nil {
-		return fmt.Errorf("the label %s is neither false nor auto, and no pattern: %w", pipeline.ChooseMultiline, err)
+		return fmt.Errorf("the label %s is neither false nor auto, and no pattern: %w", pipeline.OptionMultiline, err)
 	}
 	t.newJoiner, t.limits = joins.newJoiner, joins.limits
 	return nil
@@ -115,7 +115,7 @@ func parserNamed(name string, named map[string]parserOf, types *config.Config) (
 	p, err := parserOfType(name, nil, types)
 	if err != nil {
 		return p, fmt.Errorf("the label %s: there is no parser %q in the config, and no type of that name that needs no settings",
-			pipeline.ChooseParser, name)
+			pipeline.OptionParser, name)
 	}
 	return p, nil
 }

@@ -68,15 +68,15 @@ pipelines:
 
 // TestChoicesAreNoLabels sees to it that they are not put on records.
 func TestChoicesAreNoLabels(t *testing.T) {
-	rest, c := choose([]event.Label{{Name: "a", Value: "b"}, {Name: pipeline.ChooseLevel, Value: "warn"}})
-	if len(rest) != 1 || rest[0].Name != "a" || c[pipeline.ChooseLevel] != "warn" {
+	rest, c := choose([]event.Label{{Name: "a", Value: "b"}, {Name: pipeline.OptionLevel, Value: "warn"}})
+	if len(rest) != 1 || rest[0].Name != "a" || c[pipeline.OptionLevel] != "warn" {
 		t.Errorf("labels %v, choices %v", rest, c)
 	}
 }
 
 func TestLinesStayApartIfChosen(t *testing.T) {
 	joins := &taking{newJoiner: func(*event.Source) pipeline.Joiner { return nil }}
-	how, err := choices{pipeline.ChooseMultiline: "false"}.taking(joins, nil, nil)
+	how, err := choices{pipeline.OptionMultiline: "false"}.taking(joins, nil, nil)
 	if err != nil || how.newJoiner != nil {
 		t.Errorf("lines are joined (%v)", err)
 	}

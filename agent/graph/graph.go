@@ -56,7 +56,7 @@ type input struct {
 type output struct {
 	name      string
 	output    pipeline.Output
-	place     []byte // where it puts records; see pipeline.Placed
+	place     []byte // where it puts records; see pipeline.Targeted
 	deliverer *deliver.Deliverer
 	spools    *spools
 }
@@ -114,7 +114,7 @@ func (g *Graph) addOutput(c config.Output) error {
 	if err != nil {
 		return err
 	}
-	letters := deliver.NewLetterFile(filepath.Join(g.Config.DataDir, letterFolder), c.Name)
+	letters := deliver.NewDeadLetterFile(filepath.Join(g.Config.DataDir, letterFolder), c.Name)
 	letters.Max = int64(c.Common.DeadLetters)
 	spools, err := openSpools(spoolOf(g.Config, c), int64(c.Common.Spool), max(1, c.Common.Lanes), spool.Options{KeepFree: keepFree, Log: env.Log})
 	if err != nil {
@@ -124,7 +124,7 @@ func (g *Graph) addOutput(c config.Output) error {
 		name: c.Name, output: out, place: placeOf(out), spools: spools,
 		deliverer: deliver.New(deliver.Options{
 			Name: c.Name, Type: c.Type, Number: len(g.outputs), Output: out, Settings: c.Common, Log: env.Log,
-			Health: env.Health, Metrics: env.Metrics, Letters: letters,
+			Health: env.Health, Metrics: env.Metrics, DeadLetters: letters,
 			Spool: spools.lane, SpoolAfter: g.patienceOf(c.Name),
 		}),
 	})
@@ -132,8 +132,8 @@ func (g *Graph) addOutput(c config.Output) error {
 }
 
 func placeOf(out pipeline.Output) []byte {
-	if p, ok := out.(pipeline.Placed); ok {
-		return p.Place()
+	if p, ok := out.(pipeline.Targeted); ok {
+		return p.Target()
 	}
 	return nil
 }

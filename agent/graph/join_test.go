@@ -397,7 +397,7 @@ func joinOtherwise(t *testing.T, rnd *rand.Rand) {
 type lineByLine struct{ joint pipeline.JoinDecision }
 
 func (l lineByLine) Line([]byte) pipeline.JoinDecision { return l.joint }
-func (l lineByLine) End()                       {}
+func (l lineByLine) End()                              {}
 
 // BenchmarkJoin is what joining costs a line beside the joiner, of batches of 1000 lines.
 func BenchmarkJoin(b *testing.B) {

@@ -46,7 +46,7 @@ func (w *way) routes() int {
 func (o *opened) settle() error {
 	for _, p := range o.way.pipelines {
 		for i, route := range p.routes() {
-			if err := o.progress.Settle(route, p.outputs[i].place); err != nil {
+			if err := o.progress.SetTarget(route, p.outputs[i].place); err != nil {
 				return err
 			}
 		}

@@ -20,9 +20,9 @@ func Restart(state []byte) []byte {
 // SpoolFolder gives the folder that has a spool for each lane of an output.
 func SpoolFolder(cfg *config.Config, c config.Output) string { return spoolOf(cfg, c) }
 
-// Letters gives the dead letters of an output.
-func Letters(cfg *config.Config, c config.Output) *deliver.LetterFile {
-	letters := deliver.NewLetterFile(filepath.Join(cfg.DataDir, letterFolder), c.Name)
+// DeadLetters gives the dead letters of an output.
+func DeadLetters(cfg *config.Config, c config.Output) *deliver.DeadLetterFile {
+	letters := deliver.NewDeadLetterFile(filepath.Join(cfg.DataDir, letterFolder), c.Name)
 	letters.Max = int64(c.Common.DeadLetters)
 	return letters
 }

@@ -131,7 +131,7 @@ func TestLeftoversAreTold(t *testing.T) {
 	if said, c := run(here); said != "" || c.Spooled == 0 {
 		t.Fatalf("%+v; it says %s", c, said)
 	}
-	if err := deliver.NewLetterFile(filepath.Join(dir, letterFolder), "x").Write([]deliver.Letter{{Record: "a"}}); err != nil {
+	if err := deliver.NewDeadLetterFile(filepath.Join(dir, letterFolder), "x").Write([]deliver.DeadLetter{{Record: "a"}}); err != nil {
 		t.Fatal(err)
 	}
 	for _, of := range []struct{ name, kind string }{{"y", "memory"}, {"x", "other"}} {

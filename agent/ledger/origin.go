@@ -15,7 +15,7 @@ import (
 // began there, that the route is newer than the source, or that it went elsewhere.
 type origin struct {
 	pos    uint64
-	place  []byte   // see pipeline.Placed; nil for none
+	place  []byte   // see pipeline.Targeted; nil for none
 	former []former // places that may hold what is beyond the cursor
 
 	known   bool // pos is
@@ -69,9 +69,9 @@ func (s *Source) Begin(pos uint64) {
 
 // Settle says where the records of a route go, as its output describes it. If that is
 // elsewhere than before, what may have been sent there is to be looked for there: see
-// Track.Formerly. It is on disk before a record is sent: see Track.Reserve. place is kept, and
+// Track.AtTarget. It is on disk before a record is sent: see Track.Reserve. place is kept, and
 // must not change.
-func (s *Source) Settle(route string, place []byte) error {
+func (s *Source) SetTarget(route string, place []byte) error {
 	t, err := s.Track(route)
 	if err != nil {
 		return fmt.Errorf("noting where records go: %w", err)
@@ -98,9 +98,9 @@ func (t *Track) originChanged() {
 	t.source.ledger.touch(t.source)
 }
 
-// Formerly gives the places where an earlier run may have sent the record at a
+// AtTarget gives the places where an earlier run may have sent the record at a
 // position, other than the one of now.
-func (t *Track) Formerly(pos uint64) (places [][]byte) {
+func (t *Track) AtTarget(pos uint64) (places [][]byte) {
 	t.source.ledger.mu.Lock()
 	defer t.source.ledger.mu.Unlock()
 	for _, f := range t.origin.former {

@@ -161,7 +161,7 @@ func TestFormerPlaces(t *testing.T) {
 	run := func(place string, crash bool, do func(x *Track)) {
 		t.Helper()
 		s := must[*Source](t)(l.Open(id, "in", "a.log", []string{"x"}, 100))
-		if err := s.Settle("x", []byte(place)); err != nil {
+		if err := s.SetTarget("x", []byte(place)); err != nil {
 			t.Fatal(err)
 		}
 		s.Begin(5)
@@ -179,7 +179,7 @@ func TestFormerPlaces(t *testing.T) {
 		l = open(t, dir)
 	}
 	formerly := func(x *Track, pos uint64) (places []string) {
-		for _, p := range x.Formerly(pos) {
+		for _, p := range x.AtTarget(pos) {
 			places = append(places, string(p))
 		}
 		return places

@@ -26,7 +26,7 @@ type exemption struct {
 
 func newExemption(cfg *config.Config, c config.Output) (*exemption, error) {
 	e := &exemption{waiting: map[event.SourceID]*ledger.Positions{}, refused: map[event.SourceID]*ledger.Positions{}}
-	return e, errors.Join(e.readSpools(graph.SpoolFolder(cfg, c)), e.readLetters(graph.Letters(cfg, c)))
+	return e, errors.Join(e.readSpools(graph.SpoolFolder(cfg, c)), e.readLetters(graph.DeadLetters(cfg, c)))
 }
 
 func (e *exemption) readSpools(dir string) error {
@@ -53,8 +53,8 @@ func (e *exemption) wait(record []byte) {
 	}
 }
 
-func (e *exemption) readLetters(file *deliver.LetterFile) error {
-	return file.EachLeft(func(l *deliver.Letter) error {
+func (e *exemption) readLetters(file *deliver.DeadLetterFile) error {
+	return file.EachPending(func(l *deliver.DeadLetter) error {
 		if id, err := strconv.ParseUint(l.Source, 16, 64); err == nil {
 			add(e.refused, event.SourceID(id), l.Position, l.Position+1)
 		}

@@ -156,13 +156,13 @@ func (v *verification) send(ctx context.Context, t todo) error {
 // keepLetters puts the dead letters of a pass among the others.
 func (v *verification) keepLetters(p *pass) error {
 	for i, c := range v.Config.Outputs {
-		var letters []deliver.Letter
-		err := graph.Letters(&p.Config, p.Outputs[i]).Each(func(l *deliver.Letter) error {
+		var letters []deliver.DeadLetter
+		err := graph.DeadLetters(&p.Config, p.Outputs[i]).Each(func(l *deliver.DeadLetter) error {
 			letters = append(letters, *l)
 			return nil
 		})
 		if err == nil && len(letters) > 0 {
-			err = graph.Letters(v.Config, c).Write(letters)
+			err = graph.DeadLetters(v.Config, c).Write(letters)
 		}
 		if err != nil {
 			return fmt.Errorf("output %s: %w", c.Name, err)

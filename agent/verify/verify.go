@@ -48,7 +48,7 @@ type verification struct {
 	Options
 	names  []string // of the outputs that count
 	states []ledger.State
-	places map[string][]byte     // of the outputs that count; see pipeline.Placed
+	places map[string][]byte     // of the outputs that count; see pipeline.Targeted
 	exempt map[string]*exemption // by output
 }
 
@@ -102,8 +102,8 @@ func (v *verification) place() error {
 		if err != nil {
 			return fmt.Errorf("output %s: %w", c.Name, err)
 		}
-		if p, ok := out.(pipeline.Placed); ok {
-			v.places[c.Name] = p.Place()
+		if p, ok := out.(pipeline.Targeted); ok {
+			v.places[c.Name] = p.Target()
 		}
 		if err := out.Close(); err != nil {
 			return fmt.Errorf("output %s: %w", c.Name, err)

@@ -196,7 +196,7 @@ func TestRefusedAndWaiting(t *testing.T) {
 		}
 		letters := 0
 		cfg := w.config(usualConfig)
-		err := graph.Letters(cfg, cfg.Outputs[0]).Each(func(l *deliver.Letter) error {
+		err := graph.DeadLetters(cfg, cfg.Outputs[0]).Each(func(l *deliver.DeadLetter) error {
 			letters++
 			return nil
 		})

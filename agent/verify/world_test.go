@@ -33,7 +33,7 @@ type world struct {
 	deleted []string            // keys of sources that the input finds to be gone
 	from    int                 // where reading begins at the first sight
 	forgets bool                // the input reads nothing twice
-	place   string              // see pipeline.Placed
+	place   string              // see pipeline.Targeted
 
 	mu     sync.Mutex
 	stored map[string][]string            // lines by output, in the order in which they came
@@ -256,7 +256,7 @@ func (m *mute) Send(_ context.Context, body *pipeline.Body) error {
 	for i := range body.Items {
 		line := string(body.Item(i))
 		if w.answer != nil && w.answer(line) != nil {
-			refused = append(refused, pipeline.ItemError{Index: i, Outcome: pipeline.Refuse, Reason: w.answer(line).Error()})
+			refused = append(refused, pipeline.ItemError{Index: i, Outcome: pipeline.Reject, Reason: w.answer(line).Error()})
 		} else if w.lies == nil || !w.lies(line) {
 			w.stored[m.name] = append(w.stored[m.name], line)
 		}
@@ -269,11 +269,11 @@ func (m *mute) Send(_ context.Context, body *pipeline.Body) error {
 
 type memory struct{ mute }
 
-// Place implements pipeline.Placed.
-func (m *memory) Place() []byte { return []byte(m.world.place) }
+// Place implements pipeline.Targeted.
+func (m *memory) Target() []byte { return []byte(m.world.place) }
 
-// Formerly implements pipeline.Placed.
-func (m *memory) Formerly([]byte) (pipeline.Former, error) { return nil, errors.New("unknown") }
+// AtTarget implements pipeline.Targeted.
+func (m *memory) AtTarget([]byte) (pipeline.PreviousTarget, error) { return nil, errors.New("unknown") }
 
 // Stored implements pipeline.Reconciler.
 func (m *memory) Stored(_ context.Context, body *pipeline.Body, stored []bool) error {

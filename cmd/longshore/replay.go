@@ -24,8 +24,8 @@ type replayOptions struct {
 }
 
 // wants gives what chooses letters for an output.
-func (o replayOptions) wants(c config.Output) func(*deliver.Letter) bool {
-	return func(l *deliver.Letter) bool { return l.Fits(c.Type) && strings.Contains(l.Reason, o.reason) }
+func (o replayOptions) wants(c config.Output) func(*deliver.DeadLetter) bool {
+	return func(l *deliver.DeadLetter) bool { return l.Fits(c.Type) && strings.Contains(l.Reason, o.reason) }
 }
 
 func (a *app) replayCommand() *cobra.Command {
@@ -63,7 +63,7 @@ func (a *app) replay(ctx context.Context, cfg *config.Config, o replayOptions) e
 	}
 	var errs []error
 	for _, c := range outputs {
-		file := deliver.NewLetterFile(filepath.Join(cfg.DataDir, "dead-letters"), c.Name)
+		file := deliver.NewDeadLetterFile(filepath.Join(cfg.DataDir, "dead-letters"), c.Name)
 		if o.dry {
 			errs = append(errs, a.showLetters(c, file, o))
 		} else {
@@ -75,9 +75,9 @@ func (a *app) replay(ctx context.Context, cfg *config.Config, o replayOptions) e
 }
 
 // showLetters says how many letters there are, by reason.
-func (a *app) showLetters(c config.Output, file *deliver.LetterFile, o replayOptions) error {
+func (a *app) showLetters(c config.Output, file *deliver.DeadLetterFile, o replayOptions) error {
 	byReason, wants, others := map[string]int{}, o.wants(c), 0
-	err := file.Each(func(l *deliver.Letter) error {
+	err := file.Each(func(l *deliver.DeadLetter) error {
 		if wants(l) {
 			byReason[l.Reason]++
 		}
@@ -107,7 +107,7 @@ func (a *app) showLetters(c config.Output, file *deliver.LetterFile, o replayOpt
 }
 
 // showDamaged says how many lines are no letters any more.
-func (a *app) showDamaged(c config.Output, file *deliver.LetterFile) error {
+func (a *app) showDamaged(c config.Output, file *deliver.DeadLetterFile) error {
 	n, err := file.Damaged()
 	if n > 0 {
 		fmt.Fprintf(a.stdout, "%s: %s of %s cannot be read, and left there\n", c.Name, count(n, "line"), file.Path())
@@ -115,13 +115,13 @@ func (a *app) showDamaged(c config.Output, file *deliver.LetterFile) error {
 	return err
 }
 
-func (a *app) replayOutput(ctx context.Context, c config.Output, file *deliver.LetterFile, o replayOptions) (err error) {
+func (a *app) replayOutput(ctx context.Context, c config.Output, file *deliver.DeadLetterFile, o replayOptions) (err error) {
 	letters, err := deliver.OpenReplay(file, o.wants(c))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, letters.Close()) }()
-	if letters.Letters() == 0 {
+	if letters.DeadLetters() == 0 {
 		fmt.Fprintf(a.stdout, "%s: no dead letters\n", c.Name)
 		return nil
 	}
@@ -134,17 +134,17 @@ func (a *app) replayOutput(ctx context.Context, c config.Output, file *deliver.L
 	defer func() { err = errors.Join(err, out.Close()) }()
 	c.Common.Lanes = 1
 	d := deliver.New(deliver.Options{
-		Name: c.Name, Type: c.Type, Output: out, Settings: c.Common, Log: log, Health: ill, Letters: file,
+		Name: c.Name, Type: c.Type, Output: out, Settings: c.Common, Log: log, Health: ill, DeadLetters: file,
 		Spool: func(int) deliver.Spool { return letters },
 	})
 	d.Finish()
 	a.watch(func() string {
 		n := d.Counts()
-		return c.Name + " " + bar(int(n.Delivered+n.Refused), letters.Letters())
+		return c.Name + " " + bar(int(n.Delivered+n.Refused), letters.DeadLetters())
 	}, func() { d.Run(ctx) })
 	n := d.Counts()
-	fmt.Fprintf(a.stdout, "%s: %d delivered, %d refused again, %d left\n", c.Name, n.Delivered, n.Refused, uint64(letters.Letters())-n.Delivered-n.Refused)
-	if n.Delivered < uint64(letters.Letters()) {
+	fmt.Fprintf(a.stdout, "%s: %d delivered, %d refused again, %d left\n", c.Name, n.Delivered, n.Refused, uint64(letters.DeadLetters())-n.Delivered-n.Refused)
+	if n.Delivered < uint64(letters.DeadLetters()) {
 		return &failure{exitFailed, fmt.Errorf("output %s: not all dead letters were delivered; the others are kept in %s", c.Name, filepath.Dir(file.Path()))}
 	}
 	return nil

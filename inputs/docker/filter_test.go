@@ -102,12 +102,12 @@ func TestServiceName(t *testing.T) {
 
 // TestChoices sees to it that a container's choices come with its other labels.
 func TestChoices(t *testing.T) {
-	who := identity{tags: map[string]string{"a": "b", pipeline.ChooseParser: "json", pipeline.ChooseLevel: "warn"}}
+	who := identity{tags: map[string]string{"a": "b", pipeline.OptionParser: "json", pipeline.OptionLevel: "warn"}}
 	got := map[string]string{}
 	for _, l := range who.labels(stdout) {
 		got[l.Name] = l.Value
 	}
-	if got[pipeline.ChooseParser] != "json" || got[pipeline.ChooseLevel] != "warn" || got["a"] != "" {
+	if got[pipeline.OptionParser] != "json" || got[pipeline.OptionLevel] != "warn" || got["a"] != "" {
 		t.Errorf("%v", got)
 	}
 }

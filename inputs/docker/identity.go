@@ -58,7 +58,7 @@ func (w *identity) labels(s stream) []event.Label {
 		{Name: event.LabelHost, Value: w.host},
 		{Name: event.LabelService, Value: w.serviceName()},
 	}
-	for _, name := range pipeline.Choices {
+	for _, name := range pipeline.SourceOptions {
 		if value := w.tags[name]; value != "" {
 			labels = append(labels, event.Label{Name: name, Value: value})
 		}

@@ -24,7 +24,7 @@ func FuzzWholeOutcome(f *testing.F) {
 		if e.Reason == "" || len(e.Reason) > 2*maxText || strings.ContainsFunc(e.Reason, unicode.IsControl) {
 			t.Errorf("the reason is %q", e.Reason)
 		}
-		if e.Outcome == pipeline.Refuse {
+		if e.Outcome == pipeline.Reject {
 			t.Error("records are refused by an answer that names none")
 		}
 	})

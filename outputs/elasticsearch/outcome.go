@@ -67,7 +67,7 @@ func itemOutcome(status int, p problem) pipeline.Outcome {
 	case status == http.StatusBadRequest && operatorsFault(p):
 		return pipeline.Hold
 	}
-	return pipeline.Refuse
+	return pipeline.Reject
 }
 
 // operatorsFault tells the errors that Elasticsearch answers with 400 though

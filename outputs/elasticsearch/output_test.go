@@ -162,14 +162,14 @@ func TestItemOutcomes(t *testing.T) {
 	e := send(t, o, 12)
 	want := []pipeline.ItemError{
 		{Index: 1, Outcome: pipeline.Retry, Status: 429, Reason: "es_rejected_execution_exception: queue is full"},
-		{Index: 2, Outcome: pipeline.Refuse, Status: 400, Reason: "mapper_parsing_exception: failed to parse field [a]"},
+		{Index: 2, Outcome: pipeline.Reject, Status: 400, Reason: "mapper_parsing_exception: failed to parse field [a]"},
 		{Index: 4, Outcome: pipeline.Hold, Status: 404, Reason: "index_not_found_exception: no such index"},
 		{Index: 5, Outcome: pipeline.Hold, Status: 403, Reason: "security_exception: action is unauthorized"},
 		{Index: 6, Outcome: pipeline.Retry, Status: 503, Reason: "unavailable_shards_exception: primary shard is not active"},
 		{Index: 7, Outcome: pipeline.Hold, Status: 400, Reason: "index_closed_exception: closed"},
 		{Index: 8, Outcome: pipeline.Hold, Status: 400, Reason: "illegal_argument_exception: pipeline with id [x] does not exist"},
 		{Index: 9, Outcome: pipeline.Hold, Status: 400, Reason: "validation_exception: this cluster currently has [1000]/[1000] maximum normal shards open"},
-		{Index: 10, Outcome: pipeline.Refuse, Status: 400, Reason: "illegal_argument_exception: Limit of total fields [1000] has been exceeded"},
+		{Index: 10, Outcome: pipeline.Reject, Status: 400, Reason: "illegal_argument_exception: Limit of total fields [1000] has been exceeded"},
 	}
 	if diff := cmp.Diff(want, e.Items); diff != "" {
 		t.Errorf("items (-want +got):\n%s", diff)
@@ -199,7 +199,7 @@ func TestAConflictWithoutIDsIsRefused(t *testing.T) {
 	t.Parallel()
 	url := serve(t, says(200, items(failedItem(409, "version_conflict_engine_exception", "exists"))))
 	e := send(t, output(t, Config{URLs: []string{url}}), 1)
-	if e == nil || len(e.Items) != 1 || e.Items[0].Outcome != pipeline.Refuse {
+	if e == nil || len(e.Items) != 1 || e.Items[0].Outcome != pipeline.Reject {
 		t.Errorf("got %+v", e)
 	}
 }

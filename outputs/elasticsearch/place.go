@@ -8,15 +8,15 @@ import (
 	"github.com/longshore/longshore/pipeline"
 )
 
-var _ pipeline.Placed = (*Output)(nil)
+var _ pipeline.Targeted = (*Output)(nil)
 
 // A place is by which index a record is found. Its id is the same everywhere.
 type place struct {
 	Index string `json:"index"`
 }
 
-// Place implements pipeline.Placed.
-func (o *Output) Place() []byte {
+// Place implements pipeline.Targeted.
+func (o *Output) Target() []byte {
 	if !o.ids {
 		return nil
 	}
@@ -27,8 +27,8 @@ func (o *Output) Place() []byte {
 	return p
 }
 
-// Formerly implements pipeline.Placed.
-func (o *Output) Formerly(text []byte) (pipeline.Former, error) {
+// AtTarget implements pipeline.Targeted.
+func (o *Output) AtTarget(text []byte) (pipeline.PreviousTarget, error) {
 	var p place
 	if err := json.Unmarshal(text, &p); err != nil {
 		return nil, fmt.Errorf("reading which index it was: %w", err)
@@ -47,12 +47,12 @@ type former struct {
 	indices *indices
 }
 
-// Encoder implements pipeline.Former.
+// Encoder implements pipeline.PreviousTarget.
 func (f *former) Encoder() pipeline.Encoder {
 	return &encoder{ids: true, schema: f.schema, naming: naming{indices: f.indices}}
 }
 
-// Stored implements pipeline.Former. Nothing is sent there any more that an index
+// Stored implements pipeline.PreviousTarget. Nothing is sent there any more that an index
 // could refuse as a repeat, so that it is asked whatever it is.
 func (f *former) Stored(ctx context.Context, body *pipeline.Body, stored []bool) error {
 	targets, err := targetsOf(body)

@@ -15,10 +15,10 @@ func TestFormerly(t *testing.T) {
 	url := serve(t, s.ServeHTTP)
 	before := output(t, Config{URLs: []string{url}, IDs: true, Index: "old-{yyyy.MM}"})
 	now := output(t, Config{URLs: []string{url}, IDs: true, Index: "new"})
-	if string(before.Place()) == string(now.Place()) {
-		t.Errorf("both are %s", now.Place())
+	if string(before.Target()) == string(now.Target()) {
+		t.Errorf("both are %s", now.Target())
 	}
-	former, err := now.Formerly(before.Place())
+	former, err := now.AtTarget(before.Target())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,11 +50,11 @@ func TestFormerly(t *testing.T) {
 		t.Error(diff)
 	}
 	for _, text := range []string{"", "{", `{"index":"a{"}`} {
-		if _, err := now.Formerly([]byte(text)); err == nil {
+		if _, err := now.AtTarget([]byte(text)); err == nil {
 			t.Errorf("%q was taken for a place", text)
 		}
 	}
-	if p := output(t, Config{URLs: []string{url}}).Place(); p != nil {
+	if p := output(t, Config{URLs: []string{url}}).Target(); p != nil {
 		t.Errorf("without ids, records are at %s", p)
 	}
 }

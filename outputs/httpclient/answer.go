@@ -61,7 +61,7 @@ func byStatus(status int) (outcome pipeline.Outcome, uncertain bool) {
 	case http.StatusRequestEntityTooLarge:
 		return pipeline.Split, false
 	case http.StatusUnprocessableEntity:
-		return pipeline.Refuse, false
+		return pipeline.Reject, false
 	case http.StatusTooManyRequests, http.StatusTooEarly:
 		return pipeline.Retry, false
 	case http.StatusRequestTimeout:

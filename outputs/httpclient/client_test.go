@@ -466,7 +466,7 @@ func TestAnswered(t *testing.T) {
 		{404, "text/html", "<p>", pipeline.Hold, false, "Not Found"},
 		{408, "", "", pipeline.Retry, true, "Request Timeout"},
 		{413, "", "", pipeline.Split, false, "Request Entity Too Large"},
-		{422, "", "", pipeline.Refuse, false, "Unprocessable Entity"},
+		{422, "", "", pipeline.Reject, false, "Unprocessable Entity"},
 		{429, "", "slow\xff down", pipeline.Retry, false, "slow down"},
 		{502, "", "", pipeline.Retry, true, "Bad Gateway"},
 		{599, "", "", pipeline.Retry, true, "an answer without words"},

@@ -96,15 +96,15 @@ func judgeBad(failure *pipeline.SendError, text []byte, body *pipeline.Body) (re
 		return false // nothing is stored
 	}
 	if ignored, ok := parseIgnored(said); ok {
-		items, sure := ignored.items(body, pipeline.Refuse, failure.Status)
+		items, sure := ignored.items(body, pipeline.Reject, failure.Status)
 		if sure {
-			failure.Outcome, failure.Items = pipeline.Refuse, items
+			failure.Outcome, failure.Items = pipeline.Reject, items
 			return false
 		}
 	}
 	verdict := judgeValidation(said, len(text) >= httpclient.KeptBody, body)
 	if verdict.understood {
-		failure.Outcome, failure.Items = pipeline.Refuse, verdict.items(failure.Status)
+		failure.Outcome, failure.Items = pipeline.Reject, verdict.items(failure.Status)
 		failure.Uncertain = verdict.doubt
 		return verdict.metadata
 	}

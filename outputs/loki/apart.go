@@ -125,7 +125,7 @@ func (o *Output) sendApart(ctx context.Context, body *pipeline.Body, risky map[u
 		if failure == nil {
 			continue
 		}
-		if failure.Items == nil && failure.Outcome == pipeline.Refuse {
+		if failure.Items == nil && failure.Outcome == pipeline.Reject {
 			failure.Items = allItems(failure, part) // the others have not been tried
 			all = join(all, failure)
 			continue

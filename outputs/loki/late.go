@@ -72,7 +72,7 @@ func afterLate(failure, again *pipeline.SendError, late []int) *pipeline.SendErr
 func lateOf(body *pipeline.Body, failure *pipeline.SendError) (late []int, groups []string) {
 	groups = make([]string, len(body.Groups))
 	for _, item := range failure.Items {
-		if item.Outcome != pipeline.Refuse || item.Status != http.StatusBadRequest || !strings.Contains(item.Reason, saysTooFarBehind) {
+		if item.Outcome != pipeline.Reject || item.Status != http.StatusBadRequest || !strings.Contains(item.Reason, saysTooFarBehind) {
 			continue
 		}
 		g := body.Items[item.Index].Group

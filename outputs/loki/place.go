@@ -10,7 +10,7 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-var _ pipeline.Placed = (*Output)(nil)
+var _ pipeline.Targeted = (*Output)(nil)
 
 // A place is by what an entry is found: its tenant, its stream and its line.
 type place struct {
@@ -21,8 +21,8 @@ type place struct {
 	MaxLine int               `json:"max_line"`
 }
 
-// Place implements pipeline.Placed.
-func (o *Output) Place() []byte {
+// Place implements pipeline.Targeted.
+func (o *Output) Target() []byte {
 	if o.querier == nil {
 		return nil
 	}
@@ -44,9 +44,9 @@ func (c *Config) place() place {
 	return p
 }
 
-// Formerly implements pipeline.Placed: it gives the output as it was with other
+// AtTarget implements pipeline.Targeted: it gives the output as it was with other
 // labels, lines or another tenant. Where it asks has not changed.
-func (o *Output) Formerly(text []byte) (pipeline.Former, error) {
+func (o *Output) AtTarget(text []byte) (pipeline.PreviousTarget, error) {
 	var p place
 	if err := json.Unmarshal(text, &p); err != nil {
 		return nil, fmt.Errorf("reading which stream it was: %w", err)
@@ -72,12 +72,12 @@ func (o *Output) Formerly(text []byte) (pipeline.Former, error) {
 // A former is the output as it was, for asking alone.
 type former struct{ output *Output }
 
-// Encoder implements pipeline.Former.
+// Encoder implements pipeline.PreviousTarget.
 func (f former) Encoder() pipeline.Encoder {
 	return &Encoder{output: f.output, sources: map[*event.Source]*source{}}
 }
 
-// Stored implements pipeline.Former.
+// Stored implements pipeline.PreviousTarget.
 func (f former) Stored(ctx context.Context, body *pipeline.Body, stored []bool) error {
 	return f.output.Stored(ctx, body, stored)
 }

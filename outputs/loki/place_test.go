@@ -26,10 +26,10 @@ func TestFormerly(t *testing.T) {
 			}
 			batch := batchOf(container("web"), lines(4, 1500)...)
 			a.hold(fill(t, before, batch), only(1, 3))
-			if string(before.Place()) == string(now.Place()) {
-				t.Errorf("both are %s", now.Place())
+			if string(before.Target()) == string(now.Target()) {
+				t.Errorf("both are %s", now.Target())
 			}
-			former, err := now.Formerly(before.Place())
+			former, err := now.AtTarget(before.Target())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -51,11 +51,11 @@ func TestFormerly(t *testing.T) {
 	}
 	o := newOutput(t, Config{URL: "http://localhost"})
 	for _, text := range []string{"", "{", `{"labels":{"a":"{"}}`} {
-		if _, err := o.Formerly([]byte(text)); err == nil {
+		if _, err := o.AtTarget([]byte(text)); err == nil {
 			t.Errorf("%q was taken for a place", text)
 		}
 	}
-	if p := newOutput(t, Config{URL: "http://localhost", Reconcile: "off"}).Place(); p != nil {
+	if p := newOutput(t, Config{URL: "http://localhost", Reconcile: "off"}).Target(); p != nil {
 		t.Errorf("what is not asked is at %s", p)
 	}
 }

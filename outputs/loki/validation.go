@@ -156,7 +156,7 @@ func (v *verdict) apply(c complaint) bool {
 	members = slices.DeleteFunc(members, func(i int) bool { _, done := v.found[i]; return done })
 	switch c.kind {
 	case badLabels:
-		return v.note(c, pipeline.Refuse, members, len(members))
+		return v.note(c, pipeline.Reject, members, len(members))
 	case wantsLabels:
 		return v.note(c, pipeline.Hold, members, len(members))
 	case metadataRefused:
@@ -165,9 +165,9 @@ func (v *verdict) apply(c complaint) bool {
 		return v.note(c, pipeline.Retry, with, len(with))
 	case tooLong:
 		same := slices.DeleteFunc(members, func(i int) bool { return strconv.Itoa(len(v.entries[i].line)) != c.detail })
-		return v.note(c, pipeline.Refuse, same, c.count)
+		return v.note(c, pipeline.Reject, same, c.count)
 	}
-	return v.note(c, pipeline.Refuse, v.ofSecond(c, members), c.count)
+	return v.note(c, pipeline.Reject, v.ofSecond(c, members), c.count)
 }
 
 // ofSecond gives the entries of the second that the complaint names, those first

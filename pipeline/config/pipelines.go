@@ -206,7 +206,7 @@ func (d *document) noSuch(n *node, path string, k pipeline.Kind) {
 const dockerInput = "docker"
 
 // chosen says whether there are sources that may choose parsers and pipelines by
-// pipeline.Choices, so that these need be named nowhere else.
+// pipeline.SourceOptions, so that these need be named nowhere else.
 func (d *document) chosen() bool {
 	return slices.ContainsFunc(d.cfg.Inputs, func(i Input) bool { return i.Type == dockerInput })
 }

@@ -29,7 +29,7 @@ func TestOddTimesAreMarked(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 	for flags, want := range map[event.Flags]string{
-		event.OddTime:             `,"log.flags":["time_rejected"]`,
+		event.OddTime:                   `,"log.flags":["time_rejected"]`,
 		event.OddTime | event.Truncated: `,"log.flags":["truncated","time_rejected"]`,
 	} {
 		b.Records[0].Flags = flags

@@ -9,7 +9,7 @@ import (
 
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
-	"github.com/longshore/longshore/transforms/each"
+	"github.com/longshore/longshore/transforms/perrecord"
 )
 
 // Spec describes the transform.
@@ -52,7 +52,7 @@ func (c *Config) Transform(env pipeline.Env) (pipeline.Transform, error) {
 		}
 		adding = append(adding, addition{name, value})
 	}
-	return each.Record(env, adding.add), nil
+	return perrecord.Record(env, adding.add), nil
 }
 
 type adder []addition

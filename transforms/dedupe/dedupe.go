@@ -9,7 +9,7 @@ import (
 
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
-	"github.com/longshore/longshore/transforms/each"
+	"github.com/longshore/longshore/transforms/perrecord"
 )
 
 // Spec describes the transform.
@@ -30,7 +30,7 @@ type Config struct {
 }
 
 // Check implements pipeline.Checker.
-func (c *Config) Check() []pipeline.Problem { return each.CheckKey(c.Key) }
+func (c *Config) Check() []pipeline.Problem { return perrecord.CheckKey(c.Key) }
 
 // Transform implements pipeline.TransformConfig.
 func (c *Config) Transform(env pipeline.Env) (pipeline.Transform, error) {
@@ -39,7 +39,7 @@ func (c *Config) Transform(env pipeline.Env) (pipeline.Transform, error) {
 		return nil, fmt.Errorf("key %w", err)
 	}
 	m := &memory{key: key, window: int64(time.Duration(c.Window)), max: c.Max, seed: maphash.MakeSeed()}
-	return each.Record(env, m.dedupe), nil
+	return perrecord.Record(env, m.dedupe), nil
 }
 
 // A memory holds when records were kept, by the hash of their keys. It has two

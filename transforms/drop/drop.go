@@ -4,7 +4,7 @@ package drop
 import (
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
-	"github.com/longshore/longshore/transforms/each"
+	"github.com/longshore/longshore/transforms/perrecord"
 )
 
 // Spec describes the transform.
@@ -25,5 +25,5 @@ func (c *Config) NeedsCondition() {}
 
 // Transform implements pipeline.TransformConfig.
 func (c *Config) Transform(env pipeline.Env) (pipeline.Transform, error) {
-	return each.Record(env, func(b *event.Batch, i int) { b.Records[i].Flags |= event.Dropped }), nil
+	return perrecord.Record(env, func(b *event.Batch, i int) { b.Records[i].Flags |= event.Dropped }), nil
 }

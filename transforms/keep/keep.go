@@ -4,7 +4,7 @@ package keep
 import (
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
-	"github.com/longshore/longshore/transforms/each"
+	"github.com/longshore/longshore/transforms/perrecord"
 )
 
 // Spec describes the transform.
@@ -27,7 +27,7 @@ func (c *Config) NeedsCondition() {}
 func (c *Config) Transform(env pipeline.Env) (pipeline.Transform, error) {
 	keep := env.If
 	env.If = nil
-	return each.Record(env, func(b *event.Batch, i int) {
+	return perrecord.Record(env, func(b *event.Batch, i int) {
 		if keep != nil && !keep(b, i) {
 			b.Records[i].Flags |= event.Dropped
 		}

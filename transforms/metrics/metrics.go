@@ -17,7 +17,7 @@ import (
 
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
-	"github.com/longshore/longshore/transforms/each"
+	"github.com/longshore/longshore/transforms/perrecord"
 )
 
 // Spec describes the transform.
@@ -100,7 +100,7 @@ func (c *Config) Transform(env pipeline.Env) (pipeline.Transform, error) {
 		}
 		all = append(all, m)
 	}
-	return each.Record(env, func(b *event.Batch, i int) {
+	return perrecord.Record(env, func(b *event.Batch, i int) {
 		for _, m := range all {
 			m.observe(b, i)
 		}

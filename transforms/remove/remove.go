@@ -6,7 +6,7 @@ import (
 
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
-	"github.com/longshore/longshore/transforms/each"
+	"github.com/longshore/longshore/transforms/perrecord"
 )
 
 // Spec describes the transform.
@@ -40,7 +40,7 @@ func (c *Config) Check() []pipeline.Problem {
 
 // Transform implements pipeline.TransformConfig.
 func (c *Config) Transform(env pipeline.Env) (pipeline.Transform, error) {
-	return each.Record(env, c.remove), nil
+	return perrecord.Record(env, c.remove), nil
 }
 
 func (c *Config) remove(b *event.Batch, i int) {

@@ -7,7 +7,7 @@ import (
 
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
-	"github.com/longshore/longshore/transforms/each"
+	"github.com/longshore/longshore/transforms/perrecord"
 )
 
 // Spec describes the transform.
@@ -48,7 +48,7 @@ func (c *Config) Transform(env pipeline.Env) (pipeline.Transform, error) {
 	for _, old := range slices.Sorted(maps.Keys(c.Fields)) {
 		r = append(r, pair{old, c.Fields[old]})
 	}
-	return each.Record(env, r.rename), nil
+	return perrecord.Record(env, r.rename), nil
 }
 
 type renamer []pair

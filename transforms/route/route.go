@@ -10,7 +10,7 @@ import (
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/condition"
 	"github.com/longshore/longshore/pipeline/event"
-	"github.com/longshore/longshore/transforms/each"
+	"github.com/longshore/longshore/transforms/perrecord"
 )
 
 // Spec describes the transform.
@@ -90,7 +90,7 @@ func (c *Config) Transform(env pipeline.Env) (pipeline.Transform, error) {
 	if len(c.Else) > 0 {
 		r.rest = allBut(env.Outputs, c.Else)
 	}
-	return each.Record(env, r.direct), nil
+	return perrecord.Record(env, r.direct), nil
 }
 
 // allBut gives the bits of the outputs that are not chosen.

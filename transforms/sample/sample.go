@@ -7,7 +7,7 @@ import (
 
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
-	"github.com/longshore/longshore/transforms/each"
+	"github.com/longshore/longshore/transforms/perrecord"
 )
 
 // Spec describes the transform.
@@ -27,7 +27,7 @@ type Config struct {
 
 // Transform implements pipeline.TransformConfig.
 func (c *Config) Transform(env pipeline.Env) (pipeline.Transform, error) {
-	return each.Record(env, func(b *event.Batch, i int) {
+	return perrecord.Record(env, func(b *event.Batch, i int) {
 		if !keeps(c.Rate, identity(b, i)) {
 			b.Records[i].Flags |= event.Dropped
 		}

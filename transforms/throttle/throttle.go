@@ -9,7 +9,7 @@ import (
 
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
-	"github.com/longshore/longshore/transforms/each"
+	"github.com/longshore/longshore/transforms/perrecord"
 )
 
 // Spec describes the transform.
@@ -31,7 +31,7 @@ type Config struct {
 }
 
 // Check implements pipeline.Checker.
-func (c *Config) Check() []pipeline.Problem { return each.CheckKey(c.Key) }
+func (c *Config) Check() []pipeline.Problem { return perrecord.CheckKey(c.Key) }
 
 // Transform implements pipeline.TransformConfig.
 func (c *Config) Transform(env pipeline.Env) (pipeline.Transform, error) {
@@ -43,7 +43,7 @@ func (c *Config) Transform(env pipeline.Env) (pipeline.Transform, error) {
 	if c.Burst == 0 {
 		t.burst = max(1, c.Rate)
 	}
-	return each.Record(env, t.throttle), nil
+	return perrecord.Record(env, t.throttle), nil
 }
 
 // throttle has a bucket for each key, which fills with time and which every

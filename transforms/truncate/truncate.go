@@ -4,7 +4,7 @@ package truncate
 import (
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
-	"github.com/longshore/longshore/transforms/each"
+	"github.com/longshore/longshore/transforms/perrecord"
 )
 
 // Spec describes the transform.
@@ -28,7 +28,7 @@ const mark = "…"
 
 // Transform implements pipeline.TransformConfig.
 func (c *Config) Transform(env pipeline.Env) (pipeline.Transform, error) {
-	return each.Record(env, c.truncate), nil
+	return perrecord.Record(env, c.truncate), nil
 }
 
 func (c *Config) truncate(b *event.Batch, i int) {

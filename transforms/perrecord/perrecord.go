@@ -1,5 +1,5 @@
 // Package each makes transforms of functions over one record.
-package each
+package perrecord
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
