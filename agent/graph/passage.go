@@ -91,7 +91,7 @@ func (s *source) hold() {
 
 // cutHere notes that time ends all records at the end of what has come.
 func (s *source) cutHere() (fresh bool) {
-	fresh = s.progress.Cut(s.to)
+	fresh = s.progress.AddTimeoutBoundary(s.to)
 	for _, p := range s.pipes {
 		if p.join != nil {
 			p.join.bound(s.to)
@@ -112,7 +112,7 @@ func (s *source) uncut() {
 		needed = needed || p.join != nil && p.join.needed
 	}
 	if !needed {
-		s.progress.Uncut(s.cut)
+		s.progress.RemoveTimeoutBoundary(s.cut)
 	}
 	s.cut = 0
 }

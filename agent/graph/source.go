@@ -84,7 +84,7 @@ func (o *opened) newPipe(k int, src *event.Source, from resumption) (*pipe, erro
 	number := src.ShardKey % uint64(o.way.workers*chainsPerWorker) // that says which worker, too
 	p := &pipe{pipeline: of, how: how, parsers: how.parsers.of(number, src), ties: from.ties}
 	if how.newJoiner != nil {
-		p.join = newJoin(how, src, from.begin, o.progress.Cuts())
+		p.join = newJoin(how, src, from.begin, o.progress.TimeoutBoundaries())
 	}
 	for _, route := range of.routes() {
 		track, err := o.progress.Track(route)

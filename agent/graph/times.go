@@ -21,10 +21,10 @@ const (
 // gives every line the time it had.
 type lineTimes struct {
 	progress *ledger.Source
-	earlier  []ledger.TimeMark // of the run before
-	until    uint64            // they hold for positions below
-	bound    uint64            // what until was
-	last     ledger.TimeMark
+	earlier  []ledger.TimeAnchor // of the run before
+	until    uint64              // they hold for positions below
+	bound    uint64              // what until was
+	last     ledger.TimeAnchor
 	held     int    // marks that the ledger keeps
 	first    uint64 // where the batch under way begins
 	decided  bool   // for that batch
@@ -33,7 +33,7 @@ type lineTimes struct {
 
 func newLineTimes(progress *ledger.Source) lineTimes {
 	t := lineTimes{progress: progress}
-	t.earlier, t.until = progress.EarlierTimes()
+	t.earlier, t.until = progress.EarlierTimeAnchors()
 	t.bound = t.until
 	return t
 }
@@ -106,8 +106,8 @@ func (t *lineTimes) mark(from uint64, now int64) {
 	if age := now - t.last.Time; t.last.Time != 0 && age >= 0 && age < int64(markEvery)<<min(t.held/marksHeld, 20) {
 		return
 	}
-	t.last = ledger.TimeMark{Pos: from, Time: now}
-	t.held = t.progress.MarkTime(t.last)
+	t.last = ledger.TimeAnchor{Pos: from, Time: now}
+	t.held = t.progress.AddTimeAnchor(t.last)
 }
 
 // dateHeld dates a record that is held, where the time of its batch is decided.
@@ -123,10 +123,10 @@ func (t *lineTimes) dateHeld(j *join) {
 }
 
 // markBefore gives the last mark at or before a position.
-func (t *lineTimes) markBefore(pos uint64) (ledger.TimeMark, bool) {
+func (t *lineTimes) markBefore(pos uint64) (ledger.TimeAnchor, bool) {
 	i := sort.Search(len(t.earlier), func(i int) bool { return t.earlier[i].Pos > pos })
 	if i == 0 {
-		return ledger.TimeMark{}, false
+		return ledger.TimeAnchor{}, false
 	}
 	return t.earlier[i-1], true
 }

@@ -201,7 +201,7 @@ func (v *voyage) rarely(f *fate) {
 func (f *fate) cut(pos uint64) {
 	if pos > f.source.resume.Pos {
 		f.cuts[pos] = true
-		f.source.Cut(pos)
+		f.source.AddTimeoutBoundary(pos)
 	}
 }
 
@@ -210,7 +210,7 @@ func (f *fate) uncut(pos uint64) {
 		return
 	}
 	f.cuts[pos] = false
-	f.source.Uncut(pos)
+	f.source.RemoveTimeoutBoundary(pos)
 	for r := range f.routes {
 		f.routes[r].cuts = slices.DeleteFunc(f.routes[r].cuts, func(cut uint64) bool { return cut == pos })
 	}

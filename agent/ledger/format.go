@@ -60,7 +60,7 @@ type entry struct {
 	key    string
 	resume pipeline.Cursor
 	tracks []trackEntry
-	times  []TimeMark
+	times  []TimeAnchor
 	cuts   []uint64
 	route  string
 	origin origin
@@ -153,7 +153,7 @@ func readPayload(p []byte) (entry, error) {
 			e.tracks = append(e.tracks, readTrack(&r))
 		}
 		for n := r.Count(); n > 0 && !r.Damaged; n-- {
-			e.times = append(e.times, TimeMark{r.Uint(), r.Int()})
+			e.times = append(e.times, TimeAnchor{r.Uint(), r.Int()})
 		}
 	case kindCuts:
 		e.cuts = readCuts(&r)

@@ -157,26 +157,26 @@ func TestMarksThatNoRecordTookAreVoid(t *testing.T) {
 	l := open(t, dir)
 	s := must[*Source](t)(l.Open(0, "in", "a.log", []string{"x"}, 100))
 	s.Checkpoint(0, []byte("s"))
-	s.MarkTime(TimeMark{0, 1})
+	s.AddTimeAnchor(TimeAnchor{0, 1})
 	if err := must[*Track](t)(s.Track("x")).Reserve(400); err != nil {
 		t.Fatal(err)
 	}
-	s.MarkTime(TimeMark{500, 2})
-	s.MarkTime(TimeMark{600, 3})
+	s.AddTimeAnchor(TimeAnchor{500, 2})
+	s.AddTimeAnchor(TimeAnchor{600, 3})
 	again := func() {
 		l = reopen(t, l, dir)
 		s = must[*Source](t)(l.Open(s.ID(), "in", "a.log", []string{"x"}, 100))
 	}
 	again()
-	if _, until := s.EarlierTimes(); until != 400 {
+	if _, until := s.EarlierTimeAnchors(); until != 400 {
 		t.Fatalf("marks hold until %d, want 400", until)
 	}
-	s.MarkTime(TimeMark{400, 4})
-	s.MarkTime(TimeMark{700, 5})
+	s.AddTimeAnchor(TimeAnchor{400, 4})
+	s.AddTimeAnchor(TimeAnchor{700, 5})
 	again()
 	defer l.Close()
-	marks, _ := s.EarlierTimes()
-	if diff := cmp.Diff([]TimeMark{{0, 1}, {400, 4}, {700, 5}}, marks); diff != "" {
+	marks, _ := s.EarlierTimeAnchors()
+	if diff := cmp.Diff([]TimeAnchor{{0, 1}, {400, 4}, {700, 5}}, marks); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
 }

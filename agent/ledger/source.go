@@ -28,7 +28,7 @@ type Source struct {
 	tracks      []*Track
 	routes      map[string]trackEntry // of earlier runs, not in use now
 	stride      uint64                // how far ahead to reserve at the least
-	times       []TimeMark            // that records beyond the cursor take
+	times       []TimeAnchor          // that records beyond the cursor take
 	timesOnDisk onDisk
 	cuts        []uint64 // beyond the cursor, ascending
 	cutsOnDisk  onDisk

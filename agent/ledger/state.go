@@ -20,9 +20,9 @@ type State struct {
 	ID         event.SourceID
 	Input, Key string
 	Cursor     pipeline.Cursor
-	// Cuts are those beyond the cursor: see pipeline.Known.
-	Cuts   []uint64
-	Routes []RouteState
+	// TimeoutBoundaries are those beyond the cursor: see pipeline.Known.
+	TimeoutBoundaries []uint64
+	Routes            []RouteState
 }
 
 // RouteState is what a ledger says of a source at one route.
@@ -31,8 +31,8 @@ type RouteState struct {
 	// Begun says that something was handed to the route, the first of it at Origin.
 	Begun  bool
 	Origin uint64
-	// Place is where records go from the origin on, as the output has described it.
-	Place []byte
+	// Target is where records go from the origin on, as the output has described it.
+	Target []byte
 	// Done is what is acknowledged.
 	Done Positions
 	// Reserved is up to where something may have been sent.
@@ -59,8 +59,8 @@ func (p *Positions) End() uint64 {
 	return p.ranges[len(p.ranges)-1].to
 }
 
-// Others gives all positions that are not in the set.
-func (p *Positions) Others() Positions {
+// Complement returns all positions that are not in the set.
+func (p *Positions) Complement() Positions {
 	var others Positions
 	from := uint64(0)
 	for _, s := range p.ranges {
@@ -97,14 +97,14 @@ func Read(dir string) ([]State, error) {
 }
 
 func (s *Source) state() State {
-	state := State{ID: s.id, Input: s.input, Key: s.key, Cursor: s.resumeCopy(), Cuts: s.cuts}
+	state := State{ID: s.id, Input: s.input, Key: s.key, Cursor: s.resumeCopy(), TimeoutBoundaries: s.cuts}
 	for _, route := range slices.Sorted(maps.Keys(s.routes)) {
 		e := s.routes[route]
 		done := Positions{slices.Clone(e.acked)}
 		done.add(0, s.resume.Pos)
 		r := RouteState{Route: route, Done: done, Reserved: e.reserved}
 		from := s.origins[route]
-		r.Begun, r.Origin, r.Place = from.known, from.pos, from.place
+		r.Begun, r.Origin, r.Target = from.known, from.pos, from.place
 		state.Routes = append(state.Routes, r)
 	}
 	return state
@@ -120,12 +120,12 @@ func Write(dir string, states []State) error {
 			e.tracks = append(e.tracks, trackEntry{route: r.Route, reserved: r.Reserved, acked: r.Done.ranges})
 		}
 		p = appendFrame(p, &e)
-		if len(state.Cuts) > 0 {
-			p = appendFrame(p, &entry{kind: kindCuts, id: state.ID, cuts: state.Cuts})
+		if len(state.TimeoutBoundaries) > 0 {
+			p = appendFrame(p, &entry{kind: kindCuts, id: state.ID, cuts: state.TimeoutBoundaries})
 		}
 		for _, r := range state.Routes {
 			if r.Begun {
-				p = appendFrame(p, &entry{kind: kindOrigin, id: state.ID, route: r.Route, origin: origin{pos: r.Origin, place: r.Place}})
+				p = appendFrame(p, &entry{kind: kindOrigin, id: state.ID, route: r.Route, origin: origin{pos: r.Origin, place: r.Target}})
 			}
 		}
 	}

@@ -30,7 +30,7 @@ func TestReadBesideARun(t *testing.T) {
 	s.Begin(3)
 	s.Checkpoint(100, []byte("at 100"))
 	s.Checkpoint(200, []byte("at 200"))
-	s.Cut(150)
+	s.AddTimeoutBoundary(150)
 	x, y := must[*Track](t)(s.Track("x")), must[*Track](t)(s.Track("y"))
 	x.Done(0, 120)
 	y.Done(0, 100)
@@ -43,7 +43,7 @@ func TestReadBesideARun(t *testing.T) {
 	must[int](t)(torn.Write([]byte("\x40\x00\x00\x00torn")))
 
 	want := State{
-		ID: s.ID(), Input: "in", Key: "a.log", Cursor: pipeline.Cursor{Pos: 100, State: []byte("at 100")}, Cuts: []uint64{150},
+		ID: s.ID(), Input: "in", Key: "a.log", Cursor: pipeline.Cursor{Pos: 100, State: []byte("at 100")}, TimeoutBoundaries: []uint64{150},
 		Routes: []RouteState{
 			{Route: "x", Begun: true, Origin: 3, Done: Positions{ranges{{0, 120}}}, Reserved: 300},
 			{Route: "y", Begun: true, Origin: 3, Done: Positions{ranges{{0, 100}, {180, 200}}}, Reserved: 300},
@@ -137,7 +137,7 @@ func TestPositions(t *testing.T) {
 	}
 	p.Add(5, 10)
 	p.Add(20, 30)
-	others := p.Others()
+	others := p.Complement()
 	for pos, want := range map[uint64]bool{0: false, 4: false, 5: true, 9: true, 10: false, 20: true, 29: true, 30: false, 1 << 63: false} {
 		if p.Has(pos) != want || others.Has(pos) == want {
 			t.Errorf("Has(%d) = %v, the others' %v", pos, p.Has(pos), others.Has(pos))
@@ -146,7 +146,7 @@ func TestPositions(t *testing.T) {
 	if p.End() != 30 {
 		t.Errorf("it ends at %d", p.End())
 	}
-	if all := new(Positions).Others(); !all.Has(0) || !all.Has(1<<64-2) {
+	if all := new(Positions).Complement(); !all.Has(0) || !all.Has(1<<64-2) {
 		t.Error("there are no others than none")
 	}
 }
@@ -203,8 +203,8 @@ func TestFormerPlaces(t *testing.T) {
 		want(x, reserved-1, "a")
 		want(x, reserved)
 	})
-	if r := readOne(t, dir).Routes[0]; string(r.Place) != "b" || r.Origin != reserved {
-		t.Errorf("records go to %s from %d on, want b from %d on", r.Place, r.Origin, reserved)
+	if r := readOne(t, dir).Routes[0]; string(r.Target) != "b" || r.Origin != reserved {
+		t.Errorf("records go to %s from %d on, want b from %d on", r.Target, r.Origin, reserved)
 	}
 	run("a", true, func(x *Track) { want(x, 10, "a", "b") })
 	run("a", false, func(x *Track) {

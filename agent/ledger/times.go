@@ -2,18 +2,18 @@ package ledger
 
 import "slices"
 
-// A TimeMark says that records without a time of their own take this one, in
+// A TimeAnchor says that records without a time of their own take this one, in
 // Unix nanoseconds, from a position on, until the next mark.
-type TimeMark struct {
+type TimeAnchor struct {
 	Pos  uint64
 	Time int64
 }
 
-// MarkTime notes a time mark, and gives how many are held until the cursor is
+// AddTimeAnchor notes a time mark, and gives how many are held until the cursor is
 // beyond them. Marks come with ascending positions, and each is on disk before a
 // record that takes it is sent: see Track.Reserve. Marks of an earlier run from this
 // position on are void: no record that would have taken them was sent.
-func (s *Source) MarkTime(m TimeMark) (held int) {
+func (s *Source) AddTimeAnchor(m TimeAnchor) (held int) {
 	s.ledger.mu.Lock()
 	defer s.ledger.mu.Unlock()
 	n := len(s.times)
@@ -27,9 +27,9 @@ func (s *Source) MarkTime(m TimeMark) (held int) {
 	return len(s.times)
 }
 
-// EarlierTimes gives the marks that records of an earlier run took, ascending, and
+// EarlierTimeAnchors gives the marks that records of an earlier run took, ascending, and
 // the position before which they hold: nothing beyond it was sent.
-func (s *Source) EarlierTimes() (marks []TimeMark, until uint64) {
+func (s *Source) EarlierTimeAnchors() (marks []TimeAnchor, until uint64) {
 	s.ledger.mu.Lock()
 	defer s.ledger.mu.Unlock()
 	for _, t := range s.tracks {

@@ -31,13 +31,13 @@ func (v *verification) todo(report *Report) todo {
 			if !ours || !r.Begun {
 				continue
 			}
-			if !bytes.Equal(r.Place, v.places[of.output]) {
+			if !bytes.Equal(r.Target, v.places[of.output]) {
 				report.row(&s, r.Route, of).Why["no agent has run since the config was changed: records went to another index, other labels or the like"] = 0
 				continue
 			}
-			outside := r.Done.Others()
+			outside := r.Done.Complement()
 			outside.Add(0, r.Origin)
-			if inside := outside.Others(); !inside.Empty() {
+			if inside := outside.Complement(); !inside.Empty() {
 				all[place{s.ID, r.Route}] = &inside
 			}
 		}
@@ -89,13 +89,13 @@ func (t todo) seeds(states []ledger.State) []ledger.State {
 				positions = &ledger.Positions{}
 			}
 			wanted = wanted || !positions.Empty()
-			seed.Routes = append(seed.Routes, ledger.RouteState{Route: r.Route, Done: positions.Others(), Reserved: 1<<64 - 1})
+			seed.Routes = append(seed.Routes, ledger.RouteState{Route: r.Route, Done: positions.Complement(), Reserved: 1<<64 - 1})
 		}
 		if !wanted || seed.Cursor.State == nil {
 			continue
 		}
 		if s.Cursor.Pos > 0 { // what is read ended here, be it by time
-			seed.Cuts = slices.Insert(slices.Clone(s.Cuts), 0, s.Cursor.Pos)
+			seed.TimeoutBoundaries = slices.Insert(slices.Clone(s.TimeoutBoundaries), 0, s.Cursor.Pos)
 		}
 		seeds = append(seeds, seed)
 	}

@@ -2,12 +2,12 @@ package ledger
 
 import "slices"
 
-// Cut notes that time, and not the source, has ended a record at a position: the
+// AddTimeoutBoundary notes that time, and not the source, has ended a record at a position: the
 // next one begins there, also when it is read again. It is kept until the cursor is
 // there, and is on disk before a record that ends at it is sent: see
 // Track.Reserve. false says that it is known already, from an earlier run, or of no
 // use any more.
-func (s *Source) Cut(pos uint64) bool {
+func (s *Source) AddTimeoutBoundary(pos uint64) bool {
 	s.ledger.mu.Lock()
 	defer s.ledger.mu.Unlock()
 	i, known := slices.BinarySearch(s.cuts, pos)
@@ -21,10 +21,10 @@ func (s *Source) Cut(pos uint64) bool {
 	return true
 }
 
-// Uncut lets go of a cut where a record begins in any case, as what has come
+// RemoveTimeoutBoundary lets go of a cut where a record begins in any case, as what has come
 // since has shown. So a slow source whose destination is away for weeks has few.
 // On disk it may stay for a while, as it does no harm.
-func (s *Source) Uncut(pos uint64) {
+func (s *Source) RemoveTimeoutBoundary(pos uint64) {
 	s.ledger.mu.Lock()
 	defer s.ledger.mu.Unlock()
 	if i, known := slices.BinarySearch(s.cuts, pos); known {
@@ -32,8 +32,8 @@ func (s *Source) Uncut(pos uint64) {
 	}
 }
 
-// Cuts gives the cuts beyond the cursor, ascending.
-func (s *Source) Cuts() []uint64 {
+// TimeoutBoundaries returns the cuts beyond the cursor, ascending.
+func (s *Source) TimeoutBoundaries() []uint64 {
 	s.ledger.mu.Lock()
 	defer s.ledger.mu.Unlock()
 	return slices.Clone(s.cuts)

@@ -35,20 +35,20 @@ func TestACutIsOnDiskBeforeWhatItEnded(t *testing.T) {
 		}
 	}
 	reserve(10)
-	s.Cut(40)
-	s.Cut(40)
+	s.AddTimeoutBoundary(40)
+	s.AddTimeoutBoundary(40)
 	reserve(39)
 	if cuts := cutsOf(t, open(t, copyOf(t, dir))); cuts != nil {
 		t.Errorf("cuts are on disk before anyone waits for them: %v", cuts)
 	}
 	reserve(40)
-	s.Cut(70)
-	s.Cut(30)
+	s.AddTimeoutBoundary(70)
+	s.AddTimeoutBoundary(30)
 	reserve(100)
 	if diff := cmp.Diff([]uint64{30, 40, 70}, cutsOf(t, open(t, copyOf(t, dir)))); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
-	s.Uncut(40)
+	s.RemoveTimeoutBoundary(40)
 	x.Done(0, 100)
 	l = reopen(t, l, dir)
 	defer l.Close()
@@ -65,7 +65,7 @@ func TestCutsAreWrittenOnce(t *testing.T) {
 	s := must[*Source](t)(l.Open(0, "in", "a.log", []string{"x"}, 1<<20))
 	const cuts = 2000
 	for i := range uint64(cuts) {
-		s.Cut((i + 1) * 100)
+		s.AddTimeoutBoundary((i + 1) * 100)
 		if err := l.Flush(); err != nil {
 			t.Fatal(err)
 		}
@@ -109,8 +109,8 @@ func TestAFileOfTheFirstVersion(t *testing.T) {
 		t.Errorf("the cursor is at %d, %q, with cuts %v", at.Pos, at.State, cutsOf(t, l))
 	}
 	s := must[*Source](t)(l.Open(l.Known("in")[0].ID, "in", "a.log", []string{"x"}, 1<<20))
-	marks, until := s.EarlierTimes()
-	if diff := cmp.Diff([]TimeMark{{90, 1234}, {120, 5678}}, marks); diff != "" || until != 100+1<<20 {
+	marks, until := s.EarlierTimeAnchors()
+	if diff := cmp.Diff([]TimeAnchor{{90, 1234}, {120, 5678}}, marks); diff != "" || until != 100+1<<20 {
 		t.Errorf("marks hold until %d; -want +got\n%s", until, diff)
 	}
 	if x := must[*Track](t)(s.Track("x")); !x.Skip(150) || x.Skip(120) {
