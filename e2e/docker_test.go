@@ -310,7 +310,7 @@ func TestDockerRotatesDuringAnOutage(t *testing.T) {
 	bulk := newBulkServer(t)
 	a := newAgent(t, fmt.Sprintf(`
 inputs: {containers: {type: docker, host: %q, mode: api, include: {names: [outage]}}}
-outputs: {elastic: {type: elasticsearch, urls: [%q], index: outage, install_template: false, retry: {max: 1s}}}
+outputs: {elastic: {type: elasticsearch, urls: [%q], index: outage, install_template: false, retry: {max_backoff: 1s}}}
 `, docker.Host, bulk.url))
 	a.start()
 	a.says("/health", 200)

@@ -119,7 +119,7 @@ func TestLokiRateLimits(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "rate.log")
 			when := around()
 			fill(t, file, w, 0, w.lines)
-			a := toLoki(t, file, loki, ", retry: {max: 1s}")
+			a := toLoki(t, file, loki, ", retry: {max_backoff: 1s}")
 			a.start()
 			l := query.Loki{URL: loki.URL}
 			inLoki(t, l, `{service_name="rate"}`, when, w.lines)

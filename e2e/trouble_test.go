@@ -33,8 +33,8 @@ shutdown_timeout: 3s
 inputs:
   files: {type: file, paths: [%s]}
 outputs:
-  loki: {type: loki, url: %q, timeout: 5s, retry: {max: 1s}}
-  elastic: {type: elasticsearch, urls: [%q], index: %s, install_template: true, retry: {max: 1s}}
+  loki: {type: loki, url: %q, timeout: 5s, retry: {max_backoff: 1s}}
+  elastic: {type: elasticsearch, urls: [%q], index: %s, install_template: true, retry: {max_backoff: 1s}}
 `, filepath.Join(files, "*.log"), b.loki.URL, b.elastic.URL, index))
 }
 

@@ -102,9 +102,9 @@ type OutputSettings struct {
 	Filter      Filter        `yaml:"filter" doc:"Which records this output takes; all others are left out of it."`
 	Batch       BatchSettings `yaml:"batch" doc:"How much goes into one request."`
 	Retry       RetrySettings `yaml:"retry" doc:"How failed requests are tried again. There is no limit on the number of tries."`
-	Queue       Size          `yaml:"queue" doc:"Encoded records waiting in memory before the inputs are slowed down." default:"8MiB" min:"64KiB"`
-	Spool       Size          `yaml:"spool" doc:"Disk space, in data_dir, for records that wait while the destination is away; 0 for none. When it is full the inputs are slowed down." default:"512MiB"`
-	DeadLetters Size          `yaml:"dead_letters" doc:"Disk space, in data_dir, for records that the destination refuses for good. When it is full they are held back, and /ready says so; longshore replay makes room." default:"1GiB" min:"1MiB"`
+	Queue       Size          `yaml:"queue_size" formerly:"queue" doc:"Encoded records waiting in memory before the inputs are slowed down." default:"8MiB" min:"64KiB"`
+	Spool       Size          `yaml:"spool_size" formerly:"spool" doc:"Disk space, in data_dir, for records that wait while the destination is away; 0 for none. When it is full the inputs are slowed down." default:"512MiB"`
+	DeadLetters Size          `yaml:"dead_letters_size" formerly:"dead_letters" doc:"Disk space, in data_dir, for records that the destination refuses for good. When it is full they are held back, and /ready says so; longshore replay makes room." default:"1GiB" min:"1MiB"`
 	Lanes       int           `yaml:"concurrency" doc:"Requests in flight at most; how many there are adapts to what the destination takes." default:"4" min:"1" max:"64"`
 }
 
@@ -124,6 +124,6 @@ type BatchSettings struct {
 // RetrySettings say how long to pause between tries: doubling from Initial to
 // Max, with jitter, or as long as the destination asks.
 type RetrySettings struct {
-	Initial Duration `yaml:"initial" doc:"Pause after the first failure; it doubles from there." default:"250ms" min:"1ms"`
-	Max     Duration `yaml:"max" doc:"Longest pause." default:"30s" min:"1ms"`
+	Initial Duration `yaml:"initial_backoff" formerly:"initial" doc:"Pause after the first failure; it doubles from there." default:"250ms" min:"1ms"`
+	Max     Duration `yaml:"max_backoff" formerly:"max" doc:"Longest pause." default:"30s" min:"1ms"`
 }

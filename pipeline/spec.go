@@ -15,6 +15,7 @@ import (
 // Fields of a config struct carry these tags:
 //
 //	yaml:"name"          the setting's name
+//	formerly:"name"      a name it had before, which is still read, with a warning
 //	doc:"…"              one short sentence for people
 //	default:"…"          as it would stand in YAML; absent means the zero value
 //	required:"true"      must be set, and not empty

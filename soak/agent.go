@@ -39,13 +39,13 @@ inputs:
     type: loki
     url: %[3]s
     timeout: %[5]s
-    retry: {initial: 50ms, max: 1s}
+    retry: {initial_backoff: 50ms, max_backoff: 1s}
   elastic:
     type: elasticsearch
     urls: [%[4]s]
     index: soak-{yyyy.MM.dd}
     timeout: %[5]s
-    retry: {initial: 50ms, max: 1s}
+    retry: {initial_backoff: 50ms, max_backoff: 1s}
 pipelines:
   main: {inputs: [%[6]s], outputs: [loki, elastic]}
 `

@@ -147,7 +147,7 @@ func (l *DeadLetterFile) fits(size int64, more int) error {
 	if l.Max <= 0 || size == 0 || size+int64(more) <= l.Max {
 		return nil
 	}
-	return fmt.Errorf("it has %d bytes of the %s that dead_letters allows; what is refused is held until you run \"longshore replay\", move the file away or allow more",
+	return fmt.Errorf("it has %d bytes of the %s that dead_letters_size allows; what is refused is held until you run \"longshore replay\", move the file away or allow more",
 		size, pipeline.Size(l.Max))
 }
 

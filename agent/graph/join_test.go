@@ -166,7 +166,7 @@ func (w *world) runSteps(t *testing.T, dir string, do func(s *steps, stop func()
 shutdown_timeout: 1s
 inputs: {in: {type: script}}
 parsers: {blocks: {type: blocks}}
-outputs: {out: {type: memory, queue: 64KiB}}
+outputs: {out: {type: memory, queue_size: 64KiB}}
 pipelines: {main: {inputs: [in], parsers: [blocks], outputs: [out]}}
 `)
 		g.inputs[0].feed.workers = g.workers[:1]

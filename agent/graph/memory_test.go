@@ -183,7 +183,7 @@ data_dir: %s
 shutdown_timeout: 30s
 inputs: {in: {type: flood}}
 parsers: {none: {type: none}}
-outputs: {out: {type: flood, queue: 2MiB, spool: %s}}
+outputs: {out: {type: flood, queue_size: 2MiB, spool_size: %s}}
 `
 
 // TestMemoryStaysBoundedWhileTheDestinationIsAway ships far more than may be in

@@ -23,7 +23,7 @@ inputs: {in: {type: script}}
 parsers: {words: {type: words}, none: {type: none}}
 outputs:
   x: {type: memory, concurrency: 3}
-  y: {type: memory, filter: {level: warn}, queue: 64KiB}
+  y: {type: memory, filter: {level: warn}, queue_size: 64KiB}
   z: {type: memory, filter: {labels: {key: "*1"}}}
 pipelines:
   parsed: {inputs: [in], parsers: [words], outputs: [x, y]}

@@ -27,7 +27,7 @@ const spooling = `
 shutdown_timeout: 5s
 inputs: {in: {type: script}}
 parsers: {words: {type: words}}
-outputs: {x: {type: memory, queue: 64KiB, spool: %s, concurrency: %d}}
+outputs: {x: {type: memory, queue_size: 64KiB, spool_size: %s, concurrency: %d}}
 `
 
 // TestWhatCannotWaitIsSpooled fills the spool while the destination is away,

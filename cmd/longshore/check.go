@@ -26,6 +26,7 @@ func (a *app) check(path string) error {
 	if err != nil {
 		return err
 	}
+	a.printProblems(cfg.Warnings, "warning: ")
 	transforms := ""
 	if n := len(cfg.Transforms); n > 0 {
 		transforms = count(n, "transform") + ", "

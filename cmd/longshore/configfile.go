@@ -51,15 +51,20 @@ func (a *app) loadFor(path, dataDir string) (*config.Config, error) {
 
 // printMistakes prints all mistakes of a config.
 func (a *app) printMistakes(wrong config.Errors) {
+	a.printProblems(wrong, "")
+	if len(wrong) > 0 {
+		fmt.Fprintf(a.stderr, "%s\n", a.styleOf(a.stderr).red(count(len(wrong), "mistake")+" in "+wrong[0].File))
+	}
+}
+
+// printProblems prints problems of a config with their lines, and what each is.
+func (a *app) printProblems(problems config.Errors, what string) {
 	s := a.styleOf(a.stderr)
-	for _, e := range wrong {
-		fmt.Fprintf(a.stderr, "%s: %s\n", s.bold(e.Position()), e.What())
+	for _, e := range problems {
+		fmt.Fprintf(a.stderr, "%s: %s%s\n", s.bold(e.Position()), what, e.What())
 		if line, caret := e.Source(); line != "" {
 			fmt.Fprintf(a.stderr, "%s\n%s\n", s.dim(line), s.green(caret))
 		}
-	}
-	if len(wrong) > 0 {
-		fmt.Fprintf(a.stderr, "%s\n", s.red(count(len(wrong), "mistake")+" in "+wrong[0].File))
 	}
 }
 

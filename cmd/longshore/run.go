@@ -42,6 +42,9 @@ func (a *app) runCommand() *cobra.Command {
 func (a *app) runPipelines(ctx context.Context, cfg *config.Config) error {
 	defer spareMemory(a.env)()
 	log := a.logger()
+	for _, w := range cfg.Warnings {
+		log.Warn(w.What(), "at", w.Position())
+	}
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	var health admin.Health

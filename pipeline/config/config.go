@@ -31,6 +31,9 @@ type Config struct {
 	Pipelines  []Pipeline
 	Tests      []Case
 
+	// Warnings name what works, but should be changed: settings under former names.
+	Warnings Errors
+
 	specs []pipeline.Spec
 }
 
@@ -90,8 +93,11 @@ type Output struct {
 // the Config. A line goes to the first parser that understands it, and then through
 // all transforms.
 type Pipeline struct {
-	Name                                 string
-	Inputs, Parsers, Transforms, Outputs []string
+	Name       string   `yaml:"-"`
+	Inputs     []string `yaml:"inputs" doc:"Names of inputs." required:"true"`
+	Parsers    []string `yaml:"parsers" doc:"Names of parsers, or types of parsers that need no settings. Without any, every format is detected."`
+	Transforms []string `yaml:"transforms" doc:"Names of transforms, or types of transforms that need no settings, in the order they work in."`
+	Outputs    []string `yaml:"outputs" doc:"Names of outputs." required:"true"`
 }
 
 // A Loader reads configs. Its zero value knows no components and an empty environment.
@@ -129,6 +135,7 @@ func (l Loader) Load(name string, data []byte) (*Config, error) {
 	if errs := r.errors(); len(errs) > 0 {
 		return nil, errs
 	}
+	cfg.Warnings = r.warnings()
 	return cfg, nil
 }
 

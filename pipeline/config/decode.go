@@ -34,6 +34,7 @@ func (d *decoder) structs(n *node, path string, targets ...reflect.Value) {
 	names := make([]string, len(settings))
 	for i, s := range settings {
 		names[i] = s.name
+		d.renamed(n, path, s.setting)
 	}
 	misspelt := d.unknown(n, path, names)
 	for _, s := range settings {
@@ -54,6 +55,22 @@ func (d *decoder) setting(parent *node, path string, s bound, misspelt bool) {
 	case s.required && s.field.IsZero() && !misspelt:
 		d.report.add(parent.name, path, "is missing: %s", lowerFirst(s.doc))
 	}
+}
+
+// renamed makes an entry under a setting's former name one of its name.
+func (d *decoder) renamed(n *node, path string, s setting) {
+	i := slices.IndexFunc(n.entries, func(e entry) bool { return e.name == s.formerly })
+	if s.formerly == "" || i < 0 {
+		return
+	}
+	old := n.entries[i]
+	if _, both := n.entry(s.name); both {
+		d.report.add(old.key, child(path, old.name), "is the old name of %q, which is set as well; remove one of them", s.name)
+		n.entries = slices.Delete(n.entries, i, i+1)
+		return
+	}
+	d.report.warn(old.key, child(path, old.name), "is deprecated; use %q", s.name)
+	n.entries[i].name = s.name
 }
 
 // unknown reports settings that are not there, and gives the names that were

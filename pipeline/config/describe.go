@@ -25,6 +25,10 @@ type Setting struct {
 	Common bool
 }
 
+// DescribeTopLevel lists the settings at the top of a config. Components stand in "inputs" and so
+// on by their names; Describe lists what each takes.
+func DescribeTopLevel() []Setting { return describe(reflect.TypeFor[general](), "", false) }
+
 // Describe lists the settings of a type of component: its own, and after them
 // those that all of its kind have. A section comes before what is in it.
 func Describe(spec pipeline.Spec) []Setting {
@@ -50,7 +54,9 @@ func describe(t reflect.Type, path string, common bool) []Setting {
 			Enum: s.enum, Min: s.min, Max: s.max, Required: s.required, Secret: s.secret, Common: common,
 		}
 		all = append(all, line)
-		if inner := leaf(s.typ); inner.Kind() == reflect.Struct {
+		if line.Path == "pipelines" {
+			all = append(all, describe(reflect.TypeFor[Pipeline](), "pipelines.*", false)...)
+		} else if inner := leaf(s.typ); inner.Kind() == reflect.Struct {
 			all = append(all, describe(inner, line.Path+brackets(s.typ), common)...)
 		}
 	}
@@ -76,6 +82,8 @@ func typeName(t reflect.Type) string {
 		return "size"
 	case secretType:
 		return "secret"
+	case reflect.TypeFor[elsewhere]():
+		return "map of section"
 	}
 	switch t.Kind() {
 	case reflect.Slice:

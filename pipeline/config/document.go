@@ -23,11 +23,11 @@ type general struct {
 
 	Tests []Case `yaml:"tests" doc:"Lines and what is to become of them, for longshore test."`
 
-	Inputs     elsewhere `yaml:"inputs"`
-	Parsers    elsewhere `yaml:"parsers"`
-	Transforms elsewhere `yaml:"transforms"`
-	Outputs    elsewhere `yaml:"outputs"`
-	Pipelines  elsewhere `yaml:"pipelines"`
+	Inputs     elsewhere `yaml:"inputs" doc:"Where records come from: the inputs, by name; at least one."`
+	Parsers    elsewhere `yaml:"parsers" doc:"What reads lines: the parsers, by name. Without any, every format is detected."`
+	Transforms elsewhere `yaml:"transforms" doc:"What changes, drops or routes records: the transforms, by name."`
+	Outputs    elsewhere `yaml:"outputs" doc:"Where records go: the outputs, by name; at least one."`
+	Pipelines  elsewhere `yaml:"pipelines" doc:"Which inputs go through which parsers and transforms to which outputs. Without any, everything goes through all parsers and transforms to all outputs."`
 }
 
 // elsewhere is what is read by other means than a struct's tags.

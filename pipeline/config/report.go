@@ -15,6 +15,7 @@ const maxErrors = 200
 type report struct {
 	source *source
 	found  []mistake
+	warned []mistake
 	hidden []string // texts that messages must not hold
 }
 
@@ -27,15 +28,23 @@ func (r *report) add(at place, path, format string, args ...any) {
 	r.found = append(r.found, mistake{at, path, fmt.Sprintf(format, args...)})
 }
 
-// errors gives all mistakes in the order of the file, each once: what an alias
-// repeats is one mistake.
-func (r *report) errors() Errors {
-	slices.SortStableFunc(r.found, func(a, b mistake) int {
+// warn is add for what works, but should be changed.
+func (r *report) warn(at place, path, format string, args ...any) {
+	r.warned = append(r.warned, mistake{at, path, fmt.Sprintf(format, args...)})
+}
+
+func (r *report) errors() Errors   { return r.sorted(r.found) }
+func (r *report) warnings() Errors { return r.sorted(r.warned) }
+
+// sorted returns problems in the order of the file, each once: what an alias
+// repeats is one problem.
+func (r *report) sorted(found []mistake) Errors {
+	slices.SortStableFunc(found, func(a, b mistake) int {
 		return cmp.Or(cmp.Compare(a.at.line, b.at.line), cmp.Compare(a.at.col, b.at.col))
 	})
 	var errs Errors
 	seen := map[mistake]bool{}
-	for _, m := range r.found {
+	for _, m := range found {
 		once := mistake{at: m.at, message: m.message}
 		if seen[once] || len(errs) >= maxErrors {
 			continue

@@ -86,7 +86,7 @@ inputs:
     rules: [{match: a, times: 7}, {match: b}]
     windows: {a: 1, b: 9}
 outputs:
-  out: {type: stdout, concurrency: 2, queue: 1MiB, spool: 32MiB, dead_letters: 2MiB, filter: {level: warn, labels: {container.name: web-*}}, batch: {max_bytes: 1MB, max_records: 10, linger: 0}, retry: {initial: 1s, max: 1h}}
+  out: {type: stdout, concurrency: 2, queue_size: 1MiB, spool_size: 32MiB, dead_letters_size: 2MiB, filter: {level: warn, labels: {container.name: web-*}}, batch: {max_bytes: 1MB, max_records: 10, linger: 0}, retry: {initial_backoff: 1s, max_backoff: 1h}}
 `})
 	wantInput := config.Input{Name: "app", Type: "file",
 		Common: pipeline.InputSettings{Labels: map[string]string{"env": "production", "build": "42", "on": "true"}},

@@ -29,10 +29,14 @@ func (n *names) gather(t reflect.Type) {
 		switch inner := leaf(s.typ); {
 		case s.secret:
 			n.secret = append(n.secret, s.name)
+			if s.formerly != "" {
+				n.secret = append(n.secret, s.formerly)
+			}
 		case inner.Kind() == reflect.Struct:
 			n.gather(inner)
 		default:
 			n.plain[s.name] = true
+			n.plain[s.formerly] = true
 		}
 	}
 }

@@ -17,6 +17,7 @@ var (
 // pipeline.Spec for the tags.
 type setting struct {
 	name      string
+	formerly  string // the name it had, which is still read
 	index     []int
 	typ       reflect.Type
 	doc       string
@@ -55,6 +56,7 @@ func settingOf(name string, f reflect.StructField) setting {
 		name:     name,
 		index:    f.Index,
 		typ:      f.Type,
+		formerly: f.Tag.Get("formerly"),
 		doc:      f.Tag.Get("doc"),
 		required: f.Tag.Get("required") == "true",
 		secret:   f.Tag.Get("secret") == "true" || leaf(f.Type) == secretType,

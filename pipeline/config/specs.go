@@ -45,10 +45,12 @@ func checkSpec(spec pipeline.Spec) []error {
 	}
 	names := map[string]bool{}
 	for _, s := range settingsOfAll(c.targets()) {
-		if names[s.name] {
-			errs = append(errs, fmt.Errorf("%s: is there twice", s.name))
+		for _, name := range []string{s.name, s.formerly} {
+			if names[name] {
+				errs = append(errs, fmt.Errorf("%s: is there twice", name))
+			}
+			names[name] = name != ""
 		}
-		names[s.name] = true
 		errs = append(errs, checkSetting(s.name, s.setting)...)
 	}
 	return errs
