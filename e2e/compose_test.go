@@ -143,8 +143,9 @@ func (s *stack) isSilent(service string) {
 
 // TestCompose brings up the stack of docker-compose.yml, without Grafana and Kibana,
 // and then the sidecar example beside it.
-func TestCompose(t *testing.T) {
-	docker := server.Docker(t)
+func TestCompose(t *testing.T) { server.EachDocker(t, testCompose) }
+
+func testCompose(t *testing.T, docker *server.DockerServer) {
 	socket, isUnix := strings.CutPrefix(docker.Host, "unix://")
 	if !isUnix {
 		t.Skip("the Docker Engine is not at a socket, which the stack could mount")

@@ -85,8 +85,9 @@ outputs: {out: {type: file, path: %s, sync: false}}
 
 // TestDockerEngineRestarts kills the engine, and with it the containers, while
 // they log, and restarts both twice.
-func TestDockerEngineRestarts(t *testing.T) {
-	docker := server.PrivateDocker(t)
+func TestDockerEngineRestarts(t *testing.T) { server.EachPrivateDocker(t, testEngineRestarts) }
+
+func testEngineRestarts(t *testing.T, docker *server.DockerServer) {
 	docker.AppImage("longshore-e2e/chatter:dev", binary(t, "./e2e/chatter"))
 	a, out := dockerToFile(t, docker, "api", "engine-*")
 	names := []string{"engine-one", "engine-two"}
@@ -149,13 +150,14 @@ func wantRuns(t *testing.T, docker *server.DockerServer, path, name string) {
 // TestDockerShortLives starts a hundred containers that are over in a fifth of a
 // second, and the agent anew in between.
 func TestDockerShortLives(t *testing.T) {
-	for _, mode := range []string{"api", "files"} {
-		t.Run(mode, func(t *testing.T) { testShortLives(t, mode) })
-	}
+	server.EachDocker(t, func(t *testing.T, docker *server.DockerServer) {
+		for _, mode := range []string{"api", "files"} {
+			t.Run(mode, func(t *testing.T) { testShortLives(t, docker, mode) })
+		}
+	})
 }
 
-func testShortLives(t *testing.T, mode string) {
-	docker := server.Docker(t)
+func testShortLives(t *testing.T, docker *server.DockerServer, mode string) {
 	docker.AppImage("longshore-e2e/chatter:dev", binary(t, "./e2e/chatter"))
 	a, out := dockerToFile(t, docker, mode, "brief-*")
 	var names []string
@@ -188,13 +190,14 @@ func testShortLives(t *testing.T, mode string) {
 // TestDockerRemovedAtOnce runs containers that are removed the moment they exit. Their logs go
 // with them: what was read is delivered, in order and without a hole, and of whom nothing was read the agent tells.
 func TestDockerRemovedAtOnce(t *testing.T) {
-	for _, mode := range []string{"api", "files"} {
-		t.Run(mode, func(t *testing.T) { testRemovedAtOnce(t, mode) })
-	}
+	server.EachDocker(t, func(t *testing.T, docker *server.DockerServer) {
+		for _, mode := range []string{"api", "files"} {
+			t.Run(mode, func(t *testing.T) { testRemovedAtOnce(t, docker, mode) })
+		}
+	})
 }
 
-func testRemovedAtOnce(t *testing.T, mode string) {
-	docker := server.Docker(t)
+func testRemovedAtOnce(t *testing.T, docker *server.DockerServer, mode string) {
 	docker.AppImage("longshore-e2e/chatter:dev", binary(t, "./e2e/chatter"))
 	a, out := dockerToFile(t, docker, mode, "fleeting-*")
 	a.start()
@@ -268,8 +271,9 @@ func wrongLines(lines int, times func(i int) int) string {
 
 // TestDockerFallenBehind stops the agent's process for a while. The engine rotates the log
 // several times meanwhile, and goes on with the newest file; the older ones are still there.
-func TestDockerFallenBehind(t *testing.T) {
-	docker := server.PrivateDocker(t)
+func TestDockerFallenBehind(t *testing.T) { server.EachPrivateDocker(t, testFallenBehind) }
+
+func testFallenBehind(t *testing.T, docker *server.DockerServer) {
 	docker.AppImage("longshore-e2e/chatter:dev", binary(t, "./e2e/chatter"))
 	a, out := dockerToFile(t, docker, "api", "behind")
 	a.start()
@@ -305,7 +309,10 @@ func skips(a *agent) string {
 // TestDockerRotatesDuringAnOutage has a container whose log holds no more than a few
 // seconds, and a destination that is away for longer: the spool takes it.
 func TestDockerRotatesDuringAnOutage(t *testing.T) {
-	docker := server.PrivateDocker(t)
+	server.EachPrivateDocker(t, testRotatesDuringAnOutage)
+}
+
+func testRotatesDuringAnOutage(t *testing.T, docker *server.DockerServer) {
 	docker.AppImage("longshore-e2e/chatter:dev", binary(t, "./e2e/chatter"))
 	bulk := newBulkServer(t)
 	a := newAgent(t, fmt.Sprintf(`

@@ -14,8 +14,9 @@ import (
 // TestDockerFiles reads containers whose logs rotate, by the engine's files and by its API in turn,
 // while the agent is killed and stopped again and again. One of them rotates several times a second, and more often
 // than engines before 23.0 can keep up with: that is read by its files alone.
-func TestDockerFiles(t *testing.T) {
-	docker := server.PrivateDocker(t)
+func TestDockerFiles(t *testing.T) { server.EachPrivateDocker(t, testDockerFiles) }
+
+func testDockerFiles(t *testing.T, docker *server.DockerServer) {
 	docker.AppImage("longshore-e2e/chatter:dev", binary(t, "./e2e/chatter"))
 	bulk := newBulkServer(t)
 	bulk.open.Store(true)

@@ -43,8 +43,9 @@ const rotateEvery = 1_500 // lines
 // TestShip sends 50,000 lines of five containers and two rotating files to a
 // real Loki and a real Elasticsearch, restarts the agent in the middle, and asks both
 // for everything.
-func TestShip(t *testing.T) {
-	docker := server.Docker(t)
+func TestShip(t *testing.T) { server.EachDocker(t, testShip) }
+
+func testShip(t *testing.T, docker *server.DockerServer) {
 	loki := server.Loki(t)
 	elastic := server.Elasticsearch(t)
 	docker.AppImage("longshore-e2e/chatter:dev", binary(t, "./e2e/chatter"))

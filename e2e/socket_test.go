@@ -55,8 +55,9 @@ func (a *agent) metric(name string, atLeast float64) {
 }
 
 // TestDockerThatComesLater starts the agent before the Docker Engine.
-func TestDockerThatComesLater(t *testing.T) {
-	docker := server.Docker(t)
+func TestDockerThatComesLater(t *testing.T) { server.EachDocker(t, testDockerThatComesLater) }
+
+func testDockerThatComesLater(t *testing.T, docker *server.DockerServer) {
 	there, isUnix := strings.CutPrefix(docker.Host, "unix://")
 	if !isUnix {
 		t.Skip("the Docker Engine is not at a socket")
@@ -95,8 +96,9 @@ func TestDockerThatComesLater(t *testing.T) {
 
 // TestHostileContainer reads what no well-behaved program writes from the Docker
 // Engine, which takes long lines apart and makes all text UTF-8.
-func TestHostileContainer(t *testing.T) {
-	docker := server.Docker(t)
+func TestHostileContainer(t *testing.T) { server.EachDocker(t, testHostileContainer) }
+
+func testHostileContainer(t *testing.T, docker *server.DockerServer) {
 	docker.AppImage("longshore-e2e/chatter:dev", binary(t, "./e2e/chatter"))
 	dir := t.TempDir()
 	lines, hostile, out := hostileLines(), filepath.Join(dir, "hostile"), filepath.Join(dir, "out.jsonl")

@@ -26,21 +26,55 @@ type DockerServer struct {
 func Docker(t testing.TB) *DockerServer {
 	t.Helper()
 	skipShort(t)
-	if e := machineEngine(); e != nil {
-		return &DockerServer{Server: &Server{t: t}, Host: e.host, engine: e}
+	if docker := machineDocker(t); docker != nil {
+		return docker
 	}
 	return PrivateDocker(t)
 }
 
+// EachDocker runs a test with the Docker Engine that runs on this machine, or else with each private one in turn.
+func EachDocker(t *testing.T, test func(t *testing.T, docker *DockerServer)) {
+	t.Helper()
+	skipShort(t)
+	if docker := machineDocker(t); docker != nil {
+		test(t, docker)
+		return
+	}
+	EachPrivateDocker(t, test)
+}
+
+func machineDocker(t testing.TB) *DockerServer {
+	e := machineEngine()
+	if e == nil {
+		return nil
+	}
+	return &DockerServer{Server: &Server{t: t}, Host: e.host, engine: e}
+}
+
 // PrivateDocker returns an engine that only this process' tests use, which share it, and which ends after the last of
-// them with all containers. A test that stops it should not run beside others.
+// them with all containers: of those that EachPrivateDocker knows, the newest. A test that stops it should not run beside
+// others.
 func PrivateDocker(t testing.TB) *DockerServer {
 	t.Helper()
 	skipShort(t)
-	if _, err := ensureDocker(); err != nil {
+	return privateDocker(t, editions[0])
+}
+
+// EachPrivateDocker runs a test with Docker Engine 29, and with Debian's, which is older.
+func EachPrivateDocker(t *testing.T, test func(t *testing.T, docker *DockerServer)) {
+	t.Helper()
+	skipShort(t)
+	for _, ed := range editions {
+		t.Run(ed.name, func(t *testing.T) { test(t, privateDocker(t, ed)) })
+	}
+}
+
+func privateDocker(t testing.TB, ed edition) *DockerServer {
+	t.Helper()
+	if _, err := ed.ensure(); err != nil {
 		unavailable(t, err)
 	}
-	e, release, err := acquirePrivate()
+	e, release, err := acquirePrivate(ed)
 	if err != nil {
 		t.Fatal(err)
 	}

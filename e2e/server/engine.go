@@ -118,24 +118,41 @@ func (e *engine) tidy(ctx context.Context) error {
 	return nil
 }
 
+// An edition is one of the Docker Engines that tests are run on.
+type edition struct {
+	name   string // of its subtests, and of its data in the cache
+	ensure func() (dockerInstall, error)
+}
+
+// editions are what users run now, first, and what they ran for years: an engine before 23.0, with its faults.
+var editions = []edition{
+	{name: "29", ensure: ensureDocker29},
+	{name: "debian", ensure: ensureDocker},
+}
+
 // The private engine is one for all tests of this process, which share it, and for all processes, which wait for each
 // other: two engines on one machine would use the same bridge and undo each other's packet filter rules.
 var private struct {
 	sync.Mutex
-	engine *engine
-	users  int
-	close  func()
+	engine  *engine
+	edition string
+	users   int
+	close   func()
 }
 
 // acquirePrivate returns the private engine, which it starts for the first user and ends with the last one's release.
-func acquirePrivate() (e *engine, release func(), err error) {
+func acquirePrivate(ed edition) (e *engine, release func(), err error) {
 	private.Lock()
 	defer private.Unlock()
+	if private.users > 0 && private.edition != ed.name {
+		return nil, nil, fmt.Errorf("Docker Engine %s is in use: a test wants %s beside it", private.edition, ed.name)
+	}
 	if private.users == 0 {
-		private.engine, private.close, err = startPrivate()
+		private.engine, private.close, err = startPrivate(ed)
 		if err != nil {
 			return nil, nil, err
 		}
+		private.edition = ed.name
 	}
 	private.users++
 	return private.engine, releasePrivate, nil
@@ -150,8 +167,8 @@ func releasePrivate() {
 	}
 }
 
-func startPrivate() (e *engine, end func(), err error) {
-	install, err := ensureDocker()
+func startPrivate(ed edition) (e *engine, end func(), err error) {
+	install, err := ed.ensure()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -168,8 +185,9 @@ func startPrivate() (e *engine, end func(), err error) {
 		unlock()
 		return nil, nil, fmt.Errorf("making a folder for the Docker Engine: %w", err)
 	}
-	e = newPrivate(install, cache, dir)
-	if err := e.startTidy(filepath.Join(cache, "docker-data.pid")); err != nil {
+	data := filepath.Join(cache, "docker-data-"+ed.name)
+	e = newPrivate(install, data, dir)
+	if err := e.startTidy(data + ".pid"); err != nil {
 		e.daemon.stop()
 		os.RemoveAll(dir)
 		unlock()
@@ -178,26 +196,26 @@ func startPrivate() (e *engine, end func(), err error) {
 	return e, func() {
 		e.shutdown()
 		// An engine that was killed leaves its data folder mounted on itself; where none is, this fails, and need not do more.
-		_, _ = run("", nil, "umount", filepath.Join(cache, "docker-data"))
+		_, _ = run("", nil, "umount", data)
 		os.RemoveAll(dir)
 		unlock()
 	}, nil
 }
 
-// newPrivate keeps images in the cache folder, and all else in dir.
-func newPrivate(install dockerInstall, cache, dir string) *engine {
+// newPrivate keeps images in the data folder, which is the cache's, and all else in dir.
+func newPrivate(install dockerInstall, data, dir string) *engine {
 	host := "unix://" + filepath.Join(dir, "docker.sock")
 	e := &engine{host: host, cli: install.cli, own: true, client: dockerClient(host)}
 	config := filepath.Join(dir, "daemon.json")
-	args := []string{
+	args := append([]string{
 		"--config-file", config, // not the machine's
-		"--data-root", filepath.Join(cache, "docker-data"),
+		"--data-root", data,
 		"--exec-root", filepath.Join(dir, "exec"),
-		"--pidfile", filepath.Join(cache, "docker-data.pid"),
+		"--pidfile", data + ".pid",
 		"--containerd-namespace", "longshore-e2e",
 		"--containerd-plugins-namespace", "longshore-e2e-plugins",
 		"--host", host,
-	}
+	}, install.args...)
 	e.daemon = &daemon{
 		name: "Docker Engine",
 		dir:  dir,
@@ -282,6 +300,7 @@ func awaitContainerd(pidfile string) {
 // dockerInstall is where Docker Engine's programs are.
 type dockerInstall struct {
 	dockerd, cli string
+	args         []string // of dockerd
 	env          []string // what they need to find each other
 }
 

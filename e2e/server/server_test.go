@@ -74,8 +74,9 @@ func send(t *testing.T, method, url, body string) (int, string) {
 	return resp.StatusCode, string(text)
 }
 
-func TestDocker(t *testing.T) {
-	docker := PrivateDocker(t)
+func TestDocker(t *testing.T) { EachPrivateDocker(t, testDocker) }
+
+func testDocker(t *testing.T, docker *DockerServer) {
 	if out := docker.Docker("version", "--format", "{{.Server.Version}}"); out == "" {
 		t.Error("no version")
 	}

@@ -11,18 +11,24 @@ var setups = []struct {
 	name   string
 	ensure func() error
 }{
-	{"docker", func() error {
-		if machineEngine() != nil {
-			return nil
-		}
-		_, err := ensureDocker()
-		return err
-	}},
+	{"docker", unlessDockerRuns(ensureDocker)},
+	{"busybox", func() error { _, err := staticBusybox(); return err }},
 	{"elasticsearch", func() error { _, _, err := elasticsearch.ensure(); return err }},
 	{"opensearch", func() error { _, _, err := openSearch.ensure(); return err }},
 	{"victorialogs", func() error { _, err := ensureVictoriaLogs(); return err }},
 	{"compose", func() error { _, err := ensureCompose(); return err }},
+	{"docker29", unlessDockerRuns(ensureDocker29)},
 	{"loki", setupLoki},
+}
+
+func unlessDockerRuns(ensure func() (dockerInstall, error)) func() error {
+	return func() error {
+		if machineEngine() != nil {
+			return nil
+		}
+		_, err := ensure()
+		return err
+	}
 }
 
 // setupLoki has no error where no Loki can be had, unless one is required: the tests that want it are skipped then.

@@ -52,10 +52,24 @@ var moduleFolder = sync.OnceValues(func() (string, error) {
 	return strings.TrimSpace(string(out)), nil
 })
 
+// A goProgram is a package to build, and how.
+type goProgram struct {
+	pkg, tags, ldflags string
+	cgo                bool
+}
+
 // buildGo builds a package of the tool's module as one static binary.
 func (t tool) buildGo(pkg, ldflags, binary string) error {
+	return t.buildProgram(goProgram{pkg: pkg, ldflags: ldflags}, binary)
+}
+
+// buildProgram builds a package of the tool's module into a file, or under its own name into a folder.
+func (t tool) buildProgram(p goProgram, to string) error {
 	env := []string{"CGO_ENABLED=0", "GOWORK=off"}
-	_, err := run(t.source, env, "go", "build", "-trimpath", "-ldflags", "-s -w "+ldflags, "-o", binary, pkg)
+	if p.cgo {
+		env[0] = "CGO_ENABLED=1"
+	}
+	_, err := run(t.source, env, "go", "build", "-trimpath", "-tags", p.tags, "-ldflags", "-s -w "+p.ldflags, "-o", to, p.pkg)
 	return err
 }
 
