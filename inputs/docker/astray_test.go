@@ -90,7 +90,7 @@ func TestLookEndsWithContext(t *testing.T) {
 	defer tail.close()
 	ctx, cancel := context.WithCancel(t.Context())
 	tail.blocks = &blocks{}
-	tail.from.corrupt = cancel
+	tail.corrupt = cancel
 	if _, err := tail.look(ctx, func([]byte) error { return nil }); err != context.Canceled {
 		t.Error(err)
 	}

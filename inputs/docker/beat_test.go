@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/longshore/longshore/inputs/docker/logformat"
 	"github.com/longshore/longshore/pipeline/pipetest"
 )
 
@@ -148,7 +149,7 @@ func TestSocketInTheBeat(t *testing.T) {
 		log := make([]message, count)
 		for i := range log {
 			n++
-			log[i] = message{ts: now + int64(n), from: stdout, text: fmt.Sprintf("%d %s\n", n, strings.Repeat("x", size))}
+			log[i] = message{ts: now + int64(n), from: logformat.Stdout, text: fmt.Sprintf("%d %s\n", n, strings.Repeat("x", size))}
 		}
 		e.write(c, log...)
 	}

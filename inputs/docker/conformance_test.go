@@ -3,6 +3,7 @@ package docker
 import (
 	"testing"
 
+	"github.com/longshore/longshore/inputs/docker/logformat"
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/pipetest"
 )
@@ -56,9 +57,9 @@ func (e *fakeEngine) print(c *fakeContainer, lines []string) {
 			now = max(now, log[n-1].ts)
 		}
 		for line += "\n"; len(line) > partSize; line = line[partSize:] {
-			log = append(log, message{ts: now, from: stdout, text: line[:partSize]})
+			log = append(log, message{ts: now, from: logformat.Stdout, text: line[:partSize]})
 		}
-		log = append(log, message{ts: now, from: stdout, text: line})
+		log = append(log, message{ts: now, from: logformat.Stdout, text: line})
 	}
 	e.write(c, log...)
 }

@@ -56,7 +56,10 @@ type Input struct {
 	watches   *watcher // nil if files are not read, or not watched
 }
 
-var _ pipeline.Input = (*Input)(nil)
+var (
+	_ pipeline.Input    = (*Input)(nil)
+	_ pipeline.Rereader = (*Input)(nil)
+)
 
 // Run implements pipeline.Input.
 func (in *Input) Run(ctx context.Context, feed pipeline.Feed) error {
@@ -375,3 +378,7 @@ func (in *Input) Stride() uint64 { return uint64(time.Minute) }
 // Impatient implements pipeline.Impatient: dockerd rotates what is not read in
 // time.
 func (in *Input) Impatient() bool { return true }
+
+// Rereads implements pipeline.Rereader: a log is found by the container's id, and
+// one of which nothing is done is read from its beginning.
+func (in *Input) Rereads() {}

@@ -25,6 +25,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
+	"github.com/longshore/longshore/inputs/docker/logformat"
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
 	"github.com/longshore/longshore/pipeline/pipetest"
@@ -130,7 +131,7 @@ func run(t *testing.T, e *fakeEngine, feed *pipetest.Feed, config Config) *rig {
 }
 
 // linesOf gives what was received of one stream of a container.
-func linesOf(got []pipetest.Got, c *fakeContainer, s stream) []string {
+func linesOf(got []pipetest.Got, c *fakeContainer, s logformat.Stream) []string {
 	var out []string
 	for _, g := range got {
 		if g.Source.Key == sourceKey(c.ID, s) {
@@ -142,7 +143,7 @@ func linesOf(got []pipetest.Got, c *fakeContainer, s stream) []string {
 
 func (r *rig) wantLines(c *fakeContainer) {
 	r.t.Helper()
-	for _, s := range []stream{stdout, stderr} {
+	for _, s := range []logformat.Stream{logformat.Stdout, logformat.Stderr} {
 		if diff := gocmp.Diff(lines(c.Log, s), linesOf(r.feed.Got(), c, s)); diff != "" {
 			r.t.Errorf("%s of %s (-want +got):\n%s\n%s", s, c.Name, diff, r.logged)
 		}
@@ -164,8 +165,12 @@ const (
 // at gives a time of the year 2000, where synctest's clock starts.
 func at(ns int64) int64 { return time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).UnixNano() + ns }
 
-func out(ns int64, text string) message { return message{ts: at(ns), from: stdout, text: text} }
-func err(ns int64, text string) message { return message{ts: at(ns), from: stderr, text: text} }
+func out(ns int64, text string) message {
+	return message{ts: at(ns), from: logformat.Stdout, text: text}
+}
+func err(ns int64, text string) message {
+	return message{ts: at(ns), from: logformat.Stderr, text: text}
+}
 
 func TestFollowsAndDescribes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -210,7 +215,7 @@ func TestFollowsAndDescribes(t *testing.T) {
 		}
 		e.remove(stopped)
 		synctest.Wait()
-		if r.feed.IsOpen(sourceKey(stopped.ID, stdout)) {
+		if r.feed.IsOpen(sourceKey(stopped.ID, logformat.Stdout)) {
 			t.Error("the source of a removed container is still open")
 		}
 	})
@@ -251,7 +256,7 @@ func randomLog(rnd *rand.Rand, n int) []message {
 	var part [2]int64 // time of the unfinished line
 	for i := range n {
 		now += rnd.Int64N(3) * rnd.Int64N(int64(2*time.Second))
-		s := stream(rnd.IntN(2))
+		s := logformat.Stream(rnd.IntN(2))
 		ts := now - rnd.Int64N(2)*rnd.Int64N(1000)
 		if part[s] != 0 && rnd.IntN(20) > 0 {
 			ts = part[s]
@@ -269,7 +274,7 @@ func randomLog(rnd *rand.Rand, n int) []message {
 	}
 	for s := range part {
 		if part[s] != 0 {
-			log = append(log, message{ts: part[s], from: stream(s), text: "end\n"})
+			log = append(log, message{ts: part[s], from: logformat.Stream(s), text: "end\n"})
 		}
 	}
 	return log
@@ -376,7 +381,7 @@ func (all received) add(t *testing.T, feed *pipetest.Feed) {
 func (all received) want(t *testing.T, c *fakeContainer) {
 	t.Helper()
 	got := slices.SortedFunc(maps.Values(all), func(a, b pipetest.Got) int { return cmp.Compare(a.Pos, b.Pos) })
-	for _, s := range []stream{stdout, stderr} {
+	for _, s := range []logformat.Stream{logformat.Stdout, logformat.Stderr} {
 		if diff := gocmp.Diff(lines(c.Log, s), linesOf(got, c, s)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", s, diff)
 		}
@@ -388,7 +393,7 @@ func (all received) want(t *testing.T, c *fakeContainer) {
 func onlyStdout(log []message) []message {
 	last := int64(0)
 	for i := range log {
-		log[i].from = stdout
+		log[i].from = logformat.Stdout
 		if log[i].ts < last {
 			log[i].ts = last
 		}
@@ -511,10 +516,10 @@ func TestReadFromEnd(t *testing.T) {
 		young := e.start(&fakeContainer{ID: "b", Name: "b", Log: []message{out(61*second, "first\n")}})
 		e.write(c, err(63*second, "new\n"))
 		r.feed.WaitFor(t.Context(), 3)
-		if diff := gocmp.Diff([]string{"new"}, linesOf(r.feed.Got(), c, stdout)); diff != "" {
+		if diff := gocmp.Diff([]string{"new"}, linesOf(r.feed.Got(), c, logformat.Stdout)); diff != "" {
 			t.Error(diff)
 		}
-		if diff := gocmp.Diff([]string{"new"}, linesOf(r.feed.Got(), c, stderr)); diff != "" {
+		if diff := gocmp.Diff([]string{"new"}, linesOf(r.feed.Got(), c, logformat.Stderr)); diff != "" {
 			t.Error(diff)
 		}
 		r.wantLines(young)
@@ -620,7 +625,7 @@ func TestDyingContainers(t *testing.T) {
 		time.Sleep(4 * time.Minute)
 		e.remove(c)
 		time.Sleep(4 * time.Minute)
-		if r.feed.IsOpen(sourceKey(brief.ID, stdout)) {
+		if r.feed.IsOpen(sourceKey(brief.ID, logformat.Stdout)) {
 			t.Error("the source of a removed container is still open")
 		}
 		_, sinces := e.asked()

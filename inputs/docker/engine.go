@@ -23,6 +23,8 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/versions"
 	"github.com/docker/docker/client"
+
+	"github.com/longshore/longshore/inputs/docker/logformat"
 )
 
 // askTime bounds a request that the engine answers at once.
@@ -276,15 +278,8 @@ func (e *engine) lastTime(ctx context.Context, id string) (int64, error) {
 		return 0, err
 	}
 	defer body.Close()
-	head, err := io.ReadAll(io.LimitReader(body, int64(frameHeader+maxStamp+1)))
-	if err != nil {
-		return 0, err
-	}
-	if len(head) > frameHeader && head[0] <= systemError {
-		head = head[frameHeader:]
-	}
-	ts, _, _ := splitStamp(head)
-	return ts, nil
+	head, err := io.ReadAll(io.LimitReader(body, int64(logformat.HeadLen)))
+	return logformat.FirstTime(head), err
 }
 
 // ask waits until there is room for another question.

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/longshore/longshore/inputs/docker/logformat"
 )
 
 // A fakeEngine speaks the Engine API as dockerd does, over connections in
@@ -65,7 +67,7 @@ type fakeContainer struct {
 // A message is one entry of a container's log file.
 type message struct {
 	ts   int64
-	from stream
+	from logformat.Stream
 	text string
 	// rotated messages are in the files still, but who follows them does not see them.
 	rotated bool
@@ -439,7 +441,7 @@ func encodeMessage(m message, tty bool) []byte {
 	return encodeLine(m.from, time.Unix(0, m.ts).UTC().Format("2006-01-02T15:04:05.000000000Z07:00")+" "+m.text, tty)
 }
 
-func encodeLine(from stream, line string, tty bool) []byte {
+func encodeLine(from logformat.Stream, line string, tty bool) []byte {
 	if tty {
 		return []byte(line)
 	}
@@ -484,7 +486,7 @@ func (c *cutter) Write(p []byte) (int, error) {
 
 // lines gives what the messages of a stream are as lines: the parts joined,
 // the ends of lines taken off.
-func lines(log []message, from stream) []string {
+func lines(log []message, from logformat.Stream) []string {
 	var out []string
 	var open bytes.Buffer
 	var ts int64

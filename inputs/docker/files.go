@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/longshore/longshore/inputs/docker/logformat"
 )
 
 // How a container's log may be read.
@@ -116,7 +118,8 @@ func (f *follower) openTail(c condition, whole bool) error {
 	f.strayed = false
 	f.out.guessed(guessed)
 	t.blocks = &f.in.blocks
-	t.from = entries{to: &f.out, corrupt: f.corrupt}
+	t.from = logformat.NewEntries(&f.out, f.corrupt)
+	t.corrupt = f.corrupt
 	f.tail = t
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/longshore/longshore/inputs/docker/logformat"
 	"github.com/longshore/longshore/pipeline/pipetest"
 )
 
@@ -91,7 +92,7 @@ func testBothWays(t *testing.T, seed uint64, tty bool) {
 func (e *fakeEngine) writeSome(c *fakeContainer, log []message, rnd *rand.Rand) (rest []message) {
 	n, bytes := 0, 0
 	for limit := rnd.IntN(60); n < len(log) && n < limit; n++ {
-		bytes += len(appendEntry(nil, log[n], c.Files.attrs))
+		bytes += len(encodeEntry(log[n], c.Files.attrs))
 		if c.Files.size > 0 && int64(bytes) > c.Files.size {
 			break
 		}
@@ -103,11 +104,11 @@ func (e *fakeEngine) writeSome(c *fakeContainer, log []message, rnd *rand.Rand) 
 // betweenLines tells whether neither stream is inside a line, which a container does not go on with
 // when it is started again.
 func betweenLines(log []message) bool {
-	open := map[stream]bool{}
+	open := map[logformat.Stream]bool{}
 	for _, m := range log {
 		open[m.from] = !strings.HasSuffix(m.text, "\n")
 	}
-	return !open[stdout] && !open[stderr]
+	return !open[logformat.Stdout] && !open[logformat.Stderr]
 }
 
 func TestFilesThatCannotBeRead(t *testing.T) {
@@ -187,7 +188,7 @@ func TestFileIsReplaced(t *testing.T) {
 				}
 				settle()
 				r.wantLogged("rotated away", c.gap)
-				got := linesOf(r.feed.Got(), web, stdout)
+				got := linesOf(r.feed.Got(), web, logformat.Stdout)
 				last := strings.TrimSuffix(web.Log[len(web.Log)-1].text, "\n")
 				if got[19] != "line 19" || got[len(got)-1] != last {
 					t.Errorf("got %q", got)
@@ -286,7 +287,7 @@ func TestRemovedWhileBehind(t *testing.T) {
 		settle()
 		r.wantLines(c)
 		r.wantSilence()
-		if r.feed.IsOpen(sourceKey(c.ID, stdout)) {
+		if r.feed.IsOpen(sourceKey(c.ID, logformat.Stdout)) {
 			t.Error("the source of a removed container is open")
 		}
 	})
@@ -297,7 +298,7 @@ func TestLargeFileIsNotReadAgain(t *testing.T) {
 	j := newJSONFile(t, 0, 1, false)
 	var text []byte
 	for i := range int64(30_000) {
-		text = appendEntry(text, out(i*second/10, "a line of some length, so that there are many blocks\n"), "")
+		text = append(text, encodeEntry(out(i*second/10, "a line of some length, so that there are many blocks\n"), "")...)
 	}
 	j.raw(string(text))
 	for _, since := range []int64{at(-second), at(0), at(5 * second), at(1000*second + 7), at(2999 * second), at(5000 * second)} {
@@ -305,9 +306,9 @@ func TestLargeFileIsNotReadAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, before := span(text[:tail.off])
-		first, _ := span(text[tail.off:])
-		if before >= since || first != noTime && first < min(since, at(3000*second))-300*second {
+		_, before, _ := logformat.TimeRange(text[:tail.off])
+		first, _, ok := logformat.TimeRange(text[tail.off:])
+		if before >= since || ok && first < min(since, at(3000*second))-300*second {
 			t.Errorf("since %d: begins at %d of %d, at time %d", since, tail.off, len(text), first-at(0))
 		}
 		tail.close()

@@ -60,17 +60,17 @@ func withoutRegistry(image string) string {
 
 // matchesAll tells whether each list that is not empty has a pattern for the container.
 func (m *Match) matchesAll(who *identity) bool {
-	return (len(m.Names) == 0 || globs(m.Names, who.name)) &&
+	return (len(m.Names) == 0 || matchAny(m.Names, who.name)) &&
 		(len(m.Images) == 0 || m.image(who)) &&
 		(len(m.Labels) == 0 || m.label(who)) &&
-		(len(m.Projects) == 0 || globs(m.Projects, who.project())) &&
-		(len(m.Services) == 0 || globs(m.Services, who.service()))
+		(len(m.Projects) == 0 || matchAny(m.Projects, who.project())) &&
+		(len(m.Services) == 0 || matchAny(m.Services, who.service()))
 }
 
 // matchesAny tells whether any list has a pattern for the container.
 func (m *Match) matchesAny(who *identity) bool {
-	return globs(m.Names, who.name) || m.image(who) || m.label(who) ||
-		globs(m.Projects, who.project()) || globs(m.Services, who.service())
+	return matchAny(m.Names, who.name) || m.image(who) || m.label(who) ||
+		matchAny(m.Projects, who.project()) || matchAny(m.Services, who.service())
 }
 
 // names tells whether the container is meant by a pattern that does not
@@ -85,14 +85,14 @@ func (m *Match) names(who *identity) bool {
 
 func (m *Match) image(who *identity) bool {
 	bare := withoutTag(who.image)
-	return globs(m.Images, who.image) || globs(m.Images, bare) || globs(m.Images, withoutRegistry(bare))
+	return matchAny(m.Images, who.image) || matchAny(m.Images, bare) || matchAny(m.Images, withoutRegistry(bare))
 }
 
 func (m *Match) label(who *identity) bool {
 	return slices.ContainsFunc(m.Labels, func(pattern string) bool {
 		key, value, withValue := strings.Cut(pattern, "=")
 		for k, v := range who.tags {
-			if glob(key, k) && (!withValue || glob(value, v)) {
+			if pipeline.Match(key, k) && (!withValue || pipeline.Match(value, v)) {
 				return true
 			}
 		}
@@ -118,29 +118,5 @@ func (m *Match) check(path string) []pipeline.Problem {
 	return problems
 }
 
-// globs tells whether any of the patterns matches s. What a container does not have ("") matches none.
-func globs(patterns []string, s string) bool {
-	return s != "" && slices.ContainsFunc(patterns, func(p string) bool { return glob(p, s) })
-}
-
-// glob matches a pattern in which * stands for any characters, in time
-// proportional to the product of the lengths at worst.
-func glob(pattern, s string) bool {
-	star, mark, p, i := -1, 0, 0, 0
-	for i < len(s) {
-		switch {
-		case p < len(pattern) && pattern[p] == '*':
-			star, mark = p, i
-			p++
-		case p < len(pattern) && pattern[p] == s[i]:
-			p++
-			i++
-		case star >= 0:
-			mark++
-			p, i = star+1, mark
-		default:
-			return false
-		}
-	}
-	return strings.Trim(pattern[p:], "*") == ""
-}
+// matchAny reports whether any of the patterns matches s. A container without s ("") matches none.
+func matchAny(patterns []string, s string) bool { return s != "" && pipeline.MatchAny(patterns, s) }

@@ -9,6 +9,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/storage"
 
+	"github.com/longshore/longshore/inputs/docker/logformat"
 	"github.com/longshore/longshore/pipeline"
 )
 
@@ -62,24 +63,6 @@ func TestBackends(t *testing.T) {
 	}
 }
 
-func TestGlob(t *testing.T) {
-	for _, c := range []struct {
-		pattern, s string
-		want       bool
-	}{
-		{"", "", true}, {"", "a", false}, {"*", "", true}, {"*", "a/b", true}, {"a*", "abc", true}, {"*c", "abc", true},
-		{"a*c", "abbc", true}, {"a*c", "abcd", false}, {"*b*", "abc", true}, {"a**c", "ac", true}, {"abc", "ab", false}, {"ab", "abc", false},
-		{"*ab*ab", "abab", true}, {"*a", "aab", false},
-	} {
-		if glob(c.pattern, c.s) != c.want {
-			t.Errorf("glob(%q, %q) = %v", c.pattern, c.s, !c.want)
-		}
-	}
-	if glob(strings.Repeat("*a", 1000), strings.Repeat("a", 5000)+"b") {
-		t.Error("a hostile pattern matches")
-	}
-}
-
 func TestServiceName(t *testing.T) {
 	compose := map[string]string{labelProject: "shop"}
 	for _, c := range []struct {
@@ -104,7 +87,7 @@ func TestServiceName(t *testing.T) {
 func TestChoices(t *testing.T) {
 	who := identity{tags: map[string]string{"a": "b", pipeline.OptionParser: "json", pipeline.OptionLevel: "warn"}}
 	got := map[string]string{}
-	for _, l := range who.labels(stdout) {
+	for _, l := range who.labels(logformat.Stdout) {
 		got[l.Name] = l.Value
 	}
 	if got[pipeline.OptionParser] != "json" || got[pipeline.OptionLevel] != "warn" || got["a"] != "" {

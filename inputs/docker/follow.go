@@ -14,6 +14,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 
+	"github.com/longshore/longshore/inputs/docker/logformat"
 	"github.com/longshore/longshore/pipeline"
 )
 
@@ -65,7 +66,7 @@ func (in *Input) newFollower(ctx context.Context, id string) *follower {
 	f := &follower{in: in, id: id, wake: make(chan struct{}, 1)}
 	f.out = gatherer{ctx: ctx, feed: in.feed, log: in.log, metrics: in.metrics, held: &in.held}
 	for s := range f.before {
-		key := sourceKey(id, stream(s))
+		key := sourceKey(id, logformat.Stream(s))
 		if k, found := in.known[key]; found {
 			f.before[s] = &k
 			delete(in.known, key)
@@ -75,7 +76,7 @@ func (in *Input) newFollower(ctx context.Context, id string) *follower {
 }
 
 // sourceKey is how the ledger knows a stream of a container.
-func sourceKey(id string, s stream) string { return id + "/" + s.String() }
+func sourceKey(id string, s logformat.Stream) string { return id + "/" + s.String() }
 
 // next is what a follower does after it has had its turn at a container.
 type next int
@@ -182,7 +183,7 @@ func (f *follower) begin(c container.InspectResponse) (follow bool) {
 		f.in.log.Debug("leaving out a container: "+reason, "container", who.name)
 		return false
 	}
-	streams := []stream{stdout, stderr}
+	streams := []logformat.Stream{logformat.Stdout, logformat.Stderr}
 	if c.Config.Tty {
 		streams = streams[:1]
 	}
@@ -199,7 +200,7 @@ func (f *follower) begin(c container.InspectResponse) (follow bool) {
 }
 
 // restore puts a track where the ledger says that it is.
-func (f *follower) restore(t *track, s stream, who *identity) {
+func (f *follower) restore(t *track, s logformat.Stream, who *identity) {
 	t.stream, t.key = s, sourceKey(f.id, s)
 	t.join.max = int(f.in.config.MaxLine)
 	known := f.before[s]
@@ -351,7 +352,7 @@ func (f *follower) stream(ctx context.Context, c condition, whole bool) error {
 		f.stalled.Store(&cancel)
 		defer f.stalled.Store(nil)
 	}
-	var to receiver = &f.out
+	var to logformat.Receiver = &f.out
 	if options.Follow && c.rotation.hasty && c.rotation.size > 0 {
 		to = newRepeatFilter(to, connected)
 	}
@@ -362,15 +363,15 @@ func (f *follower) stream(ctx context.Context, c condition, whole bool) error {
 	return errors.Join(f.copy(ctx, body, to, c.tty, pace), f.out.release())
 }
 
-func (f *follower) copy(ctx context.Context, body io.Reader, to receiver, tty bool, pace pacer) error {
-	var d decoder
+func (f *follower) copy(ctx context.Context, body io.Reader, to logformat.Receiver, tty bool, pace pacer) error {
+	var d logformat.Decoder
 	buf := make([]byte, smallRead)
 	for {
 		n, err := body.Read(buf)
 		span := pace.after(n, len(buf))
 		if n > 0 {
 			if d == nil {
-				d = decoderFor(to, buf[0], tty)
+				d = logformat.NewDecoder(to, buf[0], tty)
 			}
 			f.read.Add(uint64(n))
 			if err := f.out.take(d, buf[:n], f.in.engine.clock(), span == 0); err != nil {
@@ -395,15 +396,6 @@ func (f *follower) copy(ctx context.Context, body io.Reader, to receiver, tty bo
 			return err
 		}
 	}
-}
-
-// decoderFor chooses by a stream's first byte: where there is a TTY, it is a digit of
-// the first message's time, unless the engine makes frames all the same.
-func decoderFor(to receiver, first byte, isTTY bool) decoder {
-	if isTTY && first > systemError {
-		return &tty{to: to}
-	}
-	return &frames{to: to}
 }
 
 // failed logs what keeps failing, once. A connection that breaks now and then is

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/longshore/longshore/inputs/docker/logformat"
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
 )
@@ -39,7 +40,7 @@ var errGuess = errors.New("the place where reading goes on is not where its time
 
 // A track is one stream of one container.
 type track struct {
-	stream stream
+	stream logformat.Stream
 	id     event.SourceID // 0 until the source is known
 	key    string
 	src    *event.Source // nil until it is open
@@ -80,18 +81,18 @@ type gatherer struct {
 	wg     sync.WaitGroup
 }
 
-var _ receiver = (*gatherer)(nil)
+var _ logformat.Receiver = (*gatherer)(nil)
 
 // take decodes bytes into batches. now is the engine's time. With more, what comes next may be gathered
 // with them; otherwise they leave at once.
-func (g *gatherer) take(d decoder, p []byte, now int64, more bool) error {
+func (g *gatherer) take(d logformat.Decoder, p []byte, now int64, more bool) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.skips.now = now
 	if g.err != nil {
 		return g.err
 	}
-	if err := d.feed(p); err != nil {
+	if err := d.Decode(p); err != nil {
 		return err
 	}
 	if more {
@@ -112,19 +113,19 @@ func (g *gatherer) latest() (ts int64, idle bool) {
 
 // broken ends a connection that broke: what came of the last message is taken, in
 // case that there will be no other connection.
-func (g *gatherer) broken(d decoder) {
+func (g *gatherer) broken(d logformat.Decoder) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.err == nil {
-		d.abort()
+		d.Abort()
 	}
 }
 
 // close ends a connection that ended properly.
-func (g *gatherer) close(d decoder) error {
+func (g *gatherer) close(d logformat.Decoder) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return d.close()
+	return d.Close()
 }
 
 // newest gives the time of the newest message.
@@ -248,7 +249,7 @@ func (g *gatherer) stop(gone bool) {
 	}
 }
 
-func (g *gatherer) begin(s stream, ts int64, stamped bool) error {
+func (g *gatherer) Begin(s logformat.Stream, ts int64, stamped bool) error {
 	t := g.track(s)
 	if !stamped {
 		ts = t.at.last
@@ -271,22 +272,22 @@ func (g *gatherer) begin(s stream, ts int64, stamped bool) error {
 	return nil
 }
 
-func (g *gatherer) more(p []byte) {
+func (g *gatherer) Append(p []byte) {
 	g.skips.count(len(p))
 	g.cur.join.more(p)
 }
 
-func (g *gatherer) end(newline bool) error {
+func (g *gatherer) End(newline bool) error {
 	if !newline {
 		return nil // the next part, or something else, follows
 	}
 	return g.lineEnd(g.cur, true)
 }
 
-func (g *gatherer) whole(s stream, ts int64, p []byte) error {
+func (g *gatherer) Message(s logformat.Stream, ts int64, p []byte) error {
 	t := g.track(s)
 	if t.join.open {
-		if err := g.begin(s, ts, true); err != nil {
+		if err := g.Begin(s, ts, true); err != nil {
 			return err
 		}
 		t.join.more(p)
@@ -302,7 +303,7 @@ func (g *gatherer) whole(s stream, ts int64, p []byte) error {
 
 // track gives the track of a stream. Frames of stderr where there is a TTY do
 // not occur.
-func (g *gatherer) track(s stream) *track {
+func (g *gatherer) track(s logformat.Stream) *track {
 	return &g.tracks[min(int(s), len(g.tracks)-1)]
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/longshore/longshore/inputs/docker/logformat"
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
 	"github.com/longshore/longshore/pipeline/pipetest"
@@ -24,7 +25,7 @@ func newGatherer(t testing.TB, feed pipeline.Feed) *gatherer {
 		who: &identity{id: "x", name: "x"}, tracks: make([]track, 2),
 	}
 	for i := range g.tracks {
-		g.tracks[i] = track{stream: stream(i), key: sourceKey("x", stream(i))}
+		g.tracks[i] = track{stream: logformat.Stream(i), key: sourceKey("x", logformat.Stream(i))}
 		g.tracks[i].join.max = 1 << 20
 	}
 	g.connected(0, rotation{}, false)
@@ -35,7 +36,7 @@ func TestLinesGather(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		feed := &batchFeed{Feed: pipetest.NewFeed(t)}
 		g := newGatherer(t, feed)
-		d := &frames{to: g}
+		d := logformat.NewDecoder(g, 0, false)
 		start := time.Now()
 		for i := range int64(1000) {
 			if err := g.take(d, encodeMessage(out(i*second/1000, "a line\n"), false), 0, true); err != nil {
@@ -70,15 +71,15 @@ func (f *batchFeed) Batch(src *event.Source) *event.Batch {
 
 func TestNoAllocationPerLine(t *testing.T) {
 	g := newGatherer(t, newNullFeed())
-	d := &frames{to: g}
+	d := logformat.NewDecoder(g, 0, false)
 	var in []byte
 	for i := range int64(20) {
-		in = append(in, encodeMessage(message{ts: at(i), from: stream(i % 2), text: strings.Repeat("x", 200) + "\n"}, false)...)
+		in = append(in, encodeMessage(message{ts: at(i), from: logformat.Stream(i % 2), text: strings.Repeat("x", 200) + "\n"}, false)...)
 	}
 	g.take(d, in, 0, true)
 	g.due = time.Now().Add(time.Hour) // gather all
 	if n := testing.AllocsPerRun(100, func() {
-		if err := d.feed(in); err != nil {
+		if err := d.Decode(in); err != nil {
 			t.Fatal(err)
 		}
 	}); n > 1 { // a batch is sent now and then
@@ -121,7 +122,7 @@ func BenchmarkGather(b *testing.B) {
 	for _, size := range []int{220, 40 << 10} {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
 			g := newGatherer(b, newNullFeed())
-			d := &frames{to: g}
+			d := logformat.NewDecoder(g, 0, false)
 			var in []byte
 			text := strings.Repeat("x", size-1) + "\n"
 			for len(text) > 16<<10 {

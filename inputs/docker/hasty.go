@@ -4,6 +4,8 @@ import (
 	"errors"
 	"hash/maphash"
 	"time"
+
+	"github.com/longshore/longshore/inputs/docker/logformat"
 )
 
 // errRepeated says that the engine began to send again what it had sent, further back
@@ -28,7 +30,7 @@ const (
 // daemon/logger/loggerutils/follow.go, handleDecodeErr). A repetition is a run of messages with the times, to
 // the nanosecond, and the text of those that came last.
 type repeatFilter struct {
-	to        receiver
+	to        logformat.Receiver
 	connected int64 // engine's time; what is earlier comes from the files, once; 0 if it is not known
 	seed      maphash.Seed
 
@@ -37,7 +39,7 @@ type repeatFilter struct {
 	again int    // the next message of a repetition, counted like count; 0: there is none
 	top   int64  // the latest time
 
-	from    stream // of the message that is open
+	from    logformat.Stream // of the message that is open
 	ts      int64
 	stamped bool
 	buf     []byte
@@ -49,61 +51,61 @@ type repeatFilter struct {
 type sent struct {
 	ts   int64
 	sum  uint64
-	from stream
+	from logformat.Stream
 }
 
-func newRepeatFilter(to receiver, connected int64) *repeatFilter {
+func newRepeatFilter(to logformat.Receiver, connected int64) *repeatFilter {
 	return &repeatFilter{to: to, connected: connected, seed: maphash.MakeSeed(), again: -1}
 }
 
-func (f *repeatFilter) begin(from stream, ts int64, stamped bool) error {
+func (f *repeatFilter) Begin(from logformat.Stream, ts int64, stamped bool) error {
 	f.from, f.ts, f.stamped, f.buf, f.through = from, ts, stamped, f.buf[:0], false
 	return nil
 }
 
-func (f *repeatFilter) more(p []byte) {
+func (f *repeatFilter) Append(p []byte) {
 	if !f.through && len(f.buf)+len(p) > wholeBytes {
-		f.through, f.err = true, f.to.begin(f.from, f.ts, f.stamped)
+		f.through, f.err = true, f.to.Begin(f.from, f.ts, f.stamped)
 		if f.err == nil {
-			f.to.more(f.buf)
+			f.to.Append(f.buf)
 		}
 	}
 	switch {
 	case !f.through:
 		f.buf = append(f.buf, p...)
 	case f.err == nil:
-		f.to.more(p)
+		f.to.Append(p)
 	}
 }
 
-func (f *repeatFilter) end(newline bool) error {
+func (f *repeatFilter) End(newline bool) error {
 	if f.through {
 		if f.err != nil {
 			return f.err
 		}
-		return f.to.end(newline)
+		return f.to.End(newline)
 	}
 	repeated, err := f.repeats(f.from, f.ts, f.buf, newline)
 	if repeated || err != nil {
 		return err
 	}
-	if err := f.to.begin(f.from, f.ts, f.stamped); err != nil {
+	if err := f.to.Begin(f.from, f.ts, f.stamped); err != nil {
 		return err
 	}
-	f.to.more(f.buf)
-	return f.to.end(newline)
+	f.to.Append(f.buf)
+	return f.to.End(newline)
 }
 
-func (f *repeatFilter) whole(from stream, ts int64, p []byte) error {
+func (f *repeatFilter) Message(from logformat.Stream, ts int64, p []byte) error {
 	repeated, err := f.repeats(from, ts, p, true)
 	if repeated || err != nil {
 		return err
 	}
-	return f.to.whole(from, ts, p)
+	return f.to.Message(from, ts, p)
 }
 
 // repeats tells whether a message was sent before, and remembers it if not.
-func (f *repeatFilter) repeats(from stream, ts int64, text []byte, newline bool) (bool, error) {
+func (f *repeatFilter) repeats(from logformat.Stream, ts int64, text []byte, newline bool) (bool, error) {
 	m := sent{ts, maphash.Bytes(f.seed, text), from}
 	if ts < f.connected {
 		return false, nil

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/longshore/longshore/inputs/docker/logformat"
 	"github.com/longshore/longshore/pipeline/pipetest"
 )
 
@@ -42,7 +43,7 @@ func testRepeats(t *testing.T, seed uint64) {
 		}
 	}
 	time.Sleep(time.Second)
-	for _, s := range []stream{stdout, stderr} {
+	for _, s := range []logformat.Stream{logformat.Stdout, logformat.Stderr} {
 		if diff := cmp.Diff(lines(c.Log, s), linesOf(r.feed.Got(), c, s)); diff != "" {
 			t.Fatalf("%s (-want +got):\n%s", s, diff)
 		}
@@ -56,7 +57,7 @@ func fresh(rnd *rand.Rand, n int, tty bool) []message {
 	for i := range n {
 		m := message{ts: time.Now().UnixNano() + int64(i)*100_000, text: "the same\n"}
 		if !tty && rnd.IntN(3) == 0 {
-			m.from = stderr
+			m.from = logformat.Stderr
 			m.ts -= 150_000 // the streams race each other
 		}
 		if rnd.IntN(3) == 0 {

@@ -6,6 +6,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/events"
 
+	"github.com/longshore/longshore/inputs/docker/logformat"
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
 )
@@ -47,7 +48,7 @@ func (w *identity) project() string { return w.tags[labelProject] }
 func (w *identity) service() string { return w.tags[labelService] }
 
 // labels gives the labels of one of the container's streams.
-func (w *identity) labels(s stream) []event.Label {
+func (w *identity) labels(s logformat.Stream) []event.Label {
 	labels := []event.Label{
 		{Name: event.LabelContainerID, Value: w.id},
 		{Name: event.LabelContainerName, Value: w.name},

@@ -3,10 +3,12 @@ package docker
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 // A jsonFile writes and rotates a log as dockerd does (moby,
@@ -42,7 +44,7 @@ func (j *jsonFile) write(m message) {
 	if j.size > 0 && j.written >= j.size {
 		j.rotate()
 	}
-	j.raw(string(appendEntry(nil, m, j.attrs)))
+	j.raw(string(encodeEntry(m, j.attrs)))
 }
 
 // raw writes text that need not be an entry.
@@ -101,4 +103,15 @@ func (j *jsonFile) check(err error) {
 	if err != nil {
 		j.t.Error(err)
 	}
+}
+
+// encodeEntry writes a message as dockerd's json-file does.
+func encodeEntry(m message, attrs string) []byte {
+	text, _ := json.Marshal(struct {
+		Log    string          `json:"log,omitempty"`
+		Stream string          `json:"stream"`
+		Attrs  json.RawMessage `json:"attrs,omitempty"`
+		Time   time.Time       `json:"time"`
+	}{m.text, m.from.String(), json.RawMessage(attrs), time.Unix(0, m.ts).UTC()})
+	return append(text, '\n')
 }

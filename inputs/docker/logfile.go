@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/longshore/longshore/inputs/docker/logformat"
 )
 
 // A logFile is one of the files that a container's log is kept in: the one that the
@@ -160,30 +162,8 @@ func (f *logFile) firstTime() (ts int64, ok bool) {
 	}
 	p := make([]byte, smallBlock)
 	n, _ := src.ReadAt(p, 0)
-	first, _ := span(p[:n])
-	return first, first != noTime
-}
-
-// noTime is before all times.
-const noTime = int64(math.MinInt64)
-
-// span gives the first and the latest time of the entries that are whole in p.
-func span(p []byte) (first, latest int64) {
-	first, latest = noTime, noTime
-	var e entries
-	for {
-		n := bytes.IndexByte(p, '\n')
-		if n < 0 {
-			return first, latest
-		}
-		if m, ok := e.decode(p[:n]); ok {
-			if first == noTime {
-				first = m.ts
-			}
-			latest = max(latest, m.ts)
-		}
-		p = p[n+1:]
-	}
+	ts, _, ok = logformat.TimeRange(p[:n])
+	return ts, ok
 }
 
 // nearEnough is how far before the wanted place reading may begin.
@@ -201,9 +181,9 @@ func (f *logFile) before(ts int64) (off int64) {
 		mid := off + (end-off)/2
 		n, _ := f.fd.ReadAt(p, mid)
 		start := bytes.IndexByte(p[:n], '\n') + 1
-		_, latest := span(p[start:n])
+		_, latest, ok := logformat.TimeRange(p[start:n])
 		switch {
-		case start == 0 || latest == noTime:
+		case start == 0 || !ok:
 			return off
 		case latest < ts:
 			off = mid + int64(start)

@@ -11,12 +11,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/longshore/longshore/inputs/docker/logformat"
 	"github.com/longshore/longshore/pipeline/pipetest"
 )
 
 // podmanLines is lines for a log of Podman's: a part goes on with the next
 // message of its stream, whatever that one's time.
-func podmanLines(log []message, from stream) []string {
+func podmanLines(log []message, from logformat.Stream) []string {
 	var out []string
 	open := ""
 	for _, m := range log {
@@ -77,7 +78,7 @@ func testPodman(t *testing.T, seed uint64) {
 		got = append(got, g)
 	}
 	slices.SortFunc(got, func(a, b pipetest.Got) int { return int(int64(a.Pos) - int64(b.Pos)) })
-	for _, s := range []stream{stdout, stderr} {
+	for _, s := range []logformat.Stream{logformat.Stdout, logformat.Stderr} {
 		if diff := cmp.Diff(podmanLines(c.Log, s), linesOf(got, c, s)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", s, diff)
 		}
@@ -91,14 +92,14 @@ func podmanLog(rnd *rand.Rand, n int) []message {
 	now := at(0)
 	for i := range n {
 		now += rnd.Int64N(3) * rnd.Int64N(second)
-		m := message{ts: now, from: stream(rnd.IntN(2)), text: fmt.Sprintf("%d %s", i, strings.Repeat("x", rnd.IntN(20)))}
+		m := message{ts: now, from: logformat.Stream(rnd.IntN(2)), text: fmt.Sprintf("%d %s", i, strings.Repeat("x", rnd.IntN(20)))}
 		if rnd.IntN(4) > 0 {
 			m.text += "\n"
 		}
 		log = append(log, m)
 	}
 	for s := range 2 {
-		log = append(log, message{ts: now, from: stream(s), text: "\n"})
+		log = append(log, message{ts: now, from: logformat.Stream(s), text: "\n"})
 	}
 	return log
 }

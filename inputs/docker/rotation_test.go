@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/longshore/longshore/inputs/docker/logformat"
 	"github.com/longshore/longshore/pipeline/pipetest"
 )
 
@@ -41,7 +42,7 @@ func TestSkippedByTheEngine(t *testing.T) {
 				r := run(t, e, pipetest.NewFeed(t), Config{})
 				chat(e, c, 3*time.Second, false)
 				synctest.Wait()
-				if !slices.Equal(lines(c.Log, stdout), r.feed.Lines()) {
+				if !slices.Equal(lines(c.Log, logformat.Stdout), r.feed.Lines()) {
 					t.Fatal("lines are missing before anything happens")
 				}
 				r.feed.Block(true)
@@ -51,7 +52,7 @@ func TestSkippedByTheEngine(t *testing.T) {
 				r.feed.Block(false)
 				chat(e, c, time.Second, false)
 				time.Sleep(time.Second)
-				if missing := len(lines(c.Log, stdout)) - len(r.feed.Lines()); (missing > 0) != tt.lost || missing < 0 {
+				if missing := len(lines(c.Log, logformat.Stdout)) - len(r.feed.Lines()); (missing > 0) != tt.lost || missing < 0 {
 					t.Errorf("%d lines are missing", missing)
 				}
 				r.wantLogged("probably rotated away lines", map[bool]int{true: 1}[tt.warned])

@@ -11,6 +11,7 @@ import (
 
 	"github.com/docker/docker/api/types/container"
 
+	"github.com/longshore/longshore/inputs/docker/logformat"
 	"github.com/longshore/longshore/pipeline/pipetest"
 )
 
@@ -76,7 +77,7 @@ func TestFlood(t *testing.T) {
 			return encodeMessage(message{ts: 5, text: strings.Repeat("x", partSize)}, false)
 		},
 		"two streams": func(i int) []byte {
-			return encodeMessage(message{ts: 5, from: stream(i % 2), text: strings.Repeat("x", partSize)}, false)
+			return encodeMessage(message{ts: 5, from: logformat.Stream(i % 2), text: strings.Repeat("x", partSize)}, false)
 		},
 		"ever later": func(i int) []byte {
 			return encodeMessage(message{ts: int64(i), text: strings.Repeat("x", partSize)}, false)
@@ -98,18 +99,12 @@ func TestFlood(t *testing.T) {
 		},
 	} {
 		g := newGatherer(t, feed)
-		var d decoder = &frames{to: g}
-		if name == "tty" {
-			d = &tty{to: g}
-		}
+		d := logformat.NewDecoder(g, '2', name == "tty")
 		for i := range total / partSize {
 			if err := g.take(d, encode(i), 0, true); err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
 			n := g.buffered()
-			if tty, ok := d.(*tty); ok {
-				n += cap(tty.buf)
-			}
 			if bound := 2*2*maxLine + 2*batchBytes + 4*partSize; n > bound {
 				t.Fatalf("%s: %d bytes are held after %d parts", name, n, i)
 			}
@@ -122,16 +117,13 @@ func TestFlood(t *testing.T) {
 // neither fails otherwise than by an error, nor holds more than it may.
 func FuzzGather(f *testing.F) {
 	const stamp = "2026-01-02T03:04:05.000000006Z "
-	f.Add([]byte(frame(1, stamp+"x\n")+frame(2, stamp+"y")), false, false, "1m")
+	f.Add([]byte(encodeLine(logformat.Stdout, stamp+"x\n", false)), false, false, "1m")
 	f.Add([]byte(stamp+"x\n"+stamp+"y"), true, true, "k")
 	f.Fuzz(func(t *testing.T, in []byte, isTTY, joins bool, size string) {
 		g := newGatherer(t, newNullFeed())
 		for range 3 {
 			g.connected(int64(len(in)), rotationOf("json-file", map[string]string{"max-size": size, "max-file": "3"}), joins)
-			var d decoder = &frames{to: g}
-			if isTTY {
-				d = &tty{to: g}
-			}
+			d := logformat.NewDecoder(g, append(in, 0)[0], isTTY)
 			if g.take(d, in, 1, true) != nil {
 				g.broken(d)
 			} else {
@@ -178,7 +170,7 @@ func fuzzLog(in []byte) []message {
 	for i, b := range in[:min(len(in), 60)] {
 		now += int64(b&31) * second / 8
 		ts := now - int64(b>>5&3)*second/8
-		log = append(log, message{ts: ts, from: stream(b >> 7), text: fmt.Sprint(i%3, "\n")})
+		log = append(log, message{ts: ts, from: logformat.Stream(b >> 7), text: fmt.Sprint(i%3, "\n")})
 	}
 	return log
 }
@@ -206,12 +198,12 @@ func readLog(t *testing.T, log []message, from position, since int64) readBack {
 		switch line := []byte(m.text); {
 		case find.active:
 			at.seeAgain(m.ts, find.passed)
-			if m.from == stdout && !find.line(m.ts, line) {
+			if m.from == logformat.Stdout && !find.line(m.ts, line) {
 				t.Fatalf("the log is another one at %+v", m)
 			}
 		default:
 			at.see(m.ts, false)
-			if m.from == stdout {
+			if m.from == logformat.Stdout {
 				pos := at.claim(m.ts)
 				at.last, at.sum = m.ts, checksum(line)
 				at.count++
@@ -243,4 +235,21 @@ func TestOptionsOfTheDriver(t *testing.T) {
 			t.Errorf("%s %v: got %+v, want %+v", tt.driver, tt.options, got, tt.want)
 		}
 	}
+}
+
+func FuzzCursor(f *testing.F) {
+	p := position{mark: 5, low: 4, count: 3, last: 2, sum: 1, next: 9, seen: true}
+	f.Add(p.appendCursor(nil), uint64(9))
+	f.Fuzz(func(t *testing.T, state []byte, pos uint64) {
+		p, ok := parseCursor(state, pos)
+		if !ok {
+			return
+		}
+		if again := p.appendCursor(nil); !bytes.Equal(again, state) {
+			t.Fatalf("% x becomes % x", state, again)
+		}
+		p.since()
+		p.quiet()
+		p.claim(int64(pos))
+	})
 }

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/longshore/longshore/inputs/docker/logformat"
 )
 
 const (
@@ -50,9 +52,10 @@ type tail struct {
 	mark     []byte
 	skipping bool // inside an entry that is too long
 
-	from   entries
-	blocks *blocks
-	block  []byte // nil unless it is being read
+	from    logformat.Entries
+	corrupt func() // is called for what is no entry
+	blocks  *blocks
+	block   []byte // nil unless it is being read
 }
 
 // newTail opens a log at a place that is before all messages of a time or later, as far as times
@@ -97,7 +100,7 @@ func (t *tail) close() {
 func (t *tail) free() {
 	t.blocks.give(t.block)
 	t.block = nil
-	t.from.rest()
+	t.from.Release()
 }
 
 // look reads the file to its end of now, or until ctx ends. take is given whole lines. It returns how many bytes
@@ -155,7 +158,7 @@ func (t *tail) one(take func(p []byte) error) (full bool, err error) {
 func (t *tail) give(p []byte, take func(p []byte) error) error {
 	if t.skipping && len(p) > 0 {
 		end := bytes.IndexByte(p, '\n')
-		if at := bytes.LastIndex(p[:end], []byte(entryHead)); at >= 0 {
+		if at := bytes.LastIndex(p[:end], []byte(logformat.EntryPrefix)); at >= 0 {
 			end = at - 1
 		}
 		p = p[end+1:]
@@ -187,11 +190,11 @@ func (t *tail) widen(p []byte) {
 	}
 	if !t.skipping {
 		t.skipping = true
-		t.from.corrupt()
+		t.corrupt()
 	}
-	until := bytes.LastIndex(p, []byte(entryHead)) // of an entry behind what is no entry
+	until := bytes.LastIndex(p, []byte(logformat.EntryPrefix)) // of an entry behind what is no entry
 	if until <= 0 {
-		until = len(p) - len(entryHead) + 1
+		until = len(p) - len(logformat.EntryPrefix) + 1
 	}
 	t.passed(p[:until])
 }
@@ -258,7 +261,7 @@ func (t *tail) leave() {
 	var one [1]byte
 	n, _ := t.file.src.ReadAt(one[:], t.off)
 	if n > 0 && !t.skipping || t.file.broken() {
-		t.from.corrupt()
+		t.corrupt()
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/longshore/longshore/inputs/docker/logformat"
 	"github.com/longshore/longshore/pipeline/pipetest"
 )
 
@@ -330,7 +331,7 @@ func TestOneInstant(t *testing.T) {
 				r.wantSilence()
 				feed = feed.Restart()
 			}
-			for _, s := range []stream{stdout, stderr} {
+			for _, s := range []logformat.Stream{logformat.Stdout, logformat.Stderr} {
 				if diff := cmp.Diff(lines(c.Log, s), linesOf(got, c, s)); diff != "" {
 					t.Errorf("%s (-want +got):\n%s", s, diff)
 				}

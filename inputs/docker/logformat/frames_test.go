@@ -1,4 +1,4 @@
-package docker
+package logformat
 
 import (
 	"bytes"
@@ -12,49 +12,49 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// A scribe writes down what a decoder says, one message a line.
-type scribe struct {
-	said []string
-	open strings.Builder
+// A recorder keeps the messages of a decoder, one a line.
+type recorder struct {
+	messages []string
+	open     strings.Builder
 }
 
-func (s *scribe) begin(from stream, ts int64, stamped bool) error {
+func (s *recorder) Begin(from Stream, ts int64, timed bool) error {
 	s.open.Reset()
-	fmt.Fprintf(&s.open, "%s %d %v ", from, ts, stamped)
+	fmt.Fprintf(&s.open, "%s %d %v ", from, ts, timed)
 	return nil
 }
 
-func (s *scribe) more(p []byte) { s.open.Write(p) }
+func (s *recorder) Append(p []byte) { s.open.Write(p) }
 
-func (s *scribe) end(newline bool) error {
+func (s *recorder) End(newline bool) error {
 	if newline {
 		s.open.WriteString("\\n")
 	}
-	s.said = append(s.said, s.open.String())
+	s.messages = append(s.messages, s.open.String())
 	return nil
 }
 
-func (s *scribe) whole(from stream, ts int64, p []byte) error {
-	s.begin(from, ts, true)
-	s.more(p)
-	return s.end(true)
+func (s *recorder) Message(from Stream, ts int64, p []byte) error {
+	s.Begin(from, ts, true)
+	s.Append(p)
+	return s.End(true)
 }
 
-// decode feeds a decoder in pieces of a size.
-func decode(tty_ bool, p []byte, piece int) ([]string, error) {
-	var s scribe
-	var d decoder = &frames{to: &s}
-	if tty_ {
+// decode gives bytes to a decoder in pieces of a size.
+func decode(isTTY bool, p []byte, piece int) ([]string, error) {
+	var s recorder
+	var d Decoder = &frames{to: &s}
+	if isTTY {
 		d = &tty{to: &s}
 	}
 	for len(p) > 0 {
 		n := min(piece, len(p))
-		if err := d.feed(p[:n]); err != nil {
-			return s.said, err
+		if err := d.Decode(p[:n]); err != nil {
+			return s.messages, err
 		}
 		p = p[n:]
 	}
-	return s.said, d.close()
+	return s.messages, d.Close()
 }
 
 func frame(kind byte, text string) string {
@@ -121,8 +121,7 @@ func TestTTY(t *testing.T) {
 	}
 }
 
-// FuzzFrames holds the decoder against Docker's own, and against itself
-// fed byte by byte.
+// FuzzFrames compares the decoder with Docker's own, and with itself fed byte by byte.
 func FuzzFrames(f *testing.F) {
 	const stamp = "2026-01-02T03:04:05.000000006Z "
 	f.Add([]byte(frame(1, stamp+"x\n") + frame(2, stamp+"y")))
@@ -131,14 +130,14 @@ func FuzzFrames(f *testing.F) {
 		whole, err := decode(false, in, len(in)+1)
 		single, err2 := decode(false, in, 1)
 		if diff := cmp.Diff(whole, single); diff != "" || fmt.Sprint(err) != fmt.Sprint(err2) {
-			t.Fatalf("depends on the pieces: %v, %v\n%s", err, err2, diff)
+			t.Fatalf("the result depends on the pieces: %v, %v\n%s", err, err2, diff)
 		}
 		if err != nil {
 			return
 		}
 		var stdout, stderr bytes.Buffer
 		if _, err := stdcopy.StdCopy(&stdout, &stderr, bytes.NewReader(in)); err != nil {
-			t.Fatalf("read without an error, but: %v", err)
+			t.Fatalf("decoded without an error, but: %v", err)
 		}
 		if n := stdout.Len() + stderr.Len(); n == 0 && len(whole) > 0 {
 			t.Fatalf("%d messages of nothing", len(whole))
@@ -154,51 +153,34 @@ func FuzzTTY(f *testing.F) {
 		whole, err := decode(true, in, len(in)+1)
 		single, err2 := decode(true, in, 1)
 		if diff := cmp.Diff(whole, single); diff != "" || err != nil || err2 != nil {
-			t.Fatalf("depends on the pieces: %v, %v\n%s", err, err2, diff)
+			t.Fatalf("the result depends on the pieces: %v, %v\n%s", err, err2, diff)
 		}
 	})
 }
 
-func FuzzParseStamp(f *testing.F) {
+func FuzzParseTimestamp(f *testing.F) {
 	for _, s := range []string{"2026-01-02T03:04:05.000000006Z", "2024-02-29T23:59:59+07:00", "2023-02-29T00:00:00Z", "1969-12-31T23:59:59.5-11:30", "2026-01-02T03:04:05.Z"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		got, ok := parseStamp([]byte(s))
+		got, ok := parseTimestamp([]byte(s))
 		want, err := time.Parse(time.RFC3339Nano, s)
 		if ok && (err != nil || got != want.UnixNano()) {
 			t.Fatalf("%q: got %d, want %d, %v", s, got, want.UnixNano(), err)
 		}
 		if !ok && err == nil && want.Format(time.RFC3339Nano) == s && want.Year() >= 1678 && want.Year() <= 2261 {
-			t.Fatalf("%q is not read", s)
+			t.Fatalf("%q is not parsed", s)
 		}
 	})
 }
 
-func FuzzCursor(f *testing.F) {
-	p := position{mark: 5, low: 4, count: 3, last: 2, sum: 1, next: 9, seen: true}
-	f.Add(p.appendCursor(nil), uint64(9))
-	f.Fuzz(func(t *testing.T, state []byte, pos uint64) {
-		p, ok := parseCursor(state, pos)
-		if !ok {
-			return
-		}
-		if again := p.appendCursor(nil); !bytes.Equal(again, state) {
-			t.Fatalf("% x becomes % x", state, again)
-		}
-		p.since()
-		p.quiet()
-		p.claim(int64(pos))
-	})
-}
-
-// discard is a receiver that only counts.
+// discard is a receiver that only counts messages.
 type discard struct{ n int }
 
-func (d *discard) begin(stream, int64, bool) error   { return nil }
-func (d *discard) more([]byte)                       {}
-func (d *discard) end(bool) error                    { d.n++; return nil }
-func (d *discard) whole(stream, int64, []byte) error { d.n++; return nil }
+func (d *discard) Begin(Stream, int64, bool) error     { return nil }
+func (d *discard) Append([]byte)                       {}
+func (d *discard) End(bool) error                      { d.n++; return nil }
+func (d *discard) Message(Stream, int64, []byte) error { d.n++; return nil }
 
 func BenchmarkFrames(b *testing.B) {
 	in := []byte(strings.Repeat(frame(1, "2026-01-02T03:04:05.000000006Z "+strings.Repeat("x", 219)+"\n"), 1000))
@@ -208,13 +190,28 @@ func BenchmarkFrames(b *testing.B) {
 	for b.Loop() {
 		d := frames{to: to}
 		r := bytes.NewReader(in)
-		buf := make([]byte, largeRead)
+		buf := make([]byte, 16<<10)
 		for {
 			n, err := r.Read(buf)
 			if err == io.EOF {
 				break
 			}
-			d.feed(buf[:n])
+			d.Decode(buf[:n])
+		}
+	}
+}
+
+// TestTTYHoldsLittle has a line without a newline, full of what may be the end of a timestamp.
+func TestTTYHoldsLittle(t *testing.T) {
+	const piece = 16 << 10
+	d := &tty{to: &discard{}}
+	d.Decode([]byte("2026-01-02T03:04:05.000000006Z x"))
+	for i := range 1000 {
+		if err := d.Decode(bytes.Repeat([]byte("Z"), piece)); err != nil {
+			t.Fatal(err)
+		}
+		if n := cap(d.buf); n > 4*piece {
+			t.Fatalf("holds %d bytes after %d pieces", n, i)
 		}
 	}
 }

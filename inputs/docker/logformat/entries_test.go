@@ -1,4 +1,4 @@
-package docker
+package logformat
 
 import (
 	"bytes"
@@ -25,39 +25,53 @@ func appendEntry(dst []byte, m message, attrs string) []byte {
 	return append(dst, "\"}\n"...)
 }
 
-// escaped is text as encoding/json writes it, which is nearly how dockerd does: the latter has \u0009 for \t.
+// escaped writes text as dockerd does: as encoding/json, but \u0009 for \t.
 func escaped(text string) []byte {
 	b, _ := json.Marshal(text)
 	return bytes.ReplaceAll(b, []byte(`\t`), []byte(`\u0009`))
 }
 
-// collected takes messages.
+// A message is one entry of a container's log.
+type message struct {
+	ts   int64
+	from Stream
+	text string
+}
+
+const second = int64(time.Second)
+
+func at(ns int64) int64 { return time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).UnixNano() + ns }
+
+func out(ns int64, text string) message { return message{at(ns), Stdout, text} }
+func err(ns int64, text string) message { return message{at(ns), Stderr, text} }
+
+// collected is a receiver that keeps messages.
 type collected struct {
 	got  []message
 	open message
 }
 
-func (c *collected) begin(s stream, ts int64, _ bool) error {
+func (c *collected) Begin(s Stream, ts int64, _ bool) error {
 	c.open = message{from: s, ts: ts}
 	return nil
 }
-func (c *collected) more(p []byte) { c.open.text += string(p) }
-func (c *collected) end(newline bool) error {
+func (c *collected) Append(p []byte) { c.open.text += string(p) }
+func (c *collected) End(newline bool) error {
 	if newline {
 		c.open.text += "\n"
 	}
 	c.got = append(c.got, c.open)
 	return nil
 }
-func (c *collected) whole(s stream, ts int64, p []byte) error {
+func (c *collected) Message(s Stream, ts int64, p []byte) error {
 	c.got = append(c.got, message{from: s, ts: ts, text: string(p) + "\n"})
 	return nil
 }
 
 func decodeEntries(p string) (got []message, corrupt int) {
 	c := &collected{}
-	d := &entries{to: c, corrupt: func() { corrupt++ }}
-	d.feed([]byte(p))
+	d := NewEntries(c, func() { corrupt++ })
+	d.Decode([]byte(p))
 	return c.got, corrupt
 }
 
@@ -105,7 +119,7 @@ func FuzzEntry(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string, toStderr bool, ts int64, attrs string, raw []byte) {
 		m := message{ts: ts, text: text}
 		if toStderr {
-			m.from = stderr
+			m.from = Stderr
 		}
 		var members map[string]string
 		if json.Unmarshal([]byte(attrs), &members) != nil || members == nil || bytes.ContainsAny([]byte(attrs), "\n") {
@@ -118,19 +132,19 @@ func FuzzEntry(f *testing.F) {
 	})
 }
 
-// wantAsJSON holds what is decoded of a line against what encoding/json makes of it.
+// wantAsJSON compares what is decoded of a line with what encoding/json makes of it.
 func wantAsJSON(t *testing.T, line []byte) {
 	t.Helper()
-	e := entries{to: &discard{}, corrupt: func() {}}
-	e.feed(appendEntry(nil, out(-1, "before\n"), ""))
-	want, isEntry := anyEntry(line)
+	e := NewEntries(&discard{}, func() {})
+	e.Decode(appendEntry(nil, out(-1, "before\n"), ""))
+	want, isEntry := decodeJSON(line)
 	got, ok := e.decode(line)
 	if ok != isEntry || got.from != want.from || got.ts != want.ts || got.newline != want.newline || !bytes.Equal(got.text, want.text) {
 		t.Fatalf("%q: %+v %t, want %+v %t", line, got, ok, want, isEntry)
 	}
 }
 
-// entryKinds are lines of random numbers: a processor learns those that repeat.
+// entryKinds are lines of random numbers, as a processor learns those that repeat.
 var entryKinds = map[string]struct{ format, attrs string }{
 	"JSON":  {`{"time":"2026-03-01T12:00:00.%[1]06dZ","level":"info","msg":"order accepted by payment","trace_id":"%016[2]x%016[3]x","method":"GET","path":"/api/v1/items/%[1]d","status":200,"duration_ms":%.3[4]f,"user":"u%05[5]d"}`, ""},
 	"text":  {`203.0.113.1 - u%05[5]d [01/Mar/2026:12:00:00 +0000] GET /api/v1/items/%[1]d HTTP/1.1 200 %[5]d Mozilla/5.0 (X11; Linux x86_64; rv:128.0) %.3[4]f %016[2]x%016[3]x`, ""},
@@ -152,10 +166,10 @@ func BenchmarkEntries(b *testing.B) {
 	for name, kind := range entryKinds {
 		b.Run(name, func(b *testing.B) {
 			block := entryBlock(kind.format, kind.attrs)
-			d := &entries{to: &discard{}}
+			d := &Entries{to: &discard{}}
 			b.SetBytes(int64(len(block)))
 			for b.Loop() {
-				d.feed(block)
+				d.Decode(block)
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/entryBlockLines, "ns/line")
 		})
@@ -165,8 +179,8 @@ func BenchmarkEntries(b *testing.B) {
 func TestEntriesAllocateNothing(t *testing.T) {
 	for name, kind := range entryKinds {
 		block := entryBlock(kind.format, "")
-		d := &entries{to: &discard{}}
-		if n := testing.AllocsPerRun(100, func() { d.feed(block) }); n > 0 {
+		d := &Entries{to: &discard{}}
+		if n := testing.AllocsPerRun(100, func() { d.Decode(block) }); n > 0 {
 			t.Errorf("%s: %v allocations", name, n)
 		}
 	}

@@ -1,4 +1,4 @@
-package docker
+package logformat
 
 import (
 	"encoding/json"
@@ -16,7 +16,7 @@ func FuzzUnescape(f *testing.F) {
 		n, ok := unescape(dst, p)
 		for _, c := range p {
 			if c < ' ' {
-				return // taken as it is, where JSON has none
+				return // kept, though JSON does not allow it
 			}
 		}
 		if !utf8.Valid(p) {

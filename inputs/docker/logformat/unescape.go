@@ -1,4 +1,4 @@
-package docker
+package logformat
 
 import (
 	"encoding/binary"
@@ -13,20 +13,20 @@ const (
 	backslashes = '\\' * eachByte
 	quotes      = '"' * eachByte
 
-	// unescapeRoom is what is written behind the result at most.
+	// unescapeRoom is how far unescape may write behind its result.
 	unescapeRoom = 8
 )
 
-// zeroes has the top bit of every byte of w set that is zero.
+// zeroes returns w with the top bit of every zero byte set, and no other.
 func zeroes(w uint64) uint64 { return ^((w&lowBits + lowBits) | w | lowBits) }
 
-// unescape writes what stands in a JSON string, without its quotes, to dst, which has
-// unescapeRoom bytes more than p and shares nothing with it. It reports false if a quote stands
-// there bare, or an escape is none. Bytes that JSON does not allow in a string are taken as they are.
+// unescape writes the text of a JSON string without its quotes to dst, which must be unescapeRoom
+// bytes longer than p and must not overlap it. It reports false at a bare quote or an escape that is
+// not valid. Bytes that JSON does not allow in a string are kept.
 //
-// A line of JSON within JSON has an escape every few bytes, nearly all of them quotes. So eight bytes are taken
-// at a time, and where their backslashes all stand before quotes, and all their quotes behind
-// backslashes, these are taken out of the word.
+// JSON within JSON has an escape every few bytes, nearly all of them quotes. So it takes eight bytes at
+// a time and, where their backslashes all stand before quotes and their quotes behind backslashes,
+// removes these from the word.
 func unescape(dst, p []byte) (n int, ok bool) {
 	i, carry := 0, uint64(0) // the top bit of the lowest byte: the byte before was a backslash
 	for i+8 <= len(p) {
@@ -68,7 +68,7 @@ func unescape(dst, p []byte) (n int, ok bool) {
 	return n, true
 }
 
-// unescapeNext is unescape up to behind the next escape. It gives 0 for what is not allowed.
+// unescapeNext is unescape up to and with the next escape. It returns 0 for what is not allowed.
 func unescapeNext(dst, p []byte) (used, wrote int) {
 	for used < len(p) && p[used] != '\\' {
 		if p[used] == '"' {
@@ -87,7 +87,7 @@ func unescapeNext(dst, p []byte) (used, wrote int) {
 	return used + more, used + wrote
 }
 
-// unescapeOne writes what the escape at the start of p stands for. It gives 0 for what is none.
+// unescapeOne writes what the escape at the start of p stands for. It returns 0 if it is not valid.
 func unescapeOne(dst, p []byte) (used, wrote int) {
 	if len(p) < 2 {
 		return 0, 0
