@@ -15,9 +15,9 @@ type metrics struct {
 
 func newMetrics(reg prometheus.Registerer) *metrics {
 	return &metrics{
-		overflowed:   metric.Counter(reg, "longshore_elasticsearch_index_names_refused_total", "Times that an index name was one too many, and its records went to the overflow index."),
-		failureStore: metric.Counter(reg, "longshore_elasticsearch_failure_store_total", "Documents that the server put into a data stream's failure store, since they did not fit its mapping."),
-		conflicts:    metric.Counter(reg, "longshore_elasticsearch_already_there_total", "Documents that were stored before already: sent again, and not stored twice."),
-		found:        metric.Counter(reg, "longshore_elasticsearch_reconcile_found_total", "Documents that were found stored in a data stream or behind an alias when the server was asked, and not sent again."),
+		overflowed:   metric.Counter(reg, "longshore_elasticsearch_rejected_index_names_total", "Index names beyond max_indices, whose records went to the overflow index."),
+		failureStore: metric.Counter(reg, "longshore_elasticsearch_failure_store_records_total", "Records that the server put into a data stream's failure store because they did not fit its mapping."),
+		conflicts:    metric.Counter(reg, "longshore_elasticsearch_duplicates_total", "Records that were already stored: sent again, but not stored twice."),
+		found:        metric.Counter(reg, "longshore_elasticsearch_reconciled_records_total", "Records that turned out to be stored in a data stream or behind an alias, and that were not sent again."),
 	}
 }

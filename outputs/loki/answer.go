@@ -15,64 +15,64 @@ import (
 // pkg/validation/validate.go, pkg/util/http.go, pkg/ingester/stream.go, and
 // google.golang.org/grpc.
 const (
-	saysTooLarge    = "larger than max" // grpc and util.ErrMessageSizeTooLarge alike
-	saysBodyLarge   = "request body too large"
-	saysStreamLimit = "maximum active stream limit exceeded"
-	saysBlocked     = "ingestion blocked for user"
-	saysParse       = "couldn't parse"
+	msgTooLarge     = "larger than max" // grpc and util.ErrMessageSizeTooLarge alike
+	msgBodyTooLarge = "request body too large"
+	msgStreamLimit  = "maximum active stream limit exceeded"
+	msgBlocked      = "ingestion blocked for user"
+	msgParse        = "couldn't parse"
 )
 
 var (
-	rateLimit    = regexp.MustCompile(`\(limit: (\d+) bytes/sec\).*?totaling '?(\d+)'? bytes`)
-	tenantWrong  = regexp.MustCompile(`(?i)\b(org|tenant) id\b`)
-	blockedUntil = regexp.MustCompile(saysBlocked + ` .* until '([^']+)'`)
+	rateLimit     = regexp.MustCompile(`\(limit: (\d+) bytes/sec\).*?totaling '?(\d+)'? bytes`)
+	invalidTenant = regexp.MustCompile(`(?i)\b(org|tenant) id\b`)
+	blockedUntil  = regexp.MustCompile(msgBlocked + ` .* until '([^']+)'`)
 )
 
-// judge turns an answer that is not success into what Send returns, and says
+// classify turns an answer that is not success into what Send returns, and says
 // whether structured metadata is the reason.
-func judge(resp *http.Response, text []byte, body *pipeline.Body) (failure *pipeline.SendError, refusesMetadata bool) {
+func classify(resp *http.Response, text []byte, body *pipeline.Body) (failure *pipeline.SendError, rejectsMetadata bool) {
 	failure = httpclient.Answered(resp, text)
-	said := string(text)
+	message := string(text)
 	switch {
 	case resp.StatusCode == http.StatusOK:
 		failure.Outcome = pipeline.Hold
 		failure.Reason += "; this does not look like Loki, check the url"
-	case strings.Contains(said, saysBlocked):
+	case strings.Contains(message, msgBlocked):
 		failure.Outcome, failure.Uncertain = pipeline.Hold, false
-		failure.RetryAfter = untilUnblocked(said, time.Now())
-	case strings.Contains(said, saysTooLarge), strings.Contains(said, saysBodyLarge):
+		failure.RetryAfter = untilUnblocked(message, time.Now())
+	case strings.Contains(message, msgTooLarge), strings.Contains(message, msgBodyTooLarge):
 		failure.Outcome = pipeline.Split
 	case resp.StatusCode == http.StatusTooManyRequests:
-		judgeLimit(failure, said, body)
+		classifyLimit(failure, message, body)
 	case resp.StatusCode == http.StatusBadRequest:
-		return failure, judgeBad(failure, text, body)
+		return failure, classifyBadRequest(failure, text, body)
 	}
 	return failure, false
 }
 
-// judgeLimit finds out who met a limit: the tenant, one stream, or the number of
+// classifyLimit finds out who met a limit: the tenant, one stream, or the number of
 // streams.
-func judgeLimit(failure *pipeline.SendError, said string, body *pipeline.Body) {
-	if exceedsRate(said) && len(body.Items) > 1 {
+func classifyLimit(failure *pipeline.SendError, message string, body *pipeline.Body) {
+	if exceedsRate(message) && len(body.Items) > 1 {
 		// More than the limit at once may be more than the burst, and then
 		// waiting never helps.
 		failure.Outcome = pipeline.Split
 		return
 	}
-	if strings.Contains(said, saysStreamLimit) {
+	if strings.Contains(message, msgStreamLimit) {
 		// One stream is named; others may have met the limit unnamed.
 		failure.Uncertain = len(groupsOf(body)) > 1
 		return
 	}
-	if ignored, ok := parseIgnored(said); ok {
-		items, sure := ignored.items(body, pipeline.Retry, failure.Status)
+	if rejected, ok := parseRejected(message); ok {
+		items, sure := rejected.items(body, pipeline.Retry, failure.Status)
 		failure.Items = items
 		failure.Uncertain = !sure
 	}
 }
 
-func exceedsRate(said string) bool {
-	m := rateLimit.FindStringSubmatch(said)
+func exceedsRate(message string) bool {
+	m := rateLimit.FindStringSubmatch(message)
 	if m == nil {
 		return false
 	}
@@ -84,29 +84,29 @@ func exceedsRate(said string) bool {
 	return err == nil && total > limit
 }
 
-// judgeBad handles a 400. Loki stores what is good of a request that it could
+// classifyBadRequest handles a 400. Loki stores what is good of a request that it could
 // read, and words what is bad.
-func judgeBad(failure *pipeline.SendError, text []byte, body *pipeline.Body) (refusesMetadata bool) {
-	said := string(text)
+func classifyBadRequest(failure *pipeline.SendError, text []byte, body *pipeline.Body) (rejectsMetadata bool) {
+	message := string(text)
 	switch {
-	case tenantWrong.MatchString(said):
+	case invalidTenant.MatchString(message):
 		failure.Outcome = pipeline.Hold
 		return false
-	case strings.Contains(said, saysParse):
+	case strings.Contains(message, msgParse):
 		return false // nothing is stored
 	}
-	if ignored, ok := parseIgnored(said); ok {
-		items, sure := ignored.items(body, pipeline.Reject, failure.Status)
+	if rejected, ok := parseRejected(message); ok {
+		items, sure := rejected.items(body, pipeline.Reject, failure.Status)
 		if sure {
 			failure.Outcome, failure.Items = pipeline.Reject, items
 			return false
 		}
 	}
-	verdict := judgeValidation(said, len(text) >= httpclient.KeptBody, body)
-	if verdict.understood {
-		failure.Outcome, failure.Items = pipeline.Reject, verdict.items(failure.Status)
-		failure.Uncertain = verdict.doubt
-		return verdict.metadata
+	result := classifyValidation(message, len(text) >= httpclient.KeptBody, body)
+	if result.understood {
+		failure.Outcome, failure.Items = pipeline.Reject, result.items(failure.Status)
+		failure.Uncertain = result.incomplete
+		return result.rejectsMetadata
 	}
 	// Some may be stored, some not, and it cannot be told which.
 	failure.Uncertain = true
@@ -115,8 +115,8 @@ func judgeBad(failure *pipeline.SendError, text []byte, body *pipeline.Body) (re
 
 // untilUnblocked gives the time until ingestion is let through again, five
 // minutes at most; 0 if the answer does not say.
-func untilUnblocked(said string, now time.Time) time.Duration {
-	m := blockedUntil.FindStringSubmatch(said)
+func untilUnblocked(message string, now time.Time) time.Duration {
+	m := blockedUntil.FindStringSubmatch(message)
 	if m == nil {
 		return 0
 	}

@@ -104,55 +104,55 @@ func TestAnswers(t *testing.T) {
 		"more than there are": {400, "3 errors like: " + tooOldText + "2Z" + oldest, judged{Outcome: pipeline.Bisect, Uncertain: true}},
 
 		"one too old": {400, tooOldText + "1Z" + oldest,
-			judged{Outcome: pipeline.Reject, Items: []string{"1 refuse"}}},
+			judged{Outcome: pipeline.Reject, Items: []string{"1 reject"}}},
 		"several too old": {400, "2 errors like: " + tooOldText + "2Z" + oldest + "; 1 errors like: " + tooOldText + "0Z" + oldest,
-			judged{Outcome: pipeline.Reject, Items: []string{"0 refuse", "2 refuse", "3 refuse"}}},
+			judged{Outcome: pipeline.Reject, Items: []string{"0 reject", "2 reject", "3 reject"}}},
 		"within the second, the older": {400, tooOldText + "2Z" + oldest,
-			judged{Outcome: pipeline.Reject, Items: []string{"2 refuse"}}},
+			judged{Outcome: pipeline.Reject, Items: []string{"2 reject"}}},
 		"within the second, the newer": {400, `entry for stream '{app="a"}' has timestamp too new: 2026-10-01T12:00:02Z`,
-			judged{Outcome: pipeline.Reject, Items: []string{"3 refuse"}}},
+			judged{Outcome: pipeline.Reject, Items: []string{"3 reject"}}},
 		"other words for the time": {400, tooOldText + "1+00:00" + oldest,
-			judged{Outcome: pipeline.Reject, Items: []string{"1 refuse"}}},
+			judged{Outcome: pipeline.Reject, Items: []string{"1 reject"}}},
 		"Loki added a label": {400, `entry for stream '{app="a", service_name="a"}' has timestamp too old: 2026-10-01T12:00:01Z` + oldest,
-			judged{Outcome: pipeline.Reject, Items: []string{"1 refuse"}}},
+			judged{Outcome: pipeline.Reject, Items: []string{"1 reject"}}},
 		"too long": {400, `max entry size '400' bytes exceeded for stream '{app="b"}' while adding an entry with length '500' bytes`,
-			judged{Outcome: pipeline.Reject, Items: []string{"5 refuse"}}},
+			judged{Outcome: pipeline.Reject, Items: []string{"5 reject"}}},
 		"too long, in older words": {400, `Max entry size '400' bytes exceeded for stream '{app="b"}' while adding an entry with length '500' bytes`,
-			judged{Outcome: pipeline.Reject, Items: []string{"5 refuse"}}},
+			judged{Outcome: pipeline.Reject, Items: []string{"5 reject"}}},
 		"label values": {400, `stream '{app="a"}' has label value too long: 'a'`,
-			judged{Outcome: pipeline.Reject, Items: []string{"0 refuse", "1 refuse", "2 refuse", "3 refuse", "4 refuse"}}},
+			judged{Outcome: pipeline.Reject, Items: []string{"0 reject", "1 reject", "2 reject", "3 reject", "4 reject"}}},
 		"label names": {400, `entry for stream '{app="b"}' has 16 label names; limit 15; ` + tooOldText + "0Z" + oldest,
-			judged{Outcome: pipeline.Reject, Items: []string{"0 refuse", "5 refuse", "6 refuse"}}},
+			judged{Outcome: pipeline.Reject, Items: []string{"0 reject", "5 reject", "6 reject"}}},
 		"labels wanted": {400, `missing required labels 'env' for user 'fake' for stream '{app="b"}' (policy: '')`,
 			judged{Outcome: pipeline.Reject, Items: []string{"5 hold", "6 hold"}}},
 
 		"metadata": {400, noMetadata, judged{Outcome: pipeline.Reject, Items: []string{"6 retry"}, Metadata: true}},
 		"metadata and more": {400, "1 errors like: " + noMetadata + "; 1 errors like: " + tooOldText + "0Z" + oldest,
-			judged{Outcome: pipeline.Reject, Items: []string{"0 refuse", "6 retry"}, Metadata: true}},
+			judged{Outcome: pipeline.Reject, Items: []string{"0 reject", "6 retry"}, Metadata: true}},
 		"too much metadata": {400, "stream '{app=\"b\"}' has too many structured metadata labels: '4', limit: '3'. Please see `limits_config.max_structured_metadata_entries_count` or contact your Loki administrator to increase it",
 			judged{Outcome: pipeline.Reject, Items: []string{"6 retry"}, Metadata: true}},
 
 		"one too far behind": {400, entryAt("1") + late + `user 'fake', total ignored: 1 out of 5 for stream: {app="a"}`,
-			judged{Outcome: pipeline.Reject, Items: []string{"1 refuse"}}},
+			judged{Outcome: pipeline.Reject, Items: []string{"1 reject"}}},
 		"named by the nanosecond": {400, entryAt("2.5") + late + `user 'fake', total ignored: 1 out of 5 for stream: {app="a"}`,
-			judged{Outcome: pipeline.Reject, Items: []string{"3 refuse"}}},
+			judged{Outcome: pipeline.Reject, Items: []string{"3 reject"}}},
 		"in the words of 2.x": {400, "entry with timestamp 2026-10-01 12:00:01 +0000 UTC ignored, reason: 'entry out of order' for stream: {app=\"a\"},\ntotal ignored: 1 out of 5",
 			judged{Outcome: pipeline.Bisect, Uncertain: true}}, // which stream?
 		"more behind than named": {400, entryAt("0") + late + entryAt("1") + late + `user 'fake', total ignored: 4 out of 5 for stream: {app="a"}`,
-			judged{Outcome: pipeline.Reject, Items: []string{"0 refuse", "1 refuse", "2 refuse", "3 refuse"}}},
+			judged{Outcome: pipeline.Reject, Items: []string{"0 reject", "1 reject", "2 reject", "3 reject"}}},
 		"all of it behind": {400, entryAt("0") + late + `user 'fake', total ignored: 5 out of 5 for stream: {app="a"}`,
-			judged{Outcome: pipeline.Reject, Items: []string{"0 refuse", "1 refuse", "2 refuse", "3 refuse", "4 refuse"}}},
+			judged{Outcome: pipeline.Reject, Items: []string{"0 reject", "1 reject", "2 reject", "3 reject", "4 reject"}}},
 		"of a shard, and not all named": {400, entryAt("0") + late + `user 'fake', total ignored: 3 out of 4 for stream: {__stream_shard__="1", app="a"}`,
 			judged{Outcome: pipeline.Bisect, Uncertain: true}},
 		"of a shard, all named": {400, entryAt("0") + late + `user 'fake', total ignored: 1 out of 4 for stream: {__stream_shard__="1", app="a"}`,
-			judged{Outcome: pipeline.Reject, Items: []string{"0 refuse"}}},
+			judged{Outcome: pipeline.Reject, Items: []string{"0 reject"}}},
 		"behind, and over the rate": {400, entryAt("0") + "reason: '" + streamLimit + "',\n" + entryAt("1") + late + `user 'fake', total ignored: 2 out of 5 for stream: {app="a"}`,
-			judged{Outcome: pipeline.Reject, Items: []string{"0 retry", "1 refuse"}}},
+			judged{Outcome: pipeline.Reject, Items: []string{"0 retry", "1 reject"}}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			resp := &http.Response{StatusCode: test.status, Header: http.Header{}}
-			failure, metadata := judge(resp, []byte(test.text+"\n"), answerBody(t))
+			failure, metadata := classify(resp, []byte(test.text+"\n"), answerBody(t))
 			if diff := cmp.Diff(test.want, judgedOf(failure, metadata)); diff != "" {
 				t.Error(diff)
 			}
@@ -170,14 +170,14 @@ func TestAnswers(t *testing.T) {
 
 func TestAnswerTooLongToRead(t *testing.T) {
 	text := `entry for stream '{app="a"}' has timestamp too old: 2026-10-01T12:00:01Z, oldest acceptable timestamp is: 2026-10-08T00:00:00Z; 2 errors like: entry for str`
-	v := judgeValidation(text, true, answerBody(t))
+	v := classifyValidation(text, true, answerBody(t))
 	var got []string
 	for _, item := range v.items(400) {
 		got = append(got, string(rune('0'+item.Index))+" "+item.Outcome.String())
 	}
-	want := []string{"0 retry", "1 refuse", "2 retry", "3 retry", "4 retry", "5 retry", "6 retry"}
-	if diff := cmp.Diff(want, got); diff != "" || !v.understood || !v.doubt {
-		t.Error(diff, v.understood, v.doubt)
+	want := []string{"0 retry", "1 reject", "2 retry", "3 retry", "4 retry", "5 retry", "6 retry"}
+	if diff := cmp.Diff(want, got); diff != "" || !v.understood || !v.incomplete {
+		t.Error(diff, v.understood, v.incomplete)
 	}
 }
 
@@ -185,7 +185,7 @@ func TestASingleRecordIsNotSplitForItsRate(t *testing.T) {
 	o := newOutput(t, Config{})
 	body := fill(t, o, batchOf(container("web"), "a"))
 	resp := &http.Response{StatusCode: 429, Header: http.Header{"Retry-After": {"3"}}}
-	failure, _ := judge(resp, []byte("(limit: 10 bytes/sec) while attempting to ingest '1' lines totaling '100' bytes"), body)
+	failure, _ := classify(resp, []byte("(limit: 10 bytes/sec) while attempting to ingest '1' lines totaling '100' bytes"), body)
 	if failure.Outcome != pipeline.Retry || failure.RetryAfter != 3*time.Second {
 		t.Errorf("%+v", failure)
 	}
@@ -209,7 +209,7 @@ func FuzzJudge(f *testing.F) {
 	f.Add(429, "entry with timestamp 2026-10-01 12:00:01 +0000 UTC ignored, reason: 'x',\ntotal ignored: 9 out of 9")
 	f.Fuzz(func(t *testing.T, status int, text string) {
 		body := answerBody(t)
-		failure, _ := judge(&http.Response{StatusCode: status, Header: http.Header{}}, []byte(text), body)
+		failure, _ := classify(&http.Response{StatusCode: status, Header: http.Header{}}, []byte(text), body)
 		last := -1
 		for _, item := range failure.Items {
 			if item.Index <= last || item.Index >= len(body.Items) || item.Outcome == pipeline.Split || item.Outcome == pipeline.Bisect {

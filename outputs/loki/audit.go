@@ -23,17 +23,17 @@ type audit struct {
 	seed   maphash.Seed
 
 	mu      sync.Mutex
-	undated map[string]*undatedLines // by stream
+	untimed map[string]*untimedLines // by stream
 }
 
 // Audit implements pipeline.Auditor.
 func (o *Output) Audit(since time.Time) pipeline.Audit {
-	return &audit{output: o, since: since, seed: maphash.MakeSeed(), undated: map[string]*undatedLines{}}
+	return &audit{output: o, since: since, seed: maphash.MakeSeed(), untimed: map[string]*untimedLines{}}
 }
 
 const (
-	doubtOther = "another line is in its place: it was sent with other settings, or cut where time ended it"
-	doubtSight = "its time is older than what Loki shows before it is in its store"
+	reasonReplaced = "another line is in its place: it was sent with other settings, or cut where time ended it"
+	reasonLookback = "its time is older than what Loki shows before it is in its store"
 )
 
 // Held implements pipeline.Audit: it fetches what each stream holds in the time of
@@ -42,37 +42,37 @@ func (a *audit) Held(ctx context.Context, body *pipeline.Body, held []pipeline.P
 	if a.output.querier == nil {
 		return fmt.Errorf("reconcile is off: %w", pipeline.ErrUnknowable)
 	}
-	var dated, undated []int
+	var timed, untimed []int
 	for i := range body.Items {
 		if at := timeOf(body.Item(i)); at >= 0 && at < pipeline.UntimedUntil {
-			undated = append(undated, i)
+			untimed = append(untimed, i)
 		} else {
-			dated = append(dated, i)
+			timed = append(timed, i)
 		}
 	}
-	err := a.heldDated(ctx, body, dated, held)
+	err := a.checkTimed(ctx, body, timed, held)
 	if err == nil {
-		err = a.heldUndated(ctx, body, undated, held)
+		err = a.checkUntimed(ctx, body, untimed, held)
 	}
-	var refused *refusal
-	if errors.As(err, &refused) {
-		return fmt.Errorf("%w: %w; let longshore query, at url or at query.url", pipeline.ErrUnknowable, refused)
+	var rejected *queryRejected
+	if errors.As(err, &rejected) {
+		return fmt.Errorf("%w: %w; let longshore query, at url or at query.url", pipeline.ErrUnknowable, rejected)
 	}
 	return err
 }
 
-func (a *audit) heldDated(ctx context.Context, body *pipeline.Body, items []int, held []pipeline.Presence) error {
+func (a *audit) checkTimed(ctx context.Context, body *pipeline.Body, items []int, held []pipeline.Presence) error {
 	if len(items) == 0 {
 		return nil
 	}
 	part := body
 	if len(items) < len(body.Items) {
-		part = pick(body, items)
+		part = subset(body, items)
 	}
 	found := make([]pipeline.Presence, len(items))
 	for _, s := range a.output.searches(part, make([]bool, len(items))) {
-		d := &dated{tally: tally{search: s}, held: found}
-		if err := d.run(ctx, a.output.standings.now()); err != nil {
+		d := &timedTally{tally: tally{search: s}, held: found}
+		if err := d.run(ctx, a.output.health.now()); err != nil {
 			return err
 		}
 	}
@@ -87,34 +87,34 @@ type tally struct {
 	*search
 	// itemOf gives the number of the item that an entry is, rather one that was
 	// not taken yet; -1 for none.
-	itemOf  func(e *seen, taken map[int]bool) int
-	fine    bool        // say of each entry whether it is repeated, not only of how many
-	shown   []sighting  // by time
-	repeats map[int]int // by item
-	budget  int         // questions left to find out what is repeated
+	itemOf     func(e *shownEntry, taken map[int]bool) int
+	perEntry   bool        // say of each entry whether it is repeated, not only of how many
+	shown      []shownItem // by time
+	duplicates map[int]int // by item
+	budget     int         // questions left to find out what is repeated
 }
 
-// A sighting is an entry that Loki shows, and the item that it is; -1 for none.
-type sighting struct {
+// A shownItem is an entry that Loki shows, and the item that it is; -1 for none.
+type shownItem struct {
 	at   int64
 	item int
 }
 
 const (
 	millisecond = int64(time.Millisecond)
-	// surePage is how many entries fit into an answer, however long they are.
-	surePage = 500
-	// tallyBudget bounds the questions after repeats in one run.
-	tallyBudget = 1000
+	// safePage is how many entries fit into an answer, however long they are.
+	safePage = 500
+	// maxExtraQueries bounds the questions after repeats in one run.
+	maxExtraQueries = 1000
 )
 
-// around gives the whole milliseconds from one time to another.
-func around(from, to int64) window {
-	from = floor(from)
-	return window{from, (floor(to)-from)/millisecond + 1}
+// windowAround gives the whole milliseconds from one time to another.
+func windowAround(from, to int64) window {
+	from = floorMillisecond(from)
+	return window{from, (floorMillisecond(to)-from)/millisecond + 1}
 }
 
-func floor(at int64) int64 { return at - ((at%millisecond)+millisecond)%millisecond }
+func floorMillisecond(at int64) int64 { return at - ((at%millisecond)+millisecond)%millisecond }
 
 // run fetches all there is in a window of whole milliseconds, and counts it.
 func (t *tally) run(ctx context.Context, w window, page int) error {
@@ -122,7 +122,7 @@ func (t *tally) run(ctx context.Context, w window, page int) error {
 	if err != nil || n == 0 {
 		return err
 	}
-	t.budget, t.repeats = tallyBudget, map[int]int{}
+	t.budget, t.duplicates = maxExtraQueries, map[int]int{}
 	if t.shown, err = t.fetch(ctx, w, min(n+1, page)); err != nil {
 		return err
 	}
@@ -130,18 +130,18 @@ func (t *tally) run(ctx context.Context, w window, page int) error {
 }
 
 // fetch gives all that Loki shows of a window of whole milliseconds.
-func (t *tally) fetch(ctx context.Context, w window, limit int) ([]sighting, error) {
-	var all []sighting
+func (t *tally) fetch(ctx context.Context, w window, limit int) ([]shownItem, error) {
+	var all []shownItem
 	for rest := w; rest.from < w.to(); {
-		limit = min(limit, t.querier.mostEntries())
+		limit = min(limit, t.querier.entryLimit())
 		rest.milliseconds = (w.to()-rest.from-1)/millisecond + 1
 		page, err := t.ask(ctx, rest, limit)
-		if limit > 1 && (errors.Is(err, errTooMuch) || t.hung(ctx, err)) {
+		if limit > 1 && (errors.Is(err, errTooLarge) || t.timedOut(ctx, err)) {
 			limit /= 2
 			continue
 		}
 		if err != nil {
-			return nil, tooMuch(err)
+			return nil, tooLarge(err)
 		}
 		if len(page) < limit {
 			return t.match(all, page, w.to()), nil
@@ -158,13 +158,13 @@ func (t *tally) fetch(ctx context.Context, w window, limit int) ([]sighting, err
 }
 
 // match appends what a page shows before a time.
-func (t *tally) match(all []sighting, page []seen, before int64) []sighting {
+func (t *tally) match(all []shownItem, page []shownEntry, before int64) []shownItem {
 	taken := map[int]bool{}
 	for _, e := range page {
 		if e.at >= before {
 			break
 		}
-		all = append(all, sighting{e.at, t.itemOf(&e, taken)})
+		all = append(all, shownItem{e.at, t.itemOf(&e, taken)})
 	}
 	return all
 }
@@ -178,9 +178,9 @@ func (t *tally) split(ctx context.Context, w window, n int) error {
 	if n <= len(shown) {
 		return nil
 	}
-	if len(shown) <= surePage && t.budget > 0 {
+	if len(shown) <= safePage && t.budget > 0 {
 		t.budget--
-		again, err := t.fetch(ctx, w, surePage)
+		again, err := t.fetch(ctx, w, safePage)
 		if err != nil {
 			return err
 		}
@@ -190,14 +190,14 @@ func (t *tally) split(ctx context.Context, w window, n int) error {
 				return nil
 			}
 		}
-		if first, all := soughtOnly(shown); all && !t.fine {
-			t.repeats[first] += n - len(shown)
+		if first, all := onlyWanted(shown); all && !t.perEntry {
+			t.duplicates[first] += n - len(shown)
 			return nil
 		}
 	}
 	if w.milliseconds == 1 || t.budget <= 0 {
 		if len(shown) > 0 && shown[0].item >= 0 {
-			t.repeats[shown[0].item] += n - len(shown)
+			t.duplicates[shown[0].item] += n - len(shown)
 		}
 		return nil
 	}
@@ -215,46 +215,46 @@ func (t *tally) split(ctx context.Context, w window, n int) error {
 }
 
 // inside gives what is shown in a window.
-func (t *tally) inside(w window) []sighting {
+func (t *tally) inside(w window) []shownItem {
 	from, to := t.indexOf(w.from), t.indexOf(w.to())
 	return t.shown[from:to]
 }
 
 func (t *tally) indexOf(at int64) int {
-	i, _ := slices.BinarySearchFunc(t.shown, at, func(s sighting, at int64) int { return cmp.Compare(s.at, at) })
+	i, _ := slices.BinarySearchFunc(t.shown, at, func(s shownItem, at int64) int { return cmp.Compare(s.at, at) })
 	return i
 }
 
 // replace puts what a second look at a window has shown in the place of the first.
-func (t *tally) replace(w window, again []sighting) {
+func (t *tally) replace(w window, again []shownItem) {
 	t.shown = slices.Replace(t.shown, t.indexOf(w.from), t.indexOf(w.to()), again...)
 }
 
-// soughtOnly says whether all that is shown is sought, and gives the first item.
-func soughtOnly(shown []sighting) (first int, all bool) {
+// onlyWanted says whether all that is shown is sought, and gives the first item.
+func onlyWanted(shown []shownItem) (first int, all bool) {
 	if len(shown) == 0 {
 		return 0, false
 	}
-	return shown[0].item, !slices.ContainsFunc(shown, func(s sighting) bool { return s.item < 0 })
+	return shown[0].item, !slices.ContainsFunc(shown, func(s shownItem) bool { return s.item < 0 })
 }
 
-// dated tallies items that have times of their own.
-type dated struct {
+// timedTally tallies items that have times of their own.
+type timedTally struct {
 	tally
 	held []pipeline.Presence // of the body's items
 }
 
-func (d *dated) run(ctx context.Context, now time.Time) error {
+func (d *timedTally) run(ctx context.Context, now time.Time) error {
 	d.itemOf = d.identify
-	w := around(d.sought[0].at, d.sought[len(d.sought)-1].at)
+	w := windowAround(d.wanted[0].at, d.wanted[len(d.wanted)-1].at)
 	n, err := d.count(ctx, w)
 	if err != nil {
 		return err
 	}
-	if k := d.middle(); k > 0 && n > sparse*len(d.sought)+surePage {
-		return d.halves(ctx, k, now)
+	if k := d.middle(); k > 0 && n > sparse*len(d.wanted)+safePage {
+		return d.searchHalves(ctx, k, now)
 	}
-	if err := d.tally.run(ctx, w, max(1, pageBytes/max(1, d.size/len(d.sought)))); err != nil {
+	if err := d.tally.run(ctx, w, max(1, pageBytes/max(1, d.size/len(d.wanted)))); err != nil {
 		return err
 	}
 	for _, s := range d.shown {
@@ -262,10 +262,10 @@ func (d *dated) run(ctx context.Context, now time.Time) error {
 			d.held[s.item].Copies++
 		}
 	}
-	for item, n := range d.repeats {
+	for item, n := range d.duplicates {
 		d.held[item].Copies += n
 	}
-	d.doubt(ctx, now)
+	d.markUncertain(ctx, now)
 	return nil
 }
 
@@ -274,21 +274,21 @@ const sparse = 4
 
 // middle gives the index of an entry that is sought at another time than the one
 // before it, about in the middle; 0 if there is none.
-func (d *dated) middle() int {
-	for k := len(d.sought) / 2; k > 0; k-- {
-		if d.sought[k].at > d.sought[k-1].at {
+func (d *timedTally) middle() int {
+	for k := len(d.wanted) / 2; k > 0; k-- {
+		if d.wanted[k].at > d.wanted[k-1].at {
 			return k
 		}
 	}
 	return 0
 }
 
-// halves looks for few entries among many of others in windows of their own.
-func (d *dated) halves(ctx context.Context, k int, now time.Time) error {
-	for _, sought := range [][]sought{d.sought[:k], d.sought[k:]} {
+// searchHalves looks for few entries among many of others in windows of their own.
+func (d *timedTally) searchHalves(ctx context.Context, k int, now time.Time) error {
+	for _, sought := range [][]wantedEntry{d.wanted[:k], d.wanted[k:]} {
 		part := *d.search
-		part.sought, part.size = sought, d.size/len(d.sought)*len(sought)
-		half := &dated{tally: tally{search: &part}, held: d.held}
+		part.wanted, part.size = sought, d.size/len(d.wanted)*len(sought)
+		half := &timedTally{tally: tally{search: &part}, held: d.held}
 		if err := half.run(ctx, now); err != nil {
 			return err
 		}
@@ -298,19 +298,19 @@ func (d *dated) halves(ctx context.Context, k int, now time.Time) error {
 
 // identify gives the item that an entry is. An entry of our stream that is none
 // stands in the place of those of its time.
-func (d *dated) identify(e *seen, taken map[int]bool) int {
+func (d *timedTally) identify(e *shownEntry, taken map[int]bool) int {
 	if !e.ours {
 		return -1
 	}
-	sum, item := textSum(d.seed, []byte(e.line)), -1
-	k, _ := slices.BinarySearchFunc(d.sought, e.at, func(x sought, at int64) int { return cmp.Compare(x.at, at) })
-	for ; k < len(d.sought) && d.sought[k].at == e.at; k++ {
-		x := d.sought[k]
+	sum, item := hashText(d.seed, []byte(e.line)), -1
+	k, _ := slices.BinarySearchFunc(d.wanted, e.at, func(x wantedEntry, at int64) int { return cmp.Compare(x.at, at) })
+	for ; k < len(d.wanted) && d.wanted[k].at == e.at; k++ {
+		x := d.wanted[k]
 		if !sameSource(d.body.Item(x.item), e.metadata) {
 			continue
 		}
-		if x.sum != sum {
-			d.held[x.item].Uncertain = doubtOther
+		if x.hash != sum {
+			d.held[x.item].Uncertain = reasonReplaced
 			continue
 		}
 		if item = x.item; !taken[item] {
@@ -323,28 +323,28 @@ func (d *dated) identify(e *seen, taken map[int]bool) int {
 	return item
 }
 
-// doubt marks what was not found and is so old that Loki may not show it yet. What
+// markUncertain marks what was not found and is so old that Loki may not show it yet. What
 // stands before an entry that it shows, it would show: a stream's chunks are stored one
 // after the other.
-func (d *dated) doubt(ctx context.Context, now time.Time) {
+func (d *timedTally) markUncertain(ctx context.Context, now time.Time) {
 	last := int64(math.MinInt64)
 	if n := len(d.shown); n > 0 {
 		last = d.shown[n-1].at
 	}
-	limit := usualSight
-	for _, x := range d.sought {
+	limit := defaultLookback
+	for _, x := range d.wanted {
 		h := &d.held[x.item]
-		if h.Copies > 0 || x.at <= last || x.at > now.Add(sightMargin-limit).UnixNano() {
+		if h.Copies > 0 || x.at <= last || x.at > now.Add(lookbackMargin-limit).UnixNano() {
 			continue
 		}
-		if limit == usualSight {
-			limit = d.querier.seesBack(ctx)
+		if limit == defaultLookback {
+			limit = d.querier.maxLookback(ctx)
 		}
-		if limit == endlessSight {
+		if limit == unlimitedLookback {
 			return
 		}
-		if h.Uncertain == "" && x.at <= now.Add(sightMargin-limit).UnixNano() {
-			h.Uncertain = doubtSight
+		if h.Uncertain == "" && x.at <= now.Add(lookbackMargin-limit).UnixNano() {
+			h.Uncertain = reasonLookback
 		}
 	}
 }

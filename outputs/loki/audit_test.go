@@ -29,13 +29,13 @@ func audited(t *testing.T, audit pipeline.Audit, body *pipeline.Body) string {
 		switch {
 		case h.Copies > 0:
 			all.WriteByte(byte('0' + h.Copies))
-		case h.Uncertain == doubtOther:
+		case h.Uncertain == reasonReplaced:
 			all.WriteByte('o')
-		case h.Uncertain == doubtSight:
+		case h.Uncertain == reasonLookback:
 			all.WriteByte('s')
-		case h.Uncertain == doubtSince:
+		case h.Uncertain == reasonSince:
 			all.WriteByte('b')
-		case h.Uncertain == doubtMany:
+		case h.Uncertain == reasonTooMany:
 			all.WriteByte('m')
 		default:
 			all.WriteByte('-')
@@ -83,7 +83,7 @@ func TestAudit(t *testing.T) {
 			a.habits = test.habits
 			a.hides, a.most = true, orDefault(a.most, 4<<20)
 			o := newOutput(t, Config{URL: a.URL, Line: "raw"})
-			o.standings.now = func() time.Time { return time.Unix(0, start).Add(test.now) }
+			o.health.now = func() time.Time { return time.Unix(0, start).Add(test.now) }
 			spread(test.batch, orDefault(test.gap, time.Microsecond))
 			body := fill(t, o, test.batch)
 			for k, keep := range test.hold {
@@ -120,7 +120,7 @@ func TestAuditOther(t *testing.T) {
 	b := batchOf(container("web"), "x", "y", "z")
 	a.hold(fill(t, raw, b), only(0, 1))
 	o := newOutput(t, Config{URL: a.URL, Line: "json"})
-	o.standings.now = func() time.Time { return time.Unix(0, start) }
+	o.health.now = func() time.Time { return time.Unix(0, start) }
 	if got := audited(t, o.Audit(time.Unix(0, 0)), fill(t, o, b)); got != "oo-" {
 		t.Errorf("%s", got)
 	}
@@ -133,7 +133,7 @@ func TestAuditRepeatsOnce(t *testing.T) {
 		a := newArchive(t)
 		a.hides, a.most = true, 4<<20
 		o := newOutput(t, Config{URL: a.URL, Line: "raw"})
-		o.standings.now = func() time.Time { return time.Unix(0, start) }
+		o.health.now = func() time.Time { return time.Unix(0, start) }
 		all := batchOf(container("web"), lines(60, 1)...)
 		spread(all, gap)
 		other := batchOf(relabelled(container("web"), event.LabelStream, "stderr"), lines(60, 2)...)
@@ -183,7 +183,7 @@ func TestAuditFewAmongMany(t *testing.T) {
 	a := newArchive(t)
 	a.hides, a.most = true, 4<<20
 	o := newOutput(t, Config{URL: a.URL, Line: "raw"})
-	o.standings.now = func() time.Time { return time.Unix(0, start) }
+	o.health.now = func() time.Time { return time.Unix(0, start) }
 	busy := batchOf(container("web"), lines(2_000, 1)...)
 	spread(busy, 100*time.Millisecond)
 	a.hold(fill(t, o, busy), every)
@@ -207,7 +207,7 @@ func TestAuditUndated(t *testing.T) {
 		a := newArchive(t)
 		a.hides, a.most = true, 4<<20
 		o := newOutput(t, Config{URL: a.URL, Line: format})
-		o.standings.now = func() time.Time { return time.Unix(0, start).Add(time.Hour) }
+		o.health.now = func() time.Time { return time.Unix(0, start).Add(time.Hour) }
 		b := batchOf(container("web"), "old", "a", "same", "same", "same", "dated", "z\xff\xfe", strings.Repeat("long", 1000), "end")
 		spread(b, 7*time.Millisecond+123)
 		sent := fill(t, o, b)

@@ -42,8 +42,8 @@ type Query struct {
 	Auth httpclient.Auth `yaml:"auth" doc:"How to log in for queries. With this or query.url, the output's own auth is not used for them."`
 }
 
-// own says whether queries go another way than pushes.
-func (q *Query) own() bool {
+// separate says whether queries go another way than pushes.
+func (q *Query) separate() bool {
 	a := &q.Auth
 	return q.URL != "" || a.Username != "" || a.BearerToken != "" || a.BearerTokenFile != "" || a.OAuth2.TokenURL != ""
 }
@@ -137,16 +137,16 @@ func (c *Config) Output(env pipeline.Env) (pipeline.Output, error) {
 		maxLine: int(orDefault(c.MaxLine, defaultMaxLine)),
 		labels:  labels,
 		late:    c.Late,
-		place:   c.place(),
+		target:  c.target(),
 	}
 	if c.Reconcile != "off" {
 		if o.querier, err = c.newQuerier(to, client); err != nil {
 			return nil, err
 		}
 	}
-	o.standings.now = time.Now
-	o.guard = newGuard(orDefault(c.MaxLabelValues, defaultMaxLabelValues), log, metrics.replaced)
-	o.bare.Store(c.StructuredMetadata == "off")
+	o.health.now = time.Now
+	o.limiter = newLimiter(orDefault(c.MaxLabelValues, defaultMaxLabelValues), log, metrics.replaced)
+	o.metadataOff.Store(c.StructuredMetadata == "off")
 	return o, nil
 }
 

@@ -8,11 +8,11 @@ import (
 // An Encoder turns records into entries of Loki's push protocol, each with its
 // tag and length as it stands inside of its stream.
 type Encoder struct {
-	output  *Output
-	sources map[*event.Source]*source
-	last    *source
-	key     []byte
-	cutter  cutter
+	output    *Output
+	sources   map[*event.Source]*source
+	last      *source
+	key       []byte
+	truncator truncator
 }
 
 var _ pipeline.Encoder = (*Encoder)(nil)
@@ -28,7 +28,7 @@ func (e *Encoder) Encode(dst *pipeline.Body, b *event.Batch, i int) (uint32, err
 	buf, entry := openField(dst.Bytes, tagStreamEntry)
 	buf = appendTime(buf, r.Time)
 	buf = e.appendLine(buf, b, i)
-	if !e.output.bare.Load() {
+	if !e.output.metadataOff.Load() {
 		buf = appendMetadata(buf, r, src)
 	}
 	dst.Bytes = closeField(buf, entry)
@@ -79,8 +79,8 @@ func (e *Encoder) appendLine(dst []byte, b *event.Batch, i int) []byte {
 		dst = e.output.schema.Append(dst, b, i, false)
 	}
 	if len(dst)-start > e.output.maxLine {
-		e.output.metrics.cut.Inc()
-		dst = e.appendCut(dst[:start], b, i)
+		e.output.metrics.truncated.Inc()
+		dst = e.appendTruncated(dst[:start], b, i)
 	}
 	if len(dst) == start {
 		return dst[:start-reserved-1] // proto3 leaves empty strings out
@@ -88,22 +88,98 @@ func (e *Encoder) appendLine(dst []byte, b *event.Batch, i int) []byte {
 	return closeField(dst, start)
 }
 
-// cutMark ends a raw line that was cut; JSON has "truncated":true instead.
-const cutMark = " [truncated]"
+// truncatedMark ends a raw line that was cut; JSON has "truncated":true instead.
+const truncatedMark = " [truncated]"
 
 func (e *Encoder) appendRaw(dst []byte, b *event.Batch, i int) []byte {
 	dst = append(dst, b.Line(i)...)
 	if b.Records[i].Flags&event.Truncated != 0 {
-		dst = append(dst, cutMark...)
+		dst = append(dst, truncatedMark...)
 	}
 	return dst
 }
 
-// appendCut appends a line that came out longer than allowed.
-func (e *Encoder) appendCut(dst []byte, b *event.Batch, i int) []byte {
+// appendTruncated appends a line that came out longer than allowed.
+func (e *Encoder) appendTruncated(dst []byte, b *event.Batch, i int) []byte {
 	if e.output.raw {
-		dst = append(dst, cutText(b.Line(i), e.output.maxLine-len(cutMark))...)
-		return append(dst, cutMark...)
+		dst = append(dst, cutText(b.Line(i), e.output.maxLine-len(truncatedMark))...)
+		return append(dst, truncatedMark...)
 	}
-	return e.cutter.append(dst, b, i, e.output.schema, e.output.maxLine)
+	return e.truncator.append(dst, b, i, e.output.schema, e.output.maxLine)
+}
+
+// smallField is how long a field may be to stay in a record whose message could
+// not be cut enough.
+const smallField = 1 << 10
+
+// A truncator writes records that are too long for Loki. It works on a copy of the
+// record that shares the bytes of the batch, which other outputs read as well.
+type truncator struct{ copy event.Batch }
+
+// append appends record i as JSON of at most limit bytes, marked as truncated.
+// The message is cut; where that is not enough, the long fields are left out,
+// then all of them, then the service.
+func (c *truncator) append(dst []byte, b *event.Batch, i int, schema event.Schema, limit int) []byte {
+	defer c.release()
+	for _, longest := range []int{limit, smallField, -1} {
+		c.copyRecord(b, i, longest)
+		if out, fits := c.fit(dst, schema, limit); fits {
+			return out
+		}
+	}
+	c.copy.Records[0].Service = event.Value{}
+	out, _ := c.fit(dst, schema, limit)
+	return out
+}
+
+// copyRecord copies record i with the fields that are not longer than longest.
+func (c *truncator) copyRecord(b *event.Batch, i, longest int) {
+	from := &b.Records[i]
+	c.copy.Reset(b.Source)
+	c.copy.Arena = b.Arena
+	r := c.copy.Add(from.Pos, from.Time, from.Line)
+	r.Message, r.Service = b.MessageOf(i), from.Service
+	r.TraceID, r.SpanID = from.TraceID, from.SpanID
+	r.Level, r.Flags = from.Level, from.Flags|event.Truncated
+	for _, f := range b.Fields(i) {
+		if int(f.Key.Len)+int(f.Value.Len) <= longest {
+			c.copy.AddField(0, f.Key, f.Value)
+		}
+	}
+}
+
+// fit appends the copy, cutting its message until the whole fits. It guesses
+// from how much longer the message gets by escaping; taking n bytes off a
+// message takes at least n off its JSON, and that ends the guessing.
+func (c *truncator) fit(dst []byte, schema event.Schema, limit int) (_ []byte, fits bool) {
+	start := len(dst)
+	message := &c.copy.Records[0].Message
+	whole := *message
+	*message = event.Value{Kind: event.Plain}
+	dst = schema.Append(dst, &c.copy, 0, false)
+	room := limit - (len(dst) - start)
+	if room < 0 {
+		*message = whole
+		return dst, false
+	}
+	text := c.copy.Bytes(whole.Span)
+	for keep, tries := min(len(text), room), 0; ; tries++ {
+		*message = whole.Truncate(text, keep)
+		dst = schema.Append(dst[:start], &c.copy, 0, false)
+		over := len(dst) - start - limit
+		if over <= 0 {
+			return dst, len(text) == 0 || keep > 0
+		}
+		atMost := keep - over
+		if tries < 4 {
+			atMost = max(atMost, keep*room/(room+over))
+		}
+		keep = max(0, atMost)
+	}
+}
+
+// release lets go of the batch.
+func (c *truncator) release() {
+	c.copy.Reset(nil)
+	c.copy.Arena = nil
 }

@@ -171,7 +171,7 @@ func TestBareRequestIsWhatLokiItselfMarshals(t *testing.T) {
 	if !bytes.Equal(raw, want) {
 		t.Errorf("got  %q\nwant %q", raw, want)
 	}
-	o.bare.Store(true)
+	o.metadataOff.Store(true)
 	if raw := unpack(t, f.pack(fill(t, o, b))); !bytes.Equal(raw, want) {
 		t.Errorf("encoded without: got %q\nwant %q", raw, want)
 	}
@@ -214,7 +214,7 @@ func FuzzRequest(f *testing.F) {
 				t.Errorf("time %d became %d", at, e.Timestamp.UnixNano())
 			}
 			want := strings.Repeat(line, i)
-			if e.Line != want && (len(want) <= 8<<10 || len(e.Line) > 8<<10 || !strings.HasSuffix(e.Line, cutMark)) {
+			if e.Line != want && (len(want) <= 8<<10 || len(e.Line) > 8<<10 || !strings.HasSuffix(e.Line, truncatedMark)) {
 				t.Errorf("line %q became %q", want, e.Line)
 			}
 			if back := readEntry(body.Item(i)); back.time != at || string(back.line) != e.Line {
@@ -232,7 +232,7 @@ func FuzzReadEntry(f *testing.F) {
 	f.Add([]byte{0x12, 3, 0x0a, 1, 8})
 	f.Fuzz(func(t *testing.T, p []byte) {
 		_ = readEntry(p)
-		_ = appendBare(nil, p)
+		_ = appendStripped(nil, p)
 	})
 }
 
@@ -306,10 +306,10 @@ func TestLongRawLinesAreCut(t *testing.T) {
 	b := batchOf(container("web"), strings.Repeat("ä", 2000), "short")
 	b.Records[1].Flags = event.Truncated
 	body := fill(t, o, b)
-	if got := string(o.Original(body, 0)); len(got) > 1024 || len(got) < 1020 || !strings.HasSuffix(got, "ä"+cutMark) {
+	if got := string(o.Original(body, 0)); len(got) > 1024 || len(got) < 1020 || !strings.HasSuffix(got, "ä"+truncatedMark) {
 		t.Errorf("%d bytes: %q", len(got), got)
 	}
-	if got := string(o.Original(body, 1)); got != "short"+cutMark {
+	if got := string(o.Original(body, 1)); got != "short"+truncatedMark {
 		t.Errorf("cut by the input: %q", got)
 	}
 }

@@ -1,24 +1,27 @@
 package loki
 
 import (
+	"encoding/binary"
 	"math"
 	"slices"
 	"sync"
+
+	"github.com/klauspost/compress/s2"
 
 	"github.com/longshore/longshore/pipeline"
 )
 
 // A frame is the memory of one push request. Frames are pooled.
 type frame struct {
-	raw    []byte // a PushRequest, or its head
-	packed []byte // a PushRequest as a snappy block
-	groups []grouped
-	order  []uint32 // groups in the order of their streams
-	bare   pipeline.Body
+	raw      []byte // a PushRequest, or its head
+	packed   []byte // a PushRequest as a snappy block
+	groups   []groupSpan
+	order    []uint32 // groups in the order of their streams
+	stripped pipeline.Body
 }
 
-// grouped is what one group has in a body, and where its next entry goes.
-type grouped struct{ size, next int }
+// groupSpan is what one group has in a body, and where its next entry goes.
+type groupSpan struct{ size, next int }
 
 var frames = sync.Pool{New: func() any { return new(frame) }}
 
@@ -67,7 +70,7 @@ func (f *frame) assemble(body *pipeline.Body) {
 func (f *frame) measure(body *pipeline.Body) {
 	f.order = f.order[:0]
 	if cap(f.groups) < len(body.Groups) {
-		f.groups = make([]grouped, len(body.Groups))
+		f.groups = make([]groupSpan, len(body.Groups))
 	}
 	f.groups = f.groups[:len(body.Groups)]
 	clear(f.groups)
@@ -94,7 +97,7 @@ func (f *frame) measure(body *pipeline.Body) {
 }
 
 // open appends a stream's head and room for its entries.
-func (f *frame) open(dst []byte, labels string, g *grouped) []byte {
+func (f *frame) open(dst []byte, labels string, g *groupSpan) []byte {
 	dst = appendStreamHead(dst, labels, g.size)
 	g.next = len(dst)
 	return slices.Grow(dst, g.size)[:len(dst)+g.size]
@@ -114,17 +117,17 @@ func appendStreamHead(dst []byte, labels string, size int) []byte {
 // withoutMetadata gives the body with the structured metadata taken out of its
 // entries. It shares the body's groups, and nothing else.
 func (f *frame) withoutMetadata(body *pipeline.Body) *pipeline.Body {
-	f.bare.Bytes, f.bare.Items = f.bare.Bytes[:0], f.bare.Items[:0]
-	f.bare.Groups = body.Groups
+	f.stripped.Bytes, f.stripped.Items = f.stripped.Bytes[:0], f.stripped.Items[:0]
+	f.stripped.Groups = body.Groups
 	for i, item := range body.Items {
-		f.bare.Bytes = appendBare(f.bare.Bytes, body.Item(i))
-		item.End = uint32(len(f.bare.Bytes))
-		f.bare.Items = append(f.bare.Items, item)
+		f.stripped.Bytes = appendStripped(f.stripped.Bytes, body.Item(i))
+		item.End = uint32(len(f.stripped.Bytes))
+		f.stripped.Items = append(f.stripped.Items, item)
 	}
-	return &f.bare
+	return &f.stripped
 }
 
-func appendBare(dst, item []byte) []byte {
+func appendStripped(dst, item []byte) []byte {
 	_, entry, _, _ := readField(item)
 	kept := entry
 	for rest := entry; ; {
@@ -143,14 +146,14 @@ func appendBare(dst, item []byte) []byte {
 	return append(dst, kept...)
 }
 
-// mostKept is how much of one kind of memory is kept for the next request: one very long
+// maxPooled is how much of one kind of memory is kept for the next request: one very long
 // record may make it very large.
-const mostKept = 8 << 20
+const maxPooled = 8 << 20
 
-// free puts the frame back, unless it is too large.
-func (f *frame) free() {
-	f.bare.Groups = nil
-	if cap(f.raw) <= mostKept && cap(f.packed) <= mostKept {
+// release puts the frame back, unless it is too large.
+func (f *frame) release() {
+	f.stripped.Groups = nil
+	if cap(f.raw) <= maxPooled && cap(f.packed) <= maxPooled {
 		frames.Put(f)
 	}
 }
@@ -208,4 +211,34 @@ func readTime(p []byte) int64 {
 		p = rest
 	}
 	return sec*1e9 + nanos
+}
+
+// snappyChunk is how many bytes are compressed by themselves: as many as two bytes can
+// point back to, and as many as the table for such stretches is made for. Bodies of 1 MiB
+// take 0.9 of the time of stretches of 16 KiB, and a tenth less room.
+const snappyChunk = 64 << 10
+
+// appendSnappyHead begins a snappy block that size bytes will make. A block is
+// its size and then elements (github.com/google/snappy, format_description.txt),
+// so the elements of several may follow each other.
+func appendSnappyHead(dst []byte, size int) []byte {
+	return binary.AppendUvarint(dst, uint64(size))
+}
+
+// appendSnappy adds bytes to a block.
+func appendSnappy(dst, p []byte) []byte {
+	for len(p) > 0 {
+		n := min(snappyChunk, len(p))
+		dst = appendSnappyChunk(dst, p[:n])
+		p = p[n:]
+	}
+	return dst
+}
+
+func appendSnappyChunk(dst, p []byte) []byte {
+	dst = slices.Grow(dst, s2.MaxEncodedLen(len(p)))
+	block := s2.EncodeSnappy(dst[len(dst):cap(dst)], p)
+	_, head := binary.Uvarint(block)
+	n := copy(block, block[head:])
+	return dst[:len(dst)+n]
 }

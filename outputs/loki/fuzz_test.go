@@ -27,7 +27,7 @@ func FuzzReadSight(f *testing.F) {
 	f.Add("ingester:\n  query_store_max_look_back_period: -1ns\nquerier:\n  query_ingesters_within: 3h0m0s\n")
 	f.Add("  query_store_max_look_back_period: 0s\n  query_ingesters_within: 9999999h\n")
 	f.Fuzz(func(t *testing.T, config string) {
-		if sight := readSight(config); sight <= 0 {
+		if sight := parseLookback(config); sight <= 0 {
 			t.Errorf("it sees back %v", sight)
 		}
 	})

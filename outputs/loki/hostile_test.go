@@ -108,7 +108,7 @@ func TestDrippingAnswers(t *testing.T) {
 	for _, status := range []int{0, 200, 400, 429, 500} {
 		synctest.Test(t, func(t *testing.T) {
 			o := newOutput(t, Config{URL: "http://loki"})
-			o.standings.now = func() time.Time { return time.Unix(0, start) }
+			o.health.now = func() time.Time { return time.Unix(0, start) }
 			o.client.Transport().DialContext = httppipe.Dial(t, drips(status))
 			body := fill(t, o, batchOf(container("web"), "one", "two"))
 			began := time.Now()

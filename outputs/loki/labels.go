@@ -13,6 +13,137 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
+// Bounds of an encoder's memory of sources, and of a source's label sets. When it is full
+// it is emptied; what is still in use comes back.
+const (
+	maxSources = 512
+	maxStreams = 4096
+)
+
+// A stream is a label set as an encoder remembers it: its name, and its group
+// in the body that was filled last.
+type stream struct {
+	name  string
+	group uint32
+}
+
+// groupIn gives the stream's group in a body. The strings are one and the same
+// while the body is, so that the comparison looks at no bytes.
+func (s *stream) groupIn(body *pipeline.Body) uint32 {
+	if int(s.group) < len(body.Groups) && body.Groups[s.group] == s.name {
+		return s.group
+	}
+	s.group = body.Group([]byte(s.name))
+	s.name = body.Groups[s.group]
+	return s.group
+}
+
+// A source is what an encoder remembers of one event.Source.
+type source struct {
+	src      *event.Source
+	metadata []byte // encoded pairs that all its records share
+	// variable are the fields in label templates whose values the lines decide.
+	variable []string
+	streams  map[string]*stream // by the varying fields' values
+	unnamed  *stream            // of records that name no service, if only that varies
+	last     *stream            // the one of lastKey
+	lastKey  []byte
+}
+
+func newSource(src *event.Source, labels []label) *source {
+	s := &source{src: src, streams: map[string]*stream{}}
+	s.metadata = appendPair(s.metadata, "container_id", src.Label(event.LabelContainerID))
+	s.metadata = appendPair(s.metadata, "stream", src.Label(event.LabelStream))
+	for _, l := range labels {
+		for _, p := range l.parts {
+			if p.Field != "" && isVariable(src, p.Field) && !slices.Contains(s.variable, p.Field) {
+				s.variable = append(s.variable, p.Field)
+			}
+		}
+	}
+	return s
+}
+
+// isVariable says whether a line can decide a field's value.
+func isVariable(src *event.Source, field string) bool {
+	if field == "service" || field == "level" {
+		return true
+	}
+	return src.Label(field) == "" && !slices.Contains(sourceOnly, field)
+}
+
+// streamOf gives the stream that record i belongs to.
+func (e *Encoder) streamOf(s *source, b *event.Batch, i int) *stream {
+	usual := b.Records[i].Service.Kind == event.None && len(s.variable) == 1 && s.variable[0] == "service"
+	if !usual {
+		return e.streamBy(s, b, i)
+	}
+	if s.unnamed == nil {
+		s.unnamed = e.streamBy(s, b, i)
+	}
+	return s.unnamed
+}
+
+func (e *Encoder) streamBy(s *source, b *event.Batch, i int) *stream {
+	e.key = e.key[:0]
+	for _, field := range s.variable {
+		start := len(e.key)
+		e.key = b.AppendNamed(e.key, i, field)
+		e.key = e.key[:start+len(cutText(e.key[start:], maxLabelValue))]
+		e.key = append(e.key, 0xff) // in no UTF-8
+	}
+	if s.last != nil && string(s.lastKey) == string(e.key) {
+		return s.last
+	}
+	found, known := s.streams[string(e.key)]
+	if !known {
+		found = e.newStream(s, b, i)
+	}
+	s.last, s.lastKey = found, append(s.lastKey[:0], e.key...)
+	return found
+}
+
+func (e *Encoder) newStream(s *source, b *event.Batch, i int) *stream {
+	pairs := make([]event.Label, 0, len(e.output.labels))
+	for _, l := range e.output.labels {
+		if l.unless != "" && s.src.Label(l.unless) != "" {
+			continue
+		}
+		pairs = append(pairs, event.Label{Name: l.name, Value: e.labelOf(s, b, i, l)})
+	}
+	if len(s.streams) >= maxStreams {
+		clear(s.streams)
+	}
+	made := &stream{name: string(appendLabelSet(nil, pairs))}
+	s.streams[string(e.key)] = made
+	return made
+}
+
+func (e *Encoder) labelOf(s *source, b *event.Batch, i int, l label) string {
+	var text []byte
+	fromLine := false
+	for _, p := range l.parts {
+		text = append(text, p.Text...)
+		if p.Field == "" {
+			continue
+		}
+		if slices.Contains(s.variable, p.Field) {
+			text = b.AppendNamed(text, i, p.Field)
+			fromLine = true
+			continue
+		}
+		text = append(text, s.src.Label(p.Field)...)
+	}
+	value := labelValue(string(text))
+	if value == "" && l.name == serviceName {
+		return unknownService
+	}
+	if fromLine {
+		return e.output.limiter.admit(l.name, value)
+	}
+	return value
+}
+
 const (
 	// maxLabels is Loki's max_label_names_per_series.
 	maxLabels = 15
@@ -31,8 +162,8 @@ type label struct {
 	unless string
 }
 
-// neverLabels would make a stream of every request, or of every line.
-var neverLabels = []string{"trace_id", "span_id", "timestamp", "message", event.LabelContainerID}
+// forbiddenFields would make a stream of every request, or of every line.
+var forbiddenFields = []string{"trace_id", "span_id", "timestamp", "message", event.LabelContainerID}
 
 // sourceOnly are the names that a line may not give a value to: what the input
 // knows is true, what stands in a line is a claim.
@@ -62,22 +193,22 @@ func parseLabels(templates map[string]string) ([]label, []pipeline.Problem) {
 	}
 	var labels []label
 	var problems []pipeline.Problem
-	found := func(name, format string, args ...any) {
+	report := func(name, format string, args ...any) {
 		problems = append(problems, pipeline.Problem{Path: "labels." + name, Message: fmt.Sprintf(format, args...)})
 	}
-	taken := map[string]string{}
+	used := map[string]string{}
 	for _, given := range slices.Sorted(maps.Keys(templates)) {
 		name := labelName(given)
 		parts, err := parseTemplate(templates[given])
 		switch {
 		case err != nil:
-			found(given, "%s", err)
+			report(given, "%s", err)
 		case strings.HasPrefix(name, "__"):
-			found(given, "begins with __, and such names are Loki's own; take another")
-		case taken[name] != "":
-			found(given, "becomes %s in Loki, as %s does; take another", name, taken[name])
+			report(given, "begins with __, and such names are Loki's own; take another")
+		case used[name] != "":
+			report(given, "becomes %s in Loki, as %s does; take another", name, used[name])
 		}
-		taken[name] = given
+		used[name] = given
 		labels = append(labels, label{name: name, parts: parts})
 	}
 	if len(labels) > maxLabels {
@@ -105,7 +236,7 @@ func labelName(name string) string {
 func parseTemplate(text string) (event.Template, error) {
 	parts, err := event.ParseTemplate(text)
 	for _, p := range parts {
-		if slices.Contains(neverLabels, p.Field) {
+		if slices.Contains(forbiddenFields, p.Field) {
 			return nil, fmt.Errorf("must not use {%s}: each of its values would be a stream of its own; Loki gets it beside the line", p.Field)
 		}
 	}

@@ -21,17 +21,17 @@ const (
 // sendLate sends what was refused for coming too late to the late lane, and
 // gives what is left of the failure.
 func (o *Output) sendLate(ctx context.Context, body *pipeline.Body, failure *pipeline.SendError) *pipeline.SendError {
-	late, groups := lateOf(body, failure)
+	late, groups := lateItems(body, failure)
 	if len(late) == 0 {
 		return failure
 	}
-	lane := pick(body, late)
-	lane.Groups = groups
-	again := o.sendApart(ctx, lane, groupsOf(lane)) // or Loki might hide what it rejects
+	stream := subset(body, late)
+	stream.Groups = groups
+	again := o.sendIsolated(ctx, stream, groupsOf(stream)) // or Loki might hide what it rejects
 	if again != nil && again.Items == nil && len(late) < len(body.Items) {
 		// To be split or bisected alone, it is to come back alone.
 		again.Outcome = retryOrHold(again.Outcome)
-		again.Items = allItems(again, seq(len(late)))
+		again.Items = itemErrors(again, indicesUpTo(len(late)))
 	}
 	if again != nil && again.Items == nil {
 		return again // it is what the whole body has come to
@@ -41,12 +41,12 @@ func (o *Output) sendLate(ctx context.Context, body *pipeline.Body, failure *pip
 		stored -= len(again.Items)
 	}
 	o.metrics.late.Add(float64(stored))
-	return afterLate(failure, again, late)
+	return mergeLate(failure, again, late)
 }
 
-// afterLate replaces the outcomes of the late items, which are now those of
+// mergeLate replaces the outcomes of the late items, which are now those of
 // their lane.
-func afterLate(failure, again *pipeline.SendError, late []int) *pipeline.SendError {
+func mergeLate(failure, again *pipeline.SendError, late []int) *pipeline.SendError {
 	items := slices.DeleteFunc(slices.Clone(failure.Items), func(item pipeline.ItemError) bool {
 		_, found := slices.BinarySearch(late, item.Index)
 		return found
@@ -64,20 +64,20 @@ func afterLate(failure, again *pipeline.SendError, late []int) *pipeline.SendErr
 	}
 	rest := *failure
 	rest.Items = items
-	return join(&rest, again)
+	return mergeFailures(&rest, again)
 }
 
-// lateOf gives the items that can go to the late lane, and the names of the
+// lateItems gives the items that can go to the late lane, and the names of the
 // body's groups there.
-func lateOf(body *pipeline.Body, failure *pipeline.SendError) (late []int, groups []string) {
+func lateItems(body *pipeline.Body, failure *pipeline.SendError) (late []int, groups []string) {
 	groups = make([]string, len(body.Groups))
 	for _, item := range failure.Items {
-		if item.Outcome != pipeline.Reject || item.Status != http.StatusBadRequest || !strings.Contains(item.Reason, saysTooFarBehind) {
+		if item.Outcome != pipeline.Reject || item.Status != http.StatusBadRequest || !strings.Contains(item.Reason, msgTooFarBehind) {
 			continue
 		}
 		g := body.Items[item.Index].Group
 		if groups[g] == "" {
-			groups[g] = lateSet(body.Groups[g])
+			groups[g] = withLateLabel(body.Groups[g])
 		}
 		if groups[g] != body.Groups[g] {
 			late = append(late, item.Index)
@@ -86,9 +86,9 @@ func lateOf(body *pipeline.Body, failure *pipeline.SendError) (late []int, group
 	return late, groups
 }
 
-// lateSet gives a label set with the late label in its place; without it where
+// withLateLabel gives a label set with the late label in its place; without it where
 // Loki takes no further label, or the label means something else.
-func lateSet(set string) string {
+func withLateLabel(set string) string {
 	pairs := splitLabelSet(set)
 	name := func(pair string) string { name, _, _ := strings.Cut(pair, "="); return name }
 	at := 0
@@ -107,7 +107,7 @@ func lateSet(set string) string {
 	return "{" + strings.Join(pairs, ", ") + "}"
 }
 
-func seq(n int) []int {
+func indicesUpTo(n int) []int {
 	all := make([]int, n)
 	for i := range all {
 		all[i] = i

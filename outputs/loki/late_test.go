@@ -48,8 +48,8 @@ func TestLateLane(t *testing.T) {
 	}{
 		"some":      {behind: map[string]int{b: 2}, stored: map[string]int{a: 1, b: 1, c: 3, lateB: 2}, late: 2},
 		"two":       {behind: map[string]int{a: 1, b: 3}, stored: map[string]int{lateA: 1, c: 3, lateB: 3}, late: 4},
-		"off":       {behind: map[string]int{b: 2}, off: true, want: judged{Outcome: pipeline.Reject, Items: []string{"1 refuse", "2 refuse"}}, stored: map[string]int{a: 1, b: 1, c: 3}},
-		"too late":  {behind: map[string]int{b: 2, lateB: 1}, want: judged{Outcome: pipeline.Reject, Items: []string{"1 refuse"}}, stored: map[string]int{a: 1, b: 1, c: 3, lateB: 1}, late: 1},
+		"off":       {behind: map[string]int{b: 2}, off: true, want: judged{Outcome: pipeline.Reject, Items: []string{"1 reject", "2 reject"}}, stored: map[string]int{a: 1, b: 1, c: 3}},
+		"too late":  {behind: map[string]int{b: 2, lateB: 1}, want: judged{Outcome: pipeline.Reject, Items: []string{"1 reject"}}, stored: map[string]int{a: 1, b: 1, c: 3, lateB: 1}, late: 1},
 		"ill":       {behind: map[string]int{b: 2}, lane: map[string]int{lateB: 500}, want: judged{Outcome: pipeline.Retry, Uncertain: true, Items: []string{"1 retry", "2 retry"}}, stored: map[string]int{a: 1, b: 1, c: 3}},
 		"busy":      {behind: map[string]int{b: 2}, lane: map[string]int{lateB: 429}, want: judged{Outcome: pipeline.Retry, Items: []string{"1 retry", "2 retry"}}, stored: map[string]int{a: 1, b: 1, c: 3}},
 		"too large": {behind: map[string]int{b: 2}, lane: map[string]int{lateB: 413}, want: judged{Outcome: pipeline.Retry, Items: []string{"1 retry", "2 retry"}}, stored: map[string]int{a: 1, b: 1, c: 3}},
@@ -83,7 +83,7 @@ func TestLateLane(t *testing.T) {
 				return 204, ""
 			})
 			o := newOutput(t, Config{URL: loki.URL, Labels: map[string]string{"app": "{service}"}, Late: !test.off})
-			o.standings.now = func() time.Time { return time.Unix(0, start) }
+			o.health.now = func() time.Time { return time.Unix(0, start) }
 			var got judged
 			if failure, _ := o.Send(context.Background(), lateApps(t, o)).(*pipeline.SendError); failure != nil {
 				got = judgedOf(failure, false)
@@ -115,7 +115,7 @@ func TestLateSet(t *testing.T) {
 		full:                              full,
 		"{":                               "{",
 	} {
-		if got := lateSet(set); got != want {
+		if got := withLateLabel(set); got != want {
 			t.Errorf("%s: got %s", set, got)
 		}
 	}

@@ -8,9 +8,12 @@ import (
 	"net/url"
 	"sync/atomic"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/longshore/longshore/outputs/httpclient"
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
+	"github.com/longshore/longshore/pipeline/metric"
 )
 
 // bodyBytes bounds a body. Loki hands it to its ingesters by gRPC, whose limit
@@ -26,21 +29,21 @@ type Output struct {
 	client  *httpclient.Client
 	log     *slog.Logger
 	metrics *metrics
-	guard   *guard
+	limiter *limiter
 	labels  []label
 	raw     bool
 	schema  event.Schema // of lines that are not raw
 	maxLine int
 	late    bool
 	querier *querier // nil with reconcile: off
-	place   place
-	// standings tell which streams may go together.
-	standings standings
-	// bare is set when no structured metadata is sent: the user wants none, or
+	target  lokiTarget
+	// health tell which streams may go together.
+	health streamHealth
+	// metadataOff is set when no structured metadata is sent: the user wants none, or
 	// Loki takes none.
-	bare atomic.Bool
-	// toldIncomplete is set when it was said that Loki cannot show all.
-	toldIncomplete atomic.Bool
+	metadataOff atomic.Bool
+	// warnedIncomplete is set when it was said that Loki cannot show all.
+	warnedIncomplete atomic.Bool
 }
 
 var _ pipeline.Output = (*Output)(nil)
@@ -75,10 +78,10 @@ func (o *Output) Send(ctx context.Context, body *pipeline.Body) error {
 		return nil
 	}
 	var failure *pipeline.SendError
-	if risky := o.standings.risky(body); len(risky) > 0 {
-		failure = o.sendApart(ctx, body, risky)
+	if risky := o.health.risky(body); len(risky) > 0 {
+		failure = o.sendIsolated(ctx, body, risky)
 	} else {
-		failure = o.sendTogether(ctx, body)
+		failure = o.sendRequest(ctx, body)
 	}
 	if failure != nil && o.late {
 		failure = o.sendLate(ctx, body, failure)
@@ -89,8 +92,8 @@ func (o *Output) Send(ctx context.Context, body *pipeline.Body) error {
 	return failure
 }
 
-// sendTogether sends a body as one request.
-func (o *Output) sendTogether(ctx context.Context, body *pipeline.Body) *pipeline.SendError {
+// sendRequest sends a body as one request.
+func (o *Output) sendRequest(ctx context.Context, body *pipeline.Body) *pipeline.SendError {
 	ctx, cancel := context.WithTimeout(ctx, o.client.Timeout())
 	defer cancel()
 	resp, text, err := o.post(ctx, body)
@@ -98,13 +101,13 @@ func (o *Output) sendTogether(ctx context.Context, body *pipeline.Body) *pipelin
 		return httpclient.Failed(err)
 	}
 	if stored(resp) {
-		o.standings.note(body, nil)
+		o.health.update(body, nil)
 		return nil
 	}
-	failure, refusesMetadata := judge(resp, text, body)
-	o.standings.note(body, failure)
-	if refusesMetadata {
-		o.stopMetadata()
+	failure, rejectsMetadata := classify(resp, text, body)
+	o.health.update(body, failure)
+	if rejectsMetadata {
+		o.disableMetadata()
 	}
 	return failure
 }
@@ -112,7 +115,7 @@ func (o *Output) sendTogether(ctx context.Context, body *pipeline.Body) *pipelin
 // post makes the request and reads the answer.
 func (o *Output) post(ctx context.Context, body *pipeline.Body) (*http.Response, []byte, error) {
 	f := frames.Get().(*frame)
-	if o.bare.Load() {
+	if o.metadataOff.Load() {
 		body = f.withoutMetadata(body)
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, o.url.String(), nil)
@@ -123,11 +126,11 @@ func (o *Output) post(ctx context.Context, body *pipeline.Body) (*http.Response,
 	payload.Attach(req, f.pack(body))
 	defer func() {
 		if payload.Free() {
-			f.free()
+			f.release()
 		}
 	}()
 	req.Header.Set("Content-Type", "application/x-protobuf")
-	dress(req, o.tenant, o.url.User)
+	setAuth(req, o.tenant, o.url.User)
 	resp, err := o.client.RoundTrip(req)
 	if err != nil {
 		return nil, nil, err
@@ -139,8 +142,8 @@ func (o *Output) post(ctx context.Context, body *pipeline.Body) (*http.Response,
 	return resp, text, nil
 }
 
-// dress says who we are, to Loki and to what stands in front of it.
-func dress(req *http.Request, tenant string, user *url.Userinfo) {
+// setAuth says who we are, to Loki and to what stands in front of it.
+func setAuth(req *http.Request, tenant string, user *url.Userinfo) {
 	if tenant != "" {
 		req.Header.Set(tenantHeader, tenant)
 	}
@@ -163,12 +166,32 @@ func stored(resp *http.Response) bool {
 	return false
 }
 
-func (o *Output) stopMetadata() {
-	if o.bare.Swap(true) {
+func (o *Output) disableMetadata() {
+	if o.metadataOff.Swap(true) {
 		return
 	}
-	o.metrics.bare.Set(1)
-	o.log.Warn("Loki refuses structured metadata; it is sent none from now on, and trace_id is in the line only",
+	o.metrics.metadataOff.Set(1)
+	o.log.Warn("Loki rejects structured metadata; none is sent from now on, and trace_id is in the line only",
 		"url", httpclient.Location(o.url),
 		"hint", "set limits_config.allow_structured_metadata in Loki, or structured_metadata: off here")
+}
+
+type metrics struct {
+	replaced        *prometheus.CounterVec
+	truncated       prometheus.Counter
+	metadataOff     prometheus.Gauge
+	late            prometheus.Counter
+	reconciliations *prometheus.CounterVec
+	reconciled      prometheus.Counter
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	return &metrics{
+		replaced:        metric.CounterVec(reg, "longshore_loki_label_values_replaced_total", "Label sets in which a label had too many values and became \"other\".", "label"),
+		truncated:       metric.Counter(reg, "longshore_loki_truncated_lines_total", "Lines that were longer than max_line_size and were truncated."),
+		metadataOff:     metric.Gauge(reg, "longshore_loki_structured_metadata_disabled", "1 once Loki has rejected structured metadata, so that none is sent."),
+		late:            metric.Counter(reg, "longshore_loki_late_records_total", "Records that were too far behind their stream and were stored in one with late=\"1\"."),
+		reconciliations: metric.CounterVec(reg, "longshore_loki_reconciliations_total", "Times that Loki was asked what it has stored of a request: complete, incomplete (it cannot show all entries with old times), rejected, or failed (asked again later).", "result"),
+		reconciled:      metric.Counter(reg, "longshore_loki_reconciled_records_total", "Records that Loki turned out to have stored, and that were not sent again."),
+	}
 }

@@ -23,8 +23,8 @@ const (
 	queryRangePath = "/loki/api/v1/query_range"
 	configPath     = "/config"
 
-	// maxEntries is Loki's max_entries_limit_per_query.
-	maxEntries = 5000
+	// defaultEntryLimit is Loki's max_entries_limit_per_query.
+	defaultEntryLimit = 5000
 	// maxAnswer bounds what is read of an answer. Loki's own bound is 4 MiB.
 	maxAnswer = 16 << 20
 	// maxConfig bounds what is read of Loki's configuration, some 50 KiB.
@@ -32,8 +32,8 @@ const (
 	// maxQueryURL is the longest query that goes as a GET, which more gateways let
 	// through than POST.
 	maxQueryURL = 4 << 10
-	// maxAsking is how many questions are on their way at most.
-	maxAsking = 4
+	// maxQueries is how many questions are on their way at most.
+	maxQueries = 4
 )
 
 // A querier asks Loki what it holds.
@@ -41,46 +41,46 @@ type querier struct {
 	base   *url.URL // with the path before /loki/api/v1
 	tenant string
 	client *httpclient.Client
-	turns  chan struct{} // has as many elements as questions are on their way
-	// most is how many entries this Loki lets be asked for; 0 for maxEntries.
-	most  atomic.Int64
-	sight sight
+	slots  chan struct{} // has as many elements as questions are on their way
+	// reportedLimit is how many entries this Loki lets be asked for; 0 for maxEntries.
+	reportedLimit atomic.Int64
+	lookback      lookback
 }
 
 // newQuerier makes the querier of an output that pushes to push.
 func (c *Config) newQuerier(push *url.URL, client *httpclient.Client) (*querier, error) {
-	q := &querier{tenant: c.Tenant, client: client, turns: make(chan struct{}, maxAsking)}
-	q.sight.now = time.Now
+	q := &querier{tenant: c.Tenant, client: client, slots: make(chan struct{}, maxQueries)}
+	q.lookback.now = time.Now
 	base := *push
 	base.Path = strings.TrimSuffix(strings.TrimSuffix(push.Path, orDefault(c.Path, defaultPath)), defaultPath)
 	q.base = &base
-	if c.Query.own() {
-		own, err := httpclient.New(c.queryHTTP())
+	if c.Query.separate() {
+		client, err := httpclient.New(c.queryHTTP())
 		if err != nil {
 			return nil, err
 		}
-		q.client = own
+		q.client = client
 		base.User = nil
 	}
 	if c.Query.URL == "" {
 		return q, nil
 	}
-	elsewhere, err := httpclient.ParseURL(c.Query.URL)
+	queryURL, err := httpclient.ParseURL(c.Query.URL)
 	if err != nil {
 		return nil, fmt.Errorf("query.url %w", err)
 	}
-	elsewhere.Path = strings.TrimSuffix(elsewhere.Path, "/")
-	q.base = elsewhere
+	queryURL.Path = strings.TrimSuffix(queryURL.Path, "/")
+	q.base = queryURL
 	return q, nil
 }
 
-// A refusal is Loki's answer that it will not be asked, or not by us.
-type refusal struct{ why string }
+// A queryRejected is Loki's answer that it will not be asked, or not by us.
+type queryRejected struct{ reason string }
 
-func (r *refusal) Error() string { return r.why }
+func (r *queryRejected) Error() string { return r.reason }
 
-// errTooMuch says that an answer would be, or is, larger than can be had.
-var errTooMuch = errors.New("the answer is too large")
+// errTooLarge says that an answer would be, or is, larger than can be had.
+var errTooLarge = errors.New("the answer is too large")
 
 // count gives how many entries a selector has in n milliseconds from a time on.
 // Repeats count, which log queries may hide.
@@ -91,20 +91,20 @@ func (q *querier) count(ctx context.Context, selector string, from, milliseconds
 		"query": {fmt.Sprintf("sum(count_over_time(%s[%dms]))", selector, milliseconds)},
 		"time":  {queryTime(from + milliseconds*1e6 - 1)},
 	}
-	text, err := q.ask(ctx, queryPath, params, maxAnswer)
+	text, err := q.do(ctx, queryPath, params, maxAnswer)
 	if err != nil {
 		return 0, err
 	}
 	n, err := readCount(text)
 	if err != nil {
-		return 0, q.strange(queryPath, err)
+		return 0, q.unexpected(queryPath, err)
 	}
 	return n, nil
 }
 
 // page gives up to limit entries of a query, the oldest ones from one time until
 // just before another.
-func (q *querier) page(ctx context.Context, query string, from, to int64, limit int) ([]foundStream, error) {
+func (q *querier) page(ctx context.Context, query string, from, to int64, limit int) ([]queryStream, error) {
 	params := url.Values{
 		"query":     {query},
 		"start":     {queryTime(from)},
@@ -112,13 +112,13 @@ func (q *querier) page(ctx context.Context, query string, from, to int64, limit 
 		"limit":     {strconv.Itoa(limit)},
 		"direction": {"forward"},
 	}
-	text, err := q.ask(ctx, queryRangePath, params, maxAnswer)
+	text, err := q.do(ctx, queryRangePath, params, maxAnswer)
 	if err != nil {
 		return nil, err
 	}
 	streams, err := readStreams(text)
 	if err != nil {
-		return nil, q.strange(queryRangePath, err)
+		return nil, q.unexpected(queryRangePath, err)
 	}
 	return streams, nil
 }
@@ -127,16 +127,16 @@ func (q *querier) page(ctx context.Context, query string, from, to int64, limit 
 // less for seconds.
 func queryTime(ns int64) string { return time.Unix(0, ns).UTC().Format(time.RFC3339Nano) }
 
-func (q *querier) strange(path string, err error) error {
-	return &refusal{httpclient.Location(q.base.JoinPath(path)) + ": the answer is not Loki's: " + err.Error()}
+func (q *querier) unexpected(path string, err error) error {
+	return &queryRejected{httpclient.Location(q.base.JoinPath(path)) + ": the answer is not Loki's: " + err.Error()}
 }
 
-// ask makes one request. Its error is a *refusal, errTooMuch, or a *SendError
+// do makes one request. Its error is a *refusal, errTooMuch, or a *SendError
 // for what will pass.
-func (q *querier) ask(ctx context.Context, path string, params url.Values, most int) ([]byte, error) {
+func (q *querier) do(ctx context.Context, path string, params url.Values, maxBytes int) ([]byte, error) {
 	select {
-	case q.turns <- struct{}{}:
-		defer func() { <-q.turns }()
+	case q.slots <- struct{}{}:
+		defer func() { <-q.slots }()
 	case <-ctx.Done():
 		return nil, httpclient.Failed(ctx.Err())
 	}
@@ -148,19 +148,19 @@ func (q *querier) ask(ctx context.Context, path string, params url.Values, most 
 	}
 	resp, err := q.client.RoundTrip(req)
 	if err != nil {
-		return nil, q.unanswered(err)
+		return nil, q.noResponse(err)
 	}
 	if resp.StatusCode != http.StatusOK {
 		text, _ := httpclient.ReadBody(resp)
-		return nil, q.refused(resp, text)
+		return nil, q.rejected(resp, text)
 	}
 	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, int64(most)+1))
+	text, err := io.ReadAll(io.LimitReader(resp.Body, int64(maxBytes)+1))
 	if err != nil {
-		return nil, q.unanswered(&httpclient.Error{URL: httpclient.Location(req.URL), Sent: true, Err: err})
+		return nil, q.noResponse(&httpclient.Error{URL: httpclient.Location(req.URL), Sent: true, Err: err})
 	}
-	if len(text) > most {
-		return nil, errTooMuch
+	if len(text) > maxBytes {
+		return nil, errTooLarge
 	}
 	return text, nil
 }
@@ -183,24 +183,24 @@ func (q *querier) request(ctx context.Context, path string, params url.Values) (
 	}
 	req.Header.Set("Cache-Control", "no-cache")
 	// Without it structured metadata comes as labels.
-	req.Header.Set("X-Loki-Response-Encoding-Flags", categorized)
-	dress(req, q.tenant, q.base.User)
+	req.Header.Set("X-Loki-Response-Encoding-Flags", categorizeLabels)
+	setAuth(req, q.tenant, q.base.User)
 	return req, nil
 }
 
-// unanswered is the error of a query without an answer. What only the user can
+// noResponse is the error of a query without an answer. What only the user can
 // mend must not hold up the logs, which may well be taken.
-func (q *querier) unanswered(err error) error {
+func (q *querier) noResponse(err error) error {
 	failure := httpclient.Failed(err)
 	if failure.Outcome == pipeline.Hold {
-		return &refusal{failure.Reason}
+		return &queryRejected{failure.Reason}
 	}
-	return wait(failure)
+	return retryLater(failure)
 }
 
-// wait makes of a failed query what Send would return: the entries stay
+// retryLater makes of a failed query what Send would return: the entries stay
 // uncertain.
-func wait(failure *pipeline.SendError) error {
+func retryLater(failure *pipeline.SendError) error {
 	failure.Outcome, failure.Uncertain = pipeline.Retry, true
 	failure.Reason = "asking Loki what it has stored: " + failure.Reason
 	return failure
@@ -210,64 +210,64 @@ func wait(failure *pipeline.SendError) error {
 // pkg/util/http.go and google.golang.org/grpc.
 var tooManyEntries = regexp.MustCompile(`max entries limit per query exceeded.*\(\d+ > (\d+)\)`)
 
-func (q *querier) refused(resp *http.Response, text []byte) error {
+func (q *querier) rejected(resp *http.Response, text []byte) error {
 	failure := httpclient.Answered(resp, text)
 	if m := tooManyEntries.FindSubmatch(text); m != nil {
-		if n, err := strconv.ParseInt(string(m[1]), 10, 64); err == nil && n > 0 && n < int64(q.mostEntries()) {
-			q.most.Store(n)
-			return errTooMuch
+		if n, err := strconv.ParseInt(string(m[1]), 10, 64); err == nil && n > 0 && n < int64(q.entryLimit()) {
+			q.reportedLimit.Store(n)
+			return errTooLarge
 		}
 	}
 	switch {
-	case strings.Contains(string(text), saysTooLarge):
-		return errTooMuch
+	case strings.Contains(string(text), msgTooLarge):
+		return errTooLarge
 	case resp.StatusCode == http.StatusNotImplemented:
-		return &refusal{failure.Error()}
+		return &queryRejected{failure.Error()}
 	case failure.Outcome == pipeline.Retry:
-		return wait(failure)
+		return retryLater(failure)
 	}
-	return &refusal{failure.Error()}
+	return &queryRejected{failure.Error()}
 }
 
-func (q *querier) mostEntries() int {
-	if n := q.most.Load(); n > 0 {
+func (q *querier) entryLimit() int {
+	if n := q.reportedLimit.Load(); n > 0 {
 		return int(n)
 	}
-	return maxEntries
+	return defaultEntryLimit
 }
 
 const (
-	// usualSight is how far back Loki sees what it has not yet written to its
+	// defaultLookback is how far back Loki sees what it has not yet written to its
 	// store, if not told otherwise: 2h41m as one process, else 3 h.
-	usualSight = 2*time.Hour + 30*time.Minute
-	// endlessSight is that of a Loki whose queries always ask the ingesters.
-	endlessSight = time.Duration(1<<63 - 1)
-	// sightLasts is how long an answer holds.
-	sightLasts = 10 * time.Minute
+	defaultLookback = 2*time.Hour + 30*time.Minute
+	// unlimitedLookback is that of a Loki whose queries always ask the ingesters.
+	unlimitedLookback = time.Duration(1<<63 - 1)
+	// lookbackTTL is how long an answer holds.
+	lookbackTTL = 10 * time.Minute
 )
 
-// sight remembers how far back Loki sees.
-type sight struct {
+// lookback remembers how far back Loki sees.
+type lookback struct {
 	now func() time.Time
 
-	mu   sync.Mutex
-	far  time.Duration
-	when time.Time
+	mu       sync.Mutex
+	duration time.Duration
+	readAt   time.Time
 }
 
-// seesBack says how old entries may be to be seen before they are in Loki's
+// maxLookback says how old entries may be to be seen before they are in Loki's
 // store. Only its configuration tells, which many do not let be read.
-func (q *querier) seesBack(ctx context.Context) time.Duration {
-	s := &q.sight
+func (q *querier) maxLookback(ctx context.Context) time.Duration {
+	s := &q.lookback
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if now := s.now(); s.far == 0 || now.Sub(s.when) > sightLasts {
-		s.far, s.when = usualSight, now
-		if text, err := q.ask(ctx, configPath, nil, maxConfig); err == nil {
-			s.far = readSight(string(text))
+	if now := s.now(); s.duration == 0 || now.Sub(s.readAt) > lookbackTTL {
+		s.duration, s.readAt = defaultLookback, now
+		if text, err := q.do(ctx, configPath, nil, maxConfig); err == nil {
+			s.duration = parseLookback(string(text))
 		}
 	}
-	return s.far
+	return s.duration
 }
 
 var (
@@ -275,23 +275,23 @@ var (
 	withinSetting   = regexp.MustCompile(`(?m)^ +query_ingesters_within: (\S+)$`)
 )
 
-// readSight reads Loki's configuration as it shows it. The look-back wins where
+// parseLookback reads Loki's configuration as it shows it. The look-back wins where
 // both are set (pkg/querier/querier.go: calculateIngesterMaxLookbackPeriod).
-func readSight(config string) time.Duration {
+func parseLookback(config string) time.Duration {
 	for _, setting := range []*regexp.Regexp{lookBackSetting, withinSetting} {
 		m := setting.FindStringSubmatch(config)
 		if m == nil {
-			return usualSight
+			return defaultLookback
 		}
 		d, err := time.ParseDuration(m[1])
 		switch {
 		case err != nil:
-			return usualSight
+			return defaultLookback
 		case d < 0:
-			return endlessSight
+			return unlimitedLookback
 		case d > 0:
 			return d
 		}
 	}
-	return endlessSight
+	return unlimitedLookback
 }

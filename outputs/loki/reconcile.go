@@ -27,22 +27,22 @@ func (o *Output) Stored(ctx context.Context, body *pipeline.Body, stored []bool)
 		return fmt.Errorf("reconcile is off: %w", pipeline.ErrUnknowable)
 	}
 	found := make([]bool, len(body.Items))
-	if err := o.lookUp(ctx, body, found); err != nil {
-		return o.unknown(err)
+	if err := o.searchAll(ctx, body, found); err != nil {
+		return o.searchFailed(err)
 	}
-	sure := o.sure(ctx, body, found)
+	complete := o.allShown(ctx, body, found)
 	for i := range found {
 		if found[i] {
 			stored[i] = true
-			o.metrics.found.Inc()
+			o.metrics.reconciled.Inc()
 		}
 	}
-	o.concluded(sure)
+	o.reportResult(complete)
 	return nil
 }
 
-// lookUp sets found for what Loki holds, some streams at a time.
-func (o *Output) lookUp(ctx context.Context, body *pipeline.Body, found []bool) error {
+// searchAll sets found for what Loki holds, some streams at a time.
+func (o *Output) searchAll(ctx context.Context, body *pipeline.Body, found []bool) error {
 	searches := o.searches(body, found)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -52,7 +52,7 @@ func (o *Output) lookUp(ctx context.Context, body *pipeline.Body, found []bool) 
 		once  sync.Once
 		wg    sync.WaitGroup
 	)
-	for range min(maxAsking, len(searches)) {
+	for range min(maxQueries, len(searches)) {
 		wg.Go(func() {
 			for k := int(next.Add(1)) - 1; k < len(searches); k = int(next.Add(1)) - 1 {
 				if err := searches[k].run(ctx); err != nil {
@@ -66,44 +66,44 @@ func (o *Output) lookUp(ctx context.Context, body *pipeline.Body, found []bool) 
 	return first
 }
 
-// unknown is the error of a search that failed.
-func (o *Output) unknown(err error) error {
-	var refused *refusal
-	if !errors.As(err, &refused) {
-		o.metrics.reconciled.WithLabelValues("failed").Inc()
+// searchFailed is the error of a search that failed.
+func (o *Output) searchFailed(err error) error {
+	var rejected *queryRejected
+	if !errors.As(err, &rejected) {
+		o.metrics.reconciliations.WithLabelValues("failed").Inc()
 		return err
 	}
-	o.metrics.reconciled.WithLabelValues("refused").Inc()
-	return fmt.Errorf("%w: %w; let longshore query, at url or at query.url, or set reconcile: off", pipeline.ErrUnknowable, refused)
+	o.metrics.reconciliations.WithLabelValues("rejected").Inc()
+	return fmt.Errorf("%w: %w; let longshore query, at url or at query.url, or set reconcile: off", pipeline.ErrUnknowable, rejected)
 }
 
-// sightMargin is how much younger than what Loki sees an entry must be to be
+// lookbackMargin is how much younger than what Loki sees an entry must be to be
 // surely seen, whatever the clocks.
-const sightMargin = 10 * time.Minute
+const lookbackMargin = 10 * time.Minute
 
-// sure says whether what was not found is not there.
-func (o *Output) sure(ctx context.Context, body *pipeline.Body, found []bool) bool {
+// allShown says whether what was not found is not there.
+func (o *Output) allShown(ctx context.Context, body *pipeline.Body, found []bool) bool {
 	oldest := int64(1<<63 - 1)
 	for i := range found {
 		if !found[i] {
 			oldest = min(oldest, timeOf(body.Item(i)))
 		}
 	}
-	age := func(limit time.Duration) bool { return oldest > o.standings.now().Add(-limit).UnixNano() }
-	if age(usualSight - sightMargin) {
+	age := func(limit time.Duration) bool { return oldest > o.health.now().Add(-limit).UnixNano() }
+	if age(defaultLookback - lookbackMargin) {
 		return true
 	}
-	sight := o.querier.seesBack(ctx)
-	return sight == endlessSight || age(sight-sightMargin)
+	lookback := o.querier.maxLookback(ctx)
+	return lookback == unlimitedLookback || age(lookback-lookbackMargin)
 }
 
-func (o *Output) concluded(sure bool) {
-	if sure {
-		o.metrics.reconciled.WithLabelValues("complete").Inc()
+func (o *Output) reportResult(complete bool) {
+	if complete {
+		o.metrics.reconciliations.WithLabelValues("complete").Inc()
 		return
 	}
-	o.metrics.reconciled.WithLabelValues("incomplete").Inc()
-	if !o.toldIncomplete.Swap(true) {
+	o.metrics.reconciliations.WithLabelValues("incomplete").Inc()
+	if !o.warnedIncomplete.Swap(true) {
 		o.log.Warn("Loki cannot show all that it holds of entries with old times; what it does not show is sent again, and may be there twice",
 			"url", httpclient.Location(o.querier.base),
 			"hint", "in Loki, set ingester.query_store_max_look_back_period: -1ns (one process) or querier.query_ingesters_within: 0")

@@ -194,7 +194,7 @@ func (a *archive) page(w http.ResponseWriter, r *http.Request) {
 	}
 	data := map[string]any{"resultType": "streams", "result": result}
 	if !a.mixed {
-		data["encodingFlags"] = []string{categorized}
+		data["encodingFlags"] = []string{categorizeLabels}
 	}
 	if err := json.NewEncoder(w).Encode(map[string]any{"status": "success", "data": data}); err != nil {
 		a.t.Error(err)
@@ -262,7 +262,7 @@ func relabelled(src *event.Source, name, value string) *event.Source {
 
 func bearer(token pipeline.Secret) (a httpclient.Auth) { a.BearerToken = token; return a }
 
-func sequence(from, to int) []int { return seq(to)[from:] }
+func sequence(from, to int) []int { return indicesUpTo(to)[from:] }
 
 func TestStored(t *testing.T) {
 	web := func(n, size int) []*event.Batch { return []*event.Batch{batchOf(container("web"), lines(n, size)...)} }
@@ -300,7 +300,7 @@ func TestStored(t *testing.T) {
 			a.habits = test.habits
 			a.most = orDefault(a.most, 4<<20)
 			o := newOutput(t, Config{URL: a.URL, Line: "raw"})
-			o.standings.now = func() time.Time { return time.Unix(0, start) }
+			o.health.now = func() time.Time { return time.Unix(0, start) }
 			body := fill(t, o, test.batches...)
 			a.hold(body, test.keep, test.labels...)
 			if diff := cmp.Diff(test.want, lookUp(t, o, body)); diff != "" {
@@ -309,10 +309,10 @@ func TestStored(t *testing.T) {
 			if len(a.asked) > test.asked {
 				t.Errorf("asked %d times, want %d at most: %v", len(a.asked), test.asked, a.asked)
 			}
-			if n := counted(t, o.metrics.reconciled.WithLabelValues("complete")); n != 1 {
+			if n := counted(t, o.metrics.reconciliations.WithLabelValues("complete")); n != 1 {
 				t.Errorf("counted %v", n)
 			}
-			if n := counted(t, o.metrics.found); n != float64(len(test.want)) {
+			if n := counted(t, o.metrics.reconciled); n != float64(len(test.want)) {
 				t.Errorf("counted %v found", n)
 			}
 		})
@@ -325,7 +325,7 @@ func TestPagesWithHoles(t *testing.T) {
 	a := newArchive(t)
 	a.most, a.split = 2000, 10*time.Second
 	o := newOutput(t, Config{URL: a.URL, Line: "raw"})
-	o.standings.now = func() time.Time { return time.Unix(0, start) }
+	o.health.now = func() time.Time { return time.Unix(0, start) }
 	texts := lines(40, 1)
 	for i := 10; i < 20; i++ {
 		texts[i] += strings.Repeat("long", 100)
@@ -342,7 +342,7 @@ func TestPagesWithHoles(t *testing.T) {
 func TestHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := newOutput(t, Config{URL: "http://loki", Line: "raw"})
-		o.standings.now = func() time.Time { return time.Unix(0, start) }
+		o.health.now = func() time.Time { return time.Unix(0, start) }
 		body := fill(t, o, batchOf(container("web"), lines(10, 1)...))
 		a := &archive{t: t, habits: habits{most: 1 << 20}}
 		a.hold(body, every)
@@ -447,7 +447,7 @@ func TestNotToBeAsked(t *testing.T) {
 				return broken
 			}
 			o := newOutput(t, Config{URL: a.URL})
-			o.standings.now = func() time.Time { return time.Unix(0, start) }
+			o.health.now = func() time.Time { return time.Unix(0, start) }
 			body := fill(t, o, batchOf(container("web"), "one", "two"))
 			for range 2 {
 				stored := make([]bool, 2)
@@ -530,7 +530,7 @@ func TestOldEntries(t *testing.T) {
 			a := newArchive(t)
 			a.instead = onlyConfig(test.config)
 			o := newOutput(t, Config{URL: a.URL})
-			o.standings.now = func() time.Time { return time.Unix(0, start).Add(test.age) }
+			o.health.now = func() time.Time { return time.Unix(0, start).Add(test.age) }
 			body := fill(t, o, batchOf(container("web"), "one", "two"))
 			if test.keep != nil {
 				a.hold(body, test.keep)
@@ -538,7 +538,7 @@ func TestOldEntries(t *testing.T) {
 			for range 2 { // the configuration is read once
 				lookUp(t, o, body)
 			}
-			if n := counted(t, o.metrics.reconciled.WithLabelValues(test.want)); n != 2 {
+			if n := counted(t, o.metrics.reconciliations.WithLabelValues(test.want)); n != 2 {
 				t.Errorf("%s is counted %v times", test.want, n)
 			}
 			if n := strings.Count(strings.Join(a.asked, "\n"), configPath); n != test.asked {
@@ -582,7 +582,7 @@ func TestWhereItAsks(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			test.config.Tenant = "t1"
 			o := newOutput(t, test.config)
-			o.standings.now = func() time.Time { return time.Unix(0, start) }
+			o.health.now = func() time.Time { return time.Unix(0, start) }
 			lookUp(t, o, fill(t, o, batchOf(container("web"), "a")))
 			last := len(a.asked) - 1
 			h := a.headers[last]

@@ -56,20 +56,20 @@ type search struct {
 	selector string
 	labels   map[string]string
 	body     *pipeline.Body
-	found    []bool   // of the body's items
-	sought   []sought // by time
-	size     int      // bytes of all in an answer, as estimated
+	found    []bool        // of the body's items
+	wanted   []wantedEntry // by time
+	size     int           // bytes of all in an answer, as estimated
 	seed     maphash.Seed
 
-	counted window // the last that was counted, and what came of it
-	counts  int
-	hangs   int // queries that were not answered in time
+	countedWindow window // the last that was counted, and what came of it
+	lastCount     int
+	timeouts      int // queries that were not answered in time
 }
 
-// A sought is one item of the body.
-type sought struct {
+// A wantedEntry is one item of the body.
+type wantedEntry struct {
 	at   int64
-	sum  uint64 // of its line's head
+	hash uint64 // of its line's head
 	item int
 }
 
@@ -82,33 +82,33 @@ func (o *Output) searches(body *pipeline.Body, found []bool) []*search {
 		e := readEntry(body.Item(i))
 		head = appendHead(head[:0], e.line)
 		s := &streams[body.Items[i].Group]
-		s.sought = append(s.sought, sought{at: e.time, sum: textSum(seed, head), item: i})
+		s.wanted = append(s.wanted, wantedEntry{at: e.time, hash: hashText(seed, head), item: i})
 		s.size += jsonSize(head) + 2*(len(body.Item(i))-len(e.line)) + entryOverhead
 	}
 	var all []*search
 	for g := range streams {
 		s := &streams[g]
-		if len(s.sought) == 0 {
+		if len(s.wanted) == 0 {
 			continue
 		}
 		s.querier, s.body, s.found, s.seed = o.querier, body, found, seed
 		s.labels = labelsOf(body.Groups[g])
 		s.selector = selectorOf(s.labels, o.labels)
-		slices.SortStableFunc(s.sought, func(a, b sought) int { return cmp.Compare(a.at, b.at) })
-		all = append(all, s.parts()...)
+		slices.SortStableFunc(s.wanted, func(a, b wantedEntry) int { return cmp.Compare(a.at, b.at) })
+		all = append(all, s.splitByTime()...)
 	}
 	return all
 }
 
-// parts cuts a search into such as Loki answers.
-func (s *search) parts() []*search {
+// splitByTime cuts a search into such as Loki answers.
+func (s *search) splitByTime() []*search {
 	var all []*search
-	average := s.size / len(s.sought)
-	for rest := s.sought; len(rest) > 0; {
-		n, _ := slices.BinarySearchFunc(rest, rest[0].at+longestSearch, func(e sought, t int64) int { return cmp.Compare(e.at, t) })
+	average := s.size / len(s.wanted)
+	for rest := s.wanted; len(rest) > 0; {
+		n, _ := slices.BinarySearchFunc(rest, rest[0].at+longestSearch, func(e wantedEntry, t int64) int { return cmp.Compare(e.at, t) })
 		n = max(n, 1) // a time at the end of all times
 		part := *s
-		part.sought, rest = rest[:n], rest[n:]
+		part.wanted, rest = rest[:n], rest[n:]
 		part.size = average * n
 		all = append(all, &part)
 	}
@@ -121,11 +121,11 @@ type window struct{ from, milliseconds int64 }
 
 func (w window) to() int64 { return w.from + w.milliseconds*1e6 }
 
-// open gives the window of all that is not yet found from a time on; ok is
+// remaining gives the window of all that is not yet found from a time on; ok is
 // false where there is nothing.
-func (s *search) open(from int64) (w window, ok bool) {
+func (s *search) remaining(from int64) (w window, ok bool) {
 	last := int64(0)
-	for _, e := range s.sought {
+	for _, e := range s.wanted {
 		if e.at < from || s.found[e.item] {
 			continue
 		}
@@ -141,7 +141,7 @@ func (s *search) open(from int64) (w window, ok bool) {
 // run asks, and sets found. Each page gets beyond the first entry that was open,
 // so there are not more pages than entries.
 func (s *search) run(ctx context.Context) error {
-	w, ok := s.open(s.sought[0].at)
+	w, ok := s.remaining(s.wanted[0].at)
 	if !ok {
 		return nil
 	}
@@ -149,9 +149,9 @@ func (s *search) run(ctx context.Context) error {
 	if err != nil || n == 0 {
 		return err
 	}
-	most := max(1, min(n+1, pageBytes/max(1, s.size/len(s.sought))))
-	for limit := most; ok; {
-		limit = min(limit, s.querier.mostEntries())
+	maxPage := max(1, min(n+1, pageBytes/max(1, s.size/len(s.wanted))))
+	for limit := maxPage; ok; {
+		limit = min(limit, s.querier.entryLimit())
 		page, whole, err := s.page(ctx, w, limit)
 		switch {
 		case err != nil:
@@ -160,12 +160,12 @@ func (s *search) run(ctx context.Context) error {
 			limit /= 2
 			continue
 		case len(page) < limit:
-			s.take(page)
+			s.markFound(page)
 			return nil
 		}
-		w, ok = s.open(s.takeFull(page))
+		w, ok = s.remaining(s.markFoundFull(page))
 		if !whole {
-			limit = most // the trouble is behind us
+			limit = maxPage // the trouble is behind us
 		}
 	}
 	return nil
@@ -174,27 +174,27 @@ func (s *search) run(ctx context.Context) error {
 // count gives how many entries there are in a window. It remembers the last
 // one.
 func (s *search) count(ctx context.Context, w window) (int, error) {
-	if w == s.counted {
-		return s.counts, nil
+	if w == s.countedWindow {
+		return s.lastCount, nil
 	}
 	n, err := s.querier.count(ctx, s.selector, w.from, w.milliseconds)
 	if err != nil {
-		return 0, tooMuch(err)
+		return 0, tooLarge(err)
 	}
-	s.counted, s.counts = w, n
+	s.countedWindow, s.lastCount = w, n
 	return n, nil
 }
 
 // page gives entries of a window. It is not whole where Loki counts more than it
 // shows of the time that the page covers: some of the answers that Loki made it
 // of were too large, and came to it empty. A smaller page may show them.
-func (s *search) page(ctx context.Context, w window, limit int) (page []seen, whole bool, err error) {
+func (s *search) page(ctx context.Context, w window, limit int) (page []shownEntry, whole bool, err error) {
 	page, err = s.ask(ctx, w, limit)
-	if limit > 1 && (errors.Is(err, errTooMuch) || s.hung(ctx, err)) {
+	if limit > 1 && (errors.Is(err, errTooLarge) || s.timedOut(ctx, err)) {
 		return nil, false, nil
 	}
 	if err != nil {
-		return nil, false, tooMuch(err)
+		return nil, false, tooLarge(err)
 	}
 	covered := w
 	if len(page) >= limit {
@@ -204,49 +204,49 @@ func (s *search) page(ctx context.Context, w window, limit int) (page []seen, wh
 		return page, true, nil
 	}
 	n, err := s.count(ctx, covered)
-	shown, _ := slices.BinarySearchFunc(page, covered.to(), func(e seen, t int64) int { return cmp.Compare(e.at, t) })
+	shown, _ := slices.BinarySearchFunc(page, covered.to(), func(e shownEntry, t int64) int { return cmp.Compare(e.at, t) })
 	return page, shown >= n, err
 }
 
-// maxHangs is how many queries may get no answer in time before the search is
+// maxTimeouts is how many queries may get no answer in time before the search is
 // given up.
-const maxHangs = 3
+const maxTimeouts = 3
 
-// hung says whether Loki may have had an answer that was too large to be handed
+// timedOut says whether Loki may have had an answer that was too large to be handed
 // on from one of its parts to the next: it then lets the asker wait in vain (seen
 // with 3.7.8, just over 4 MiB).
-func (s *search) hung(ctx context.Context, err error) bool {
+func (s *search) timedOut(ctx context.Context, err error) bool {
 	if ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
 		return false
 	}
-	s.hangs++
-	return s.hangs <= maxHangs
+	s.timeouts++
+	return s.timeouts <= maxTimeouts
 }
 
-// tooMuch makes of an answer that is too large, and cannot be had in parts, a
+// tooLarge makes of an answer that is too large, and cannot be had in parts, a
 // refusal.
-func tooMuch(err error) error {
-	if errors.Is(err, errTooMuch) {
-		return &refusal{"its answers are too large, even for one entry"}
+func tooLarge(err error) error {
+	if errors.Is(err, errTooLarge) {
+		return &queryRejected{"its answers are too large, even for one entry"}
 	}
 	return err
 }
 
-// A seen is an entry that Loki showed. Those of streams that only look like ours
+// A shownEntry is an entry that Loki showed. Those of streams that only look like ours
 // are not ours.
-type seen struct {
-	foundEntry
+type shownEntry struct {
+	queryEntry
 	ours bool
 }
 
 // ask gives entries in the order of their times, and none from outside of the
 // window, whatever the answer has.
-func (s *search) ask(ctx context.Context, w window, limit int) ([]seen, error) {
+func (s *search) ask(ctx context.Context, w window, limit int) ([]shownEntry, error) {
 	streams, err := s.querier.page(ctx, s.selector+headFormat, w.from, w.to(), limit)
 	if err != nil {
 		return nil, err
 	}
-	var page []seen
+	var page []shownEntry
 	for _, stream := range streams {
 		ours := s.isOurs(&stream)
 		for _, e := range stream.entries {
@@ -256,38 +256,38 @@ func (s *search) ask(ctx context.Context, w window, limit int) ([]seen, error) {
 			if stream.mixed {
 				e.metadata = stream.labels
 			}
-			page = append(page, seen{e, ours})
+			page = append(page, shownEntry{e, ours})
 		}
 	}
-	slices.SortStableFunc(page, func(a, b seen) int { return cmp.Compare(a.at, b.at) })
+	slices.SortStableFunc(page, func(a, b shownEntry) int { return cmp.Compare(a.at, b.at) })
 	return page, nil
 }
 
-// takeFull takes a page that ends where its limit is. It may have ended among
+// markFoundFull takes a page that ends where its limit is. It may have ended among
 // the entries of one instant, so that instant is left to the next page, which
 // begins there; unless the page has no other.
-func (s *search) takeFull(page []seen) (next int64) {
+func (s *search) markFoundFull(page []shownEntry) (next int64) {
 	last := page[len(page)-1].at
-	whole := slices.IndexFunc(page, func(e seen) bool { return e.at == last })
+	whole := slices.IndexFunc(page, func(e shownEntry) bool { return e.at == last })
 	if whole > 0 {
-		s.take(page[:whole])
+		s.markFound(page[:whole])
 		return last
 	}
-	s.take(page)
+	s.markFound(page)
 	return last + 1
 }
 
-// take sets found for the entries that are in the page, one item for each.
-func (s *search) take(page []seen) {
+// markFound sets found for the entries that are in the page, one item for each.
+func (s *search) markFound(page []shownEntry) {
 	for _, e := range page {
 		if !e.ours {
 			continue
 		}
-		sum := textSum(s.seed, []byte(e.line))
-		k, _ := slices.BinarySearchFunc(s.sought, e.at, func(x sought, t int64) int { return cmp.Compare(x.at, t) })
-		for ; k < len(s.sought) && s.sought[k].at == e.at; k++ {
-			x := s.sought[k]
-			if x.sum == sum && !s.found[x.item] && sameSource(s.body.Item(x.item), e.metadata) {
+		sum := hashText(s.seed, []byte(e.line))
+		k, _ := slices.BinarySearchFunc(s.wanted, e.at, func(x wantedEntry, t int64) int { return cmp.Compare(x.at, t) })
+		for ; k < len(s.wanted) && s.wanted[k].at == e.at; k++ {
+			x := s.wanted[k]
+			if x.hash == sum && !s.found[x.item] && sameSource(s.body.Item(x.item), e.metadata) {
 				s.found[x.item] = true
 				break
 			}
@@ -338,7 +338,7 @@ var metadataNames = []string{"container_id", "stream", "detected_level", "level"
 // isOurs says whether a stream is the one that was sent to, or its late lane.
 // Loki adds a service_name where there is none. A stream with further labels is
 // another's, even if its lines are like ours.
-func (s *search) isOurs(stream *foundStream) bool {
+func (s *search) isOurs(stream *queryStream) bool {
 	for name := range stream.labels {
 		_, sent := s.labels[name]
 		added := name == serviceName || name == lateLabel || strings.HasPrefix(name, "__") ||
@@ -381,12 +381,12 @@ func selectorOf(stream map[string]string, configured []label) string {
 	return strings.TrimSuffix(b.String(), ", ") + "}"
 }
 
-// textSum is a hash of a text as JSON can carry it.
-func textSum(seed maphash.Seed, text []byte) uint64 { return maphash.Bytes(seed, asShown(text)) }
+// hashText is a hash of a text as JSON can carry it.
+func hashText(seed maphash.Seed, text []byte) uint64 { return maphash.Bytes(seed, asJSONText(text)) }
 
-// asShown gives a text as JSON can carry it: bytes that are no UTF-8 come back as
+// asJSONText gives a text as JSON can carry it: bytes that are no UTF-8 come back as
 // U+FFFD, one or several.
-func asShown(text []byte) []byte {
+func asJSONText(text []byte) []byte {
 	if utf8.Valid(text) && !bytes.ContainsRune(text, utf8.RuneError) {
 		return text
 	}

@@ -68,7 +68,7 @@ func TestSend(t *testing.T) {
 		Tenant:  "t1",
 		Headers: map[string]pipeline.Secret{"X-Extra": "e"},
 	})
-	o.standings.now = func() time.Time { return time.Unix(0, start) }
+	o.health.now = func() time.Time { return time.Unix(0, start) }
 	body := fill(t, o, batchOf(container("web"), "one", "two"), batchOf(container("db"), "three"))
 	for range 3 { // the pooled memory is used again
 		if err := o.Send(context.Background(), body); err != nil {
@@ -132,7 +132,7 @@ func TestMetadataRefused(t *testing.T) {
 	t.Cleanup(func() { _ = o.Close() })
 	body := fill(t, o, batchOf(container("web"), "one", "two"))
 	for range 2 { // two requests in flight
-		o.bare.Store(false)
+		o.metadataOff.Store(false)
 		failure, _ := o.Send(context.Background(), body).(*pipeline.SendError)
 		if failure == nil || len(failure.Items) != 2 || failure.Items[0].Outcome != pipeline.Retry || failure.Uncertain {
 			t.Fatalf("got %+v", failure)
@@ -144,7 +144,7 @@ func TestMetadataRefused(t *testing.T) {
 	if err := o.Send(context.Background(), fill(t, o, batchOf(container("web"), "three"))); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(logged.String(), "refuses structured metadata") {
+	if !strings.Contains(logged.String(), "rejects structured metadata") {
 		t.Errorf("logged %s", &logged)
 	}
 	if last := loki.pushed[2].Streams[0].Entries; len(last) != 2 || !strings.Contains(last[1].Line, "two") {

@@ -88,7 +88,7 @@ func (c *Config) Transform(env pipeline.Env) (pipeline.Transform, error) {
 	}
 	t := &transform{when: env.If, how: c.How, key: []byte(c.HashKey.Reveal()), detector: newDetector(c)}
 	counts := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "longshore_transform_redacted_total", Help: "Values that were taken out of records.",
+		Name: "longshore_transform_redacted_values_total", Help: "Values that were redacted.",
 	}, []string{"kind"})
 	for k, name := range kindNames {
 		t.with[k] = strings.ReplaceAll(c.With, "{kind}", name)

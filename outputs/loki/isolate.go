@@ -22,25 +22,25 @@ import (
 //   - what is over the stream's rate.
 //
 // The usual body has none of them and stays one request.
-const settled = 10 * time.Minute
+const settledAfter = 10 * time.Minute
 
-// standings remember how Loki took the streams sent to it.
-type standings struct {
+// streamHealth remember how Loki took the streams sent to it.
+type streamHealth struct {
 	now func() time.Time
 
-	mu    sync.Mutex
-	seed  maphash.Seed
-	known map[uint64]standing // by the hash of the label set: there may be thousands
+	mu      sync.Mutex
+	seed    maphash.Seed
+	streams map[uint64]streamState // by the hash of the label set: there may be thousands
 }
 
-// A standing is when a stream was taken, and when it was found to be over its rate, in Unix
+// A streamState is when a stream was taken, and when it was found to be over its rate, in Unix
 // nanoseconds; 0 is never.
-type standing struct{ taken, limited int64 }
+type streamState struct{ accepted, limited int64 }
 
-// maxStandings bounds the memory; forgetting costs a request per stream.
-const maxStandings = 1 << 14
+// maxStreamStates bounds the memory; forgetting costs a request per stream.
+const maxStreamStates = 1 << 14
 
-func (s *standings) note(body *pipeline.Body, failure *pipeline.SendError) {
+func (s *streamHealth) update(body *pipeline.Body, failure *pipeline.SendError) {
 	now := s.now().UnixNano()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -49,45 +49,45 @@ func (s *standings) note(body *pipeline.Body, failure *pipeline.SendError) {
 	case failure == nil:
 		for g := range groupsOf(body) {
 			key := s.key(body.Groups[g])
-			st := s.known[key]
-			st.taken = now
-			s.known[key] = st
+			st := s.streams[key]
+			st.accepted = now
+			s.streams[key] = st
 		}
 	case failure.Status == http.StatusTooManyRequests:
 		for _, item := range failure.Items {
 			key := s.key(body.Groups[body.Items[item.Index].Group])
-			st := s.known[key]
+			st := s.streams[key]
 			st.limited = now
-			s.known[key] = st
+			s.streams[key] = st
 		}
 	}
 }
 
-func (s *standings) makeRoom() {
-	if s.known == nil {
+func (s *streamHealth) makeRoom() {
+	if s.streams == nil {
 		s.seed = maphash.MakeSeed()
 	}
-	if s.known == nil || len(s.known) >= maxStandings {
-		s.known = map[uint64]standing{}
+	if s.streams == nil || len(s.streams) >= maxStreamStates {
+		s.streams = map[uint64]streamState{}
 	}
 }
 
-func (s *standings) key(labels string) uint64 { return maphash.String(s.seed, labels) }
+func (s *streamHealth) key(labels string) uint64 { return maphash.String(s.seed, labels) }
 
 // risky gives the groups of a body that Loki may reject. A body of one group
 // has none: its answer holds anyway.
-func (s *standings) risky(body *pipeline.Body) map[uint32]bool {
+func (s *streamHealth) risky(body *pipeline.Body) map[uint32]bool {
 	groups := groupsOf(body)
 	if len(groups) == 1 {
 		return nil
 	}
-	old := s.now().Add(-settled).UnixNano()
+	old := s.now().Add(-settledAfter).UnixNano()
 	risky := map[uint32]bool{}
 	s.mu.Lock()
 	s.makeRoom()
 	for g := range groups {
-		st := s.known[s.key(body.Groups[g])]
-		if st.taken < old || st.limited > old {
+		st := s.streams[s.key(body.Groups[g])]
+		if st.accepted < old || st.limited > old {
 			risky[g] = true
 		}
 	}
@@ -112,22 +112,22 @@ func groupsOf(body *pipeline.Body) map[uint32]bool {
 	return groups
 }
 
-// sendApart sends the risky groups each in a request of its own, after one with
+// sendIsolated sends the risky groups each in a request of its own, after one with
 // all the others.
-func (o *Output) sendApart(ctx context.Context, body *pipeline.Body, risky map[uint32]bool) *pipeline.SendError {
+func (o *Output) sendIsolated(ctx context.Context, body *pipeline.Body, risky map[uint32]bool) *pipeline.SendError {
 	parts := partsOf(body, risky)
-	room := partRooms.Get().(*pipeline.Body)
-	defer freePart(room)
+	part := partPool.Get().(*pipeline.Body)
+	defer releasePart(part)
 	var all *pipeline.SendError
-	for k, part := range parts {
-		pickInto(room, body, part)
-		failure := o.sendTogether(ctx, room)
+	for k, indices := range parts {
+		subsetInto(part, body, indices)
+		failure := o.sendRequest(ctx, part)
 		if failure == nil {
 			continue
 		}
 		if failure.Items == nil && failure.Outcome == pipeline.Reject {
-			failure.Items = allItems(failure, part) // the others have not been tried
-			all = join(all, failure)
+			failure.Items = itemErrors(failure, indices) // the others have not been tried
+			all = mergeFailures(all, failure)
 			continue
 		}
 		if failure.Items == nil {
@@ -136,13 +136,13 @@ func (o *Output) sendApart(ctx context.Context, body *pipeline.Body, risky map[u
 			}
 			// To be split or bisected alone, it is to come back alone.
 			failure.Outcome = retryOrHold(failure.Outcome)
-			failure.Items = allItems(failure, slices.Concat(parts[k:]...))
-			return join(all, failure)
+			failure.Items = itemErrors(failure, slices.Concat(parts[k:]...))
+			return mergeFailures(all, failure)
 		}
 		for i := range failure.Items {
-			failure.Items[i].Index = part[failure.Items[i].Index]
+			failure.Items[i].Index = indices[failure.Items[i].Index]
 		}
-		all = join(all, failure)
+		all = mergeFailures(all, failure)
 	}
 	return all
 }
@@ -175,27 +175,27 @@ func partsOf(body *pipeline.Body, risky map[uint32]bool) [][]int {
 	return parts
 }
 
-// partRooms are bodies whose memory is used again: where several files are caught up
+// partPool are bodies whose memory is used again: where several files are caught up
 // with, all that is sent goes through them.
-var partRooms = sync.Pool{New: func() any { return new(pipeline.Body) }}
+var partPool = sync.Pool{New: func() any { return new(pipeline.Body) }}
 
-// freePart gives a part's memory back, as frame.free does.
-func freePart(part *pipeline.Body) {
+// releasePart gives a part's memory back, as frame.free does.
+func releasePart(part *pipeline.Body) {
 	part.Groups = nil
-	if cap(part.Bytes) <= mostKept {
-		partRooms.Put(part)
+	if cap(part.Bytes) <= maxPooled {
+		partPool.Put(part)
 	}
 }
 
-// pick gives a body of some of a body's items.
-func pick(body *pipeline.Body, items []int) *pipeline.Body {
+// subset gives a body of some of a body's items.
+func subset(body *pipeline.Body, items []int) *pipeline.Body {
 	part := &pipeline.Body{}
-	pickInto(part, body, items)
+	subsetInto(part, body, items)
 	return part
 }
 
-// pickInto is pick into the memory of another body.
-func pickInto(part, body *pipeline.Body, items []int) {
+// subsetInto is pick into the memory of another body.
+func subsetInto(part, body *pipeline.Body, items []int) {
 	size := 0
 	for _, i := range items {
 		size += len(body.Item(i))
@@ -211,7 +211,7 @@ func pickInto(part, body *pipeline.Body, items []int) {
 	}
 }
 
-func allItems(failure *pipeline.SendError, indices []int) []pipeline.ItemError {
+func itemErrors(failure *pipeline.SendError, indices []int) []pipeline.ItemError {
 	items := make([]pipeline.ItemError, len(indices))
 	for i, index := range indices {
 		items[i] = pipeline.ItemError{Index: index, Outcome: failure.Outcome, Status: failure.Status, Reason: failure.Reason}
@@ -219,8 +219,8 @@ func allItems(failure *pipeline.SendError, indices []int) []pipeline.ItemError {
 	return items
 }
 
-// join makes one failure of two; all may be nil.
-func join(all, next *pipeline.SendError) *pipeline.SendError {
+// mergeFailures makes one failure of two; all may be nil.
+func mergeFailures(all, next *pipeline.SendError) *pipeline.SendError {
 	if all != nil {
 		next.Items = append(all.Items, next.Items...)
 		next.Uncertain = next.Uncertain || all.Uncertain

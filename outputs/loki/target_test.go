@@ -22,7 +22,7 @@ func TestFormerly(t *testing.T) {
 			test.before.URL, test.now.URL = a.URL, a.URL
 			before, now := newOutput(t, test.before), newOutput(t, test.now)
 			for _, o := range []*Output{before, now} {
-				o.standings.now = func() time.Time { return time.Unix(0, start) }
+				o.health.now = func() time.Time { return time.Unix(0, start) }
 			}
 			batch := batchOf(container("web"), lines(4, 1500)...)
 			a.hold(fill(t, before, batch), only(1, 3))

@@ -65,15 +65,15 @@ func TestRejectionsAreNotHidden(t *testing.T) {
 		"usual":        {known: true, stored: all, pushed: 1},
 		"new":          {stored: all, pushed: 3},
 		"old":          {known: true, after: time.Hour, stored: all, pushed: 3},
-		"too late":     {rejects: map[string]string{b: lateAnswer}, status: 400, known: true, after: 2 * time.Hour, want: judged{Outcome: pipeline.Reject, Items: []string{"1 refuse", "2 refuse", "6 refuse"}}, stored: map[string]int{a: 1, c: 3}, pushed: 3},
-		"all too late": {rejects: map[string]string{a: lateAnswer, b: lateAnswer, c: lateAnswer}, status: 400, want: judged{Outcome: pipeline.Reject, Items: []string{"0 refuse", "1 refuse", "2 refuse", "3 refuse", "4 refuse", "5 refuse", "6 refuse"}}, stored: map[string]int{}, pushed: 3},
+		"too late":     {rejects: map[string]string{b: lateAnswer}, status: 400, known: true, after: 2 * time.Hour, want: judged{Outcome: pipeline.Reject, Items: []string{"1 reject", "2 reject", "6 reject"}}, stored: map[string]int{a: 1, c: 3}, pushed: 3},
+		"all too late": {rejects: map[string]string{a: lateAnswer, b: lateAnswer, c: lateAnswer}, status: 400, want: judged{Outcome: pipeline.Reject, Items: []string{"0 reject", "1 reject", "2 reject", "3 reject", "4 reject", "5 reject", "6 reject"}}, stored: map[string]int{}, pushed: 3},
 		"over a limit": {rejects: map[string]string{a: limitAnswer}, status: 429, want: judged{Outcome: pipeline.Retry, Items: []string{"0 retry"}}, stored: map[string]int{b: 3, c: 3}, pushed: 3},
 		"no more streams": {rejects: map[string]string{b: "maximum active stream limit exceeded when trying to create stream " + b}, status: 429,
 			want: judged{Outcome: pipeline.Retry, Items: []string{"1 retry", "2 retry", "3 retry", "4 retry", "5 retry", "6 retry"}}, stored: map[string]int{a: 1}, pushed: 2},
 		"to be bisected, first":  {rejects: map[string]string{a: "couldn't parse"}, status: 400, want: judged{Outcome: pipeline.Bisect}, stored: map[string]int{}, pushed: 1},
 		"to be bisected, second": {rejects: map[string]string{b: "couldn't parse"}, status: 400, want: judged{Outcome: pipeline.Retry, Items: []string{"1 retry", "2 retry", "3 retry", "4 retry", "5 retry", "6 retry"}}, stored: map[string]int{a: 1}, pushed: 2},
-		"refused, first":         {rejects: map[string]string{a: "no"}, status: 422, want: judged{Outcome: pipeline.Reject, Items: []string{"0 refuse"}}, stored: map[string]int{b: 3, c: 3}, pushed: 3},
-		"refused, second":        {rejects: map[string]string{b: "no"}, status: 422, want: judged{Outcome: pipeline.Reject, Items: []string{"1 refuse", "2 refuse", "6 refuse"}}, stored: map[string]int{a: 1, c: 3}, pushed: 3},
+		"refused, first":         {rejects: map[string]string{a: "no"}, status: 422, want: judged{Outcome: pipeline.Reject, Items: []string{"0 reject"}}, stored: map[string]int{b: 3, c: 3}, pushed: 3},
+		"refused, second":        {rejects: map[string]string{b: "no"}, status: 422, want: judged{Outcome: pipeline.Reject, Items: []string{"1 reject", "2 reject", "6 reject"}}, stored: map[string]int{a: 1, c: 3}, pushed: 3},
 		"not let in":             {rejects: map[string]string{b: "no"}, status: 403, want: judged{Outcome: pipeline.Hold, Items: []string{"1 hold", "2 hold", "3 hold", "4 hold", "5 hold", "6 hold"}}, stored: map[string]int{a: 1}, pushed: 2},
 		"ill":                    {rejects: map[string]string{b: "no"}, status: 500, want: judged{Outcome: pipeline.Retry, Uncertain: true, Items: []string{"1 retry", "2 retry", "3 retry", "4 retry", "5 retry", "6 retry"}}, stored: map[string]int{a: 1}, pushed: 2},
 	}
@@ -83,10 +83,10 @@ func TestRejectionsAreNotHidden(t *testing.T) {
 			loki := newFakeLoki(t, ing.answer)
 			o := newOutput(t, Config{URL: loki.URL, Labels: map[string]string{"app": "{service}"}})
 			now := time.Unix(0, start).Add(test.after)
-			o.standings.now = func() time.Time { return now }
+			o.health.now = func() time.Time { return now }
 			body := threeApps(t, o)
 			if test.known {
-				o.standings.note(body, nil)
+				o.health.update(body, nil)
 			}
 			var got judged
 			if failure, _ := o.Send(context.Background(), body).(*pipeline.SendError); failure != nil {
@@ -110,30 +110,30 @@ func TestRejectionsAreNotHidden(t *testing.T) {
 func TestStandings(t *testing.T) {
 	o := newOutput(t, Config{Labels: map[string]string{"app": "{service}"}})
 	now := time.Unix(0, start)
-	o.standings.now = func() time.Time { return now }
+	o.health.now = func() time.Time { return now }
 	body := threeApps(t, o)
-	risky := func() int { return len(o.standings.risky(body)) }
+	risky := func() int { return len(o.health.risky(body)) }
 	var got []int
 	got = append(got, risky()) // new, all three
-	o.standings.note(body, nil)
+	o.health.update(body, nil)
 	got = append(got, risky())
-	o.standings.note(body, &pipeline.SendError{Status: 429, Items: []pipeline.ItemError{{Index: 1}}})
+	o.health.update(body, &pipeline.SendError{Status: 429, Items: []pipeline.ItemError{{Index: 1}}})
 	got = append(got, risky()) // one over its rate
-	now = now.Add(settled)
-	o.standings.note(body, nil)
+	now = now.Add(settledAfter)
+	o.health.update(body, nil)
 	got = append(got, risky())
-	now = now.Add(settled + time.Second)
+	now = now.Add(settledAfter + time.Second)
 	got = append(got, risky()) // not heard of for long
 	if diff := cmp.Diff([]int{3, 0, 1, 0, 3}, got); diff != "" {
 		t.Error(diff)
 	}
-	if single := pick(body, []int{0}); o.standings.risky(single) != nil {
+	if single := subset(body, []int{0}); o.health.risky(single) != nil {
 		t.Error("a single stream needs no care")
 	}
-	for i := range maxStandings {
-		o.standings.note(&pipeline.Body{Groups: []string{fmt.Sprint(i)}, Items: []pipeline.Item{{}}}, nil)
+	for i := range maxStreamStates {
+		o.health.update(&pipeline.Body{Groups: []string{fmt.Sprint(i)}, Items: []pipeline.Item{{}}}, nil)
 	}
-	if n := len(o.standings.known); n > maxStandings {
+	if n := len(o.health.streams); n > maxStreamStates {
 		t.Errorf("%d streams are remembered", n)
 	}
 }

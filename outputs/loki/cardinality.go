@@ -10,39 +10,39 @@ import (
 // otherValue stands for all values of a label that are too many.
 const otherValue = "other"
 
-// A guard bounds the values that lines give to each label. A value that it let
+// A limiter bounds the values that lines give to each label. A value that it let
 // through once it lets through for good.
-type guard struct {
+type limiter struct {
 	max      int
 	log      *slog.Logger
 	replaced *prometheus.CounterVec
 
-	mu   sync.Mutex
-	seen map[string]map[string]bool // values by label name
-	told map[string]bool
+	mu     sync.Mutex
+	values map[string]map[string]bool // values by label name
+	warned map[string]bool
 }
 
-func newGuard(limit int, log *slog.Logger, replaced *prometheus.CounterVec) *guard {
-	return &guard{
+func newLimiter(limit int, log *slog.Logger, replaced *prometheus.CounterVec) *limiter {
+	return &limiter{
 		max:      limit,
 		log:      log,
 		replaced: replaced,
-		seen:     map[string]map[string]bool{},
-		told:     map[string]bool{},
+		values:   map[string]map[string]bool{},
+		warned:   map[string]bool{},
 	}
 }
 
 // admit gives the value, or "other" if the label has had too many.
-func (g *guard) admit(name, value string) string {
+func (g *limiter) admit(name, value string) string {
 	if value == "" {
 		return value
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	values := g.seen[name]
+	values := g.values[name]
 	if values == nil {
 		values = map[string]bool{}
-		g.seen[name] = values
+		g.values[name] = values
 	}
 	if values[value] {
 		return value
@@ -52,8 +52,8 @@ func (g *guard) admit(name, value string) string {
 		return value
 	}
 	g.replaced.WithLabelValues(name).Inc()
-	if !g.told[name] {
-		g.told[name] = true
+	if !g.warned[name] {
+		g.warned[name] = true
 		g.log.Warn("a label has too many values; new ones become \"other\"",
 			"label", name, "values", g.max, "first", cutText(value, 100),
 			"hint", "take the label out of labels, or raise max_label_values")

@@ -10,14 +10,14 @@ import (
 	"github.com/longshore/longshore/pipeline"
 )
 
-// An ignored is what an ingester says of the one stream it did not take whole
+// An rejectedEntries is what an ingester says of the one stream it did not take whole
 // (stream.go: errorForFailedEntries):
 //
 //	entry with timestamp 2026-10-01 00:00:00.5 +0000 UTC ignored, reason: 'entry too far behind, …',
 //	user 'fake', total ignored: 1 out of 1000 for stream: {app="a"}
 //
 // It names ten entries at most (max_returned_stream_errors).
-type ignored struct {
+type rejectedEntries struct {
 	named        []namedEntry
 	count, total int
 	labels       string
@@ -29,32 +29,32 @@ type namedEntry struct {
 }
 
 var (
-	ignoredEntry = regexp.MustCompile(`entry with timestamp (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)? [+-]\d{4} \w+) ignored, reason: '(.*?)'(?: for stream: \{.*?\})?,`)
-	ignoredTotal = regexp.MustCompile(`total ignored: (\d+) out of (\d+)(?: for stream: (\{.*\}))?`)
+	rejectedEntry = regexp.MustCompile(`entry with timestamp (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)? [+-]\d{4} \w+) ignored, reason: '(.*?)'(?: for stream: \{.*?\})?,`)
+	rejectedTotal = regexp.MustCompile(`total ignored: (\d+) out of (\d+)(?: for stream: (\{.*\}))?`)
 )
 
 const (
-	saysTooFarBehind = "too far behind"
-	goTimeString     = "2006-01-02 15:04:05.999999999 -0700 MST"
+	msgTooFarBehind = "too far behind"
+	goTimeString    = "2006-01-02 15:04:05.999999999 -0700 MST"
 )
 
-func parseIgnored(said string) (ignored, bool) {
-	tail := ignoredTotal.FindStringSubmatch(said)
+func parseRejected(message string) (rejectedEntries, bool) {
+	tail := rejectedTotal.FindStringSubmatch(message)
 	if tail == nil {
-		return ignored{}, false
+		return rejectedEntries{}, false
 	}
-	var g ignored
+	var g rejectedEntries
 	var err, err2 error
 	g.count, err = strconv.Atoi(tail[1])
 	g.total, err2 = strconv.Atoi(tail[2])
 	if err != nil || err2 != nil {
-		return ignored{}, false
+		return rejectedEntries{}, false
 	}
 	g.labels = tail[3]
-	for _, m := range ignoredEntry.FindAllStringSubmatch(said, -1) {
+	for _, m := range rejectedEntry.FindAllStringSubmatch(message, -1) {
 		at, err := time.Parse(goTimeString, m[1])
 		if err != nil {
-			return ignored{}, false
+			return rejectedEntries{}, false
 		}
 		g.named = append(g.named, namedEntry{at.UnixNano(), m[2]})
 	}
@@ -63,16 +63,16 @@ func parseIgnored(said string) (ignored, bool) {
 
 // items gives what was ignored of the body; the rest was stored. sure is false
 // where the answer does not say enough, and then there are no items.
-func (g ignored) items(body *pipeline.Body, outcome pipeline.Outcome, status int) (items []pipeline.ItemError, sure bool) {
-	members, ok := membersOf(body, g.labels)
+func (g rejectedEntries) items(body *pipeline.Body, outcome pipeline.Outcome, status int) (items []pipeline.ItemError, sure bool) {
+	members, ok := streamItems(body, g.labels)
 	if !ok {
 		return nil, false
 	}
-	which, ok := g.which(body, members)
+	indices, ok := g.found(body, members)
 	if !ok {
 		return nil, false
 	}
-	for _, i := range which {
+	for _, i := range indices {
 		items = append(items, g.item(body, i, outcome, status))
 	}
 	return items, true
@@ -80,9 +80,9 @@ func (g ignored) items(body *pipeline.Body, outcome pipeline.Outcome, status int
 
 // item words what became of item i. In an answer about entries that come too late,
 // some may have met a rate limit, and those can be sent again.
-func (g ignored) item(body *pipeline.Body, i int, outcome pipeline.Outcome, status int) pipeline.ItemError {
-	like, _, _ := strings.Cut(g.named[0].reason, ",") // without the other entry's time
-	item := pipeline.ItemError{Index: i, Outcome: outcome, Status: status, Reason: like}
+func (g rejectedEntries) item(body *pipeline.Body, i int, outcome pipeline.Outcome, status int) pipeline.ItemError {
+	reason, _, _ := strings.Cut(g.named[0].reason, ",") // without the other entry's time
+	item := pipeline.ItemError{Index: i, Outcome: outcome, Status: status, Reason: reason}
 	at := readEntry(body.Item(i)).time
 	for _, n := range g.named {
 		if n.time == at {
@@ -95,32 +95,32 @@ func (g ignored) item(body *pipeline.Body, i int, outcome pipeline.Outcome, stat
 	return item
 }
 
-func (g ignored) which(body *pipeline.Body, members []int) ([]int, bool) {
+func (g rejectedEntries) found(body *pipeline.Body, members []int) ([]int, bool) {
 	if g.count == g.total && g.total == len(members) {
 		return members, true
 	}
-	var which []int
+	var found []int
 	for _, i := range members {
 		at := readEntry(body.Item(i)).time
 		if slices.ContainsFunc(g.named, func(n namedEntry) bool { return n.time == at }) {
-			which = append(which, i)
+			found = append(found, i)
 		}
 	}
-	if len(which) == g.count {
-		return which, true
+	if len(found) == g.count {
+		return found, true
 	}
-	return g.prefix(body, members, which)
+	return g.prefix(body, members, found)
 }
 
 // prefix finds the entries that came too late when more were than are named. In
 // a stream sent in the order of its times they are its first ones: what Loki
 // accepts moves its limit to an hour before that entry, which no later one is
 // behind.
-func (g ignored) prefix(body *pipeline.Body, members, named []int) ([]int, bool) {
+func (g rejectedEntries) prefix(body *pipeline.Body, members, named []int) ([]int, bool) {
 	inOrder := slices.IsSortedFunc(members, func(a, b int) int {
 		return compareTimes(body, a, b)
 	})
-	late := !slices.ContainsFunc(g.named, func(n namedEntry) bool { return !strings.Contains(n.reason, saysTooFarBehind) })
+	late := !slices.ContainsFunc(g.named, func(n namedEntry) bool { return !strings.Contains(n.reason, msgTooFarBehind) })
 	if !inOrder || !late || g.total != len(members) || g.count > len(members) || len(named) != len(g.named) {
 		return nil, false
 	}
@@ -139,9 +139,9 @@ func compareTimes(body *pipeline.Body, a, b int) int {
 	return 0
 }
 
-// membersOf gives the items of the stream that Loki means. It may have added
+// streamItems gives the items of the stream that Loki means. It may have added
 // labels of its own to ours: service_name, or a shard's number.
-func membersOf(body *pipeline.Body, labels string) (members []int, ok bool) {
+func streamItems(body *pipeline.Body, labels string) (members []int, ok bool) {
 	group, ok := groupOf(body, labels)
 	if !ok {
 		return nil, false

@@ -9,29 +9,29 @@ import (
 	"strconv"
 )
 
-// categorized is the encoding flag by which Loki keeps structured metadata apart
+// categorizeLabels is the encoding flag by which Loki keeps structured metadata apart
 // from labels.
-const categorized = "categorize-labels"
+const categorizeLabels = "categorize-labels"
 
-// A foundStream is a stream in an answer to a log query.
-type foundStream struct {
+// A queryStream is a stream in an answer to a log query.
+type queryStream struct {
 	labels  map[string]string
-	entries []foundEntry
+	entries []queryEntry
 	// mixed says that the labels hold the entries' structured metadata as well:
 	// a Loki before 2.9.3.
 	mixed bool
 }
 
-// A foundEntry is ["nanoseconds", "line", {"structuredMetadata": {…}}]; the last
+// A queryEntry is ["nanoseconds", "line", {"structuredMetadata": {…}}]; the last
 // only where there is any.
-type foundEntry struct {
+type queryEntry struct {
 	at       int64
 	line     string
 	metadata map[string]string
 }
 
 // UnmarshalJSON implements json.Unmarshaler.
-func (e *foundEntry) UnmarshalJSON(text []byte) error {
+func (e *queryEntry) UnmarshalJSON(text []byte) error {
 	var parts []json.RawMessage
 	if err := json.Unmarshal(text, &parts); err != nil {
 		return err
@@ -84,19 +84,19 @@ func readResult(text []byte, kind string, result any) (flags []string, err error
 }
 
 // readStreams reads the answer to a log query.
-func readStreams(text []byte) ([]foundStream, error) {
+func readStreams(text []byte) ([]queryStream, error) {
 	var result []struct {
 		Stream map[string]string
-		Values []foundEntry
+		Values []queryEntry
 	}
 	flags, err := readResult(text, "streams", &result)
 	if err != nil {
 		return nil, err
 	}
-	mixed := !slices.Contains(flags, categorized)
-	var streams []foundStream
+	mixed := !slices.Contains(flags, categorizeLabels)
+	var streams []queryStream
 	for _, r := range result {
-		streams = append(streams, foundStream{labels: r.Stream, entries: r.Values, mixed: mixed})
+		streams = append(streams, queryStream{labels: r.Stream, entries: r.Values, mixed: mixed})
 	}
 	return streams, nil
 }

@@ -12,8 +12,8 @@ import (
 
 var _ pipeline.Targeted = (*Output)(nil)
 
-// A place is by what an entry is found: its tenant, its stream and its line.
-type place struct {
+// A lokiTarget is by what an entry is found: its tenant, its stream and its line.
+type lokiTarget struct {
 	Tenant  string            `json:"tenant,omitempty"`
 	Labels  map[string]string `json:"labels,omitempty"` // templates; none are the usual ones
 	Line    string            `json:"line"`
@@ -26,15 +26,15 @@ func (o *Output) Target() []byte {
 	if o.querier == nil {
 		return nil
 	}
-	p, err := json.Marshal(o.place)
+	p, err := json.Marshal(o.target)
 	if err != nil {
 		return nil // strings and numbers can always be written
 	}
 	return p
 }
 
-func (c *Config) place() place {
-	p := place{Tenant: c.Tenant, Labels: maps.Clone(c.Labels), Line: "json", MaxLine: int(orDefault(c.MaxLine, defaultMaxLine))}
+func (c *Config) target() lokiTarget {
+	p := lokiTarget{Tenant: c.Tenant, Labels: maps.Clone(c.Labels), Line: "json", MaxLine: int(orDefault(c.MaxLine, defaultMaxLine))}
 	if c.Line == "raw" {
 		p.Line = c.Line
 	}
@@ -47,7 +47,7 @@ func (c *Config) place() place {
 // AtTarget implements pipeline.Targeted: it gives the output as it was with other
 // labels, lines or another tenant. Where it asks has not changed.
 func (o *Output) AtTarget(text []byte) (pipeline.PreviousTarget, error) {
-	var p place
+	var p lokiTarget
 	if err := json.Unmarshal(text, &p); err != nil {
 		return nil, fmt.Errorf("reading which stream it was: %w", err)
 	}
@@ -55,29 +55,29 @@ func (o *Output) AtTarget(text []byte) (pipeline.PreviousTarget, error) {
 	if len(problems) > 0 {
 		return nil, fmt.Errorf("%s %s", problems[0].Path, problems[0].Message)
 	}
-	was := &Output{
+	previous := &Output{
 		tenant: p.Tenant, client: o.client, log: o.log, metrics: o.metrics,
-		labels: labels, raw: p.Line == "raw", schema: event.SchemaNamed(p.Schema), maxLine: p.MaxLine, place: p,
-		guard: newGuard(o.guard.max, o.log, o.metrics.replaced),
+		labels: labels, raw: p.Line == "raw", schema: event.SchemaNamed(p.Schema), maxLine: p.MaxLine, target: p,
+		limiter: newLimiter(o.limiter.max, o.log, o.metrics.replaced),
 	}
-	was.bare.Store(o.bare.Load())
-	was.standings.now = o.standings.now
+	previous.metadataOff.Store(o.metadataOff.Load())
+	previous.health.now = o.health.now
 	if q := o.querier; q != nil {
-		was.querier = &querier{base: q.base, tenant: p.Tenant, client: q.client, turns: q.turns}
-		was.querier.sight.now = q.sight.now
+		previous.querier = &querier{base: q.base, tenant: p.Tenant, client: q.client, slots: q.slots}
+		previous.querier.lookback.now = q.lookback.now
 	}
-	return former{was}, nil
+	return previousTarget{previous}, nil
 }
 
-// A former is the output as it was, for asking alone.
-type former struct{ output *Output }
+// A previousTarget is the output as it was, for asking alone.
+type previousTarget struct{ output *Output }
 
 // Encoder implements pipeline.PreviousTarget.
-func (f former) Encoder() pipeline.Encoder {
+func (f previousTarget) Encoder() pipeline.Encoder {
 	return &Encoder{output: f.output, sources: map[*event.Source]*source{}}
 }
 
 // Stored implements pipeline.PreviousTarget.
-func (f former) Stored(ctx context.Context, body *pipeline.Body, stored []bool) error {
+func (f previousTarget) Stored(ctx context.Context, body *pipeline.Body, stored []bool) error {
 	return f.output.Stored(ctx, body, stored)
 }

@@ -1,0 +1,156 @@
+package loki
+
+import (
+	"bytes"
+	"context"
+	"hash/maphash"
+	"time"
+
+	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/event"
+)
+
+// Lines without a time of their own were dated when they were read, and that time
+// is not remembered. An audit compares them with all lines that their stream has
+// from since on, by their text alone.
+
+const (
+	// maxUntimed bounds the lines of a stream that are kept for comparison, some 50
+	// bytes each.
+	maxUntimed = 1_000_000
+	// maxUntimedAge is where looking for them begins where since is older.
+	maxUntimedAge = 30 * 24 * time.Hour
+	// comparedBytes is how much of a line is compared, without its time.
+	comparedBytes = 400
+)
+
+const (
+	reasonSince   = "it has no time of its own, and may be older than what was looked at"
+	reasonTooMany = "it has no time of its own, and its stream has too many lines to compare it with all of them"
+)
+
+// untimedLines are the lines of one stream, by the hash of their text.
+type untimedLines struct {
+	times      map[uint64]int // how often each is there, and was not yet found
+	duplicates map[uint64]int // how often there is the same once more, at the same time
+	full       bool           // there are more
+	started    map[event.SourceID]bool
+}
+
+func (a *audit) checkUntimed(ctx context.Context, body *pipeline.Body, items []int, held []pipeline.Presence) error {
+	if len(items) == 0 {
+		return nil
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, i := range items {
+		stream := body.Groups[body.Items[i].Group]
+		if a.untimed[stream] != nil {
+			continue
+		}
+		lines, err := a.fetchLines(ctx, stream)
+		if err != nil {
+			return err
+		}
+		a.untimed[stream] = lines
+	}
+	run := 0
+	for _, i := range items {
+		for run+1 < len(body.Runs) && body.Runs[run+1].First <= i {
+			run++
+		}
+		lines := a.untimed[body.Groups[body.Items[i].Group]]
+		held[i] = lines.match(a.hashOf(readEntry(body.Item(i)).line), body.Runs[run].Source.ID)
+	}
+	return nil
+}
+
+// match finds a line of a source.
+func (l *untimedLines) match(sum uint64, source event.SourceID) pipeline.Presence {
+	switch {
+	case l.times[sum] > 0:
+		l.times[sum]--
+		l.started[source] = true
+		repeats := l.duplicates[sum]
+		delete(l.duplicates, sum)
+		return pipeline.Presence{Copies: 1 + repeats}
+	case l.full:
+		return pipeline.Presence{Uncertain: reasonTooMany}
+	case !l.started[source]:
+		return pipeline.Presence{Uncertain: reasonSince}
+	}
+	return pipeline.Presence{}
+}
+
+// fetchLines fetches a stream from since until now.
+func (a *audit) fetchLines(ctx context.Context, stream string) (*untimedLines, error) {
+	s := &search{querier: a.output.querier, labels: labelsOf(stream)}
+	s.selector = selectorOf(s.labels, a.output.labels)
+	lines := &untimedLines{times: map[uint64]int{}, duplicates: map[uint64]int{}, started: map[event.SourceID]bool{}}
+	now := a.output.health.now().UnixNano()
+	from := max(a.since.UnixNano(), now-int64(maxUntimedAge))
+	for kept := 0; from < now; from += longestSearch {
+		w := windowAround(from, min(from+longestSearch, now)-1)
+		n, err := s.count(ctx, w)
+		if err != nil {
+			return nil, err
+		}
+		if kept += n; kept > maxUntimed {
+			lines.full = true
+			break
+		}
+		if err := a.fetchDay(ctx, s, w, lines); err != nil {
+			return nil, err
+		}
+	}
+	return lines, nil
+}
+
+// fetchDay adds what a stream has in a window.
+func (a *audit) fetchDay(ctx context.Context, s *search, w window, lines *untimedLines) error {
+	var sums []uint64
+	t := &tally{search: s, perEntry: true, itemOf: func(e *shownEntry, _ map[int]bool) int {
+		if !e.ours {
+			return -1
+		}
+		_, head, _ := bytes.Cut([]byte(e.line), []byte(" "))
+		sums = append(sums, a.hash(head))
+		return len(sums) - 1
+	}}
+	if err := t.run(ctx, w, safePage); err != nil {
+		return err
+	}
+	for _, shown := range t.shown {
+		if shown.item >= 0 {
+			lines.times[sums[shown.item]]++
+		}
+	}
+	for item, n := range t.duplicates {
+		lines.duplicates[sums[item]] += n
+	}
+	return nil
+}
+
+// hashOf is the hash of a line of ours, as it would come back from Loki.
+func (a *audit) hashOf(line []byte) uint64 {
+	_, head, _ := bytes.Cut(appendHead(nil, line), []byte(" "))
+	return a.hash(head)
+}
+
+// hash is the hash of the head of a line without the time that stands in it.
+func (a *audit) hash(text []byte) uint64 {
+	if !a.output.raw {
+		text = withoutTime(text)
+	}
+	return maphash.Bytes(a.seed, cutText(asJSONText(text), comparedBytes))
+}
+
+// withoutTime takes the time off a record in JSON, which it begins with under a name
+// that depends on the schema.
+func withoutTime(head []byte) []byte {
+	name, rest, ok := bytes.Cut(bytes.TrimPrefix(head, []byte(`{"`)), []byte(`":"`))
+	if _, after, closed := bytes.Cut(rest, []byte(`"`)); ok && closed && bytes.HasSuffix(bytes.ToLower(name), []byte("timestamp")) {
+		return after
+	}
+	return head
+}
