@@ -42,9 +42,8 @@ func (c *Config) Joiner() (pipeline.NewJoiner, pipeline.JoinLimits, error) {
 	return func(*event.Source) pipeline.Joiner { return multiline.NewAuto() }, multiline.DefaultLimits(), nil
 }
 
-// A Parser tries the formats that a line's first byte allows; the lines of a
-// source may be of different ones. What is remembered of a source is with the
-// parsers of each format.
+// A Parser tries the formats that a line's first byte allows; the lines of a source may be of
+// different ones. What is remembered of a source is with the parsers of each format.
 type Parser struct {
 	json   *json.Parser
 	logfmt *logfmt.Parser
@@ -108,7 +107,7 @@ func (p *Parser) line(b *event.Batch, i int) bool {
 	return p.text.Parse(b, i)
 }
 
-// firstByte gives the first byte that is no blank, 0 if there is none.
+// firstByte returns the first byte that is no blank, 0 if there is none.
 func firstByte(p []byte) byte {
 	for _, c := range p {
 		if c > ' ' {

@@ -43,8 +43,7 @@ var lines = []string{
 	`[2024-05-01T12:00:00,123][INFO ][o.e.n.Node               ] [node-1] started`,
 }
 
-// TestMixed sees to it that what a source sent before does not change what
-// becomes of a line.
+// TestMixed sees to it that what a source sent before does not change what becomes of a line.
 func TestMixed(t *testing.T) {
 	p := New(nil)
 	src := event.NewSource(1, "test", "test", nil)

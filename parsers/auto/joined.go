@@ -22,8 +22,7 @@ func (p *Parser) joined(b *event.Batch, i int) bool {
 	return understood
 }
 
-// offRuntime makes what a container runtime's lines hold the record's line, if
-// they are that.
+// offRuntime makes what a container runtime's lines hold the record's line, if they are that.
 func (p *Parser) offRuntime(b *event.Batch, i int) bool {
 	rec := &b.Records[i]
 	before, size := *rec, len(b.Arena)
@@ -75,8 +74,7 @@ func (p *Parser) lines(b *event.Batch, i int) bool {
 	return understood
 }
 
-// below gives the lines below the head without their indentation, where the head
-// has no message.
+// below returns the lines below the head without their indentation, where the head has no message.
 func below(b *event.Batch, line event.Span, head int) event.Value {
 	text := b.Bytes(line)[head:]
 	trimmed := bytes.TrimSpace(text)

@@ -12,7 +12,7 @@ import (
 
 func newParser(*event.Source) pipeline.Parser { return New(nil) }
 
-// joinedRecords gives the records of several lines in the golden file.
+// joinedRecords returns the records of several lines in the golden file.
 func joinedRecords(t testing.TB) []string {
 	text, err := os.ReadFile("testdata/multiline.txt")
 	if err != nil {

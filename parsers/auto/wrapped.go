@@ -29,7 +29,7 @@ func (p *Parser) unwrap(b *event.Batch, i int) bool {
 	return false
 }
 
-// mayWrap tells whether a record's message may be a line of its own.
+// mayWrap reports whether a record's message may be a line of its own.
 func mayWrap(b *event.Batch, rec *event.Record) bool {
 	if rec.Message.Kind == event.None || rec.Message.Len < 4 {
 		return false
@@ -43,12 +43,12 @@ func mayWrap(b *event.Batch, rec *event.Record) bool {
 	return isObject(b.Bytes(rec.Message.Span))
 }
 
-// isObject tells whether text can be a JSON object, perhaps with a line end.
+// isObject reports whether text can be a JSON object, perhaps with a line end.
 func isObject(p []byte) bool {
 	return p[0] == '{' && bytes.LastIndexByte(p[len(p)-min(len(p), 4):], '}') >= 0
 }
 
-// better tells whether an inner line was worth it: JSON in a message is the payload
+// better reports whether an inner line was worth it: JSON in a message is the payload
 // of some other thing, unless it has a message itself.
 func better(rec, outer *event.Record) bool {
 	switch outer.Format {
@@ -65,7 +65,7 @@ func better(rec, outer *event.Record) bool {
 	return true
 }
 
-// inner gives the text of a message, without the line end that some wrappers keep.
+// inner returns the text of a message, without the line end that some wrappers keep.
 func inner(b *event.Batch, v event.Value) event.Span {
 	span := v.Span
 	if v.Kind == event.Escaped {
@@ -125,7 +125,7 @@ func appendPlain(dst, p []byte) []byte {
 	}
 }
 
-// sequence gives the length of the control sequence at the start of p, or 0.
+// sequence returns the length of the control sequence at the start of p, or 0.
 func sequence(p []byte) int {
 	if len(p) < 3 || p[1] != '[' {
 		return 0

@@ -100,7 +100,7 @@ func (p *Parser) row(b *event.Batch, rest event.Span) bool {
 	return false
 }
 
-// value reads the value that rest begins with, and gives how many bytes it takes
+// value reads the value that rest begins with, and returns how many bytes it takes
 // there, up to the delimiter or the end.
 func (p *Parser) value(b *event.Batch, rest event.Span) (value event.Span, size uint32, ok bool) {
 	text := b.Bytes(rest)

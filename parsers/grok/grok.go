@@ -51,8 +51,7 @@ func (c *Config) Parser() (pipeline.NewParser, error) {
 	})
 }
 
-// compile gives the regular expression that a pattern stands for, and the names of
-// its groups.
+// compile returns the regular expression that a pattern stands for, and the names of its groups.
 func compile(pattern string, own map[string]string) (*regexp.Regexp, []string, error) {
 	if err := checkReferences(pattern); err != nil {
 		return nil, nil, err

@@ -30,13 +30,12 @@ func (c *Config) Parser() (pipeline.NewParser, error) {
 }
 
 // maxFields bounds the fields of one line. A line with more is not taken apart:
-// Elasticsearch refuses them too, at 1000 a document by default.
+// Elasticsearch rejects them too, at 1000 a document by default.
 const maxFields = 1000
 
-// A Parser takes lines that are valid JSON objects as a whole, and no others:
-// the bytes of numbers, objects and arrays go to the outputs as they are.
-// Objects and arrays are kept whole; bytes that are not UTF-8 become U+FFFD.
-// Of equal keys of one object the last one counts.
+// A Parser takes lines that are valid JSON objects as a whole, and no others: the bytes of numbers,
+// objects and arrays go to the outputs as they are. Objects and arrays are kept whole; bytes that
+// are not UTF-8 become U+FFFD. Of equal keys of one object the last one counts.
 type Parser struct {
 	core   recognize.Recognizer
 	keys   recognize.Memory
@@ -82,7 +81,7 @@ func (p *Parser) object(b *event.Batch, line event.Span) bool {
 	return at >= 0 && skipSpace(src, at+1) == len(src)
 }
 
-// member reads a key and its value, and gives the index of the comma or brace
+// member reads a key and its value, and returns the index of the comma or brace
 // behind them, or a negative one.
 func (p *Parser) member(b *event.Batch, src []byte, at int) int {
 	if p.core.Len() == maxFields {
@@ -116,8 +115,7 @@ func (p *Parser) member(b *event.Batch, src []byte, at int) int {
 	return at
 }
 
-// key reads a key and its colon, and gives the index of the value, or a
-// negative one.
+// key reads a key and its colon, and returns the index of the value, or a negative one.
 func (p *Parser) key(b *event.Batch, src []byte, at int) (name event.Value, key recognize.Key, value int) {
 	n := p.core.Len()
 	if key, length := p.keys.Match(n, src[at:]); length > 0 {

@@ -106,7 +106,7 @@ func TestManyRepeats(t *testing.T) {
 	}
 }
 
-// TestMend is about what Elasticsearch refuses inside of objects and arrays.
+// TestMend is about what Elasticsearch rejects inside of objects and arrays.
 func TestMend(t *testing.T) {
 	deep := strings.Repeat(`{"a":`, mostDeep+1) + "1" + strings.Repeat("}", mostDeep+1)
 	wide := "{"
@@ -204,8 +204,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// compare holds the fields that mean nothing to the core against what
-// encoding/json reads.
+// compare holds the fields that mean nothing to the core against what encoding/json reads.
 func compare(t *testing.T, line []byte, want, got map[string]any) {
 	for key, value := range want {
 		if recognize.KeyOf([]byte(key)).IsKnown() || strings.Contains(key, ".") || strings.HasSuffix(key, "_original") || key == "truncated" || key == "" || key == "level" {

@@ -8,7 +8,7 @@ import (
 )
 
 // mend makes of a valid value one that every destination takes: Elasticsearch
-// refuses a document with two equal keys in one object at any depth, and, where the
+// rejects a document with two equal keys in one object at any depth, and, where the
 // field is new, with integers and fractions in one array.
 func (p *Parser) mend(b *event.Batch, v event.Value, odd flaw) event.Value {
 	if odd&notUTF8 != 0 {
@@ -35,7 +35,7 @@ type mender struct {
 	text   []byte
 }
 
-// repeats tells whether an object in p, which is valid JSON, has a key twice.
+// repeats reports whether an object in p, which is valid JSON, has a key twice.
 // It takes time in proportion to p, but for sorting, and no memory in the long run.
 func (m *mender) repeats(p []byte) bool {
 	if !m.seeded {
@@ -46,7 +46,7 @@ func (m *mender) repeats(p []byte) bool {
 	return twice
 }
 
-// value goes over the value at an index and gives the index behind it.
+// value goes over the value at an index and returns the index behind it.
 func (m *mender) value(p []byte, at int) (end int, twice bool) {
 	c := p[at]
 	if c != '{' && c != '[' {
@@ -80,9 +80,8 @@ func (m *mender) hash(key []byte, kind event.Kind) uint64 {
 	return maphash.Bytes(m.seed, key)
 }
 
-// appendMended appends the valid value at an index of p, with the last of equal
-// keys and with fractions throughout in arrays that have any, and gives the index
-// behind it.
+// appendMended appends the valid value at an index of p, with the last of equal keys and with
+// fractions throughout in arrays that have any, and returns the index behind it.
 func appendMended(dst, p []byte, at int) (mended []byte, end int) {
 	switch p[at] {
 	case '{':

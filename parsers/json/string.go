@@ -8,10 +8,9 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// String reads a JSON string whose opening quote is at p[at-1]. It gives the
-// index of the closing quote, and what the inside is: Plain, Escaped, or Text
-// where it is not UTF-8 and must be mended (it may have escapes besides). The
-// end is negative if there is no valid string.
+// String reads a JSON string whose opening quote is at p[at-1]. It returns the index of the closing
+// quote, and what the inside is: Plain, Escaped, or Text where it is not UTF-8 and must be mended
+// (it may have escapes besides). The end is negative if there is no valid string.
 func String(p []byte, at int) (end int, kind event.Kind) {
 	start := at
 	for ; at+8 <= len(p); at += 8 {
@@ -65,7 +64,7 @@ func skipPlain(p []byte, at int) int {
 	return at
 }
 
-// escapeLen gives the length of the valid escape at the start of p, or 0.
+// escapeLen returns the length of the valid escape at the start of p, or 0.
 func escapeLen(p []byte) int {
 	if len(p) < 2 || p[0] != '\\' {
 		return 0

@@ -9,7 +9,7 @@ import (
 // maxDepth bounds objects and arrays within each other.
 const maxDepth = 128
 
-// skipSpace gives the index of the first byte from at on that is no blank.
+// skipSpace returns the index of the first byte from at on that is no blank.
 func skipSpace(p []byte, at int) int {
 	for at < len(p) && (p[at] == ' ' || p[at] == '\t' || p[at] == '\n' || p[at] == '\r') {
 		at++
@@ -27,7 +27,7 @@ const (
 	tooLarge      // objects are deeper, or of more fields, than Elasticsearch maps
 )
 
-// scanValue reads any value. It gives the index behind it, its kind, and what is
+// scanValue reads any value. It returns the index behind it, its kind, and what is
 // odd about it. The end is negative if the value is not valid.
 func scanValue(p []byte, at int) (end int, kind event.Kind, odd flaw) {
 	if at >= len(p) {
@@ -134,9 +134,8 @@ type contents struct {
 	integer, fraction bool
 }
 
-// Bounds of what is looked at and mapped. Elasticsearch maps objects up to 20
-// deep and 1000 fields, by default (index.mapping.depth.limit and
-// index.mapping.total_fields.limit).
+// Bounds of what is looked at and mapped. Elasticsearch maps objects up to 20 deep and 1000 fields,
+// by default (index.mapping.depth.limit and index.mapping.total_fields.limit).
 const (
 	watched    = 8 // deeper ones are always looked at again
 	mostDeep   = 18
@@ -226,9 +225,8 @@ func (n *nesting) inObject() bool {
 	return n.bits[top/64]&(1<<(top%64)) != 0
 }
 
-// scanContainer reads the object or array that starts at p[at], with all that is
-// in it, without recursion. It gives the index behind it, or a negative one, and
-// what is odd about it.
+// scanContainer reads the object or array that starts at p[at], with all that is in it, without
+// recursion. It returns the index behind it, or a negative one, and what is odd about it.
 func scanContainer(p []byte, at int) (int, flaw) {
 	var open nesting
 	for {
@@ -283,11 +281,10 @@ func scanContainer(p []byte, at int) (int, flaw) {
 	}
 }
 
-// closing gives the bracket that ends what a bracket starts: both are two
-// apart in ASCII.
+// closing returns the bracket that ends what a bracket starts: both are two apart in ASCII.
 func closing(c byte) byte { return c + 2 }
 
-// scanKey reads a key and its colon, and gives the index of the value.
+// scanKey reads a key and its colon, and returns the index of the value.
 func scanKey(p []byte, at int, open *nesting) int {
 	if byteAt(p, at) != '"' {
 		return -1
@@ -306,7 +303,7 @@ func scanKey(p []byte, at int, open *nesting) int {
 	return skipSpace(p, at+1)
 }
 
-// byteAt gives the byte at an index, or 0 behind the end, which is no byte of
+// byteAt returns the byte at an index, or 0 behind the end, which is no byte of
 // any JSON outside of a string.
 func byteAt(p []byte, at int) byte {
 	if at < len(p) {

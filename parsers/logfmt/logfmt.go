@@ -31,16 +31,14 @@ func (c *Config) Parser() (pipeline.NewParser, error) {
 // maxFields bounds the fields of one line. A line with more is not taken apart.
 const maxFields = 1000
 
-// A Parser takes lines that consist of pairs, key=value or key="value", and
-// words without a value, which count as true. Keys are of letters, digits and
-// _ . - / @ : and do not start with a digit. Values without quotes that are numbers
-// or booleans are kept as such.
+// A Parser takes lines that consist of pairs, key=value or key="value", and words without a value,
+// which count as true. Keys are of letters, digits and _ . - / @ : and do not start with a digit.
+// Values without quotes that are numbers or booleans are kept as such.
 type Parser struct {
 	core recognize.Recognizer
 	keys recognize.Memory
-	// convinced asks for more than one pair, as prose may have one: the line starts
-	// with a pair, and has a second one or a key that logging libraries use; and
-	// words do not outnumber pairs.
+	// convinced asks for more than one pair, as prose may have one: the line starts with a pair,
+	// and has a second one or a key that logging libraries use; and words do not outnumber pairs.
 	convinced bool
 
 	pairs, words, known int
@@ -51,8 +49,7 @@ func New(zone recognize.Zone) *Parser {
 	return &Parser{core: recognize.Recognizer{Zone: zone}}
 }
 
-// NewCautious makes a parser that takes only lines that cannot well be anything
-// else.
+// NewCautious makes a parser that takes only lines that can hardly be anything else.
 func NewCautious(zone recognize.Zone) *Parser {
 	p := New(zone)
 	p.convinced = true
@@ -103,8 +100,7 @@ func (p *Parser) line(b *event.Batch, line event.Span) bool {
 	}
 }
 
-// field reads a pair or a word, and gives the index behind it, or a negative
-// one.
+// field reads a pair or a word, and returns the index behind it, or a negative one.
 func (p *Parser) field(b *event.Batch, src []byte, at int) int {
 	n := p.core.Len()
 	if key, length := p.keys.Match(n, src[at:]); length > 0 {
@@ -126,7 +122,7 @@ func between(start, end int) event.Span {
 	return event.Span{Off: uint32(start), Len: uint32(end - start)}
 }
 
-// pair reads a value and gives the index behind it, or a negative one.
+// pair reads a value and returns the index behind it, or a negative one.
 func (p *Parser) pair(b *event.Batch, src []byte, key recognize.Key, name event.Span, at int) int {
 	var value event.Value
 	if at < len(src) && src[at] == '"' {
@@ -161,7 +157,7 @@ func (p *Parser) word(b *event.Batch, src []byte, key recognize.Key, name event.
 	return end
 }
 
-// keyEnd gives the index behind a key, which is at if there is none.
+// keyEnd returns the index behind a key, which is at if there is none.
 func keyEnd(p []byte, at int) int {
 	if at < len(p) && '0' <= p[at] && p[at] <= '9' {
 		return at
@@ -182,9 +178,8 @@ var keyBytes = func() (t [256]bool) {
 	return t
 }()
 
-// quoted reads a value in quotes from behind the first one, and gives the index
-// behind the last. Escapes are mostly those of JSON; all that Go's strconv.Quote
-// writes are understood.
+// quoted reads a value in quotes from behind the first one, and returns the index behind the last.
+// Escapes are mostly those of JSON; all that Go's strconv.Quote writes are understood.
 func quoted(b *event.Batch, src []byte, at int) (event.Value, int) {
 	end, kind := json.String(src, at)
 	if end >= 0 && kind != event.Text {

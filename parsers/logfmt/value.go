@@ -61,8 +61,7 @@ func appendUnquoted(dst, p []byte) []byte {
 	return dst
 }
 
-// appendEscape appends what the escape at the start of p stands for, and gives
-// its length.
+// appendEscape appends what the escape at the start of p stands for, and returns its length.
 func appendEscape(dst, p []byte) ([]byte, int) {
 	switch c := p[1]; c {
 	case '"', '\\', '/', '\'':

@@ -6,12 +6,11 @@ import (
 	"github.com/longshore/longshore/pipeline"
 )
 
-// Auto joins lines without being told how: stack traces and crash reports of
-// the common languages, objects and statements spread over several lines, and
-// lines that are indented below another. It would rather leave apart what
-// belongs together than glue together what does not: a line that looks as log lines
-// begin always begins a record. What it says of a line depends on nothing
-// but the lines of the open record.
+// Auto joins lines without being told how: stack traces and crash reports of the common languages,
+// objects and statements spread over several lines, and lines that are indented below another. It
+// would rather leave apart what belongs together than glue together what does not: a line that
+// looks as log lines begin always begins a record. What it says of a line depends on nothing but
+// the lines of the open record.
 type Auto struct {
 	record record
 	stream byte // of the lines' CRI heads, 0 where they have none
@@ -88,8 +87,7 @@ func (a *Auto) criPart(inner []byte) pipeline.JoinDecision {
 	return pipeline.Continues
 }
 
-// isObject tells whether a line is a JSON object as loggers write it, by its
-// ends.
+// isObject reports whether a line is a JSON object as loggers write it, by its ends.
 func isObject(p []byte) bool {
 	n := len(p)
 	return n >= 2 && p[0] == '{' && p[n-1] == '}' && (p[1] == '"' || n == 2)

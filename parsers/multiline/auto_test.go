@@ -9,7 +9,7 @@ import (
 	"github.com/longshore/longshore/pipeline/pipetest"
 )
 
-// said gives what a new joiner says of lines, a mark for each.
+// said returns what a new joiner says of lines, a mark for each.
 func said(lines ...string) string {
 	joiner, got := NewAuto(), ""
 	for _, line := range lines {

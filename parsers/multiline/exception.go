@@ -2,15 +2,13 @@ package multiline
 
 import "bytes"
 
-// An Exception is what a record of several lines tells of. Its parts point into
-// the record.
+// An Exception is what a record of several lines tells of. Its parts point into the record.
 type Exception struct {
 	Type    []byte // java.lang.IllegalStateException, ValueError, panic
 	Message []byte // may be empty
 }
 
-// FindException finds the exception of a record, of several that caused each
-// other the outermost.
+// FindException finds the exception of a record, of several that caused each other the outermost.
 func FindException(record []byte) (found Exception, ok bool) {
 	python, traceback := false, false
 	for line, rest := cutLine(record); line != nil; line, rest = cutLine(rest) {
@@ -77,7 +75,7 @@ func behindPrefix(p []byte) []byte {
 	return p
 }
 
-// cutLine gives the first line of p, and what follows; nil if there is none.
+// cutLine returns the first line of p, and what follows; nil if there is none.
 func cutLine(p []byte) (line, rest []byte) {
 	if len(p) == 0 {
 		return nil, nil
@@ -116,7 +114,7 @@ func AppendWithoutCRI(dst, record []byte) ([]byte, bool) {
 	return dst, true
 }
 
-// Head gives how much of a record's start is what parsers of single lines know:
+// Head returns how much of a record's start is what parsers of single lines know:
 // its first line, or two where a format's head takes these.
 func Head(record []byte) int {
 	end := bytes.IndexByte(record, '\n')

@@ -36,7 +36,7 @@ func mark(joint pipeline.JoinDecision) string {
 	return string(m)
 }
 
-// goldenLine gives the line of the source in a line of a golden file.
+// goldenLine returns the line of the source in a line of a golden file.
 func goldenLine(line string) (string, bool) {
 	head := (line + "   ")[:2]
 	if !marks[head] {

@@ -18,10 +18,10 @@ const (
 	isAlarm      // its level tells of some
 )
 
-// headed tells whether the record's first line starts as log lines do.
+// headed reports whether the record's first line starts as log lines do.
 func (r *record) headed() bool { return r.look()&isLog != 0 }
 
-// calm tells whether it has a level below a warning, and alarmed whether it has one
+// calm reports whether it has a level below a warning, and alarmed whether it has one
 // from there up; it may have none.
 func (r *record) calm() bool    { return r.look()&isCalm != 0 }
 func (r *record) alarmed() bool { return r.look()&isAlarm != 0 }
@@ -44,7 +44,7 @@ func (r *record) look() head {
 	return r.head
 }
 
-// dropColors copies p without colour codes to dst, and gives the length.
+// dropColors copies p without colour codes to dst, and returns the length.
 func dropColors(dst, p []byte) int {
 	n := 0
 	for len(p) > 0 {
@@ -94,9 +94,8 @@ func levelWord(p []byte, start, end int) event.Level {
 	return recognize.Strong(word)
 }
 
-// isHead tells whether a line, without its indentation, starts as log lines do:
-// with a time, with a level in its place, or in one of the formats that have a
-// name.
+// isHead reports whether a line, without its indentation, starts as log lines do: with a time, with
+// a level in its place, or in one of the formats that have a name.
 func isHead(p []byte) bool {
 	if len(p) < 4 {
 		return false
@@ -120,8 +119,7 @@ func isHead(p []byte) bool {
 	return false
 }
 
-// isTime tells whether a line starts with a date and time, a time of day, or a
-// day of a month.
+// isTime reports whether a line starts with a date and time, a time of day, or a day of a month.
 func isTime(p []byte) bool {
 	if len(p) >= 16 && (p[4] == '-' || p[4] == '/' || p[4] == '.') && p[7] == p[4] && p[13] == ':' && digits(p) == 4 {
 		return true
@@ -136,8 +134,7 @@ func isTime(p []byte) bool {
 // someTime completes times without a year, where only their form matters.
 const someTime = 1714564800e9
 
-// isDated tells whether a line starts with the name of a month or weekday and a
-// time.
+// isDated reports whether a line starts with the name of a month or weekday and a time.
 func isDated(p []byte) bool {
 	if p[3] != ' ' && p[3] != ',' {
 		return false
@@ -146,7 +143,7 @@ func isDated(p []byte) bool {
 	return used > 0
 }
 
-// isJULLevel tells whether a line is the second of the two: SEVERE: message.
+// isJULLevel reports whether a line is the second of the two: SEVERE: message.
 func isJULLevel(p []byte) bool {
 	end := bytes.IndexByte(p[:min(len(p), 12)], ':')
 	return end > 3 && len(p) > end+2 && p[end+1] == ' ' && p[end+2] != ' ' && isUpper(p[1]) && recognize.Word(p[:end]) != event.NoLevel
@@ -160,23 +157,23 @@ func monthName(p []byte) bool {
 	return false
 }
 
-// isKlog tells whether a line starts as those of glog do: I0102 15:04:05.
+// isKlog reports whether a line starts as those of glog do: I0102 15:04:05.
 func isKlog(p []byte) bool {
 	return len(p) > 14 && bytes.IndexByte([]byte("IWEF"), p[0]) >= 0 && digits(p[1:]) == 4 && p[5] == ' ' && recognize.TimeOfDay(p[6:]) > 0
 }
 
-// isRuby tells whether a line starts as those of Ruby's Logger do: I, [2006-.
+// isRuby reports whether a line starts as those of Ruby's Logger do: I, [2006-.
 func isRuby(p []byte) bool {
 	return len(p) > 8 && p[1] == ',' && p[2] == ' ' && p[3] == '[' && isDigit(p[4])
 }
 
-// isRedis tells whether a line starts as those of Redis do: 1:M 02 Jan 2006.
+// isRedis reports whether a line starts as those of Redis do: 1:M 02 Jan 2006.
 func isRedis(p []byte) bool {
 	at := digits(p)
 	return at > 0 && at < 11 && len(p) > at+6 && p[at] == ':' && isUpper(p[at+1]) && p[at+2] == ' ' && isDigit(p[at+3])
 }
 
-// isLevel tells whether a line starts with its level: in capitals with a blank,
+// isLevel reports whether a line starts with its level: in capitals with a blank,
 // a colon or a tab behind, or in small letters with a colon.
 func isLevel(p []byte) bool {
 	end := 0
@@ -202,7 +199,7 @@ func isLevel(p []byte) bool {
 	return recognize.Strong(word) != event.NoLevel || string(word) == "fail"
 }
 
-// inBrackets tells whether a line starts with a time or level in brackets, or
+// inBrackets reports whether a line starts with a time or level in brackets, or
 // has one behind a name in brackets.
 func inBrackets(p []byte) bool {
 	end := bytes.IndexByte(p[:min(len(p), 80)], ']')
@@ -220,7 +217,7 @@ func inBrackets(p []byte) bool {
 	return isDigit(rest[0]) && isTime(rest) || isUpper(rest[0]) && isUpper(rest[1]) && isLevel(rest) || rest[0] == '[' && inBrackets(rest)
 }
 
-// isLogfmt tells whether a line is of key=value pairs: it starts with two, or
+// isLogfmt reports whether a line is of key=value pairs: it starts with two, or
 // with one under a name that loggers use.
 func isLogfmt(p []byte) bool {
 	at := 0
@@ -248,7 +245,7 @@ func isLogfmt(p []byte) bool {
 	return next > 0 && end+1+next < len(p) && p[end+1+next] == '='
 }
 
-// isAccess tells whether a line is one of an access log: Apache's and nginx's
+// isAccess reports whether a line is one of an access log: Apache's and nginx's
 // formats, Envoy's, or uvicorn's.
 //
 //	addr ident user [02/Jan/2006:15:04:05 -0700] "GET / HTTP/1.1" 200 …

@@ -1,4 +1,4 @@
-// Package multiline tells which lines of a source are one record: by itself, or
+// Package multiline decides which lines of a source are one record: by itself, or
 // by patterns of the user's own.
 package multiline
 
@@ -97,7 +97,7 @@ func (c *Config) Joiner() (pipeline.NewJoiner, pipeline.JoinLimits, error) {
 	return func(*event.Source) pipeline.Joiner { return NewPatterns(start, next) }, limits, nil
 }
 
-// compile gives nil for no pattern.
+// compile returns nil for no pattern.
 func compile(pattern string) (*regexp.Regexp, error) {
 	if pattern == "" {
 		return nil, nil

@@ -21,7 +21,7 @@ func (b *braces) scan(p []byte) {
 	}
 }
 
-// stringEnd gives the index of the quote that ends a string, or the last of p.
+// stringEnd returns the index of the quote that ends a string, or the last of p.
 func stringEnd(p []byte, at int) int {
 	for ; at < len(p); at++ {
 		switch p[at] {
@@ -34,13 +34,13 @@ func stringEnd(p []byte, at int) int {
 	return at
 }
 
-// startsArray tells whether a line that starts with a bracket is the first of an
+// startsArray reports whether a line that starts with a bracket is the first of an
 // array, and not one whose time or level is in brackets.
 func startsArray(p []byte) bool {
 	return len(p) == 1 || p[1] == '{' || p[1] == '"'
 }
 
-// isMember tells whether a line can be one of an object's that is not indented.
+// isMember reports whether a line can be one of an object's that is not indented.
 func isMember(p []byte) bool {
 	last := p[len(p)-1]
 	switch p[0] {
@@ -52,7 +52,7 @@ func isMember(p []byte) bool {
 	return false
 }
 
-// isClosing tells whether a line has nothing but closing brackets, and what may
+// isClosing reports whether a line has nothing but closing brackets, and what may
 // stand behind them.
 func isClosing(p []byte) bool {
 	switch p[0] {

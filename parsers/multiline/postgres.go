@@ -2,7 +2,7 @@ package multiline
 
 import "bytes"
 
-// postgres tells whether a line says more of the open record's message, as Postgres
+// postgres reports whether a line says more of the open record's message, as Postgres
 // writes it: with the very same head, time and process, before another word (elog.c,
 // send_message_to_server_log).
 //
@@ -17,7 +17,7 @@ func (r *record) postgres(p []byte) bool {
 	return len(level) > 0 && !isPostgresMore(level) && bytes.Equal(head, first)
 }
 
-// postgresHead gives what stands before the word with a colon and two blanks behind
+// postgresHead returns what stands before the word with a colon and two blanks behind
 // it, and the word.
 func postgresHead(p []byte) (head, word []byte) {
 	end := bytes.Index(p[:min(len(p), len(record{}.start))], []byte(":  "))

@@ -9,7 +9,7 @@ import (
 	"github.com/longshore/longshore/pipeline"
 )
 
-// corpus gives the lines in other parsers' golden files, without empty
+// corpus returns the lines in other parsers' golden files, without empty
 // ones and those that start records of several.
 func corpus(t testing.TB) map[string][]string {
 	t.Helper()
@@ -69,8 +69,7 @@ func joinedTo(all map[string][]string, line string) (before string, joined bool)
 	return "", false
 }
 
-// TestNoLogLineEndsUpInATrace puts some lines of each format below every line of every
-// trace.
+// TestNoLogLineEndsUpInATrace puts some lines of each format below every line of every trace.
 func TestNoLogLineEndsUpInATrace(t *testing.T) {
 	traces := goldenFiles(t)
 	for name, lines := range corpus(t) {

@@ -83,9 +83,8 @@ func (r *record) beginObject(p []byte) pipeline.JoinDecision {
 	return 0
 }
 
-// continues tells whether a line belongs to the open record, and notes what it
-// says about those that follow. p is the line without the blanks and colours that it
-// starts with.
+// continues reports whether a line belongs to the open record, and notes what it says about those
+// that follow. p is the line without the blanks and colours that it starts with.
 func (r *record) continues(indent int, p []byte) bool {
 	if r.state == unknown {
 		r.state = opening(r.start[:r.length])
@@ -107,9 +106,8 @@ func (r *record) continues(indent int, p []byte) bool {
 	return r.follows(p) || r.shaped(p, before) || r.postgres(p)
 }
 
-// empty takes an empty line. It belongs to what is more than one line already,
-// to what is known to have some within, and to a line that tells of trouble: Spring Boot
-// has one before the exception.
+// empty takes an empty line. It belongs to what is more than one line already, to what is known to
+// have some within, and to a line that tells of trouble: Spring Boot has one before the exception.
 func (r *record) empty() bool {
 	switch {
 	case r.state == object, r.blank && r.state&(report|pythonEnd) == 0:
@@ -145,8 +143,7 @@ func (r *record) indented(indent int, p []byte) bool {
 	return deep && (!isHead(p) || isLower(p[0])) && !(r.state == text && opening(p) == group && r.calm())
 }
 
-// enter notes that a trace has got to its frames, where that says more than is
-// known.
+// enter notes that a trace has got to its frames, where that says more than is known.
 func (r *record) enter(s state) {
 	if r.state&(text|exception|source) != 0 {
 		r.state = s
@@ -217,9 +214,8 @@ func (r *record) uncaught(p []byte, behindBlank bool) bool {
 	return false
 }
 
-// exceptionBelow takes an exception below the log line that tells of it. A bare
-// Error: belongs only to a line whose level tells of trouble: a program that dies
-// writes to the same stream.
+// exceptionBelow takes an exception below the log line that tells of it. A bare Error: belongs only
+// to a line whose level tells of trouble: a program that dies writes to the same stream.
 func (r *record) exceptionBelow(p []byte) bool {
 	if r.lines > 1 && r.inside {
 		return false
@@ -235,9 +231,8 @@ func (r *record) exceptionBelow(p []byte) bool {
 // mostWraps bounds the lines of an exception's message beyond its first.
 const mostWraps = 16
 
-// wrapped takes a line as more of an exception's message, in a record that
-// cannot well be anything else: frames have yet to come, or the record has a head and
-// this line has none.
+// wrapped takes a line as more of an exception's message, in a record that can hardly be anything
+// else: frames have yet to come, or the record has a head and this line has none.
 func (r *record) wrapped(p []byte, behindBlank bool) bool {
 	if behindBlank || r.wraps == mostWraps {
 		return false
@@ -254,8 +249,7 @@ func (r *record) inThread() bool {
 	return bytes.HasPrefix(r.start[:r.length], []byte(`Exception in thread "`))
 }
 
-// indentation gives the width of the blanks at the start of a line and their
-// number.
+// indentation returns the width of the blanks at the start of a line and their number.
 func indentation(p []byte) (width, at int) {
 	for at < len(p) {
 		switch p[at] {
@@ -283,7 +277,7 @@ func skipColor(p []byte) []byte {
 	return p
 }
 
-// colorEnd gives the length of the code at the start of p, 0 if it is none.
+// colorEnd returns the length of the code at the start of p, 0 if it is none.
 func colorEnd(p []byte) int {
 	for at := 2; at < len(p) && at < 24; at++ {
 		switch c := p[at]; {

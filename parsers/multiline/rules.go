@@ -32,8 +32,7 @@ const (
 	anyText = text | exception | frames | python | pythonEnd | group | rust | elixir
 	// traces are the states in which any indentation continues.
 	traces = exception | frames | python | pythonEnd | chained | group | goPanic | goStack | panicked | rust | source | elixir | report | reported
-	// spaced are the states in which an empty line belongs to the record, even as
-	// its second line.
+	// spaced are the states in which an empty line belongs to the record, even as its second line.
 	spaced = exception | goPanic | source | pythonEnd | chained | report | reported | ended
 )
 
@@ -165,7 +164,7 @@ func byFirst(rules []rule) (table [256][]rule) {
 	return table
 }
 
-// opening tells from a record's first line what follows.
+// opening reports what follows a first line.
 func opening(p []byte) state {
 	if len(p) == 0 || p[0] == '[' || isDigit(p[0]) {
 		return text
@@ -218,8 +217,7 @@ func (r *record) follows(p []byte) bool {
 	return r.begun(p)
 }
 
-// begun takes the lines that start a trace by themselves, or below the log line
-// that tells of it.
+// begun takes the lines that start a trace by themselves, or below the log line that tells of it.
 func (r *record) begun(p []byte) bool {
 	switch {
 	case r.state == jul && isJULLevel(p):

@@ -2,7 +2,7 @@ package multiline
 
 import "bytes"
 
-// isFrame tells whether a line, without its indentation, is one of a stack
+// isFrame reports whether a line, without its indentation, is one of a stack
 // trace in the languages that indent them.
 func isFrame(p []byte) bool {
 	if len(p) < 4 {
@@ -27,7 +27,7 @@ func isFrame(p []byte) bool {
 	return false
 }
 
-// isGoCall tells whether a line is that of a call in a goroutine:
+// isGoCall reports whether a line is that of a call in a goroutine:
 //
 //	net/http.(*conn).serve(0xc000118000, {0x6d4e98, 0xc000100f30})
 func isGoCall(p []byte) bool {
@@ -42,14 +42,14 @@ func isGoCall(p []byte) bool {
 	return bytes.IndexByte(name, '.') > 0 || string(name) == "panic"
 }
 
-// isGoroutine tells whether a line is the first of a goroutine's:
+// isGoroutine reports whether a line is the first of a goroutine's:
 //
 //	goroutine 1 [running]:
 func isGoroutine(p []byte) bool {
 	return len(p) > 14 && p[len(p)-1] == ':' && bytes.HasPrefix(p, []byte("goroutine ")) && isDigit(p[10]) && bytes.IndexByte(p, '[') > 0
 }
 
-// isRegister tells whether a line is one of the registers that Go writes last
+// isRegister reports whether a line is one of the registers that Go writes last
 // when a signal ends it: "rax    0x0".
 func isRegister(p []byte) bool {
 	at := 0
@@ -60,7 +60,7 @@ func isRegister(p []byte) bool {
 	return at > 1 && len(rest) < len(p)-at && bytes.HasPrefix(rest, []byte("0x")) && bytes.IndexByte(rest, ' ') < 0
 }
 
-// isRustPanic tells whether a line is the first of a panic:
+// isRustPanic reports whether a line is the first of a panic:
 //
 //	thread 'main' (123) panicked at src/main.rs:4:5:
 func isRustPanic(p []byte) bool {
@@ -68,14 +68,14 @@ func isRustPanic(p []byte) bool {
 		(bytes.Contains(p, []byte(" panicked at ")) || bytes.HasSuffix(p, []byte(" has overflowed its stack")))
 }
 
-// isSanitizer tells whether a line tells of what a sanitizer has found:
+// isSanitizer reports whether a line tells of what a sanitizer has found:
 //
 //	==12==ERROR: AddressSanitizer: heap-use-after-free on address …
 func isSanitizer(p []byte) bool {
 	return numbered(p) && bytes.Contains(p, []byte("Sanitizer: "))
 }
 
-// isAborting tells whether a line is a sanitizer's last: ==12==ABORTING.
+// isAborting reports whether a line is a sanitizer's last: ==12==ABORTING.
 func isAborting(p []byte) bool {
 	return numbered(p) && bytes.HasSuffix(p, []byte("==ABORTING"))
 }
@@ -84,7 +84,7 @@ func numbered(p []byte) bool {
 	return len(p) > 6 && p[0] == '=' && p[1] == '=' && isDigit(p[2])
 }
 
-// isPlace tells whether a line is nothing but the place where Node met an
+// isPlace reports whether a line is nothing but the place where Node met an
 // exception: /app/index.js:12
 func isPlace(p []byte) bool {
 	if p[0] != '/' && !bytes.HasPrefix(p, []byte("node:")) && !bytes.HasPrefix(p, []byte("file://")) || !isDigit(p[len(p)-1]) {
@@ -94,8 +94,7 @@ func isPlace(p []byte) bool {
 	return colon > 0 && digits(p[colon+1:]) == len(p)-colon-1 && bytes.IndexByte(p, ' ') < 0
 }
 
-// isJUL tells whether a line is the first of the two that java.util.logging
-// writes by default:
+// isJUL reports whether a line is the first of the two that java.util.logging writes by default:
 //
 //	Nov 23, 2026 5:58:15 AM com.example.App main
 func isJUL(p []byte) bool {
@@ -111,7 +110,7 @@ func isJUL(p []byte) bool {
 	return bytes.Contains(rest, []byte("M ")) && bytes.IndexByte(rest, ':') > 0
 }
 
-// isBareFrame tells whether a line without indentation is a frame below others,
+// isBareFrame reports whether a line without indentation is a frame below others,
 // or below an exception: at com.example.App.main(App.java:12), #12 /app/x.php(3)
 func isBareFrame(p []byte) bool {
 	if !isFrame(p) {
@@ -121,7 +120,7 @@ func isBareFrame(p []byte) bool {
 	return p[0] == '#' || p[0] == 'a' && (last == ')' || isDigit(last))
 }
 
-// isRubyFrame tells whether a line is one of Ruby's backtrace, or begins it:
+// isRubyFrame reports whether a line is one of Ruby's backtrace, or begins it:
 //
 //	/app/shop.rb:3:in `order': boom (RuntimeError)
 func isRubyFrame(p []byte) bool {
@@ -144,7 +143,7 @@ const (
 // longestName bounds an exception's name.
 const longestName = 200
 
-// exceptionName tells whether a line starts with an exception's name, behind which
+// exceptionName reports whether a line starts with an exception's name, behind which
 // its message stands, or nothing:
 //
 //	java.lang.IllegalStateException: closed
@@ -170,7 +169,7 @@ func exceptionName(p []byte) naming {
 	return simple
 }
 
-// nameEnd gives the index behind a class's name.
+// nameEnd returns the index behind a class's name.
 func nameEnd(p []byte) int {
 	for at, c := range p {
 		if !nameBytes[c] {
@@ -188,7 +187,7 @@ var nameBytes = func() (t [256]bool) {
 	return t
 }()
 
-// endsName tells whether what stands behind a name can follow an exception's.
+// endsName reports whether what stands behind a name can follow an exception's.
 func endsName(p []byte) bool {
 	switch {
 	case len(p) == 0:
@@ -203,7 +202,7 @@ func endsName(p []byte) bool {
 	return p[1] == '(' && p[len(p)-1] == ':'
 }
 
-// namesException tells whether the last part of a name is that of an exception.
+// namesException reports whether the last part of a name is that of an exception.
 func namesException(name []byte) bool {
 	name = name[bytes.LastIndexByte(name, '.')+1:]
 	for {
@@ -231,7 +230,7 @@ func errorWord(p []byte) bool {
 	return false
 }
 
-// isPythonError tells whether a line can be the exception that ends a traceback:
+// isPythonError reports whether a line can be the exception that ends a traceback:
 // a dotted name, alone or with a message.
 func isPythonError(p []byte) bool {
 	if isRubyFrame(p) { // Ruby had the same first line once
@@ -244,7 +243,7 @@ func isPythonError(p []byte) bool {
 	return at > 0 && !isDigit(p[0]) && (at == len(p) || p[at] == ':' && (at+1 == len(p) || p[at+1] == ' '))
 }
 
-// digits gives the number of digits that p starts with.
+// digits returns the number of digits that p starts with.
 func digits(p []byte) int {
 	for at, c := range p {
 		if !isDigit(c) {

@@ -55,7 +55,7 @@ func TestMatch(t *testing.T) {
 	}
 }
 
-// matched gives the fields with | between them, or -.
+// matched returns the fields with | between them, or -.
 func matched(s *shape, line string) string {
 	spans, ok := s.match(nil, []byte(line))
 	if !ok {

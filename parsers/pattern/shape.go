@@ -99,7 +99,7 @@ func (s *shape) add(text, name string) error {
 	return nil
 }
 
-// match gives the span of every field in the line. The text behind the last
+// match returns the span of every field in the line. The text behind the last
 // field must end the line.
 func (s *shape) match(spans []event.Span, line []byte) ([]event.Span, bool) {
 	if !bytes.HasPrefix(line, s.head) {
@@ -117,7 +117,7 @@ func (s *shape) match(spans []event.Span, line []byte) ([]event.Span, bool) {
 	return spans, at == len(line)
 }
 
-// find gives the length of a field at the start of p.
+// find returns the length of a field at the start of p.
 func (f *field) find(p []byte, last bool) (int, bool) {
 	if last {
 		return len(p) - len(f.end), bytes.HasSuffix(p, f.end)

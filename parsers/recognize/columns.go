@@ -10,8 +10,7 @@ type Columns struct {
 	keys  []Key
 }
 
-// NewColumns prepares columns. A name that is empty stands for nothing that is
-// wanted.
+// NewColumns prepares columns. A name that is empty stands for nothing that is wanted.
 func NewColumns(names []string, zone Zone) *Columns {
 	c := &Columns{core: Recognizer{Zone: zone}, names: names}
 	for _, name := range names {

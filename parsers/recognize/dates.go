@@ -4,8 +4,7 @@ import "time"
 
 // The layouts that fewer programs write; Layout lists them.
 
-// digitsFirst reads the dates that start with a digit, beside those of access
-// logs and 02 Jan 2006.
+// digitsFirst reads the dates that start with a digit, beside those of access logs and 02 Jan 2006.
 func (c *clock) digitsFirst(p []byte) int {
 	switch {
 	case p[2] == '-' || p[1] == '-':
@@ -150,7 +149,7 @@ func (c *clock) monthName(p []byte) int {
 	return c.half(p, at+1)
 }
 
-// half reads 3:04:05 PM from an index on and gives the index behind it.
+// half reads 3:04:05 PM from an index on and returns the index behind it.
 func (c *clock) half(p []byte, at int) int {
 	hour, next := oneOrTwo(p, at)
 	if next == 0 || hour < 1 || hour > 12 || len(p) < next+9 || p[next] != ':' || p[next+3] != ':' {
@@ -173,7 +172,7 @@ func (c *clock) half(p []byte, at int) int {
 	return next + 3
 }
 
-// timeBehind reads 15:04:05 and what may follow it from an index on, and gives
+// timeBehind reads 15:04:05 and what may follow it from an index on, and returns
 // the index behind it.
 func (c *clock) timeBehind(p []byte, at int) int {
 	n := c.hms(p[min(at, len(p)):])
@@ -193,7 +192,7 @@ func four(p []byte) int {
 	return century*100 + year
 }
 
-// oneOrTwo reads one or two digits at an index, and gives the index behind
+// oneOrTwo reads one or two digits at an index, and returns the index behind
 // them, 0 if there are none.
 func oneOrTwo(p []byte, at int) (n, end int) {
 	if at+2 >= len(p) || p[at] < '0' || p[at] > '9' {
@@ -224,8 +223,7 @@ func MonthDay(p []byte, zone Zone, near int64) (int64, bool) {
 	return ns, ok && used == len(p)
 }
 
-// MonthDayTime reads 01-02 15:04:05.000 from the start of p, also with a bar
-// between.
+// MonthDayTime reads 01-02 15:04:05.000 from the start of p, also with a bar between.
 func MonthDayTime(p []byte, zone Zone, near int64) (ns int64, used int, ok bool) {
 	if len(p) < 14 || p[2] != '-' || p[5] != ' ' && p[5] != '|' {
 		return 0, 0, false
@@ -240,7 +238,7 @@ func MonthDayTime(p []byte, zone Zone, near int64) (ns int64, used int, ok bool)
 	return ns, 6 + n, ok
 }
 
-// IsZone tells whether the configured zone is called so at a time.
+// IsZone reports whether the configured zone is called so at a time.
 func IsZone(name []byte, ns int64, zone Zone) bool {
 	if zone == nil {
 		return string(name) == "UTC" || string(name) == "GMT"

@@ -27,7 +27,7 @@ func Epoch(p []byte) (ns int64, ok bool) {
 	return whole * unit, whole >= 0
 }
 
-// unitOf gives the nanoseconds that one of n is.
+// unitOf returns the nanoseconds that one of n is.
 func unitOf(n int64) int64 {
 	switch {
 	case n < 1e11:
@@ -59,8 +59,7 @@ func epochFraction(whole int64, digits, all []byte) (int64, bool) {
 	return ns, whole > 0
 }
 
-// epochExponent reads 1.7145612e9, which some encoders write for floats, by moving
-// the dot.
+// epochExponent reads 1.7145612e9, which some encoders write for floats, by moving the dot.
 func epochExponent(p []byte) (int64, bool) {
 	e := bytes.IndexAny(p, "eE")
 	if e < 2 || e > 24 || p[1] != '.' {

@@ -32,7 +32,7 @@ func FindTrace(rec *event.Record, text []byte) bool {
 	return true
 }
 
-// findID finds the word trace or span, and the id that belongs to it, and gives
+// findID finds the word trace or span, and the id that belongs to it, and returns
 // where the word stands. Each is looked for by a letter that is rare.
 func findID(t *ids, p []byte, trace bool) (at int) {
 	rare := byte('p')
@@ -57,14 +57,14 @@ func findID(t *ids, p []byte, trace bool) (at int) {
 	return 0
 }
 
-// isPartOfAWord tells whether what stands before a name makes it part of another:
+// isPartOfAWord reports whether what stands before a name makes it part of another:
 // a stack's trace, mytrace.
 func isPartOfAWord(before []byte) bool {
 	c := before[len(before)-1]
 	return isAlnum(c) || (c == '_' || c == '-') && bytes.HasSuffix(before[:len(before)-1], []byte("stack"))
 }
 
-// stemAt gives where trace or span, of which a letter stands before p[at], start
+// stemAt returns where trace or span, of which a letter stands before p[at], start
 // and end; the end is 0 if that is another word.
 func stemAt(p []byte, at int, trace bool) (start, end int) {
 	if at >= len(p) {
@@ -84,8 +84,7 @@ func stemAt(p []byte, at int, trace bool) (start, end int) {
 
 func isAlnum(c byte) bool { return isWordByte(c) && c != '_' }
 
-// idBehind reads what follows "trace" or "span": the rest of the name, a sign
-// between, and the id.
+// idBehind reads what follows "trace" or "span": the rest of the name, a sign between, and the id.
 func idBehind(t *ids, p []byte, trace, datadog bool) bool {
 	if trace && len(p) > 0 && p[0] == 'p' && bytes.HasPrefix(p, []byte("parent")) {
 		*t = traceparent(idToken(p[len("parent"):]))
@@ -117,7 +116,7 @@ func idBehind(t *ids, p []byte, trace, datadog bool) bool {
 	return t.hasTrace
 }
 
-// idToken gives the id behind a sign: `=id`, `: id`, `":"id"`, `\":\"id`, "=[id]".
+// idToken returns the id behind a sign: `=id`, `: id`, `":"id"`, `\":\"id`, "=[id]".
 func idToken(p []byte) []byte {
 	at, signs := 0, 0
 	for at < len(p) && at < 8 && !isWordByte(p[at]) {

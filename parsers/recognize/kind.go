@@ -6,10 +6,9 @@ import "github.com/longshore/longshore/pipeline/event"
 // integer of 64 bits holds them.
 const mostDigits = 18
 
-// KindOf tells what a value is that was written without quotes or types:
-// Number for plain decimal numbers as JSON has them, Bool for true and false,
-// Text for all else. What has leading zeros, an exponent or very many digits is
-// rather an id, and stays text.
+// KindOf tells what a value is that was written without quotes or types: Number for plain decimal
+// numbers as JSON has them, Bool for true and false, Text for all else. What has leading zeros, an
+// exponent or very many digits is rather an id, and stays text.
 func KindOf(p []byte) event.Kind {
 	if len(p) == 0 {
 		return event.Text

@@ -3,7 +3,7 @@ package recognize
 import "github.com/longshore/longshore/pipeline/event"
 
 // Layout reads a time in one of the common layouts beside ISO from the start
-// of p, and gives how many bytes it used:
+// of p, and returns how many bytes it used:
 //
 //	02/Jan/2006:15:04:05 -0700       access logs
 //	Mon, 02 Jan 2006 15:04:05 MST    RFC 1123, with GMT, UTC or an offset
@@ -139,7 +139,7 @@ func (c *clock) hms(p []byte) int {
 	return 8 + c.fraction(p[8:])
 }
 
-// TimeOfDay gives the length of 15:04:05, with a fraction perhaps, or of 3:04PM at the
+// TimeOfDay returns the length of 15:04:05, with a fraction perhaps, or of 3:04PM at the
 // start of p, 0 if there is none.
 func TimeOfDay(p []byte) int {
 	var c clock
@@ -153,7 +153,7 @@ func TimeOfDay(p []byte) int {
 	return n
 }
 
-// kitchen gives the length of 3:04PM.
+// kitchen returns the length of 3:04PM.
 func kitchen(p []byte) int {
 	hour, at := oneOrTwo(p, 0)
 	if at == 0 || hour > 12 || len(p) < at+6 || p[at] != ':' || two(p[at+1:]) < 0 || p[at+4] != 'M' || p[at+3] != 'A' && p[at+3] != 'P' {
@@ -200,7 +200,7 @@ func (c *clock) instantNear(zone Zone, near int64) (int64, bool) {
 
 func distance(a, b int64) int64 { return max(a-b, b-a) }
 
-// yearOf gives the year of a time in UTC.
+// yearOf returns the year of a time in UTC.
 func yearOf(ns int64) int {
 	days := ns / day
 	year := 1970 + int(days*400/146097)
@@ -213,7 +213,7 @@ func yearOf(ns int64) int {
 	return year
 }
 
-// monthOf gives the month whose three English letters p starts with, or 0.
+// monthOf returns the month whose three English letters p starts with, or 0.
 func monthOf(p []byte) int {
 	if len(p) < 3 {
 		return 0

@@ -35,10 +35,9 @@ func newLevelWords(words map[event.Level][]string) *table[event.Level] {
 // longestLevel is the length of "informational".
 const longestLevel = 13
 
-// Word gives the level that a word stands for, in any case, or NoLevel. It is
-// for values that are known to be levels: by their key, or by where they
-// stand. Serilog's "Verbose" is its lowest level, everyone else's is a
-// kind of debug.
+// Word returns the level that a word stands for, in any case, or NoLevel. It is for values that are
+// known to be levels: by their key, or by where they stand. Serilog's "Verbose" is its lowest
+// level, everyone else's is a kind of debug.
 func Word(p []byte) event.Level {
 	switch string(p) { // what most lines say
 	case "info", "INFO":
@@ -84,8 +83,7 @@ var weakWords = newLevelWords(map[event.Level][]string{
 	event.Error: {"fail"},
 })
 
-// Strong is Word for text, where a word that stands in a level's place may yet
-// be something else.
+// Strong is Word for text, where a word that stands in a level's place may yet be something else.
 func Strong(p []byte) event.Level {
 	level := Word(p)
 	if level == event.NoLevel || len(p) > 3 && (p[0] == 'I' || p[0] == 'W' || p[0] == 'E') {
@@ -99,7 +97,7 @@ func Strong(p []byte) event.Level {
 	return level
 }
 
-// Letter gives the level of glog's, Android's and Ruby's single letters.
+// Letter returns the level of glog's, Android's and Ruby's single letters.
 func Letter(c byte) event.Level {
 	switch c {
 	case 'T', 'V', 't', 'v':
@@ -118,7 +116,7 @@ func Letter(c byte) event.Level {
 	return event.NoLevel
 }
 
-// Syslog gives the level of a syslog severity, 0 to 7 (RFC 5424, 6.2.1).
+// Syslog returns the level of a syslog severity, 0 to 7 (RFC 5424, 6.2.1).
 func Syslog(severity int) event.Level {
 	switch {
 	case severity < 0 || severity > 7:
@@ -135,8 +133,7 @@ func Syslog(severity int) event.Level {
 	return event.Debug
 }
 
-// LevelText gives the level that text stands for where a level stands: a word, or
-// slog's INFO+2.
+// LevelText returns the level that text stands for where a level stands: a word, or slog's INFO+2.
 func LevelText(p []byte) event.Level { return levelText(p, formAny) }
 
 // levelText reads a level written as text under a key that holds levels:

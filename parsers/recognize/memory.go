@@ -20,7 +20,7 @@ const (
 	maxKnownKey = 48
 )
 
-// Match gives the n-th key and its length as written, if p starts with it; the
+// Match returns the n-th key and its length as written, if p starts with it; the
 // length is 0 otherwise.
 func (m *Memory) Match(n int, p []byte) (Key, int) {
 	if n < len(m.known) {

@@ -2,8 +2,7 @@ package recognize
 
 import "github.com/longshore/longshore/pipeline/event"
 
-// nestedRank puts what stands in an object behind what has a key of its own
-// at the top.
+// nestedRank puts what stands in an object behind what has a key of its own at the top.
 const nestedRank = 100
 
 // A members goes through an object or array that is known to be valid JSON.
@@ -16,8 +15,7 @@ func (r *Recognizer) members(v event.Value) members {
 	return members{r.b.Arena[:v.Off+v.Len], int(v.Off) + 1}
 }
 
-// next gives the next member of an object, or, with an absent key, the next
-// element of an array.
+// next returns the next member of an object, or, with an absent key, the next element of an array.
 func (m *members) next(object bool) (key event.Span, value event.Value, ok bool) {
 	m.skip()
 	if m.at >= len(m.p)-1 {
@@ -51,7 +49,7 @@ func (m *members) skip() {
 	}
 }
 
-// stringEnd gives the index of the quote that ends a valid string.
+// stringEnd returns the index of the quote that ends a valid string.
 func stringEnd(p []byte, at int) int {
 	for at < len(p) && p[at] != '"' {
 		if p[at] == '\\' {
@@ -133,9 +131,8 @@ func (r *Recognizer) hint(k int, m *meaning, v event.Value) {
 	}
 }
 
-// nestedTime reads a time that is an object: log4j2's
-// instant{epochSecond,nanoOfSecond}, Google's timestamp{seconds,nanos} and
-// MongoDB's t{$date}.
+// nestedTime reads a time that is an object: log4j2's instant{epochSecond,nanoOfSecond}, Google's
+// timestamp{seconds,nanos} and MongoDB's t{$date}.
 func (r *Recognizer) nestedTime(k int, m *meaning, v event.Value) {
 	var seconds, nanos int64
 	count, known, whole := 0, 0, false
@@ -270,7 +267,7 @@ func (r *Recognizer) nestedRecord(k int, v event.Value) {
 	}
 }
 
-// member gives the value of an object under a name; an absent one if there is none.
+// member returns the value of an object under a name; an absent one if there is none.
 func (r *Recognizer) member(v event.Value, name string) event.Value {
 	for it := r.members(v); ; {
 		key, value, ok := it.next(true)

@@ -1,6 +1,5 @@
-// Package recognize finds the core of a record (time, level, message, service,
-// trace and span) among the fields of a line, by the keys and forms in which
-// logging libraries write them.
+// Package recognize finds the core of a record (time, level, message, service, trace and span)
+// among the fields of a line, by the keys and forms in which logging libraries write them.
 package recognize
 
 import (
@@ -14,8 +13,7 @@ import (
 type Recognizer struct {
 	// Zone is where times that do not name one are at home.
 	Zone Zone
-	// Now completes times without a year where the source knows no time; nil
-	// is time.Now.
+	// Now completes times without a year where the source knows no time; nil is time.Now.
 	Now func() time.Time
 
 	fields   []event.Field // of the line being read
@@ -34,7 +32,7 @@ type Recognizer struct {
 	service event.Value
 	ids     ids
 	hints   hints
-	odd     bool // a time was refused
+	odd     bool // a time was rejected
 	scratch []byte
 }
 
@@ -72,23 +70,22 @@ func KeyOf(name []byte) Key {
 	return Key{h, meanings.get(h, name), event.NameKind(name)}
 }
 
-// Kind gives the kind of the name's value, if it is Plain.
+// Kind returns the kind of the name's value, if it is Plain.
 func (k Key) Kind() event.Kind { return k.kind }
 
-// IsKnown tells whether the name means anything.
+// IsKnown reports whether the name means anything.
 func (k Key) IsKnown() bool { return k.meaning != nil }
 
-// IsCore tells whether values under this key can be part of a record's core,
+// IsCore reports whether values under this key can be part of a record's core,
 // which speaks for a line being structured.
 func (k Key) IsCore() bool { return k.meaning != nil && k.meaning.part < parts }
 
-// IsID tells whether values under this key are ids, in which digits are no
-// number.
+// IsID reports whether values under this key are ids, in which digits are no number.
 func (k Key) IsID() bool {
 	return k.meaning != nil && (k.meaning.part == partTrace || k.meaning.part == partSpan)
 }
 
-// IsService tells whether values under this key name the service.
+// IsService reports whether values under this key name the service.
 func (k Key) IsService() bool { return k.meaning != nil && k.meaning.part == partService }
 
 // Start begins a line.
@@ -99,11 +96,10 @@ func (r *Recognizer) Start() {
 	r.repeated = false
 }
 
-// Repeated tells whether a field was left out of the record because another has its
-// name.
+// Repeated reports whether a field was left out of the record because another has its name.
 func (r *Recognizer) Repeated() bool { return r.repeated }
 
-// Len gives how many fields the line has so far.
+// Len returns how many fields the line has so far.
 func (r *Recognizer) Len() int { return len(r.fields) }
 
 // Add adds a field to the line. Keys are Plain, or Text without escapes, so
@@ -116,11 +112,10 @@ func (r *Recognizer) Add(key Key, name, value event.Value) {
 	r.fields = append(r.fields, event.Field{Key: name, Value: value})
 }
 
-// Fill finds the core of record i among the fields that were added and gives
-// all others to the record, in their order. Of fields with the same name the last
-// one counts. Of the values that are taken for the core, those that say more
-// than it can hold also stay as fields; ids that say "no trace" and core keys
-// that are null are left out.
+// Fill finds the core of record i among the fields that were added and returns all others to the
+// record, in their order. Of fields with the same name the last one counts. Of the values that are
+// taken for the core, those that say more than it can hold also stay as fields; ids that say "no
+// trace" and core keys that are null are left out.
 func (r *Recognizer) Fill(b *event.Batch, i int) {
 	r.b, r.rec = b, &b.Records[i]
 	r.picks = [parts]pick{}
@@ -179,7 +174,7 @@ func (r *Recognizer) offer(k int, m *meaning) {
 	}
 }
 
-// free tells whether a part is not yet taken by a stronger key.
+// free reports whether a part is not yet taken by a stronger key.
 func (r *Recognizer) free(p part, rank uint8) bool {
 	return r.picks[p].rank == 0 || rank < r.picks[p].rank
 }
@@ -194,7 +189,7 @@ func (r *Recognizer) omit(k int) { r.fields[k].Value.Kind = event.None }
 // longestText bounds the values that are looked at as times, levels and ids.
 const longestText = 256
 
-// text gives the text of a string or the digits of a number that are not too
+// text returns the text of a string or the digits of a number that are not too
 // long, valid until the next call; nil for anything else.
 func (r *Recognizer) text(v event.Value) []byte {
 	switch {
@@ -232,7 +227,7 @@ func (r *Recognizer) takeTime(k int, rank uint8, p []byte) {
 	}
 }
 
-// believe tells whether a time can be right, and marks the record otherwise.
+// believe reports whether a time can be right, and marks the record otherwise.
 func (r *Recognizer) believe(ns int64) bool {
 	if Believable(ns, r.rec.Time) {
 		return true
@@ -241,7 +236,7 @@ func (r *Recognizer) believe(ns int64) bool {
 	return false
 }
 
-// near gives the time that completes one without a year; the clock is asked
+// near returns the time that completes one without a year; the clock is asked
 // only for what starts with a letter.
 func (r *Recognizer) near(p []byte) int64 {
 	if r.rec.Time != 0 || len(p) == 0 || p[0] < 'A' {
@@ -282,7 +277,7 @@ func (r *Recognizer) levelOf(v event.Value, form form) event.Level {
 }
 
 // offerMessage takes a message. One that is no string is taken as its JSON: a
-// message is always text, or Elasticsearch would refuse it beside the others.
+// message is always text, or Elasticsearch would reject it beside the others.
 func (r *Recognizer) offerMessage(k int, m *meaning, v event.Value) {
 	if v.Kind == event.Null {
 		r.omit(k)
@@ -317,8 +312,7 @@ func (r *Recognizer) offerService(k int, m *meaning, v event.Value) {
 	}
 }
 
-// isName tells whether a value can be the name of a service; Heroku's router
-// writes service=18ms.
+// isName reports whether a value can be the name of a service; Heroku's router writes service=18ms.
 func (r *Recognizer) isName(v event.Value) bool {
 	if !v.Kind.IsString() || v.Len == 0 || v.Len > longestText {
 		return false
@@ -360,8 +354,7 @@ func (r *Recognizer) takeIDs(k int, rank uint8, t *ids) {
 		r.ids.trace, r.ids.hasTrace = t.trace, true
 		r.pick(k, partTrace, rank, t.more)
 	}
-	// A span that comes with the trace in one value is weaker than one that has
-	// a key to itself.
+	// A span that comes with the trace in one value is weaker than one that has a key to itself.
 	if t.hasSpan && t.hasTrace {
 		rank += nestedRank
 	}
@@ -429,8 +422,7 @@ func (r *Recognizer) hintedLevel(k int, form form) {
 	}
 }
 
-// nestedTimePicked tells whether the time was an object, such as MongoDB's
-// {"$date": …}.
+// nestedTimePicked reports whether the time was an object, such as MongoDB's {"$date": …}.
 func (r *Recognizer) nestedTimePicked() bool {
 	return r.fields[r.picks[partTime].field].Value.Kind == event.Object
 }
@@ -450,8 +442,7 @@ func (r *Recognizer) refineTime(k int) {
 	}
 }
 
-// store writes what was found to the record, and leaves out the fields that
-// say no more.
+// store writes what was found to the record, and leaves out the fields that say no more.
 func (r *Recognizer) store() {
 	rec := r.rec
 	rec.Flags |= event.Parsed

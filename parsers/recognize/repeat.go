@@ -23,7 +23,7 @@ func (m *mask) add(hash uint64) {
 const fewFields = 24
 
 // repeats takes out of a line's fields those whose key comes again later:
-// Elasticsearch refuses a document with two equal keys.
+// Elasticsearch rejects a document with two equal keys.
 type repeats struct {
 	seed  maphash.Seed
 	slots []uint32 // of a hash table: one more than the index of the field
@@ -88,7 +88,7 @@ func (r *repeats) clear(n int) {
 	r.slots = make([]uint32, size)
 }
 
-// find gives the slot of a key, or the empty one where it belongs.
+// find returns the slot of a key, or the empty one where it belongs.
 func (r *repeats) find(b *event.Batch, kept []event.Field, key event.Value) *uint32 {
 	p := b.Bytes(key.Span)
 	last := uint64(len(r.slots) - 1)

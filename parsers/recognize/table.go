@@ -18,8 +18,7 @@ type slot[V any] struct {
 	value V
 }
 
-// newTable makes a table with room for n names, three slots empty for each one
-// taken.
+// newTable makes a table with room for n names, three slots empty for each one taken.
 func newTable[V any](n int) *table[V] {
 	size := 8
 	for size < 4*n {
@@ -28,8 +27,7 @@ func newTable[V any](n int) *table[V] {
 	return &table[V]{slots: make([]slot[V], size), mask: uint64(size - 1)}
 }
 
-// put adds a name, which must not be empty. The first value given for a name
-// stays.
+// put adds a name, which must not be empty. The first value given for a name stays.
 func (t *table[V]) put(name string, value V) {
 	h := hash([]byte(name))
 	at := h & t.mask
@@ -42,7 +40,7 @@ func (t *table[V]) put(name string, value V) {
 	t.slots[at] = slot[V]{h, name, value}
 }
 
-// get gives the value of a name with the given hash, nil if it has none.
+// get returns the value of a name with the given hash, nil if it has none.
 func (t *table[V]) get(h uint64, name []byte) *V {
 	for at := h & t.mask; t.slots[at].name != ""; at = (at + 1) & t.mask {
 		if s := &t.slots[at]; s.hash == h && s.name == string(name) {
@@ -52,9 +50,8 @@ func (t *table[V]) get(h uint64, name []byte) *V {
 	return nil
 }
 
-// hash mixes the length and up to 16 bytes of a name. It need not withstand an
-// attacker: the tables hold only names of our own, and repeats of a line's
-// keys are found with another.
+// hash mixes the length and up to 16 bytes of a name. It need not withstand an attacker: the tables
+// hold only names of our own, and repeats of a line's keys are found with another.
 func hash(p []byte) uint64 {
 	n := len(p)
 	h := uint64(n)

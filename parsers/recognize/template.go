@@ -13,10 +13,9 @@ const (
 	mostHoles       = 64
 )
 
-// render puts the fields into the holes of a message template as Serilog writes
-// it (messagetemplates.org): {Name}, {@Name}, {Name:format}, {Name,8}, with
-// {{ for a brace. Formats are not applied; a hole without a field stays as it
-// is.
+// render puts the fields into the holes of a message template as Serilog writes it
+// (messagetemplates.org): {Name}, {@Name}, {Name:format}, {Name,8}, with {{ for a brace. Formats
+// are not applied; a hole without a field stays as it is.
 func (r *Recognizer) render(template event.Value) event.Value {
 	if template.Len > longestTemplate || bytes.IndexByte(r.b.Bytes(template.Span), '{') < 0 {
 		return template
@@ -51,7 +50,7 @@ func (r *Recognizer) renderText(p []byte) {
 	r.b.Arena = append(r.b.Arena, p...)
 }
 
-// renderHole appends what stands for the hole at the start of p, and gives how
+// renderHole appends what stands for the hole at the start of p, and returns how
 // many bytes of p that was.
 func (r *Recognizer) renderHole(p []byte) int {
 	if len(p) > 1 && p[1] == '{' {

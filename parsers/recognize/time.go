@@ -16,7 +16,7 @@ type clock struct {
 	zoned             bool  // offset was written
 }
 
-// instant gives the clock's time in Unix nanoseconds; it is false for dates
+// instant returns the clock's time in Unix nanoseconds; it is false for dates
 // that do not exist and years that int64 nanoseconds do not reach safely.
 func (c *clock) instant(zone Zone) (int64, bool) {
 	if c.year < 1700 || c.year > 2200 || c.month < 1 || c.month > 12 || c.day < 1 || c.day > daysIn(c.year, c.month) ||
@@ -46,7 +46,7 @@ func daysIn(year, month int) int {
 }
 
 // ISO reads a time of the RFC 3339 and ISO 8601 family from the start of p, and
-// gives how many bytes it used: 2006-01-02 15:04:05, with T or a blank between,
+// returns how many bytes it used: 2006-01-02 15:04:05, with T or a blank between,
 // slashes or dots for dashes, a fraction after a dot or comma, and Z, +07:00, +0700,
 // +07, " +0700" or " UTC" behind. Digits beyond nanoseconds are cut off.
 func ISO(p []byte, zone Zone) (ns int64, used int, ok bool) {
@@ -59,7 +59,7 @@ func ISO(p []byte, zone Zone) (ns int64, used int, ok bool) {
 	return ns, used, ok
 }
 
-// iso fills the clock and gives how many bytes it used, 0 for no match.
+// iso fills the clock and returns how many bytes it used, 0 for no match.
 func (c *clock) iso(p []byte) int {
 	if len(p) < 19 || p[4] != p[7] || p[4] != '-' && p[4] != '/' && p[4] != '.' || p[13] != ':' || p[16] != ':' {
 		return 0
@@ -145,7 +145,7 @@ func (c *clock) zoneAfterBlank(p []byte) int {
 	return 1 + n
 }
 
-// utcName gives the length of a name of UTC at the start of p.
+// utcName returns the length of a name of UTC at the start of p.
 func utcName(p []byte) int {
 	if len(p) < 3 || string(p[:3]) != "UTC" && string(p[:3]) != "GMT" {
 		return 0
@@ -234,11 +234,10 @@ const (
 	aWhile   = 5 * 365 * day
 )
 
-// Believable tells whether a line's own time can be right: not before 1990, not
-// more than a day after source, the time that the line's source knows, nor years
-// before it. Where the source knows none (0), it must be before 2100, as whether a
-// time is to come depends on when it is asked, and a line that is read again must
-// be given the time it had.
+// Believable reports whether a line's own time can be right: not before 1990, not more than a day
+// after source, the time that the line's source knows, nor years before it. Where the source knows
+// none (0), it must be before 2100, as whether a time is to come depends on when it is asked, and a
+// line that is read again must be given the time it had.
 func Believable(ns, source int64) bool {
 	if source != 0 && (ns > source+day || ns < source-aWhile) {
 		return false

@@ -17,7 +17,7 @@ type ids struct {
 }
 
 // traceOf reads a trace id under a key whose values have the given form. Any
-// form that cannot be mistaken is taken under any key.
+// form that is unmistakable is taken under any key.
 func traceOf(p []byte, form form) (t ids) {
 	switch form {
 	case formDatadog:
@@ -112,8 +112,7 @@ func hexRight(dst, p []byte) bool {
 	return bad < 16 && (any != 0 || nonzero != 0)
 }
 
-// hexEight turns eight hex digits, the first in the lowest byte, into four
-// bytes, all at once.
+// hexEight turns eight hex digits, the first in the lowest byte, into four bytes, all at once.
 func hexEight(x uint64) (four uint32, ok bool) {
 	const ones = 0x0101010101010101
 	const highs = 0x80 * ones
@@ -195,8 +194,7 @@ func uber(p []byte) (t ids) {
 	return t
 }
 
-// xray reads AWS X-Ray's id, 1-<8 hex>-<24 hex>, alone or as the Root of its
-// header.
+// xray reads AWS X-Ray's id, 1-<8 hex>-<24 hex>, alone or as the Root of its header.
 func xray(p []byte) (t ids) {
 	if at := bytes.Index(p, []byte("Root=")); at >= 0 {
 		p = p[at+len("Root="):]
@@ -215,7 +213,7 @@ func xray(p []byte) (t ids) {
 // TraceContext reads the ids that Spring and its like put into brackets:
 // trace-span, trace,span, app,trace,span and app,trace,span,exported, with 32 or
 // 16 hex digits for the trace. It sets them on the record, gives the length of the
-// app's name, and tells whether the text is nothing else: app,, is outside of any trace.
+// app's name, and reports whether the text is nothing else: app,, is outside of any trace.
 func TraceContext(rec *event.Record, p []byte) (name int, ok bool) {
 	p = bytes.TrimSpace(p)
 	const shortest = 16 + 1 + 16
@@ -295,7 +293,7 @@ func decimal(p []byte) (n uint64, ok bool) {
 	return n, true
 }
 
-// isZero tells whether a value is empty or nothing but zeros: libraries
+// isZero reports whether a value is empty or nothing but zeros: libraries
 // write such ids outside of any trace.
 func isZero(p []byte) bool {
 	if len(p) > 32 {

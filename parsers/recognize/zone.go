@@ -12,8 +12,7 @@ import (
 // Zone is where times without a zone of their own are at home; nil is UTC.
 type Zone = *time.Location
 
-// LoadZone finds a zone by its name: "", UTC, Europe/Berlin, or Local for that
-// of the machine.
+// LoadZone finds a zone by its name: "", UTC, Europe/Berlin, or Local for that of the machine.
 func LoadZone(name string) (Zone, error) {
 	if name == "" || name == "UTC" {
 		return nil, nil
@@ -41,7 +40,7 @@ type ZoneConfig struct {
 // Check implements pipeline.Checker.
 func (c *ZoneConfig) Check() []pipeline.Problem { return CheckZone(c.Timezone) }
 
-// NewParser gives what makes the parser of each source from the zone. The error
+// NewParser returns what makes the parser of each source from the zone. The error
 // names the parser's type.
 func (c *ZoneConfig) NewParser(name string, parser func(Zone) pipeline.Parser) (pipeline.NewParser, error) {
 	zone, err := LoadZone(c.Timezone)

@@ -78,7 +78,7 @@ func quoteEnd(p []byte, at int) int {
 	return -1
 }
 
-// escaped tells whether the backslashes at the end of p stand for themselves.
+// escaped reports whether the backslashes at the end of p stand for themselves.
 func escaped(p []byte) bool {
 	n := len(p) - len(bytes.TrimRight(p, `\`))
 	return n%2 == 0
@@ -138,8 +138,7 @@ func (l *line) accessTail(at int) {
 	}
 }
 
-// requestBehind reads what stands behind a time in brackets: Django's request, and
-// Envoy's:
+// requestBehind reads what stands behind a time in brackets: Django's request, and Envoy's:
 //
 //	[02/Jan/2006 15:04:05] "GET / HTTP/1.1" 200 123
 //	[2006-01-02T15:04:05.000Z] "GET / HTTP/1.1" 200 - 0 15 3 2 "-" "agent" "id" "host" "upstream"

@@ -35,10 +35,10 @@ func (l *line) cri() bool {
 	return true
 }
 
-// IsCRI tells whether a line begins as those of container runtimes do.
+// IsCRI reports whether a line begins as those of container runtimes do.
 func IsCRI(p []byte) bool { return criTime(p) > 0 }
 
-// criTime gives the length of the time of a runtime's line, 0 if it is none.
+// criTime returns the length of the time of a runtime's line, 0 if it is none.
 func criTime(p []byte) int {
 	if len(p) < 30 || p[10] != 'T' {
 		return 0

@@ -111,7 +111,7 @@ func (h *head) readTime(at int) bool {
 	return true
 }
 
-// clock reads a time at the start of p and gives its length.
+// clock reads a time at the start of p and returns its length.
 func (h *head) clock(p []byte) int {
 	ns, used, ok := recognize.ISO(p, h.p.Zone)
 	if ok {
@@ -126,7 +126,7 @@ func (h *head) clock(p []byte) int {
 	return used
 }
 
-// epoch reads a Unix time that cannot well be another number: with a fraction,
+// epoch reads a Unix time that can hardly be another number: with a fraction,
 // or a colon or tab behind.
 func epoch(p []byte) (ns int64, used int, ok bool) {
 	if len(p) < 12 || p[0] != '1' {
@@ -194,7 +194,7 @@ func (h *head) behindTime() bool {
 	return h.take()
 }
 
-// take gives the record what was found.
+// take returns the record what was found.
 func (h *head) take() bool {
 	l := h.line
 	l.rec.Format = h.format
@@ -271,7 +271,7 @@ func (h *head) findLevel() bool {
 	return false
 }
 
-// postgresMore tells whether a line goes on with what Postgres says of an error.
+// postgresMore reports whether a line goes on with what Postgres says of an error.
 func (h *head) postgresMore(at int) bool {
 	end := at
 	for end < len(h.text) && 'A' <= h.text[end] && h.text[end] <= 'Z' {
@@ -289,7 +289,7 @@ func (h *head) postgresMore(at int) bool {
 }
 
 // before reads one of the parts that may stand between a time and a level, and
-// gives the index behind it, 0 if there is none.
+// returns the index behind it, 0 if there is none.
 func (h *head) before(at int) int {
 	p := h.text
 	if at >= len(p) {
@@ -346,8 +346,7 @@ func (h *head) angled(at int) int {
 	return at + end + 1
 }
 
-// boxBefore reads [thread], [123], [module:level], [thread/LEVEL], [name:12],
-// [id=12] and uuids.
+// boxBefore reads [thread], [123], [module:level], [thread/LEVEL], [name:12], [id=12] and uuids.
 func (h *head) boxBefore(at int) int {
 	p := h.text
 	size := bytes.IndexByte(p[at:min(len(p), at+longestPart)], ']')
@@ -470,7 +469,7 @@ func (h *head) channel(at int, word []byte) bool {
 	return h.level != event.NoLevel
 }
 
-// levelFollows tells whether a level in capitals stands behind a padded name,
+// levelFollows reports whether a level in capitals stands behind a padded name,
 // or behind that name's [pid]:
 func (h *head) levelFollows(at int) bool {
 	p := h.text

@@ -76,8 +76,7 @@ func (h *head) request(at int) {
 	}
 }
 
-// boxFirst reads a name or number in brackets before the time: [shop] of Go's log,
-// [1] of NATS.
+// boxFirst reads a name or number in brackets before the time: [shop] of Go's log, [1] of NATS.
 func (h *head) boxFirst() bool {
 	if h.text[0] != '[' {
 		return false
@@ -208,10 +207,9 @@ func (h *head) terminal() bool {
 	return true
 }
 
-// levelAt reads a level that stands at an index, and gives the index behind it.
-// In brackets it may have any case; without, it is in capitals, or followed by
-// a colon, or between tabs or bars. At the start of a line, without a time before it,
-// fewer words will do.
+// levelAt reads a level that stands at an index, and returns the index behind it. In brackets it
+// may have any case; without, it is in capitals, or followed by a colon, or between tabs or bars.
+// At the start of a line, without a time before it, fewer words will do.
 func levelAt(p []byte, at int, timed bool) (event.Level, int) {
 	if at >= len(p) {
 		return event.NoLevel, 0
@@ -262,7 +260,7 @@ func julWord(word []byte) bool {
 	return false
 }
 
-// barred tells whether a word stands between two bars.
+// barred reports whether a word stands between two bars.
 func barred(p []byte, at, end int) bool {
 	before := at
 	for before > 0 && p[before-1] == ' ' {
@@ -290,7 +288,7 @@ func phpLevel(p []byte, at int) (event.Level, int) {
 	return level, at + colon
 }
 
-// levelShaped tells whether a word is written the way levels are.
+// levelShaped reports whether a word is written the way levels are.
 func levelShaped(word, p []byte, at, end int, timed bool) bool {
 	colon := end+1 < len(p) && p[end] == ':' && p[end+1] == ' '
 	if allCapitals(word) {
@@ -302,9 +300,8 @@ func levelShaped(word, p []byte, at, end int, timed bool) bool {
 	return colon && (timed || startsMessage(word))
 }
 
-// startsMessage lists the words that are levels at the start of a line, with a
-// colon behind them, also where they are not all in capitals. "Alert: …" and
-// "Notice: …" are titles rather.
+// startsMessage lists the words that are levels at the start of a line, with a colon behind them,
+// also where they are not all in capitals. "Alert: …" and "Notice: …" are titles rather.
 func startsMessage(word []byte) bool {
 	switch string(word) {
 	case "trce", "dbug", "fail", "crit", "panic", "dbg", "wrn", "err":

@@ -7,8 +7,7 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// klog reads the format of glog and klog, and CockroachDB's, whose date has a
-// year:
+// klog reads the format of glog and klog, and CockroachDB's, whose date has a year:
 //
 //	I0102 15:04:05.000000    1234 file.go:12] message
 //	I060102 15:04:05.000000 1 file.go:12 ⋮ [n1] 42 message
@@ -274,8 +273,7 @@ func (l *line) erlang() bool {
 	return true
 }
 
-// julTwoLines reads java.util.logging's two lines as one record, and the first
-// alone:
+// julTwoLines reads java.util.logging's two lines as one record, and the first alone:
 //
 //	Jan 02, 2006 3:04:05 PM com.example.Class method
 //	INFO: message

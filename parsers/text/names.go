@@ -17,7 +17,7 @@ func isNameByte(c byte) bool { return nameBytes[c] }
 
 func isAlnum(c byte) bool { return isLetter(c) || isDigit(c) }
 
-// isPlainName tells whether text is a name of letters, digits and . _ - /.
+// isPlainName reports whether text is a name of letters, digits and . _ - /.
 func isPlainName(p []byte) bool {
 	if len(p) == 0 || !isLetter(p[0]) && p[0] != '_' {
 		return false
@@ -30,14 +30,14 @@ func isPlainName(p []byte) bool {
 	return true
 }
 
-// isLogger tells whether a word looks like the name of a logger and not like
+// isLogger reports whether a word looks like the name of a logger and not like
 // one of a sentence: it has dots, colons, underscores or capitals inside.
 func isLogger(p []byte) bool {
 	end, signs := scanName(p, 0)
 	return end == len(p) && signs && len(p) <= longestPart && endsName(p)
 }
 
-// scanName gives the index behind the bytes of a name, and tells whether they are
+// scanName returns the index behind the bytes of a name, and reports whether they are
 // what the names of loggers have.
 func scanName(p []byte, at int) (end int, signs bool) {
 	if at >= len(p) || !isLetter(p[at]) && p[at] != '_' {
@@ -55,7 +55,7 @@ func scanName(p []byte, at int) (end int, signs bool) {
 	return at, signs
 }
 
-// endsName tells whether a word ends as names do, and is long enough for one.
+// endsName reports whether a word ends as names do, and is long enough for one.
 func endsName(p []byte) bool {
 	last := p[len(p)-1]
 	return len(p) > 2 && (isAlnum(last) || last == '_' || last == '$')
@@ -65,7 +65,7 @@ func endsName(p []byte) bool {
 // the name goes on behind it.
 var nameSigns = [256]bool{'.': true, '_': true, '$': true, '#': true, '@': true}
 
-// isCaller tells whether text is a file and line: server.go:12.
+// isCaller reports whether text is a file and line: server.go:12.
 func isCaller(p []byte) bool {
 	if len(p) == 0 || !isDigit(p[len(p)-1]) {
 		return false
@@ -81,7 +81,7 @@ func isCaller(p []byte) bool {
 	return bytes.IndexByte(p, ' ') < 0
 }
 
-// isThread tells whether a name is one that threads have.
+// isThread reports whether a name is one that threads have.
 func isThread(p []byte) bool {
 	switch string(p) {
 	case "main", "MainThread", "scheduler":
@@ -95,7 +95,7 @@ func isThread(p []byte) bool {
 	return false
 }
 
-// isPid tells whether text is an Erlang process, 0.123.0.
+// isPid reports whether text is an Erlang process, 0.123.0.
 func isPid(p []byte) bool {
 	for _, c := range p {
 		if !isDigit(c) && c != '.' {

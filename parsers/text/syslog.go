@@ -103,8 +103,7 @@ func (l *line) unlessDash(name string, start, end int) {
 	}
 }
 
-// structuredEnd gives the index behind "-" or any number of [id name="value"],
-// or -1.
+// structuredEnd returns the index behind "-" or any number of [id name="value"], or -1.
 func structuredEnd(p []byte, at int) int {
 	if at < len(p) && p[at] == '-' {
 		return at + 1

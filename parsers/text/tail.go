@@ -151,7 +151,7 @@ func (h *head) service(start, end int) {
 }
 
 // contextIDs reads trace-span, trace,span and app,trace,span[,exported], and
-// tells whether the text is nothing else.
+// reports whether the text is nothing else.
 func (h *head) contextIDs(start, end int) bool {
 	if end-start < 16 && h.text[end-1] != ',' {
 		return false
@@ -280,7 +280,7 @@ func (h *head) namesBehind(at int) (next int, sure bool) {
 	return surely, surely > 0
 }
 
-// groupFollows tells whether [, as of a thread, stands behind a name; OpenStack's request
+// groupFollows reports whether [, as of a thread, stands behind a name; OpenStack's request
 // has its own.
 func (h *head) groupFollows(at int) bool {
 	at = skipBlanks(h.text, at)
@@ -295,8 +295,7 @@ func (h *head) addName(start, end int) {
 	h.add("logger", start, end)
 }
 
-// separated tells whether a sign behind a name says that it is not a word of
-// the message.
+// separated reports whether a sign behind a name says that it is not a word of the message.
 func (h *head) separated(start, end int, named, grouped bool) bool {
 	p := h.text
 	word := p[start:end]
@@ -319,7 +318,7 @@ func (h *head) separated(start, end int, named, grouped bool) bool {
 	return false
 }
 
-// plainNames tells whether the head is of a kind that always names its logger,
+// plainNames reports whether the head is of a kind that always names its logger,
 // even by a plain word: hclog's, which has milliseconds and the level in brackets,
 // that of Rust's tracing, which has microseconds, and those of etcd and ClickHouse.
 func (h *head) plainNames() bool {
@@ -335,8 +334,7 @@ func (h *head) plainNames() bool {
 	return false
 }
 
-// isThrowable tells whether a name is one of an exception, with which messages
-// begin.
+// isThrowable reports whether a name is one of an exception, with which messages begin.
 func isThrowable(p []byte) bool {
 	return bytes.HasSuffix(p, []byte("Exception")) || bytes.HasSuffix(p, []byte("Error"))
 }
@@ -349,8 +347,7 @@ func skipSeparators(p []byte, at int) int {
 	return at
 }
 
-// group reads what stands in brackets. It is certain if it cannot well be a part of the
-// message.
+// group reads what stands in brackets. It is certain if it can hardly be a part of the message.
 func (h *head) group(at int) (next int, certain bool) {
 	p := h.text
 	size := bytes.IndexByte(p[at:min(len(p), at+2*longestPart)], closing(p[at]))

@@ -1,7 +1,6 @@
-// Package text takes the time, level and trace out of lines of plain text, in
-// the forms that have a name: access logs, klog, syslog, Redis, Ruby, and the
-// "time level message" of most other programs. It asks for little and is wary:
-// a level is one only where levels stand.
+// Package text takes the time, level and trace out of lines of plain text, in the forms that have a
+// name: access logs, klog, syslog, Redis, Ruby, and the "time level message" of most other
+// programs. It asks for little and is wary: a level is one only where levels stand.
 package text
 
 import (
@@ -15,8 +14,7 @@ import (
 type Parser struct {
 	// Zone is where times that do not name one are at home.
 	Zone recognize.Zone
-	// Now completes times without a year where the source knows no time; nil
-	// is time.Now.
+	// Now completes times without a year where the source knows no time; nil is time.Now.
 	Now func() time.Time
 	// Only is the one form that lines may have; the zero value allows all.
 	Only Form
@@ -89,8 +87,7 @@ func (l *line) format() bool {
 	return l.headed() || l.access() || l.haproxy(0)
 }
 
-// number reads lines that start with a digit: of a date, of an address, of a
-// process id.
+// number reads lines that start with a digit: of a date, of an address, of a process id.
 func (l *line) number() bool {
 	p := l.text
 	if p[1] == '.' || p[2] == '.' || p[3] == '.' { // an address, or 02.01.2006
@@ -99,7 +96,7 @@ func (l *line) number() bool {
 	return l.cri() || l.headed() || l.logcat() || l.redis() || l.access() || l.haproxy(0)
 }
 
-// near gives a time to complete one without a year.
+// near returns a time to complete one without a year.
 func (l *line) near() int64 {
 	switch {
 	case l.rec.Time != 0:
@@ -121,8 +118,7 @@ func (l *line) setTime(ns int64) bool {
 	return true
 }
 
-// setMessage makes what starts at an index the message; if nothing is left,
-// that is the whole line.
+// setMessage makes what starts at an index the message; if nothing is left, that is the whole line.
 func (l *line) setMessage(at int) {
 	if at >= len(l.text) {
 		return
@@ -165,7 +161,7 @@ func (l *line) word(name string, start, end int) {
 func isDigit(c byte) bool  { return '0' <= c && c <= '9' }
 func isLetter(c byte) bool { return 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' }
 
-// skipBlanks gives the index of the first byte from at on that is no blank.
+// skipBlanks returns the index of the first byte from at on that is no blank.
 func skipBlanks(p []byte, at int) int {
 	for at < len(p) && (p[at] == ' ' || p[at] == '\t') {
 		at++
@@ -173,7 +169,7 @@ func skipBlanks(p []byte, at int) int {
 	return at
 }
 
-// wordEnd gives the index of the next blank, or the end.
+// wordEnd returns the index of the next blank, or the end.
 func wordEnd(p []byte, at int) int {
 	for at < len(p) && p[at] > ' ' {
 		at++
