@@ -13,10 +13,11 @@ import (
 // Spec describes the parser.
 func Spec() pipeline.Spec {
 	return pipeline.Spec{
-		Kind:    pipeline.KindParser,
-		Type:    "grok",
-		Summary: "Lines that match a grok pattern, as Logstash has them: %{IP:client} %{WORD:method}. The pattern parser is faster.",
-		New:     func() any { return new(Config) },
+		Kind: pipeline.KindParser,
+		Type: "grok",
+		Summary: "Lines that match a grok pattern, as Logstash has them: %{IP:client} %{WORD:method}. The pattern " +
+			"parser is faster.",
+		New: func() any { return new(Config) },
 	}
 }
 
@@ -74,7 +75,8 @@ func compile(pattern string, own map[string]string) (*regexp.Regexp, []string, e
 		wanted = wanted || names[i] != ""
 	}
 	if !wanted {
-		return nil, nil, fmt.Errorf("the pattern names nothing, so nothing would become a field; name something like %%{GREEDYDATA:message}")
+		return nil, nil, fmt.Errorf("the pattern names nothing, so nothing would become a field; name something " +
+			"like %%{GREEDYDATA:message}")
 	}
 	return re, names, nil
 }

@@ -67,7 +67,8 @@ func behindPrefix(p []byte) []byte {
 			return rest[at+2:]
 		}
 	}
-	for _, prefix := range [...]string{"Unhandled exception. ", "Unhandled Exception: ", "PHP Fatal error:  Uncaught ", "Fatal error: Uncaught "} {
+	for _, prefix := range [...]string{"Unhandled exception. ", "Unhandled Exception: ",
+		"PHP Fatal error:  Uncaught ", "Fatal error: Uncaught "} {
 		if rest, ok := bytes.CutPrefix(p, []byte(prefix)); ok {
 			return rest
 		}

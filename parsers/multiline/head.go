@@ -146,7 +146,8 @@ func isDated(p []byte) bool {
 // isJULLevel reports whether a line is the second of the two: SEVERE: message.
 func isJULLevel(p []byte) bool {
 	end := bytes.IndexByte(p[:min(len(p), 12)], ':')
-	return end > 3 && len(p) > end+2 && p[end+1] == ' ' && p[end+2] != ' ' && isUpper(p[1]) && recognize.Word(p[:end]) != event.NoLevel
+	return end > 3 && len(p) > end+2 && p[end+1] == ' ' && p[end+2] != ' ' && isUpper(p[1]) &&
+		recognize.Word(p[:end]) != event.NoLevel
 }
 
 func monthName(p []byte) bool {
@@ -159,7 +160,8 @@ func monthName(p []byte) bool {
 
 // isKlog reports whether a line starts as those of glog do: I0102 15:04:05.
 func isKlog(p []byte) bool {
-	return len(p) > 14 && bytes.IndexByte([]byte("IWEF"), p[0]) >= 0 && digits(p[1:]) == 4 && p[5] == ' ' && recognize.TimeOfDay(p[6:]) > 0
+	return len(p) > 14 && bytes.IndexByte([]byte("IWEF"), p[0]) >= 0 && digits(p[1:]) == 4 && p[5] == ' ' &&
+		recognize.TimeOfDay(p[6:]) > 0
 }
 
 // isRuby reports whether a line starts as those of Ruby's Logger do: I, [2006-.
@@ -186,7 +188,8 @@ func isLevel(p []byte) bool {
 	next := p[end]
 	switch {
 	case isUpper(p[1]):
-		if bytes.IndexByte([]byte(" :\t|[\x1b"), next) < 0 || string(p[:end]) == "TRACE" && bytes.HasPrefix(p[end:], []byte(" /")) {
+		if bytes.IndexByte([]byte(" :\t|[\x1b"), next) < 0 ||
+			string(p[:end]) == "TRACE" && bytes.HasPrefix(p[end:], []byte(" /")) {
 			return false
 		}
 	case isUpper(p[0]) || next != ':' || end+1 < len(p) && p[end+1] != ' ':
@@ -207,14 +210,17 @@ func inBrackets(p []byte) bool {
 		return false
 	}
 	inner := bytes.TrimSpace(p[1:end])
-	if len(inner) > 2 && (recognize.Strong(inner) != event.NoLevel || isDigit(inner[0]) && len(inner) > 7 && isTime(p[1:]) || isUpper(inner[0]) && len(inner) > 14 && isDated(inner)) {
+	if len(inner) > 2 && (recognize.Strong(inner) != event.NoLevel ||
+		isDigit(inner[0]) && len(inner) > 7 && isTime(p[1:]) ||
+		isUpper(inner[0]) && len(inner) > 14 && isDated(inner)) {
 		return true
 	}
 	rest := bytes.TrimLeft(p[end+1:], " :-\t")
 	if len(rest) < 4 || rest[0] == '[' && len(rest) == len(p) {
 		return false
 	}
-	return isDigit(rest[0]) && isTime(rest) || isUpper(rest[0]) && isUpper(rest[1]) && isLevel(rest) || rest[0] == '[' && inBrackets(rest)
+	return isDigit(rest[0]) && isTime(rest) || isUpper(rest[0]) && isUpper(rest[1]) && isLevel(rest) ||
+		rest[0] == '[' && inBrackets(rest)
 }
 
 // isLogfmt reports whether a line is of key=value pairs: it starts with two, or
@@ -263,5 +269,6 @@ func isAccess(p []byte) bool {
 		return bytes.Contains(p[:min(len(p), 80)], []byte(` - "`))
 	}
 	at := bytes.IndexByte(p[:min(len(p), 120)], '[')
-	return at > 5 && len(p) > at+12 && isDigit(p[at+1]) && p[at+3] == '/' && p[at+7] == '/' && bytes.Count(p[:at], []byte(" ")) == 3
+	return at > 5 && len(p) > at+12 && isDigit(p[at+1]) && p[at+3] == '/' && p[at+7] == '/' &&
+		bytes.Count(p[:at], []byte(" ")) == 3
 }

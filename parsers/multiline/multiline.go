@@ -42,9 +42,11 @@ func (c *Config) Check() []pipeline.Problem {
 	var problems []pipeline.Problem
 	switch {
 	case c.Mode == "" && c.Start == "" && c.Continue == "":
-		problems = append(problems, pipeline.Problem{Path: "start", Message: "nothing says which lines belong together; set start, continue or mode: auto"})
+		problems = append(problems, pipeline.Problem{Path: "start",
+			Message: "nothing says which lines belong together; set start, continue or mode: auto"})
 	case c.Mode != "" && (c.Start != "" || c.Continue != ""):
-		problems = append(problems, pipeline.Problem{Path: "mode", Message: "mode: auto needs no patterns; take it out, or start and continue"})
+		problems = append(problems, pipeline.Problem{Path: "mode",
+			Message: "mode: auto needs no patterns; take it out, or start and continue"})
 	}
 	for _, p := range []struct{ path, pattern string }{{"start", c.Start}, {"continue", c.Continue}} {
 		if err := checkPattern(p.pattern); err != nil {
@@ -63,7 +65,8 @@ func checkPattern(pattern string) error {
 		return err
 	}
 	if re.MatchString("") {
-		return errors.New("the pattern matches every line, as it also matches nothing; anchor it with ^ and say what must stand there")
+		return errors.New("the pattern matches every line, as it also matches nothing; anchor it with ^ and say " +
+			"what must stand there")
 	}
 	return nil
 }

@@ -172,7 +172,7 @@ func (r *record) shaped(p []byte, behindBlank bool) bool {
 	case r.state == frames && behindBlank && bytes.HasPrefix(p, []byte("Next ")): // PHP
 		r.state = exception
 		return exceptionName(p[len("Next "):]) != nameless
-	case r.state == elixir && bytes.HasPrefix(p, []byte("** ")): // Erlang's, and not Elixir's "** (…)", which begins one
+	case r.state == elixir && bytes.HasPrefix(p, []byte("** ")): // Erlang's; Elixir's "** (…)" begins a record
 		return len(p) < 4 || p[3] != '('
 	case r.state == text && (!behindBlank || r.lines == 2):
 		return r.exceptionBelow(p)

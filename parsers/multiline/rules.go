@@ -31,7 +31,8 @@ const (
 
 	anyText = text | exception | frames | python | pythonEnd | group | rust | elixir
 	// traces are the states in which any indentation continues.
-	traces = exception | frames | python | pythonEnd | chained | group | goPanic | goStack | panicked | rust | source | elixir | report | reported
+	traces = exception | frames | python | pythonEnd | chained | group | goPanic | goStack |
+		panicked | rust | source | elixir | report | reported
 	// spaced are the states in which an empty line belongs to the record, even as its second line.
 	spaced = exception | goPanic | source | pythonEnd | chained | report | reported | ended
 )

@@ -46,7 +46,8 @@ func isGoCall(p []byte) bool {
 //
 //	goroutine 1 [running]:
 func isGoroutine(p []byte) bool {
-	return len(p) > 14 && p[len(p)-1] == ':' && bytes.HasPrefix(p, []byte("goroutine ")) && isDigit(p[10]) && bytes.IndexByte(p, '[') > 0
+	return len(p) > 14 && p[len(p)-1] == ':' && bytes.HasPrefix(p, []byte("goroutine ")) && isDigit(p[10]) &&
+		bytes.IndexByte(p, '[') > 0
 }
 
 // isRegister reports whether a line is one of the registers that Go writes last
@@ -87,7 +88,8 @@ func numbered(p []byte) bool {
 // isPlace reports whether a line is nothing but the place where Node met an
 // exception: /app/index.js:12
 func isPlace(p []byte) bool {
-	if p[0] != '/' && !bytes.HasPrefix(p, []byte("node:")) && !bytes.HasPrefix(p, []byte("file://")) || !isDigit(p[len(p)-1]) {
+	if p[0] != '/' && !bytes.HasPrefix(p, []byte("node:")) && !bytes.HasPrefix(p, []byte("file://")) ||
+		!isDigit(p[len(p)-1]) {
 		return false
 	}
 	colon := bytes.LastIndexByte(p, ':')

@@ -68,7 +68,8 @@ func next(pattern string) (text, name, rest string, err error) {
 		}
 		name, rest, found = strings.Cut(after, ">")
 		if !found || !isName(name) {
-			return "", "", "", fmt.Errorf("<%.20s is not the name of a field, which has letters, digits, _, . and -, and ends in >; for a < of the line itself write <<", after)
+			return "", "", "", fmt.Errorf("<%.20s is not the name of a field, which has letters, digits, _, . and "+
+				"-, and ends in >; for a < of the line itself write <<", after)
 		}
 		return b.String(), name, rest, nil
 	}

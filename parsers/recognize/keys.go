@@ -103,13 +103,15 @@ var meanings = newMeanings([]spelling{
 	{hintRecord, formAny, []string{"record"}},
 
 	{partService, formAny, []string{
-		"service", "service.name", "service_name", "serviceName", "ServiceName", "dd.service", "dd_service", "otelServiceName",
+		"service", "service.name", "service_name", "serviceName", "ServiceName", "dd.service", "dd_service",
+		"otelServiceName",
 		"app", "application", "app_name", "appName", "application_name", "applicationName", "SYSLOG_IDENTIFIER",
 	}},
 
 	{partTrace, formAny, []string{
-		"trace_id", "traceId", "traceID", "trace.id", "TraceId", "TraceID", "traceid", "@tr", "otelTraceID", "otel_trace_id",
-		"trace-id", "TRACE_ID", "logging.googleapis.com/trace", "trace", "contextTraceId", "otel.trace_id", "xray_trace_id",
+		"trace_id", "traceId", "traceID", "trace.id", "TraceId", "TraceID", "traceid", "@tr", "otelTraceID",
+		"otel_trace_id", "trace-id", "TRACE_ID", "logging.googleapis.com/trace", "trace", "contextTraceId",
+		"otel.trace_id", "xray_trace_id",
 		"_traceId", "_trace_id",
 	}},
 	{partTrace, formB3, []string{"X-B3-TraceId", "x-b3-traceid", "X-B3-Traceid"}},
@@ -117,10 +119,12 @@ var meanings = newMeanings([]spelling{
 	{partTrace, formTraceparent, []string{"traceparent", "Traceparent"}},
 	{partTrace, formB3, []string{"b3", "B3"}},
 	{partTrace, formUber, []string{"uber-trace-id", "Uber-Trace-Id", "uber_trace_id"}},
-	{partTrace, formXRay, []string{"X-Amzn-Trace-Id", "x-amzn-trace-id", "x_amzn_trace_id", "amzn_trace_id", "_X_AMZN_TRACE_ID"}},
+	{partTrace, formXRay, []string{"X-Amzn-Trace-Id", "x-amzn-trace-id", "x_amzn_trace_id", "amzn_trace_id",
+		"_X_AMZN_TRACE_ID"}},
 
 	{partSpan, formAny, []string{
-		"span_id", "spanId", "spanID", "span.id", "SpanId", "SpanID", "spanid", "@sp", "otelSpanID", "otel_span_id", "span-id",
+		"span_id", "spanId", "spanID", "span.id", "SpanId", "SpanID", "spanid", "@sp", "otelSpanID", "otel_span_id",
+		"span-id",
 		"SPAN_ID", "logging.googleapis.com/spanId", "X-B3-SpanId", "x-b3-spanid", "span", "otel.span_id",
 		"_spanId", "_span_id",
 	}},

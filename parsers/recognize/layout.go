@@ -156,7 +156,8 @@ func TimeOfDay(p []byte) int {
 // kitchen returns the length of 3:04PM.
 func kitchen(p []byte) int {
 	hour, at := oneOrTwo(p, 0)
-	if at == 0 || hour > 12 || len(p) < at+6 || p[at] != ':' || two(p[at+1:]) < 0 || p[at+4] != 'M' || p[at+3] != 'A' && p[at+3] != 'P' {
+	if at == 0 || hour > 12 || len(p) < at+6 || p[at] != ':' || two(p[at+1:]) < 0 || p[at+4] != 'M' ||
+		p[at+3] != 'A' && p[at+3] != 'P' {
 		return 0
 	}
 	return at + 5

@@ -18,7 +18,8 @@ var levelWords = newLevelWords(map[event.Level][]string{
 		"info2", "info3", "info4"},
 	event.Warn:  {"warn", "warning", "wrn", "warnin", "warn2", "warn3", "warn4"},
 	event.Error: {"error", "err", "eror", "erro", "severe", "fail", "error2", "error3", "error4"},
-	event.Fatal: {"fatal", "ftl", "fata", "crit", "critical", "panic", "pani", "pnc", "dpanic", "alert", "emerg", "emergency",
+	event.Fatal: {"fatal", "ftl", "fata", "crit", "critical", "panic", "pani", "pnc", "dpanic", "alert", "emerg",
+		"emergency",
 		"fatal2", "fatal3", "fatal4"},
 })
 
@@ -253,17 +254,23 @@ type step struct {
 
 var (
 	// pino and bunyan.
-	pinoScale = []step{{10, event.Trace}, {20, event.Debug}, {30, event.Info}, {40, event.Warn}, {50, event.Error}, {60, event.Fatal}, {70, 0}}
+	pinoScale = []step{{10, event.Trace}, {20, event.Debug}, {30, event.Info}, {40, event.Warn}, {50, event.Error},
+		{60, event.Fatal}, {70, 0}}
 	// Google Cloud Logging's LogSeverity.
-	severityScale = []step{{100, event.Debug}, {200, event.Info}, {400, event.Warn}, {500, event.Error}, {600, event.Fatal}, {801, 0}}
+	severityScale = []step{{100, event.Debug}, {200, event.Info}, {400, event.Warn}, {500, event.Error},
+		{600, event.Fatal}, {801, 0}}
 	// PHP's Monolog.
-	monologScale = []step{{100, event.Debug}, {200, event.Info}, {300, event.Warn}, {400, event.Error}, {500, event.Fatal}, {601, 0}}
+	monologScale = []step{{100, event.Debug}, {200, event.Info}, {300, event.Warn}, {400, event.Error},
+		{500, event.Fatal}, {601, 0}}
 	// Python's logging.
-	pythonScale = []step{{1, event.Trace}, {10, event.Debug}, {20, event.Info}, {30, event.Warn}, {40, event.Error}, {50, event.Fatal}, {60, 0}}
+	pythonScale = []step{{1, event.Trace}, {10, event.Debug}, {20, event.Info}, {30, event.Warn}, {40, event.Error},
+		{50, event.Fatal}, {60, 0}}
 	// OpenTelemetry's SeverityNumber.
-	otelScale = []step{{1, event.Trace}, {5, event.Debug}, {9, event.Info}, {13, event.Warn}, {17, event.Error}, {21, event.Fatal}, {25, 0}}
+	otelScale = []step{{1, event.Trace}, {5, event.Debug}, {9, event.Info}, {13, event.Warn}, {17, event.Error},
+		{21, event.Fatal}, {25, 0}}
 	// logback's level_value.
-	logbackScale = []step{{5000, event.Trace}, {10000, event.Debug}, {20000, event.Info}, {30000, event.Warn}, {40000, event.Error}, {50000, event.Fatal}, {50001, 0}}
+	logbackScale = []step{{5000, event.Trace}, {10000, event.Debug}, {20000, event.Info}, {30000, event.Warn},
+		{40000, event.Error}, {50000, event.Fatal}, {50001, 0}}
 	// MySQL's prio: 0 is "system".
 	mysqlScale = []step{{0, event.Info}, {1, event.Error}, {2, event.Warn}, {3, event.Info}, {4, 0}}
 )

@@ -220,7 +220,8 @@ func TraceContext(rec *event.Record, p []byte) (name int, ok bool) {
 	if len(p) > 128 || len(p) < shortest && (len(p) < 3 || p[len(p)-1] != ',') {
 		return 0, false
 	}
-	if last := p[len(p)-min(len(p), 6):]; bytes.HasSuffix(last, []byte(",true")) || bytes.HasSuffix(last, []byte(",false")) {
+	if last := p[len(p)-min(len(p), 6):]; bytes.HasSuffix(last, []byte(",true")) ||
+		bytes.HasSuffix(last, []byte(",false")) {
 		p = p[:bytes.LastIndexByte(p, ',')]
 	}
 	sign := max(bytes.LastIndexByte(p, '-'), bytes.LastIndexByte(p, ','))
@@ -235,7 +236,8 @@ func TraceContext(rec *event.Record, p []byte) (name int, ok bool) {
 		return name, name > 0
 	}
 	var t ids
-	if len(trace) != 32 && len(trace) != 16 || len(span) != 16 || !hexTrace(&t.trace, trace) || !hexSpan(&t.span, span) {
+	if len(trace) != 32 && len(trace) != 16 || len(span) != 16 || !hexTrace(&t.trace, trace) ||
+		!hexSpan(&t.span, span) {
 		return 0, false
 	}
 	rec.TraceID, rec.SpanID = t.trace, t.span

@@ -62,7 +62,8 @@ func compile(pattern string) (*regexp.Regexp, error) {
 			return re, nil
 		}
 	}
-	return nil, errors.New("the pattern has no named group, so nothing would become a field; name one like (?P<message>.*)")
+	return nil, errors.New("the pattern has no named group, so nothing would become a field; name one like " +
+		"(?P<message>.*)")
 }
 
 // explain adds to Go's words what people expect who know other engines.
@@ -75,7 +76,8 @@ func explain(err error) error {
 	case syntax.ErrInvalidPerlOp:
 		return fmt.Errorf("%s: %q (there is no look-ahead or look-behind in RE2 syntax)", bad.Code, bad.Expr)
 	case syntax.ErrInvalidEscape:
-		return fmt.Errorf("%s: %q (there are no back-references in RE2 syntax; in double quotes YAML needs \\\\ for a backslash)", bad.Code, bad.Expr)
+		return fmt.Errorf("%s: %q (there are no back-references in RE2 syntax; in double quotes YAML needs \\\\ "+
+			"for a backslash)", bad.Code, bad.Expr)
 	}
 	return fmt.Errorf("%s: %q", bad.Code, bad.Expr)
 }

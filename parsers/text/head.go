@@ -384,7 +384,8 @@ func (h *head) inBox(start, end int, inside []byte) {
 		h.add("pid", start, end)
 	case isCaller(inside):
 		h.add("caller", start, end)
-	case colon > 0 && colon < len(inside)-1 && isPlainName(inside[:colon]) && (inside[colon] == '=' || isNumber(inside[colon+1:])):
+	case colon > 0 && colon < len(inside)-1 && isPlainName(inside[:colon]) &&
+		(inside[colon] == '=' || isNumber(inside[colon+1:])):
 		h.pair(start, start+colon, end)
 	case len(inside) == 36 && inside[8] == '-':
 		h.add("request_id", start, end)
@@ -506,7 +507,8 @@ func (h *head) letter() bool {
 		return true
 	}
 	box := skipBlanks(p, end)
-	if box >= len(p) || p[box] != '[' || box < component+9 || !allCapitals(p[component:end]) && !isDash(p[component:end]) {
+	if box >= len(p) || p[box] != '[' || box < component+9 ||
+		!allCapitals(p[component:end]) && !isDash(p[component:end]) {
 		return false
 	}
 	h.format = event.FormatMongoDB

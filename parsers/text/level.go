@@ -82,7 +82,8 @@ func (h *head) boxFirst() bool {
 		return false
 	}
 	next := h.enclosed("logger", 0, ']')
-	if next > 0 && recognize.Strong(h.text[1:next-1]) == event.NoLevel && next < len(h.text) && h.text[next] == ' ' && h.readTime(next+1) && h.dated {
+	if next > 0 && recognize.Strong(h.text[1:next-1]) == event.NoLevel && next < len(h.text) && h.text[next] == ' ' &&
+		h.readTime(next+1) && h.dated {
 		if first := &h.parts[0]; h.n > 0 && isNumber(h.text[first.start:first.end]) {
 			first.name = "pid"
 		}
@@ -135,7 +136,8 @@ func (h *head) threadFirst() bool {
 		level, end := levelAt(p, next+1, true)
 		word := skipBlanks(p, end)
 		stop := wordEnd(p, word)
-		if level != event.NoLevel && p[next+1] != '[' && isLogger(p[word:stop]) && bytes.HasPrefix(p[stop:], []byte(" - ")) {
+		if level != event.NoLevel && p[next+1] != '[' && isLogger(p[word:stop]) &&
+			bytes.HasPrefix(p[stop:], []byte(" - ")) {
 			h.level, h.at = level, stop+3
 			h.add("logger", word, stop)
 			return true

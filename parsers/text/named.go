@@ -179,7 +179,8 @@ func (l *line) logcatBrief() bool {
 		return false
 	}
 	size := bytes.Index(p[open:min(len(p), open+12)], []byte("): "))
-	if size < 0 || bytes.IndexByte(bytes.TrimSpace(p[2:open]), ' ') >= 0 || !isNumber(bytes.TrimSpace(p[open+1:open+size])) {
+	if size < 0 || bytes.IndexByte(bytes.TrimSpace(p[2:open]), ' ') >= 0 ||
+		!isNumber(bytes.TrimSpace(p[open+1:open+size])) {
 		return false
 	}
 	l.rec.Format, l.rec.Level = event.FormatAndroid, recognize.Letter(p[0])

@@ -87,7 +87,8 @@ func isThread(p []byte) bool {
 	case "main", "MainThread", "scheduler":
 		return true
 	}
-	for _, word := range [...]string{"thread", "Thread", "exec-", "pool-", "worker-", "-worker", "nio-", "task-", "eventloop", "dispatcher"} {
+	for _, word := range [...]string{"thread", "Thread", "exec-", "pool-", "worker-", "-worker", "nio-", "task-",
+		"eventloop", "dispatcher"} {
 		if bytes.Contains(p, []byte(word)) {
 			return true
 		}
