@@ -26,8 +26,10 @@ outputs:
 `, file, loki.URL, settings))
 }
 
-func TestLokiWithoutStructuredMetadata(t *testing.T) {
-	loki := server.Loki(t, "limits_config: {allow_structured_metadata: false}")
+func TestLokiWithoutStructuredMetadata(t *testing.T) { ofEachLoki(t, lokiWithoutStructuredMetadata) }
+
+func lokiWithoutStructuredMetadata(t *testing.T, start lokiStarter) {
+	loki := start(t, "limits_config: {allow_structured_metadata: false}")
 	w := writer{name: "bare", format: "json", lines: 600}
 	file := filepath.Join(t.TempDir(), "bare.log")
 	when := around()
@@ -59,8 +61,10 @@ func TestLokiWithoutStructuredMetadata(t *testing.T) {
 	}
 }
 
-func TestLokiTenant(t *testing.T) {
-	loki := server.Loki(t, "auth_enabled: true")
+func TestLokiTenant(t *testing.T) { ofEachLoki(t, lokiTenant) }
+
+func lokiTenant(t *testing.T, start lokiStarter) {
+	loki := start(t, "auth_enabled: true")
 	w := writer{name: "tenant", format: "logfmt", lines: 200}
 	file := filepath.Join(t.TempDir(), "tenant.log")
 	when := around()
@@ -76,8 +80,10 @@ func TestLokiTenant(t *testing.T) {
 
 // TestLokiKeepsEqualLines writes lines that agree in time and text. Of those
 // Loki would keep one.
-func TestLokiKeepsEqualLines(t *testing.T) {
-	loki := server.Loki(t)
+func TestLokiKeepsEqualLines(t *testing.T) { ofEachLoki(t, lokiKeepsEqualLines) }
+
+func lokiKeepsEqualLines(t *testing.T, start lokiStarter) {
+	loki := start(t)
 	at := time.Now().UTC().Truncate(time.Millisecond)
 	same := fmt.Sprintf(`{"time":%q,"level":"warn","msg":"queue is full","trace_id":%q}`, at.Format(time.RFC3339Nano), script.Trace("same", 0))
 	file := filepath.Join(t.TempDir(), "same.log")
@@ -107,14 +113,16 @@ func TestLokiKeepsEqualLines(t *testing.T) {
 
 // TestLokiRateLimits sends more than Loki takes, to the tenant and to each
 // stream.
-func TestLokiRateLimits(t *testing.T) {
+func TestLokiRateLimits(t *testing.T) { ofEachLoki(t, lokiRateLimits) }
+
+func lokiRateLimits(t *testing.T, start lokiStarter) {
 	for _, test := range []struct{ name, limits string }{
 		{"tenant", "{ingestion_rate_mb: 0.5, ingestion_burst_size_mb: 0.6}"},
 		{"stream", "{per_stream_rate_limit: 500KB, per_stream_rate_limit_burst: 600KB}"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			loki := server.Loki(t, "limits_config: "+test.limits)
+			loki := start(t, "limits_config: "+test.limits)
 			w := writer{name: "rate", format: "json", lines: 10_000} // 2.6 MB with its metadata
 			file := filepath.Join(t.TempDir(), "rate.log")
 			when := around()

@@ -45,8 +45,10 @@ func settled(t *testing.T, count func() (int, error)) (n int) {
 
 // TestOtherLabelsAfterACrash: what a killed agent has pushed without an answer is found
 // in the streams that the config named then, and all else goes to those of now.
-func TestOtherLabelsAfterACrash(t *testing.T) {
-	loki := server.Loki(t)
+func TestOtherLabelsAfterACrash(t *testing.T) { ofEachLoki(t, otherLabelsAfterACrash) }
+
+func otherLabelsAfterACrash(t *testing.T, start lokiStarter) {
+	loki := start(t)
 	front := newGateway(t, loki.URL)
 	file := filepath.Join(t.TempDir(), "moved.log")
 	when := around()

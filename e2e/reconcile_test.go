@@ -124,8 +124,10 @@ func nothing(int) bool { return false }
 
 // TestReconcileLoki asks a Loki with its usual limits for bodies of all kinds of
 // which some was pushed.
-func TestReconcileLoki(t *testing.T) {
-	srv := server.Loki(t, "limits_config: {max_query_series: 500, split_queries_by_interval: 1h, max_query_length: 721h}")
+func TestReconcileLoki(t *testing.T) { ofEachLoki(t, reconcileLoki) }
+
+func reconcileLoki(t *testing.T, start lokiStarter) {
+	srv := start(t, "limits_config: {max_query_series: 500, split_queries_by_interval: 1h, max_query_length: 721h}")
 	now := time.Now().Truncate(time.Millisecond)
 	stdout := map[string]string{event.LabelContainerName: "pair", event.LabelStream: "stdout"}
 	stderr := map[string]string{event.LabelContainerName: "pair", event.LabelStream: "stderr"}
@@ -158,11 +160,11 @@ func TestReconcileLoki(t *testing.T) {
 			for _, body := range bodies(t, out, test.batches...) {
 				holds(t, out, body, nothing)
 				push(t, out, some(body, odd))
-				start := time.Now()
+				began := time.Now()
 				holds(t, out, body, odd)
 				push(t, out, some(body, func(i int) bool { return !odd(i) }))
 				holds(t, out, body, every)
-				t.Logf("%d items: %s", len(body.Items), time.Since(start))
+				t.Logf("%d items: %s", len(body.Items), time.Since(began))
 			}
 		})
 	}
@@ -171,8 +173,10 @@ func TestReconcileLoki(t *testing.T) {
 // TestReconcileLokiAmongLongLines looks for short lines in a stream where another
 // source writes long ones, so that Loki's answers are larger than they should be
 // from what is looked for, in one of the hours that Loki splits them by.
-func TestReconcileLokiAmongLongLines(t *testing.T) {
-	srv := server.Loki(t, "limits_config: {split_queries_by_interval: 1h}")
+func TestReconcileLokiAmongLongLines(t *testing.T) { ofEachLoki(t, reconcileLokiAmongLongLines) }
+
+func reconcileLokiAmongLongLines(t *testing.T, start lokiStarter) {
+	srv := start(t, "limits_config: {split_queries_by_interval: 1h}")
 	out := newAsked(t, &loki.Config{URL: srv.URL, Line: "raw"})
 	stdout := map[string]string{event.LabelContainerName: "mixed", event.LabelStream: "stdout"}
 	stderr := map[string]string{event.LabelContainerName: "mixed", event.LabelStream: "stderr"}
@@ -184,14 +188,16 @@ func TestReconcileLokiAmongLongLines(t *testing.T) {
 	out = newAsked(t, &loki.Config{URL: srv.URL, Line: "raw", Late: true})
 	body := bodies(t, out, records("a", stdout, hour, 10*time.Second, 1000, numbered))[0]
 	push(t, out, some(body, odd))
-	start := time.Now()
+	began := time.Now()
 	holds(t, out, body, odd)
-	t.Logf("%d items: %s", len(body.Items), time.Since(start))
+	t.Logf("%d items: %s", len(body.Items), time.Since(began))
 }
 
 // TestReconcileLokiHoursOld: of entries with old times, a Loki as it comes shows
 // only those in its store, and one that looks back far enough shows all.
-func TestReconcileLokiHoursOld(t *testing.T) {
+func TestReconcileLokiHoursOld(t *testing.T) { ofEachLoki(t, reconcileLokiHoursOld) }
+
+func reconcileLokiHoursOld(t *testing.T, start lokiStarter) {
 	for name, test := range map[string]struct {
 		config string
 		shown  func(int) bool
@@ -201,7 +207,7 @@ func TestReconcileLokiHoursOld(t *testing.T) {
 		"far":   {"{}", odd, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			srv := server.Loki(t, test.config)
+			srv := start(t, test.config)
 			var log safeBuffer
 			out := newAsked(t, &loki.Config{URL: srv.URL}, &log)
 			body := bodies(t, out, records("a", service("old"), time.Now().Add(-6*time.Hour), time.Millisecond, 100, numbered))[0]
@@ -227,8 +233,10 @@ func TestReconcileLokiHoursOld(t *testing.T) {
 
 // TestReconcileLokiSpeed looks up 100,000 lines, a lane's bodies one after the
 // other, four lanes at once.
-func TestReconcileLokiSpeed(t *testing.T) {
-	srv := server.Loki(t)
+func TestReconcileLokiSpeed(t *testing.T) { ofEachLoki(t, reconcileLokiSpeed) }
+
+func reconcileLokiSpeed(t *testing.T, start lokiStarter) {
+	srv := start(t)
 	out := newAsked(t, &loki.Config{URL: srv.URL})
 	text := strings.Repeat("request served without trouble ", 6)
 	var wg sync.WaitGroup
@@ -247,7 +255,7 @@ func TestReconcileLokiSpeed(t *testing.T) {
 				push(t, out, some(body, share.push))
 			}
 		}
-		start := time.Now()
+		began := time.Now()
 		for _, lane := range lanes {
 			wg.Go(func() {
 				for _, body := range lane {
@@ -256,13 +264,15 @@ func TestReconcileLokiSpeed(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		t.Logf("100,000 lines in %d bodies, %s of them stored: %s", 4*len(lanes[0]), share.name, time.Since(start))
+		t.Logf("100,000 lines in %d bodies, %s of them stored: %s", 4*len(lanes[0]), share.name, time.Since(began))
 	}
 }
 
 // TestReconcileLokiAfterAKill: what Loki answered for, it still has.
-func TestReconcileLokiAfterAKill(t *testing.T) {
-	srv := server.Loki(t)
+func TestReconcileLokiAfterAKill(t *testing.T) { ofEachLoki(t, reconcileLokiAfterAKill) }
+
+func reconcileLokiAfterAKill(t *testing.T, start lokiStarter) {
+	srv := start(t)
 	out := newAsked(t, &loki.Config{URL: srv.URL})
 	body := bodies(t, out, records("a", service("killed"), time.Now(), time.Microsecond, 2000, numbered))[0]
 	push(t, out, some(body, odd))
@@ -276,8 +286,10 @@ func TestReconcileLokiAfterAKill(t *testing.T) {
 }
 
 // TestLokiLateLane pushes what Loki refuses for coming too late.
-func TestLokiLateLane(t *testing.T) {
-	srv := server.Loki(t)
+func TestLokiLateLane(t *testing.T) { ofEachLoki(t, lokiLateLane) }
+
+func lokiLateLane(t *testing.T, start lokiStarter) {
+	srv := start(t)
 	out := newAsked(t, &loki.Config{URL: srv.URL, Late: true})
 	now := time.Now()
 	push(t, out, bodies(t, out, records("a", service("late"), now, time.Second, 10, numbered))[0])

@@ -46,7 +46,7 @@ const rotateEvery = 1_500 // lines
 func TestShip(t *testing.T) { server.EachDocker(t, testShip) }
 
 func testShip(t *testing.T, docker *server.DockerServer) {
-	loki := server.Loki(t)
+	loki := server.LokiOrImitation(t)
 	elastic := server.Elasticsearch(t)
 	docker.AppImage("longshore-e2e/chatter:dev", binary(t, "./e2e/chatter"))
 	logs := t.TempDir()

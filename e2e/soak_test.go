@@ -24,7 +24,7 @@ func TestSoak(t *testing.T) {
 // are killed, too.
 func TestSoakReal(t *testing.T) {
 	docker := server.PrivateDocker(t)
-	loki := server.Loki(t)
+	loki := server.LokiOrImitation(t)
 	elastic := server.Elasticsearch(t)
 	s := startSoak(t, "-duration", "40s", "-kills", "8", "-rate", "2500", "-docker", docker.Host,
 		"-loki", loki.URL, "-elasticsearch", elastic.URL)

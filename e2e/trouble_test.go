@@ -65,7 +65,7 @@ func (b backends) check(t *testing.T, w writer, when span) {
 
 // TestTrouble sends what is hard to take, and takes the servers away.
 func TestTrouble(t *testing.T) {
-	b := backends{loki: server.Loki(t), elastic: server.Elasticsearch(t)}
+	b := backends{loki: server.LokiOrImitation(t), elastic: server.Elasticsearch(t)}
 	t.Run("hostile bytes", func(t *testing.T) { hostileBytes(t, b) })
 	t.Run("down", func(t *testing.T) { down(t, b) })
 	t.Run("stopped in the middle", func(t *testing.T) { stoppedInTheMiddle(t, b) })

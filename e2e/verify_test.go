@@ -151,8 +151,10 @@ func (a *agent) delivered(output string, n int) {
 
 // TestVerifyLoki: a gateway throws pushes away, and Loki is given some twice. Both is
 // found beside the running agent, and what is missing is sent.
-func TestVerifyLoki(t *testing.T) {
-	loki := server.Loki(t)
+func TestVerifyLoki(t *testing.T) { ofEachLoki(t, verifyLoki) }
+
+func verifyLoki(t *testing.T, start lokiStarter) {
+	loki := start(t)
 	front := newGateway(t, loki.URL)
 	logs := t.TempDir()
 	dated, bare := filepath.Join(logs, "dated.log"), filepath.Join(logs, "bare.log")

@@ -13,7 +13,12 @@ import (
 )
 
 func TestLoki(t *testing.T) {
-	l := query.Loki{URL: server.Loki(t, "auth_enabled: true").URL, Tenant: "one"}
+	t.Run("Loki", func(t *testing.T) { asksLoki(t, server.Loki(t, "auth_enabled: true")) })
+	t.Run("imitation", func(t *testing.T) { asksLoki(t, server.LokiImitation(t, "auth_enabled: true")) })
+}
+
+func asksLoki(t *testing.T, loki *server.LokiServer) {
+	l := query.Loki{URL: loki.URL, Tenant: "one"}
 	base := time.Unix(1_700_000_000, 0)
 	const n = 12_345
 	var values [][]any

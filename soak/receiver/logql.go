@@ -2,6 +2,8 @@ package receiver
 
 import (
 	"bytes"
+	"cmp"
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"slices"
@@ -45,6 +47,7 @@ func (s selector) matches(labels []label) bool {
 // A count is count_over_time(selector[span]), summed up or for each stream.
 type count struct {
 	selector selector
+	stages   stages
 	span     time.Duration
 	sum      bool
 	by       []string // of a sum
@@ -168,9 +171,67 @@ func parseLabels(text string) ([]label, error) {
 	return labels, nil
 }
 
+// stages keep some of the entries: by a label, structured metadata or, behind json, a field of the line.
+type stages []matcher
+
+// stages reads | json | a="b". more says that another | follows, with something else behind it.
+func (p *reading) stages(s *stages) (more bool, err error) {
+	for p.take("|") {
+		behind := p.rest
+		name, err := p.name()
+		switch {
+		case err != nil || name == "line_format":
+			p.rest = behind
+			return true, nil
+		case name == "json":
+			continue
+		}
+		p.rest = behind
+		m, err := p.matcher()
+		if err != nil {
+			return false, err
+		}
+		*s = append(*s, m)
+	}
+	return false, nil
+}
+
+// keep reports whether all stages keep an entry of a stream.
+func (s stages) keep(e *entry, st *stream) bool {
+	if len(s) == 0 {
+		return true
+	}
+	labels := slices.Concat(st.labels, e.metadata)
+	var fields map[string]any
+	if json.Unmarshal(e.line, &fields) == nil {
+		for name, value := range fields {
+			labels = append(labels, label{name, fmt.Sprint(value)})
+		}
+	}
+	return selector(s).matches(labels)
+}
+
+// count counts the entries that all stages keep.
+func (s stages) count(refs []ref, st *stream) (n int, err error) {
+	if len(s) == 0 {
+		return len(refs), nil
+	}
+	for i := range refs {
+		e, err := refs[i].read()
+		if err != nil {
+			return 0, err
+		}
+		if s.keep(&e, st) {
+			n++
+		}
+	}
+	return n, nil
+}
+
 // A logQuery is a selector, and what is to be made of the lines.
 type logQuery struct {
 	selector selector
+	stages   stages
 	format   *template.Template // nil for the lines as they are
 }
 
@@ -180,7 +241,11 @@ func parseLogQuery(text string) (q logQuery, err error) {
 	if q.selector, err = p.selector(); err != nil {
 		return q, err
 	}
-	if p.take("|") {
+	more, err := p.stages(&q.stages)
+	if err != nil {
+		return q, err
+	}
+	if more {
 		if err := p.expect("line_format"); err != nil {
 			return q, err
 		}
@@ -274,6 +339,9 @@ func (p *reading) counted(c *count) (err error) {
 	}
 	if c.selector, err = p.selector(); err != nil {
 		return err
+	}
+	if more, err := p.stages(&c.stages); err != nil || more {
+		return cmp.Or(err, p.expect("["))
 	}
 	if err := p.expect("["); err != nil {
 		return err

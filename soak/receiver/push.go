@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/klauspost/compress/s2"
@@ -17,17 +18,29 @@ import (
 // what it takes to find out what is stored.
 type Loki struct {
 	*Server
-	Tally numbered.Tally
-	store *store
+	Tally  numbered.Tally
+	config *LokiConfig // nil for no limits, and a repeat hidden only when it follows at once
+	store  *store      // of the only tenant
+
+	mu      sync.Mutex
+	tenants map[string]*store // with auth_enabled
 }
 
-// NewLoki starts one. It keeps lines that can be asked for in a folder.
-func NewLoki(dir string, faults *Faults) (*Loki, error) {
-	l := &Loki{store: newStore(dir)}
+// NewLoki starts one without limits. It keeps lines that can be asked for in a folder.
+func NewLoki(dir string, faults *Faults) (*Loki, error) { return NewLokiLike(dir, faults, nil) }
+
+// NewLokiLike starts one that behaves as a Loki so configured was measured to.
+func NewLokiLike(dir string, faults *Faults, config *LokiConfig) (*Loki, error) {
+	l := &Loki{config: config, tenants: map[string]*store{}}
+	l.store = l.newStore(dir)
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /loki/api/v1/push", func(w http.ResponseWriter, r *http.Request) {
-		takeWrite(faults, w, r, l.readPush)
-	})
+	take := func(w http.ResponseWriter, r *http.Request) {
+		takeWrite(faults, w, r, func(body []byte) (write, error) { return l.readRequest(r, body) })
+	}
+	mux.HandleFunc("POST /loki/api/v1/push", take)
+	mux.HandleFunc("POST /api/prom/push", take)
+	mux.HandleFunc("POST /flush", l.flush)
+	mux.HandleFunc("GET /config", l.showConfig)
 	ask := func(how func(*http.Request) reply) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
 			takeRead(faults, w, r, func() reply { return how(r) })
@@ -44,18 +57,25 @@ func NewLoki(dir string, faults *Faults) (*Loki, error) {
 func (l *Loki) Close() {
 	l.Server.Close()
 	l.store.close()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range l.tenants {
+		s.close()
+	}
 }
 
 // A push is a decoded request to store.
 type push struct {
 	loki    *Loki
+	to      *store
 	streams []pushed
 	entries int
+	bytes   int // of the request, as one ingester would be sent it
 }
 
 type pushed struct {
 	labels  string
-	stream  *stream
+	set     []label // by name
 	entries []entry
 }
 
@@ -74,7 +94,7 @@ func (l *Loki) readPush(body []byte) (write, error) {
 	if err != nil {
 		return nil, fmt.Errorf("decompressing the request: %w", err)
 	}
-	p := &push{loki: l}
+	p := &push{loki: l, to: l.store, bytes: len(raw)}
 	err = fields(raw, func(number, _ uint64, value []byte) error {
 		if number != 1 {
 			return nil
@@ -102,8 +122,11 @@ func (p *push) readStream(raw []byte) error {
 	if err != nil {
 		return fmt.Errorf("a stream: %w", err)
 	}
-	s.stream, err = p.loki.store.stream(s.labels)
-	if err != nil {
+	return p.add(s)
+}
+
+func (p *push) add(s pushed) (err error) {
+	if s.set, err = parseLabels(s.labels); err != nil {
 		return fmt.Errorf("couldn't parse labels: %w", err)
 	}
 	p.streams = append(p.streams, s)
@@ -184,11 +207,15 @@ func (p *push) len() int { return p.entries }
 
 // store implements write.
 func (p *push) store(keep func(i int) bool) reply {
+	if p.loki.config != nil {
+		return p.ingest(keep)
+	}
 	i := 0
 	for _, s := range p.streams {
+		to := p.to.stream(s.labels, s.set)
 		for k := range s.entries {
 			if keep(i) {
-				p.loki.keep(s.stream, &s.entries[k])
+				p.keep(to, &s.entries[k])
 			}
 			i++
 		}
@@ -196,17 +223,16 @@ func (p *push) store(keep func(i int) bool) reply {
 	return reply{status: http.StatusNoContent}
 }
 
-// keep stores an entry unless it is a repeat that Loki would hide, and counts
-// it.
-func (l *Loki) keep(s *stream, e *entry) {
-	if !l.store.add(s, e) {
+// keep stores an entry unless it is a repeat that Loki would hide, and counts it.
+func (p *push) keep(s *stream, e *entry) {
+	if !p.to.add(s, e) {
 		return
 	}
 	if w, n, ok := numbered.Find(e.line); ok {
-		l.Tally.Add(w, n)
+		p.loki.Tally.Add(w, n)
 		return
 	}
-	l.Tally.Damaged(e.line)
+	p.loki.Tally.Damaged(e.line)
 }
 
 // mostNamed is how many entries Loki names in an error (limits_config:

@@ -33,7 +33,11 @@ func (l *Loki) query(r *http.Request) reply {
 	if err != nil {
 		return text(http.StatusBadRequest, err.Error())
 	}
-	counts, err := l.store.count(c, at)
+	from, refusal := l.of(r)
+	if from == nil {
+		return refusal
+	}
+	counts, err := from.count(c, at)
 	if err != nil {
 		return text(http.StatusInternalServerError, err.Error())
 	}
@@ -67,7 +71,11 @@ func (s *store) count(c count, at int64) ([]counted, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(refs) == 0 {
+		n, err := c.stages.count(s.visible(refs), st)
+		if err != nil {
+			return nil, err
+		}
+		if n == 0 {
 			continue
 		}
 		labels := c.group(st.labels)
@@ -75,7 +83,7 @@ func (s *store) count(c count, at int64) ([]counted, error) {
 		if sums[key] == nil {
 			sums[key] = &counted{labels: labels}
 		}
-		sums[key].n += len(refs)
+		sums[key].n += n
 	}
 	var all []counted
 	for _, key := range sortedKeys(sums) {
@@ -115,19 +123,30 @@ func (l *Loki) queryRange(r *http.Request) reply {
 	switch {
 	case err != nil || limit <= 0:
 		return text(http.StatusBadRequest, "limit must be a positive value")
-	case limit > mostEntries:
-		return text(http.StatusBadRequest, fmt.Sprintf("max entries limit per query exceeded, limit > max_entries_limit_per_query (%d > %d)", limit, mostEntries))
+	case limit > l.mostEntries():
+		return text(http.StatusBadRequest, fmt.Sprintf("max entries limit per query exceeded, limit > max_entries_limit_per_query (%d > %d)", limit, l.mostEntries()))
 	case end <= start:
 		return text(http.StatusBadRequest, "end timestamp must not be before or equal to start time")
 	case direction != "forward" && direction != "backward":
 		return text(http.StatusBadRequest, "invalid direction")
 	}
-	found, err := l.store.find(&q, start, end, limit, direction == "forward")
+	from, refusal := l.of(r)
+	if from == nil {
+		return refusal
+	}
+	found, err := from.find(&q, start, end, limit, direction == "forward")
 	if err != nil {
 		return text(http.StatusInternalServerError, err.Error())
 	}
 	categorize := strings.Contains(r.Header.Get("X-Loki-Response-Encoding-Flags"), "categorize-labels")
 	return found.reply(categorize)
+}
+
+func (l *Loki) mostEntries() int {
+	if l.config == nil {
+		return mostEntries
+	}
+	return l.config.Limits.MostEntries
 }
 
 type foundEntry struct {
@@ -151,7 +170,7 @@ func (s *store) find(q *logQuery, start, end int64, limit int, forward bool) (fo
 		if err != nil {
 			return nil, err
 		}
-		some, err := st.first(refs, limit, forward)
+		some, err := st.first(s.visible(refs), q.stages, limit, forward)
 		if err != nil {
 			return nil, err
 		}
@@ -174,7 +193,7 @@ func (s *store) find(q *logQuery, start, end int64, limit int, forward bool) (fo
 	return all, nil
 }
 
-func (st *stream) first(refs []ref, limit int, forward bool) (found foundEntries, err error) {
+func (st *stream) first(refs []ref, stages stages, limit int, forward bool) (found foundEntries, err error) {
 	for i := range refs {
 		r := refs[i]
 		if !forward {
@@ -187,18 +206,17 @@ func (st *stream) first(refs []ref, limit int, forward bool) (found foundEntries
 		if err != nil {
 			return nil, err
 		}
-		if !found.has(&e) {
+		if stages.keep(&e, st) && !found.has(&e) {
 			found = append(found, foundEntry{st, e})
 		}
 	}
 	return found, nil
 }
 
-// has tells whether an entry is one of those that have its time and were found
-// last.
+// has reports whether an entry, with its metadata, is one of those that have its time and were found last.
 func (f foundEntries) has(e *entry) bool {
 	for i := len(f) - 1; i >= 0 && f[i].time == e.time; i-- {
-		if string(f[i].line) == string(e.line) {
+		if string(f[i].raw) == string(e.raw) {
 			return true
 		}
 	}

@@ -29,13 +29,14 @@ type Server struct {
 // newServer listens on a free port of the loopback.
 func newServer(faults *Faults, handler http.Handler) (*Server, error) {
 	s := &Server{Faults: faults, address: "127.0.0.1:0", handler: handler}
-	return s, s.listen()
+	return s, s.Listen()
 }
 
 // URL gives the server's address, without a path.
 func (s *Server) URL() string { return "http://" + s.address }
 
-func (s *Server) listen() error {
+// Listen takes requests again after Close, at the same address.
+func (s *Server) Listen() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.server != nil {
@@ -68,7 +69,7 @@ func (s *Server) Refuse(ctx context.Context, span time.Duration) error {
 	s.Faults.happened(Refusal)
 	s.Close()
 	wait(ctx, span)
-	return s.listen()
+	return s.Listen()
 }
 
 // Fall silent for a while: requests are taken, and not answered.

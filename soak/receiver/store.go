@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/longshore/longshore/soak/numbered"
 )
@@ -23,14 +24,20 @@ const (
 // store keeps the latest entries: their bytes in files, and in memory where to
 // find them, by stream and time.
 type store struct {
-	dir          string
+	dir, prefix  string // of its files
 	segmentBytes int64
 	kept         int // segments
+	// headBlock is how many bytes of a stream's latest entries are looked through for a repeat; 0: the last entry alone.
+	headBlock int
+	// lookBack is how old entries may be to be seen before a flush; 0 for all.
+	lookBack time.Duration
 
 	mu       sync.Mutex
 	streams  map[string]*stream
 	segments []*segment // oldest first
 	made     int
+	flushes  uint32
+	rate     bucket
 }
 
 type segment struct {
@@ -45,6 +52,12 @@ type stream struct {
 	sorted bool
 	last   uint64 // hash of the entry that came last
 	pruned int64  // time of the latest entry that is no longer kept
+
+	head      map[uint64]bool // hashes of the entries of the head block
+	headBytes int
+	newest    int64 // time; 0 for none
+	rate      bucket
+	busy      bool // it was pushed to before
 }
 
 // A ref says where an entry is.
@@ -53,6 +66,7 @@ type ref struct {
 	segment *segment
 	at      uint32
 	length  uint32
+	flushes uint32 // there were before it came
 }
 
 func newStore(dir string) *store {
@@ -74,33 +88,37 @@ func (g *segment) drop() {
 	os.Remove(g.file.Name())
 }
 
-// stream gives the stream of these labels, {a="b", c="d"}.
-func (s *store) stream(text string) (*stream, error) {
+// stream returns the stream of these labels, which are {a="b", c="d"} as text.
+func (s *store) stream(text string, labels []label) *stream {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if known := s.streams[text]; known != nil {
-		return known, nil
-	}
-	labels, err := parseLabels(text)
-	if err != nil {
-		return nil, err
+		return known
 	}
 	made := &stream{labels: labels, text: text, sorted: true, pruned: -1 << 63}
 	s.streams[text] = made
-	return made, nil
+	return made
 }
 
-// add keeps an entry, and reports false if it repeats the one that came last in
-// its stream: such a repeat Loki hides. It hides others too, as long as
-// they are in the chunk's head block; a sender that relies on that is lucky.
+// known reports whether there is a stream, and how many there are.
+func (s *store) known(text string) (is bool, all int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.streams[text] != nil, len(s.streams)
+}
+
+// add keeps an entry, and reports false if it is a repeat that Loki hides: of the entry that came last in its stream, or
+// of one in the head block. Without a head block the first alone, as a sender that relies on the second is lucky.
 func (s *store) add(to *stream, e *entry) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	hash := numbered.Hash(e.raw)
-	if to.last == hash {
+	if to.last == hash || to.head[hash] {
 		return false
 	}
 	to.last = hash
+	to.newest = max(to.newest, e.time)
+	s.intoHead(to, hash, len(e.line))
 	seg, err := s.room(len(e.raw))
 	if err != nil {
 		panic(err) // the soak's own disk is full: nothing it says would be true
@@ -109,9 +127,39 @@ func (s *store) add(to *stream, e *entry) bool {
 		panic(err)
 	}
 	to.sorted = to.sorted && (len(to.refs) == 0 || to.refs[len(to.refs)-1].time <= e.time)
-	to.refs = append(to.refs, ref{e.time, seg, uint32(seg.size), uint32(len(e.raw))})
+	to.refs = append(to.refs, ref{e.time, seg, uint32(seg.size), uint32(len(e.raw)), s.flushes})
 	seg.size += int64(len(e.raw))
 	return true
+}
+
+func (s *store) intoHead(to *stream, hash uint64, bytes int) {
+	if s.headBlock == 0 {
+		return
+	}
+	if to.head == nil || to.headBytes >= s.headBlock {
+		to.head, to.headBytes = map[uint64]bool{}, 0
+	}
+	to.head[hash] = true
+	to.headBytes += bytes
+}
+
+// flush makes all entries visible, however old.
+func (s *store) flush() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.flushes++
+	for _, to := range s.streams {
+		to.head = nil
+	}
+}
+
+// visible leaves out the entries that a query does not see yet. The caller holds mu.
+func (s *store) visible(refs []ref) []ref {
+	if s.lookBack == 0 {
+		return refs
+	}
+	oldest := time.Now().Add(-s.lookBack).UnixNano()
+	return slices.DeleteFunc(slices.Clone(refs), func(r ref) bool { return r.time < oldest && r.flushes == s.flushes })
 }
 
 // room gives the segment to write to, and drops the oldest where there are too many.
@@ -123,7 +171,7 @@ func (s *store) room(bytes int) (*segment, error) {
 		s.prune()
 	}
 	s.made++
-	f, err := os.Create(filepath.Join(s.dir, fmt.Sprintf("entries-%06d", s.made)))
+	f, err := os.Create(filepath.Join(s.dir, fmt.Sprintf("%sentries-%06d", s.prefix, s.made)))
 	if err != nil {
 		return nil, err
 	}
