@@ -18,7 +18,7 @@ type backoff struct{ next time.Duration }
 func (b *backoff) reset() { b.next = 0 }
 
 // pause waits, or until ctx ends or something comes of early.
-func (b *backoff) pause(ctx context.Context, early <-chan struct{}) {
+func (b *backoff) wait(ctx context.Context, early <-chan struct{}) {
 	b.next = min(max(2*b.next, firstPause), longPause)
 	timer := time.NewTimer(b.next/2 + rand.N(b.next/2))
 	defer timer.Stop()

@@ -19,11 +19,11 @@ import (
 
 // listEvery is how often all containers are listed although the events tell
 // of each: they are a stream over a socket, after all.
-const listEvery = 5 * time.Minute
+const listInterval = 5 * time.Minute
 
 // subscribeTime is how long to wait for the engine to begin the stream of
 // events. Podman sends nothing, not even the header, before the first event.
-const subscribeTime = 2 * time.Second
+const subscribeTimeout = 2 * time.Second
 
 // Input follows the containers of one engine.
 type Input struct {
@@ -35,25 +35,25 @@ type Input struct {
 	dial    dialer // instead of the host's own, if not nil
 	notify  func() *watcher
 
-	engine *engine
-	feed   pipeline.Feed
-	up     atomic.Bool // the engine is connected
+	engine    *engine
+	feed      pipeline.Feed
+	connected atomic.Bool // the engine is connected
 
 	// What follows is set before the first follower starts.
-	about   about
+	info    engineInfo
 	started time.Time // by the engine's clock
 
 	// Of Run's goroutine alone.
-	known     map[string]pipeline.Known
-	followers map[string]*follower
-	trouble   string // the last one that was logged
-	latest    int64  // time of the last event, Unix nanoseconds
+	known       map[string]pipeline.Known
+	followers   map[string]*follower
+	lastError   string // the last one that was logged
+	latestEvent int64  // time of the last event, Unix nanoseconds
 
-	following sync.WaitGroup
-	held      atomic.Int64 // batches that the followers hold
-	blocks    blocks
-	beat      *beat
-	watches   *watcher // nil if files are not read, or not watched
+	following   sync.WaitGroup
+	openBatches atomic.Int64 // batches that the followers hold
+	blocks      blockPool
+	ticker      *ticker
+	watcher     *watcher // nil if files are not read, or not watched
 }
 
 var (
@@ -65,11 +65,11 @@ var (
 func (in *Input) Run(ctx context.Context, feed pipeline.Feed) error {
 	in.engine, in.feed = newEngine(&in.config), feed
 	in.engine.dial = in.dial
-	in.beat = newBeat()
+	in.ticker = newTicker()
 	in.self = findSelf("/proc/self")
 	in.known = known(feed)
 	if in.config.Mode != modeAPI {
-		in.watches = in.notify()
+		in.watcher = in.notify()
 	}
 	in.followers = map[string]*follower{}
 	var pauses backoff
@@ -80,20 +80,20 @@ func (in *Input) Run(ctx context.Context, feed pipeline.Feed) error {
 		if ctx.Err() != nil {
 			break
 		}
-		if time.Since(began) > soundTime {
+		if time.Since(began) > stableTime {
 			pauses.reset()
 			broken = 0
 		}
 		// A connection may break; not being able to make one is trouble.
-		if broken++; !in.up.Swap(false) || broken > 3 {
-			in.sick(err)
+		if broken++; !in.connected.Swap(false) || broken > 3 {
+			in.unhealthy(err)
 		}
 		in.metrics.reconnects.Inc()
-		pauses.pause(ctx, nil)
+		pauses.wait(ctx, nil)
 	}
 	in.following.Wait()
-	in.beat.stop()
-	in.watches.close()
+	in.ticker.stop()
+	in.watcher.close()
 	in.engine.close()
 	return nil
 }
@@ -104,28 +104,28 @@ func (in *Input) session(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	in.meet(now)
+	in.recordEngine(now)
 	sub := in.subscribe(ctx)
 	defer sub.stop()
 	select {
-	case <-sub.begun:
-	case <-time.After(subscribeTime):
+	case <-sub.ready:
+	case <-time.After(subscribeTimeout):
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 	if err := in.reconcile(ctx); err != nil {
 		return err
 	}
-	in.well()
+	in.healthy()
 	return in.watch(ctx, sub)
 }
 
 // meet notes what the engine says of itself, the first time.
-func (in *Input) meet(now about) {
+func (in *Input) recordEngine(now engineInfo) {
 	if !in.started.IsZero() {
 		return
 	}
-	in.about, in.started = now, now.time
+	in.info, in.started = now, now.time
 	if now.time.IsZero() {
 		in.started = time.Now()
 	}
@@ -135,14 +135,14 @@ func (in *Input) meet(now about) {
 }
 
 // isOld tells whether a container was made before this program met the engine.
-func (in *Input) isOld(c container.InspectResponse) bool {
+func (in *Input) predatesAgent(c container.InspectResponse) bool {
 	made, err := time.Parse(time.RFC3339Nano, c.Created)
 	return err != nil || made.Before(in.started)
 }
 
 // watch handles events as they come.
 func (in *Input) watch(ctx context.Context, sub *subscription) error {
-	tick := time.NewTicker(listEvery)
+	tick := time.NewTicker(listInterval)
 	defer tick.Stop()
 	for {
 		select {
@@ -164,10 +164,10 @@ func (in *Input) watch(ctx context.Context, sub *subscription) error {
 // probe looks after followers of which nothing was heard lately.
 func (in *Input) probe(ctx context.Context) {
 	for _, f := range in.followers {
-		read := f.read.Load()
-		silent := read == f.checked
-		f.checked = read
-		if silent && f.stalled.Load() != nil {
+		read := f.bytesRead.Load()
+		silent := read == f.readAtProbe
+		f.readAtProbe = read
+		if silent && f.cancelStream.Load() != nil {
 			in.following.Go(func() {
 				if err := f.probe(ctx, read); err != nil && ctx.Err() == nil {
 					in.log.Debug("looking after a silent container", "container", short(f.id), "error", err)
@@ -179,7 +179,7 @@ func (in *Input) probe(ctx context.Context) {
 
 // A subscription is the stream of the engine's events.
 type subscription struct {
-	begun  chan struct{} // closed when the engine has begun
+	ready  chan struct{} // closed when the engine has begun
 	events chan events.Message
 	errs   chan error
 	cancel context.CancelFunc
@@ -197,20 +197,20 @@ func (in *Input) subscribe(ctx context.Context) *subscription {
 	ctx, cancel := context.WithCancel(ctx)
 	s := &subscription{
 		cancel: cancel,
-		begun:  make(chan struct{}),
+		ready:  make(chan struct{}),
 		events: make(chan events.Message),
 		errs:   make(chan error, 1),
 		done:   make(chan struct{}),
 	}
 	options := events.ListOptions{Filters: filters.NewArgs(filters.Arg("type", "container"))}
-	if in.latest > 0 {
-		options.Since = fmt.Sprintf("%d.%09d", in.latest/1e9, in.latest%1e9)
+	if in.latestEvent > 0 {
+		options.Since = fmt.Sprintf("%d.%09d", in.latestEvent/1e9, in.latestEvent%1e9)
 	}
-	c := in.engine.now.Load()
+	c := in.engine.client.Load()
 	go func() {
 		defer close(s.done)
 		messages, errs := c.Events(ctx, options)
-		close(s.begun)
+		close(s.ready)
 		for {
 			select {
 			case m := <-messages:
@@ -230,13 +230,13 @@ func (in *Input) subscribe(ctx context.Context) *subscription {
 // handle acts on an event. A start is all that makes lines; the end of a
 // container's lines shows in its log.
 func (in *Input) handle(ctx context.Context, m events.Message) {
-	again := m.TimeNano <= in.latest // it was told before the connection broke
-	in.latest = max(in.latest, m.TimeNano)
+	again := m.TimeNano <= in.latestEvent // it was told before the connection broke
+	in.latestEvent = max(in.latestEvent, m.TimeNano)
 	id := m.Actor.ID
 	action, _, _ := strings.Cut(string(m.Action), ":")
 	switch action {
 	case "start", "restart":
-		hint := identityOf(m, in.about.name)
+		hint := identityOf(m, in.info.name)
 		if again {
 			hint = nil
 		}
@@ -246,16 +246,16 @@ func (in *Input) handle(ctx context.Context, m events.Message) {
 	case "rename":
 		in.rename(ctx, id, m.Actor.Attributes["name"])
 	case "die":
-		in.ended(id)
+		in.checkStopped(id)
 	case "destroy", "remove":
-		in.look(id)
+		in.checkRemoved(id)
 	}
 }
 
 // ended has a follower look whether its container has stopped, if it cannot see that from its log.
-func (in *Input) ended(id string) {
-	if f := in.followers[id]; f != nil && f.filing.Load() {
-		f.poke()
+func (in *Input) checkStopped(id string) {
+	if f := in.followers[id]; f != nil && f.followingFiles.Load() {
+		f.wake()
 	}
 }
 
@@ -263,58 +263,58 @@ func (in *Input) ended(id string) {
 // now be one to follow.
 func (in *Input) rename(ctx context.Context, id, name string) {
 	f := in.followers[id]
-	if f == nil || f.over.Load() {
+	if f == nil || f.done.Load() {
 		in.follow(ctx, id, nil)
 		return
 	}
 	if name != "" {
-		f.out.called.Store(&name)
+		f.batcher.newName.Store(&name)
 	}
 }
 
 // look has a follower look whether its container is still there.
-func (in *Input) look(id string) {
+func (in *Input) checkRemoved(id string) {
 	f := in.followers[id]
 	if f == nil {
 		return
 	}
-	if f.over.Load() {
+	if f.done.Load() {
 		delete(in.followers, id)
 		return
 	}
-	f.poke()
+	f.wake()
 }
 
 // reconcile brings the followers in line with what containers there are.
 func (in *Input) reconcile(ctx context.Context) error {
 	running, err := in.engine.list(ctx)
 	if err != nil {
-		return in.engine.explain(err)
+		return in.engine.withAdvice(err)
 	}
 	for id := range running {
-		if f := in.followers[id]; f == nil || (running[id] && !f.over.Load()) {
+		if f := in.followers[id]; f == nil || (running[id] && !f.done.Load()) {
 			in.follow(ctx, id, nil)
 		} else if !running[id] {
-			in.ended(id)
+			in.checkStopped(id)
 		}
 	}
 	for id := range in.followers {
 		if _, there := running[id]; !there {
-			in.look(id)
+			in.checkRemoved(id)
 		}
 	}
-	in.forget(running)
+	in.forgetRemoved(running)
 	return nil
 }
 
 // forget ends the sources of containers that were removed while nobody looked.
-func (in *Input) forget(there map[string]bool) {
+func (in *Input) forgetRemoved(there map[string]bool) {
 	gone := map[string]bool{}
 	defer func() {
 		if len(gone) == 0 {
 			return
 		}
-		in.metrics.unread.Add(float64(len(gone)))
+		in.metrics.unreadable.Add(float64(len(gone)))
 		in.log.Warn("containers were removed while nobody looked: what they logged at last may be missing", "containers", len(gone))
 	}()
 	for key, k := range in.known {
@@ -337,37 +337,37 @@ func (in *Input) forget(there map[string]bool) {
 // comes with the news that it runs.
 func (in *Input) follow(ctx context.Context, id string, hint *identity) {
 	before := in.followers[id]
-	if before != nil && !before.over.Load() {
+	if before != nil && !before.done.Load() {
 		if hint != nil {
-			before.ran.Store(true)
+			before.unread.Store(true)
 		}
-		before.poke()
+		before.wake()
 		return
 	}
 	f := in.newFollower(ctx, id)
 	f.hint = hint
-	f.ran.Store(hint != nil)
+	f.unread.Store(hint != nil)
 	if before != nil {
-		f.before = before.before // it was left out under its former name
+		f.known = before.known // it was left out under its former name
 	}
 	in.followers[id] = f
 	in.following.Go(func() { f.run(ctx) })
 }
 
 // sick shows trouble with the engine, and logs it once.
-func (in *Input) sick(err error) {
+func (in *Input) unhealthy(err error) {
 	in.health(err)
-	if text := err.Error(); text != in.trouble {
-		in.trouble = text
+	if text := err.Error(); text != in.lastError {
+		in.lastError = text
 		in.log.Error("no logs can be read from containers; trying again", "error", err)
 	}
 }
 
-func (in *Input) well() {
-	in.up.Store(true)
+func (in *Input) healthy() {
+	in.connected.Store(true)
 	in.health(nil)
-	if in.trouble != "" {
-		in.trouble = ""
+	if in.lastError != "" {
+		in.lastError = ""
 		in.log.Info("the Docker Engine is back")
 	}
 }

@@ -28,29 +28,29 @@ import (
 )
 
 // askTime bounds a request that the engine answers at once.
-const askTime = 30 * time.Second
+const requestTimeout = 30 * time.Second
 
 type dialer = func(ctx context.Context, network, addr string) (net.Conn, error)
 
 // An engine is the Docker Engine, and the connections to it.
 type engine struct {
-	config *Config
-	host   string // its address
-	roads  *http.Transport
-	asking chan struct{} // holds as many as may ask at a time
-	dial   dialer        // instead of the host's own, if not nil
+	config    *Config
+	host      string // its address
+	transport *http.Transport
+	slots     chan struct{} // holds as many as may ask at a time
+	dial      dialer        // instead of the host's own, if not nil
 
-	tls    atomic.Pointer[tls.Config]    // of the files as they were when the engine was last reached
-	podman atomic.Bool                   // the engine is Podman
-	ahead  atomic.Pointer[time.Duration] // its clock against ours, if it told the time
+	tls         atomic.Pointer[tls.Config]    // of the files as they were when the engine was last reached
+	podman      atomic.Bool                   // the engine is Podman
+	clockOffset atomic.Pointer[time.Duration] // its clock against ours, if it told the time
 
 	// now is the client for the engine that was there last. A new engine may
 	// speak another version, so each connection has a client of its own.
-	now atomic.Pointer[client.Client]
+	client atomic.Pointer[client.Client]
 }
 
 func newEngine(c *Config) *engine {
-	return &engine{config: c, host: c.host(), asking: make(chan struct{}, 16)}
+	return &engine{config: c, host: c.host(), slots: make(chan struct{}, 16)}
 }
 
 func (c *Config) host() string {
@@ -64,43 +64,43 @@ func (c *Config) host() string {
 }
 
 // about is what the engine says of itself.
-type about struct {
+type engineInfo struct {
 	name string    // of its host; "" if it may not be asked
 	time time.Time // its clock; zero if it may not be asked
 }
 
 // connect reaches the engine and agrees on an API version.
-func (e *engine) connect(ctx context.Context) (about, error) {
-	ctx, cancel := context.WithTimeout(ctx, askTime)
+func (e *engine) connect(ctx context.Context) (engineInfo, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	c, err := e.newClient()
 	if err != nil {
-		return about{}, fmt.Errorf("preparing the connection to the Docker Engine at %s: %w", e.host, err)
+		return engineInfo{}, fmt.Errorf("preparing the connection to the Docker Engine at %s: %w", e.host, err)
 	}
 	ping, err := c.Ping(ctx)
 	if err != nil {
-		return about{}, e.explain(err)
+		return engineInfo{}, e.withAdvice(err)
 	}
 	c.NegotiateAPIVersionPing(ping)
-	e.now.Store(c)
+	e.client.Store(c)
 	info, err := c.Info(ctx)
 	if errdefs.IsPermissionDenied(err) || errdefs.IsNotFound(err) {
-		return about{}, nil // a proxy before the socket lets only some requests through
+		return engineInfo{}, nil // a proxy before the socket lets only some requests through
 	}
 	if err != nil {
-		return about{}, e.explain(err)
+		return engineInfo{}, e.withAdvice(err)
 	}
 	then, _ := time.Parse(time.RFC3339Nano, info.SystemTime)
 	if !then.IsZero() {
 		ahead := time.Until(then)
-		e.ahead.Store(&ahead)
+		e.clockOffset.Store(&ahead)
 	}
-	return about{name: info.Name, time: then}, nil
+	return engineInfo{name: info.Name, time: then}, nil
 }
 
 // clock gives the engine's time, Unix nanoseconds; 0 if it is not known.
 func (e *engine) clock() int64 {
-	if ahead := e.ahead.Load(); ahead != nil {
+	if ahead := e.clockOffset.Load(); ahead != nil {
 		return time.Now().Add(*ahead).UnixNano()
 	}
 	if strings.HasPrefix(e.host, "unix://") {
@@ -111,11 +111,11 @@ func (e *engine) clock() int64 {
 
 // hasty tells whether the engine may end the stream of a container that stops
 // before its last lines: before 23.0 (API 1.42) the one raced the other.
-func (e *engine) hasty() bool { return versions.LessThan(e.now.Load().ClientVersion(), "1.42") }
+func (e *engine) before23() bool { return versions.LessThan(e.client.Load().ClientVersion(), "1.42") }
 
 // buffers tells whether a read gives all that has come, as from a plain socket. TLS gives a record, which is one line,
 // other connections perhaps one write.
-func (e *engine) buffers() bool {
+func (e *engine) isPlainSocket() bool {
 	return e.dial == nil && e.tls.Load() == nil && !strings.HasPrefix(e.host, "npipe://")
 }
 
@@ -132,12 +132,12 @@ func (e *engine) newClient() (*client.Client, error) {
 			host = "tcp://" + rest
 		}
 	}
-	return client.NewClientWithOpts(tls, client.WithHost(host), e.share,
+	return client.NewClientWithOpts(tls, client.WithHost(host), e.shareTransport,
 		client.WithVersionFromEnv(), client.WithAPIVersionNegotiation())
 }
 
 // share puts the engine's transport into a client, behind a guard.
-func (e *engine) share(c *client.Client) error {
+func (e *engine) shareTransport(c *client.Client) error {
 	h := c.HTTPClient()
 	t, ok := h.Transport.(*http.Transport)
 	if !ok {
@@ -148,7 +148,7 @@ func (e *engine) share(c *client.Client) error {
 		scheme = "https"
 		e.tls.Store(cmp.Or(t.TLSClientConfig, &tls.Config{}))
 	}
-	if e.roads == nil {
+	if e.transport == nil {
 		t.DisableCompression = true // it would hold lines back
 		t.WriteBufferSize = 1 << 10 // requests are short
 		t.MaxResponseHeaderBytes = 256 << 10
@@ -158,9 +158,9 @@ func (e *engine) share(c *client.Client) error {
 		if scheme == "https" {
 			t.DialTLSContext = e.dialTLS(t.DialContext)
 		}
-		e.roads = t
+		e.transport = t
 	}
-	h.Transport = guard{e}
+	h.Transport = readOnlyTransport{e}
 	return errors.Join(client.WithHTTPClient(h)(c), client.WithScheme(scheme)(c))
 }
 
@@ -168,7 +168,7 @@ func (e *engine) share(c *client.Client) error {
 // while this program runs.
 func (e *engine) dialTLS(dial dialer) dialer {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		ctx, cancel := context.WithTimeout(ctx, askTime)
+		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 		defer cancel()
 		raw, err := dial(ctx, network, addr)
 		if err != nil {
@@ -189,9 +189,9 @@ func (e *engine) dialTLS(dial dialer) dialer {
 
 // A guard lets only GET requests out, and bounds what comes back. The client would
 // ping by HEAD, which proxies that allow only reading may refuse.
-type guard struct{ e *engine }
+type readOnlyTransport struct{ e *engine }
 
-func (g guard) RoundTrip(r *http.Request) (*http.Response, error) {
+func (g readOnlyTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Method == http.MethodHead {
 		r = r.Clone(r.Context())
 		r.Method = http.MethodGet
@@ -199,7 +199,7 @@ func (g guard) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Method != http.MethodGet {
 		return nil, fmt.Errorf("refusing to send %s %s: only GET requests are made", r.Method, r.URL.Path)
 	}
-	resp, err := g.e.roads.RoundTrip(r)
+	resp, err := g.e.transport.RoundTrip(r)
 	if err != nil {
 		return nil, err
 	}
@@ -207,9 +207,9 @@ func (g guard) RoundTrip(r *http.Request) (*http.Response, error) {
 	switch {
 	case strings.HasSuffix(r.URL.Path, "/logs") && resp.StatusCode == http.StatusOK:
 	case strings.HasSuffix(r.URL.Path, "/events"):
-		resp.Body = &bounded{ReadCloser: resp.Body, left: maxEvent, renew: true}
+		resp.Body = &limitedBody{ReadCloser: resp.Body, left: maxEvent, renew: true}
 	default:
-		resp.Body = &bounded{ReadCloser: resp.Body, left: maxAnswer}
+		resp.Body = &limitedBody{ReadCloser: resp.Body, left: maxAnswer}
 	}
 	return resp, nil
 }
@@ -221,19 +221,19 @@ const (
 )
 
 // errEndless is what a body that is too long ends with.
-var errEndless = errors.New("the engine's answer does not end")
+var errAnswerTooLong = errors.New("the engine's answer does not end")
 
 // bounded reads a body up to a length, or up to that length from newline to
 // newline.
-type bounded struct {
+type limitedBody struct {
 	io.ReadCloser
 	left  int
 	renew bool
 }
 
-func (b *bounded) Read(p []byte) (int, error) {
+func (b *limitedBody) Read(p []byte) (int, error) {
 	if b.left <= 0 {
-		return 0, errEndless
+		return 0, errAnswerTooLong
 	}
 	n, err := b.ReadCloser.Read(p[:min(len(p), b.left)])
 	b.left -= n
@@ -244,16 +244,16 @@ func (b *bounded) Read(p []byte) (int, error) {
 }
 
 func (e *engine) close() {
-	if e.roads != nil {
-		e.roads.CloseIdleConnections()
+	if e.transport != nil {
+		e.transport.CloseIdleConnections()
 	}
 }
 
 // list names all containers and tells which run.
 func (e *engine) list(ctx context.Context) (map[string]bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, askTime)
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	containers, err := e.now.Load().ContainerList(ctx, container.ListOptions{All: true})
+	containers, err := e.client.Load().ContainerList(ctx, container.ListOptions{All: true})
 	if err != nil {
 		return nil, fmt.Errorf("listing containers: %w", err)
 	}
@@ -266,14 +266,14 @@ func (e *engine) list(ctx context.Context) (map[string]bool, error) {
 
 // lastTime gives the time of the newest message of a container's log; 0 if there is none.
 func (e *engine) lastTime(ctx context.Context, id string) (int64, error) {
-	done, err := e.ask(ctx)
+	done, err := e.acquire(ctx)
 	if err != nil {
 		return 0, err
 	}
 	defer done()
-	ctx, cancel := context.WithTimeout(ctx, askTime)
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	body, err := e.now.Load().ContainerLogs(ctx, id, container.LogsOptions{ShowStdout: true, ShowStderr: true, Timestamps: true, Tail: "1"})
+	body, err := e.client.Load().ContainerLogs(ctx, id, container.LogsOptions{ShowStdout: true, ShowStderr: true, Timestamps: true, Tail: "1"})
 	if err != nil {
 		return 0, err
 	}
@@ -283,24 +283,24 @@ func (e *engine) lastTime(ctx context.Context, id string) (int64, error) {
 }
 
 // ask waits until there is room for another question.
-func (e *engine) ask(ctx context.Context) (done func(), err error) {
+func (e *engine) acquire(ctx context.Context) (done func(), err error) {
 	select {
-	case e.asking <- struct{}{}:
-		return func() { <-e.asking }, nil
+	case e.slots <- struct{}{}:
+		return func() { <-e.slots }, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
 }
 
 func (e *engine) inspect(ctx context.Context, id string) (container.InspectResponse, error) {
-	done, err := e.ask(ctx)
+	done, err := e.acquire(ctx)
 	if err != nil {
 		return container.InspectResponse{}, err
 	}
 	defer done()
-	ctx, cancel := context.WithTimeout(ctx, askTime)
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	c, err := e.now.Load().ContainerInspect(ctx, id)
+	c, err := e.client.Load().ContainerInspect(ctx, id)
 	if err == nil && (c.ContainerJSONBase == nil || c.State == nil || c.Config == nil) {
 		err = errors.New("the engine's answer lacks the container's state or config")
 	}
@@ -308,12 +308,12 @@ func (e *engine) inspect(ctx context.Context, id string) (container.InspectRespo
 }
 
 // explain says what is wrong with the way to the engine, and what to do.
-func (e *engine) explain(err error) error {
+func (e *engine) withAdvice(err error) error {
 	path, isUnix := strings.CutPrefix(e.host, "unix://")
 	switch {
 	case isUnix && errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("permission denied on %s: %s", path, joinGroup(path))
-	case isUnix && notThere(path):
+	case isUnix && isMissing(path):
 		return fmt.Errorf("there is no Docker socket at %s: start Docker, mount the socket into this container (-v %s:%s:ro), or set host", path, path, path)
 	case isUnix && client.IsErrConnectionFailed(err):
 		return fmt.Errorf("nobody answers on the Docker socket %s: is the Docker Engine running? (%w)", path, rootCause(err))
@@ -324,7 +324,7 @@ func (e *engine) explain(err error) error {
 	return fmt.Errorf("asking the Docker Engine at %s: %w", e.host, err)
 }
 
-func notThere(path string) bool {
+func isMissing(path string) bool {
 	_, err := os.Stat(path)
 	return errors.Is(err, fs.ErrNotExist)
 }

@@ -21,14 +21,14 @@ const (
 const (
 	// A container that has just written is looked at again after a while, not at each
 	// line: the sooner the more it wrote. Both are ticks of the beat.
-	busySpan  = 1
-	quietSpan = 4
-	quietRead = 4 << 10 // bytes in a look up to which it writes little
+	busyTicks = 1
+	idleTicks = 4
+	idleRead  = 4 << 10 // bytes in a look up to which it writes little
 
 	// One that is silent is looked at less and less, and then only when it writes; or, where
 	// nobody tells of that, every longestSpan.
-	longestSpan  = 1 << (spans - 1)
-	watchedPause = 10 * time.Second
+	maxTicks     = 1 << (intervals - 1)
+	watchTimeout = 10 * time.Second
 )
 
 // errWoken says that something has happened to the container whose files are read.
@@ -49,7 +49,7 @@ func (e noFileError) advice() string {
 }
 
 // direct tells whether a log is to be read from the engine's files.
-func (f *follower) direct(c condition) (bool, error) {
+func (f *follower) useFiles(c snapshot) (bool, error) {
 	mode := f.in.config.Mode
 	if mode == modeAPI || c.driver != "json-file" || c.logPath == "" || f.in.engine.podman.Load() {
 		return false, nil
@@ -64,7 +64,7 @@ func (f *follower) direct(c condition) (bool, error) {
 	case mode == modeFiles:
 		return false, noFileError{err}
 	}
-	f.in.log.Debug("reading a container's log through the API, not from its files", "container", f.out.who.name, "reason", err)
+	f.in.log.Debug("reading a container's log through the API, not from its files", "container", f.batcher.identity.name, "reason", err)
 	return false, nil
 }
 
@@ -74,12 +74,12 @@ func readable(path string) error {
 	if _, err := os.Stat(filepath.Dir(path)); err != nil {
 		return err
 	}
-	f, err := find(path, 0)
+	f, err := statFile(path, 0)
 	if err == nil {
 		err = f.open()
 		f.close()
 	}
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errMoving) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errRotating) {
 		return nil
 	}
 	return err
@@ -87,7 +87,7 @@ func readable(path string) error {
 
 // readFiles reads the log from where it stands: until the container is stopped and all is read, or
 // something happens to it. With whole, it reads all that there is, and does not follow.
-func (f *follower) readFiles(ctx context.Context, c condition, whole bool) error {
+func (f *follower) readFiles(ctx context.Context, c snapshot, whole bool) error {
 	if whole || f.tail != nil && f.tail.path != c.logPath { // an engine may come back with its files elsewhere
 		f.closeTail()
 	}
@@ -96,29 +96,29 @@ func (f *follower) readFiles(ctx context.Context, c condition, whole bool) error
 			return err
 		}
 	}
-	f.filing.Store(true)
-	defer f.filing.Store(false)
-	f.kept = c.rotation.size
+	f.followingFiles.Store(true)
+	defer f.followingFiles.Store(false)
+	f.maxFileSize = c.rotation.size
 	err := f.followTail(ctx, c, c.running && !whole)
 	if !errors.Is(err, errWoken) {
 		f.closeTail()
 	}
-	return errors.Join(err, f.out.release())
+	return errors.Join(err, f.batcher.sendAll())
 }
 
-func (f *follower) openTail(c condition, whole bool) error {
-	since := f.out.connected(f.in.engine.clock(), rotation{}, false)
-	if whole || f.settled || f.strayed {
+func (f *follower) openTail(c snapshot, whole bool) error {
+	since := f.batcher.connect(f.in.engine.clock(), rotation{}, false)
+	if whole || f.fullyRead || f.missing {
 		since = 0
 	}
 	t, guessed, err := newTail(c.logPath, since)
 	if err != nil {
 		return err
 	}
-	f.strayed = false
-	f.out.guessed(guessed)
+	f.missing = false
+	f.batcher.setPartial(guessed)
 	t.blocks = &f.in.blocks
-	t.from = logformat.NewEntries(&f.out, f.corrupt)
+	t.entries = logformat.NewEntries(&f.batcher, f.corrupt)
 	t.corrupt = f.corrupt
 	f.tail = t
 	return nil
@@ -134,32 +134,32 @@ func (f *follower) closeTail() {
 // corrupt notes that the engine's file has something in it that is no entry.
 func (f *follower) corrupt() {
 	f.in.metrics.corrupt.Inc()
-	if f.garbled {
+	if f.warnedCorrupt {
 		return
 	}
-	f.garbled = true
+	f.warnedCorrupt = true
 	f.in.log.Warn("the engine's log file of a container is damaged: lines may be missing; going on behind that",
-		"container", f.out.who.name, "file", f.tail.file.path)
+		"container", f.batcher.identity.name, "file", f.tail.file.path)
 }
 
 // take gives what was read to the gatherer.
-func (f *follower) take(p []byte) error {
-	f.read.Add(uint64(len(p)))
-	return f.out.take(&f.tail.from, p, f.in.engine.clock(), true)
+func (f *follower) decode(p []byte) error {
+	f.bytesRead.Add(uint64(len(p)))
+	return f.batcher.decode(&f.tail.entries, p, f.in.engine.clock(), true)
 }
 
 // followTail reads on, and with follow waits for more.
-func (f *follower) followTail(ctx context.Context, c condition, follow bool) error {
-	var rest pace
+func (f *follower) followTail(ctx context.Context, c snapshot, follow bool) error {
+	var rest pollBackoff
 	for ctx.Err() == nil {
-		read, err := f.look(c)
+		read, err := f.readFile(c)
 		if err != nil {
 			return err
 		}
 		if read == 0 {
-			more, err := f.next(c)
+			more, err := f.nextFile(c)
 			if err == nil && !more {
-				err = f.out.misguessed()
+				err = f.batcher.checkFound()
 			}
 			if err != nil || !more && !follow {
 				return err
@@ -168,13 +168,13 @@ func (f *follower) followTail(ctx context.Context, c condition, follow bool) err
 				continue
 			}
 		}
-		if !follow || f.tail.final {
+		if !follow || f.tail.rotated {
 			continue
 		}
-		if err := f.out.release(); err != nil {
+		if err := f.batcher.sendAll(); err != nil {
 			return err
 		}
-		if err := f.pause(ctx, rest.after(read, f.in.beat.span())); err != nil {
+		if err := f.pause(ctx, rest.next(read, f.in.ticker.pollInterval())); err != nil {
 			return err
 		}
 	}
@@ -182,25 +182,25 @@ func (f *follower) followTail(ctx context.Context, c condition, follow bool) err
 }
 
 // look reads a file to its end of now.
-func (f *follower) look(c condition) (int64, error) {
-	read, err := f.tail.look(f.out.ctx, f.take)
-	if !errors.Is(err, errRewritten) {
+func (f *follower) readFile(c snapshot) (int64, error) {
+	read, err := f.tail.readToEnd(f.batcher.ctx, f.decode)
+	if !errors.Is(err, errTruncated) {
 		return read, err
 	}
-	if f.tail.final {
-		return 0, errAstray
+	if f.tail.rotated {
+		return 0, errNextFileMissing
 	}
 	if f.tail.restart(c.rotation) {
-		f.out.missed(f.in.engine.clock())
+		f.batcher.reportMissed(f.in.engine.clock())
 	}
-	return f.tail.look(f.out.ctx, f.take)
+	return f.tail.readToEnd(f.batcher.ctx, f.decode)
 }
 
 // next goes on to the next file, if the one that is read is done with.
-func (f *follower) next(c condition) (more bool, err error) {
-	more, missed, err := f.tail.next(c.rotation, f.out.newest())
+func (f *follower) nextFile(c snapshot) (more bool, err error) {
+	more, missed, err := f.tail.nextFile(c.rotation, f.batcher.newest())
 	if missed {
-		f.out.missed(f.in.engine.clock())
+		f.batcher.reportMissed(f.in.engine.clock())
 	}
 	return more, err
 }
@@ -212,64 +212,64 @@ func (f *follower) drain(ctx context.Context) {
 	}
 	defer f.closeTail()
 	for ctx.Err() == nil {
-		read, err := f.tail.look(f.out.ctx, f.take)
+		read, err := f.tail.readToEnd(f.batcher.ctx, f.decode)
 		switch {
 		case err != nil:
 			return
 		case read > 0:
-		case len(f.tail.rest) > 0:
-			f.tail.next(rotation{}, 0)
+		case len(f.tail.newer) > 0:
+			f.tail.nextFile(rotation{}, 0)
 		default:
-			full := f.kept > 0 && f.tail.off >= f.kept
-			f.ran.Store(full || f.tail.final) // there may have been another file
+			full := f.maxFileSize > 0 && f.tail.off >= f.maxFileSize
+			f.unread.Store(full || f.tail.rotated) // there may have been another file
 			return
 		}
 	}
 }
 
 // A pace says how many ticks to wait until a file is looked at again.
-type pace struct{ last int }
+type pollBackoff struct{ last int }
 
 // after is given what is common to those who have little to read.
-func (p *pace) after(read int64, common int) int {
+func (p *pollBackoff) next(read int64, common int) int {
 	switch {
-	case read > quietRead:
-		p.last = busySpan
+	case read > idleRead:
+		p.last = busyTicks
 	case read > 0:
-		p.last = max(quietSpan, common)
+		p.last = max(idleTicks, common)
 	default:
-		p.last = min(max(2*p.last, quietSpan), longestSpan)
+		p.last = min(max(2*p.last, idleTicks), maxTicks)
 	}
 	return p.last
 }
 
 // pause waits until the file is to be looked at again.
-func (f *follower) pause(ctx context.Context, span int) error {
-	if span == longestSpan {
-		if w := f.in.watches.add(f.tail.path); w != nil {
-			defer f.in.watches.remove(w)
-			return f.untilWritten(ctx, w)
+func (f *follower) pause(ctx context.Context, ticks int) error {
+	if ticks == maxTicks {
+		if w := f.in.watcher.add(f.tail.path); w != nil {
+			defer f.in.watcher.remove(w)
+			return f.waitForWrite(ctx, w)
 		}
 	}
-	return f.until(ctx, f.in.beat.join(span), nil)
+	return f.waitFor(ctx, f.in.ticker.after(ticks), nil)
 }
 
 // untilWritten waits until a file is written to that is silent.
-func (f *follower) untilWritten(ctx context.Context, w *watch) error {
-	if f.tail.grown() {
+func (f *follower) waitForWrite(ctx context.Context, w *watch) error {
+	if f.tail.hasGrown() {
 		return nil
 	}
-	timer := time.NewTimer(watchedPause)
+	timer := time.NewTimer(watchTimeout)
 	defer timer.Stop()
-	return f.until(ctx, w.changed, timer.C)
+	return f.waitFor(ctx, w.changed, timer.C)
 }
 
 // until waits for one of two things, unless something happens to the container.
-func (f *follower) until(ctx context.Context, one <-chan struct{}, other <-chan time.Time) error {
+func (f *follower) waitFor(ctx context.Context, one <-chan struct{}, other <-chan time.Time) error {
 	select {
 	case <-one:
 	case <-other:
-	case <-f.wake:
+	case <-f.woken:
 		return errWoken
 	case <-ctx.Done():
 		return ctx.Err()

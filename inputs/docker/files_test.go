@@ -180,7 +180,7 @@ func TestFileIsReplaced(t *testing.T) {
 				line := func(i int) message { return out(int64(i)*second/50, fmt.Sprintf("line %d\n", i)) }
 				for i := range 20 {
 					e.write(web, line(i))
-					time.Sleep(longestSpan*tick/4 - time.Millisecond/3) // no two files in one pause, and not in the beat
+					time.Sleep(maxTicks*tickInterval/4 - time.Millisecond/3) // no two files in one pause, and not in the beat
 				}
 				settle()
 				for i := range c.burst {

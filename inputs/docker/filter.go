@@ -20,17 +20,17 @@ var backends = []string{
 }
 
 // follows tells whether a container is to be followed, and why not.
-func (c *Config) follows(who *identity) (reason string, ok bool) {
-	if strings.EqualFold(who.tags[labelEnable], "false") {
+func (c *Config) follows(ident *identity) (reason string, ok bool) {
+	if strings.EqualFold(ident.labels[labelEnable], "false") {
 		return "it is labelled " + labelEnable + "=false", false
 	}
-	if c.Exclude.matchesAny(who) {
+	if c.Exclude.matchesAny(ident) {
 		return "exclude matches it", false
 	}
-	if !c.Include.matchesAll(who) {
+	if !c.Include.matchesAll(ident) {
 		return "include does not match it", false
 	}
-	if c.Backends != "include" && isBackend(who.image) && !c.Include.names(who) {
+	if c.Backends != "include" && isBackend(ident.image) && !c.Include.names(ident) {
 		return "it stores or shows logs; set backends: include to follow it", false
 	}
 	return "", true
@@ -59,39 +59,39 @@ func withoutRegistry(image string) string {
 }
 
 // matchesAll tells whether each list that is not empty has a pattern for the container.
-func (m *Match) matchesAll(who *identity) bool {
-	return (len(m.Names) == 0 || matchAny(m.Names, who.name)) &&
-		(len(m.Images) == 0 || m.image(who)) &&
-		(len(m.Labels) == 0 || m.label(who)) &&
-		(len(m.Projects) == 0 || matchAny(m.Projects, who.project())) &&
-		(len(m.Services) == 0 || matchAny(m.Services, who.service()))
+func (m *Match) matchesAll(ident *identity) bool {
+	return (len(m.Names) == 0 || matchAny(m.Names, ident.name)) &&
+		(len(m.Images) == 0 || m.image(ident)) &&
+		(len(m.Labels) == 0 || m.label(ident)) &&
+		(len(m.Projects) == 0 || matchAny(m.Projects, ident.project())) &&
+		(len(m.Services) == 0 || matchAny(m.Services, ident.service()))
 }
 
 // matchesAny tells whether any list has a pattern for the container.
-func (m *Match) matchesAny(who *identity) bool {
-	return matchAny(m.Names, who.name) || m.image(who) || m.label(who) ||
-		matchAny(m.Projects, who.project()) || matchAny(m.Services, who.service())
+func (m *Match) matchesAny(ident *identity) bool {
+	return matchAny(m.Names, ident.name) || m.image(ident) || m.label(ident) ||
+		matchAny(m.Projects, ident.project()) || matchAny(m.Services, ident.service())
 }
 
 // names tells whether the container is meant by a pattern that does not
 // match just everything.
-func (m *Match) names(who *identity) bool {
+func (m *Match) names(ident *identity) bool {
 	named := Match{Names: m.Names, Images: m.Images, Services: m.Services}
 	for _, list := range []*[]string{&named.Names, &named.Images, &named.Services} {
 		*list = slices.DeleteFunc(slices.Clone(*list), func(p string) bool { return strings.Trim(p, "*") == "" })
 	}
-	return named.matchesAny(who)
+	return named.matchesAny(ident)
 }
 
-func (m *Match) image(who *identity) bool {
-	bare := withoutTag(who.image)
-	return matchAny(m.Images, who.image) || matchAny(m.Images, bare) || matchAny(m.Images, withoutRegistry(bare))
+func (m *Match) image(ident *identity) bool {
+	bare := withoutTag(ident.image)
+	return matchAny(m.Images, ident.image) || matchAny(m.Images, bare) || matchAny(m.Images, withoutRegistry(bare))
 }
 
-func (m *Match) label(who *identity) bool {
+func (m *Match) label(ident *identity) bool {
 	return slices.ContainsFunc(m.Labels, func(pattern string) bool {
 		key, value, withValue := strings.Cut(pattern, "=")
-		for k, v := range who.tags {
+		for k, v := range ident.labels {
 			if pipeline.Match(key, k) && (!withValue || pipeline.Match(value, v)) {
 				return true
 			}

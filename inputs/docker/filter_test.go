@@ -14,14 +14,14 @@ import (
 )
 
 func TestFollows(t *testing.T) {
-	web := identity{name: "shop-web-1", image: "registry.example:5000/acme/web:1.2@sha256:0123", tags: map[string]string{
+	web := identity{name: "shop-web-1", image: "registry.example:5000/acme/web:1.2@sha256:0123", labels: map[string]string{
 		labelProject: "shop", labelService: "web", "env": "prod"}}
-	loki := identity{name: "obs-loki-1", image: "docker.io/grafana/loki:3.7.8", tags: map[string]string{labelProject: "obs", labelService: "loki"}}
-	off := identity{name: "off", image: "x", tags: map[string]string{labelEnable: "false"}}
+	loki := identity{name: "obs-loki-1", image: "docker.io/grafana/loki:3.7.8", labels: map[string]string{labelProject: "obs", labelService: "loki"}}
+	off := identity{name: "off", image: "x", labels: map[string]string{labelEnable: "false"}}
 	for _, c := range []struct {
 		name   string
 		config Config
-		who    identity
+		ident  identity
 		want   bool
 	}{
 		{"all", Config{}, web, true},
@@ -44,7 +44,7 @@ func TestFollows(t *testing.T) {
 		{"a backend, if named", Config{Include: Match{Services: []string{"lok*"}}}, loki, true},
 		{"a backend, named but excluded", Config{Include: Match{Images: []string{"grafana/loki"}}, Exclude: Match{Names: []string{"obs-*"}}}, loki, false},
 	} {
-		if _, got := c.config.follows(&c.who); got != c.want {
+		if _, got := c.config.follows(&c.ident); got != c.want {
 			t.Errorf("%s: got %v", c.name, got)
 		}
 	}
@@ -66,28 +66,28 @@ func TestBackends(t *testing.T) {
 func TestServiceName(t *testing.T) {
 	compose := map[string]string{labelProject: "shop"}
 	for _, c := range []struct {
-		who  identity
-		want string
+		ident identity
+		want  string
 	}{
 		{identity{name: "db-1"}, "db-1"},
-		{identity{name: "shop-web-12", tags: compose}, "shop-web"},
-		{identity{name: "shop_web_1", tags: compose}, "shop_web"},
-		{identity{name: "shop-web-v2", tags: compose}, "shop-web-v2"},
-		{identity{name: "x", tags: map[string]string{labelService: "web"}}, "web"},
-		{identity{name: "x", tags: map[string]string{labelService: "web", labelOwn: "shop"}}, "shop"},
-		{identity{name: "web.1.abc", tags: map[string]string{labelSwarm: "web"}}, "web"},
+		{identity{name: "shop-web-12", labels: compose}, "shop-web"},
+		{identity{name: "shop_web_1", labels: compose}, "shop_web"},
+		{identity{name: "shop-web-v2", labels: compose}, "shop-web-v2"},
+		{identity{name: "x", labels: map[string]string{labelService: "web"}}, "web"},
+		{identity{name: "x", labels: map[string]string{labelService: "web", labelOwn: "shop"}}, "shop"},
+		{identity{name: "web.1.abc", labels: map[string]string{labelSwarm: "web"}}, "web"},
 	} {
-		if got := c.who.serviceName(); got != c.want {
-			t.Errorf("%s: %q, want %q", c.who.name, got, c.want)
+		if got := c.ident.serviceName(); got != c.want {
+			t.Errorf("%s: %q, want %q", c.ident.name, got, c.want)
 		}
 	}
 }
 
 // TestChoices sees to it that a container's choices come with its other labels.
 func TestChoices(t *testing.T) {
-	who := identity{tags: map[string]string{"a": "b", pipeline.OptionParser: "json", pipeline.OptionLevel: "warn"}}
+	ident := identity{labels: map[string]string{"a": "b", pipeline.OptionParser: "json", pipeline.OptionLevel: "warn"}}
 	got := map[string]string{}
-	for _, l := range who.labels(logformat.Stdout) {
+	for _, l := range ident.sourceLabels(logformat.Stdout) {
 		got[l.Name] = l.Value
 	}
 	if got[pipeline.OptionParser] != "json" || got[pipeline.OptionLevel] != "warn" || got["a"] != "" {

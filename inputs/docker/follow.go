@@ -28,47 +28,47 @@ const (
 
 // soundTime is how long a connection must have lasted for the next to be made
 // without a growing pause. Proxies cut idle ones after minutes, and some all of them after seconds.
-const soundTime = 2 * time.Second
+const stableTime = 2 * time.Second
 
 // A follower follows one container from its first line to its removal. One
 // goroutine runs it; the others only signal.
 type follower struct {
-	in   *Input
-	id   string
-	wake chan struct{} // holds one: something has happened to the container
-	over atomic.Bool   // run has ended: removed, or none of ours
-	ran  atomic.Bool   // it has run since its log was last read to its end
-	read atomic.Uint64 // bytes of its log
+	in        *Input
+	id        string
+	woken     chan struct{} // holds one: something has happened to the container
+	done      atomic.Bool   // run has ended: removed, or none of ours
+	unread    atomic.Bool   // it has run since its log was last read to its end
+	bytesRead atomic.Uint64 // bytes of its log
 
-	stalled atomic.Pointer[context.CancelFunc] // ends the connection that follows the log, if there is one
-	filing  atomic.Bool                        // it follows the log's files, in which nothing tells of the container's end
+	cancelStream   atomic.Pointer[context.CancelFunc] // ends the connection that follows the log, if there is one
+	followingFiles atomic.Bool                        // it follows the log's files, in which nothing tells of the container's end
 
-	before  [2]*pipeline.Known // what the ledger knows of its streams; the goroutine's once it runs
-	hint    *identity          // what the event says of the container, if that is how it became known
-	checked uint64             // bytes that were read when last looked at; Run's own
+	known       [2]*pipeline.Known // what the ledger knows of its streams; the goroutine's once it runs
+	hint        *identity          // what the event says of the container, if that is how it became known
+	readAtProbe uint64             // bytes that were read when last looked at; Run's own
 
 	// What follows belongs to the goroutine.
-	out     gatherer
-	atNow   bool // starts at the end of the log
-	settled bool // the log was read whole after the clock was set back
-	mute    bool // it was told that the log cannot be read
-	told    string
-	missed  int   // failures one after the other
-	tail    *tail // the files that are read, or nil
-	kept    int64 // how large each of those gets; 0 if there is no limit
-	filed   bool  // it was last read from files
-	strayed bool  // the place where reading goes on was not found, and is looked for once more
-	garbled bool  // it was told that the files are damaged
-	backoff backoff
+	batcher          batcher
+	startAtEnd       bool // starts at the end of the log
+	fullyRead        bool // the log was read whole after the clock was set back
+	warnedUnreadable bool // it was told that the log cannot be read
+	lastWarning      string
+	failures         int   // failures one after the other
+	tail             *tail // the files that are read, or nil
+	maxFileSize      int64 // how large each of those gets; 0 if there is no limit
+	fromFiles        bool  // it was last read from files
+	missing          bool  // the place where reading goes on was not found, and is looked for once more
+	warnedCorrupt    bool  // it was told that the files are damaged
+	backoff          backoff
 }
 
 func (in *Input) newFollower(ctx context.Context, id string) *follower {
-	f := &follower{in: in, id: id, wake: make(chan struct{}, 1)}
-	f.out = gatherer{ctx: ctx, feed: in.feed, log: in.log, metrics: in.metrics, held: &in.held}
-	for s := range f.before {
+	f := &follower{in: in, id: id, woken: make(chan struct{}, 1)}
+	f.batcher = batcher{ctx: ctx, feed: in.feed, log: in.log, metrics: in.metrics, openBatches: &in.openBatches}
+	for s := range f.known {
 		key := sourceKey(id, logformat.Stream(s))
 		if k, found := in.known[key]; found {
-			f.before[s] = &k
+			f.known[s] = &k
 			delete(in.known, key)
 		}
 	}
@@ -79,92 +79,92 @@ func (in *Input) newFollower(ctx context.Context, id string) *follower {
 func sourceKey(id string, s logformat.Stream) string { return id + "/" + s.String() }
 
 // next is what a follower does after it has had its turn at a container.
-type next int
+type action int
 
 const (
-	retry   next = iota // after a pause
-	wait                // until something happens to the container
-	leave               // the container is none of ours
-	removed             // the container is no more
+	retry   action = iota // after a pause
+	wait                  // until something happens to the container
+	ignore                // the container is none of ours
+	removed               // the container is no more
 )
 
 // run follows the container until it is removed or ctx ends.
 func (f *follower) run(ctx context.Context) {
-	what := f.turns(ctx)
+	what := f.loop(ctx)
 	f.closeTail()
-	f.out.stop(what == removed)
-	if f.out.who != nil {
+	f.batcher.stop(what == removed)
+	if f.batcher.identity != nil {
 		f.in.metrics.containers.Dec()
 	}
-	f.over.Store(true)
+	f.done.Store(true)
 }
 
-func (f *follower) turns(ctx context.Context) next {
+func (f *follower) loop(ctx context.Context) action {
 	for ctx.Err() == nil {
-		what, err := f.turn(ctx)
+		what, err := f.step(ctx)
 		if err != nil && ctx.Err() == nil {
-			f.failed(err)
+			f.logFailure(err)
 		}
 		switch what {
 		case retry:
-			f.backoff.pause(ctx, f.wake)
+			f.backoff.wait(ctx, f.woken)
 		case wait:
 			select {
-			case <-f.wake:
+			case <-f.woken:
 			case <-ctx.Done():
 			}
-		case leave, removed:
+		case ignore, removed:
 			return what
 		}
 	}
-	return leave
+	return ignore
 }
 
 // turn looks at the container and reads its log as far as it goes.
-func (f *follower) turn(ctx context.Context) (next, error) {
+func (f *follower) step(ctx context.Context) (action, error) {
 	c, err := f.in.engine.inspect(ctx, f.id)
 	if errdefs.IsNotFound(err) {
 		f.drain(ctx)
-		f.lost()
-		return removed, errors.Join(f.out.ended(), f.out.release())
+		f.warnUnread()
+		return removed, errors.Join(f.batcher.endLog(), f.batcher.sendAll())
 	}
 	if err != nil {
 		return retry, fmt.Errorf("inspecting container %s: %w", short(f.id), err)
 	}
-	if f.out.who == nil && !f.begin(c) {
-		return leave, nil
+	if f.batcher.identity == nil && !f.start(c) {
+		return ignore, nil
 	}
-	if f.atNow {
-		if err := f.out.startAt(f.in.started.UnixNano()); err != nil {
+	if f.startAtEnd {
+		if err := f.batcher.startAt(f.in.started.UnixNano()); err != nil {
 			return retry, err
 		}
-		f.atNow = false
+		f.startAtEnd = false
 	}
-	f.rename(c)
-	now := conditionOf(c)
+	f.updateName(c)
+	now := snapshotOf(c)
 	switch {
 	case now.status == "created":
 		return wait, nil
 	case now.dead:
 		return wait, nil // its removal failed; its log cannot be read
 	case now.driver == "none":
-		f.unreadable(now.driver, "")
+		f.warnUnreadable(now.driver, "")
 		return wait, nil
 	}
-	return f.connect(ctx, now)
+	return f.read(ctx, now)
 }
 
 // A condition is what matters of a container while it is read. All that
 // the engine tells of it would be kept in memory as long.
-type condition struct {
+type snapshot struct {
 	status, driver     string
 	running, dead, tty bool
 	logPath            string
 	rotation           rotation
 }
 
-func conditionOf(c container.InspectResponse) condition {
-	now := condition{status: string(c.State.Status), running: c.State.Running, dead: c.State.Dead, tty: c.Config.Tty, logPath: c.LogPath}
+func snapshotOf(c container.InspectResponse) snapshot {
+	now := snapshot{status: string(c.State.Status), running: c.State.Running, dead: c.State.Dead, tty: c.Config.Tty, logPath: c.LogPath}
 	if c.HostConfig != nil {
 		now.driver = c.HostConfig.LogConfig.Type
 		now.rotation = rotationOf(now.driver, c.HostConfig.LogConfig.Config)
@@ -173,194 +173,194 @@ func conditionOf(c container.InspectResponse) condition {
 }
 
 // begin decides whether to follow the container, and gets ready.
-func (f *follower) begin(c container.InspectResponse) (follow bool) {
-	who := newIdentity(c, f.in.about.name)
+func (f *follower) start(c container.InspectResponse) (follow bool) {
+	ident := newIdentity(c, f.in.info.name)
 	if f.in.self.is(c) {
-		f.in.log.Debug("leaving out a container: it is this program's own", "container", who.name)
+		f.in.log.Debug("leaving out a container: it is this program's own", "container", ident.name)
 		return false
 	}
-	if reason, ok := f.in.config.follows(who); !ok {
-		f.in.log.Debug("leaving out a container: "+reason, "container", who.name)
+	if reason, ok := f.in.config.follows(ident); !ok {
+		f.in.log.Debug("leaving out a container: "+reason, "container", ident.name)
 		return false
 	}
 	streams := []logformat.Stream{logformat.Stdout, logformat.Stderr}
 	if c.Config.Tty {
 		streams = streams[:1]
 	}
-	tracks := make([]track, len(streams))
+	tracks := make([]streamState, len(streams))
 	for i, s := range streams {
-		f.restore(&tracks[i], s, who)
+		f.restore(&tracks[i], s, ident)
 	}
-	f.out.tracks = tracks
-	f.out.rename(who)
-	fresh := f.before == [2]*pipeline.Known{}
-	f.atNow = fresh && f.in.config.ReadFrom == "end" && f.in.isOld(c)
+	f.batcher.streams = tracks
+	f.batcher.setIdentity(ident)
+	fresh := f.known == [2]*pipeline.Known{}
+	f.startAtEnd = fresh && f.in.config.ReadFrom == "end" && f.in.predatesAgent(c)
 	f.in.metrics.containers.Inc()
 	return true
 }
 
 // restore puts a track where the ledger says that it is.
-func (f *follower) restore(t *track, s logformat.Stream, who *identity) {
+func (f *follower) restore(t *streamState, s logformat.Stream, ident *identity) {
 	t.stream, t.key = s, sourceKey(f.id, s)
-	t.join.max = int(f.in.config.MaxLine)
-	known := f.before[s]
+	t.line.max = int(f.in.config.MaxLine)
+	known := f.known[s]
 	if known == nil {
 		return
 	}
 	cursor := known.Cursor
-	t.id, t.sent, t.at.next = known.ID, cursor.Pos, cursor.Pos
+	t.id, t.sentTo, t.at.next = known.ID, cursor.Pos, cursor.Pos
 	if cursor.Pos == 0 {
 		return
 	}
 	at, ok := parseCursor(cursor.State, cursor.Pos)
 	if !ok {
 		f.in.log.Warn("the place reached in a container's log cannot be understood; going on by time alone",
-			"container", who.name, "stream", s.String())
+			"container", ident.name, "stream", s.String())
 		at = positionAt(int64(min(cursor.Pos, math.MaxInt64)), cursor.Pos)
 	}
 	t.at = at
 }
 
 // rename takes over what the container is called now.
-func (f *follower) rename(c container.InspectResponse) {
-	if strings.TrimPrefix(c.Name, "/") != f.out.who.name {
-		f.out.rename(newIdentity(c, f.in.about.name))
+func (f *follower) updateName(c container.InspectResponse) {
+	if strings.TrimPrefix(c.Name, "/") != f.batcher.identity.name {
+		f.batcher.setIdentity(newIdentity(c, f.in.info.name))
 	}
 }
 
 // connect makes one connection and reads it to its end.
-func (f *follower) connect(ctx context.Context, c condition) (next, error) {
-	f.ran.Store(true)
-	started, lines := time.Now(), f.out.lines()
-	whole := f.tail == nil && f.out.setBack(f.in.engine.clock()) && !f.settled
+func (f *follower) read(ctx context.Context, c snapshot) (action, error) {
+	f.unread.Store(true)
+	started, lines := time.Now(), f.batcher.lines()
+	whole := f.tail == nil && f.batcher.clockSetBack(f.in.engine.clock()) && !f.fullyRead
 	err := f.readLog(ctx, c, whole)
-	if f.out.lines() > lines || time.Since(started) > soundTime {
+	if f.batcher.lines() > lines || time.Since(started) > stableTime {
 		f.backoff.reset()
-		f.missed = 0
+		f.failures = 0
 	}
 	if err == nil && whole {
-		f.settled = true
-		if f.out.settle() || c.running {
-			f.poke()
+		f.fullyRead = true
+		if f.batcher.endFullRead() || c.running {
+			f.wake()
 			return retry, nil
 		}
 	}
-	f.settled = false
+	f.fullyRead = false
 	switch {
 	case err == nil:
-		return f.atEnd(ctx, c)
-	case errors.Is(err, errSkipped), errors.Is(err, errRepeated), errors.Is(err, errWoken), errors.Is(err, errAstray):
-		f.poke() // at once: the files do not wait
+		return f.logEnded(ctx, c)
+	case errors.Is(err, errSkipped), errors.Is(err, errDuplicates), errors.Is(err, errWoken), errors.Is(err, errNextFileMissing):
+		f.wake() // at once: the files do not wait
 		return retry, nil
-	case errors.Is(err, errGuess):
-		f.strayed = true
-		if f.filed {
-			f.poke()
+	case errors.Is(err, errPositionMissing):
+		f.missing = true
+		if f.fromFiles {
+			f.wake()
 		}
 		return retry, nil
-	case errors.Is(err, errMoved), errdefs.IsNotFound(err):
+	case errors.Is(err, errLogChanged), errdefs.IsNotFound(err):
 		return retry, nil
 	}
 	if reason, yes := isUnreadable(err); yes {
-		f.unreadable(c.driver, reason)
+		f.warnUnreadable(c.driver, reason)
 		return wait, nil
 	}
 	if noFile, ok := errors.AsType[noFileError](err); ok {
 		f.noFiles(c, noFile)
 		return retry, nil
 	}
-	if f.filed {
-		return retry, fmt.Errorf("reading the log files of container %s: %w", f.out.who.name, err)
+	if f.fromFiles {
+		return retry, fmt.Errorf("reading the log files of container %s: %w", f.batcher.identity.name, err)
 	}
 	f.in.metrics.reconnects.Inc()
 	if errdefs.IsConflict(err) {
 		return retry, nil // it is being removed
 	}
-	return retry, fmt.Errorf("reading the log of container %s: %w", f.out.who.name, err)
+	return retry, fmt.Errorf("reading the log of container %s: %w", f.batcher.identity.name, err)
 }
 
 // readLog reads the log from where it stands, from the engine's files or through its API.
-func (f *follower) readLog(ctx context.Context, c condition, whole bool) (err error) {
-	f.filed, err = f.direct(c)
+func (f *follower) readLog(ctx context.Context, c snapshot, whole bool) (err error) {
+	f.fromFiles, err = f.useFiles(c)
 	switch {
 	case err != nil:
 		return err
-	case f.filed:
+	case f.fromFiles:
 		return f.readFiles(ctx, c, whole)
 	}
-	return f.stream(ctx, c, whole)
+	return f.readAPI(ctx, c, whole)
 }
 
 // noFiles says once that a log cannot be read in the way that is asked for.
-func (f *follower) noFiles(c condition, err noFileError) {
-	if f.told == err.Error() {
+func (f *follower) noFiles(c snapshot, err noFileError) {
+	if f.lastWarning == err.Error() {
 		return
 	}
-	f.told = err.Error()
+	f.lastWarning = err.Error()
 	f.in.log.Warn("the log of a container cannot be read from the engine's files; "+err.advice(),
-		"container", f.out.who.name, "file", c.logPath, "error", err)
+		"container", f.batcher.identity.name, "file", c.logPath, "error", err)
 }
 
 // atEnd decides what the proper end of a log means: the container has stopped,
 // or the engine is about to.
-func (f *follower) atEnd(ctx context.Context, before condition) (next, error) {
-	f.missed, f.told = 0, ""
+func (f *follower) logEnded(ctx context.Context, before snapshot) (action, error) {
+	f.failures, f.lastWarning = 0, ""
 	if before.running {
 		now, err := f.in.engine.inspect(ctx, f.id)
 		if errdefs.IsNotFound(err) {
-			f.ran.Store(false)
+			f.unread.Store(false)
 		}
 		if err != nil || now.State.Running {
 			return retry, nil // the next turn sees
 		}
-		if f.in.engine.hasty() {
-			f.poke()
+		if f.in.engine.before23() {
+			f.wake()
 			return retry, nil // what was not followed to its end is read to its end
 		}
 	}
-	if err := f.out.ended(); err != nil {
+	if err := f.batcher.endLog(); err != nil {
 		return retry, nil // the next turn reads again, from the corrected place
 	}
-	f.ran.Store(false)
+	f.unread.Store(false)
 	f.backoff.reset()
 	return wait, nil
 }
 
 // stream reads the log from where it stands until the connection ends. With
 // whole, it reads all that there is, and does not follow.
-func (f *follower) stream(ctx context.Context, c condition, whole bool) error {
+func (f *follower) readAPI(ctx context.Context, c snapshot, whole bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	options := container.LogsOptions{
 		ShowStdout: true, ShowStderr: true, Timestamps: true,
 		Follow: c.running && !whole,
 	}
-	c.rotation.hasty = f.in.engine.hasty()
+	c.rotation.before23 = f.in.engine.before23()
 	connected := f.in.engine.clock()
-	if since := f.out.connected(connected, c.rotation, f.in.engine.podman.Load()); since > 0 && !whole && !f.settled {
+	if since := f.batcher.connect(connected, c.rotation, f.in.engine.podman.Load()); since > 0 && !whole && !f.fullyRead {
 		options.Since = fmt.Sprintf("%d.%09d", since/1e9, since%1e9)
 	}
 	// An engine that is just packing a file may leave it out: a place that is not there is looked for twice.
-	f.out.guessed(!f.strayed)
-	f.strayed = false
-	body, err := f.in.engine.now.Load().ContainerLogs(ctx, f.id, options)
+	f.batcher.setPartial(!f.missing)
+	f.missing = false
+	body, err := f.in.engine.client.Load().ContainerLogs(ctx, f.id, options)
 	if err != nil {
 		return err
 	}
 	defer body.Close()
 	if options.Follow {
-		f.stalled.Store(&cancel)
-		defer f.stalled.Store(nil)
+		f.cancelStream.Store(&cancel)
+		defer f.cancelStream.Store(nil)
 	}
-	var to logformat.Receiver = &f.out
-	if options.Follow && c.rotation.hasty && c.rotation.size > 0 {
+	var to logformat.Receiver = &f.batcher
+	if options.Follow && c.rotation.before23 && c.rotation.size > 0 {
 		to = newRepeatFilter(to, connected)
 	}
 	var pace pacer
-	if options.Follow && f.in.engine.buffers() {
-		pace = newPacer(f.in.beat)
+	if options.Follow && f.in.engine.isPlainSocket() {
+		pace = newPacer(f.in.ticker)
 	}
-	return errors.Join(f.copy(ctx, body, to, c.tty, pace), f.out.release())
+	return errors.Join(f.copy(ctx, body, to, c.tty, pace), f.batcher.sendAll())
 }
 
 func (f *follower) copy(ctx context.Context, body io.Reader, to logformat.Receiver, tty bool, pace pacer) error {
@@ -368,13 +368,13 @@ func (f *follower) copy(ctx context.Context, body io.Reader, to logformat.Receiv
 	buf := make([]byte, smallRead)
 	for {
 		n, err := body.Read(buf)
-		span := pace.after(n, len(buf))
+		ticks := pace.after(n, len(buf))
 		if n > 0 {
 			if d == nil {
 				d = logformat.NewDecoder(to, buf[0], tty)
 			}
-			f.read.Add(uint64(n))
-			if err := f.out.take(d, buf[:n], f.in.engine.clock(), span == 0); err != nil {
+			f.bytesRead.Add(uint64(n))
+			if err := f.batcher.decode(d, buf[:n], f.in.engine.clock(), ticks == 0); err != nil {
 				return err
 			}
 		}
@@ -382,15 +382,15 @@ func (f *follower) copy(ctx context.Context, body io.Reader, to logformat.Receiv
 			buf = make([]byte, 4*len(buf))
 		}
 		switch {
-		case err == nil && span > 0:
-			f.in.beat.wait(ctx, span)
+		case err == nil && ticks > 0:
+			f.in.ticker.wait(ctx, ticks)
 		case err == nil:
 		case err == io.EOF && d == nil:
 			return nil
 		case err == io.EOF:
-			return f.out.close(d)
+			return f.batcher.close(d)
 		case d != nil:
-			f.out.broken(d)
+			f.batcher.abort(d)
 			return err
 		default:
 			return err
@@ -400,54 +400,54 @@ func (f *follower) copy(ctx context.Context, body io.Reader, to logformat.Receiv
 
 // failed logs what keeps failing, once. A connection that breaks now and then is
 // nothing to tell.
-func (f *follower) failed(err error) {
-	f.missed++
+func (f *follower) logFailure(err error) {
+	f.failures++
 	text := err.Error()
-	if f.missed < 3 || text == f.told || !f.in.up.Load() {
+	if f.failures < 3 || text == f.lastWarning || !f.in.connected.Load() {
 		f.in.log.Debug("trying again", "error", err)
 		return
 	}
-	f.told = text
+	f.lastWarning = text
 	f.in.log.Warn("the log of a container cannot be read; trying again", "error", err)
 }
 
 // unreadable says once that the log cannot be had.
-func (f *follower) unreadable(driver, reason string) {
-	f.ran.Store(false)
-	if f.mute {
+func (f *follower) warnUnreadable(driver, reason string) {
+	f.unread.Store(false)
+	if f.warnedUnreadable {
 		return
 	}
-	f.mute = true
+	f.warnedUnreadable = true
 	f.in.log.Warn("this container's log cannot be read: its logging driver does not support it; use json-file, local or journald",
-		"container", f.out.who.name, "driver", driver, "engine", reason)
+		"container", f.batcher.identity.name, "driver", driver, "engine", reason)
 }
 
 // lost tells that the container is no more, and how far its log had been read.
-func (f *follower) lost() {
-	if !f.ran.Load() || f.mute {
+func (f *follower) warnUnread() {
+	if !f.unread.Load() || f.warnedUnreadable {
 		return
 	}
-	who := f.out.who
-	if who == nil {
-		who = f.hint
+	ident := f.batcher.identity
+	if ident == nil {
+		ident = f.hint
 	}
-	if who == nil || slices.Contains(f.in.self.ids, f.id) {
+	if ident == nil || slices.Contains(f.in.self.ids, f.id) {
 		return
 	}
-	if _, ok := f.in.config.follows(who); !ok {
+	if _, ok := f.in.config.follows(ident); !ok {
 		return
 	}
-	f.in.metrics.unread.Inc()
+	f.in.metrics.unreadable.Inc()
 	f.in.log.Warn("a container was removed before its log could be read to its end: lines may be missing",
-		"container", who.name, "lines read", f.out.lines())
+		"container", ident.name, "lines read", f.batcher.lines())
 }
 
 // probe looks whether a log that seems silent has grown: then its stream has come
 // to a standstill, and is cut off to be made anew. It asks for one line, which costs
 // the engine next to nothing. read is how much had been read of the log when it seemed silent.
 func (f *follower) probe(ctx context.Context, read uint64) error {
-	latest, idle := f.out.latest()
-	cut := f.stalled.Load()
+	latest, idle := f.batcher.newestIfIdle()
+	cut := f.cancelStream.Load()
 	if cut == nil || !idle {
 		return nil
 	}
@@ -455,7 +455,7 @@ func (f *follower) probe(ctx context.Context, read uint64) error {
 	if err != nil || last <= latest {
 		return err
 	}
-	if _, idle := f.out.latest(); !idle || f.read.Load() != read { // it may be waiting for the beat
+	if _, idle := f.batcher.newestIfIdle(); !idle || f.bytesRead.Load() != read { // it may be waiting for the beat
 		return nil
 	}
 	f.in.metrics.skips.Inc()
@@ -464,9 +464,9 @@ func (f *follower) probe(ctx context.Context, read uint64) error {
 }
 
 // poke has the follower look at its container anew.
-func (f *follower) poke() {
+func (f *follower) wake() {
 	select {
-	case f.wake <- struct{}{}:
+	case f.woken <- struct{}{}:
 	default:
 	}
 }

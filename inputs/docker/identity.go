@@ -24,31 +24,31 @@ const (
 type identity struct {
 	id, name, image string
 	host            string // the engine's
-	tags            map[string]string
+	labels          map[string]string
 }
 
 func newIdentity(c container.InspectResponse, host string) *identity {
-	who := &identity{host: host}
+	ident := &identity{host: host}
 	if c.ContainerJSONBase != nil {
-		who.id, who.name = c.ID, strings.TrimPrefix(c.Name, "/")
+		ident.id, ident.name = c.ID, strings.TrimPrefix(c.Name, "/")
 	}
 	if c.Config != nil {
-		who.image, who.tags = c.Config.Image, c.Config.Labels
+		ident.image, ident.labels = c.Config.Image, c.Config.Labels
 	}
-	return who
+	return ident
 }
 
 // identityOf is what an event tells of its container.
 func identityOf(m events.Message, host string) *identity {
 	tags := m.Actor.Attributes
-	return &identity{id: m.Actor.ID, name: tags["name"], image: tags["image"], host: host, tags: tags}
+	return &identity{id: m.Actor.ID, name: tags["name"], image: tags["image"], host: host, labels: tags}
 }
 
-func (w *identity) project() string { return w.tags[labelProject] }
-func (w *identity) service() string { return w.tags[labelService] }
+func (w *identity) project() string { return w.labels[labelProject] }
+func (w *identity) service() string { return w.labels[labelService] }
 
 // labels gives the labels of one of the container's streams.
-func (w *identity) labels(s logformat.Stream) []event.Label {
+func (w *identity) sourceLabels(s logformat.Stream) []event.Label {
 	labels := []event.Label{
 		{Name: event.LabelContainerID, Value: w.id},
 		{Name: event.LabelContainerName, Value: w.name},
@@ -60,7 +60,7 @@ func (w *identity) labels(s logformat.Stream) []event.Label {
 		{Name: event.LabelService, Value: w.serviceName()},
 	}
 	for _, name := range pipeline.SourceOptions {
-		if value := w.tags[name]; value != "" {
+		if value := w.labels[name]; value != "" {
 			labels = append(labels, event.Label{Name: name, Value: value})
 		}
 	}
@@ -71,13 +71,13 @@ func (w *identity) labels(s logformat.Stream) []event.Label {
 // that of Compose or Swarm, or the container's name, without the number of the replica
 // if Compose gave it.
 func (w *identity) serviceName() string {
-	if s := w.tags[labelOwn]; s != "" {
+	if s := w.labels[labelOwn]; s != "" {
 		return s
 	}
 	if s := w.service(); s != "" {
 		return s
 	}
-	if s := w.tags[labelSwarm]; s != "" {
+	if s := w.labels[labelSwarm]; s != "" {
 		return s
 	}
 	if w.project() == "" {

@@ -22,10 +22,10 @@ import (
 // those. It packs them from .1 on into .gz, if it was told to, while it writes the next
 // (moby, daemon/logger/loggerutils/logfile.go).
 type logFile struct {
-	path   string
-	age    int // 0: it is written; k: it was rotated away k times
-	packed bool
-	info   os.FileInfo
+	path       string
+	age        int // 0: it is written; k: it was rotated away k times
+	compressed bool
+	info       os.FileInfo
 
 	fd  *os.File
 	src io.ReaderAt // its text; asked for in order
@@ -41,15 +41,15 @@ func (f *logFile) open() error {
 	}
 	info, err := fd.Stat()
 	if err == nil && !os.SameFile(info, f.info) {
-		err = errMoving
+		err = errRotating
 	}
 	if err != nil {
 		fd.Close()
 		return err
 	}
 	f.fd, f.src = fd, fd
-	if f.packed {
-		f.src = &unpacked{from: fd}
+	if f.compressed {
+		f.src = &gzipFile{from: fd}
 	}
 	return nil
 }
@@ -67,14 +67,14 @@ func closeAll(files []*logFile) {
 }
 
 // errMoving says that the engine was rotating while its files were looked at.
-var errMoving = errors.New("the engine is rotating the log")
+var errRotating = errors.New("the engine is rotating the log")
 
 // listLog lists the files of a log, oldest first. The last one is that which is written, if it
 // is there: while the engine rotates it is not. The folder itself may be one that cannot be listed.
 func listLog(path string) (files []*logFile, err error) {
 	missing := 0
 	for age := 0; missing < 2; age++ { // one is missing while the engine renames it
-		f, err := find(path, age)
+		f, err := statFile(path, age)
 		switch {
 		case err == nil:
 			files, missing = append(files, f), 0
@@ -90,13 +90,13 @@ func listLog(path string) (files []*logFile, err error) {
 
 // find finds the file of an age. While it is being packed it is there twice, and whole where it
 // is not packed.
-func find(path string, age int) (f *logFile, err error) {
+func statFile(path string, age int) (f *logFile, err error) {
 	f = &logFile{path: path, age: age}
 	if age > 0 {
 		f.path = path + "." + strconv.Itoa(age)
 	}
 	if f.info, err = os.Stat(f.path); age > 0 && errors.Is(err, fs.ErrNotExist) {
-		f.packed, f.path = true, f.path+".gz"
+		f.compressed, f.path = true, f.path+".gz"
 		f.info, err = os.Stat(f.path)
 	}
 	if err == nil && !f.info.Mode().IsRegular() {
@@ -106,13 +106,13 @@ func find(path string, age int) (f *logFile, err error) {
 }
 
 // movingTime is how long the engine may take to rotate a log.
-const movingTime = 100
+const openTries = 100
 
 // openLog opens all files of a log as they are at one moment, oldest first. The last is
 // the one that is written.
 func openLog(path string) (files []*logFile, err error) {
-	for try := range movingTime {
-		if files, err = tryOpen(path, try > movingTime/2); err == nil || !errors.Is(err, errMoving) {
+	for try := range openTries {
+		if files, err = tryOpen(path, try > openTries/2); err == nil || !errors.Is(err, errRotating) {
 			return files, err
 		}
 		time.Sleep(time.Millisecond)
@@ -129,18 +129,18 @@ func tryOpen(path string, holes bool) ([]*logFile, error) {
 	}
 	if n := len(files); n == 0 || files[n-1].age != 0 {
 		if !holes {
-			return nil, errMoving
+			return nil, errRotating
 		}
 		return nil, fmt.Errorf("open %s: %w", path, fs.ErrNotExist)
 	}
 	if files[0].age != len(files)-1 && !holes {
-		return nil, errMoving
+		return nil, errRotating
 	}
 	for i, f := range files {
 		if err := f.open(); err != nil {
 			closeAll(files[:i])
 			if errors.Is(err, fs.ErrNotExist) {
-				return nil, errMoving
+				return nil, errRotating
 			}
 			return nil, err
 		}
@@ -148,7 +148,7 @@ func tryOpen(path string, holes bool) ([]*logFile, error) {
 	again, err := listLog(path)
 	if err != nil || !slices.EqualFunc(files, again, (*logFile).same) {
 		closeAll(files)
-		return nil, errMoving
+		return nil, errRotating
 	}
 	return files, nil
 }
@@ -157,8 +157,8 @@ func tryOpen(path string, holes bool) ([]*logFile, error) {
 // beginning.
 func (f *logFile) firstTime() (ts int64, ok bool) {
 	src := io.ReaderAt(f.fd)
-	if f.packed {
-		src = &unpacked{from: f.fd}
+	if f.compressed {
+		src = &gzipFile{from: f.fd}
 	}
 	p := make([]byte, smallBlock)
 	n, _ := src.ReadAt(p, 0)
@@ -167,17 +167,17 @@ func (f *logFile) firstTime() (ts int64, ok bool) {
 }
 
 // nearEnough is how far before the wanted place reading may begin.
-const nearEnough = 256 << 10
+const seekTolerance = 256 << 10
 
 // before finds a place in a file that is not packed, at the start of a line, before which
 // nothing is as late as a time. It reads little of the file, and takes it that times ascend.
-func (f *logFile) before(ts int64) (off int64) {
+func (f *logFile) offsetBefore(ts int64) (off int64) {
 	info, err := f.fd.Stat()
-	if f.packed || err != nil {
+	if f.compressed || err != nil {
 		return 0
 	}
 	p := make([]byte, smallBlock)
-	for end := info.Size(); end-off > nearEnough; {
+	for end := info.Size(); end-off > seekTolerance; {
 		mid := off + (end-off)/2
 		n, _ := f.fd.ReadAt(p, mid)
 		start := bytes.IndexByte(p[:n], '\n') + 1
@@ -195,14 +195,14 @@ func (f *logFile) before(ts int64) (off int64) {
 }
 
 // broken tells whether a packed file turned out not to be whole.
-func (f *logFile) broken() bool {
-	zip, ok := f.src.(*unpacked)
+func (f *logFile) damaged() bool {
+	zip, ok := f.src.(*gzipFile)
 	return ok && zip.err != nil && zip.err != io.EOF
 }
 
 // unpacked reads what a packed file holds, from front to back. What it gave last may be asked for
 // again. Where the file is broken, it ends.
-type unpacked struct {
+type gzipFile struct {
 	from *os.File
 	zip  *gzip.Reader
 	err  error  // where it ended
@@ -211,7 +211,7 @@ type unpacked struct {
 }
 
 // ReadAt implements io.ReaderAt for ascending places.
-func (u *unpacked) ReadAt(p []byte, off int64) (n int, err error) {
+func (u *gzipFile) ReadAt(p []byte, off int64) (n int, err error) {
 	if off < u.at || off > u.at+int64(len(u.last)) {
 		return 0, fmt.Errorf("place %d of a packed file is out of reach", off)
 	}
@@ -224,7 +224,7 @@ func (u *unpacked) ReadAt(p []byte, off int64) (n int, err error) {
 	return n, nil
 }
 
-func (u *unpacked) more(p []byte) (n int) {
+func (u *gzipFile) more(p []byte) (n int) {
 	if u.zip == nil && u.err == nil {
 		u.zip, u.err = gzip.NewReader(bufio.NewReaderSize(io.NewSectionReader(u.from, 0, math.MaxInt64), smallBlock))
 	}

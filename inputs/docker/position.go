@@ -18,18 +18,18 @@ import (
 // after a time on. From the anchor on, its order is the file's, always the
 // same.
 type position struct {
-	mark  int64  // time of the anchor, Unix nanoseconds
-	low   int64  // the earliest time seen since the anchor; at most mark
-	count uint64 // lines of this stream that ended since the anchor
-	last  int64  // time of the last of all lines
-	sum   uint64 // its checksum, if count > 0
-	next  uint64 // one above the last line's Pos; where the source is at
-	seen  bool   // the anchor is a message that was read, not just a time
+	anchor   int64  // time of the anchor, Unix nanoseconds
+	earliest int64  // the earliest time seen since the anchor; at most mark
+	count    uint64 // lines of this stream that ended since the anchor
+	last     int64  // time of the last of all lines
+	sum      uint64 // its checksum, if count > 0
+	next     uint64 // one above the last line's Pos; where the source is at
+	anchored bool   // the anchor is a message that was read, not just a time
 
 	// top is the latest time seen since the anchor. The next anchor must be
 	// later, or it would not be the first message of its time or later. It is
 	// not kept in the cursor: what was seen is seen again.
-	top int64
+	latest int64
 }
 
 const (
@@ -41,11 +41,11 @@ const (
 // a byte of flags and the numbers, little endian.
 func (p *position) appendCursor(dst []byte) []byte {
 	flags := byte(0)
-	if p.seen {
+	if p.anchored {
 		flags = 1
 	}
 	dst = append(dst, cursorVersion, flags)
-	for _, n := range [...]uint64{uint64(p.mark), uint64(p.low), p.count, uint64(p.last), p.sum, p.next} {
+	for _, n := range [...]uint64{uint64(p.anchor), uint64(p.earliest), p.count, uint64(p.last), p.sum, p.next} {
 		dst = binary.LittleEndian.AppendUint64(dst, n)
 	}
 	return dst
@@ -59,10 +59,10 @@ func parseCursor(state []byte, pos uint64) (position, bool) {
 	}
 	n := func(i int) uint64 { return binary.LittleEndian.Uint64(state[2+8*i:]) }
 	p := position{
-		mark: int64(n(0)), low: int64(n(1)), count: n(2), last: int64(n(3)), sum: n(4), next: n(5),
-		seen: state[1] == 1,
+		anchor: int64(n(0)), earliest: int64(n(1)), count: n(2), last: int64(n(3)), sum: n(4), next: n(5),
+		anchored: state[1] == 1,
 	}
-	if p.next != pos || p.low > p.mark || p.low < 0 {
+	if p.next != pos || p.earliest > p.anchor || p.earliest < 0 {
 		return position{}, false
 	}
 	return p, true
@@ -70,7 +70,7 @@ func parseCursor(state []byte, pos uint64) (position, bool) {
 
 // positionAt is a position known by time alone: what is before ts is done.
 func positionAt(ts int64, next uint64) position {
-	return position{mark: ts, low: ts, next: next}
+	return position{anchor: ts, earliest: ts, next: next}
 }
 
 // sinceMargin is how much earlier than the position the log is asked for.
@@ -84,10 +84,10 @@ const stepMargin = int64(time.Minute)
 
 // since is the time from which the log must be asked for, to find the
 // position in it; 0 for the beginning.
-func (p *position) since() int64 { return max(0, p.low-sinceMargin) }
+func (p *position) since() int64 { return max(0, p.earliest-sinceMargin) }
 
 // claim gives the Pos of the next line: its time, made to ascend strictly.
-func (p *position) claim(ts int64) uint64 {
+func (p *position) assign(ts int64) uint64 {
 	pos := max(uint64(max(ts, 0)), p.next)
 	p.next = pos + 1
 	return pos
@@ -96,29 +96,29 @@ func (p *position) claim(ts int64) uint64 {
 // see notes a message of either stream before it is read. inside tells that
 // this stream is in the middle of a line: then the anchor must not move on,
 // because that line's beginning lies before it.
-func (p *position) see(ts int64, inside bool) {
-	if ts > max(p.top, p.mark) && !inside {
-		*p = position{mark: ts, low: ts, seen: true, last: p.last, next: p.next}
+func (p *position) observe(ts int64, inside bool) {
+	if ts > max(p.latest, p.anchor) && !inside {
+		*p = position{anchor: ts, earliest: ts, anchored: true, last: p.last, next: p.next}
 		return
 	}
-	p.low = min(p.low, ts)
-	p.top = max(p.top, ts)
+	p.earliest = min(p.earliest, ts)
+	p.latest = max(p.latest, ts)
 }
 
 // seeAgain notes a message that was seen before, if it comes behind the anchor.
-func (p *position) seeAgain(ts int64, passed bool) {
+func (p *position) observeAgain(ts int64, passed bool) {
 	if passed {
-		p.top = max(p.top, ts)
+		p.latest = max(p.latest, ts)
 	}
 }
 
 // quiet gives the position up to which a stream without lines may be declared
 // done, such that its next line still gets the Pos it would get without.
-func (p *position) quiet() uint64 {
-	if p.mark <= sinceMargin || p.mark == math.MaxInt64 {
+func (p *position) idlePosition() uint64 {
+	if p.anchor <= sinceMargin || p.anchor == math.MaxInt64 {
 		return p.next
 	}
-	return max(p.next, uint64(p.mark-sinceMargin))
+	return max(p.next, uint64(p.anchor-sinceMargin))
 }
 
 // checksum is FNV-1a of a line.
@@ -130,29 +130,29 @@ func checksum(line []byte) uint64 {
 
 // A resume finds a position again in a log that is read from somewhere before
 // it, and tells which lines are done.
-type resume struct {
-	want   position
-	active bool   // still looking
-	passed bool   // the anchor was seen
-	seen   uint64 // lines of this stream since then
-	match  uint64 // how many of those there were at the last one with the wanted checksum
+type search struct {
+	want        position
+	active      bool   // still looking
+	anchorFound bool   // the anchor was seen
+	lines       uint64 // lines of this stream since then
+	matched     uint64 // how many of those there were at the last one with the wanted checksum
 }
 
 // find starts looking for a position. There is nothing to find in a log that
 // was never read.
-func (r *resume) find(p position) {
-	*r = resume{want: p, active: p.mark > 0}
+func (r *search) start(p position) {
+	*r = search{want: p, active: p.anchor > 0}
 }
 
 // see notes a message of either stream, before it is read. It reports
 // true if the anchor is gone, so that lines between it and this message may be
 // lost: the engine has rotated them away.
-func (r *resume) see(ts int64) (gone bool) {
-	if !r.active || r.passed || ts < r.want.mark {
+func (r *search) observe(ts int64) (gone bool) {
+	if !r.active || r.anchorFound || ts < r.want.anchor {
 		return false
 	}
-	r.passed = true
-	gone = r.want.seen && ts > r.want.mark
+	r.anchorFound = true
+	gone = r.want.anchored && ts > r.want.anchor
 	r.active = r.want.count > 0 && !gone
 	return gone
 }
@@ -160,20 +160,20 @@ func (r *resume) see(ts int64) (gone bool) {
 // line notes a line of this stream that ended, while active. It reports false
 // when the lines that should end with the position's own did not: the log is not the
 // one that was read.
-func (r *resume) line(ts int64, line []byte) (ok bool) {
+func (r *search) matchLine(ts int64, line []byte) (ok bool) {
 	same := ts == r.want.last && r.want.count > 0 && checksum(line) == r.want.sum
-	if !r.passed {
+	if !r.anchorFound {
 		// Only behind a clock that was set back, with the anchor rotated away.
-		if same && r.want.last < r.want.mark-stepMargin {
+		if same && r.want.last < r.want.anchor-stepMargin {
 			r.active = false
 		}
 		return true
 	}
-	r.seen++
+	r.lines++
 	if same {
-		r.match = r.seen
+		r.matched = r.lines
 	}
-	if r.seen < r.want.count {
+	if r.lines < r.want.count {
 		return true
 	}
 	r.active = false

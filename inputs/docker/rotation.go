@@ -14,9 +14,9 @@ var errSkipped = errors.New("the engine has probably left out lines")
 
 // A rotation is how an engine keeps one container's log.
 type rotation struct {
-	size  int64 // of one file, in bytes; 0 if it grows for ever
-	files int64
-	hasty bool // the engine may also follow a file that is no longer written, until the next rotation
+	size     int64 // of one file, in bytes; 0 if it grows for ever
+	files    int64
+	before23 bool // the engine may also follow a file that is no longer written, until the next rotation
 }
 
 // rotationOf reads the options of a logging driver.
@@ -42,19 +42,19 @@ const (
 
 	// haste is how much faster than just before a container may have written what
 	// is missing.
-	haste = 4
+	maxSpeedup = 4
 
 	// worthReading is what the files of the past must hold for reading them again when what
 	// is missing is probably not in them any more: the connection, which is given up for that, may hold as
 	// much of what is new.
-	worthReading = 1 << 20
+	minReread = 1 << 20
 
 	// shortPause, in nanoseconds, is what a busy machine does to any container.
-	shortPause = int64(50 * time.Millisecond)
+	minPause = int64(50 * time.Millisecond)
 
 	// reviewAfter is after how many times the size of all files a pause alone is
 	// reason enough to read them again.
-	reviewAfter = 4
+	rereadAfter = 4
 )
 
 // A skipWatch guesses from messages' times that the engine has left out some. An engine that follows
@@ -65,90 +65,90 @@ const (
 // that goes on as before would have filled one. When the pause was over
 // before this side had read what is before it, this side was late: a strong sign.
 // Else it may be a pause like any other, which is looked into only now and then.
-type skipWatch struct {
+type skipDetector struct {
 	rotation
-	connected int64 // engine's time; all before is read from the files, without a gap
-	now       int64 // engine's time when what is decoded had been read
-	prev      int64 // time of the latest message
-	prevRead  int64 // engine's time when it had been read
+	connected  int64 // engine's time; all before is read from the files, without a gap
+	now        int64 // engine's time when what is decoded had been read
+	latest     int64 // time of the latest message
+	latestRead int64 // engine's time when it had been read
 
-	bytes, from int64 // about as many bytes in the files since a message of that time
-	after       int64 // of what was logged since the connection was made
-	total       int64 // since the files were last read because of a pause
+	bytes, since int64 // about as many bytes in the files since a message of that time
+	sinceConnect int64 // of what was logged since the connection was made
+	sinceReread  int64 // since the files were last read because of a pause
 
-	lost  [2]int64 // the pause for which they were
-	found bool     // and there was something in it
+	reread       [2]int64 // the pause for which they were
+	foundSkipped bool     // and there was something in it
 }
 
 // connect begins a connection.
-func (w *skipWatch) connect(now int64, kept rotation) {
-	*w = skipWatch{rotation: kept, connected: now, now: now, total: w.total, lost: w.lost}
+func (w *skipDetector) connect(now int64, kept rotation) {
+	*w = skipDetector{rotation: kept, connected: now, now: now, sinceReread: w.sinceReread, reread: w.reread}
 }
 
 // see notes a message's time. It tells whether messages before it were probably
 // left out, and whether it is worth reading the files.
-func (w *skipWatch) see(ts int64) (skipped, read bool) {
-	w.search(ts)
-	if w.size > 0 && w.prev > 0 && ts > w.connected && w.filled(ts-w.prev) {
-		late, hold := ts <= w.prevRead, (w.files-1)*w.size
-		held := hold >= worthReading || w.written(w.now-w.prev) < float64(hold)
-		read = held && (late || w.doubtful() || w.total > reviewAfter*(hold+w.size))
+func (w *skipDetector) observe(ts int64) (skipped, read bool) {
+	w.updateReread(ts)
+	if w.size > 0 && w.latest > 0 && ts > w.connected && w.couldFillFile(ts-w.latest) {
+		late, hold := ts <= w.latestRead, (w.files-1)*w.size
+		held := hold >= minReread || w.expectedBytes(w.now-w.latest) < float64(hold)
+		read = held && (late || w.doubtful() || w.sinceReread > rereadAfter*(hold+w.size))
 		skipped = late || read
 	}
 	if read {
-		w.total, w.lost = 0, [2]int64{w.prev, ts}
+		w.sinceReread, w.reread = 0, [2]int64{w.latest, ts}
 		return true, true
 	}
-	if ts > w.prev {
-		w.prev, w.prevRead = ts, w.now
+	if ts > w.latest {
+		w.latest, w.latestRead = ts, w.now
 	}
 	return skipped, false
 }
 
 // search looks whether there was something in the pause for which the files are read.
-func (w *skipWatch) search(ts int64) {
-	if w.lost[1] == 0 {
+func (w *skipDetector) updateReread(ts int64) {
+	if w.reread[1] == 0 {
 		return
 	}
-	w.found = w.found || w.lost[0] < ts && ts < w.lost[1]
-	if ts >= w.lost[1] {
-		w.lost = [2]int64{}
+	w.foundSkipped = w.foundSkipped || w.reread[0] < ts && ts < w.reread[1]
+	if ts >= w.reread[1] {
+		w.reread = [2]int64{}
 	}
 }
 
 // doubtful tells whether the engine may follow a file that it has rotated away while
 // it read those of the past.
-func (w *skipWatch) doubtful() bool {
-	return w.hasty && w.after <= w.size+w.size/4 && (w.found || w.total > w.size)
+func (w *skipDetector) doubtful() bool {
+	return w.before23 && w.sinceConnect <= w.size+w.size/4 && (w.foundSkipped || w.sinceReread > w.size)
 }
 
 // filled tells whether the container could have filled a file in a pause.
-func (w *skipWatch) filled(pause int64) bool {
-	if pause < shortPause || w.bytes < w.size/8 {
+func (w *skipDetector) couldFillFile(pause int64) bool {
+	if pause < minPause || w.bytes < w.size/8 {
 		return false
 	}
-	return haste*w.written(pause) >= float64(w.size)
+	return maxSpeedup*w.expectedBytes(pause) >= float64(w.size)
 }
 
 // written guesses how much a container that goes on as before writes in a time.
-func (w *skipWatch) written(ns int64) float64 {
-	span := max(w.prev-w.from, int64(time.Millisecond))
-	return float64(ns) / float64(span) * float64(w.bytes)
+func (w *skipDetector) expectedBytes(ns int64) float64 {
+	ticks := max(w.latest-w.since, int64(time.Millisecond))
+	return float64(ns) / float64(ticks) * float64(w.bytes)
 }
 
 // count notes how long a message is.
-func (w *skipWatch) count(text int) {
+func (w *skipDetector) add(text int) {
 	n := int64(text + entryBytes)
 	if w.bytes == 0 {
-		w.from = w.prev
+		w.since = w.latest
 	}
-	w.total += n
-	if w.prev > w.connected {
-		w.after += n
+	w.sinceReread += n
+	if w.latest > w.connected {
+		w.sinceConnect += n
 	}
 	w.bytes += n
-	if w.bytes > w.size/2 && w.prev > w.from { // the pace of now, not of long ago
-		w.from += (w.prev - w.from) / 2
+	if w.bytes > w.size/2 && w.latest > w.since { // the pace of now, not of long ago
+		w.since += (w.latest - w.since) / 2
 		w.bytes /= 2
 	}
 }

@@ -72,7 +72,7 @@ func TestPausesAreNoSkips(t *testing.T) {
 			chat(e, c, 3*time.Second, false)
 			time.Sleep(5 * time.Second)
 		}
-		if _, sinces := e.asked(); len(sinces) > 1+18_000_000/(reviewAfter*3<<20) {
+		if _, sinces := e.asked(); len(sinces) > 1+18_000_000/(rereadAfter*3<<20) {
 			t.Errorf("%d logs were asked for", len(sinces))
 		}
 		r.wantLines(c)

@@ -46,7 +46,7 @@ func TestManyContainers(t *testing.T) {
 		if dials := e.dials(); dials > 2*n {
 			t.Errorf("%d connections were made", dials)
 		}
-		time.Sleep(3 * listEvery)
+		time.Sleep(3 * listInterval)
 		if again, _ := e.asked(); len(again)-len(requests) > 3*(2*n+1) { // one inspects, one looks for what is new
 			t.Errorf("%d requests in three rounds", len(again)-len(requests))
 		}
@@ -55,14 +55,14 @@ func TestManyContainers(t *testing.T) {
 }
 
 // buffered counts the bytes that a gatherer holds.
-func (g *gatherer) buffered() int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
+func (b *batcher) buffered() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	n := 0
-	for i := range g.tracks {
-		n += cap(g.tracks[i].join.buf)
-		if b := g.tracks[i].batch; b != nil {
-			n += cap(b.Arena)
+	for i := range b.streams {
+		n += cap(b.streams[i].line.buf)
+		if batch := b.streams[i].batch; batch != nil {
+			n += cap(batch.Arena)
 		}
 	}
 	return n
@@ -98,18 +98,18 @@ func TestFlood(t *testing.T) {
 			return bytes.Repeat([]byte("Z"), partSize)
 		},
 	} {
-		g := newGatherer(t, feed)
-		d := logformat.NewDecoder(g, '2', name == "tty")
+		b := newBatcher(t, feed)
+		d := logformat.NewDecoder(b, '2', name == "tty")
 		for i := range total / partSize {
-			if err := g.take(d, encode(i), 0, true); err != nil {
+			if err := b.decode(d, encode(i), 0, true); err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
-			n := g.buffered()
-			if bound := 2*2*maxLine + 2*batchBytes + 4*partSize; n > bound {
+			n := b.buffered()
+			if bound := 2*2*maxLine + 2*maxBatchBytes + 4*partSize; n > bound {
 				t.Fatalf("%s: %d bytes are held after %d parts", name, n, i)
 			}
 		}
-		g.stop(false)
+		b.stop(false)
 	}
 }
 
@@ -120,22 +120,22 @@ func FuzzGather(f *testing.F) {
 	f.Add([]byte(encodeLine(logformat.Stdout, stamp+"x\n", false)), false, false, "1m")
 	f.Add([]byte(stamp+"x\n"+stamp+"y"), true, true, "k")
 	f.Fuzz(func(t *testing.T, in []byte, isTTY, joins bool, size string) {
-		g := newGatherer(t, newNullFeed())
+		b := newBatcher(t, newNullFeed())
 		for range 3 {
-			g.connected(int64(len(in)), rotationOf("json-file", map[string]string{"max-size": size, "max-file": "3"}), joins)
-			d := logformat.NewDecoder(g, append(in, 0)[0], isTTY)
-			if g.take(d, in, 1, true) != nil {
-				g.broken(d)
+			b.connect(int64(len(in)), rotationOf("json-file", map[string]string{"max-size": size, "max-file": "3"}), joins)
+			d := logformat.NewDecoder(b, append(in, 0)[0], isTTY)
+			if b.decode(d, in, 1, true) != nil {
+				b.abort(d)
 			} else {
-				g.close(d)
+				b.close(d)
 			}
-			g.settle()
+			b.endFullRead()
 		}
-		g.ended()
-		g.stop(false)
-		for i := range g.tracks {
-			at := g.tracks[i].at
-			if back, ok := parseCursor(at.appendCursor(nil), at.next); at.low >= 0 && (!ok || back.mark != at.mark || back.count != at.count) {
+		b.endLog()
+		b.stop(false)
+		for i := range b.streams {
+			at := b.streams[i].at
+			if back, ok := parseCursor(at.appendCursor(nil), at.next); at.earliest >= 0 && (!ok || back.anchor != at.anchor || back.count != at.count) {
 				t.Fatalf("%+v cannot be remembered", at)
 			}
 		}
@@ -183,28 +183,28 @@ type readBack struct {
 // readLog reads the stdout of a log from a position on, as a gatherer does.
 func readLog(t *testing.T, log []message, from position, since int64) readBack {
 	var got readBack
-	var find resume
+	var find search
 	at := from
-	find.find(at)
+	find.start(at)
 	for _, m := range log {
 		if m.ts < since {
 			continue // as engines before 23.0 do
 		}
 		if find.active {
-			if find.see(m.ts) {
+			if find.observe(m.ts) {
 				t.Fatalf("the place of %+v is gone", from)
 			}
 		}
 		switch line := []byte(m.text); {
 		case find.active:
-			at.seeAgain(m.ts, find.passed)
-			if m.from == logformat.Stdout && !find.line(m.ts, line) {
+			at.observeAgain(m.ts, find.anchorFound)
+			if m.from == logformat.Stdout && !find.matchLine(m.ts, line) {
 				t.Fatalf("the log is another one at %+v", m)
 			}
 		default:
-			at.see(m.ts, false)
+			at.observe(m.ts, false)
 			if m.from == logformat.Stdout {
-				pos := at.claim(m.ts)
+				pos := at.assign(m.ts)
 				at.last, at.sum = m.ts, checksum(line)
 				at.count++
 				got.lines = append(got.lines, fmt.Sprint(pos, m.text))
@@ -238,7 +238,7 @@ func TestOptionsOfTheDriver(t *testing.T) {
 }
 
 func FuzzCursor(f *testing.F) {
-	p := position{mark: 5, low: 4, count: 3, last: 2, sum: 1, next: 9, seen: true}
+	p := position{anchor: 5, earliest: 4, count: 3, last: 2, sum: 1, next: 9, anchored: true}
 	f.Add(p.appendCursor(nil), uint64(9))
 	f.Fuzz(func(t *testing.T, state []byte, pos uint64) {
 		p, ok := parseCursor(state, pos)
@@ -249,7 +249,7 @@ func FuzzCursor(f *testing.F) {
 			t.Fatalf("% x becomes % x", state, again)
 		}
 		p.since()
-		p.quiet()
-		p.claim(int64(pos))
+		p.idlePosition()
+		p.assign(int64(pos))
 	})
 }

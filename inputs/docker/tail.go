@@ -27,34 +27,34 @@ const (
 
 	// markLen is how much before the place reached is compared before reading goes on there: more than
 	// an entry's time.
-	markLen = 64
+	precedingLen = 64
 )
 
 var (
 	// errRewritten says that a file is not what it was: truncated, or written anew.
-	errRewritten = errors.New("the file was truncated")
+	errTruncated = errors.New("the file was truncated")
 
 	// errAstray says that what follows the file last read cannot be told: the place must be found anew.
-	errAstray = errors.New("the files have moved on")
+	errNextFileMissing = errors.New("the files have moved on")
 )
 
 // A tail reads the files of one log, from some place on: those that were rotated away to
 // their ends, then the one that is written, as it grows. They are held open, so that what the engine
 // rotates away or deletes is read all the same.
 type tail struct {
-	path  string
-	file  *logFile
-	rest  []*logFile // those that come after it, oldest first
-	final bool       // nothing is written to file any more
+	path    string
+	file    *logFile
+	newer   []*logFile // those that come after it, oldest first
+	rotated bool       // nothing is written to file any more
 
-	off      int64 // how far file is read, to the end of a line
-	seen     int64 // its end when it was last looked at
-	mark     []byte
-	skipping bool // inside an entry that is too long
+	off       int64 // how far file is read, to the end of a line
+	size      int64 // its end when it was last looked at
+	preceding []byte
+	skipping  bool // inside an entry that is too long
 
-	from    logformat.Entries
+	entries logformat.Entries
 	corrupt func() // is called for what is no entry
-	blocks  *blocks
+	blocks  *blockPool
 	block   []byte // nil unless it is being read
 }
 
@@ -74,46 +74,46 @@ func newTail(path string, since int64) (t *tail, guessed bool, err error) {
 	}
 	closeAll(files[:start])
 	t = &tail{path: path}
-	t.read(files[start:])
+	t.setFiles(files[start:])
 	if since > 0 {
-		t.off = t.file.before(since)
+		t.off = t.file.offsetBefore(since)
 	}
 	return t, start > 0 || t.off > 0, nil
 }
 
 // read goes on with files, from the beginning of the first one.
-func (t *tail) read(files []*logFile) {
+func (t *tail) setFiles(files []*logFile) {
 	if t.file != nil {
 		t.file.close()
 	}
-	t.file, t.rest, t.final = files[0], files[1:], len(files) > 1
-	t.off, t.mark, t.skipping = 0, t.mark[:0], false
+	t.file, t.newer, t.rotated = files[0], files[1:], len(files) > 1
+	t.off, t.preceding, t.skipping = 0, t.preceding[:0], false
 }
 
 func (t *tail) close() {
-	t.free()
+	t.release()
 	t.file.close()
-	closeAll(t.rest)
+	closeAll(t.newer)
 }
 
 // free gives the memory back that only reading needs.
-func (t *tail) free() {
-	t.blocks.give(t.block)
+func (t *tail) release() {
+	t.blocks.put(t.block)
 	t.block = nil
-	t.from.Release()
+	t.entries.Release()
 }
 
 // look reads the file to its end of now, or until ctx ends. take is given whole lines. It returns how many bytes
 // those were.
-func (t *tail) look(ctx context.Context, take func(p []byte) error) (read int64, err error) {
-	t.block = t.blocks.take()
-	defer t.free()
+func (t *tail) readToEnd(ctx context.Context, take func(p []byte) error) (read int64, err error) {
+	t.block = t.blocks.get()
+	defer t.release()
 	began := t.off
 	for {
 		if err := ctx.Err(); err != nil {
 			return t.off - began, err
 		}
-		full, err := t.one(take)
+		full, err := t.readBlock(take)
 		if err != nil && err != io.EOF {
 			return t.off - began, err
 		}
@@ -124,30 +124,30 @@ func (t *tail) look(ctx context.Context, take func(p []byte) error) (read int64,
 }
 
 // one reads a block. It reports whether that was full, so that there may be more.
-func (t *tail) one(take func(p []byte) error) (full bool, err error) {
-	buf, m := t.block, len(t.mark)
+func (t *tail) readBlock(take func(p []byte) error) (full bool, err error) {
+	buf, m := t.block, len(t.preceding)
 	n, err := t.file.src.ReadAt(buf, t.off-int64(m))
-	if n < m || !bytes.Equal(buf[:m], t.mark) {
+	if n < m || !bytes.Equal(buf[:m], t.preceding) {
 		if err != nil && err != io.EOF {
 			return false, err
 		}
-		return false, errRewritten
+		return false, errTruncated
 	}
 	if err != nil && err != io.EOF {
 		return false, err
 	}
 	p := buf[m:n]
-	t.seen = t.off + int64(len(p))
+	t.size = t.off + int64(len(p))
 	end := bytes.LastIndexByte(p, '\n') + 1
 	full = n == len(buf)
 	if end == 0 && full {
-		t.widen(p)
+		t.grow(p)
 		return true, nil
 	}
-	if err := t.give(p[:end], take); err != nil {
+	if err := t.deliver(p[:end], take); err != nil {
 		return false, err
 	}
-	t.passed(p[:end])
+	t.advance(p[:end])
 	if full && len(buf) == smallBlock {
 		t.enlarge()
 	}
@@ -155,7 +155,7 @@ func (t *tail) one(take func(p []byte) error) (full bool, err error) {
 }
 
 // give passes whole lines on, and of one that was too long, the entry that it may end with.
-func (t *tail) give(p []byte, take func(p []byte) error) error {
+func (t *tail) deliver(p []byte, take func(p []byte) error) error {
 	if t.skipping && len(p) > 0 {
 		end := bytes.IndexByte(p, '\n')
 		if at := bytes.LastIndex(p[:end], []byte(logformat.EntryPrefix)); at >= 0 {
@@ -171,20 +171,20 @@ func (t *tail) give(p []byte, take func(p []byte) error) error {
 }
 
 // passed moves the place on behind p, which was read there.
-func (t *tail) passed(p []byte) {
+func (t *tail) advance(p []byte) {
 	t.off += int64(len(p))
-	if len(p) >= markLen {
-		t.mark = append(t.mark[:0], p[len(p)-markLen:]...)
+	if len(p) >= precedingLen {
+		t.preceding = append(t.preceding[:0], p[len(p)-precedingLen:]...)
 		return
 	}
-	all := append(t.mark, p...)
-	t.mark = append(t.mark[:0], all[max(0, len(all)-markLen):]...)
+	all := append(t.preceding, p...)
+	t.preceding = append(t.preceding[:0], all[max(0, len(all)-precedingLen):]...)
 }
 
 // widen makes room for the entry that p begins with, or passes over it.
-func (t *tail) widen(p []byte) {
+func (t *tail) grow(p []byte) {
 	if len(t.block) < maxEntry {
-		t.blocks.give(t.block)
+		t.blocks.put(t.block)
 		t.block = make([]byte, maxEntry)
 		return
 	}
@@ -196,36 +196,36 @@ func (t *tail) widen(p []byte) {
 	if until <= 0 {
 		until = len(p) - len(logformat.EntryPrefix) + 1
 	}
-	t.passed(p[:until])
+	t.advance(p[:until])
 }
 
 // enlarge gets a larger block, if there is one.
 func (t *tail) enlarge() {
-	if large := t.blocks.takeLarge(); large != nil {
-		t.blocks.give(t.block)
+	if large := t.blocks.getLarge(); large != nil {
+		t.blocks.put(t.block)
 		t.block = large
 	}
 }
 
 // next is called when the file was read to its end. It reports true if there is more to read: of
 // the same file, or of the next. last is the time of the latest message; missed says that lines between the two are probably gone.
-func (t *tail) next(kept rotation, last int64) (more, missed bool, err error) {
-	if len(t.rest) > 0 {
-		t.leave()
-		t.read(t.rest)
+func (t *tail) nextFile(kept rotation, last int64) (more, missed bool, err error) {
+	if len(t.newer) > 0 {
+		t.noteIncomplete()
+		t.setFiles(t.newer)
 		return true, false, nil
 	}
-	if !t.final {
+	if !t.rotated {
 		info, err := os.Stat(t.path)
 		if err == nil {
-			t.final = !os.SameFile(info, t.file.info)
+			t.rotated = !os.SameFile(info, t.file.info)
 		}
 		if errors.Is(err, fs.ErrNotExist) {
 			err = nil // who deleted it did not stop the engine from writing it
 		}
-		return t.final, false, err
+		return t.rotated, false, err
 	}
-	t.leave()
+	t.noteIncomplete()
 	files, err := openLog(t.path)
 	if err != nil {
 		return false, false, err
@@ -233,23 +233,23 @@ func (t *tail) next(kept rotation, last int64) (more, missed bool, err error) {
 	for i, f := range files[:len(files)-1] {
 		if f.same(t.file) {
 			closeAll(files[:i+1])
-			t.read(files[i+1:])
+			t.setFiles(files[i+1:])
 			return true, false, nil
 		}
 	}
 	if len(files) == 1 { // the engine keeps no old ones
-		missed = t.missed(files[0], kept, last)
-		t.read(files)
+		missed = t.likelyMissed(files[0], kept, last)
+		t.setFiles(files)
 		return true, missed, nil
 	}
 	closeAll(files)
-	return false, false, errAstray
+	return false, false, errNextFileMissing
 }
 
 // grown tells whether there may be something that was not looked at.
-func (t *tail) grown() bool {
+func (t *tail) hasGrown() bool {
 	info, err := t.file.fd.Stat()
-	if err != nil || info.Size() != t.seen {
+	if err != nil || info.Size() != t.size {
 		return true
 	}
 	now, err := os.Stat(t.path)
@@ -257,41 +257,41 @@ func (t *tail) grown() bool {
 }
 
 // leave notes an entry at the end that will never be whole.
-func (t *tail) leave() {
+func (t *tail) noteIncomplete() {
 	var one [1]byte
 	n, _ := t.file.src.ReadAt(one[:], t.off)
-	if n > 0 && !t.skipping || t.file.broken() {
+	if n > 0 && !t.skipping || t.file.damaged() {
 		t.corrupt()
 	}
 }
 
 // missed tells whether the container, going on as before, could have filled another file in the pause
 // between the file and the one that is there now.
-func (t *tail) missed(now *logFile, kept rotation, last int64) bool {
+func (t *tail) likelyMissed(now *logFile, kept rotation, last int64) bool {
 	first, ok := t.file.firstTime()
 	next, found := now.firstTime()
 	if !ok || !found {
 		return true
 	}
 	pace := float64(t.off) / float64(max(last-first, int64(time.Millisecond)))
-	return next-last >= shortPause && haste*pace*float64(next-last) >= float64(kept.size)
+	return next-last >= minPause && maxSpeedup*pace*float64(next-last) >= float64(kept.size)
 }
 
 // restart begins anew with a file that was truncated. It tells whether lines were probably missed: the
 // engine does that only to a file that is full.
 func (t *tail) restart(kept rotation) (missed bool) {
 	missed = kept.size == 0 || t.off < kept.size
-	t.off, t.mark, t.skipping, t.final = 0, t.mark[:0], false, false
+	t.off, t.preceding, t.skipping, t.rotated = 0, t.preceding[:0], false, false
 	return missed
 }
 
 // blocks lends memory for reading: a small block to everybody, a large one to few at a time.
-type blocks struct {
+type blockPool struct {
 	small, large sync.Pool
-	lent         atomic.Int32
+	largeLent    atomic.Int32
 }
 
-func (b *blocks) take() []byte {
+func (b *blockPool) get() []byte {
 	if p, ok := b.small.Get().(*[smallBlock]byte); ok {
 		return p[:]
 	}
@@ -299,9 +299,9 @@ func (b *blocks) take() []byte {
 }
 
 // takeLarge gives nil if there is none.
-func (b *blocks) takeLarge() []byte {
-	if b.lent.Add(1) > largeBlocks {
-		b.lent.Add(-1)
+func (b *blockPool) getLarge() []byte {
+	if b.largeLent.Add(1) > largeBlocks {
+		b.largeLent.Add(-1)
 		return nil
 	}
 	if p, ok := b.large.Get().(*[largeBlock]byte); ok {
@@ -310,12 +310,12 @@ func (b *blocks) takeLarge() []byte {
 	return make([]byte, largeBlock)
 }
 
-func (b *blocks) give(p []byte) {
+func (b *blockPool) put(p []byte) {
 	switch len(p) {
 	case smallBlock:
 		b.small.Put((*[smallBlock]byte)(p))
 	case largeBlock:
 		b.large.Put((*[largeBlock]byte)(p))
-		b.lent.Add(-1)
+		b.largeLent.Add(-1)
 	}
 }

@@ -215,7 +215,7 @@ func TestEnvironment(t *testing.T) {
 	if err != nil || now.name != "dockerhost" {
 		t.Errorf("connected to %q, %v", now.name, err)
 	}
-	if v := engine.now.Load().ClientVersion(); v != "1.43" {
+	if v := engine.client.Load().ClientVersion(); v != "1.43" {
 		t.Errorf("speaks %s", v)
 	}
 }

@@ -40,33 +40,33 @@ func (w *watcher) run() {
 			if !ok {
 				return
 			}
-			w.tell(e.Name)
+			w.signal(e.Name)
 		case _, ok := <-errs:
 			if !ok {
 				return
 			}
-			w.tellAll() // events were lost
+			w.signalAll() // events were lost
 		}
 	}
 }
 
-func (w *watcher) tell(path string) {
+func (w *watcher) signal(path string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if one := w.files[path]; one != nil {
-		one.tell()
+		one.signal()
 	}
 }
 
-func (w *watcher) tellAll() {
+func (w *watcher) signalAll() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, one := range w.files {
-		one.tell()
+		one.signal()
 	}
 }
 
-func (w *watch) tell() {
+func (w *watch) signal() {
 	select {
 	case w.changed <- struct{}{}:
 	default:

@@ -41,7 +41,7 @@ func TestLogIsElsewhere(t *testing.T) {
 // TestEntryBehindZeroes has the power go, or somebody truncate a file to which the engine does
 // not append.
 func TestEntryBehindZeroes(t *testing.T) {
-	for _, zeroes := range []int{100, maxEntry - 100, maxEntry - markLen, maxEntry, 2*maxEntry - 150, 2*maxEntry - 2*markLen - 5, 3 * maxEntry} {
+	for _, zeroes := range []int{100, maxEntry - 100, maxEntry - precedingLen, maxEntry, 2*maxEntry - 150, 2*maxEntry - 2*precedingLen - 5, 3 * maxEntry} {
 		synctest.Test(t, func(t *testing.T) {
 			e := newFakeEngine(t)
 			j := newJSONFile(t, 0, 1, false)
@@ -89,9 +89,9 @@ func TestLookEndsWithContext(t *testing.T) {
 	j.check(err)
 	defer tail.close()
 	ctx, cancel := context.WithCancel(t.Context())
-	tail.blocks = &blocks{}
+	tail.blocks = &blockPool{}
 	tail.corrupt = cancel
-	if _, err := tail.look(ctx, func([]byte) error { return nil }); err != context.Canceled {
+	if _, err := tail.readToEnd(ctx, func([]byte) error { return nil }); err != context.Canceled {
 		t.Error(err)
 	}
 }

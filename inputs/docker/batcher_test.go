@@ -18,28 +18,28 @@ import (
 	"github.com/longshore/longshore/pipeline/pipetest"
 )
 
-func newGatherer(t testing.TB, feed pipeline.Feed) *gatherer {
-	g := &gatherer{
+func newBatcher(t testing.TB, feed pipeline.Feed) *batcher {
+	b := &batcher{
 		ctx: t.Context(), feed: feed, log: slog.New(slog.DiscardHandler),
-		metrics: newMetrics(prometheus.NewRegistry()), held: new(atomic.Int64),
-		who: &identity{id: "x", name: "x"}, tracks: make([]track, 2),
+		metrics: newMetrics(prometheus.NewRegistry()), openBatches: new(atomic.Int64),
+		identity: &identity{id: "x", name: "x"}, streams: make([]streamState, 2),
 	}
-	for i := range g.tracks {
-		g.tracks[i] = track{stream: logformat.Stream(i), key: sourceKey("x", logformat.Stream(i))}
-		g.tracks[i].join.max = 1 << 20
+	for i := range b.streams {
+		b.streams[i] = streamState{stream: logformat.Stream(i), key: sourceKey("x", logformat.Stream(i))}
+		b.streams[i].line.max = 1 << 20
 	}
-	g.connected(0, rotation{}, false)
-	return g
+	b.connect(0, rotation{}, false)
+	return b
 }
 
 func TestLinesGather(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		feed := &batchFeed{Feed: pipetest.NewFeed(t)}
-		g := newGatherer(t, feed)
-		d := logformat.NewDecoder(g, 0, false)
+		b := newBatcher(t, feed)
+		d := logformat.NewDecoder(b, 0, false)
 		start := time.Now()
 		for i := range int64(1000) {
-			if err := g.take(d, encodeMessage(out(i*second/1000, "a line\n"), false), 0, true); err != nil {
+			if err := b.decode(d, encodeMessage(out(i*second/1000, "a line\n"), false), 0, true); err != nil {
 				t.Fatal(err)
 			}
 			if i == 0 && len(feed.Got()) != 1 {
@@ -48,8 +48,8 @@ func TestLinesGather(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 		synctest.Wait()
-		g.stop(false)
-		if took := time.Since(start); len(feed.sent) > int(took/gatherTime)+3 {
+		b.stop(false)
+		if took := time.Since(start); len(feed.sent) > int(took/batchInterval)+3 {
 			t.Errorf("%d batches in %v", len(feed.sent), took)
 		}
 		if n := len(feed.Got()); n != 1000 {
@@ -70,14 +70,14 @@ func (f *batchFeed) Batch(src *event.Source) *event.Batch {
 }
 
 func TestNoAllocationPerLine(t *testing.T) {
-	g := newGatherer(t, newNullFeed())
-	d := logformat.NewDecoder(g, 0, false)
+	b := newBatcher(t, newNullFeed())
+	d := logformat.NewDecoder(b, 0, false)
 	var in []byte
 	for i := range int64(20) {
 		in = append(in, encodeMessage(message{ts: at(i), from: logformat.Stream(i % 2), text: strings.Repeat("x", 200) + "\n"}, false)...)
 	}
-	g.take(d, in, 0, true)
-	g.due = time.Now().Add(time.Hour) // gather all
+	b.decode(d, in, 0, true)
+	b.due = time.Now().Add(time.Hour) // gather all
 	if n := testing.AllocsPerRun(100, func() {
 		if err := d.Decode(in); err != nil {
 			t.Fatal(err)
@@ -121,8 +121,8 @@ func (f *nullFeed) Send(_ context.Context, b *event.Batch) error {
 func BenchmarkGather(b *testing.B) {
 	for _, size := range []int{220, 40 << 10} {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
-			g := newGatherer(b, newNullFeed())
-			d := logformat.NewDecoder(g, 0, false)
+			to := newBatcher(b, newNullFeed())
+			d := logformat.NewDecoder(to, 0, false)
 			var in []byte
 			text := strings.Repeat("x", size-1) + "\n"
 			for len(text) > 16<<10 {
@@ -133,7 +133,7 @@ func BenchmarkGather(b *testing.B) {
 			b.SetBytes(int64(size))
 			b.ReportAllocs()
 			for b.Loop() {
-				if err := g.take(d, in, 0, true); err != nil {
+				if err := to.decode(d, in, 0, true); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -14,22 +14,22 @@ import (
 
 func TestAllWakeInTheSameInstant(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBeat()
+		b := newTicker()
 		defer b.stop()
 		time.Sleep(3 * time.Millisecond)
 		began := b.start
-		for _, c := range []struct{ span, until int }{{1, 1}, {2, 2}, {2, 2}, {4, 4}, {16, 16}} {
+		for _, c := range []struct{ ticks, until int }{{1, 1}, {2, 2}, {2, 2}, {4, 4}, {16, 16}} {
 			go func() {
-				b.wait(t.Context(), c.span)
-				if took := time.Since(began); took != time.Duration(c.until)*tick {
-					t.Errorf("who waits %d ticks wakes after %v", c.span, took)
+				b.wait(t.Context(), c.ticks)
+				if took := time.Since(began); took != time.Duration(c.until)*tickInterval {
+					t.Errorf("who waits %d ticks wakes after %v", c.ticks, took)
 				}
 			}()
 			time.Sleep(2 * time.Millisecond)
 		}
-		time.Sleep(5*tick + time.Millisecond)
+		time.Sleep(5*tickInterval + time.Millisecond)
 		b.wait(t.Context(), 4)
-		if took := time.Since(began); took != 8*tick {
+		if took := time.Since(began); took != 8*tickInterval {
 			t.Errorf("the multiple of 4 ticks after 5 is at %v", took)
 		}
 		b.wait(t.Context(), 8)
@@ -39,7 +39,7 @@ func TestAllWakeInTheSameInstant(t *testing.T) {
 
 func TestContextEndsWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBeat()
+		b := newTicker()
 		defer b.stop()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
@@ -53,7 +53,7 @@ func TestContextEndsWait(t *testing.T) {
 // TestBeatGrows has many busy ones, then few, then none.
 func TestBeatGrows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBeat()
+		b := newTicker()
 		defer b.stop()
 		busy := func(n int, d time.Duration) {
 			ctx, cancel := context.WithTimeout(t.Context(), d)
@@ -61,22 +61,22 @@ func TestBeatGrows(t *testing.T) {
 			for range n {
 				go func() {
 					for ctx.Err() == nil {
-						b.wait(ctx, b.span())
+						b.wait(ctx, b.pollInterval())
 					}
 				}()
 			}
 			<-ctx.Done()
 			synctest.Wait()
 		}
-		for _, c := range []struct{ followers, span int }{{500, 8}, {3, 1}, {20, 1}, {80, 4}, {1, 1}, {500, 8}} {
+		for _, c := range []struct{ followers, ticks int }{{500, 8}, {3, 1}, {20, 1}, {80, 4}, {1, 1}, {500, 8}} {
 			busy(c.followers, 2*time.Second)
-			if got := b.span(); got != c.span {
-				t.Errorf("%d busy ones wait %d ticks, want %d", c.followers, got, c.span)
+			if got := b.pollInterval(); got != c.ticks {
+				t.Errorf("%d busy ones wait %d ticks, want %d", c.followers, got, c.ticks)
 			}
 		}
 		time.Sleep(time.Hour)
 		b.wait(t.Context(), 1)
-		if got := b.span(); got >= commonSpan {
+		if got := b.pollInterval(); got >= maxInterval {
 			t.Errorf("after an hour's silence still %d ticks", got)
 		}
 	})
@@ -98,15 +98,15 @@ func TestPacer(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b := newBeat()
-				b.common = c.common
+				b := newTicker()
+				b.interval = c.common
 				p := newPacer(b)
 				for i, n := range c.reads {
-					span := p.after(n, room)
-					if span != c.want[i] {
-						t.Errorf("read %d of %d bytes: waits %d ticks, want %d", i, n, span, c.want[i])
+					ticks := p.after(n, room)
+					if ticks != c.want[i] {
+						t.Errorf("read %d of %d bytes: waits %d ticks, want %d", i, n, ticks, c.want[i])
 					}
-					time.Sleep(time.Duration(span) * tick)
+					time.Sleep(time.Duration(ticks) * tickInterval)
 				}
 			})
 		})
@@ -120,19 +120,19 @@ func TestPacer(t *testing.T) {
 // TestFloodEnds is a flood of short reads: while it lasts none of them waits, and then they do again.
 func TestFloodEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPacer(newBeat())
+		p := newPacer(newTicker())
 		p.after(largeRead, largeRead)
-		for range 10 * int(tick/time.Millisecond) {
-			if span := p.after(1000, largeRead); span != 0 {
-				t.Fatalf("a flood waits %d ticks", span)
+		for range 10 * int(tickInterval/time.Millisecond) {
+			if ticks := p.after(1000, largeRead); ticks != 0 {
+				t.Fatalf("a flood waits %d ticks", ticks)
 			}
 			time.Sleep(time.Millisecond)
 		}
-		time.Sleep(2 * tick)
+		time.Sleep(2 * tickInterval)
 		p.after(100, largeRead) // ends the last tick of the flood
-		time.Sleep(tick)
-		if span := p.after(100, largeRead); span != 1 {
-			t.Errorf("after a flood it waits %d ticks", span)
+		time.Sleep(tickInterval)
+		if ticks := p.after(100, largeRead); ticks != 1 {
+			t.Errorf("after a flood it waits %d ticks", ticks)
 		}
 	})
 }

@@ -241,7 +241,7 @@ func TestStandstill(t *testing.T) {
 			m.rotated = true
 			e.write(c, m)
 		}
-		time.Sleep(5*listEvery + time.Second)
+		time.Sleep(5*listInterval + time.Second)
 		r.wantLines(c)
 		r.wantLines(idle)
 		r.wantSilence()
