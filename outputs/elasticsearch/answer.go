@@ -17,16 +17,16 @@ import (
 // An item is what a bulk answer says of one record.
 type item struct {
 	status       int
-	err          problem
+	detail       errorDetail
 	failureStore bool // it was stored, but in the failure store
 }
 
-// A problem is an error as Elasticsearch describes it.
-type problem struct{ kind, reason, cause string }
+// A errorDetail is an error as Elasticsearch describes it.
+type errorDetail struct{ errorType, reason, cause string }
 
-// text gives the problem in one line, bounded.
-func (p problem) text() string {
-	s := p.kind
+// String gives the problem in one line, bounded.
+func (p errorDetail) String() string {
+	s := p.errorType
 	switch {
 	case s == "" && p.reason == "":
 		return "no reason was given"
@@ -84,7 +84,7 @@ func readAnswer(body io.Reader, n int, take func(i int, it *item)) error {
 			if err := d.item(); err != nil {
 				return fmt.Errorf("item %d: %w", seen, err)
 			}
-			take(seen, &d.one)
+			take(seen, &d.current)
 			seen++
 			return nil
 		})
@@ -105,10 +105,10 @@ var answers = sync.Pool{New: newDecoder}
 // A decoder reads the JSON of a bulk answer: only what is needed of it, without
 // memory of its own for each item.
 type decoder struct {
-	r   *bufio.Reader
-	key [32]byte
-	one item
-	buf []byte
+	r       *bufio.Reader
+	key     [32]byte
+	current item
+	buf     []byte
 
 	// Kept, since making them for each item costs an allocation.
 	readAction, readField func(key []byte) error
@@ -131,14 +131,14 @@ const usualItem = `{"create":{"status":201}}`
 
 // item reads {"create":{"status":201,…}}.
 func (d *decoder) item() error {
-	d.one = item{}
+	d.current = item{}
 	if head, _ := d.r.Peek(min(len(usualItem), d.r.Buffered())); string(head) == usualItem {
-		d.one.status = http.StatusCreated
+		d.current.status = http.StatusCreated
 		_, err := d.r.Discard(len(usualItem))
 		return err
 	}
 	err := d.object(2, d.readAction)
-	if err == nil && d.one.status == 0 {
+	if err == nil && d.current.status == 0 {
 		return errors.New("it has no status")
 	}
 	return err
@@ -147,39 +147,39 @@ func (d *decoder) item() error {
 func (d *decoder) itemField(key []byte) error {
 	switch string(key) {
 	case "status":
-		n, err := d.number()
-		d.one.status = n
+		n, err := d.readNumber()
+		d.current.status = n
 		return err
 	case "failure_store":
-		s, err := d.text(4)
-		d.one.failureStore = s == "used"
+		s, err := d.readText(4)
+		d.current.failureStore = s == "used"
 		return err
 	case "error":
-		return d.problem(4, &d.one.err)
+		return d.errorDetail(4, &d.current.detail)
 	}
 	return d.skip(4)
 }
 
-// problem reads an error: an object, or mere text.
-func (d *decoder) problem(depth int, p *problem) error {
+// errorDetail reads an error: an object, or mere text.
+func (d *decoder) errorDetail(depth int, p *errorDetail) error {
 	c, err := d.peek()
 	if err != nil {
 		return err
 	}
 	if c != '{' {
-		p.reason, err = d.text(depth)
+		p.reason, err = d.readText(depth)
 		return err
 	}
 	return d.object(depth, func(key []byte) error {
 		var err error
 		switch string(key) {
 		case "type":
-			p.kind, err = d.text(depth + 1)
+			p.errorType, err = d.readText(depth + 1)
 		case "reason":
-			p.reason, err = d.text(depth + 1)
+			p.reason, err = d.readText(depth + 1)
 		case "caused_by":
-			var cause problem
-			err = d.problem(depth+1, &cause)
+			var cause errorDetail
+			err = d.errorDetail(depth+1, &cause)
 			p.cause = cause.reason
 		default:
 			err = d.skip(depth + 1)
@@ -191,7 +191,7 @@ func (d *decoder) problem(depth int, p *problem) error {
 // object reads an object and calls each for every member, to read its value.
 func (d *decoder) object(depth int, each func(key []byte) error) error {
 	return d.list(depth, '{', '}', func() error {
-		key, err := d.str(d.key[:0], len(d.key))
+		key, err := d.readString(d.key[:0], len(d.key))
 		if err != nil {
 			return err
 		}
@@ -249,36 +249,36 @@ func (d *decoder) skip(depth int) error {
 	case '[':
 		return d.array(depth, func() error { return d.skip(depth + 1) })
 	case '"':
-		_, err = d.str(nil, 0)
+		_, err = d.readString(nil, 0)
 		return err
 	}
-	_, err = d.bare(nil)
+	_, err = d.readScalar(nil)
 	return err
 }
 
-// text reads a string and gives its text, bounded. Of another value it gives "".
-func (d *decoder) text(depth int) (string, error) {
+// readText reads a string and gives its text, bounded. Of another value it gives "".
+func (d *decoder) readText(depth int) (string, error) {
 	if c, err := d.peek(); err != nil || c != '"' {
 		if err != nil {
 			return "", err
 		}
 		return "", d.skip(depth)
 	}
-	inside, err := d.str(d.buf[:0], maxText)
+	inside, err := d.readString(d.buf[:0], maxText)
 	d.buf = inside[:0]
 	return string(event.AppendUnescaped(nil, inside)), err
 }
 
-// str reads a string, and appends what is between its quotes to dst until that
+// readString reads a string, and appends what is between its quotes to dst until that
 // has limit bytes.
-func (d *decoder) str(dst []byte, limit int) ([]byte, error) {
+func (d *decoder) readString(dst []byte, limit int) ([]byte, error) {
 	if err := d.expect('"'); err != nil {
 		return dst, err
 	}
 	for escaped := false; ; {
 		c, err := d.r.ReadByte()
 		if err != nil {
-			return dst, cutShort(err)
+			return dst, unexpectedEOF(err)
 		}
 		if c == '"' && !escaped {
 			return dst, nil
@@ -290,10 +290,10 @@ func (d *decoder) str(dst []byte, limit int) ([]byte, error) {
 	}
 }
 
-// number reads an integer.
-func (d *decoder) number() (int, error) {
+// readNumber reads an integer.
+func (d *decoder) readNumber() (int, error) {
 	var room [32]byte
-	digits, err := d.bare(room[:0])
+	digits, err := d.readScalar(room[:0])
 	if err != nil {
 		return 0, err
 	}
@@ -304,9 +304,9 @@ func (d *decoder) number() (int, error) {
 	return n, nil
 }
 
-// bare reads a number or a word, and gives the first 32 bytes of it.
-func (d *decoder) bare(dst []byte) ([]byte, error) {
-	if c, err := d.peek(); err != nil || !isBare(c) {
+// readScalar reads a number or a word, and gives the first 32 bytes of it.
+func (d *decoder) readScalar(dst []byte) ([]byte, error) {
+	if c, err := d.peek(); err != nil || !isScalar(c) {
 		if err == nil {
 			err = unexpected(c)
 		}
@@ -320,7 +320,7 @@ func (d *decoder) bare(dst []byte) ([]byte, error) {
 		if err != nil {
 			return dst, err
 		}
-		if !isBare(c) {
+		if !isScalar(c) {
 			return dst, d.r.UnreadByte()
 		}
 		if len(dst) < 32 {
@@ -329,7 +329,7 @@ func (d *decoder) bare(dst []byte) ([]byte, error) {
 	}
 }
 
-func isBare(c byte) bool {
+func isScalar(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '-' || c == '+' || c == '.'
 }
 
@@ -338,7 +338,7 @@ func (d *decoder) next() (byte, error) {
 	for {
 		c, err := d.r.ReadByte()
 		if err != nil {
-			return 0, cutShort(err)
+			return 0, unexpectedEOF(err)
 		}
 		if c != ' ' && c != '\n' && c != '\r' && c != '\t' {
 			return c, nil
@@ -366,7 +366,7 @@ func unexpected(c byte) error {
 	return fmt.Errorf("it is not the JSON of a bulk answer: unexpected %q", c)
 }
 
-func cutShort(err error) error {
+func unexpectedEOF(err error) error {
 	if err == io.EOF {
 		return io.ErrUnexpectedEOF
 	}

@@ -32,7 +32,7 @@ func TestReadAnswer(t *testing.T) {
 			"errors",
 			`{"errors":true,"items":[` + ok + `,{"create":{"status":400,"error":{"type":"mapper_parsing_exception","reason":"failed to parse field [a]","root_cause":[{"type":"x"}],"caused_by":{"type":"n","reason":"For input \"x\"\n","caused_by":{"reason":"deeper"}}}}},{"create":{"error":"old words","status":429}}]}`,
 			3,
-			[]item{{status: 201}, {status: 400, err: problem{"mapper_parsing_exception", "failed to parse field [a]", "For input \"x\"\n"}}, {status: 429, err: problem{reason: "old words"}}},
+			[]item{{status: 201}, {status: 400, detail: errorDetail{"mapper_parsing_exception", "failed to parse field [a]", "For input \"x\"\n"}}, {status: 429, detail: errorDetail{reason: "old words"}}},
 			"",
 		},
 		{"failure store", `{"items":[{"create":{"status":201,"failure_store":"used"}},{"create":{"status":201,"failure_store":"not_applicable_or_unknown"}}]}`, 2, []item{{status: 201, failureStore: true}, {status: 201}}, ""},
@@ -54,7 +54,7 @@ func TestReadAnswer(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			got, err := read(tt.in, tt.n)
-			if diff := cmp.Diff(tt.want, got, cmp.AllowUnexported(item{}, problem{})); diff != "" {
+			if diff := cmp.Diff(tt.want, got, cmp.AllowUnexported(item{}, errorDetail{})); diff != "" {
 				t.Errorf("items (-want +got):\n%s", diff)
 			}
 			if (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
@@ -71,7 +71,7 @@ func TestAnswersAreBounded(t *testing.T) {
 	if err == nil || len(items) != 1 {
 		t.Fatalf("got %d items, %v", len(items), err)
 	}
-	if got := len(items[0].err.text()); got != maxText {
+	if got := len(items[0].detail.String()); got != maxText {
 		t.Errorf("a reason of %d bytes", got)
 	}
 	endless := io.MultiReader(strings.NewReader(`{"a":"`), repeat{'x'})
@@ -96,15 +96,15 @@ func (r repeat) Read(p []byte) (int, error) {
 
 func TestProblemText(t *testing.T) {
 	t.Parallel()
-	for want, p := range map[string]problem{
+	for want, p := range map[string]errorDetail{
 		"type: reason (cause)":   {"type", "reason", "cause"},
 		"type: same":             {"type", "same", "same"},
 		"words":                  {reason: "words"},
-		"type":                   {kind: "type"},
+		"type":                   {errorType: "type"},
 		"no reason was given":    {},
 		"a: b  [31mred line two": {"a", "b \x1b[31mred\nline two", ""},
 	} {
-		if got := p.text(); got != want {
+		if got := p.String(); got != want {
 			t.Errorf("%+v: got %q, want %q", p, got, want)
 		}
 	}
@@ -125,7 +125,7 @@ func FuzzReadAnswer(f *testing.F) {
 		if !ok {
 			return
 		}
-		if diff := cmp.Diff(want, got, cmp.AllowUnexported(item{}, problem{})); diff != "" {
+		if diff := cmp.Diff(want, got, cmp.AllowUnexported(item{}, errorDetail{})); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", answer, diff)
 		}
 	})
@@ -153,7 +153,7 @@ func oracle(answer string) ([]item, bool) {
 			return nil, false
 		}
 		for _, it := range one {
-			items = append(items, item{it.Status, problem{it.Error.Type, it.Error.Reason, it.Error.Cause.Reason}, it.FailureStore == "used"})
+			items = append(items, item{it.Status, errorDetail{it.Error.Type, it.Error.Reason, it.Error.Cause.Reason}, it.FailureStore == "used"})
 		}
 	}
 	return items, true

@@ -25,66 +25,66 @@ func (a audit) Held(ctx context.Context, body *pipeline.Body, held []pipeline.Pr
 	if !o.ids {
 		return fmt.Errorf("ids is false: %w", pipeline.ErrUnknowable)
 	}
-	targets, err := targetsOf(body)
+	targets, err := groupByIndex(body)
 	if err != nil {
 		return fmt.Errorf("%w: %w", pipeline.ErrUnknowable, err)
 	}
-	times := make([]int, len(held))
+	copies := make([]int, len(held))
 	for _, t := range targets {
-		if err := o.tally(ctx, o.whereItMayBe(t, body), times); err != nil {
+		if err := o.countIDs(ctx, o.searchTarget(t, body), copies); err != nil {
 			return err
 		}
 	}
-	for i, n := range times {
+	for i, n := range copies {
 		held[i].Copies = n
 	}
 	return nil
 }
 
-// whereItMayBe widens a target whose name has the date of records that have
+// searchTarget widens a target whose name has the date of records that have
 // forgotten theirs: they may be in the index of any day.
-func (o *Output) whereItMayBe(t *target, body *pipeline.Body) *target {
+func (o *Output) searchTarget(t *indexItems, body *pipeline.Body) *indexItems {
 	one := t.items[t.sortedIDs()[0]] // all are of one day
 	_, document, _ := bytes.Cut(body.Item(one), []byte("\n"))
-	if o.indices.template.dated && bytes.HasPrefix(document, []byte(undated)) {
-		return &target{index: o.indices.template.pattern(), items: t.items}
+	if o.indexNames.template.dated && bytes.HasPrefix(document, []byte(untimed)) {
+		return &indexItems{index: o.indexNames.template.pattern(), items: t.items}
 	}
 	return t
 }
 
-// undated begins a document whose time is below pipeline.Undated.
-const undated = `{"@timestamp":"1970-01-01T`
+// untimed begins a document whose time is below pipeline.Undated.
+const untimed = `{"@timestamp":"1970-01-01T`
 
-// tally counts how often each id of a target is there.
-func (o *Output) tally(ctx context.Context, t *target, times []int) error {
+// countIDs counts how often each id of a target is there.
+func (o *Output) countIDs(ctx context.Context, t *indexItems, copies []int) error {
 	if err := o.refresh(ctx, t.index); err != nil {
 		return err
 	}
-	for batch := range slices.Chunk(t.sortedIDs(), askedIDs) {
-		if err := o.tallyBatch(ctx, t, batch, times); err != nil {
+	for batch := range slices.Chunk(t.sortedIDs(), maxSearchIDs) {
+		if err := o.countBatch(ctx, t, batch, copies); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// tallyBatch asks for fewer ids at a time where an answer is full of repeats, and
+// countBatch asks for fewer ids at a time where an answer is full of repeats, and
 // takes the repeats of one id that fill it alone for all there are.
-func (o *Output) tallyBatch(ctx context.Context, t *target, ids []string, times []int) error {
+func (o *Output) countBatch(ctx context.Context, t *indexItems, ids []string, copies []int) error {
 	shown, err := o.hits(ctx, t.index, ids)
 	if err != nil {
 		return err
 	}
-	if len(shown) >= shownIDs && len(ids) > 1 {
+	if len(shown) >= maxHits && len(ids) > 1 {
 		half := len(ids) / 2
-		if err := o.tallyBatch(ctx, t, ids[:half], times); err != nil {
+		if err := o.countBatch(ctx, t, ids[:half], copies); err != nil {
 			return err
 		}
-		return o.tallyBatch(ctx, t, ids[half:], times)
+		return o.countBatch(ctx, t, ids[half:], copies)
 	}
 	for _, id := range shown {
 		if i, ours := t.items[id]; ours {
-			times[i]++
+			copies[i]++
 		}
 	}
 	return nil

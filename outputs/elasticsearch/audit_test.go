@@ -41,7 +41,7 @@ func TestAudit(t *testing.T) {
 			}
 			o := output(t, Config{URLs: []string{serve(t, s.ServeHTTP)}, IDs: true})
 			body := sample(t, o, test.n)
-			targets, err := targetsOf(body)
+			targets, err := groupByIndex(body)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -145,12 +145,12 @@ func (c *Config) Output(env pipeline.Env) (pipeline.Output, error) {
 	}
 	metrics := newMetrics(env.Metrics)
 	o := &Output{
-		wire:     wire,
-		metrics:  metrics,
-		indices:  newIndices(index, c.MaxIndices, log, metrics.overflowed),
-		ids:      c.IDs,
-		schema:   event.SchemaNamed(c.Schema),
-		pipeline: c.Pipeline,
+		wire:       wire,
+		metrics:    metrics,
+		indexNames: newIndexNames(index, c.MaxIndices, log, metrics.overflowed),
+		ids:        c.IDs,
+		schema:     event.SchemaNamed(c.Schema),
+		pipeline:   c.Pipeline,
 	}
 	if c.Compression != "none" {
 		o.gzip = newCompressor(c.Level)

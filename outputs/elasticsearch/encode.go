@@ -16,12 +16,12 @@ import (
 type encoder struct {
 	ids    bool
 	schema event.Schema
-	naming naming
+	namer  indexNamer
 }
 
 // Encode implements pipeline.Encoder.
 func (e *encoder) Encode(dst *pipeline.Body, b *event.Batch, i int) (uint32, error) {
-	buf := append(dst.Bytes, e.naming.action(b, i)...)
+	buf := append(dst.Bytes, e.namer.action(b, i)...)
 	if e.ids {
 		buf = append(buf, `,"_id":"`...)
 		buf = appendID(buf, b.Source.ID, b.Records[i].Pos)

@@ -20,7 +20,7 @@ func FuzzWholeOutcome(f *testing.F) {
 	f.Add(200, `{"error":{"type":[]}}`)
 	f.Fuzz(func(t *testing.T, status int, body string) {
 		resp := &http.Response{StatusCode: status, Header: http.Header{}, Request: &http.Request{URL: &url.URL{Host: "h"}}}
-		e := wholeOutcome(resp, []byte(body))
+		e := requestError(resp, []byte(body))
 		if e.Reason == "" || len(e.Reason) > 2*maxText || strings.ContainsFunc(e.Reason, unicode.IsControl) {
 			t.Errorf("the reason is %q", e.Reason)
 		}
@@ -37,7 +37,7 @@ func FuzzTargets(f *testing.F) {
 	f.Fuzz(func(t *testing.T, item []byte) {
 		body := &pipeline.Body{Bytes: append(append([]byte(nil), item...), item...)}
 		body.Items = []pipeline.Item{{End: uint32(len(item))}, {End: uint32(2 * len(item))}}
-		targets, err := targetsOf(body)
+		targets, err := groupByIndex(body)
 		if err == nil && (len(targets) != 1 || len(targets[0].items) != 1) {
 			t.Errorf("two equal actions have %d targets", len(targets))
 		}
@@ -65,7 +65,7 @@ func FuzzStored(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		o := output(t, Config{URLs: []string{server.URL}, IDs: true})
 		body := sample(t, o, 2)
-		targets, err := targetsOf(body)
+		targets, err := groupByIndex(body)
 		if err != nil {
 			t.Fatal(err)
 		}

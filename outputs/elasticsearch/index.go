@@ -27,8 +27,8 @@ type index struct {
 	text  string // as it is written
 	parts []part
 	dated bool
-	// steady names depend on nothing but the record's source and time.
-	steady bool
+	// stable names depend on nothing but the record's source and time.
+	stable bool
 }
 
 // A part is literal text, a date's layout in Go's terms, or a field's name.
@@ -39,7 +39,7 @@ func parseIndex(template string) (*index, error) {
 	if template == "" {
 		template = defaultIndex
 	}
-	x := &index{text: template, steady: true}
+	x := &index{text: template, stable: true}
 	rest := template
 	for rest != "" {
 		text, after, open := strings.Cut(rest, "{")
@@ -70,7 +70,7 @@ func (x *index) add(p part) {
 	x.parts = append(x.parts, p)
 	x.dated = x.dated || p.layout != ""
 	if p.field != "" && !sourceOnly(p.field) {
-		x.steady = false
+		x.stable = false
 	}
 }
 

@@ -137,7 +137,7 @@ func TestIndicesAreBounded(t *testing.T) {
 		var log strings.Builder
 		template, _ := parseIndex("logs-{service}")
 		metrics := newMetrics(nil)
-		x := newIndices(template, 3, slog.New(slog.NewTextHandler(&log, nil)), metrics.overflowed)
+		x := newIndexNames(template, 3, slog.New(slog.NewTextHandler(&log, nil)), metrics.overflowed)
 		admit := func(n int) string { return x.admit(fmt.Appendf(nil, "logs-%d", n)) }
 		for n := range 3 {
 			if got := admit(n); got != fmt.Sprintf("logs-%d", n) {

@@ -52,16 +52,16 @@ func TestANodeThatIsDownRests(t *testing.T) {
 		if got := ask(4); strings.Contains(got, "b") {
 			t.Errorf("right after its failure: asked %s", got)
 		}
-		time.Sleep(firstRest)
+		time.Sleep(initialBackoff)
 		if got := ask(9); strings.Count(got, "b") != 1 {
 			t.Errorf("it is tried with one request, but asked %s", got)
 		}
 		_ = n.OnFailure(conns["b"])
-		time.Sleep(firstRest)
+		time.Sleep(initialBackoff)
 		if got := ask(6); strings.Contains(got, "b") {
 			t.Errorf("after its second failure it rests longer, but asked %s", got)
 		}
-		time.Sleep(firstRest)
+		time.Sleep(initialBackoff)
 		_ = ask(3)
 		_ = n.OnSuccess(conns["b"])
 		if got := ask(6); strings.Count(got, "b") != 2 {
@@ -75,13 +75,13 @@ func TestAllNodesDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n, _, ask := someNodes(t, "ab")
 		for range 100 {
-			n.Ill("a")
+			n.MarkFailed("a")
 		}
-		n.Ill("b")
+		n.MarkFailed("b")
 		if got := ask(1); got != "b" {
 			t.Errorf("asked %s, not the one that may be well soonest", got)
 		}
-		time.Sleep(longestRest)
+		time.Sleep(maxBackoff)
 		got := strings.Split(ask(2), "")
 		slices.Sort(got)
 		if !slices.Equal(got, []string{"a", "b"}) {

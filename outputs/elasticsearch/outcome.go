@@ -11,17 +11,17 @@ import (
 	"github.com/longshore/longshore/pipeline"
 )
 
-// A tally sums up the items of an answer.
-type tally struct {
+// A bulkResult sums up the items of an answer.
+type bulkResult struct {
 	ids bool
 
 	failed       []pipeline.ItemError
 	uncertain    bool
-	conflicts    int
+	duplicates   int
 	failureStore int
 }
 
-func (t *tally) add(i int, it *item) {
+func (t *bulkResult) add(i int, it *item) {
 	switch {
 	case it.status >= 200 && it.status < 300:
 		if it.failureStore {
@@ -29,20 +29,20 @@ func (t *tally) add(i int, it *item) {
 		}
 		return
 	case it.status == http.StatusConflict && t.ids:
-		t.conflicts++ // the id is there: the record was stored by an earlier request
+		t.duplicates++ // the id is there: the record was stored by an earlier request
 		return
 	}
 	t.uncertain = t.uncertain || it.status >= 500
 	t.failed = append(t.failed, pipeline.ItemError{
 		Index:   i,
-		Outcome: itemOutcome(it.status, it.err),
+		Outcome: itemOutcome(it.status, it.detail),
 		Status:  it.status,
-		Reason:  it.err.text(),
+		Reason:  it.detail.String(),
 	})
 }
 
 // err gives what Send returns; nil if all is stored.
-func (t *tally) err(where string, retryAfter time.Duration) error {
+func (t *bulkResult) err(where string, retryAfter time.Duration) error {
 	if len(t.failed) == 0 {
 		return nil
 	}
@@ -58,22 +58,22 @@ func (t *tally) err(where string, retryAfter time.Duration) error {
 }
 
 // itemOutcome says what an item's status means for its record.
-func itemOutcome(status int, p problem) pipeline.Outcome {
+func itemOutcome(status int, p errorDetail) pipeline.Outcome {
 	switch {
 	case status == http.StatusTooManyRequests, status >= 500, status < 400:
 		return pipeline.Retry
 	case status == http.StatusUnauthorized, status == http.StatusForbidden, status == http.StatusNotFound:
 		return pipeline.Hold
-	case status == http.StatusBadRequest && operatorsFault(p):
+	case status == http.StatusBadRequest && needsOperator(p):
 		return pipeline.Hold
 	}
 	return pipeline.Reject
 }
 
-// operatorsFault tells the errors that Elasticsearch answers with 400 though
+// needsOperator tells the errors that Elasticsearch answers with 400 though
 // the document is not to blame: no record may become a dead letter for them.
-func operatorsFault(p problem) bool {
-	switch p.kind {
+func needsOperator(p errorDetail) bool {
+	switch p.errorType {
 	case "index_closed_exception", "invalid_index_name_exception", "cluster_block_exception",
 		"validation_exception": // such as "this cluster currently has [1000]/[1000] maximum shards open"
 		return true
@@ -86,21 +86,21 @@ func operatorsFault(p problem) bool {
 	return false
 }
 
-// wholeOutcome says what it means that a request was not taken; body is the
+// requestError says what it means that a request was not taken; body is the
 // head of the answer.
-func wholeOutcome(resp *http.Response, body []byte) *pipeline.SendError {
-	e := httpclient.Answered(resp, body)
+func requestError(resp *http.Response, body []byte) *pipeline.SendError {
+	e := httpclient.ResponseError(resp, body)
 	p, found := readProblem(body)
 	if found {
-		e.Reason = httpclient.Location(resp.Request.URL) + ": " + p.text()
+		e.Reason = httpclient.Location(resp.Request.URL) + ": " + p.String()
 	}
-	if resp.StatusCode == http.StatusOK && httpclient.IsPage(resp.Header) {
+	if resp.StatusCode == http.StatusOK && httpclient.IsHTML(resp.Header) {
 		e.Reason += "; this does not look like Elasticsearch, check the urls"
 	}
 	switch resp.StatusCode {
 	case http.StatusBadRequest, http.StatusUnprocessableEntity:
 		e.Outcome = pipeline.Bisect
-		if operatorsFault(p) || !found && misdirected(resp, body) {
+		if needsOperator(p) || !found && misdirected(resp, body) {
 			e.Outcome = pipeline.Hold
 		}
 	}
@@ -111,28 +111,28 @@ func wholeOutcome(resp *http.Response, body []byte) *pipeline.SendError {
 // this port.
 func misdirected(resp *http.Response, body []byte) bool {
 	text := strings.ToLower(string(body))
-	return httpclient.IsPage(resp.Header) ||
+	return httpclient.IsHTML(resp.Header) ||
 		strings.Contains(text, "to an https server") || strings.Contains(text, "to https port")
 }
 
 // readProblem finds Elasticsearch's own words in an answer.
-func readProblem(body []byte) (problem, bool) {
+func readProblem(body []byte) (errorDetail, bool) {
 	var answer struct {
 		Error json.RawMessage `json:"error"`
 	}
 	if json.Unmarshal(body, &answer) != nil || len(answer.Error) == 0 {
-		return problem{}, false
+		return errorDetail{}, false
 	}
 	var text string
 	if json.Unmarshal(answer.Error, &text) == nil {
-		return problem{reason: text}, true
+		return errorDetail{reason: text}, true
 	}
 	var whole struct {
 		Type, Reason string
 		Cause        struct{ Reason string } `json:"caused_by"`
 	}
 	if json.Unmarshal(answer.Error, &whole) != nil {
-		return problem{}, false
+		return errorDetail{}, false
 	}
-	return problem{whole.Type, whole.Reason, whole.Cause.Reason}, true
+	return errorDetail{whole.Type, whole.Reason, whole.Cause.Reason}, true
 }

@@ -10,10 +10,12 @@ import (
 	"time"
 
 	"github.com/elastic/go-elasticsearch/v8/esapi"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/longshore/longshore/outputs/httpclient"
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
+	"github.com/longshore/longshore/pipeline/metric"
 )
 
 // maxBytes suits the destination and our own memory: with more the server gains
@@ -22,15 +24,15 @@ const maxBytes = 1 << 20
 
 // An Output sends bulk requests to a cluster. Config makes it.
 type Output struct {
-	wire     *wire
-	gzip     *compressor // nil for none
-	setup    *setup      // nil if nothing is to be installed
-	indices  *indices
-	rolling  rolling
-	metrics  *metrics
-	pipeline string
-	ids      bool
-	schema   event.Schema
+	wire       *wire
+	gzip       *compressor // nil for none
+	setup      *setup      // nil if nothing is to be installed
+	indexNames *indexNames
+	rollover   rolloverCache
+	metrics    *metrics
+	pipeline   string
+	ids        bool
+	schema     event.Schema
 }
 
 var (
@@ -40,7 +42,7 @@ var (
 
 // Encoder implements pipeline.Output.
 func (o *Output) Encoder() pipeline.Encoder {
-	return &encoder{ids: o.ids, schema: o.schema, naming: naming{indices: o.indices}}
+	return &encoder{ids: o.ids, schema: o.schema, namer: indexNamer{names: o.indexNames}}
 }
 
 // Limits implements pipeline.Output.
@@ -63,7 +65,7 @@ func (o *Output) Send(ctx context.Context, body *pipeline.Body) error {
 	ctx, cancel := context.WithTimeout(ctx, o.wire.timeout())
 	defer cancel()
 	if o.setup != nil {
-		if err := o.setup.ready(ctx); err != nil {
+		if err := o.setup.ensure(ctx); err != nil {
 			return err
 		}
 	}
@@ -72,8 +74,8 @@ func (o *Output) Send(ctx context.Context, body *pipeline.Body) error {
 		return err
 	}
 	defer done()
-	ctx, trip := begin(ctx, payload)
-	defer trip.end()
+	ctx, trip := withTrip(ctx, payload)
+	defer trip.release()
 	return o.bulk(ctx, trip, body, header)
 }
 
@@ -98,49 +100,49 @@ func (o *Output) bulk(ctx context.Context, trip *trip, body *pipeline.Body, head
 	}
 	resp, err := request.Do(ctx, o.wire.transport)
 	if err != nil {
-		return httpclient.Failed(err)
+		return httpclient.RequestError(err)
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK || httpclient.IsPage(resp.Header) {
-		return o.refused(trip, resp)
+	if resp.StatusCode != http.StatusOK || httpclient.IsHTML(resp.Header) {
+		return o.rejected(trip, resp)
 	}
-	return o.stored(trip, resp, body)
+	return o.readItems(trip, resp, body)
 }
 
-// refused says what it means that the request as a whole was not taken.
-func (o *Output) refused(trip *trip, resp *esapi.Response) error {
+// rejected says what it means that the request as a whole was not taken.
+func (o *Output) rejected(trip *trip, resp *esapi.Response) error {
 	answer := &http.Response{
 		StatusCode: resp.StatusCode,
 		Header:     resp.Header,
 		Body:       resp.Body,
 		Request:    &http.Request{URL: trip.to},
 	}
-	kept, _ := httpclient.ReadBody(answer)
+	text, _ := httpclient.ReadBody(answer)
 	switch resp.StatusCode {
 	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		o.wire.nodes.Ill(trip.to.Host)
+		o.wire.nodes.MarkFailed(trip.to.Host)
 	}
-	return wholeOutcome(answer, kept)
+	return requestError(answer, text)
 }
 
-// stored reads the items of an answer. An answer that does not account for
+// readItems reads the items of an answer. An answer that does not account for
 // every record counts for none.
-func (o *Output) stored(trip *trip, resp *esapi.Response, body *pipeline.Body) error {
-	result := tally{ids: o.ids}
+func (o *Output) readItems(trip *trip, resp *esapi.Response, body *pipeline.Body) error {
+	result := bulkResult{ids: o.ids}
 	if err := readAnswer(resp.Body, len(body.Items), result.add); err != nil {
-		return o.unread(trip, err)
+		return o.unreadable(trip, err)
 	}
 	_, _ = io.CopyN(io.Discard, resp.Body, 4<<10) // to its end, so that the connection can be used again
-	o.metrics.conflicts.Add(float64(result.conflicts))
+	o.metrics.duplicates.Add(float64(result.duplicates))
 	o.metrics.failureStore.Add(float64(result.failureStore))
 	return result.err(httpclient.Location(trip.to), httpclient.RetryAfter(resp.Header, time.Now()))
 }
 
-// unread is the error of an answer that cannot be made sense of.
-func (o *Output) unread(trip *trip, err error) *pipeline.SendError {
+// unreadable is the error of an answer that cannot be made sense of.
+func (o *Output) unreadable(trip *trip, err error) *pipeline.SendError {
 	var network *httpclient.Error
 	if errors.As(err, &network) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-		failure := httpclient.Failed(err)
+		failure := httpclient.RequestError(err)
 		failure.Reason = httpclient.Location(trip.to) + ": reading the answer: " + failure.Reason
 		return failure
 	}
@@ -150,5 +152,21 @@ func (o *Output) unread(trip *trip, err error) *pipeline.SendError {
 		Status:    http.StatusOK,
 		Reason:    fmt.Sprintf("%s: the answer does not say what became of every record: %v", httpclient.Location(trip.to), err),
 		Err:       err,
+	}
+}
+
+type metrics struct {
+	overflowed   prometheus.Counter
+	failureStore prometheus.Counter
+	duplicates   prometheus.Counter
+	reconciled   prometheus.Counter
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	return &metrics{
+		overflowed:   metric.Counter(reg, "longshore_elasticsearch_rejected_index_names_total", "Index names beyond max_indices, whose records went to the overflow index."),
+		failureStore: metric.Counter(reg, "longshore_elasticsearch_failure_store_records_total", "Records that the server put into a data stream's failure store because they did not fit its mapping."),
+		duplicates:   metric.Counter(reg, "longshore_elasticsearch_duplicates_total", "Records that were already stored: sent again, but not stored twice."),
+		reconciled:   metric.Counter(reg, "longshore_elasticsearch_reconciled_records_total", "Records that turned out to be stored in a data stream or behind an alias, and that were not sent again."),
 	}
 }

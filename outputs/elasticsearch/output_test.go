@@ -180,7 +180,7 @@ func TestItemOutcomes(t *testing.T) {
 	if n := count(t, o.metrics.failureStore); n != 1 {
 		t.Errorf("%v in the failure store", n)
 	}
-	if n := count(t, o.metrics.conflicts); n != 1 {
+	if n := count(t, o.metrics.duplicates); n != 1 {
 		t.Errorf("%v already there", n)
 	}
 }
@@ -379,7 +379,7 @@ func TestQueryOfAURL(t *testing.T) {
 			t.Errorf("asked for %s, want %s", got, want)
 		}
 	}
-	if _, _, err := o.wire.ask(t.Context(), http.MethodGet, "/", nil); err != nil {
+	if _, _, err := o.wire.do(t.Context(), http.MethodGet, "/", nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := (<-asked).String(); got != "/insert/elasticsearch/?_msg_field=message&_stream_fields=a%2Cb&pipeline=q" {
@@ -407,7 +407,7 @@ func TestANodeThatAnswers503Rests(t *testing.T) {
 // when the memory holds the next one; it must not get any of that.
 func TestLentMemory(t *testing.T) {
 	t.Parallel()
-	l := &lent{payload: []byte("the request")}
+	l := &borrowed{payload: []byte("the request")}
 	first, again := l.reader(), l.reader()
 	if got, err := io.ReadAll(first); string(got) != "the request" || err != nil {
 		t.Errorf("got %q, %v", got, err)
@@ -416,7 +416,7 @@ func TestLentMemory(t *testing.T) {
 	if _, err := io.ReadFull(again, head); string(head) != "the" || err != nil {
 		t.Errorf("a second reader got %q, %v", head, err)
 	}
-	l.takeBack()
+	l.release()
 	if n, err := again.Read(head); n != 0 || !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("taken back, it gives %d bytes, %v", n, err)
 	}
@@ -432,10 +432,10 @@ func TestNothingIsLentAfterSend(t *testing.T) {
 	} {
 		o := output(t, Config{URLs: []string{serve(t, answer)}, Compression: "none"})
 		body := sample(t, o, 1)
-		ctx, trip := begin(t.Context(), body.Bytes)
+		ctx, trip := withTrip(t.Context(), body.Bytes)
 		_ = o.bulk(ctx, trip, body, http.Header{})
 		lent := trip.body
-		trip.end()
+		trip.release()
 		if lent == nil || lent.payload != nil {
 			t.Errorf("%s: the memory is still lent", name)
 		}

@@ -21,8 +21,8 @@ var _ pipeline.Reconciler = (*Output)(nil)
 // are shown: an id may be in several indices, and the answer must fit into what
 // is read of it.
 const (
-	askedIDs = 500
-	shownIDs = 3 * askedIDs
+	maxSearchIDs = 500
+	maxHits      = 3 * maxSearchIDs
 )
 
 // Stored implements pipeline.Reconciler. An index takes no id twice, so that
@@ -32,13 +32,13 @@ func (o *Output) Stored(ctx context.Context, body *pipeline.Body, stored []bool)
 	if !o.ids {
 		return fmt.Errorf("ids is false: %w", pipeline.ErrUnknowable)
 	}
-	targets, err := targetsOf(body)
+	targets, err := groupByIndex(body)
 	if err != nil {
 		return fmt.Errorf("%w: %w", pipeline.ErrUnknowable, err)
 	}
 	found := make([]bool, len(stored))
 	for _, t := range targets {
-		rolls, err := o.rolling.ask(ctx, o, t.index)
+		rolls, err := o.rollover.check(ctx, o, t.index)
 		if err != nil {
 			return err
 		}
@@ -52,22 +52,22 @@ func (o *Output) Stored(ctx context.Context, body *pipeline.Body, stored []bool)
 	for i, is := range found {
 		if is {
 			stored[i] = true
-			o.metrics.found.Inc()
+			o.metrics.reconciled.Inc()
 		}
 	}
 	return nil
 }
 
-// A target is an index's name and the items of a body that go there, by id.
-type target struct {
+// A indexItems is an index's name and the items of a body that go there, by id.
+type indexItems struct {
 	index string
 	items map[string]int
 }
 
-// targetsOf reads the action lines of a body.
-func targetsOf(body *pipeline.Body) ([]*target, error) {
-	var all []*target
-	byName := map[string]*target{}
+// groupByIndex reads the action lines of a body.
+func groupByIndex(body *pipeline.Body) ([]*indexItems, error) {
+	var all []*indexItems
+	byName := map[string]*indexItems{}
 	for i := range body.Items {
 		line, _, _ := bytes.Cut(body.Item(i), []byte("\n"))
 		var action struct {
@@ -81,7 +81,7 @@ func targetsOf(body *pipeline.Body) ([]*target, error) {
 		}
 		t := byName[action.Create.Index]
 		if t == nil {
-			t = &target{index: action.Create.Index, items: map[string]int{}}
+			t = &indexItems{index: action.Create.Index, items: map[string]int{}}
 			byName[t.index] = t
 			all = append(all, t)
 		}
@@ -90,14 +90,14 @@ func targetsOf(body *pipeline.Body) ([]*target, error) {
 	return all, nil
 }
 
-func (t *target) sortedIDs() []string { return slices.Sorted(maps.Keys(t.items)) }
+func (t *indexItems) sortedIDs() []string { return slices.Sorted(maps.Keys(t.items)) }
 
 // search sets found for the ids that are in a target.
-func (o *Output) search(ctx context.Context, t *target, found []bool) error {
+func (o *Output) search(ctx context.Context, t *indexItems, found []bool) error {
 	if err := o.refresh(ctx, t.index); err != nil {
 		return err
 	}
-	for batch := range slices.Chunk(t.sortedIDs(), askedIDs) {
+	for batch := range slices.Chunk(t.sortedIDs(), maxSearchIDs) {
 		if err := o.searchBatch(ctx, t, batch, found); err != nil {
 			return err
 		}
@@ -109,19 +109,19 @@ func (o *Output) search(ctx context.Context, t *target, found []bool) error {
 // be allowed to do that; then the target's own refreshing must do, every second
 // as a rule.
 func (o *Output) refresh(ctx context.Context, index string) error {
-	resp, body, err := o.inquire(ctx, http.MethodPost, "/"+index+"/_refresh?filter_path=_shards.failed", nil)
+	resp, body, err := o.query(ctx, http.MethodPost, "/"+index+"/_refresh?filter_path=_shards.failed", nil)
 	if err != nil {
 		return err
 	}
 	if resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode >= 500 {
-		return notNow("refreshing "+index, resp, body)
+		return retryLater("refreshing "+index, resp, body)
 	}
 	return nil
 }
 
 // searchBatch searches until it has seen all that is there: an answer may be
 // full of repeats of the same ids.
-func (o *Output) searchBatch(ctx context.Context, t *target, ids []string, found []bool) error {
+func (o *Output) searchBatch(ctx context.Context, t *indexItems, ids []string, found []bool) error {
 	for len(ids) > 0 {
 		shown, err := o.hits(ctx, t.index, ids)
 		if err != nil {
@@ -132,11 +132,11 @@ func (o *Output) searchBatch(ctx context.Context, t *target, ids []string, found
 				found[i] = true
 			}
 		}
-		left := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return found[t.items[id]] })
-		if len(shown) < shownIDs || len(left) == len(ids) {
+		remaining := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return found[t.items[id]] })
+		if len(shown) < maxHits || len(remaining) == len(ids) {
 			return nil
 		}
-		ids = left
+		ids = remaining
 	}
 	return nil
 }
@@ -145,14 +145,14 @@ func (o *Output) searchBatch(ctx context.Context, t *target, ids []string, found
 func (o *Output) hits(ctx context.Context, index string, ids []string) ([]string, error) {
 	doing := "searching " + index
 	query, err := json.Marshal(object{
-		"size": shownIDs, "_source": false, "track_total_hits": false,
+		"size": maxHits, "_source": false, "track_total_hits": false,
 		"query": object{"ids": object{"values": ids}},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", doing, err)
 	}
 	// Without a shard, what is in it would seem to be absent.
-	resp, body, err := o.inquire(ctx, http.MethodPost, "/"+index+"/_search?allow_partial_search_results=false&filter_path=timed_out,_shards.failed,hits.hits._id", query)
+	resp, body, err := o.query(ctx, http.MethodPost, "/"+index+"/_search?allow_partial_search_results=false&filter_path=timed_out,_shards.failed,hits.hits._id", query)
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +160,7 @@ func (o *Output) hits(ctx context.Context, index string, ids []string) ([]string
 		return nil, nil
 	}
 	if resp.StatusCode != http.StatusOK {
-		return nil, refusedOr(doing, resp, body)
+		return nil, queryError(doing, resp, body)
 	}
 	var answer struct {
 		TimedOut *bool                `json:"timed_out"`
@@ -175,7 +175,7 @@ func (o *Output) hits(ctx context.Context, index string, ids []string) ([]string
 		return nil, fmt.Errorf("%w: %s: the answer is not a search's", pipeline.ErrUnknowable, doing)
 	}
 	if *answer.TimedOut || answer.Shards.Failed > 0 {
-		return nil, notNow(doing, resp, []byte("not all shards have answered"))
+		return nil, retryLater(doing, resp, []byte("not all shards have answered"))
 	}
 	shown := make([]string, 0, len(answer.Hits.Hits))
 	for _, hit := range answer.Hits.Hits {
@@ -184,57 +184,57 @@ func (o *Output) hits(ctx context.Context, index string, ids []string) ([]string
 	return shown, nil
 }
 
-// rolling remembers which names stand for several indices, one after the other.
-type rolling struct {
+// rolloverCache remembers which names stand for several indices, one after the other.
+type rolloverCache struct {
 	mu    sync.Mutex
-	known map[string]rolls
+	known map[string]rolloverEntry
 }
 
-type rolls struct {
-	yes   bool
+type rolloverEntry struct {
+	rolls bool
 	until time.Time
 }
 
 const (
-	// streamsStay and indicesStay are how long it is taken for granted that a name
+	// streamTTL and indicesStay are how long it is taken for granted that a name
 	// is a data stream or alias, and that it is not: one may come with the
 	// first record.
-	streamsStay = time.Hour
-	indicesStay = time.Minute
-	// maxRolling bounds the memory; forgetting costs two requests.
-	maxRolling = 10_000
+	streamTTL = time.Hour
+	indexTTL  = time.Minute
+	// maxRolloverNames bounds the memory; forgetting costs two requests.
+	maxRolloverNames = 10_000
 )
 
-// ask says whether a name is that of a data stream or an alias.
-func (r *rolling) ask(ctx context.Context, o *Output, name string) (bool, error) {
+// check says whether a name is that of a data stream or an alias.
+func (r *rolloverCache) check(ctx context.Context, o *Output, name string) (bool, error) {
 	now := time.Now()
 	r.mu.Lock()
 	known, ok := r.known[name]
 	r.mu.Unlock()
 	if ok && now.Before(known.until) {
-		return known.yes, nil
+		return known.rolls, nil
 	}
-	yes, err := o.rolls(ctx, name)
+	yes, err := o.queryRollover(ctx, name)
 	if err != nil {
 		return false, err
 	}
-	stay := indicesStay
+	stay := indexTTL
 	if yes {
-		stay = streamsStay
+		stay = streamTTL
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.known == nil || len(r.known) >= maxRolling {
-		r.known = map[string]rolls{}
+	if r.known == nil || len(r.known) >= maxRolloverNames {
+		r.known = map[string]rolloverEntry{}
 	}
-	r.known[name] = rolls{yes, now.Add(stay)}
+	r.known[name] = rolloverEntry{yes, now.Add(stay)}
 	return yes, nil
 }
 
-// rolls asks the server. One without data streams answers 400 or 405.
-func (o *Output) rolls(ctx context.Context, name string) (bool, error) {
+// queryRollover asks the server. One without data streams answers 400 or 405.
+func (o *Output) queryRollover(ctx context.Context, name string) (bool, error) {
 	for _, path := range []string{"/_data_stream/" + name + "?filter_path=data_streams.name", "/_alias/" + name + "?filter_path=*.aliases"} {
-		resp, body, err := o.inquire(ctx, http.MethodGet, path, nil)
+		resp, body, err := o.query(ctx, http.MethodGet, path, nil)
 		if err != nil {
 			return false, err
 		}
@@ -245,36 +245,36 @@ func (o *Output) rolls(ctx context.Context, name string) (bool, error) {
 			}
 		case http.StatusNotFound, http.StatusBadRequest, http.StatusMethodNotAllowed:
 		default:
-			return false, refusedOr("looking for "+path, resp, body)
+			return false, queryError("looking for "+path, resp, body)
 		}
 	}
 	return false, nil
 }
 
-// inquire makes a request that stores nothing. Its records stay uncertain when
+// query makes a request that stores nothing. Its records stay uncertain when
 // it fails.
-func (o *Output) inquire(ctx context.Context, method, path string, body []byte) (*http.Response, []byte, error) {
+func (o *Output) query(ctx context.Context, method, path string, body []byte) (*http.Response, []byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, o.wire.timeout())
 	defer cancel()
-	resp, answer, err := o.wire.ask(ctx, method, path, body)
+	resp, answer, err := o.wire.do(ctx, method, path, body)
 	if err == nil {
 		return resp, answer, nil
 	}
-	failure := httpclient.Failed(err)
+	failure := httpclient.RequestError(err)
 	failure.Uncertain = true
 	return nil, nil, failure
 }
 
-// refusedOr tells an answer that will always be so from one that will pass.
-func refusedOr(doing string, resp *http.Response, body []byte) error {
-	if e := wholeOutcome(resp, body); e.Outcome != pipeline.Retry {
+// queryError tells an answer that will always be so from one that will pass.
+func queryError(doing string, resp *http.Response, body []byte) error {
+	if e := requestError(resp, body); e.Outcome != pipeline.Retry {
 		return fmt.Errorf("%w: %s: %w", pipeline.ErrUnknowable, doing, e)
 	}
-	return notNow(doing, resp, body)
+	return retryLater(doing, resp, body)
 }
 
-func notNow(doing string, resp *http.Response, body []byte) error {
-	e := wholeOutcome(resp, body)
+func retryLater(doing string, resp *http.Response, body []byte) error {
+	e := requestError(resp, body)
 	e.Outcome, e.Uncertain = pipeline.Retry, true
 	e.Reason = doing + ", to learn what is stored: " + e.Reason
 	return e

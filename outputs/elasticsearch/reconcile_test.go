@@ -101,7 +101,7 @@ func TestStored(t *testing.T) {
 			s := &holder{t: t, kinds: map[string]string{defaultIndex: test.kind}}
 			o := output(t, Config{URLs: []string{serve(t, s.ServeHTTP)}, IDs: true})
 			body := sample(t, o, test.n)
-			targets, err := targetsOf(body)
+			targets, err := groupByIndex(body)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -127,7 +127,7 @@ func TestStored(t *testing.T) {
 				}
 				s.asked = nil // what the name stands for is not asked again
 			}
-			if n := count(t, o.metrics.found); n != float64(2*total) {
+			if n := count(t, o.metrics.reconciled); n != float64(2*total) {
 				t.Errorf("counted %v", n)
 			}
 		})
@@ -209,14 +209,14 @@ func TestStoredByNobody(t *testing.T) {
 // TestNamesAreForgotten: the memory of names is bounded.
 func TestNamesAreForgotten(t *testing.T) {
 	t.Parallel()
-	var r rolling
-	r.known = map[string]rolls{}
-	for i := range maxRolling {
-		r.known[fmt.Sprint(i)] = rolls{}
+	var r rolloverCache
+	r.known = map[string]rolloverEntry{}
+	for i := range maxRolloverNames {
+		r.known[fmt.Sprint(i)] = rolloverEntry{}
 	}
 	s := &holder{t: t}
 	o := output(t, Config{URLs: []string{serve(t, s.ServeHTTP)}})
-	if yes, err := r.ask(t.Context(), o, "new"); yes || err != nil || len(r.known) != 1 {
+	if yes, err := r.check(t.Context(), o, "new"); yes || err != nil || len(r.known) != 1 {
 		t.Errorf("%v %v, %d names", yes, err, len(r.known))
 	}
 }

@@ -38,26 +38,26 @@ type setup struct {
 	retention time.Duration
 
 	done atomic.Bool
-	turn chan struct{} // has one element; who takes it out has the turn
+	lock chan struct{} // has one element; who takes it out has the turn
 }
 
 func newSetup(w *wire, log *slog.Logger, x *index, schema event.Schema, retention pipeline.Duration) *setup {
-	s := &setup{wire: w, log: log, index: x, schema: schema, retention: time.Duration(retention), turn: make(chan struct{}, 1)}
-	s.turn <- struct{}{}
+	s := &setup{wire: w, log: log, index: x, schema: schema, retention: time.Duration(retention), lock: make(chan struct{}, 1)}
+	s.lock <- struct{}{}
 	return s
 }
 
-// ready installs what is missing, once.
-func (s *setup) ready(ctx context.Context) error {
+// ensure installs what is missing, once.
+func (s *setup) ensure(ctx context.Context) error {
 	if s.done.Load() {
 		return nil
 	}
 	select {
-	case <-s.turn:
+	case <-s.lock:
 	case <-ctx.Done():
 		return &pipeline.SendError{Outcome: pipeline.Retry, Reason: "waiting for the index template: " + ctx.Err().Error(), Err: ctx.Err()}
 	}
-	defer func() { s.turn <- struct{}{} }()
+	defer func() { s.lock <- struct{}{} }()
 	if s.done.Load() {
 		return nil
 	}
@@ -92,7 +92,7 @@ func (s *setup) name() string {
 
 // hasDataStreams asks the server; those without them know no such path.
 func (s *setup) hasDataStreams(ctx context.Context) (bool, error) {
-	resp, body, err := s.ask(ctx, http.MethodGet, "/_data_stream/"+s.index.pattern(), nil)
+	resp, body, err := s.request(ctx, http.MethodGet, "/_data_stream/"+s.index.pattern(), nil)
 	if err != nil {
 		return false, err
 	}
@@ -102,7 +102,7 @@ func (s *setup) hasDataStreams(ctx context.Context) (bool, error) {
 	case http.StatusBadRequest, http.StatusMethodNotAllowed:
 		return false, nil
 	}
-	return false, s.failed("looking for data streams", resp, body)
+	return false, s.setupError("looking for data streams", resp, body)
 }
 
 // installPolicy gives the name of the lifecycle policy, or "" if there is none.
@@ -111,7 +111,7 @@ func (s *setup) installPolicy(ctx context.Context, rollover bool) (string, error
 		return "", nil
 	}
 	path := "/_ilm/policy/" + s.name()
-	resp, body, err := s.ask(ctx, http.MethodGet, path, nil)
+	resp, body, err := s.request(ctx, http.MethodGet, path, nil)
 	if err != nil {
 		return "", err
 	}
@@ -120,17 +120,17 @@ func (s *setup) installPolicy(ctx context.Context, rollover bool) (string, error
 	p, _ := readProblem(body)
 	switch {
 	case resp.StatusCode == http.StatusOK:
-	case resp.StatusCode == http.StatusNotFound && p.kind == "resource_not_found_exception":
+	case resp.StatusCode == http.StatusNotFound && p.errorType == "resource_not_found_exception":
 	case resp.StatusCode == http.StatusBadRequest, resp.StatusCode == http.StatusMethodNotAllowed, resp.StatusCode == http.StatusNotFound:
-		s.lacksLifecycle()
+		s.warnNoLifecycle()
 		return "", nil
 	default:
-		return "", s.failed("looking for the lifecycle policy "+s.name(), resp, body)
+		return "", s.setupError("looking for the lifecycle policy "+s.name(), resp, body)
 	}
 	return s.name(), s.put(ctx, path, s.policy(rollover), s.policyMeta)
 }
 
-func (s *setup) lacksLifecycle() {
+func (s *setup) warnNoLifecycle() {
 	if s.retention != 0 {
 		s.log.Warn("the server has no lifecycle policies; retention is not in force, nothing is deleted",
 			"hint", "on OpenSearch, make an ISM policy for "+s.index.pattern())
@@ -239,8 +239,8 @@ func (s *setup) put(ctx context.Context, path string, definition object, find fu
 	}
 	sum := sha256.Sum256(plain)
 	want := meta{managedBy, setupVersion, hex.EncodeToString(sum[:8])}
-	fresh, err := s.needed(ctx, path, want, find)
-	if err != nil || !fresh {
+	outdated, err := s.outdated(ctx, path, want, find)
+	if err != nil || !outdated {
 		return err
 	}
 	inner := definition
@@ -252,19 +252,19 @@ func (s *setup) put(ctx context.Context, path string, definition object, find fu
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
-	resp, answer, err := s.ask(ctx, http.MethodPut, path, body)
+	resp, answer, err := s.request(ctx, http.MethodPut, path, body)
 	if err != nil {
 		return err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return s.failed("installing "+path, resp, answer)
+		return s.setupError("installing "+path, resp, answer)
 	}
 	return nil
 }
 
-// needed looks at what is there.
-func (s *setup) needed(ctx context.Context, path string, want meta, find func([]byte) (meta, error)) (bool, error) {
-	resp, answer, err := s.ask(ctx, http.MethodGet, path, nil)
+// outdated looks at what is there.
+func (s *setup) outdated(ctx context.Context, path string, want meta, find func([]byte) (meta, error)) (bool, error) {
+	resp, answer, err := s.request(ctx, http.MethodGet, path, nil)
 	if err != nil {
 		return false, err
 	}
@@ -273,7 +273,7 @@ func (s *setup) needed(ctx context.Context, path string, want meta, find func([]
 		return true, nil
 	case http.StatusOK:
 	default:
-		return false, s.failed("looking for "+path, resp, answer)
+		return false, s.setupError("looking for "+path, resp, answer)
 	}
 	have, err := find(answer)
 	if err != nil {
@@ -315,19 +315,19 @@ func (s *setup) policyMeta(answer []byte) (meta, error) {
 	return found[s.name()].Policy.Meta, nil
 }
 
-func (s *setup) ask(ctx context.Context, method, path string, body []byte) (*http.Response, []byte, error) {
-	resp, answer, err := s.wire.ask(ctx, method, path, body)
+func (s *setup) request(ctx context.Context, method, path string, body []byte) (*http.Response, []byte, error) {
+	resp, answer, err := s.wire.do(ctx, method, path, body)
 	if err != nil {
-		failure := httpclient.Failed(err)
+		failure := httpclient.RequestError(err)
 		failure.Uncertain = false // no record is on its way yet
 		return nil, nil, failure
 	}
 	return resp, answer, nil
 }
 
-// failed is a refusal: passing, or one that only the operator can mend.
-func (s *setup) failed(doing string, resp *http.Response, body []byte) *pipeline.SendError {
-	e := wholeOutcome(resp, body)
+// setupError is a refusal: passing, or one that only the operator can mend.
+func (s *setup) setupError(doing string, resp *http.Response, body []byte) *pipeline.SendError {
+	e := requestError(resp, body)
 	e.Uncertain = false
 	if e.Outcome != pipeline.Retry {
 		e.Outcome = pipeline.Hold

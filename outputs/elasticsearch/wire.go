@@ -3,6 +3,7 @@ package elasticsearch
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/elastic/elastic-transport-go/v8/elastictransport"
+	"github.com/klauspost/compress/gzip"
 
 	"github.com/longshore/longshore/outputs/httpclient"
 )
@@ -46,22 +48,22 @@ func newWire(urls []*url.URL, client *httpclient.Client) (*wire, error) {
 // A trip is one request on its way. It is in the request's context.
 type trip struct {
 	payload []byte
-	body    *lent
+	body    *borrowed
 	to      *url.URL // the node that was chosen
 }
 
 type tripKey struct{}
 
-// begin gives a context for a request with this payload. The memory is the
+// withTrip gives a context for a request with this payload. The memory is the
 // caller's again after end.
-func begin(ctx context.Context, payload []byte) (context.Context, *trip) {
+func withTrip(ctx context.Context, payload []byte) (context.Context, *trip) {
 	t := &trip{payload: payload}
 	return context.WithValue(ctx, tripKey{}, t), t
 }
 
-func (t *trip) end() {
+func (t *trip) release() {
 	if t.body != nil {
-		t.body.takeBack()
+		t.body.release()
 	}
 }
 
@@ -80,7 +82,7 @@ func (c carrier) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	t.to = req.URL
 	if t.payload != nil {
-		t.body = &lent{payload: t.payload}
+		t.body = &borrowed{payload: t.payload}
 		req.ContentLength = int64(len(t.payload))
 		req.GetBody = func() (io.ReadCloser, error) { return t.body.reader(), nil }
 		req.Body = t.body.reader()
@@ -101,52 +103,52 @@ func (c carrier) addQuery(to *url.URL) {
 	}
 }
 
-// lent is memory that readers may read until it is taken back. net/http may
+// borrowed is memory that readers may read until it is taken back. net/http may
 // read a request's body on after it has given up on the request; without this
 // it would send what the memory is used for next.
-type lent struct {
+type borrowed struct {
 	mu      sync.RWMutex
 	payload []byte // nil when it is taken back
 }
 
-func (l *lent) takeBack() {
+func (l *borrowed) release() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.payload = nil
 }
 
-func (l *lent) reader() io.ReadCloser { return &lentReader{lent: l} }
+func (l *borrowed) reader() io.ReadCloser { return &borrowedReader{borrowed: l} }
 
-type lentReader struct {
-	lent *lent
-	at   int
+type borrowedReader struct {
+	borrowed *borrowed
+	at       int
 }
 
 // Read implements io.Reader.
-func (r *lentReader) Read(p []byte) (int, error) {
-	r.lent.mu.RLock()
-	defer r.lent.mu.RUnlock()
+func (r *borrowedReader) Read(p []byte) (int, error) {
+	r.borrowed.mu.RLock()
+	defer r.borrowed.mu.RUnlock()
 	switch {
-	case r.lent.payload == nil:
+	case r.borrowed.payload == nil:
 		return 0, io.ErrClosedPipe
-	case r.at == len(r.lent.payload):
+	case r.at == len(r.borrowed.payload):
 		return 0, io.EOF
 	}
-	n := copy(p, r.lent.payload[r.at:])
+	n := copy(p, r.borrowed.payload[r.at:])
 	r.at += n
 	return n, nil
 }
 
 // Close implements io.Closer.
-func (r *lentReader) Close() error { return nil }
+func (r *borrowedReader) Close() error { return nil }
 
-// ask makes a small request, whose path may have a query, and gives the status and the head of the answer.
-func (w *wire) ask(ctx context.Context, method, path string, body []byte) (*http.Response, []byte, error) {
+// do makes a small request, whose path may have a query, and gives the status and the head of the answer.
+func (w *wire) do(ctx context.Context, method, path string, body []byte) (*http.Response, []byte, error) {
 	var reader io.Reader
 	if body != nil {
 		reader = bytes.NewReader(body)
 	}
-	ctx, trip := begin(ctx, nil)
+	ctx, trip := withTrip(ctx, nil)
 	req, err := http.NewRequestWithContext(ctx, method, "http:///", reader)
 	if err != nil {
 		return nil, nil, fmt.Errorf("asking for %s: %w", path, err)
@@ -175,3 +177,159 @@ func (w *wire) close() error {
 	}
 	return nil
 }
+
+// A compressor makes gzip of request bodies, with memory that is used again:
+// one set for each request in flight.
+type compressor struct {
+	level int
+	pool  sync.Pool // of *squeeze
+}
+
+type gzipBuffer struct {
+	out bytes.Buffer
+	gz  *gzip.Writer
+}
+
+func newCompressor(level int) *compressor {
+	if level == 0 {
+		level = gzip.BestSpeed
+	}
+	return &compressor{level: level}
+}
+
+// compress gives the body compressed. The memory is the compressor's again when
+// done is called.
+func (c *compressor) compress(body []byte) (compressed []byte, done func(), err error) {
+	s, ok := c.pool.Get().(*gzipBuffer)
+	if !ok {
+		s = &gzipBuffer{}
+		if s.gz, err = gzip.NewWriterLevel(&s.out, c.level); err != nil {
+			return nil, nil, fmt.Errorf("compressing a request: %w", err)
+		}
+	}
+	s.out.Reset()
+	s.gz.Reset(&s.out)
+	if _, err = s.gz.Write(body); err == nil {
+		err = s.gz.Close()
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("compressing a request: %w", err)
+	}
+	return s.out.Bytes(), func() { c.pool.Put(s) }, nil
+}
+
+const (
+	// A node that failed is left out for firstRest, and twice as long each time
+	// that it fails again, up to longestRest.
+	initialBackoff = time.Second
+	maxBackoff     = time.Minute
+)
+
+// nodes are the cluster's nodes, asked in turn. One that is down is left out
+// for a while and then tried with a single request. Where all are down the one
+// that has rested longest is tried, so that there always is one.
+type nodes struct {
+	mu   sync.Mutex
+	all  []*node
+	next int
+}
+
+type node struct {
+	conn     *elastictransport.Connection
+	failures int
+	// until is when it may be asked again; zero when it is well.
+	until time.Time
+}
+
+var _ elastictransport.ConcurrentSafeConnectionPool = (*nodes)(nil)
+
+func newNodes(conns []*elastictransport.Connection) *nodes {
+	n := &nodes{}
+	for _, c := range conns {
+		n.all = append(n.all, &node{conn: c})
+	}
+	return n
+}
+
+// Next implements elastictransport.ConnectionPool.
+func (n *nodes) Next() (*elastictransport.Connection, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.all) == 0 {
+		return nil, errors.New("there is no node to ask")
+	}
+	now := time.Now()
+	first := n.all[n.next%len(n.all)]
+	best := first
+	for k := range n.all {
+		one := n.all[(n.next+k)%len(n.all)]
+		if !now.Before(one.until) {
+			n.next += k + 1
+			one.tried(now)
+			return one.conn, nil
+		}
+		if one.until.Before(best.until) {
+			best = one
+		}
+	}
+	n.next++
+	return best.conn, nil
+}
+
+// tried keeps others away from a node that is not known to be well again.
+func (o *node) tried(now time.Time) {
+	if o.failures > 0 {
+		o.until = now.Add(o.backoff())
+	}
+}
+
+func (o *node) backoff() time.Duration {
+	return min(initialBackoff<<min(o.failures-1, 10), maxBackoff)
+}
+
+// OnSuccess implements elastictransport.ConnectionPool: the node answered,
+// whatever it said.
+func (n *nodes) OnSuccess(c *elastictransport.Connection) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, one := range n.all {
+		if one.conn == c {
+			one.failures, one.until = 0, time.Time{}
+		}
+	}
+	return nil
+}
+
+// OnFailure implements elastictransport.ConnectionPool.
+func (n *nodes) OnFailure(c *elastictransport.Connection) error {
+	n.markFailed(func(one *node) bool { return one.conn == c })
+	return nil
+}
+
+// MarkFailed notes that the node with this address answered that it cannot serve.
+func (n *nodes) MarkFailed(host string) {
+	n.markFailed(func(one *node) bool { return one.conn.URL.Host == host })
+}
+
+func (n *nodes) markFailed(which func(*node) bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, one := range n.all {
+		if which(one) {
+			one.failures++
+			one.until = time.Now().Add(one.backoff())
+		}
+	}
+}
+
+// URLs implements elastictransport.ConnectionPool.
+func (n *nodes) URLs() []*url.URL {
+	var urls []*url.URL
+	for _, one := range n.all {
+		urls = append(urls, one.conn.URL)
+	}
+	return urls
+}
+
+// ConcurrentSafe implements elastictransport.ConcurrentSafeConnectionPool.
+func (n *nodes) ConcurrentSafe() {}

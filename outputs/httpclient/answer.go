@@ -14,11 +14,11 @@ import (
 )
 
 const (
-	// KeptBody is how much of an answer ReadBody keeps.
-	KeptBody = 64 << 10
-	// drainedBody is how much more it reads, so that the connection can be used
+	// MaxBody is how much of an answer ReadBody keeps.
+	MaxBody = 64 << 10
+	// maxDrained is how much more it reads, so that the connection can be used
 	// again; a longer answer costs the connection.
-	drainedBody = 256 << 10
+	maxDrained = 256 << 10
 	// maxRetryAfter bounds what a destination may ask for.
 	maxRetryAfter = 5 * time.Minute
 	// maxReason bounds a destination's words in logs and dead letters.
@@ -28,19 +28,19 @@ const (
 // ReadBody reads an answer, keeps its first KeptBody bytes, and closes it.
 func ReadBody(resp *http.Response) ([]byte, error) {
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, KeptBody))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, MaxBody))
 	if err != nil {
 		return body, fmt.Errorf("reading the answer: %w", err)
 	}
-	_, _ = io.CopyN(io.Discard, resp.Body, drainedBody)
+	_, _ = io.CopyN(io.Discard, resp.Body, maxDrained)
 	return body, nil
 }
 
-// Answered turns an answer that is not success into what an output's Send
+// ResponseError turns an answer that is not success into what an output's Send
 // returns, by its status alone; body is what ReadBody kept of it. Outputs that
 // understand more of the answer change the outcome.
-func Answered(resp *http.Response, body []byte) *pipeline.SendError {
-	outcome, uncertain := byStatus(resp.StatusCode)
+func ResponseError(resp *http.Response, body []byte) *pipeline.SendError {
+	outcome, uncertain := outcomeOf(resp.StatusCode)
 	where := ""
 	if resp.Request != nil {
 		where = Location(resp.Request.URL) + ": "
@@ -50,11 +50,11 @@ func Answered(resp *http.Response, body []byte) *pipeline.SendError {
 		Uncertain:  uncertain,
 		RetryAfter: RetryAfter(resp.Header, time.Now()),
 		Status:     resp.StatusCode,
-		Reason:     where + Words(resp, body),
+		Reason:     where + Message(resp, body),
 	}
 }
 
-func byStatus(status int) (outcome pipeline.Outcome, uncertain bool) {
+func outcomeOf(status int) (outcome pipeline.Outcome, uncertain bool) {
 	switch status {
 	case http.StatusBadRequest:
 		return pipeline.Bisect, false
@@ -79,15 +79,15 @@ func byStatus(status int) (outcome pipeline.Outcome, uncertain bool) {
 func RetryAfter(h http.Header, now time.Time) time.Duration {
 	text := strings.TrimSpace(h.Get("Retry-After"))
 	if seconds, err := strconv.ParseFloat(text, 64); err == nil {
-		return capRetry(seconds)
+		return boundRetry(seconds)
 	}
 	if date, err := http.ParseTime(text); err == nil {
-		return capRetry(date.Sub(now).Seconds())
+		return boundRetry(date.Sub(now).Seconds())
 	}
 	return 0
 }
 
-func capRetry(seconds float64) time.Duration {
+func boundRetry(seconds float64) time.Duration {
 	if !(seconds > 0) {
 		return 0
 	}
@@ -97,15 +97,15 @@ func capRetry(seconds float64) time.Duration {
 	return time.Duration(seconds * float64(time.Second))
 }
 
-// Words gives what a destination said, fit for a log: one line, bounded, of a
+// Message gives what a destination said, fit for a log: one line, bounded, of a
 // gateway's HTML page only the title, and the status in words where it said
 // nothing.
-func Words(resp *http.Response, body []byte) string {
+func Message(resp *http.Response, body []byte) string {
 	text := string(body)
-	if IsPage(resp.Header) {
+	if IsHTML(resp.Header) {
 		text = title(text)
 	}
-	if text = clean(text); text != "" {
+	if text = Clean(text); text != "" {
 		return text
 	}
 	if text = http.StatusText(resp.StatusCode); text != "" {
@@ -114,9 +114,9 @@ func Words(resp *http.Response, body []byte) string {
 	return "an answer without words"
 }
 
-// IsPage says that an answer is a page for people: a gateway's, or a login's, whatever
+// IsHTML says that an answer is a page for people: a gateway's, or a login's, whatever
 // its status.
-func IsPage(h http.Header) bool { return strings.HasPrefix(h.Get("Content-Type"), "text/html") }
+func IsHTML(h http.Header) bool { return strings.HasPrefix(h.Get("Content-Type"), "text/html") }
 
 func title(page string) string {
 	_, after, _ := strings.Cut(page, "<title>")
@@ -127,9 +127,9 @@ func title(page string) string {
 	return inside
 }
 
-// clean makes foreign words fit for a log: valid UTF-8 in one line, without
+// Clean makes foreign words fit for a log: valid UTF-8 in one line, without
 // control characters, and bounded.
-func clean(s string) string {
+func Clean(s string) string {
 	long := len(s) > maxReason
 	if long {
 		s = s[:maxReason]

@@ -5,8 +5,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
+
+	"golang.org/x/oauth2"
+	"golang.org/x/oauth2/clientcredentials"
 
 	"github.com/longshore/longshore/pipeline"
 )
@@ -34,7 +38,7 @@ func (o *OAuth2) set() bool {
 	return o.TokenURL != "" || o.ClientID != "" || o.ClientSecret != "" || len(o.Scopes) > 0
 }
 
-func (a *Auth) kinds() int {
+func (a *Auth) methods() int {
 	n := 0
 	for _, set := range []bool{
 		a.Username != "" || a.Password != "",
@@ -56,7 +60,7 @@ func (a *Auth) Check(path string) []pipeline.Problem {
 	found := func(setting, format string, args ...any) {
 		problems = append(problems, pipeline.Problem{Path: path + setting, Message: fmt.Sprintf(format, args...)})
 	}
-	if a.kinds() > 1 {
+	if a.methods() > 1 {
 		found("", "has more than one of username, bearer_token, bearer_token_file and oauth2; keep one")
 	}
 	if a.Username == "" && a.Password != "" {
@@ -87,30 +91,30 @@ type authorizer func(ctx context.Context) (string, error)
 
 // authorizer gives the way the settings name. Tokens of OAuth2 are fetched
 // through base. reject is called when a destination answers 401.
-func (a *Auth) authorizer(base http.RoundTripper) (authorize authorizer, reject func()) {
-	reject = func() {}
+func (a *Auth) authorizer(base http.RoundTripper) (authorize authorizer, invalidate func()) {
+	invalidate = func() {}
 	switch {
 	case a.OAuth2.set():
 		tokens := newTokens(&a.OAuth2, base)
-		return tokens.authorize, tokens.reject
+		return tokens.authorize, tokens.invalidate
 	case a.BearerTokenFile != "":
 		authorize = func(context.Context) (string, error) {
 			token, err := readToken(a.BearerTokenFile)
 			return "Bearer " + token, err
 		}
 	case a.BearerToken != "":
-		authorize = always("Bearer " + a.BearerToken.Reveal())
+		authorize = constant("Bearer " + a.BearerToken.Reveal())
 	case a.Username != "":
 		r := http.Request{Header: http.Header{}}
 		r.SetBasicAuth(a.Username, a.Password.Reveal())
-		authorize = always(r.Header.Get("Authorization"))
+		authorize = constant(r.Header.Get("Authorization"))
 	default:
-		authorize = always("")
+		authorize = constant("")
 	}
-	return authorize, reject
+	return authorize, invalidate
 }
 
-func always(header string) authorizer {
+func constant(header string) authorizer {
 	return func(context.Context) (string, error) { return header, nil }
 }
 
@@ -132,4 +136,73 @@ func readToken(path string) (string, error) {
 		return "", fmt.Errorf("reading the token: %s does not hold one line with a token", path)
 	}
 	return token, nil
+}
+
+// tokens keeps the OAuth2 token of one client and fetches the next when it has
+// run out. Unlike the library's own sources, the wait for it ends with the
+// context of the request that needs it.
+type tokens struct {
+	config clientcredentials.Config
+	client *http.Client
+	// slot holds the token, nil at first. Whoever has taken it out has the turn.
+	slot chan *oauth2.Token
+}
+
+func newTokens(o *OAuth2, base http.RoundTripper) *tokens {
+	t := &tokens{
+		config: clientcredentials.Config{
+			ClientID:     o.ClientID,
+			ClientSecret: o.ClientSecret.Reveal(),
+			TokenURL:     o.TokenURL,
+			Scopes:       o.Scopes,
+		},
+		client: &http.Client{Transport: noUpgrade{base}, CheckRedirect: noRedirects},
+		slot:   make(chan *oauth2.Token, 1),
+	}
+	if len(o.Params) > 0 {
+		t.config.EndpointParams = url.Values{}
+		for name, value := range o.Params {
+			t.config.EndpointParams.Set(name, value)
+		}
+	}
+	t.slot <- nil
+	return t
+}
+
+func noRedirects(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+func (t *tokens) authorize(ctx context.Context) (string, error) {
+	var token *oauth2.Token
+	select {
+	case token = <-t.slot:
+	case <-ctx.Done():
+		return "", fmt.Errorf("waiting for an OAuth2 token: %w", ctx.Err())
+	}
+	defer func() { t.slot <- token }()
+	if token.Valid() {
+		return token.Type() + " " + token.AccessToken, nil
+	}
+	next, err := t.config.Token(context.WithValue(ctx, oauth2.HTTPClient, t.client))
+	if err != nil {
+		return "", &Error{URL: "getting a token from " + t.location(), Err: err}
+	}
+	token = next
+	return token.Type() + " " + token.AccessToken, nil
+}
+
+func (t *tokens) location() string {
+	u, err := url.Parse(t.config.TokenURL)
+	if err != nil {
+		return "auth.oauth2.token_url"
+	}
+	return Location(u)
+}
+
+// invalidate forgets the token: the destination did not take it.
+func (t *tokens) invalidate() {
+	select {
+	case <-t.slot:
+		t.slot <- nil
+	default: // it is being renewed right now
+	}
 }

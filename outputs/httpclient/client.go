@@ -1,9 +1,11 @@
 package httpclient
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -21,12 +23,12 @@ const handshakeTimeout = 10 * time.Second
 // the settings' headers and authorization, and follows no redirect: a 3xx is an
 // error. All its errors are *Error. It is safe for concurrent use.
 type Client struct {
-	base      *http.Transport
-	authorize authorizer
-	reject    func()
-	headers   map[string]pipeline.Secret
-	timeout   time.Duration
-	userAgent string
+	base       *http.Transport
+	authorize  authorizer
+	invalidate func()
+	headers    map[string]pipeline.Secret
+	timeout    time.Duration
+	userAgent  string
 }
 
 var _ http.RoundTripper = (*Client)(nil)
@@ -67,7 +69,7 @@ func New(s Settings) (*Client, error) {
 	if c.timeout == 0 {
 		c.timeout = DefaultTimeout
 	}
-	c.authorize, c.reject = s.Auth.authorizer(c.base)
+	c.authorize, c.invalidate = s.Auth.authorizer(c.base)
 	return c, nil
 }
 
@@ -88,22 +90,22 @@ func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 	header, err := c.authorize(req.Context())
 	if err != nil {
 		closeBody(req)
-		return nil, unauthorized(req.URL, err)
+		return nil, authFailed(req.URL, err)
 	}
 	var sent atomic.Bool
 	ctx := httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { sent.Store(true) },
 	})
-	resp, err := noUpgrade{c.base}.RoundTrip(c.dress(ctx, req, header))
+	resp, err := noUpgrade{c.base}.RoundTrip(c.withHeaders(ctx, req, header))
 	if err != nil {
 		return nil, &Error{URL: Location(req.URL), Sent: sent.Load(), Err: err}
 	}
 	if resp.StatusCode == http.StatusUnauthorized {
-		c.reject()
+		c.invalidate()
 	}
 	if to := resp.Header.Get("Location"); to != "" && resp.StatusCode/100 == 3 {
 		_, _ = ReadBody(resp)
-		return nil, &Error{URL: Location(req.URL), Err: redirected(req.URL, to, resp.StatusCode)}
+		return nil, &Error{URL: Location(req.URL), Err: redirectTo(req.URL, to, resp.StatusCode)}
 	}
 	return resp, nil
 }
@@ -124,9 +126,9 @@ func (t noUpgrade) RoundTrip(req *http.Request) (*http.Response, error) {
 	return nil, errUpgrade
 }
 
-// unauthorized is the error of a request that could not be made, since we had
+// authFailed is the error of a request that could not be made, since we had
 // nothing to say who we are.
-func unauthorized(to *url.URL, err error) error {
+func authFailed(to *url.URL, err error) error {
 	var e *Error
 	if errors.As(err, &e) {
 		return e
@@ -134,8 +136,8 @@ func unauthorized(to *url.URL, err error) error {
 	return &Error{URL: Location(to), Err: err}
 }
 
-// dress gives a copy of the request with our headers.
-func (c *Client) dress(ctx context.Context, req *http.Request, authorization string) *http.Request {
+// withHeaders gives a copy of the request with our headers.
+func (c *Client) withHeaders(ctx context.Context, req *http.Request, authorization string) *http.Request {
 	out := req.Clone(ctx)
 	if out.Header == nil {
 		out.Header = http.Header{}
@@ -160,12 +162,12 @@ func closeBody(req *http.Request) {
 	}
 }
 
-func redirected(from *url.URL, to string, status int) error {
+func redirectTo(from *url.URL, to string, status int) error {
 	target, err := from.Parse(to)
 	if err != nil {
-		return &redirect{status: status}
+		return &redirectError{status: status}
 	}
-	return &redirect{to: Location(target), status: status}
+	return &redirectError{to: Location(target), status: status}
 }
 
 // UserAgent is how we call ourselves: longshore/ and the version that Go stamped
@@ -176,4 +178,39 @@ func UserAgent() string {
 		return "longshore/dev"
 	}
 	return "longshore/" + info.Main.Version
+}
+
+// A Payload is a request's body in memory that the caller wants back: a
+// transport may go on reading a body after it gave the answer. The zero value is
+// ready; it must not be copied.
+type Payload struct {
+	open atomic.Int32
+}
+
+// Attach makes p the body of the request, and lets the transport send it anew
+// on another connection where the first turned out to be closed.
+func (p *Payload) Attach(req *http.Request, body []byte) {
+	reader := func() (io.ReadCloser, error) {
+		p.open.Add(1)
+		return &payloadReader{Reader: *bytes.NewReader(body), open: &p.open}, nil
+	}
+	req.ContentLength = int64(len(body))
+	req.Body, _ = reader()
+	req.GetBody = reader
+}
+
+// Free says whether nobody reads the bytes any more, once the request is over.
+func (p *Payload) Free() bool { return p.open.Load() == 0 }
+
+type payloadReader struct {
+	bytes.Reader
+	open   *atomic.Int32
+	closed atomic.Bool
+}
+
+func (r *payloadReader) Close() error {
+	if r.closed.CompareAndSwap(false, true) {
+		r.open.Add(-1)
+	}
+	return nil
 }

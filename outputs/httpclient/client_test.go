@@ -115,7 +115,7 @@ func TestRenewedTokenFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := ask(t, c, server.URL)
-	if f := Failed(err); f.Outcome != pipeline.Hold || f.Uncertain || !strings.Contains(f.Reason, path) {
+	if f := RequestError(err); f.Outcome != pipeline.Hold || f.Uncertain || !strings.Contains(f.Reason, path) {
 		t.Errorf("got %+v", f)
 	}
 }
@@ -150,7 +150,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	_, err := ask(t, newClient(t, Settings{}), server.URL+"/push")
-	f := Failed(err)
+	f := RequestError(err)
 	want := server.URL + `/push: it answered 302 and points to "` + server.URL + `/login"; redirects are not followed, set the url to where the logs belong`
 	if f.Reason != want || f.Outcome != pipeline.Hold || f.Uncertain {
 		t.Errorf("got %+v, want %q", f, want)
@@ -192,14 +192,14 @@ func TestOAuth2(t *testing.T) {
 	revoked, refused = "Bearer t2", true
 	_, _ = ask(t, c, server.URL)
 	_, err := ask(t, c, server.URL)
-	f := Failed(err)
+	f := RequestError(err)
 	want := "getting a token from " + tokens.URL + "/token: the OAuth2 server gave no token (HTTP 401: invalid_client go away); check auth.oauth2"
 	if f.Reason != want || f.Outcome != pipeline.Hold || f.Uncertain {
 		t.Errorf("got %+v, want %q", f, want)
 	}
 	tokens.Close()
 	_, err = ask(t, c, server.URL)
-	if f := Failed(err); f.Outcome != pipeline.Retry || f.Uncertain || !strings.HasPrefix(f.Reason, "getting a token from "+tokens.URL) {
+	if f := RequestError(err); f.Outcome != pipeline.Retry || f.Uncertain || !strings.HasPrefix(f.Reason, "getting a token from "+tokens.URL) {
 		t.Errorf("got %+v", f)
 	}
 }
@@ -207,7 +207,7 @@ func TestOAuth2(t *testing.T) {
 // The wait for a token that somebody else fetches ends with one's own context.
 func TestWaitingForAToken(t *testing.T) {
 	tok := newTokens(&OAuth2{TokenURL: "http://127.0.0.1:1"}, http.DefaultTransport)
-	<-tok.turn
+	<-tok.slot
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if _, err := tok.authorize(ctx); !errors.Is(err, context.Canceled) {
@@ -336,7 +336,7 @@ func TestTLS(t *testing.T) {
 				}
 				return
 			}
-			f := Failed(err)
+			f := RequestError(err)
 			if !strings.Contains(f.Reason, test.want) || !strings.HasPrefix(f.Reason, test.server.URL) {
 				t.Errorf("reason %q, want %q", f.Reason, test.want)
 			}
@@ -382,7 +382,7 @@ func TestFailures(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err = newClient(t, Settings{Proxy: "none"}).RoundTrip(req)
-			f := Failed(err)
+			f := RequestError(err)
 			if name == "no such one" { // depends on the resolver
 				if !strings.Contains(f.Reason, `"nowhere.invalid"`) || f.Uncertain {
 					t.Errorf("got %+v", f)
@@ -437,7 +437,7 @@ func TestPayloadIsGivenBack(t *testing.T) {
 func TestReadBodyIsBounded(t *testing.T) {
 	endless := &endless{}
 	body, err := ReadBody(&http.Response{Body: endless})
-	if err != nil || len(body) != KeptBody || !endless.closed || endless.read > KeptBody+drainedBody+64<<10 {
+	if err != nil || len(body) != MaxBody || !endless.closed || endless.read > MaxBody+maxDrained+64<<10 {
 		t.Errorf("kept %d, %v, read %d, closed %v", len(body), err, endless.read, endless.closed)
 	}
 }
@@ -474,7 +474,7 @@ func TestAnswered(t *testing.T) {
 	}
 	for _, test := range tests {
 		resp := &http.Response{StatusCode: test.status, Header: http.Header{"Content-Type": {test.kind}, "Retry-After": {"7"}}, Request: request}
-		got := Answered(resp, []byte(test.body))
+		got := ResponseError(resp, []byte(test.body))
 		want := &pipeline.SendError{Outcome: test.outcome, Uncertain: test.uncertain, RetryAfter: 7 * time.Second, Status: test.status, Reason: "http://h:1/p: " + test.reason}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Error(test.status, diff)

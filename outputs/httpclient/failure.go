@@ -30,44 +30,44 @@ type Error struct {
 }
 
 // Error says what went wrong, where, and what to do about it.
-func (e *Error) Error() string { return e.URL + ": " + explain(e.Err) }
+func (e *Error) Error() string { return e.URL + ": " + describe(e.Err) }
 
 // Unwrap gives the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// A redirect is an answer that points elsewhere.
-type redirect struct {
+// A redirectError is an answer that points elsewhere.
+type redirectError struct {
 	to     string
 	status int
 }
 
-func (r *redirect) Error() string {
+func (r *redirectError) Error() string {
 	return fmt.Sprintf("it answered %d and points to %q; redirects are not followed, set the url to where the logs belong", r.status, r.to)
 }
 
-// Failed turns the error of a request, or of reading its answer, into what an
+// RequestError turns the error of a request, or of reading its answer, into what an
 // output's Send returns.
-func Failed(err error) *pipeline.SendError {
-	failure := &pipeline.SendError{Outcome: pipeline.Retry, Uncertain: true, Reason: explain(err), Err: err}
+func RequestError(err error) *pipeline.SendError {
+	failure := &pipeline.SendError{Outcome: pipeline.Retry, Uncertain: true, Reason: describe(err), Err: err}
 	var e *Error
 	if errors.As(err, &e) {
 		failure.Reason = e.Error()
 		failure.Uncertain = e.Sent
 	}
-	if onlyUserCanMend(err) {
+	if needsUser(err) {
 		failure.Outcome = pipeline.Hold
 	}
 	return failure
 }
 
-// onlyUserCanMend tells what will not pass by itself: trust, tokens, redirects.
-func onlyUserCanMend(err error) bool {
+// needsUser tells what will not pass by itself: trust, tokens, redirects.
+func needsUser(err error) bool {
 	var certificate *tls.CertificateVerificationError
 	var token *oauth2.RetrieveError
-	var elsewhere *redirect
+	var redirected *redirectError
 	var file *fs.PathError
 	switch {
-	case errors.As(err, &certificate), errors.As(err, &elsewhere), errors.As(err, &file):
+	case errors.As(err, &certificate), errors.As(err, &redirected), errors.As(err, &file):
 		return true
 	case errors.As(err, &token):
 		return token.Response != nil && token.Response.StatusCode/100 == 4 && token.Response.StatusCode != http.StatusTooManyRequests
@@ -75,17 +75,17 @@ func onlyUserCanMend(err error) bool {
 	return false
 }
 
-// explain puts the usual errors in plain words, with the setting that mends
+// describe puts the usual errors in plain words, with the setting that mends
 // them.
-func explain(err error) string {
-	if text := explainTLS(err); text != "" {
+func describe(err error) string {
+	if text := describeTLS(err); text != "" {
 		return text
 	}
 	var dns *net.DNSError
 	var token *oauth2.RetrieveError
 	switch {
 	case errors.As(err, &token):
-		return explainToken(token)
+		return describeToken(token)
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return fmt.Sprintf("no such host %q; check the name in the url", dns.Name)
 	case errors.As(err, &dns):
@@ -101,35 +101,35 @@ func explain(err error) string {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), isTimeout(err):
 		return "no answer in time; it may be overloaded, else raise timeout"
 	}
-	return clean(withoutURL(err))
+	return Clean(withoutURL(err))
 }
 
-func explainTLS(err error) string {
+func describeTLS(err error) string {
 	var authority x509.UnknownAuthorityError
 	var name x509.HostnameError
 	var invalid x509.CertificateInvalidError
 	var record tls.RecordHeaderError
 	var alert tls.AlertError
 	switch {
-	case errors.Is(err, errNoSuchAuthority):
-		return errNoSuchAuthority.Error() + "; compare it with the server's"
+	case errors.Is(err, errFingerprint):
+		return errFingerprint.Error() + "; compare it with the server's"
 	case errors.Is(err, errNoServerName):
 		return errNoServerName.Error()
 	case errors.As(err, &authority):
 		return "its certificate is signed by an authority that is not trusted; set tls.ca_file (or tls.ca_fingerprint)"
 	case errors.As(err, &name):
-		return "its certificate is for another name; set tls.server_name if that is right (" + clean(name.Error()) + ")"
+		return "its certificate is for another name; set tls.server_name if that is right (" + Clean(name.Error()) + ")"
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return "its certificate has expired or is not valid yet; renew it, and check the clocks (" + clean(invalid.Error()) + ")"
+		return "its certificate has expired or is not valid yet; renew it, and check the clocks (" + Clean(invalid.Error()) + ")"
 	case errors.As(err, &record), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
 		return "it does not speak TLS there; should the url begin with http:// ?"
 	case errors.As(err, &alert):
-		return "it refused the TLS connection: " + clean(alert.Error()) + "; it may want a client certificate: tls.cert_file and tls.key_file"
+		return "it refused the TLS connection: " + Clean(alert.Error()) + "; it may want a client certificate: tls.cert_file and tls.key_file"
 	}
 	return ""
 }
 
-func explainToken(e *oauth2.RetrieveError) string {
+func describeToken(e *oauth2.RetrieveError) string {
 	status := 0
 	if e.Response != nil {
 		status = e.Response.StatusCode
@@ -138,7 +138,7 @@ func explainToken(e *oauth2.RetrieveError) string {
 	if said == "" {
 		said = http.StatusText(status)
 	}
-	return fmt.Sprintf("the OAuth2 server gave no token (HTTP %d: %s); check auth.oauth2", status, clean(said))
+	return fmt.Sprintf("the OAuth2 server gave no token (HTTP %d: %s); check auth.oauth2", status, Clean(said))
 }
 
 func isTimeout(err error) bool {

@@ -16,7 +16,7 @@ func FuzzAnswered(f *testing.F) {
 	f.Add(200, "-1e999", "text/html", "<title>\xff\u2028</title>")
 	f.Fuzz(func(t *testing.T, status int, after, kind, body string) {
 		resp := &http.Response{StatusCode: status, Header: http.Header{"Retry-After": {after}, "Content-Type": {kind}}}
-		e := Answered(resp, []byte(body))
+		e := ResponseError(resp, []byte(body))
 		if e.RetryAfter < 0 || e.RetryAfter > maxRetryAfter {
 			t.Errorf("a pause of %v", e.RetryAfter)
 		}

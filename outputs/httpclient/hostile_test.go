@@ -145,11 +145,11 @@ func TestHostileAnswers(t *testing.T) {
 			if err == nil {
 				var body []byte
 				if body, err = ReadBody(resp); err == nil {
-					failure = Answered(resp, body)
+					failure = ResponseError(resp, body)
 				}
 			}
 			if err != nil {
-				failure = Failed(err)
+				failure = RequestError(err)
 			}
 			if failure.Outcome != test.outcome || failure.Uncertain == test.certain || failure.Status != test.status || failure.Reason == "" || len(failure.Reason) > 2<<10 {
 				t.Errorf("got %+v", failure)
@@ -175,7 +175,7 @@ func TestHostileTokens(t *testing.T) {
 			h := newHostile(t, answer)
 			c := newClient(t, Settings{Proxy: "none", Auth: Auth{OAuth2: OAuth2{TokenURL: h.url, ClientID: "id", ClientSecret: "secret"}}})
 			_, err := ask(t, c, "http://127.0.0.1:1")
-			if f := Failed(err); f.Uncertain || !strings.Contains(f.Reason, h.url) || strings.Contains(f.Reason, "secret") {
+			if f := RequestError(err); f.Uncertain || !strings.Contains(f.Reason, h.url) || strings.Contains(f.Reason, "secret") {
 				t.Errorf("got %+v", f)
 			}
 		})
@@ -195,7 +195,7 @@ func TestRedirectsLeadNowhere(t *testing.T) {
 			w.WriteHeader(status)
 		}))
 		_, err := ask(t, newClient(t, Settings{Auth: Auth{Username: "u", Password: "secret"}}), server.URL)
-		if f := Failed(err); f.Outcome != pipeline.Hold || f.Uncertain || !strings.Contains(f.Reason, fmt.Sprintf("it answered %d and points to %q", status, elsewhere.URL)) {
+		if f := RequestError(err); f.Outcome != pipeline.Hold || f.Uncertain || !strings.Contains(f.Reason, fmt.Sprintf("it answered %d and points to %q", status, elsewhere.URL)) {
 			t.Errorf("%d: got %+v", status, f)
 		}
 		if requests != 1 {
@@ -222,7 +222,7 @@ func TestABodyIsNotSentTwice(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := ask(t, c, server.URL)
-	if f := Failed(err); !f.Uncertain || f.Outcome != pipeline.Retry || bodies.Load() != 2 {
+	if f := RequestError(err); !f.Uncertain || f.Outcome != pipeline.Retry || bodies.Load() != 2 {
 		t.Errorf("got %+v, and %d bodies were read", f, bodies.Load())
 	}
 }

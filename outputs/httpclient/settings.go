@@ -42,8 +42,8 @@ type Settings struct {
 	Timeout pipeline.Duration
 }
 
-// ownHeaders are those that a setting would break.
-var ownHeaders = []string{"Connection", "Content-Encoding", "Content-Length", "Content-Type", "Transfer-Encoding"}
+// reservedHeaders are those that a setting would break.
+var reservedHeaders = []string{"Connection", "Content-Encoding", "Content-Length", "Content-Type", "Transfer-Encoding"}
 
 // Check finds what is wrong in the settings, the files they name included. The
 // problems' paths are those of the fields named above.
@@ -64,9 +64,9 @@ func (s *Settings) badHeader(name string) string {
 	switch canonical := http.CanonicalHeaderKey(name); {
 	case !validHeaderName(name):
 		return "is not a header name; letters, digits and - are"
-	case slices.Contains(ownHeaders, canonical):
+	case slices.Contains(reservedHeaders, canonical):
 		return "is set by longshore itself; take it out"
-	case canonical == "Authorization" && s.Auth.kinds() > 0:
+	case canonical == "Authorization" && s.Auth.methods() > 0:
 		return "would overwrite what auth sets; use one of the two"
 	case !validHeaderValue(s.Headers[name].Reveal()):
 		return "has a value with control characters, such as a line end; take them out"
@@ -94,7 +94,7 @@ func CheckURL(path, raw string, auth *Auth) []pipeline.Problem {
 	if _, err := url.ParseQuery(u.RawQuery); err != nil {
 		return []pipeline.Problem{{Path: path, Message: "has an invalid query; special characters in it must be written as %XX"}}
 	}
-	if u.User != nil && auth.kinds() > 0 {
+	if u.User != nil && auth.methods() > 0 {
 		return []pipeline.Problem{{Path: path, Message: "names a user, and auth is set too; use one of the two"}}
 	}
 	return nil

@@ -170,29 +170,29 @@ func parseFingerprint(s string) ([]byte, error) {
 }
 
 var (
-	errNoSuchAuthority = errors.New("no certificate that the server showed has the fingerprint in tls.ca_fingerprint")
-	errNoServerName    = errors.New("its certificate cannot be checked by fingerprint for an IP address behind a proxy; set tls.server_name")
+	errFingerprint  = errors.New("no certificate that the server showed has the fingerprint in tls.ca_fingerprint")
+	errNoServerName = errors.New("its certificate cannot be checked by fingerprint for an IP address behind a proxy; set tls.server_name")
 )
 
 // verifyFingerprint trusts the one shown certificate that has the fingerprint,
 // as if it stood in a CA file: the server's own must be signed by it, be in
 // date, and have the right name.
 func verifyFingerprint(state tls.ConnectionState, fingerprint []byte, name string) error {
-	roots, between := x509.NewCertPool(), x509.NewCertPool()
-	err := errNoSuchAuthority
+	roots, intermediates := x509.NewCertPool(), x509.NewCertPool()
+	err := errFingerprint
 	for _, cert := range state.PeerCertificates {
 		if sum := sha256.Sum256(cert.Raw); bytes.Equal(sum[:], fingerprint) {
 			roots.AddCert(cert)
 			err = nil
 			continue
 		}
-		between.AddCert(cert)
+		intermediates.AddCert(cert)
 	}
 	if err == nil && name == "" {
 		err = errNoServerName // an empty name would not be checked
 	}
 	if err == nil {
-		_, err = state.PeerCertificates[0].Verify(x509.VerifyOptions{DNSName: name, Roots: roots, Intermediates: between})
+		_, err = state.PeerCertificates[0].Verify(x509.VerifyOptions{DNSName: name, Roots: roots, Intermediates: intermediates})
 	}
 	if err != nil {
 		return &tls.CertificateVerificationError{UnverifiedCertificates: state.PeerCertificates, Err: err}

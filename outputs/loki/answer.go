@@ -31,7 +31,7 @@ var (
 // classify turns an answer that is not success into what Send returns, and says
 // whether structured metadata is the reason.
 func classify(resp *http.Response, text []byte, body *pipeline.Body) (failure *pipeline.SendError, rejectsMetadata bool) {
-	failure = httpclient.Answered(resp, text)
+	failure = httpclient.ResponseError(resp, text)
 	message := string(text)
 	switch {
 	case resp.StatusCode == http.StatusOK:
@@ -102,7 +102,7 @@ func classifyBadRequest(failure *pipeline.SendError, text []byte, body *pipeline
 			return false
 		}
 	}
-	result := classifyValidation(message, len(text) >= httpclient.KeptBody, body)
+	result := classifyValidation(message, len(text) >= httpclient.MaxBody, body)
 	if result.understood {
 		failure.Outcome, failure.Items = pipeline.Reject, result.items(failure.Status)
 		failure.Uncertain = result.incomplete

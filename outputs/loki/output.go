@@ -98,7 +98,7 @@ func (o *Output) sendRequest(ctx context.Context, body *pipeline.Body) *pipeline
 	defer cancel()
 	resp, text, err := o.post(ctx, body)
 	if err != nil {
-		return httpclient.Failed(err)
+		return httpclient.RequestError(err)
 	}
 	if stored(resp) {
 		o.health.update(body, nil)
@@ -161,7 +161,7 @@ func stored(resp *http.Response) bool {
 	case http.StatusNoContent:
 		return true
 	case http.StatusOK:
-		return !httpclient.IsPage(resp.Header)
+		return !httpclient.IsHTML(resp.Header)
 	}
 	return false
 }

@@ -138,7 +138,7 @@ func (q *querier) do(ctx context.Context, path string, params url.Values, maxByt
 	case q.slots <- struct{}{}:
 		defer func() { <-q.slots }()
 	case <-ctx.Done():
-		return nil, httpclient.Failed(ctx.Err())
+		return nil, httpclient.RequestError(ctx.Err())
 	}
 	ctx, cancel := context.WithTimeout(ctx, q.client.Timeout())
 	defer cancel()
@@ -191,7 +191,7 @@ func (q *querier) request(ctx context.Context, path string, params url.Values) (
 // noResponse is the error of a query without an answer. What only the user can
 // mend must not hold up the logs, which may well be taken.
 func (q *querier) noResponse(err error) error {
-	failure := httpclient.Failed(err)
+	failure := httpclient.RequestError(err)
 	if failure.Outcome == pipeline.Hold {
 		return &queryRejected{failure.Reason}
 	}
@@ -211,7 +211,7 @@ func retryLater(failure *pipeline.SendError) error {
 var tooManyEntries = regexp.MustCompile(`max entries limit per query exceeded.*\(\d+ > (\d+)\)`)
 
 func (q *querier) rejected(resp *http.Response, text []byte) error {
-	failure := httpclient.Answered(resp, text)
+	failure := httpclient.ResponseError(resp, text)
 	if m := tooManyEntries.FindSubmatch(text); m != nil {
 		if n, err := strconv.ParseInt(string(m[1]), 10, 64); err == nil && n > 0 && n < int64(q.entryLimit()) {
 			q.reportedLimit.Store(n)

@@ -33,7 +33,7 @@ func TestFormerly(t *testing.T) {
 		}
 		body.Items = append(body.Items, pipeline.Item{Pos: b.Records[i].Pos, End: uint32(len(body.Bytes))})
 	}
-	targets, err := targetsOf(body)
+	targets, err := groupByIndex(body)
 	if err != nil {
 		t.Fatal(err)
 	}

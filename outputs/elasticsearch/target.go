@@ -10,8 +10,8 @@ import (
 
 var _ pipeline.Targeted = (*Output)(nil)
 
-// A place is by which index a record is found. Its id is the same everywhere.
-type place struct {
+// A esTarget is by which index a record is found. Its id is the same everywhere.
+type esTarget struct {
 	Index string `json:"index"`
 }
 
@@ -20,7 +20,7 @@ func (o *Output) Target() []byte {
 	if !o.ids {
 		return nil
 	}
-	p, err := json.Marshal(place{o.indices.template.text})
+	p, err := json.Marshal(esTarget{o.indexNames.template.text})
 	if err != nil {
 		return nil // a string can always be written
 	}
@@ -29,7 +29,7 @@ func (o *Output) Target() []byte {
 
 // AtTarget implements pipeline.Targeted.
 func (o *Output) AtTarget(text []byte) (pipeline.PreviousTarget, error) {
-	var p place
+	var p esTarget
 	if err := json.Unmarshal(text, &p); err != nil {
 		return nil, fmt.Errorf("reading which index it was: %w", err)
 	}
@@ -37,35 +37,35 @@ func (o *Output) AtTarget(text []byte) (pipeline.PreviousTarget, error) {
 	if err != nil {
 		return nil, fmt.Errorf("index %q %w", p.Index, err)
 	}
-	f := &former{Output: o, indices: newIndices(template, o.indices.max, o.indices.log, o.indices.overflowed)}
+	f := &previousTarget{Output: o, indexNames: newIndexNames(template, o.indexNames.max, o.indexNames.log, o.indexNames.overflowed)}
 	return f, nil
 }
 
-// A former is the output as it was with another index.
-type former struct {
+// A previousTarget is the output as it was with another index.
+type previousTarget struct {
 	*Output
-	indices *indices
+	indexNames *indexNames
 }
 
 // Encoder implements pipeline.PreviousTarget.
-func (f *former) Encoder() pipeline.Encoder {
-	return &encoder{ids: true, schema: f.schema, naming: naming{indices: f.indices}}
+func (f *previousTarget) Encoder() pipeline.Encoder {
+	return &encoder{ids: true, schema: f.schema, namer: indexNamer{names: f.indexNames}}
 }
 
 // Stored implements pipeline.PreviousTarget. Nothing is sent there any more that an index
 // could refuse as a repeat, so that it is asked whatever it is.
-func (f *former) Stored(ctx context.Context, body *pipeline.Body, stored []bool) error {
-	targets, err := targetsOf(body)
+func (f *previousTarget) Stored(ctx context.Context, body *pipeline.Body, stored []bool) error {
+	targets, err := groupByIndex(body)
 	if err != nil {
 		return fmt.Errorf("%w: %w", pipeline.ErrUnknowable, err)
 	}
-	times := make([]int, len(stored))
+	copies := make([]int, len(stored))
 	for _, t := range targets {
-		if err := f.tally(ctx, t, times); err != nil {
+		if err := f.countIDs(ctx, t, copies); err != nil {
 			return err
 		}
 	}
-	for i, n := range times {
+	for i, n := range copies {
 		stored[i] = n > 0
 	}
 	return nil

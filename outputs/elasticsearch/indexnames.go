@@ -17,37 +17,37 @@ const (
 	idleIndex = 24 * time.Hour
 )
 
-// indices are the names of indices in use, a bounded number of them: a field
+// indexNames are the names of indices in use, a bounded number of them: a field
 // with ever new values, or times from everywhere, would otherwise make an index
 // each, until the cluster takes no more.
-type indices struct {
+type indexNames struct {
 	template   *index
 	max        int
 	log        *slog.Logger
 	overflowed prometheus.Counter
 
-	mu    sync.Mutex
-	used  map[string]time.Time // when a name was last asked for
-	told  bool
-	spill string
+	mu           sync.Mutex
+	used         map[string]time.Time // when a name was last asked for
+	warned       bool
+	overflowName string
 }
 
-func newIndices(template *index, limit int, log *slog.Logger, overflowed prometheus.Counter) *indices {
+func newIndexNames(template *index, limit int, log *slog.Logger, overflowed prometheus.Counter) *indexNames {
 	if limit <= 0 {
 		limit = defaultMaxIndices
 	}
-	return &indices{
-		template:   template,
-		max:        limit,
-		log:        log,
-		overflowed: overflowed,
-		used:       map[string]time.Time{},
-		spill:      template.overflow(),
+	return &indexNames{
+		template:     template,
+		max:          limit,
+		log:          log,
+		overflowed:   overflowed,
+		used:         map[string]time.Time{},
+		overflowName: template.overflow(),
 	}
 }
 
 // admit gives the name that stands for what the template gave.
-func (x *indices) admit(raw []byte) string {
+func (x *indexNames) admit(raw []byte) string {
 	name := sanitize(raw)
 	now := time.Now()
 	x.mu.Lock()
@@ -56,37 +56,37 @@ func (x *indices) admit(raw []byte) string {
 		maps.DeleteFunc(x.used, func(_ string, last time.Time) bool { return now.Sub(last) > idleIndex })
 	}
 	if _, known := x.used[name]; !known && len(x.used) >= x.max {
-		x.spilled(name)
-		return x.spill
+		x.overflow(name)
+		return x.overflowName
 	}
 	x.used[name] = now
 	return name
 }
 
-func (x *indices) spilled(name string) {
+func (x *indexNames) overflow(name string) {
 	x.overflowed.Inc()
-	if x.told {
+	if x.warned {
 		return
 	}
-	x.told = true
+	x.warned = true
 	x.log.Warn("records want too many different indices; those of new ones go to another",
-		"first", name, "instead", x.spill, "indices", x.max,
+		"first", name, "instead", x.overflowName, "indices", x.max,
 		"hint", "take the field with many values out of index, or raise max_indices")
 }
 
 const (
-	// namesKept bounds what an encoder keeps of names it asked for, in number
+	// maxActions bounds what an encoder keeps of names it asked for, in number
 	// and in records.
-	namesKept      = 1024
-	namesKeptUntil = 1 << 16
+	maxActions = 1024
+	actionsTTL = 1 << 16
 )
 
-// naming gives the start of action lines, for one encoder.
-type naming struct {
-	indices *indices
-	names   map[string][]byte // start of the action line by what the template gave
-	left    int               // records until names are asked for anew
-	raw     []byte
+// indexNamer gives the start of action lines, for one encoder.
+type indexNamer struct {
+	names     *indexNames
+	actions   map[string][]byte // start of the action line by what the template gave
+	remaining int               // records until names are asked for anew
+	raw       []byte
 
 	// last holds for source and times in [from, until), of steady names.
 	last        []byte
@@ -95,21 +95,21 @@ type naming struct {
 }
 
 // action gives {"create":{"_index":"…" for record i.
-func (n *naming) action(b *event.Batch, i int) []byte {
+func (n *indexNamer) action(b *event.Batch, i int) []byte {
 	at := b.Records[i].Time
-	if n.left--; n.left <= 0 || len(n.names) > namesKept {
-		n.names, n.left, n.source = map[string][]byte{}, namesKeptUntil, nil
+	if n.remaining--; n.remaining <= 0 || len(n.actions) > maxActions {
+		n.actions, n.remaining, n.source = map[string][]byte{}, actionsTTL, nil
 	}
 	if n.source == b.Source && at >= n.from && at < n.until {
 		return n.last
 	}
-	n.raw = n.indices.template.appendName(n.raw[:0], b, i)
-	action, ok := n.names[string(n.raw)]
+	n.raw = n.names.template.appendName(n.raw[:0], b, i)
+	action, ok := n.actions[string(n.raw)]
 	if !ok {
-		action = append([]byte(`{"create":{"_index":`), event.AppendString(nil, n.indices.admit(n.raw))...)
-		n.names[string(n.raw)] = action
+		action = append([]byte(`{"create":{"_index":`), event.AppendString(nil, n.names.admit(n.raw))...)
+		n.actions[string(n.raw)] = action
 	}
-	if n.indices.template.steady {
+	if n.names.template.stable {
 		n.last, n.source = action, b.Source
 		n.from, n.until = hourOf(at)
 	}
