@@ -25,6 +25,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/longshore/longshore/inputs/file/notify"
+	"github.com/longshore/longshore/inputs/lines"
 	"github.com/longshore/longshore/pipeline"
 )
 
@@ -60,7 +62,7 @@ func (c *Config) Check() []pipeline.Problem {
 	for i, p := range c.Exclude {
 		problems = append(problems, checkGlob(fmt.Sprintf("exclude[%d]", i), p)...)
 	}
-	if _, err := findEncoding(c.Encoding); err != nil {
+	if _, err := lines.FindEncoding(c.Encoding); err != nil {
 		problems = append(problems, pipeline.Problem{Path: "encoding", Message: err.Error()})
 	}
 	return problems
@@ -78,7 +80,7 @@ func checkGlob(setting, glob string) []pipeline.Problem {
 
 // Input makes the input.
 func (c *Config) Input(env pipeline.Env) (pipeline.Input, error) {
-	text, err := findEncoding(c.Encoding)
+	text, err := lines.FindEncoding(c.Encoding)
 	if err != nil {
 		return nil, fmt.Errorf("encoding: %w", err)
 	}
@@ -93,7 +95,7 @@ func (c *Config) Input(env pipeline.Env) (pipeline.Input, error) {
 		encoding:    text,
 		poll:        time.Duration(c.PollInterval),
 		readers:     max(4, runtime.GOMAXPROCS(0)),
-		notify:      startNotify,
+		notify:      notify.New,
 		openFile:    openFile,
 	}
 	return &input{settings: set, env: env}, nil
@@ -115,9 +117,9 @@ type settings struct {
 	lineTimeout    time.Duration
 	ignoreOlder    time.Duration
 	maxOpen        int
-	encoding       textEncoding
+	encoding       *lines.Encoding
 	poll           time.Duration // 0: as it is needed
 	readers        int
-	notify         func() (*notify, error)
+	notify         func() (*notify.Watcher, error)
 	openFile       func(path string) (*os.File, error)
 }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 
+	"github.com/longshore/longshore/inputs/file/glob"
+	"github.com/longshore/longshore/inputs/file/notify"
 	"github.com/longshore/longshore/pipeline"
 )
 
@@ -31,19 +33,19 @@ const (
 // wakes those that have changed. All of it runs in one goroutine, but for
 // astray.
 type follower struct {
-	settings       *settings
-	paths, exclude []glob
-	feed           pipeline.Feed
-	log            *slog.Logger
-	notify         *notify
-	schedule       *schedule
-	table          *table
-	open           *openFiles
-	unpacks        *unpackSlots
-	pasts          *pasts
-	copies         *copyFinder
-	troubles       *troubles
-	metrics        *metrics
+	settings *settings
+	paths    glob.Set
+	feed     pipeline.Feed
+	log      *slog.Logger
+	watcher  *notify.Watcher
+	schedule *schedule
+	table    *table
+	open     *openFiles
+	unpacks  *unpackSlots
+	pasts    *pasts
+	copies   *copyFinder
+	troubles *troubles
+	metrics  *metrics
 
 	round      int32             // of scans
 	dirs       map[string]bool   // that the last scan went through
@@ -96,7 +98,7 @@ func (w *follower) startNotify() {
 		w.cannotWatch("files", err)
 		return
 	}
-	w.notify = n
+	w.watcher = n
 }
 
 // cannotWatch says once that polling has to do.
@@ -106,7 +108,7 @@ func (w *follower) cannotWatch(what string, err error) {
 	}
 	w.fastPoll = true
 	args := []any{"what", what, "every", w.pollEvery(), "error", err}
-	if advice := notifyAdvice(err); advice != "" {
+	if advice := notify.Advice(err); advice != "" {
 		args = append(args, "advice", advice)
 	}
 	w.log.Warn("the system cannot tell of changes, so files are polled", args...)
@@ -118,7 +120,7 @@ func (w *follower) run(ctx context.Context) {
 	poll := time.NewTimer(w.pollEvery())
 	w.lull, w.rescan = stoppedTimer(), stoppedTimer()
 	defer stopAll(poll, w.lull, w.rescan)
-	events := newThrottle(w.notify.events(), w.schedule.beats)
+	events := newThrottle(w.watcher.Events(), w.schedule.beats)
 	defer events.stop()
 	for {
 		select {
@@ -128,7 +130,7 @@ func (w *follower) run(ctx context.Context) {
 			events.note(w.event(e))
 		case <-events.over():
 			events.open()
-		case err := <-w.notify.errors():
+		case err := <-w.watcher.Errors():
 			w.notifyError(err)
 		case <-w.moved:
 			w.lull.Reset(renameLull)
@@ -250,8 +252,8 @@ func (w *follower) removed(e fsnotify.Event, f *file) {
 	if e.Has(fsnotify.Rename) {
 		w.movedFrom = e.Name
 	}
-	if w.notify.watches(e.Name) {
-		w.notify.drop(e.Name)
+	if w.watcher.Watches(e.Name) {
+		w.watcher.Remove(e.Name)
 		w.rescan.Reset(rescanLull)
 	}
 	if f != nil {
@@ -259,10 +261,8 @@ func (w *follower) removed(e fsnotify.Event, f *file) {
 	}
 }
 
-// wanted tells whether the config asks for a path.
-func (w *follower) wanted(path string) bool {
-	return anyMatch(w.paths, path) && !anyMatch(w.exclude, path)
-}
+// wanted reports whether the config asks for a path.
+func (w *follower) wanted(path string) bool { return w.paths.Match(path) }
 
 // linkTarget gives what a symbolic link leads to in the end, or "" if path is
 // none.

@@ -10,7 +10,6 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"golang.org/x/text/encoding/htmlindex"
 
-	"github.com/longshore/longshore/inputs/lines"
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
 )
@@ -81,62 +80,6 @@ func TestLongLinesOfOtherEncodings(t *testing.T) {
 		r.pass(tick)
 		r.want("one", strings.Repeat("ä", 10), "two")
 	})
-}
-
-// FuzzDecodingSplitter holds the splitter for encodings against the plain one.
-func FuzzDecodingSplitter(f *testing.F) {
-	f.Add([]byte("a\nb\r\n\ncccccccccccccccccccccccc\nd"), 3, false)
-	f.Add([]byte("\x0a\x0a\x0d\x0a"), 1, true)
-	f.Fuzz(func(t *testing.T, text []byte, block int, big bool) {
-		if block < 1 || block > 1<<10 {
-			return
-		}
-		var raw []byte // as UTF-16, a byte a unit
-		for _, c := range text {
-			if big {
-				raw = append(raw, 0, c&0x7f)
-			} else {
-				raw = append(raw, c&0x7f, 0)
-			}
-		}
-		for i := range text {
-			text[i] &= 0x7f
-		}
-		choice := utf16LEText
-		if big {
-			choice = utf16BEText
-		}
-		const limit = 8
-		var plain event.Batch
-		plain.Arena = append(plain.Arena, text...)
-		s := lines.Splitter{Max: limit}
-		s.Split(&plain, 0, 0)
-
-		var wide event.Batch
-		split := lines.Splitter{Max: 2 * limit}
-		d := decodingSplitter{&choice, &split}
-		var carry []byte
-		pos := uint64(0)
-		for len(raw) > 0 {
-			n := min(block, len(raw))
-			carry = append(carry, raw[:n]...)
-			raw = raw[n:]
-			used := d.split(&wide, carry, pos)
-			pos += uint64(used)
-			carry = carry[used:]
-		}
-		if got, want := all(&wide), strings.ReplaceAll(all(&plain), "", ""); got != want {
-			t.Errorf("%q in blocks of %d: got %s, want %s", text, block, got, want)
-		}
-	})
-}
-
-func all(b *event.Batch) string {
-	var s strings.Builder
-	for i := range b.Records {
-		fmt.Fprintf(&s, "%q %d;", b.Line(i), b.Records[i].Flags)
-	}
-	return s.String()
 }
 
 func TestUnknownEncoding(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"sync"
 
+	"github.com/longshore/longshore/inputs/file/glob"
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
 )
@@ -23,7 +24,7 @@ func (in *input) Run(ctx context.Context, feed pipeline.Feed) error {
 		return err
 	}
 	w.startNotify()
-	defer w.notify.close()
+	defer w.watcher.Close()
 
 	var wg sync.WaitGroup
 	wg.Go(func() { w.schedule.alarm(ctx) })
@@ -37,13 +38,9 @@ func (in *input) Run(ctx context.Context, feed pipeline.Feed) error {
 }
 
 func (in *input) follower(feed pipeline.Feed) (*follower, error) {
-	paths, err := absGlobs(in.settings.paths)
+	paths, err := glob.NewSet(in.settings.paths, in.settings.exclude)
 	if err != nil {
 		return nil, fmt.Errorf("paths: %w", err)
-	}
-	exclude, err := excludeGlobs(in.settings.exclude)
-	if err != nil {
-		return nil, fmt.Errorf("exclude: %w", err)
 	}
 	log, health := in.env.Log, in.env.Health
 	if log == nil {
@@ -56,7 +53,6 @@ func (in *input) follower(feed pipeline.Feed) (*follower, error) {
 	w := &follower{
 		settings: &in.settings,
 		paths:    paths,
-		exclude:  exclude,
 		feed:     feed,
 		log:      log,
 		schedule: s,

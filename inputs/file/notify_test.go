@@ -6,6 +6,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/longshore/longshore/inputs/file/notify"
 )
 
 // These run on real time with the system's notices. The poll is an hour away,
@@ -134,7 +136,7 @@ func TestNoMoreWatches(t *testing.T) {
 		var l strings.Builder
 		poll(t, func(r *rig) {
 			r.tune = func(s *settings) {
-				s.notify = func() (*notify, error) { return nil, cause }
+				s.notify = func() (*notify.Watcher, error) { return nil, cause }
 			}
 			r.logs.all = &l
 			r.write("app.log", "one\n")

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/longshore/longshore/inputs/lines"
 	"github.com/longshore/longshore/pipeline/event"
 )
 
@@ -58,7 +59,7 @@ func (r *reader) hasLine(f *file, size int64) (bool, error) {
 	if at >= size {
 		return false, nil
 	}
-	if f.scanned-f.off < probeFrom || !f.text.plain() || size-int64(f.off) >= int64(f.split.Max)+2 {
+	if f.scanned-f.off < probeFrom || !f.text.IsPlain() || size-int64(f.off) >= int64(f.split.Max)+2 {
 		return true, nil
 	}
 	p := r.buffer(int(min(size-at, blockSize)))
@@ -85,7 +86,7 @@ func (r *reader) buffer(n int) []byte {
 // line, and sends the lines in it. With last, what is left without a line end before size
 // is a line too.
 func (r *reader) block(ctx context.Context, f *file, size int64, last bool) error {
-	if !f.text.plain() {
+	if !f.text.IsPlain() {
 		return r.decodedBlock(ctx, f, size, last)
 	}
 	b := r.feed.Batch(f.src)
@@ -124,7 +125,7 @@ func (r *reader) block(ctx context.Context, f *file, size int64, last bool) erro
 func (r *reader) decodedBlock(ctx context.Context, f *file, size int64, last bool) error {
 	b := r.feed.Batch(f.src)
 	front, want := f.tail.n, min(size-int64(f.off), blockSize)
-	d := decodingSplitter{f.text, &f.split}
+	d := lines.DecodingSplitter{Encoding: f.text, State: &f.split}
 	for {
 		p := r.buffer(front + int(want))
 		n, err := f.fd.ReadAt(p, int64(f.off)-int64(front))
@@ -135,7 +136,7 @@ func (r *reader) decodedBlock(ctx context.Context, f *file, size int64, last boo
 			return r.rewritten(ctx, f, b)
 		}
 		p = p[front:n]
-		used := d.split(b, p, f.off)
+		used := d.Split(b, p, f.off)
 		if used == 0 && err == nil && want < size-int64(f.off) {
 			want = min(2*want, size-int64(f.off))
 			continue
@@ -143,8 +144,8 @@ func (r *reader) decodedBlock(ctx context.Context, f *file, size int64, last boo
 		f.scanned = f.off + uint64(len(p))
 		b.MorePending = f.scanned < uint64(size) || r.schedule.hasMore()
 		if last && f.scanned == uint64(size) {
-			whole := p[used : len(p)-(len(p)-used)%f.text.unit]
-			n := d.last(b, whole, f.off+uint64(used))
+			whole := p[used : len(p)-(len(p)-used)%f.text.Unit()]
+			n := d.Last(b, whole, f.off+uint64(used))
 			used, b.EndedByTimeout = used+n, n > 0
 		}
 		f.tail.set(p[:used])
@@ -172,7 +173,7 @@ func (r *reader) rewritten(ctx context.Context, f *file, b *event.Batch) error {
 // written to for long.
 func (r *reader) lastLine(ctx context.Context, f *file, size int64) error {
 	if f.text == nil { // it is shorter than a byte-order mark, and looks like one
-		f.text = &utf8Text
+		f.text = lines.UTF8
 	}
 	if err := r.openSource(ctx, f); err != nil {
 		return err

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
+	"github.com/longshore/longshore/inputs/file/notify"
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
 	"github.com/longshore/longshore/pipeline/pipetest"
@@ -48,7 +49,7 @@ func poll(t *testing.T, scenario func(r *rig)) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, dir)
 		r.tune = func(s *settings) {
-			s.notify = func() (*notify, error) { return nil, fmt.Errorf("watching: %w", syscall.ENOSPC) }
+			s.notify = func() (*notify.Watcher, error) { return nil, fmt.Errorf("watching: %w", syscall.ENOSPC) }
 		}
 		r.settle = synctest.Wait
 		scenario(r)

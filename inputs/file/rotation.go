@@ -37,7 +37,7 @@ func (w *follower) heirs(k *past, listed folderList) []*file {
 func (w *follower) generations(key, dir string, since time.Time, listed folderList, except func(path string) bool) []*file {
 	var found []*file
 	for id, other := range listed.in(dir) {
-		if !isRotation(filepath.Base(plainName(other)), filepath.Base(key)) || w.wanted(other) || anyMatch(w.exclude, other) ||
+		if !isRotation(filepath.Base(plainName(other)), filepath.Base(key)) || w.wanted(other) || w.paths.Excludes(other) ||
 			w.pasts.has(id, other) {
 			continue
 		}

@@ -11,8 +11,11 @@ import (
 	"slices"
 	"sort"
 	"strings"
-	"syscall"
 	"time"
+
+	"github.com/longshore/longshore/inputs/file/glob"
+
+	"github.com/longshore/longshore/inputs/file/notify"
 )
 
 // firstScan finds the files that are there at the start, and those that were
@@ -55,24 +58,24 @@ func (w *follower) walkAll() {
 	w.ill = map[string]bool{}
 	w.dirs = map[string]bool{}
 	walk := w.walk()
-	for _, g := range w.paths {
-		walk.glob(g)
+	for _, p := range w.paths.Include {
+		walk.Visit(p)
 	}
 	w.recheck(wasIll)
 }
 
 // walk gives what notes paths and folders. A folder is watched before it is
 // listed: what appears in it meanwhile is found by the one or told by the other.
-func (w *follower) walk() walk {
-	return walk{
-		file: func(path string) { w.names = append(w.names, path) },
-		dir: func(path string) {
+func (w *follower) walk() glob.Walk {
+	return glob.Walk{
+		File: func(path string) { w.names = append(w.names, path) },
+		Dir: func(path string) {
 			if !w.dirs[path] {
 				w.dirs[path] = true
 				w.watch(path)
 			}
 		},
-		failed: func(path string, err error) {
+		Failed: func(path string, err error) {
 			w.isIll(path, fmt.Errorf("listing a folder of logs: %w", err))
 		},
 	}
@@ -93,8 +96,8 @@ func (w *follower) recheck(before map[string]bool) {
 }
 
 func (w *follower) watch(dir string) {
-	w.unsure = w.unsure || !isLocal(dir)
-	err := w.notify.watch(dir)
+	w.unsure = w.unsure || !notify.IsLocal(dir)
+	err := w.watcher.Watch(dir)
 	if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 		return // the next scan tries again
 	}
@@ -106,7 +109,7 @@ func (w *follower) watch(dir string) {
 func (w *follower) considerAll() []*file {
 	var found []*file
 	for _, path := range w.names {
-		if !anyMatch(w.exclude, path) {
+		if !w.paths.Excludes(path) {
 			found = append(found, w.consider(path)...)
 		}
 	}
@@ -311,12 +314,12 @@ func (w *follower) isGone(f *file) bool {
 	if path == "" {
 		return true
 	}
-	if _, err := os.Lstat(path); isHidden(err) {
+	if _, err := os.Lstat(path); glob.Inconclusive(err) {
 		return false
 	}
 	for dir := filepath.Dir(path); ; dir = filepath.Dir(dir) {
 		info, err := os.Stat(dir)
-		if isHidden(err) {
+		if glob.Inconclusive(err) {
 			return false
 		}
 		if err == nil {
@@ -324,11 +327,6 @@ func (w *follower) isGone(f *file) bool {
 			return err == nil && (inodeOf(info).dev == f.id.dev || linkTarget(path) != "")
 		}
 	}
-}
-
-// isHidden tells whether an error leaves open whether something is there.
-func isHidden(err error) bool {
-	return err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR)
 }
 
 // leadsTo tells whether a path leads to a file.

@@ -90,7 +90,7 @@ type progress struct {
 	past     *trace      // up to the turn before
 	expect   fingerprint // of the bytes before off, where tail is not known
 	split    lines.Splitter
-	text     *textEncoding // nil until it is settled
+	text     *lines.Encoding // nil until it is settled
 	head     fingerprint
 	tail     tail
 }

@@ -298,7 +298,7 @@ func (r *reader) startAtEnd(f *file, size int64) error {
 		return nil // it has less than a byte-order mark
 	}
 	from := max(0, size-blockSize/4)
-	unit := int64(f.text.unit)
+	unit := int64(f.text.Unit())
 	from -= from % unit
 	p := make([]byte, size-from)
 	n, err := f.fd.ReadAt(p, from)
@@ -308,7 +308,7 @@ func (r *reader) startAtEnd(f *file, size int64) error {
 	f.off = uint64(size - size%unit)
 	f.split.Skipping = f.off > 0
 	for at := len(p) - len(p)%int(unit) - int(unit); at >= 0; at -= int(unit) {
-		if f.text.lineEnd(p[at:at+int(unit)]) == 0 {
+		if f.text.LineEnd(p[at:at+int(unit)]) == 0 {
 			f.off, f.split.Skipping = uint64(from)+uint64(at)+uint64(unit), false
 			break
 		}
@@ -525,12 +525,12 @@ func (r *reader) settleText(f *file) error {
 	if err != nil {
 		return fmt.Errorf("reading the head of a log file: %w", err)
 	}
-	f.settleText(&r.settings.encoding, head)
+	f.settleText(r.settings.encoding, head)
 	return nil
 }
 
-func (f *file) settleText(choice *textEncoding, head []byte) {
-	text, mark, ok := choice.resolve(head)
+func (f *file) settleText(choice *lines.Encoding, head []byte) {
+	text, mark, ok := choice.Resolve(head)
 	if !ok {
 		return
 	}
@@ -591,12 +591,12 @@ func (f *file) cursorAt(pos uint64) cursor {
 
 // count moves the splitter's counts to the metrics.
 func (r *reader) count(s *lines.Splitter) {
-	if s.Skipped == 0 && s.CutLines == 0 {
+	if s.TruncatedBytes == 0 && s.TruncatedLines == 0 {
 		return
 	}
-	r.metrics.skipped.Add(float64(s.Skipped))
-	r.metrics.cut.Add(float64(s.CutLines))
-	s.Skipped, s.CutLines = 0, 0
+	r.metrics.skipped.Add(float64(s.TruncatedBytes))
+	r.metrics.cut.Add(float64(s.TruncatedLines))
+	s.TruncatedBytes, s.TruncatedLines = 0, 0
 }
 
 // grow gives the batch's arena room for n bytes more, and for what parsers

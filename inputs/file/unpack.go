@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/gzip"
+
+	"github.com/longshore/longshore/inputs/lines"
 )
 
 // unpackAtOnce bounds the files that are being unpacked, each of which needs
@@ -93,7 +95,7 @@ func (r *reader) unpackTurn(ctx context.Context, f *file, size int64) (verdict, 
 			return verdict{}, nil
 		}
 		f.unpack = &unpacker{}
-		if err := f.unpack.start(f, &r.settings.encoding); err != nil {
+		if err := f.unpack.start(f, r.settings.encoding); err != nil {
 			return r.torn(ctx, f, size, err)
 		}
 	}
@@ -103,7 +105,7 @@ func (r *reader) unpackTurn(ctx context.Context, f *file, size int64) (verdict, 
 	for range turnBlocks {
 		broken := f.unpack.fill(f.split.Max + 4)
 		if broken == nil || broken == io.EOF {
-			f.unpack.settle(f, &r.settings.encoding, broken != nil)
+			f.unpack.settle(f, r.settings.encoding, broken != nil)
 		}
 		switch {
 		case broken == io.EOF:
@@ -120,7 +122,7 @@ func (r *reader) unpackTurn(ctx context.Context, f *file, size int64) (verdict, 
 
 // start begins to unpack, and passes over what was sent before. It fails with
 // errRewritten if that is not what is there now.
-func (u *unpacker) start(f *file, choice *textEncoding) error {
+func (u *unpacker) start(f *file, choice *lines.Encoding) error {
 	if _, err := f.fd.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
@@ -179,14 +181,14 @@ func asTorn(err error) error {
 var errTorn = errors.New("it ends in the middle: it was cut off, or is still being written")
 
 // settle settles the encoding by the first bytes.
-func (u *unpacker) settle(f *file, choice *textEncoding, whole bool) {
+func (u *unpacker) settle(f *file, choice *lines.Encoding, whole bool) {
 	if f.text != nil {
 		return
 	}
 	before := f.off
 	f.settleText(choice, u.buf)
 	if f.text == nil && whole {
-		f.text = &utf8Text
+		f.text = lines.UTF8
 	}
 	u.buf = u.buf[f.off-before:]
 }
@@ -208,17 +210,17 @@ func (r *reader) sendUnpacked(ctx context.Context, f *file, last bool) error {
 // sendUnpackedTo is sendUnpacked for the first size bytes.
 func (r *reader) sendUnpackedTo(ctx context.Context, f *file, size int, last bool) error {
 	u, b := f.unpack, r.feed.Batch(f.src)
-	p, d := u.buf[:size], decodingSplitter{f.text, &f.split}
+	p, d := u.buf[:size], lines.DecodingSplitter{Encoding: f.text, State: &f.split}
 	used := 0
-	if f.text.plain() {
+	if f.text.IsPlain() {
 		grow(b, len(p))
 		b.Arena = append(b.Arena, p...)
 		used = f.split.Split(b, 0, f.off)
 	} else {
-		used = d.split(b, p, f.off)
+		used = d.Split(b, p, f.off)
 	}
 	if last {
-		n := d.last(b, p[used:], f.off+uint64(used))
+		n := d.Last(b, p[used:], f.off+uint64(used))
 		used, b.EndedByTimeout = used+n, n > 0
 	}
 	f.tail.set(p[:used])
@@ -258,7 +260,7 @@ func (r *reader) torn(ctx context.Context, f *file, size int64, cause error) (ve
 		return verdict{more: true}, nil
 	}
 	if f.unpack.zip != nil {
-		f.unpack.settle(f, &r.settings.encoding, left <= 0)
+		f.unpack.settle(f, r.settings.encoding, left <= 0)
 		if left <= 0 {
 			r.log.Warn("cannot unpack to the end; what comes before is read", "file", f.key, "at", f.off, "error", cause)
 			return r.unpacked(ctx, f, size)

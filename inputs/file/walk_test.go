@@ -31,8 +31,8 @@ func TestWhatAppearsDuringAWalk(t *testing.T) {
 		os.MkdirAll(at, 0o755)
 		w := watcher(t, filepath.Join(dir, tt.glob))
 		walk := w.walk()
-		watch := walk.dir
-		walk.dir = func(path string) {
+		watch := walk.Dir
+		walk.Dir = func(path string) {
 			watch(path)
 			if path != at {
 				return
@@ -41,13 +41,13 @@ func TestWhatAppearsDuringAWalk(t *testing.T) {
 			os.MkdirAll(filepath.Dir(file), 0o755)
 			os.WriteFile(file, nil, 0o644)
 		}
-		walk.file = func(path string) {
-			if !w.notify.watches(filepath.Dir(path)) {
+		walk.File = func(path string) {
+			if !w.watcher.Watches(filepath.Dir(path)) {
 				t.Errorf("%s: %s is found in a folder that is not watched", tt.glob, path)
 			}
 			w.names = append(w.names, path)
 		}
-		walk.glob(w.paths[0])
+		walk.Visit(w.paths.Include[0])
 		if !slices.ContainsFunc(w.names, func(path string) bool { return strings.HasSuffix(path, tt.file) }) {
 			t.Errorf("%s: %s is not found when it appears as %s is watched", tt.glob, tt.file, tt.at)
 		}
@@ -65,7 +65,7 @@ func watcher(t *testing.T, path string) *follower {
 		t.Fatal(err)
 	}
 	w.startNotify()
-	t.Cleanup(w.notify.close)
+	t.Cleanup(w.watcher.Close)
 	w.dirs = map[string]bool{}
 	return w
 }

@@ -1,5 +1,5 @@
-// Package lines splits blocks of text into records without copying: the lines
-// are spans of the arena that the block was read into.
+// Package lines splits blocks of text into records without copying: the lines are spans of the
+// arena that the block was read into. Text that is not UTF-8 is decoded line by line.
 package lines
 
 import (
@@ -8,28 +8,25 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// A Splitter finds the lines of one source, block after block. Lines end with
-// LF or CR LF; the end is no part of the record. An empty line is a record too.
+// A Splitter finds the lines of one source, block after block. Lines end with LF or CR LF; the end
+// is no part of the record. An empty line is a record too.
 type Splitter struct {
-	// Max is the longest line in bytes, at least 1. Of a longer one only the
-	// first Max bytes become the record, marked event.Cut.
+	// Max is the longest line in bytes, at least 1. Of a longer one only the first Max bytes
+	// become the record, marked event.Truncated.
 	Max int
-	// Skipping says that the source stands inside a line that was cut: all up
-	// to the next line end is passed over. It must survive a restart.
+	// Skipping says that the source stands inside a truncated line: all up to the next line end
+	// is skipped. It must survive a restart.
 	Skipping bool
-	// Ended says that the last line was given without its line end, which is
-	// no line of its own when it comes after all. It must survive a restart.
+	// Ended says that the last line was sent without its line end, which is no line of its own
+	// when it comes after all. It must survive a restart.
 	Ended bool
-	// Skipped counts the bytes of cut lines that were passed over.
-	Skipped uint64
-	// CutLines counts the lines that were cut.
-	CutLines uint64
+	// TruncatedBytes and TruncatedLines count what was truncated.
+	TruncatedBytes, TruncatedLines uint64
 }
 
-// Split appends a record for every line in b.Arena[start:], whose first byte is
-// at position pos of its source. It gives the index of the arena at which the
-// first unfinished line begins, which is all that must be kept for the next
-// block. That line is shorter than Max+2 bytes: longer ones are cut at once.
+// Split appends a record for every line in b.Arena[start:], whose first byte is at position pos of
+// its source. It returns the index of the arena at which the first incomplete line begins, which is
+// all that must be kept for the next block. That line is shorter than Max+2 bytes.
 func (s *Splitter) Split(b *event.Batch, start int, pos uint64) int {
 	at := start
 	if s.Ended {
@@ -57,10 +54,9 @@ func (s *Splitter) Split(b *event.Batch, start int, pos uint64) int {
 	return len(arena)
 }
 
-// Last appends what is left in b.Arena[start:], if anything, as a line that has no
-// line end, and gives the index behind it. More may follow all the same, as
-// a line of its own. What is left may also be half of the line end of a line that was
-// given before: that stays.
+// Last appends what is left in b.Arena[start:], if anything, as a line without a line end, and
+// returns the index behind it. More may follow all the same, as a line of its own. What is left may
+// also be half of the line end of a line that was sent before: that stays.
 func (s *Splitter) Last(b *event.Batch, start int, pos uint64) int {
 	rest := b.Arena[start:]
 	if len(rest) == 0 || s.Ended && len(rest) == 1 && rest[0] == '\r' {
@@ -68,7 +64,7 @@ func (s *Splitter) Last(b *event.Batch, start int, pos uint64) int {
 	}
 	s.Ended = true
 	if s.Skipping {
-		s.Skipped += uint64(len(rest))
+		s.TruncatedBytes += uint64(len(rest))
 		s.Skipping = false
 		return len(b.Arena)
 	}
@@ -76,8 +72,7 @@ func (s *Splitter) Last(b *event.Batch, start int, pos uint64) int {
 	return len(b.Arena)
 }
 
-// endLast passes over the line end of a line that was given without it. It
-// gives the index behind it.
+// endLast skips the line end of a line that was sent without it, and returns the index behind it.
 func (s *Splitter) endLast(arena []byte, at int) int {
 	rest := arena[at:]
 	switch {
@@ -92,20 +87,20 @@ func (s *Splitter) endLast(arena []byte, at int) int {
 	return at
 }
 
-// skip passes over the rest of a cut line. It gives the index behind it.
+// skip skips the rest of a truncated line, and returns the index behind it.
 func (s *Splitter) skip(arena []byte, at int) int {
 	n := bytes.IndexByte(arena[at:], '\n')
 	if n < 0 {
-		s.Skipped += uint64(len(arena) - at)
+		s.TruncatedBytes += uint64(len(arena) - at)
 		return len(arena)
 	}
-	s.Skipped += uint64(n)
+	s.TruncatedBytes += uint64(n)
 	s.Skipping = false
 	return at + n + 1
 }
 
-// Add appends the line arena[from:to], which has no LF, as a record. It takes
-// off a CR at its end, and cuts it to Max bytes.
+// Add appends the line arena[from:to], which has no LF, as a record, without a CR at its end and
+// truncated to Max bytes.
 func (s *Splitter) Add(b *event.Batch, from, to int, pos uint64) {
 	if to > from && b.Arena[to-1] == '\r' {
 		to--
@@ -115,8 +110,11 @@ func (s *Splitter) Add(b *event.Batch, from, to int, pos uint64) {
 		b.Add(pos, 0, event.Span{Off: uint32(from), Len: uint32(to - from)})
 		return
 	}
-	r := b.Add(pos, 0, event.Span{Off: uint32(from), Len: uint32(s.Max)})
+	s.truncated(b.Add(pos, 0, event.Span{Off: uint32(from), Len: uint32(s.Max)}), over)
+}
+
+func (s *Splitter) truncated(r *event.Record, over int) {
 	r.Flags |= event.Truncated
-	s.Skipped += uint64(over)
-	s.CutLines++
+	s.TruncatedBytes += uint64(over)
+	s.TruncatedLines++
 }

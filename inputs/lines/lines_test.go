@@ -68,8 +68,8 @@ func TestSplit(t *testing.T) {
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("%s, blocks of %d: (-want +got)\n%s", tt.name, block, diff)
 			}
-			if s.Skipped != tt.skipped {
-				t.Errorf("%s, blocks of %d: skipped %d bytes, want %d", tt.name, block, s.Skipped, tt.skipped)
+			if s.TruncatedBytes != tt.skipped {
+				t.Errorf("%s, blocks of %d: skipped %d bytes, want %d", tt.name, block, s.TruncatedBytes, tt.skipped)
 			}
 		}
 	}

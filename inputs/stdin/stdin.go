@@ -149,7 +149,7 @@ func (in *input) send(ctx context.Context, feed pipeline.Feed, last bool) error 
 	b.From, b.To = in.sent, in.pos
 	b.Cursor = append(b.Cursor[:0], 1) // there is no going back to it
 	in.sent = in.pos
-	in.skipped.Add(float64(in.split.Skipped))
-	in.split.Skipped = 0
+	in.skipped.Add(float64(in.split.TruncatedBytes))
+	in.split.TruncatedBytes = 0
 	return feed.Send(ctx, b)
 }

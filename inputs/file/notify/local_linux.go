@@ -1,10 +1,10 @@
-package file
+package notify
 
 import "golang.org/x/sys/unix"
 
-// isLocal tells whether a folder is on a file system that nobody writes to but this
-// machine, so that its notices tell of every change. One that is not known is not.
-func isLocal(dir string) bool {
+// IsLocal reports whether only this machine writes to a folder's file system, so that the system
+// reports every change. A type that is not known is not local.
+func IsLocal(dir string) bool {
 	var st unix.Statfs_t
 	return unix.Statfs(dir, &st) == nil && isLocalType(int64(st.Type))
 }
