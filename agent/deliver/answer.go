@@ -32,7 +32,7 @@ func (l *lane) landed(got landing) {
 	l.failedWhole(b, answer)
 }
 
-func (l *lane) delivered(b *pipeline.Body) {
+func (l *lane) delivered(b *Body) {
 	l.d.metrics.end(l.d.metrics.delivered, len(b.Items))
 	finish(b)
 	l.d.spares.put(b)
@@ -45,7 +45,7 @@ func (l *lane) well() {
 	l.d.trouble.works(l)
 }
 
-func (l *lane) failedWhole(b *pipeline.Body, answer *pipeline.SendError) {
+func (l *lane) failedWhole(b *Body, answer *pipeline.SendError) {
 	switch answer.Outcome {
 	case pipeline.Split, pipeline.Bisect:
 		if len(b.Items) > 1 {
@@ -61,7 +61,7 @@ func (l *lane) failedWhole(b *pipeline.Body, answer *pipeline.SendError) {
 }
 
 // again puts a body back to the front, for another try after a pause.
-func (l *lane) again(b *pipeline.Body, answer *pipeline.SendError) {
+func (l *lane) again(b *Body, answer *pipeline.SendError) {
 	l.d.metrics.retried.Add(uint64(len(b.Items)))
 	pause := l.retry.next(answer)
 	if l.d.asks(b) {
@@ -72,7 +72,7 @@ func (l *lane) again(b *pipeline.Body, answer *pipeline.SendError) {
 	l.pushFront(b)
 }
 
-func (l *lane) halve(b *pipeline.Body) {
+func (l *lane) halve(b *Body) {
 	half := len(b.Items) / 2
 	first, second := l.d.spares.get(), l.d.spares.get()
 	pick(first, b, func(i int) bool { return i < half }, false)
@@ -83,7 +83,7 @@ func (l *lane) halve(b *pipeline.Body) {
 }
 
 // refuseWhole makes dead letters of all items of a body.
-func (l *lane) refuseWhole(b *pipeline.Body, answer *pipeline.SendError) {
+func (l *lane) refuseWhole(b *Body, answer *pipeline.SendError) {
 	items := make([]pipeline.ItemError, len(b.Items))
 	for i := range items {
 		items[i] = pipeline.ItemError{Index: i, Outcome: pipeline.Reject, Status: answer.Status, Reason: answer.Reason}
@@ -93,7 +93,7 @@ func (l *lane) refuseWhole(b *pipeline.Body, answer *pipeline.SendError) {
 
 // sortOut deals with an answer item by item: dead letters are kept, what is
 // to be sent again makes a new body, and all else is delivered.
-func (l *lane) sortOut(b *pipeline.Body, answer *pipeline.SendError) {
+func (l *lane) sortOut(b *Body, answer *pipeline.SendError) {
 	refused, again := sortItems(b, answer)
 	if err := l.letters(b, refused); err != nil {
 		answer = &pipeline.SendError{Outcome: pipeline.Hold, Reason: err.Error(), Err: err}
@@ -117,7 +117,7 @@ func (l *lane) sortOut(b *pipeline.Body, answer *pipeline.SendError) {
 
 // sortItems parts an answer's items in two, and makes the answer's outcome the
 // most severe of those to be sent again.
-func sortItems(b *pipeline.Body, answer *pipeline.SendError) (refused []pipeline.ItemError, again map[int]bool) {
+func sortItems(b *Body, answer *pipeline.SendError) (refused []pipeline.ItemError, again map[int]bool) {
 	again = map[int]bool{}
 	named := map[int]bool{}
 	for _, item := range answer.Items {
@@ -139,13 +139,13 @@ func sortItems(b *pipeline.Body, answer *pipeline.SendError) (refused []pipeline
 	return refused, again
 }
 
-func (l *lane) letters(b *pipeline.Body, refused []pipeline.ItemError) error {
+func (l *lane) letters(b *Body, refused []pipeline.ItemError) error {
 	if len(refused) == 0 {
 		return nil
 	}
 	letters := make([]DeadLetter, 0, len(refused))
 	for _, item := range refused {
-		letters = append(letters, l.d.newLetter(b, item.Index, item.Status, item.Reason, l.d.Output.Original(b, item.Index)))
+		letters = append(letters, l.d.newLetter(b, item.Index, item.Status, item.Reason, l.d.Output.Original(&b.Body, item.Index)))
 	}
 	if err := l.d.DeadLetters.Write(letters); err != nil {
 		return fmt.Errorf("keeping %d refused records: %w", len(letters), err)

@@ -87,7 +87,7 @@ func (d *Deliverer) Expect(records int) { d.metrics.take(records) }
 // Put hands over a batch, blocking while its lane is full; Expect was told of its
 // records. The batch is released once it is encoded, or when Put fails with ctx's
 // error. track is that of the batch's source for this output.
-func (d *Deliverer) Put(ctx context.Context, b *Shared, track pipeline.Track) error {
+func (d *Deliverer) Put(ctx context.Context, b *Shared, track Track) error {
 	n := len(b.Records)
 	select {
 	case d.laneOf(b.Source).in <- delivery{b, track}:

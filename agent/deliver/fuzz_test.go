@@ -5,8 +5,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"testing"
-
-	"github.com/longshore/longshore/pipeline"
 )
 
 // FuzzReplay reads any file as one of dead letters: each line that is a letter is
@@ -37,7 +35,7 @@ func FuzzReplay(f *testing.F) {
 		}
 		r.undone.Store(int64(r.left))
 		for r.left > 0 {
-			var b pipeline.Body
+			var b Body
 			if _, _, err := r.Next(&b); err != nil {
 				t.Fatal(err)
 			}

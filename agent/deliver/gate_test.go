@@ -44,7 +44,7 @@ func (n *narrow) Send(ctx context.Context, b *pipeline.Body) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	n.note(b.Runs[0].Source.Key)
+	n.note(b.SourceOf(0).Key)
 	return n.destination.Send(ctx, b)
 }
 

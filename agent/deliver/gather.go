@@ -82,7 +82,7 @@ func (l *lane) full() bool {
 }
 
 // startRun begins a run, or goes on with the last one where it ends here.
-func (l *lane) startRun(src *event.Source, track pipeline.Track, from uint64) {
+func (l *lane) startRun(src *event.Source, track Track, from uint64) {
 	if l.growing.Bytes == nil {
 		l.growing = l.d.spares.get()
 	}
@@ -90,7 +90,7 @@ func (l *lane) startRun(src *event.Source, track pipeline.Track, from uint64) {
 	if n := len(b.Runs); n > 0 && b.Runs[n-1].Track == track && b.Runs[n-1].To == from {
 		return
 	}
-	b.Runs = append(b.Runs, pipeline.Run{Source: src, Track: track, First: len(b.Items), From: from, To: from})
+	b.Runs = append(b.Runs, Run{Source: src, Track: track, First: len(b.Items), From: from, To: from})
 }
 
 // endRun ends the last run at a position. Without any item it waits for
@@ -120,11 +120,11 @@ func (l *lane) encodeRecord(ctx context.Context, b *event.Batch, i int) bool {
 // errNotUnderstood is why a record is refused before any destination sees it.
 var errNotUnderstood = errors.New("the parser did not understand it (on_error: dead_letter)")
 
-func (l *lane) encodeUnlessRefused(dst *pipeline.Body, b *event.Batch, i int) (group uint32, err error) {
+func (l *lane) encodeUnlessRefused(dst *Body, b *event.Batch, i int) (group uint32, err error) {
 	if b.Records[i].Flags&event.Rejected != 0 {
 		return 0, errNotUnderstood
 	}
-	return l.encoder.Encode(dst, b, i)
+	return l.encoder.Encode(&dst.Body, b, i)
 }
 
 // refuseUnencoded makes a letter of the growing body's last item, whose bytes

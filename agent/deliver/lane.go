@@ -11,7 +11,7 @@ import (
 
 type delivery struct {
 	batch *Shared
-	track pipeline.Track
+	track Track
 }
 
 // A lane is one line of bodies to the destination: at most one is in flight,
@@ -21,11 +21,11 @@ type lane struct {
 	in      chan delivery
 	encoder pipeline.Encoder
 
-	growing *pipeline.Body   // without memory of its own until there is something to put into it
-	queue   []*pipeline.Body // to be sent, oldest first
-	queued  int              // bytes in queue
+	growing *Body   // without memory of its own until there is something to put into it
+	queue   []*Body // to be sent, oldest first
+	queued  int     // bytes in queue
 
-	flying  *pipeline.Body
+	flying  *Body
 	results chan landing
 	place   *place    // at the gate
 	began   time.Time // of the lane
@@ -46,7 +46,7 @@ func newLane(d *Deliverer) *lane {
 	l := &lane{
 		d: d, in: make(chan delivery), encoder: d.Output.Encoder(),
 		results: make(chan landing, 1), retry: backoff{settings: d.Settings.Retry}, place: d.gate.place(),
-		taken: map[*event.Source]bool{}, growing: &pipeline.Body{},
+		taken: map[*event.Source]bool{}, growing: NewBody(),
 	}
 	return l
 }
@@ -181,7 +181,7 @@ func (l *lane) setApart() {
 	run, last := b.Runs[len(b.Runs)-1], len(b.Items)-1
 	at := b.Items[last].Pos
 	appendItem(next, b, last)
-	next.Runs = append(next.Runs, pipeline.Run{Source: run.Source, Track: run.Track, From: at, To: at})
+	next.Runs = append(next.Runs, Run{Source: run.Source, Track: run.Track, From: at, To: at})
 	l.takeLast()
 	l.endRun(at)
 	l.add(b)
@@ -191,17 +191,17 @@ func (l *lane) setApart() {
 // seal puts the growing body into the queue.
 func (l *lane) seal() {
 	l.add(l.growing)
-	l.growing = &pipeline.Body{}
+	l.growing = NewBody()
 }
 
-func (l *lane) push(b *pipeline.Body) {
+func (l *lane) push(b *Body) {
 	l.queue = append(l.queue, b)
 	l.weigh(len(b.Bytes))
 }
 
 // pushFront puts bodies before all others, in their order.
-func (l *lane) pushFront(bodies ...*pipeline.Body) {
-	l.queue = append(append([]*pipeline.Body(nil), bodies...), l.queue...)
+func (l *lane) pushFront(bodies ...*Body) {
+	l.queue = append(append([]*Body(nil), bodies...), l.queue...)
 	for _, b := range bodies {
 		l.weigh(len(b.Bytes))
 	}
@@ -233,7 +233,7 @@ func (l *lane) send(ctx context.Context) {
 	}
 	if len(l.queue) == 0 {
 		l.push(l.growing)
-		l.growing = &pipeline.Body{}
+		l.growing = NewBody()
 	}
 	l.flying = l.queue[0]
 	l.queue = append(l.queue[:0], l.queue[1:]...)
@@ -243,7 +243,7 @@ func (l *lane) send(ctx context.Context) {
 
 // request makes a try at a body, and gives up its place as soon as it has the
 // answer: the lane may be held up elsewhere.
-func (l *lane) request(ctx context.Context, b *pipeline.Body) {
+func (l *lane) request(ctx context.Context, b *Body) {
 	got := l.d.try(ctx, b)
 	l.place.exit(verdictOf(got.err))
 	l.results <- got
@@ -265,7 +265,7 @@ func (l *lane) due() bool {
 }
 
 // next gives the body that is to be sent next.
-func (l *lane) next() *pipeline.Body {
+func (l *lane) next() *Body {
 	if len(l.queue) > 0 {
 		return l.queue[0]
 	}

@@ -221,7 +221,7 @@ func TestCoverageOfPickedBodies(t *testing.T) {
 	for mask := range 1 << 6 {
 		src := source(1)
 		one, two := &track{t: t, done: map[uint64]bool{}}, &track{t: t, done: map[uint64]bool{}}
-		b := &pipeline.Body{Runs: []pipeline.Run{
+		b := &Body{Runs: Runs{
 			{Source: src, Track: one, First: 0, From: 0, To: 40},
 			{Source: src, Track: two, First: 3, From: 100, To: 105},
 			{Source: src, Track: two, First: 3, From: 107, To: 120},
@@ -231,7 +231,7 @@ func TestCoverageOfPickedBodies(t *testing.T) {
 			b.Bytes = fmt.Append(b.Bytes, pos, ";")
 			b.Items = append(b.Items, pipeline.Item{Pos: pos, End: uint32(len(b.Bytes))})
 		}
-		rest := &pipeline.Body{}
+		rest := NewBody()
 		pick(rest, b, func(i int) bool { return mask>>i&1 == 1 }, true)
 		for i, item := range b.Items {
 			k := map[bool]*track{true: one, false: two}[item.Pos < 100]

@@ -39,11 +39,11 @@ type DeadLetter struct {
 	Encoded []byte `json:"encoded"`
 }
 
-func (d *Deliverer) newLetter(b *pipeline.Body, i int, status int, reason string, original []byte) DeadLetter {
-	run := runOf(b, i)
+func (d *Deliverer) newLetter(b *Body, i int, status int, reason string, original []byte) DeadLetter {
+	src := b.SourceOf(i)
 	l := DeadLetter{
 		Time: time.Now().UTC(), Output: d.Name, Type: d.Type, Status: status, Reason: reason,
-		Source: run.Source.ID.String(), Key: run.Source.Key, Position: b.Items[i].Pos,
+		Source: src.ID.String(), Key: src.Key, Position: b.Items[i].Pos,
 		Record: string(original), Encoded: append([]byte(nil), b.Item(i)...),
 	}
 	if len(b.Groups) > 0 {
@@ -55,14 +55,6 @@ func (d *Deliverer) newLetter(b *pipeline.Body, i int, status int, reason string
 // Fits says whether an output of a type can send the letter: what is encoded for
 // one is nothing to another.
 func (l *DeadLetter) Fits(outputType string) bool { return l.Type == "" || l.Type == outputType }
-
-func runOf(b *pipeline.Body, i int) *pipeline.Run {
-	k := 0
-	for k+1 < len(b.Runs) && b.Runs[k+1].First <= i {
-		k++
-	}
-	return &b.Runs[k]
-}
 
 // DeadLetterFile keeps letters as JSON lines in a file, on disk before they count
 // as kept. The file may be moved or taken away at any time.

@@ -22,25 +22,25 @@ type landing struct {
 
 // try makes one try at a body: it sends it, or, where some of it may be stored
 // already and the destination can be asked, asks.
-func (d *Deliverer) try(ctx context.Context, b *pipeline.Body) landing {
+func (d *Deliverer) try(ctx context.Context, b *Body) landing {
 	if err := reserve(b); err != nil {
 		reason := fmt.Sprintf("noting on disk what is about to be sent: %v", err)
 		return landing{err: &pipeline.SendError{Outcome: pipeline.Retry, Reason: reason, Err: err}}
 	}
 	if !d.asks(b) {
-		return landing{err: d.Output.Send(ctx, b)}
+		return landing{err: d.Output.Send(ctx, &b.Body)}
 	}
 	stored := make([]bool, len(b.Items))
-	err := d.reconciler.Stored(ctx, b, stored)
+	err := d.reconciler.Stored(ctx, &b.Body, stored)
 	return landing{err: err, stored: stored}
 }
 
 // asks says whether the destination is asked what it holds of a body before
 // that is sent.
-func (d *Deliverer) asks(b *pipeline.Body) bool { return b.Uncertain && d.reconciler != nil }
+func (d *Deliverer) asks(b *Body) bool { return b.Uncertain && d.reconciler != nil }
 
 // reserve notes that a body's records may be sent.
-func reserve(b *pipeline.Body) error {
+func reserve(b *Body) error {
 	for i := range b.Runs {
 		if err := b.Runs[i].Track.Reserve(b.Runs[i].To); err != nil {
 			return err
@@ -51,7 +51,7 @@ func reserve(b *pipeline.Body) error {
 
 // asked deals with what the destination says it holds of a body: that is done,
 // and the rest is sent next.
-func (l *lane) asked(b *pipeline.Body, answer landing) {
+func (l *lane) asked(b *Body, answer landing) {
 	switch {
 	case errors.Is(answer.err, pipeline.ErrUnknowable):
 		l.d.metrics.unknowable.Add(uint64(len(b.Items)))
@@ -65,7 +65,7 @@ func (l *lane) asked(b *pipeline.Body, answer landing) {
 	}
 }
 
-func (l *lane) reconciled(b *pipeline.Body, stored []bool) {
+func (l *lane) reconciled(b *Body, stored []bool) {
 	rest := l.d.spares.get()
 	pick(rest, b, func(i int) bool { return !stored[i] }, true)
 	rest.Uncertain = false

@@ -218,8 +218,7 @@ func (s *standing) Send(ctx context.Context, b *pipeline.Body) error {
 	if s.moving {
 		return s.library.Send(ctx, b)
 	}
-	late := &pipeline.Body{}
-	pick(late, b, func(int) bool { return true }, false)
+	late := &pipeline.Body{Bytes: slices.Clone(b.Bytes), Items: slices.Clone(b.Items), Groups: slices.Clone(b.Groups)}
 	time.AfterFunc(4*time.Second, func() { _ = s.library.Send(ctx, late) })
 	return &pipeline.SendError{Outcome: pipeline.Retry, Uncertain: true, Reason: "timeout"}
 }

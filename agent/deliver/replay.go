@@ -95,10 +95,10 @@ func (r *Replay) Close() error {
 func (r *Replay) Len() int { return r.left }
 
 // Append implements Spool: nothing is ever added.
-func (r *Replay) Append(*pipeline.Body) error { return errors.New("a replay takes nothing in") }
+func (r *Replay) Append(*Body) error { return errors.New("a replay takes nothing in") }
 
 // Next implements Spool.
-func (r *Replay) Next(b *pipeline.Body) (earlier, ok bool, err error) {
+func (r *Replay) Next(b *Body) (earlier, ok bool, err error) {
 	for r.left > 0 && len(b.Items) < replayBody && len(b.Bytes) < 512<<10 {
 		line, err := r.lines.ReadBytes('\n')
 		if err != nil && len(line) == 0 {
@@ -114,14 +114,14 @@ func (r *Replay) Next(b *pipeline.Body) (earlier, ok bool, err error) {
 	return true, len(b.Items) > 0, nil
 }
 
-func (r *Replay) add(b *pipeline.Body, l *DeadLetter) {
+func (r *Replay) add(b *Body, l *DeadLetter) {
 	id, _ := strconv.ParseUint(l.Source, 16, 64) // it is for people here, not an identity
 	b.Bytes = append(b.Bytes, l.Encoded...)
 	item := pipeline.Item{Pos: l.Position, End: uint32(len(b.Bytes))}
 	if l.Group != "" {
 		item.Group = b.Group([]byte(l.Group))
 	}
-	b.Runs = append(b.Runs, pipeline.Run{
+	b.Runs = append(b.Runs, Run{
 		Source: event.NewSource(event.SourceID(id), "", l.Key, nil), Track: letterTrack{r},
 		First: len(b.Items), From: l.Position, To: l.Position + 1,
 	})

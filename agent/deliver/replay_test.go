@@ -145,7 +145,7 @@ func TestDamagedLettersStay(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b := &pipeline.Body{}
+		b := NewBody()
 		if _, ok, err := r.Next(b); ok {
 			finish(b)
 		} else if err != nil {

@@ -3,8 +3,6 @@ package deliver
 import (
 	"fmt"
 	"time"
-
-	"github.com/longshore/longshore/pipeline"
 )
 
 // A Spool keeps one lane's bodies on disk while its destination lags. It is
@@ -12,11 +10,11 @@ import (
 type Spool interface {
 	// Append puts a body at the end of the queue; nil says that it is on disk.
 	// The body is the caller's again.
-	Append(b *pipeline.Body) error
+	Append(b *Body) error
 	// Next reads the oldest body that was not given yet into an empty one; ok is
 	// false when there is none. The tracks of its runs take note of what is done
 	// of it. earlier says that another process has put it there.
-	Next(b *pipeline.Body) (earlier, ok bool, err error)
+	Next(b *Body) (earlier, ok bool, err error)
 	// Len is how many bodies are left to be given.
 	Len() int
 }
@@ -30,7 +28,7 @@ type spill struct {
 	spool    Spool
 	patience time.Duration // how long the lane is full before it begins
 	since    time.Time     // when the lane became full; zero while it is not
-	tail     []*pipeline.Body
+	tail     []*Body
 	retry    time.Time
 }
 
@@ -54,7 +52,7 @@ func (s *spill) wanted(full bool, now time.Time) bool {
 
 // add puts a sealed body behind all others: into the queue, or, when there are
 // others behind that already or it is full, on disk.
-func (l *lane) add(b *pipeline.Body) {
+func (l *lane) add(b *Body) {
 	if !l.spill.holds() && !l.spill.wanted(l.crowded(), time.Now()) {
 		l.push(b)
 		return
@@ -87,7 +85,7 @@ func (l *lane) spillTail() {
 
 // store puts a body on disk. Its records are reserved first: should the
 // acknowledgement of their source be lost, they come again as uncertain.
-func (l *lane) store(b *pipeline.Body) error {
+func (l *lane) store(b *Body) error {
 	if err := reserve(b); err != nil {
 		return err
 	}

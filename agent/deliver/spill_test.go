@@ -19,24 +19,24 @@ import (
 
 // shelf is a spool in memory.
 type shelf struct {
-	bodies []*pipeline.Body
+	bodies []*Body
 	given  int
 	done   int // bodies of which all is done
 	room   func() bool
 	old    int // bodies from an earlier process
 }
 
-func (s *shelf) Append(b *pipeline.Body) error {
+func (s *shelf) Append(b *Body) error {
 	if s.room != nil && !s.room() {
 		return errors.New("full")
 	}
-	kept := &pipeline.Body{}
+	kept := NewBody()
 	pick(kept, b, func(int) bool { return true }, false)
 	s.bodies = append(s.bodies, kept)
 	return nil
 }
 
-func (s *shelf) Next(b *pipeline.Body) (earlier, ok bool, err error) {
+func (s *shelf) Next(b *Body) (earlier, ok bool, err error) {
 	if s.Len() == 0 {
 		return false, false, nil
 	}
@@ -164,7 +164,7 @@ func TestWhatAnEarlierRunLeftIsAskedForAndSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &shelf{old: 2}
 		for _, lines := range [][]string{{"a", "b"}, {"c"}} {
-			b := &pipeline.Body{Runs: []pipeline.Run{{Source: source(9), To: uint64(len(lines))}}}
+			b := &Body{Runs: Runs{{Source: source(9), To: uint64(len(lines))}}}
 			for i, line := range lines {
 				b.Bytes = append(b.Bytes, line...)
 				b.Items = append(b.Items, pipeline.Item{Pos: uint64(i), End: uint32(len(b.Bytes))})

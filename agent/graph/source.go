@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/longshore/longshore/agent/deliver"
 	"github.com/longshore/longshore/agent/ledger"
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
@@ -38,7 +39,7 @@ type pipe struct {
 	parsers  chain
 	join     *join // nil: lines stay as they are
 	ties     ties
-	tracks   []pipeline.Track // one for each of the pipeline's outputs
+	tracks   []deliver.Track // one for each of the pipeline's outputs
 }
 
 // pipelineOf is a pipeline of the config: what its records go through.

@@ -121,7 +121,7 @@ func (l *laneSpool) Len() (n int) {
 	return n
 }
 
-func (l *laneSpool) Append(b *pipeline.Body) error {
+func (l *laneSpool) Append(b *deliver.Body) error {
 	l.buf = spool.AppendBody(l.buf[:0], b)
 	if l.of.bytes()+int64(len(l.buf)) > l.of.size {
 		return fmt.Errorf("all %s that the setting spool allows are in use: %w", pipeline.Size(l.of.size), spool.ErrFull)
@@ -133,7 +133,7 @@ func (l *laneSpool) Append(b *pipeline.Body) error {
 	return nil
 }
 
-func (l *laneSpool) Next(b *pipeline.Body) (earlier, ok bool, err error) {
+func (l *laneSpool) Next(b *deliver.Body) (earlier, ok bool, err error) {
 	for _, r := range l.from {
 		if r.left == 0 {
 			continue
@@ -160,7 +160,7 @@ func (l *laneSpool) Next(b *pipeline.Body) (earlier, ok bool, err error) {
 }
 
 // setAside keeps a record that is no body out of the way, and goes on with the next.
-func (l *laneSpool) setAside(from *spool.Spool, record spool.Record, cause error, b *pipeline.Body) (earlier, ok bool, err error) {
+func (l *laneSpool) setAside(from *spool.Spool, record spool.Record, cause error, b *deliver.Body) (earlier, ok bool, err error) {
 	path, err := from.SetAside(record)
 	if err != nil {
 		return false, false, fmt.Errorf("%w; %w", cause, err)
@@ -171,7 +171,7 @@ func (l *laneSpool) setAside(from *spool.Spool, record spool.Record, cause error
 
 // decode reads a record into a body, whose runs tell the spool when all of it is
 // done.
-func decode(from *spool.Spool, record spool.Record, b *pipeline.Body) error {
+func decode(from *spool.Spool, record spool.Record, b *deliver.Body) error {
 	note := &receipt{spool: from, id: record.ID}
 	if err := spool.ReadBody(record.Data, b, note); err != nil {
 		return err
@@ -190,20 +190,20 @@ type receipt struct {
 	left  atomic.Uint64
 }
 
-// Done implements pipeline.Track.
+// Done implements deliver.Track.
 func (r *receipt) Done(from, to uint64) {
 	if r.left.Add(from-to) == 0 {
 		_ = r.spool.Done(r.id) // it is done all the same, but may come again after a restart
 	}
 }
 
-// Skip implements pipeline.Track.
+// Skip implements deliver.Track.
 func (r *receipt) Skip(uint64) bool { return false }
 
-// Uncertain implements pipeline.Track.
+// Uncertain implements deliver.Track.
 func (r *receipt) Uncertain(uint64) bool { return false }
 
-// Reserve implements pipeline.Track: what is in a spool is uncertain after a
+// Reserve implements deliver.Track: what is in a spool is uncertain after a
 // restart, whether it was sent or not.
 func (r *receipt) Reserve(uint64) error { return nil }
 

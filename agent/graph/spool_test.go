@@ -155,8 +155,9 @@ func TestABodyThatCannotBeReadIsSetAside(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	good := spool.AppendBody(nil, &pipeline.Body{
-		Bytes: []byte("good"), Items: []pipeline.Item{{End: 4}}, Runs: []pipeline.Run{{Source: event.NewSource(1, "in", "a", nil), To: 1}},
+	good := spool.AppendBody(nil, &deliver.Body{
+		Body: pipeline.Body{Bytes: []byte("good"), Items: []pipeline.Item{{End: 4}}},
+		Runs: deliver.Runs{{Source: event.NewSource(1, "in", "a", nil), To: 1}},
 	})
 	for _, record := range []string{"\xffno body", string(good), "nor this"} {
 		if err := s.Append([]byte(record)); err != nil {

@@ -1,7 +1,5 @@
 package ledger
 
-import "github.com/longshore/longshore/pipeline"
-
 // A Track is what one route, a pipeline's output, has done of one source: what
 // is acknowledged, and up to where something may have been sent. What lies
 // between after a crash is uncertain. Its methods are safe for use by several
@@ -25,8 +23,6 @@ type Track struct {
 	unsure    uint64 // what is below and not done may have been sent
 }
 
-var _ pipeline.Track = (*Track)(nil)
-
 // newTrack goes on with what an earlier run left.
 func newTrack(s *Source, route string, e trackEntry) *Track {
 	t := &Track{source: s, route: route, acked: e.acked, unsure: e.reserved}
@@ -48,7 +44,7 @@ func (t *Track) entry() trackEntry {
 // Route gives the track's route.
 func (t *Track) Route() string { return t.route }
 
-// Done implements pipeline.Track.
+// Done implements deliver.Track.
 func (t *Track) Done(from, to uint64) {
 	l := t.source.ledger
 	l.mu.Lock()
@@ -59,7 +55,7 @@ func (t *Track) Done(from, to uint64) {
 	t.source.advance()
 }
 
-// Skip implements pipeline.Track.
+// Skip implements deliver.Track.
 func (t *Track) Skip(pos uint64) bool {
 	return pos < t.skipUntil && t.skip.has(pos)
 }
@@ -74,10 +70,10 @@ func (t *Track) Bounds() []uint64 {
 	return bounds
 }
 
-// Uncertain implements pipeline.Track.
+// Uncertain implements deliver.Track.
 func (t *Track) Uncertain(pos uint64) bool { return pos < t.unsure }
 
-// Reserve implements pipeline.Track. Only a source that is new, or has outrun what was
+// Reserve implements deliver.Track. Only a source that is new, or has outrun what was
 // reserved ahead, waits for the disk, and all who wait share one write.
 func (t *Track) Reserve(to uint64) error {
 	l := t.source.ledger

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/longshore/longshore/agent/deliver"
 	"github.com/longshore/longshore/agent/disk/payload"
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
@@ -32,7 +33,7 @@ var ErrBody = errors.New("the record is not a body that this version of longshor
 
 // AppendBody appends a body in a form that ReadBody reads: everything but who
 // takes note of what is done.
-func AppendBody(dst []byte, b *pipeline.Body) []byte {
+func AppendBody(dst []byte, b *deliver.Body) []byte {
 	dst = append(dst, bodyVersion, flagsOf(b))
 	dst, index := appendSources(dst, b.Runs)
 	dst = binary.AppendUvarint(dst, uint64(len(b.Groups)))
@@ -44,14 +45,14 @@ func AppendBody(dst []byte, b *pipeline.Body) []byte {
 	return append(dst, b.Bytes...)
 }
 
-func flagsOf(b *pipeline.Body) byte {
+func flagsOf(b *deliver.Body) byte {
 	if b.Uncertain {
 		return flagUncertain
 	}
 	return 0
 }
 
-func appendSources(dst []byte, runs []pipeline.Run) ([]byte, map[*event.Source]int) {
+func appendSources(dst []byte, runs []deliver.Run) ([]byte, map[*event.Source]int) {
 	index := make(map[*event.Source]int, 1)
 	var sources []*event.Source
 	for i := range runs {
@@ -80,7 +81,7 @@ func appendSource(dst []byte, src *event.Source) []byte {
 	return dst
 }
 
-func appendRuns(dst []byte, runs []pipeline.Run, index map[*event.Source]int) []byte {
+func appendRuns(dst []byte, runs []deliver.Run, index map[*event.Source]int) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(runs)))
 	first := 0
 	for i := range runs {
@@ -111,7 +112,7 @@ func appendItems(dst []byte, items []pipeline.Item) []byte {
 // ReadBody decodes what AppendBody encoded into an empty body, which copies
 // what it needs of p. track takes note of what is done of all the runs. Any bytes
 // are safe to read; on an error, which is ErrBody, the body is to be reset.
-func ReadBody(p []byte, b *pipeline.Body, track pipeline.Track) error {
+func ReadBody(p []byte, b *deliver.Body, track deliver.Track) error {
 	d := decoder{payload.Reader{Rest: p}}
 	if version := d.Byte(); version != bodyVersion && !d.Damaged {
 		return fmt.Errorf("%w: its version is %d", ErrBody, version)
@@ -130,7 +131,7 @@ func ReadBody(p []byte, b *pipeline.Body, track pipeline.Track) error {
 
 // check holds the parts of a body against each other, so that no index in it
 // leads out of it.
-func check(b *pipeline.Body) error {
+func check(b *deliver.Body) error {
 	end, items := 0, len(b.Items)
 	if items > 0 {
 		end = int(b.Items[items-1].End)
@@ -170,7 +171,7 @@ func (d *decoder) labels() (labels []event.Label) {
 }
 
 // groups reads names that are all different.
-func (d *decoder) groups(b *pipeline.Body) {
+func (d *decoder) groups(b *deliver.Body) {
 	n := d.Count()
 	for i := 0; i < n && !d.Damaged; i++ {
 		if b.Group(d.Bytes()) != uint32(i) {
@@ -179,7 +180,7 @@ func (d *decoder) groups(b *pipeline.Body) {
 	}
 }
 
-func (d *decoder) runs(b *pipeline.Body, sources []*event.Source, track pipeline.Track) {
+func (d *decoder) runs(b *deliver.Body, sources []*event.Source, track deliver.Track) {
 	first := uint64(0)
 	for n := d.Count(); n > 0 && !d.Damaged; n-- {
 		src, after, from, length := d.Uint(), d.Uint(), d.Uint(), d.Uint()
@@ -188,11 +189,11 @@ func (d *decoder) runs(b *pipeline.Body, sources []*event.Source, track pipeline
 			d.Fail()
 			return
 		}
-		b.Runs = append(b.Runs, pipeline.Run{Source: sources[src], Track: track, First: int(first), From: from, To: from + length})
+		b.Runs = append(b.Runs, deliver.Run{Source: sources[src], Track: track, First: int(first), From: from, To: from + length})
 	}
 }
 
-func (d *decoder) items(b *pipeline.Body) {
+func (d *decoder) items(b *deliver.Body) {
 	var pos uint64
 	end := uint64(0)
 	for n := d.Count(); n > 0 && !d.Damaged; n-- {

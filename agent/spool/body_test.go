@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/longshore/longshore/agent/deliver"
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
 )
@@ -15,20 +16,22 @@ import (
 // sameBody compares bodies but for who takes note.
 var sameBody = cmp.Options{
 	cmpopts.IgnoreUnexported(pipeline.Body{}, event.Source{}),
-	cmpopts.IgnoreFields(pipeline.Run{}, "Track"),
+	cmpopts.IgnoreFields(deliver.Run{}, "Track"),
+	cmpopts.IgnoreFields(pipeline.Body{}, "Sources"),
 	cmpopts.EquateEmpty(),
 }
 
-func someBody() *pipeline.Body {
+func someBody() *deliver.Body {
 	web := event.NewSource(0xfedcba9876543210, "containers", "web/stdout", []event.Label{
 		{Name: event.LabelService, Value: "web"}, {Name: event.LabelHost, Value: "h1"},
 	})
 	file := event.NewSource(7, "app", "/var/log/app.log", nil)
-	b := &pipeline.Body{Uncertain: true}
+	b := deliver.NewBody()
+	b.Uncertain = true
 	one, two := b.Group([]byte(`{service="web"}`)), b.Group([]byte(`{service="app"}`))
 	b.Bytes = []byte("firstsecondthird")
 	b.Items = []pipeline.Item{{Pos: 1 << 60, End: 5, Group: one}, {Pos: 1<<60 + 9, End: 11, Group: one}, {Pos: 3, End: 16, Group: two}}
-	b.Runs = []pipeline.Run{
+	b.Runs = deliver.Runs{
 		{Source: web, First: 0, From: 1<<60 - 5, To: 1<<60 + 20},
 		{Source: file, First: 2, From: 0, To: 3},
 		{Source: file, First: 2, From: 3, To: 10},
@@ -38,16 +41,16 @@ func someBody() *pipeline.Body {
 }
 
 func TestBodyComesBack(t *testing.T) {
-	bodies := map[string]*pipeline.Body{
+	bodies := map[string]*deliver.Body{
 		"empty": {},
 		"full":  someBody(),
 		"without groups": {
-			Bytes: []byte("x"), Items: []pipeline.Item{{Pos: 4, End: 1}},
-			Runs: []pipeline.Run{{Source: event.NewSource(1, "", "", nil), To: 5}},
+			Body: pipeline.Body{Bytes: []byte("x"), Items: []pipeline.Item{{Pos: 4, End: 1}}},
+			Runs: deliver.Runs{{Source: event.NewSource(1, "", "", nil), To: 5}},
 		},
 	}
 	for name, want := range bodies {
-		var got pipeline.Body
+		var got deliver.Body
 		if err := ReadBody(AppendBody(nil, want), &got, nil); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -75,13 +78,13 @@ func TestBadBodies(t *testing.T) {
 		"more bytes than the items":     "\x01\x00" + source + "\x00\x01\x00\x00\x00\x01\x01\x00\x01\x00xy",
 	}
 	for name, p := range cases {
-		if err := ReadBody([]byte(p), &pipeline.Body{}, nil); !errors.Is(err, ErrBody) {
+		if err := ReadBody([]byte(p), &deliver.Body{}, nil); !errors.Is(err, ErrBody) {
 			t.Errorf("%s: error %v, want ErrBody", name, err)
 		}
 	}
 	whole := AppendBody(nil, someBody())
 	for cut := range whole {
-		if err := ReadBody(whole[:cut], &pipeline.Body{}, nil); !errors.Is(err, ErrBody) {
+		if err := ReadBody(whole[:cut], &deliver.Body{}, nil); !errors.Is(err, ErrBody) {
 			t.Errorf("cut at %d: error %v, want ErrBody", cut, err)
 		}
 	}
@@ -90,9 +93,9 @@ func TestBadBodies(t *testing.T) {
 // FuzzReadBody: whatever is read can be walked, and written and read again.
 func FuzzReadBody(f *testing.F) {
 	f.Add(AppendBody(nil, someBody()))
-	f.Add(AppendBody(nil, &pipeline.Body{}))
+	f.Add(AppendBody(nil, &deliver.Body{}))
 	f.Fuzz(func(t *testing.T, p []byte) {
-		var b pipeline.Body
+		var b deliver.Body
 		if ReadBody(p, &b, nil) != nil {
 			return
 		}
@@ -113,7 +116,7 @@ func FuzzReadBody(f *testing.F) {
 			}
 			first = r.First
 		}
-		var again pipeline.Body
+		var again deliver.Body
 		if err := ReadBody(AppendBody(nil, &b), &again, nil); err != nil {
 			t.Fatal(err)
 		}

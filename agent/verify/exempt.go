@@ -13,7 +13,6 @@ import (
 	"github.com/longshore/longshore/agent/graph"
 	"github.com/longshore/longshore/agent/ledger"
 	"github.com/longshore/longshore/agent/spool"
-	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/config"
 	"github.com/longshore/longshore/pipeline/event"
 )
@@ -44,7 +43,7 @@ func (e *exemption) readSpools(dir string) error {
 
 // wait takes note of a body that waits.
 func (e *exemption) wait(record []byte) {
-	var b pipeline.Body
+	var b deliver.Body
 	if err := spool.ReadBody(record, &b, nil); err != nil {
 		return // it will not be delivered either
 	}

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/longshore/longshore/agent/deliver"
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
 )
@@ -70,7 +71,7 @@ func (c *asking) Output(env pipeline.Env) (pipeline.Output, error) {
 
 // An answer is what a destination says of the records of one run of a body.
 type answer struct {
-	run   *pipeline.Run
+	run   *deliver.Run
 	items []pipeline.Item
 	held  []pipeline.Presence
 	text  func(i int) []byte // of an item, for people
@@ -114,7 +115,7 @@ func (e ageOnly) Encode(dst *pipeline.Body, b *event.Batch, i int) (uint32, erro
 func (a *asker) Send(ctx context.Context, body *pipeline.Body) error {
 	part := withoutEmpty(body)
 	held := make([]pipeline.Presence, len(part.Items))
-	err := a.ask(ctx, part, held)
+	err := a.ask(ctx, &part.Body, held)
 	if errors.Is(err, pipeline.ErrUnknowable) {
 		for i := range held {
 			held[i] = pipeline.Presence{Uncertain: err.Error()}
@@ -133,7 +134,7 @@ func (a *asker) Send(ctx context.Context, body *pipeline.Body) error {
 		}
 		a.note(answer{
 			run: &part.Runs[k], items: part.Items[first:end], held: held[first:end],
-			text: func(i int) []byte { return a.Original(part, first+i) },
+			text: func(i int) []byte { return a.Original(&part.Body, first+i) },
 		})
 	}
 	a.progress.checked.Add(int64(len(part.Items)))
@@ -154,12 +155,13 @@ func (a *asker) ask(ctx context.Context, body *pipeline.Body, held []pipeline.Pr
 
 // withoutEmpty gives a body without the items that have no bytes. It shares the
 // memory of the other.
-func withoutEmpty(body *pipeline.Body) *pipeline.Body {
-	part := &pipeline.Body{Bytes: body.Bytes, Groups: body.Groups}
-	run := 0
+func withoutEmpty(body *pipeline.Body) *deliver.Body {
+	part := deliver.NewBody()
+	part.Bytes, part.Groups = body.Bytes, body.Groups
+	runs, run := *body.Sources.(*deliver.Runs), 0
 	for i := range body.Items {
-		for run < len(body.Runs) && body.Runs[run].First <= i {
-			next := body.Runs[run]
+		for run < len(runs) && runs[run].First <= i {
+			next := runs[run]
 			next.First = len(part.Items)
 			part.Runs = append(part.Runs, next)
 			run++

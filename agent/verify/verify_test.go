@@ -213,7 +213,7 @@ func spoolLines(t *testing.T, w *world, from, to uint64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	body := pipeline.Body{Runs: []pipeline.Run{{Source: event.NewSource(states[0].ID, "in", "a", nil), From: from, To: to}}}
+	body := deliver.Body{Runs: deliver.Runs{{Source: event.NewSource(states[0].ID, "in", "a", nil), From: from, To: to}}}
 	for pos := from; pos < to; pos++ {
 		body.Bytes = append(body.Bytes, "x"...)
 		body.Items = append(body.Items, pipeline.Item{Pos: pos, End: uint32(len(body.Bytes))})

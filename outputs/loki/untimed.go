@@ -54,13 +54,9 @@ func (a *audit) checkUntimed(ctx context.Context, body *pipeline.Body, items []i
 		}
 		a.untimed[stream] = lines
 	}
-	run := 0
 	for _, i := range items {
-		for run+1 < len(body.Runs) && body.Runs[run+1].First <= i {
-			run++
-		}
 		lines := a.untimed[body.Groups[body.Items[i].Group]]
-		held[i] = lines.match(a.hashOf(readEntry(body.Item(i)).line), body.Runs[run].Source.ID)
+		held[i] = lines.match(a.hashOf(readEntry(body.Item(i)).line), body.SourceOf(i).ID)
 	}
 	return nil
 }

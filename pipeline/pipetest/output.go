@@ -69,7 +69,7 @@ func TestOutput(t *testing.T, start func(t *testing.T) OutputHarness) {
 	t.Run("sends a part of a body", func(t *testing.T) {
 		h := begin(t, start)
 		body := encode(h.Output, 1, numbered(0, 10))
-		part := &pipeline.Body{Runs: []pipeline.Run{{Source: body.Runs[0].Source, From: 3, To: 9}}}
+		part := &pipeline.Body{Sources: &sources{body.SourceOf(0), body.SourceOf(0), body.SourceOf(0)}}
 		for _, i := range []int{3, 4, 8} {
 			part.Bytes = append(part.Bytes, body.Item(i)...)
 			item := pipeline.Item{Pos: body.Items[i].Pos, End: uint32(len(part.Bytes))}
@@ -178,11 +178,21 @@ func batchOf(id event.SourceID, from int, lines []string) *event.Batch {
 	return b
 }
 
+// sources are those of a body, item by item.
+type sources []*event.Source
+
+func (s *sources) SourceOf(i int) *event.Source { return (*s)[i] }
+
 // encodeInto appends a batch to a body as package deliver does, and overwrites
 // the batch.
 func encodeInto(body *pipeline.Body, encoder pipeline.Encoder, b *event.Batch) {
-	body.Runs = append(body.Runs, pipeline.Run{Source: b.Source, First: len(body.Items), From: b.From, To: b.To})
+	of, _ := body.Sources.(*sources)
+	if of == nil {
+		of = &sources{}
+		body.Sources = of
+	}
 	for i := range b.Records {
+		*of = append(*of, b.Source)
 		group, err := encoder.Encode(body, b, i)
 		if err != nil {
 			panic(fmt.Sprintf("encoding %q: %v", b.Line(i), err))
