@@ -97,7 +97,7 @@ func (c choices) joining(t *taking, types *config.Config) error {
 	case "auto", "true":
 		settings["mode"] = "auto"
 	default:
-		settings["start"] = how
+		settings["start_pattern"] = how
 	}
 	joins, err := parserOfType("multiline", settings, types)
 	if err != nil {

@@ -24,11 +24,11 @@ func Spec() pipeline.Spec {
 // Config is the parser's config.
 type Config struct {
 	Mode     string            `yaml:"mode" doc:"auto joins stack traces and indented lines by itself; leave it out to use patterns." enum:"auto" example:"auto"`
-	Start    string            `yaml:"start" doc:"Regular expression, in Go's (RE2) syntax, of a line that begins a record. Alone, all other lines continue the one before." example:"^\\d{4}-\\d\\d-\\d\\d "`
-	Continue string            `yaml:"continue" doc:"Regular expression of a line that continues the record before. Alone, all other lines begin one." example:"^(\\s|Caused by:)"`
-	Lines    int               `yaml:"max_lines" doc:"Lines of a record at most; what is longer is cut there." default:"500" min:"1"`
-	Bytes    pipeline.Size     `yaml:"max_bytes" doc:"Size of a record at most, all lines together." default:"256KiB" min:"1KiB" max:"16MiB"`
-	Wait     pipeline.Duration `yaml:"wait" doc:"How long the next line is waited for." default:"300ms" min:"10ms" max:"1m"`
+	Start    string            `yaml:"start_pattern" formerly:"start" doc:"Regular expression, in Go's (RE2) syntax, of a line that begins a record. Alone, every other line continues the record before it." example:"^\\d{4}-\\d\\d-\\d\\d "`
+	Continue string            `yaml:"continue_pattern" formerly:"continue" doc:"Regular expression of a line that continues the record before it. Alone, every other line begins a record." example:"^(\\s|Caused by:)"`
+	Lines    int               `yaml:"max_lines" doc:"Longest record in lines; it ends there." default:"500" min:"1"`
+	Bytes    pipeline.Size     `yaml:"max_bytes" doc:"Longest record in bytes, all lines together; it ends there." default:"256KiB" min:"1KiB" max:"16MiB"`
+	Wait     pipeline.Duration `yaml:"timeout" formerly:"wait" doc:"How long to wait for the next line." default:"300ms" min:"10ms" max:"1m"`
 }
 
 // DefaultLimits bound the records that are joined without a multiline parser.
@@ -42,13 +42,13 @@ func (c *Config) Check() []pipeline.Problem {
 	var problems []pipeline.Problem
 	switch {
 	case c.Mode == "" && c.Start == "" && c.Continue == "":
-		problems = append(problems, pipeline.Problem{Path: "start",
-			Message: "nothing says which lines belong together; set start, continue or mode: auto"})
+		problems = append(problems, pipeline.Problem{Path: "start_pattern",
+			Message: "nothing says which lines belong together; set start_pattern, continue_pattern or mode: auto"})
 	case c.Mode != "" && (c.Start != "" || c.Continue != ""):
 		problems = append(problems, pipeline.Problem{Path: "mode",
-			Message: "mode: auto needs no patterns; take it out, or start and continue"})
+			Message: "mode: auto needs no patterns; remove it, or start_pattern and continue_pattern"})
 	}
-	for _, p := range []struct{ path, pattern string }{{"start", c.Start}, {"continue", c.Continue}} {
+	for _, p := range []struct{ path, pattern string }{{"start_pattern", c.Start}, {"continue_pattern", c.Continue}} {
 		if err := checkPattern(p.pattern); err != nil {
 			problems = append(problems, pipeline.Problem{Path: p.path, Message: err.Error()})
 		}
@@ -91,11 +91,11 @@ func (c *Config) Joiner() (pipeline.NewJoiner, pipeline.JoinLimits, error) {
 	}
 	start, err := compile(c.Start)
 	if err != nil {
-		return nil, limits, fmt.Errorf("multiline parser: start: %w", err)
+		return nil, limits, fmt.Errorf("multiline parser: start_pattern: %w", err)
 	}
 	next, err := compile(c.Continue)
 	if err != nil {
-		return nil, limits, fmt.Errorf("multiline parser: continue: %w", err)
+		return nil, limits, fmt.Errorf("multiline parser: continue_pattern: %w", err)
 	}
 	return func(*event.Source) pipeline.Joiner { return NewPatterns(start, next) }, limits, nil
 }

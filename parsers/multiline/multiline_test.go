@@ -39,11 +39,11 @@ func TestCheck(t *testing.T) {
 	}{
 		{Config{Start: `^\d`}, "", ""},
 		{Config{Mode: "auto"}, "", ""},
-		{Config{}, "start", "nothing says which lines"},
+		{Config{}, "start_pattern", "nothing says which lines"},
 		{Config{Mode: "auto", Start: "^x"}, "mode", "needs no patterns"},
-		{Config{Start: `(`}, "start", "missing closing )"},
-		{Config{Continue: `(?!x)`}, "continue", "invalid"},
-		{Config{Continue: `^\s*`}, "continue", "matches every line"},
+		{Config{Start: `(`}, "start_pattern", "missing closing )"},
+		{Config{Continue: `(?!x)`}, "continue_pattern", "invalid"},
+		{Config{Continue: `^\s*`}, "continue_pattern", "matches every line"},
 	}
 	for _, test := range tests {
 		problems := test.config.Check()
