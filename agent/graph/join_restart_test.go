@@ -79,8 +79,6 @@ type slowWorld struct {
 
 func (c *slowConfig) Input(pipeline.Env) (pipeline.Input, error) { return c, nil }
 
-func (c *slowConfig) Stride() uint64 { return 5 }
-
 func (c *slowConfig) Run(ctx context.Context, feed pipeline.Feed) error {
 	known := map[string]pipeline.Known{}
 	for _, k := range feed.Known() {
@@ -169,7 +167,7 @@ pipelines:
 func slowWorldAtRandom(rnd *rand.Rand) *slowWorld {
 	w := &slowWorld{world: newWorld(), rnd: rnd, read: map[string]uint64{}}
 	w.more = []pipeline.Spec{
-		{Kind: pipeline.KindInput, Type: "slow", New: func() any { return &slowConfig{world: w} }},
+		{Kind: pipeline.KindInput, Type: "slow", Traits: pipeline.Traits{ReserveAhead: 5}, New: func() any { return &slowConfig{world: w} }},
 		{Kind: pipeline.KindParser, Type: "blocks", New: func() any { return &blocksConfig{} }},
 	}
 	clock := time.Unix(100, 0)

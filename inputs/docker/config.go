@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/docker/docker/client"
 	"github.com/prometheus/client_golang/prometheus"
@@ -22,7 +23,12 @@ func Spec() pipeline.Spec {
 		Kind:    pipeline.KindInput,
 		Type:    "docker",
 		Summary: "Follows the logs of containers through the Docker socket.",
-		New:     func() any { return &Config{} },
+		Traits: pipeline.Traits{
+			ReserveAhead: uint64(time.Minute), // positions are nanoseconds
+			Ephemeral:    true,                // dockerd rotates what is not read in time
+			Rereadable:   true, SourceOptions: true,
+		},
+		New: func() any { return &Config{} },
 	}
 }
 

@@ -371,14 +371,3 @@ func (in *Input) healthy() {
 		in.log.Info("the Docker Engine is back")
 	}
 }
-
-// Stride implements pipeline.Strider: positions are nanoseconds.
-func (in *Input) Stride() uint64 { return uint64(time.Minute) }
-
-// Impatient implements pipeline.Impatient: dockerd rotates what is not read in
-// time.
-func (in *Input) Impatient() bool { return true }
-
-// Rereads implements pipeline.Rereader: a log is found by the container's id, and
-// one of which nothing is done is read from its beginning.
-func (in *Input) Rereads() {}
