@@ -166,7 +166,7 @@ type metricFacts struct {
 	labels []string
 }
 
-var descText = regexp.MustCompile(`^Desc\{fqName: "([^"]*)", help: "(.*)", constLabels: \{(.*)\}, variableLabels: \{(.*)\}\}$`)
+var descText = regexp.MustCompile(`^Desc\{fqName: "([^"]*)", help: "(.*)", unit: "[^"]*", constLabels: \{(.*)\}, variableLabels: \{(.*)\}\}$`)
 
 // Register implements prometheus.Registerer.
 func (r registered) Register(c prometheus.Collector) error {
@@ -186,7 +186,7 @@ func (r registered) Register(c prometheus.Collector) error {
 			}
 			labels = append(labels, name)
 		}
-		r.note(m[1], m[2], append(labels, strings.Split(m[4], ",")...))
+		r.note(m[1], strings.ReplaceAll(m[2], `\"`, `"`), append(labels, strings.Split(m[4], ",")...))
 	}
 	return nil
 }
