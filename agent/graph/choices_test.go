@@ -59,7 +59,7 @@ pipelines:
 			if diff := cmp.Diff(tt.text, strings.Join(got, "\n")); diff != "" {
 				t.Error(diff)
 			}
-			if c := g.Counts(); c.Unfinished() != 0 || c.Due+c.Joined != uint64(len(lines)*len(tt.output)) {
+			if c := g.Counts(); c.Pending() != 0 || c.Due+c.Joined != uint64(len(lines)*len(tt.output)) {
 				t.Errorf("the account does not close: %+v", c)
 			}
 		})

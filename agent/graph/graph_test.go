@@ -268,7 +268,7 @@ func TestAnOutputThatIsAwayGetsEverythingLater(t *testing.T) {
 		if err := g.Run(ctx); err != nil {
 			t.Fatal(err)
 		}
-		if c := g.Counts(); c.Due != 3*c.Read || c.Unfinished() != c.Due-c.Delivered || c.Unfinished() < c.Read {
+		if c := g.Counts(); c.Due != 3*c.Read || c.Pending() != c.Due-c.Delivered || c.Pending() < c.Read {
 			t.Errorf("with one of three outputs away: %+v", c)
 		}
 	})

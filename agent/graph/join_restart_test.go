@@ -258,8 +258,8 @@ func joinAtRandom(t *testing.T, rnd *rand.Rand, crash bool) {
 			t.Fatal(err)
 		}
 		joinedCloses(t, g)
-		if c := g.Counts(); c.Unfinished() != 0 {
-			t.Errorf("%d records are unfinished at the end", c.Unfinished())
+		if c := g.Counts(); c.Pending() != 0 {
+			t.Errorf("%d records are unfinished at the end", c.Pending())
 		}
 	})
 	for output := range w.stored {
@@ -272,7 +272,7 @@ func joinedCloses(t *testing.T, g *Graph) {
 	t.Helper()
 	s := g.Status()
 	for i, p := range s.Pipelines {
-		records := p.Read - p.Joined - uint64(p.InFlight)
+		records := p.Read - p.Joined - uint64(p.Pending)
 		for _, o := range g.pipelines[i].outputs {
 			c := o.deliverer.Counts()
 			if c.Taken > records+c.Restored {

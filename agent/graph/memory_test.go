@@ -165,7 +165,7 @@ func (f *flood) run(t *testing.T, yaml string, scenario func(said func() error))
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	if c := g.Counts(); c.Unfinished() != 0 {
+	if c := g.Counts(); c.Pending() != 0 {
 		t.Errorf("at the end: %+v", c)
 	}
 	for _, bad := range f.bad[:min(5, len(f.bad))] {
@@ -274,7 +274,7 @@ pipelines: {main: {inputs: [in], parsers: [auto], outputs: [out]}}
 	if err := g.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if c := g.Counts(); c.Unfinished() != 0 {
+	if c := g.Counts(); c.Pending() != 0 {
 		t.Fatalf("counts: %+v", c)
 	}
 	each := (liveHeap() - before) / sources
