@@ -200,15 +200,15 @@ func (f *follower) start(c container.InspectResponse) (follow bool) {
 }
 
 // restore puts a track where the ledger says that it is.
-func (f *follower) restore(t *streamState, s logformat.Stream, ident *identity) {
-	t.stream, t.key = s, sourceKey(f.id, s)
-	t.line.max = int(f.in.config.MaxLine)
+func (f *follower) restore(st *streamState, s logformat.Stream, ident *identity) {
+	st.stream, st.key = s, sourceKey(f.id, s)
+	st.line.max = int(f.in.config.MaxLine)
 	known := f.known[s]
 	if known == nil {
 		return
 	}
 	cursor := known.Cursor
-	t.id, t.sentTo, t.at.next = known.ID, cursor.Pos, cursor.Pos
+	st.id, st.sentTo, st.at.next = known.ID, cursor.Pos, cursor.Pos
 	if cursor.Pos == 0 {
 		return
 	}
@@ -218,7 +218,7 @@ func (f *follower) restore(t *streamState, s logformat.Stream, ident *identity) 
 			"container", ident.name, "stream", s.String())
 		at = positionAt(int64(min(cursor.Pos, math.MaxInt64)), cursor.Pos)
 	}
-	t.at = at
+	st.at = at
 }
 
 // rename takes over what the container is called now.
