@@ -60,7 +60,7 @@ type tail struct {
 
 // newTail opens a log at a place that is before all messages of a time or later, as far as times
 // ascend. It reports whether that is not simply the beginning of all that there is.
-func newTail(path string, since int64) (t *tail, guessed bool, err error) {
+func newTail(path string, since int64) (t *tail, partial bool, err error) {
 	files, err := openLog(path)
 	if err != nil {
 		return nil, false, err
