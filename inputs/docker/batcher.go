@@ -142,11 +142,11 @@ func (b *batcher) lines() uint64 {
 
 // connect prepares for a log that is read from the time it returns. Incomplete lines are discarded,
 // as they come again. now is the engine's time, kept how it keeps the log.
-func (b *batcher) connect(now int64, kept rotation, inOrder bool) (since int64) {
+func (b *batcher) connect(now int64, rot rotation, inOrder bool) (since int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.warned, b.partial, b.current, b.inOrder = false, false, nil, inOrder
-	b.skips.connect(now, kept)
+	b.skips.connect(now, rot)
 	for i := range b.streams {
 		st := &b.streams[i]
 		st.line.open = false
@@ -306,7 +306,7 @@ func (b *batcher) state(s logformat.Stream) *streamState {
 func (b *batcher) observe(ts int64) error {
 	before := b.skips.latest
 	if skipped, read := b.skips.observe(ts); skipped {
-		b.metrics.skips.Inc()
+		b.metrics.skippedRanges.Inc()
 		if read {
 			return errSkipped
 		}

@@ -456,7 +456,7 @@ func (f *follower) probe(ctx context.Context, read uint64) error {
 	if _, idle := f.batcher.newestIfIdle(); !idle || f.bytesRead.Load() != read { // it may be waiting for the ticker
 		return nil
 	}
-	f.in.metrics.skips.Inc()
+	f.in.metrics.skippedRanges.Inc()
 	(*cancel)()
 	return nil
 }
