@@ -175,11 +175,11 @@ func snapshotOf(c container.InspectResponse) snapshot {
 func (f *follower) start(c container.InspectResponse) (follow bool) {
 	ident := newIdentity(c, f.in.info.name)
 	if f.in.self.is(c) {
-		f.in.log.Debug("leaving out a container: it is this program's own", "container", ident.name)
+		f.in.log.Debug("not following a container: it is the agent's own", "container", ident.name)
 		return false
 	}
 	if reason, ok := f.in.config.follows(ident); !ok {
-		f.in.log.Debug("leaving out a container: "+reason, "container", ident.name)
+		f.in.log.Debug("not following a container: "+reason, "container", ident.name)
 		return false
 	}
 	streams := []logformat.Stream{logformat.Stdout, logformat.Stderr}
