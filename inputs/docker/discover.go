@@ -55,10 +55,7 @@ type Input struct {
 	watcher     *watcher // nil if files are not read or cannot be watched
 }
 
-var (
-	_ pipeline.Input    = (*Input)(nil)
-	_ pipeline.Rereader = (*Input)(nil)
-)
+var _ pipeline.Input = (*Input)(nil)
 
 // Run implements pipeline.Input.
 func (in *Input) Run(ctx context.Context, feed pipeline.Feed) error {
