@@ -30,7 +30,6 @@ type Spec struct {
 	Kind    Kind
 	Type    string // as in YAML's "type:"
 	Summary string // one sentence
-	Traits  Traits
 	// New gives a pointer to a new config struct. It implements InputConfig,
 	// ParserConfig, TransformConfig or OutputConfig, as Kind says, and Checker if it
 	// has more to check than tags can say.
@@ -66,7 +65,12 @@ type JoinerConfig interface {
 
 // A TransformConfig is the config of a transform, and makes it.
 type TransformConfig interface {
-	Transform(env TransformEnv) (Transform, error)
+	Transform(env Env) (Transform, error)
+}
+
+// Conditional is a TransformConfig that makes no sense without a condition.
+type Conditional interface {
+	NeedsCondition()
 }
 
 // An OutputChooser is a TransformConfig that names outputs.
@@ -98,24 +102,19 @@ type Problem struct {
 	Column int
 }
 
-// Env is what a component gets from its surroundings. None of its fields is nil.
+// Env is what a component gets from its surroundings.
 type Env struct {
 	Name string // the component's name in the config
 	Log  *slog.Logger
 	// Metrics takes the component's own metrics, already labelled with its kind and name.
 	Metrics prometheus.Registerer
-	// Health notes why the component is degraded, or that it works again (nil). It shows in /ready.
-	// Call it as often as you like.
+	// Health notes that the component is ill, and why, or well again (nil). It
+	// shows in /ready. Call it as often as you like.
 	Health func(error)
-}
-
-// TransformEnv is what a transform gets from its surroundings.
-type TransformEnv struct {
-	Env
 	// Outputs are the names of all outputs, in the order of the config: bit k of
-	// event.Record.ExcludedOutputs is that of Outputs[k].
+	// event.Record.NotTo is that of Outputs[k]. Only transforms get it.
 	Outputs []string
-	// If is the transform's condition: it is for those records for which this holds, for all where it
-	// is nil. It may be called concurrently, for different batches.
+	// If is the transform's condition: it is for those records for which this holds,
+	// for all where it is nil. It may be called concurrently, for different batches.
 	If func(b *event.Batch, i int) bool
 }

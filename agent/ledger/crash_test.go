@@ -18,28 +18,28 @@ var crashRoutes = []string{"x", "y"}
 
 const positions = 60 // of a source in the tests of power loss
 
-// An expectation is what a ledger was told of one source before the power failed, and what it
-// promised.
-type expectation struct {
-	source     *Source
-	read       uint64
-	durable    bool // Durable returned nil
-	gone       bool
-	boundaries map[uint64]bool // that were noted; false for those removed again
-	routes     [2]struct {
-		acked      [positions]bool // Done was called
-		kept       [positions]bool // and a Flush returned nil after it
-		reserved   uint64          // Reserve returned nil
-		boundaries []uint64        // and these had been noted below it
+// A fate is what became of one source before the power failed: what the
+// ledger was told, and what it promised.
+type fate struct {
+	source  *Source
+	read    uint64
+	durable bool // Durable returned nil
+	gone    bool
+	cuts    map[uint64]bool // that were noted; false for those let go again
+	routes  [2]struct {
+		acked    [positions]bool // Done was called
+		kept     [positions]bool // and a Flush returned nil after it
+		reserved uint64          // Reserve returned nil
+		cuts     []uint64        // and these had been noted below it
 	}
 }
 
-// history is one history of a ledger.
-type history struct {
+// voyage is one history of a ledger.
+type voyage struct {
 	d       *disktest.Disk
 	rnd     *rand.Rand
 	ledger  *Ledger
-	sources map[string]*expectation
+	sources map[string]*fate
 	lost    []string // sources that a process did not know though they were on disk
 }
 
@@ -50,9 +50,9 @@ func openSimulated(d *disktest.Disk) (*Ledger, error) {
 	return openOn(d, "data", slog.New(slog.DiscardHandler))
 }
 
-// randomHistory does random things to a ledger until the power fails.
-func randomHistory(d *disktest.Disk, rnd *rand.Rand) *history {
-	v := &history{d: d, rnd: rnd, sources: map[string]*expectation{}}
+// sail does random things to a ledger until the power fails.
+func sail(d *disktest.Disk, rnd *rand.Rand) *voyage {
+	v := &voyage{d: d, rnd: rnd, sources: map[string]*fate{}}
 	for step := 0; step < 120 && !d.Stopped(); step++ {
 		if v.ledger == nil || rnd.IntN(15) == 0 { // a killed process closes nothing
 			v.restart()
@@ -63,7 +63,7 @@ func randomHistory(d *disktest.Disk, rnd *rand.Rand) *history {
 	return v
 }
 
-func (v *history) restart() {
+func (v *voyage) restart() {
 	v.ledger = nil
 	l, err := openSimulated(v.d)
 	if err != nil {
@@ -77,16 +77,16 @@ func (v *history) restart() {
 			if f.durable && !f.gone {
 				v.lost = append(v.lost, key)
 			}
-			delete(v.sources, key) // to be created anew
+			delete(v.sources, key) // to be minted anew
 			continue
 		}
 		f.source, _ = l.Open(k.ID, "in", key, crashRoutes, 5)
 		f.read, f.gone = k.Cursor.Pos, false
-		if lost := f.lostBoundaries(k); lost != nil {
-			v.lost = append(v.lost, fmt.Sprint(key, " boundaries ", lost))
+		if lost := f.lostCuts(k); lost != nil {
+			v.lost = append(v.lost, fmt.Sprint(key, " cuts ", lost))
 		}
-		for pos := range f.boundaries {
-			f.boundaries[pos] = slices.Contains(k.TimeoutBoundaries, pos)
+		for pos := range f.cuts {
+			f.cuts[pos] = slices.Contains(k.TimeoutBoundaries, pos)
 		}
 	}
 }
@@ -99,11 +99,11 @@ func byKey(l *Ledger) map[string]pipeline.Known {
 	return known
 }
 
-func (v *history) step() {
+func (v *voyage) step() {
 	key := fmt.Sprint("s", v.rnd.IntN(3))
 	f := v.sources[key]
 	if f == nil {
-		v.create(key)
+		v.mint(key)
 		return
 	}
 	r := v.rnd.IntN(len(crashRoutes))
@@ -119,12 +119,12 @@ func (v *history) step() {
 	case 6:
 		if track.Reserve(f.read) == nil {
 			f.routes[r].reserved = max(f.routes[r].reserved, f.read)
-			f.routes[r].boundaries = f.boundariesUpTo(f.read)
+			f.routes[r].cuts = f.cutsUpTo(f.read)
 		}
 	case 7:
 		v.flush()
 	case 8:
-		if durable(f.source) == nil {
+		if rooted(f.source) == nil {
 			f.durable = true
 		}
 	case 9:
@@ -135,14 +135,14 @@ func (v *history) step() {
 // state is as long as it makes an entry tear in the middle.
 func state(pos uint64) []byte { return fmt.Appendf(nil, "at %d%s", pos, strings.Repeat("-", 300)) }
 
-func (v *history) create(key string) {
+func (v *voyage) mint(key string) {
 	s, err := v.ledger.Open(0, "in", key, crashRoutes, 5)
 	if err == nil {
-		v.sources[key] = &expectation{source: s, boundaries: map[uint64]bool{}}
+		v.sources[key] = &fate{source: s, cuts: map[uint64]bool{}}
 	}
 }
 
-func (v *history) acknowledge(f *expectation, r int, track *Track) {
+func (v *voyage) acknowledge(f *fate, r int, track *Track) {
 	if f.read == 0 {
 		return
 	}
@@ -154,7 +154,7 @@ func (v *history) acknowledge(f *expectation, r int, track *Track) {
 	track.Done(from, to)
 }
 
-func (v *history) flush() {
+func (v *voyage) flush() {
 	if v.ledger.Flush() != nil {
 		return
 	}
@@ -167,23 +167,23 @@ func (v *history) flush() {
 
 // keep notes what is on disk now. What was acknowledged before a kill and not flushed is
 // gone with it.
-func (f *expectation) keep(r int) {
+func (f *fate) keep(r int) {
 	track, _ := f.source.Track(crashRoutes[r])
 	for pos := range f.routes[r].acked {
 		at := uint64(pos)
-		if at < f.source.resume.Pos || track.acked.Has(at) {
+		if at < f.source.resume.Pos || track.acked.has(at) {
 			f.routes[r].kept[pos] = true
 		}
 	}
 }
 
 // rarely compacts the file, or closes a source for good.
-func (v *history) rarely(f *expectation) {
+func (v *voyage) rarely(f *fate) {
 	switch v.rnd.IntN(8) {
 	case 4, 5, 6:
-		f.addBoundary(1 + v.rnd.Uint64N(positions))
+		f.cut(1 + v.rnd.Uint64N(positions))
 	case 7:
-		f.removeBoundary(1 + v.rnd.Uint64N(positions))
+		f.uncut(1 + v.rnd.Uint64N(positions))
 	case 0:
 		f.gone = true
 		f.source.Close(true)
@@ -198,52 +198,51 @@ func (v *history) rarely(f *expectation) {
 	}
 }
 
-func (f *expectation) addBoundary(pos uint64) {
+func (f *fate) cut(pos uint64) {
 	if pos > f.source.resume.Pos {
-		f.boundaries[pos] = true
+		f.cuts[pos] = true
 		f.source.AddTimeoutBoundary(pos)
 	}
 }
 
-func (f *expectation) removeBoundary(pos uint64) {
-	if !f.boundaries[pos] {
+func (f *fate) uncut(pos uint64) {
+	if !f.cuts[pos] {
 		return
 	}
-	f.boundaries[pos] = false
+	f.cuts[pos] = false
 	f.source.RemoveTimeoutBoundary(pos)
 	for r := range f.routes {
-		f.routes[r].boundaries = slices.DeleteFunc(f.routes[r].boundaries, func(p uint64) bool { return p == pos })
+		f.routes[r].cuts = slices.DeleteFunc(f.routes[r].cuts, func(cut uint64) bool { return cut == pos })
 	}
 }
 
-// boundariesUpTo returns the boundaries that are kept up to a position.
-func (f *expectation) boundariesUpTo(to uint64) (boundaries []uint64) {
-	for pos, kept := range f.boundaries {
-		if kept && pos <= to {
-			boundaries = append(boundaries, pos)
+// cutsUpTo gives the cuts that are held up to a position.
+func (f *fate) cutsUpTo(to uint64) (cuts []uint64) {
+	for pos, held := range f.cuts {
+		if held && pos <= to {
+			cuts = append(cuts, pos)
 		}
 	}
-	return boundaries
+	return cuts
 }
 
-// checkBoundaries: all that may have ended a record that was sent are there, and none
+// checkCuts: all that may have ended a record that was sent are there, and none
 // that was not noted.
-func (f *expectation) checkBoundaries(t *testing.T, k pipeline.Known) {
+func (f *fate) checkCuts(t *testing.T, k pipeline.Known) {
 	t.Helper()
 	for _, pos := range k.TimeoutBoundaries {
-		if _, noted := f.boundaries[pos]; !noted || pos <= k.Cursor.Pos {
-			t.Errorf("source %s, at %d: nobody has noted the boundary at %d, or it is done", k.Key, k.Cursor.Pos, pos)
+		if _, noted := f.cuts[pos]; !noted || pos <= k.Cursor.Pos {
+			t.Errorf("source %s, at %d: nobody has noted the cut at %d, or it is done", k.Key, k.Cursor.Pos, pos)
 		}
 	}
-	if lost := f.lostBoundaries(k); lost != nil {
-		t.Errorf("source %s, at %d: the boundaries %v were on disk, and are lost: %v", k.Key, k.Cursor.Pos, lost,
-			k.TimeoutBoundaries)
+	if lost := f.lostCuts(k); lost != nil {
+		t.Errorf("source %s, at %d: the cuts %v were on disk, and are lost: %v", k.Key, k.Cursor.Pos, lost, k.TimeoutBoundaries)
 	}
 }
 
-func (f *expectation) lostBoundaries(k pipeline.Known) (lost []uint64) {
+func (f *fate) lostCuts(k pipeline.Known) (lost []uint64) {
 	for r := range f.routes {
-		for _, pos := range f.routes[r].boundaries {
+		for _, pos := range f.routes[r].cuts {
 			if pos > k.Cursor.Pos && !slices.Contains(k.TimeoutBoundaries, pos) {
 				lost = append(lost, pos)
 			}
@@ -253,7 +252,7 @@ func (f *expectation) lostBoundaries(k pipeline.Known) (lost []uint64) {
 }
 
 // check holds a ledger after the crash against what it was told and promised.
-func (v *history) check(t *testing.T, l *Ledger) {
+func (v *voyage) check(t *testing.T, l *Ledger) {
 	t.Helper()
 	known := byKey(l)
 	if len(v.lost) > 0 {
@@ -270,12 +269,12 @@ func (v *history) check(t *testing.T, l *Ledger) {
 		if k.Cursor.Pos > 0 && string(k.Cursor.State) != string(state(k.Cursor.Pos)) {
 			t.Errorf("source %s: the state of its cursor, %d, is %.10q", key, k.Cursor.Pos, k.Cursor.State)
 		}
-		f.checkBoundaries(t, k)
+		f.checkCuts(t, k)
 		f.check(t, l, k)
 	}
 }
 
-func (f *expectation) check(t *testing.T, l *Ledger, k pipeline.Known) {
+func (f *fate) check(t *testing.T, l *Ledger, k pipeline.Known) {
 	t.Helper()
 	s, err := l.Open(k.ID, "in", k.Key, crashRoutes, 5)
 	if err != nil {
@@ -300,13 +299,13 @@ func (f *expectation) check(t *testing.T, l *Ledger, k pipeline.Known) {
 
 // goOn is the next process, as far as it comes; it says whether its source was
 // on disk.
-func (v *history) goOn(d *disktest.Disk) bool {
+func (v *voyage) goOn(d *disktest.Disk) bool {
 	l, err := openSimulated(d)
 	if err != nil {
 		return false
 	}
 	s, err := l.Open(0, "in", "again", crashRoutes, 5)
-	return err == nil && durable(s) == nil
+	return err == nil && rooted(s) == nil
 }
 
 // TestPowerLossAtEveryOperation: after a kill or any power loss, also one
@@ -315,9 +314,9 @@ func (v *history) goOn(d *disktest.Disk) bool {
 func TestPowerLossAtEveryOperation(t *testing.T) {
 	for n := range uint64(3) {
 		rnd := rand.New(rand.NewPCG(n, 2))
-		disktest.EveryCrash(t, 5, func(d *disktest.Disk) *history {
-			return randomHistory(d, rand.New(rand.NewPCG(n, 1)))
-		}, func(t *testing.T, d *disktest.Disk, v *history) {
+		disktest.EveryCrash(t, 5, func(d *disktest.Disk) *voyage {
+			return sail(d, rand.New(rand.NewPCG(n, 1)))
+		}, func(t *testing.T, d *disktest.Disk, v *voyage) {
 			d.StopAt(1 + rnd.IntN(20))
 			again := v.goOn(d)
 			l, err := openSimulated(d.Crash(rnd.Uint64N(8)))
@@ -335,11 +334,10 @@ func TestPowerLossAtEveryOperation(t *testing.T) {
 	}
 }
 
-// TestDiskErrors: an error is said, nothing is taken for stored that is not, and it goes on
+// TestDiskTrouble: an error is said, nothing is taken for stored that is not, and it goes on
 // when the disk does.
-func TestDiskErrors(t *testing.T) {
-	for _, kind := range []disktest.Kind{disktest.Write, disktest.Sync, disktest.SyncDir, disktest.Rename,
-		disktest.Create} {
+func TestDiskTrouble(t *testing.T) {
+	for _, kind := range []disktest.Kind{disktest.Write, disktest.Sync, disktest.SyncDir, disktest.Rename, disktest.Create} {
 		for _, again := range []bool{false, true} {
 			t.Run(fmt.Sprint(kind, again), func(t *testing.T) {
 				d := disktest.New()
@@ -354,7 +352,7 @@ func TestDiskErrors(t *testing.T) {
 					return nil
 				}
 				compacted := l.file.replace(l.snapshot())
-				stored := durable(s)
+				stored := rooted(s)
 				if (kind == disktest.Write || kind == disktest.Sync) && stored == nil || compacted == nil {
 					t.Errorf("compacting: %v, storing: %v", compacted, stored)
 				}
@@ -444,8 +442,7 @@ func TestDamageAndPowerLoss(t *testing.T) {
 	}
 	content[strings.Index(string(content), "bad")] ^= 1
 	disktest.EveryCrash(t, 10, func(d *disktest.Disk) bool {
-		if d.Mkdir("data") != nil || disk.WriteFile(d, "data/"+fileName, content) != nil ||
-			d.SyncDir("data") != nil || d.SyncDir(".") != nil {
+		if d.Mkdir("data") != nil || disk.WriteFile(d, "data/"+fileName, content) != nil || d.SyncDir("data") != nil || d.SyncDir(".") != nil {
 			return false
 		}
 		openSimulated(d)

@@ -11,7 +11,7 @@ import (
 	"github.com/longshore/longshore/inputs/docker/logformat"
 )
 
-// Values of Config.Mode.
+// How a container's log may be read.
 const (
 	modeAuto  = "auto"
 	modeAPI   = "api"
@@ -19,26 +19,28 @@ const (
 )
 
 const (
-	// A file that has grown is read again after so many ticks, the sooner the more it has grown.
+	// A container that has just written is looked at again after a while, not at each
+	// line: the sooner the more it wrote. Both are ticks of the beat.
 	busyTicks = 1
 	idleTicks = 4
-	idleRead  = 4 << 10 // bytes up to which it has grown little
+	idleRead  = 4 << 10 // bytes in a look up to which it writes little
 
-	// A silent file is read less and less often and finally only when a watch, if the system has room
-	// for one, shows a write.
+	// One that is silent is looked at less and less, and then only when it writes; or, where
+	// nobody tells of that, every longestSpan.
 	maxTicks     = 1 << (intervals - 1)
 	watchTimeout = 10 * time.Second
 )
 
-// errWoken means that the container may have changed while its files were followed.
-var errWoken = errors.New("the container may have changed")
+// errWoken says that something has happened to the container whose files are read.
+var errWoken = errors.New("something has happened to the container")
 
-// A noFileError means that mode files is set and the files cannot be read.
+// A noFileError says that a log cannot be read from its files, although it should.
 type noFileError struct{ err error }
 
 func (e noFileError) Error() string { return e.err.Error() }
 func (e noFileError) Unwrap() error { return e.err }
 
+// advice tells what to do.
 func (e noFileError) advice() string {
 	if errors.Is(e.err, fs.ErrPermission) {
 		return "the engine's files belong to root: run as root or in its group (--group-add 0), or set mode: auto to read it through the engine's API"
@@ -46,7 +48,7 @@ func (e noFileError) advice() string {
 	return "mount the folder under the same path (-v /var/lib/docker/containers:/var/lib/docker/containers:ro), or set mode: auto to read it through the engine's API"
 }
 
-// useFiles reports whether the log is to be read from the engine's files.
+// direct tells whether a log is to be read from the engine's files.
 func (f *follower) useFiles(c snapshot) (bool, error) {
 	mode := f.in.config.Mode
 	if mode == modeAPI || c.driver != "json-file" || c.logPath == "" || f.in.engine.podman.Load() {
@@ -66,8 +68,8 @@ func (f *follower) useFiles(c snapshot) (bool, error) {
 	return false, nil
 }
 
-// readable reports why a log's files cannot be read. While the engine rotates, the current file is
-// missing.
+// readable tells whether a log's files can be read. While the engine rotates, the file
+// that it writes is missing.
 func readable(path string) error {
 	if _, err := os.Stat(filepath.Dir(path)); err != nil {
 		return err
@@ -83,10 +85,10 @@ func readable(path string) error {
 	return err
 }
 
-// readFiles is readLog from the files. It returns when the container has stopped and all is read,
-// or when the container may have changed.
+// readFiles reads the log from where it stands: until the container is stopped and all is read, or
+// something happens to it. With whole, it reads all that there is, and does not follow.
 func (f *follower) readFiles(ctx context.Context, c snapshot, whole bool) error {
-	if whole || f.tail != nil && f.tail.path != c.logPath { // a restarted engine may keep them elsewhere
+	if whole || f.tail != nil && f.tail.path != c.logPath { // an engine may come back with its files elsewhere
 		f.closeTail()
 	}
 	if f.tail == nil {
@@ -109,12 +111,12 @@ func (f *follower) openTail(c snapshot, whole bool) error {
 	if whole || f.fullyRead || f.missing {
 		since = 0
 	}
-	t, partial, err := newTail(c.logPath, since)
+	t, guessed, err := newTail(c.logPath, since)
 	if err != nil {
 		return err
 	}
 	f.missing = false
-	f.batcher.setPartial(partial)
+	f.batcher.setPartial(guessed)
 	t.blocks = &f.in.blocks
 	t.entries = logformat.NewEntries(&f.batcher, f.corrupt)
 	t.corrupt = f.corrupt
@@ -129,25 +131,26 @@ func (f *follower) closeTail() {
 	}
 }
 
-// corrupt counts a damaged entry, and warns once.
+// corrupt notes that the engine's file has something in it that is no entry.
 func (f *follower) corrupt() {
 	f.in.metrics.corrupt.Inc()
 	if f.warnedCorrupt {
 		return
 	}
 	f.warnedCorrupt = true
-	f.in.log.Warn("the engine's log file of a container is damaged: lines may be missing; continuing after the damage",
+	f.in.log.Warn("the engine's log file of a container is damaged: lines may be missing; going on behind that",
 		"container", f.batcher.identity.name, "file", f.tail.file.path)
 }
 
+// take gives what was read to the gatherer.
 func (f *follower) decode(p []byte) error {
 	f.bytesRead.Add(uint64(len(p)))
 	return f.batcher.decode(&f.tail.entries, p, f.in.engine.clock(), true)
 }
 
-// followTail reads the files, and with follow waits for more.
+// followTail reads on, and with follow waits for more.
 func (f *follower) followTail(ctx context.Context, c snapshot, follow bool) error {
-	var wait pollWait
+	var rest pollBackoff
 	for ctx.Err() == nil {
 		read, err := f.readFile(c)
 		if err != nil {
@@ -171,14 +174,14 @@ func (f *follower) followTail(ctx context.Context, c snapshot, follow bool) erro
 		if err := f.batcher.sendAll(); err != nil {
 			return err
 		}
-		if err := f.pause(ctx, wait.next(read, f.in.ticker.pollInterval())); err != nil {
+		if err := f.pause(ctx, rest.next(read, f.in.ticker.pollInterval())); err != nil {
 			return err
 		}
 	}
 	return ctx.Err()
 }
 
-// readFile reads the file to its current end.
+// look reads a file to its end of now.
 func (f *follower) readFile(c snapshot) (int64, error) {
 	read, err := f.tail.readToEnd(f.batcher.ctx, f.decode)
 	if !errors.Is(err, errTruncated) {
@@ -193,7 +196,7 @@ func (f *follower) readFile(c snapshot) (int64, error) {
 	return f.tail.readToEnd(f.batcher.ctx, f.decode)
 }
 
-// nextFile continues with the next file if the current one is finished.
+// next goes on to the next file, if the one that is read is done with.
 func (f *follower) nextFile(c snapshot) (more bool, err error) {
 	more, missed, err := f.tail.nextFile(c.rotation, f.batcher.newest())
 	if missed {
@@ -202,7 +205,7 @@ func (f *follower) nextFile(c snapshot) (more bool, err error) {
 	return more, err
 }
 
-// drain reads the rest of a log that the engine has removed.
+// drain reads what is left of a log that the engine has removed.
 func (f *follower) drain(ctx context.Context) {
 	if f.tail == nil {
 		return
@@ -224,11 +227,11 @@ func (f *follower) drain(ctx context.Context) {
 	}
 }
 
-// A pollWait decides how many ticks to wait until a file is read again.
-type pollWait struct{ last int }
+// A pace says how many ticks to wait until a file is looked at again.
+type pollBackoff struct{ last int }
 
-// next is given the ticker's interval for little output.
-func (p *pollWait) next(read int64, common int) int {
+// after is given what is common to those who have little to read.
+func (p *pollBackoff) next(read int64, common int) int {
 	switch {
 	case read > idleRead:
 		p.last = busyTicks
@@ -240,7 +243,7 @@ func (p *pollWait) next(read int64, common int) int {
 	return p.last
 }
 
-// pause waits until the file is to be read again.
+// pause waits until the file is to be looked at again.
 func (f *follower) pause(ctx context.Context, ticks int) error {
 	if ticks == maxTicks {
 		if w := f.in.watcher.add(f.tail.path); w != nil {
@@ -251,6 +254,7 @@ func (f *follower) pause(ctx context.Context, ticks int) error {
 	return f.waitFor(ctx, f.in.ticker.after(ticks), nil)
 }
 
+// untilWritten waits until a file is written to that is silent.
 func (f *follower) waitForWrite(ctx context.Context, w *watch) error {
 	if f.tail.hasGrown() {
 		return nil
@@ -260,11 +264,11 @@ func (f *follower) waitForWrite(ctx context.Context, w *watch) error {
 	return f.waitFor(ctx, w.changed, timer.C)
 }
 
-// waitFor waits for a signal or a timeout, and returns errWoken if the container may have changed.
-func (f *follower) waitFor(ctx context.Context, signal <-chan struct{}, timeout <-chan time.Time) error {
+// until waits for one of two things, unless something happens to the container.
+func (f *follower) waitFor(ctx context.Context, one <-chan struct{}, other <-chan time.Time) error {
 	select {
-	case <-signal:
-	case <-timeout:
+	case <-one:
+	case <-other:
 	case <-f.woken:
 		return errWoken
 	case <-ctx.Done():

@@ -19,10 +19,11 @@ const (
 	labelOwn     = "longshore.service"
 )
 
-// An identity is a container's names and labels. It is immutable.
+// An identity is what a container is called, and by what it is chosen. It is
+// not changed once made.
 type identity struct {
 	id, name, image string
-	host            string // of the engine
+	host            string // the engine's
 	labels          map[string]string
 }
 
@@ -37,51 +38,52 @@ func newIdentity(c container.InspectResponse, host string) *identity {
 	return ident
 }
 
-// identityOf returns what an event says of its container.
+// identityOf is what an event tells of its container.
 func identityOf(m events.Message, host string) *identity {
 	tags := m.Actor.Attributes
 	return &identity{id: m.Actor.ID, name: tags["name"], image: tags["image"], host: host, labels: tags}
 }
 
-func (i *identity) project() string { return i.labels[labelProject] }
-func (i *identity) service() string { return i.labels[labelService] }
+func (w *identity) project() string { return w.labels[labelProject] }
+func (w *identity) service() string { return w.labels[labelService] }
 
-// sourceLabels returns the labels of a stream's source.
-func (i *identity) sourceLabels(s logformat.Stream) []event.Label {
+// labels gives the labels of one of the container's streams.
+func (w *identity) sourceLabels(s logformat.Stream) []event.Label {
 	labels := []event.Label{
-		{Name: event.LabelContainerID, Value: i.id},
-		{Name: event.LabelContainerName, Value: i.name},
-		{Name: event.LabelImage, Value: i.image},
-		{Name: event.LabelComposeProject, Value: i.project()},
-		{Name: event.LabelComposeService, Value: i.service()},
+		{Name: event.LabelContainerID, Value: w.id},
+		{Name: event.LabelContainerName, Value: w.name},
+		{Name: event.LabelImage, Value: w.image},
+		{Name: event.LabelComposeProject, Value: w.project()},
+		{Name: event.LabelComposeService, Value: w.service()},
 		{Name: event.LabelStream, Value: s.String()},
-		{Name: event.LabelHost, Value: i.host},
-		{Name: event.LabelService, Value: i.serviceName()},
+		{Name: event.LabelHost, Value: w.host},
+		{Name: event.LabelService, Value: w.serviceName()},
 	}
 	for _, name := range pipeline.SourceOptions {
-		if value := i.labels[name]; value != "" {
+		if value := w.labels[name]; value != "" {
 			labels = append(labels, event.Label{Name: name, Value: value})
 		}
 	}
 	return labels
 }
 
-// serviceName returns the service by the container's own label, Compose or Swarm, or else the
-// container's name, without the replica's number if Compose gave it.
-func (i *identity) serviceName() string {
-	if s := i.labels[labelOwn]; s != "" {
+// serviceName is the service that the container's label names, or else the best guess:
+// that of Compose or Swarm, or the container's name, without the number of the replica
+// if Compose gave it.
+func (w *identity) serviceName() string {
+	if s := w.labels[labelOwn]; s != "" {
 		return s
 	}
-	if s := i.service(); s != "" {
+	if s := w.service(); s != "" {
 		return s
 	}
-	if s := i.labels[labelSwarm]; s != "" {
+	if s := w.labels[labelSwarm]; s != "" {
 		return s
 	}
-	if i.project() == "" {
-		return i.name
+	if w.project() == "" {
+		return w.name
 	}
-	return withoutReplica(i.name)
+	return withoutReplica(w.name)
 }
 
 func withoutReplica(name string) string {

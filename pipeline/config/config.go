@@ -44,11 +44,7 @@ func (cfg *Config) Parser(typ string, settings map[string]string) (Parser, error
 	if !ok {
 		return Parser{}, fmt.Errorf("there is no parser of the type %q", typ)
 	}
-	n := &node{}
-	for _, name := range keys(settings) {
-		n.entries = append(n.entries, entry{name: name, value: scalarNode(settings[name])})
-	}
-	c, err := standalone(typ, spec, n, &report{source: newSource(typ, "")})
+	c, _, err := standalone(typ, spec, settings)
 	if err != nil {
 		return Parser{}, err
 	}
@@ -57,22 +53,6 @@ func (cfg *Config) Parser(typ string, settings map[string]string) (Parser, error
 		return Parser{}, err
 	}
 	return made.Parsers[0], nil
-}
-
-// Settings returns the settings of a component that stands in no config, from the YAML that would
-// stand below its name, but for the type.
-func Settings(spec pipeline.Spec, yaml string) (any, error) {
-	r := &report{source: newSource(spec.Type, yaml)}
-	vars := &variables{lookup: func(string) (string, bool) { return "", false }, read: readSecretFile}
-	n := readTree(yaml, r, vars)
-	if n == nil {
-		n = &node{}
-	}
-	c, err := standalone(spec.Type, spec, n, r)
-	if err != nil {
-		return nil, err
-	}
-	return c.settings, nil
 }
 
 // HTTP is the address of /health, /ready and /metrics.
@@ -84,7 +64,6 @@ type HTTP struct {
 // An Input is one input and its settings.
 type Input struct {
 	Name, Type string
-	Traits     pipeline.Traits
 	Common     pipeline.InputSettings
 	Settings   pipeline.InputConfig
 }
@@ -99,7 +78,6 @@ type Parser struct {
 // A Transform is one transform and its settings.
 type Transform struct {
 	Name, Type string
-	Traits     pipeline.Traits
 	Common     pipeline.TransformSettings
 	Settings   pipeline.TransformConfig
 }

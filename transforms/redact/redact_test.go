@@ -19,8 +19,9 @@ func defaults() *Config {
 }
 
 func TestConformance(t *testing.T) {
-	pipetest.TestTransform(t, Spec(), "")
-	pipetest.TestTransform(t, Spec(), `{detect: [secrets, email, ip, card, iban], with: "[{kind}]", keys: [text], patterns: [x+]}`)
+	pipetest.TestTransform(t, defaults())
+	everything := &Config{Detect: []string{"secrets", "email", "ip", "card", "iban"}, With: "[{kind}]", Keys: []string{"text"}, Patterns: []string{"x+"}}
+	pipetest.TestTransform(t, everything)
 }
 
 func newJSON(*event.Source) pipeline.Parser { return json.New(nil) }
@@ -225,7 +226,7 @@ func TestAllocs(t *testing.T) {
 }
 
 func BenchmarkRedact(b *testing.B) {
-	transform, err := defaults().Transform(pipetest.TransformEnv(b))
+	transform, err := defaults().Transform(pipeline.Env{})
 	if err != nil {
 		b.Fatal(err)
 	}

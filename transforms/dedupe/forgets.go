@@ -1,0 +1,8 @@
+package dedupe
+
+import "github.com/longshore/longshore/pipeline"
+
+var _ pipeline.Forgetful = (*Config)(nil)
+
+// Forgets implements pipeline.Forgetful.
+func (c *Config) Forgets() {}
