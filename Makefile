@@ -12,7 +12,7 @@ FUZZTIME ?= 10s
 
 UNIT := $(shell go list ./... | grep -v '/e2e')
 
-.PHONY: run build test unit e2e e2e-setup bench bench-rivals pgo soak lint fuzz vuln clean
+.PHONY: run build reference test unit e2e e2e-setup bench bench-rivals pgo soak lint fuzz vuln clean
 
 # The containers' logs are shown too, where there is a Docker socket.
 SHOWN := $(if $(wildcard /var/run/docker.sock),with-docker.yml,longshore.yml)
@@ -60,6 +60,10 @@ pgo: build
 soak: build
 	CGO_ENABLED=0 go build -trimpath -o bin/soak ./soak
 	bin/soak -agent bin/longshore $(SOAK_FLAGS)
+
+# The pages in docs/reference, from the code.
+reference:
+	go test ./cmd/longshore -run TestReference -update
 
 lint:
 	go vet ./...

@@ -295,11 +295,11 @@ func testFallenBehind(t *testing.T, docker *server.DockerServer) {
 	a.stop()
 }
 
-// skips gives how often the engine's stream seemed to have left out lines.
+// skips returns how often the engine's stream seemed to have left out lines.
 func skips(a *agent) string {
 	_, metrics := a.ask("/metrics")
 	for line := range strings.Lines(metrics) {
-		if strings.HasPrefix(line, "longshore_docker_skips_total") {
+		if strings.HasPrefix(line, "longshore_docker_skipped_ranges_total") {
 			return strings.TrimSpace(line)
 		}
 	}

@@ -47,7 +47,7 @@ func TestBadConfig(t *testing.T) {
 	a := newAgent(t, `
 inputs:
   files: {type: file, pathes: [/var/log/app.log]}
-  docker: {type: docker, max_line: long}
+  docker: {type: docker, max_line_size: long}
 outputs:
   loki: {type: loky, url: "http://127.0.0.1:1"}
 pipelines:
@@ -60,7 +60,7 @@ pipelines:
 	said := a.log.String()
 	for _, want := range []string{
 		a.config + ":6:23: ", "pathes", `"paths"`,
-		a.config + ":7:36: ", "max_line",
+		a.config + ":7:41: ", "max_line_size",
 		a.config + ":9:16: ", "loky", `"loki"`,
 		a.config + ":11:26: ", "dokcer", `"docker"`,
 	} {

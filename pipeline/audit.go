@@ -33,21 +33,3 @@ type Presence struct {
 // their own: from the Unix epoch on, each a nanosecond after the one before. When
 // such a line was dated first, nobody remembers.
 const UntimedUntil = int64(24 * time.Hour)
-
-// A Rereader is an Input that finds the sources it knows by Cursor.State alone,
-// wherever that was written, and reads them from Cursor.Pos on, be it the beginning.
-// So they can be read a second time, with the same positions.
-type Rereader interface {
-	Input
-	// Rereads does nothing.
-	Rereads()
-}
-
-// A Forgetful is the config of a transform that drops records by more than what is in
-// them: by the clock, or by those that came before. When they are read again, it may
-// drop others.
-type Forgetful interface {
-	TransformConfig
-	// Forgets does nothing.
-	Forgets()
-}

@@ -20,21 +20,6 @@ type Input interface {
 	Run(ctx context.Context, feed Feed) error
 }
 
-// A Strider is an Input whose positions are not bytes of a file.
-type Strider interface {
-	// Stride is how many positions stand for about a second of a busy source and a
-	// minute of an idle one. So many at the least are noted on disk as "may have
-	// been sent" before they are; more costs time after a crash, less costs writes.
-	Stride() uint64
-}
-
-// An Impatient is an Input whose sources do not wait: a container's log goes on,
-// and what was not read in time is rotated away. Behind it a lagging output
-// begins to spool at once, and not only after a while.
-type Impatient interface {
-	Impatient() bool
-}
-
 // A Feed is how an input reaches the pipelines. Its methods may be called from
 // several goroutines, but one source belongs to one goroutine at a time.
 type Feed interface {

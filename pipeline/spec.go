@@ -30,6 +30,7 @@ type Spec struct {
 	Kind    Kind
 	Type    string // as in YAML's "type:"
 	Summary string // one sentence
+	Traits  Traits
 	// New gives a pointer to a new config struct. It implements InputConfig,
 	// ParserConfig, TransformConfig or OutputConfig, as Kind says, and Checker if it
 	// has more to check than tags can say.
@@ -65,12 +66,7 @@ type JoinerConfig interface {
 
 // A TransformConfig is the config of a transform, and makes it.
 type TransformConfig interface {
-	Transform(env Env) (Transform, error)
-}
-
-// Conditional is a TransformConfig that makes no sense without a condition.
-type Conditional interface {
-	NeedsCondition()
+	Transform(env TransformEnv) (Transform, error)
 }
 
 // An OutputChooser is a TransformConfig that names outputs.
@@ -102,19 +98,24 @@ type Problem struct {
 	Column int
 }
 
-// Env is what a component gets from its surroundings.
+// Env is what a component gets from its surroundings. None of its fields is nil.
 type Env struct {
 	Name string // the component's name in the config
 	Log  *slog.Logger
 	// Metrics takes the component's own metrics, already labelled with its kind and name.
 	Metrics prometheus.Registerer
-	// Health notes that the component is ill, and why, or well again (nil). It
-	// shows in /ready. Call it as often as you like.
+	// Health notes why the component is degraded, or that it works again (nil). It shows in /ready.
+	// Call it as often as you like.
 	Health func(error)
+}
+
+// TransformEnv is what a transform gets from its surroundings.
+type TransformEnv struct {
+	Env
 	// Outputs are the names of all outputs, in the order of the config: bit k of
-	// event.Record.NotTo is that of Outputs[k]. Only transforms get it.
+	// event.Record.ExcludedOutputs is that of Outputs[k].
 	Outputs []string
-	// If is the transform's condition: it is for those records for which this holds,
-	// for all where it is nil. It may be called concurrently, for different batches.
+	// If is the transform's condition: it is for those records for which this holds, for all where it
+	// is nil. It may be called concurrently, for different batches.
 	If func(b *event.Batch, i int) bool
 }

@@ -121,34 +121,34 @@ func (d *Deliverer) Run(ctx context.Context) {
 }
 
 // Counts say what became of an output's records: Taken is the sum of Delivered,
-// Refused, Filtered, Skipped and InFlight, whenever no record is just on its way from one to
+// Rejected, Filtered, Skipped and InFlight, whenever no record is just on its way from one to
 // the next.
 type Counts struct {
 	Taken     uint64 `json:"taken"`     // handed over by the pipelines
 	Delivered uint64 `json:"delivered"` // stored by the destination
-	Refused   uint64 `json:"refused"`   // by the destination, for good: dead letters
+	Rejected  uint64 `json:"rejected"`  // by the destination, for good: dead letters
 	Filtered  uint64 `json:"filtered"`  // left out by a rule of the user's own
 	Skipped   uint64 `json:"skipped"`   // done in an earlier run
 	InFlight  int64  `json:"in_flight"` // waiting or being sent
 
-	Retried  uint64 `json:"retried"`  // sent again
-	Spooled  uint64 `json:"spooled"`  // kept on disk for a while
-	Restored uint64 `json:"restored"` // of Taken: kept on disk by an earlier run
-	Found    uint64 `json:"found"`    // of Delivered: proved to be stored when asked
+	Retried    uint64 `json:"retried"`  // sent again
+	Spooled    uint64 `json:"spooled"`  // kept on disk for a while
+	Restored   uint64 `json:"restored"` // of Taken: kept on disk by an earlier run
+	Reconciled uint64 `json:"found"`    // of Delivered: proved to be stored when asked
 }
 
 // Add adds another output's counts.
 func (c *Counts) Add(o Counts) {
 	c.Taken += o.Taken
 	c.Delivered += o.Delivered
-	c.Refused += o.Refused
+	c.Rejected += o.Rejected
 	c.Filtered += o.Filtered
 	c.Skipped += o.Skipped
 	c.InFlight += o.InFlight
 	c.Retried += o.Retried
 	c.Spooled += o.Spooled
 	c.Restored += o.Restored
-	c.Found += o.Found
+	c.Reconciled += o.Reconciled
 }
 
 // Counts gives the numbers so far.

@@ -202,7 +202,7 @@ func (r *rig) run(feed func(ctx context.Context)) {
 	feed(ctx)
 	r.d.Finish()
 	<-stopped
-	if c := r.d.Counts(); c.InFlight != 0 || c.Taken != c.Delivered+c.Refused+c.Filtered+c.Skipped {
+	if c := r.d.Counts(); c.InFlight != 0 || c.Taken != c.Delivered+c.Rejected+c.Filtered+c.Skipped {
 		r.t.Errorf("the sum does not close: %+v", c)
 	}
 	if n := r.free.Load(); n != r.shared {
@@ -299,7 +299,7 @@ func TestAnswers(t *testing.T) {
 					t.Errorf("%d records stored or refused, want 4", sum)
 				}
 				c := r.d.Counts()
-				if c.Delivered != uint64(len(to.stored)) || c.Refused != uint64(len(letters)) {
+				if c.Delivered != uint64(len(to.stored)) || c.Rejected != uint64(len(letters)) {
 					t.Errorf("counts: %+v", c)
 				}
 			})
@@ -500,7 +500,7 @@ func TestWhatTransformsAndParsersDecided(t *testing.T) {
 		if diff := cmp.Diff([]string{"a", "only others", "b"}, to.stored); diff != "" {
 			t.Error(diff)
 		}
-		if c := r.d.Counts(); c.Filtered != 2 || c.Refused != 1 {
+		if c := r.d.Counts(); c.Filtered != 2 || c.Rejected != 1 {
 			t.Errorf("counts: %+v", c)
 		}
 		if n := len(r.letters.letters); n != 1 || r.letters.letters[0].Record != "refused" || !strings.Contains(r.letters.letters[0].Reason, "on_error") {

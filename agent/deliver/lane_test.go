@@ -61,7 +61,7 @@ func TestARecordThatCannotBeEncodedWaitsForAPlaceToBeKept(t *testing.T) {
 			if r.tracks[src].done[15] {
 				t.Error("a record is done that was neither sent nor kept")
 			}
-			if c := r.d.Counts(); c.Refused != 0 {
+			if c := r.d.Counts(); c.Rejected != 0 {
 				t.Errorf("counts: %+v", c)
 			}
 			r.letters.mu.Lock()
@@ -108,7 +108,7 @@ func TestAnAnswerThatNamesARecordTwice(t *testing.T) {
 		r := newRig(t, to, nil)
 		r.run(func(ctx context.Context) { r.put(ctx, source(1), "a", "b") })
 		r.allDone()
-		if c := r.d.Counts(); c.Delivered != 1 || c.Refused != 1 || len(r.letters.letters) != 1 {
+		if c := r.d.Counts(); c.Delivered != 1 || c.Rejected != 1 || len(r.letters.letters) != 1 {
 			t.Errorf("of 2 records: %+v, %d dead letters", c, len(r.letters.letters))
 		}
 	})

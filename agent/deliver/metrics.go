@@ -31,11 +31,11 @@ func newMetrics(reg prometheus.Registerer, g *gate) metrics {
 	}
 	counter(reg, "records_taken_total", "Records handed over by the pipelines: the sum of delivered, refused, filtered, skipped and in flight.", m.taken)
 	counter(reg, "records_delivered_total", "Records the destination has stored.", m.delivered)
-	counter(reg, "records_refused_total", "Records the destination refused for good; they are dead letters.", m.refused)
+	counter(reg, "records_rejected_total", "Records the destination refused for good; they are dead letters.", m.refused)
 	counter(reg, "records_filtered_total", "Records left out by the output's filter or dropped by a rule.", m.filtered)
 	counter(reg, "records_skipped_total", "Records that an earlier run had already delivered.", m.skipped)
 	counter(reg, "records_retried_total", "Records sent again.", m.retried)
-	counter(reg, "records_found_total", "Records whose delivery was uncertain and that the destination proved to hold.", m.found)
+	counter(reg, "records_reconciled_total", "Records whose delivery was uncertain and that the destination proved to hold.", m.found)
 	counter(reg, "records_unknowable_total", "Records sent again because the destination cannot say what it holds; they may be there twice.", m.unknowable)
 	counter(reg, "records_spooled_total", "Records kept on disk because the destination lags.", m.spooled)
 	counter(reg, "records_restored_total", "Records that an earlier run kept on disk.", m.restored)
@@ -75,7 +75,7 @@ func (m *metrics) end(outcome *atomic.Uint64, n int) {
 func (m *metrics) counts() Counts {
 	return Counts{
 		Taken: m.taken.Load(), InFlight: m.inFlight.Load(),
-		Delivered: m.delivered.Load(), Refused: m.refused.Load(), Filtered: m.filtered.Load(),
-		Retried: m.retried.Load(), Skipped: m.skipped.Load(), Found: m.found.Load(), Spooled: m.spooled.Load(), Restored: m.restored.Load(),
+		Delivered: m.delivered.Load(), Rejected: m.refused.Load(), Filtered: m.filtered.Load(),
+		Retried: m.retried.Load(), Skipped: m.skipped.Load(), Reconciled: m.found.Load(), Spooled: m.spooled.Load(), Restored: m.restored.Load(),
 	}
 }

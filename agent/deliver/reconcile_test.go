@@ -94,7 +94,7 @@ func TestLostAcknowledgementsAreAskedFor(t *testing.T) {
 					t.Error(diff)
 				}
 				c := r.d.Counts()
-				if c.Delivered != 2 || (c.Found == 2) == test.repeat {
+				if c.Delivered != 2 || (c.Reconciled == 2) == test.repeat {
 					t.Errorf("counts: %+v", c)
 				}
 			})
@@ -178,7 +178,7 @@ func TestHalvesOfAnUncertainBodyAreAskedFor(t *testing.T) {
 		if diff := cmp.Diff([]string{"b", "c", "a", "d"}, to.stored); diff != "" {
 			t.Error(diff)
 		}
-		if c := r.d.Counts(); to.asks != 2 || c.Found != 2 || c.Delivered != 4 {
+		if c := r.d.Counts(); to.asks != 2 || c.Reconciled != 2 || c.Delivered != 4 {
 			t.Errorf("asked %d times: %+v", to.asks, c)
 		}
 	})

@@ -59,7 +59,7 @@ pipelines:
 			if diff := cmp.Diff(tt.text, strings.Join(got, "\n")); diff != "" {
 				t.Error(diff)
 			}
-			if c := g.Counts(); c.Unfinished() != 0 || c.Due+c.Joined != uint64(len(lines)*len(tt.output)) {
+			if c := g.Counts(); c.Pending() != 0 || c.Due+c.Joined != uint64(len(lines)*len(tt.output)) {
 				t.Errorf("the account does not close: %+v", c)
 			}
 		})
@@ -85,8 +85,7 @@ func TestLinesStayApartIfChosen(t *testing.T) {
 // TestPipelinesByLabelAreImpatient, as the containers are that choose them.
 func TestPipelinesByLabelAreImpatient(t *testing.T) {
 	w := newWorld()
-	w.impatient = true
-	g := &Graph{inputs: []*input{{name: "in", input: &scriptConfig{world: w}}}}
+	g := &Graph{inputs: []*input{{name: "in", ephemeral: true, input: &scriptConfig{world: w}}}}
 	g.Config = &config.Config{Pipelines: []config.Pipeline{{Name: "by-label", Outputs: []string{"x"}}, {Name: "files", Inputs: []string{"f"}, Outputs: []string{"y"}}}}
 	if x, y := g.patienceOf("x"), g.patienceOf("y"); x != impatience || y != patience {
 		t.Errorf("x %v, y %v", x, y)

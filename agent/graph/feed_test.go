@@ -60,7 +60,7 @@ func TestSourcesThatAreGoneLeaveNothing(t *testing.T) {
 	if err := g.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if c := g.Counts(); c.Read != 1000 || c.Unfinished() != 0 {
+	if c := g.Counts(); c.Read != 1000 || c.Pending() != 0 {
 		t.Errorf("counts: %+v", c)
 	}
 	if n := len(g.inputs[0].feed.sources); n != 0 {

@@ -3,6 +3,7 @@
 package graph
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -48,9 +49,10 @@ type Graph struct {
 }
 
 type input struct {
-	name  string
-	input pipeline.Input
-	feed  *feed
+	name      string
+	ephemeral bool
+	input     pipeline.Input
+	feed      *feed
 }
 
 type output struct {
@@ -185,25 +187,18 @@ func (g *Graph) addInput(c config.Input) error {
 	}
 	f := &feed{
 		input: c.Name, log: env.Log, batches: g.batches, workers: g.workers,
-		ledger: g.ledger, sources: map[event.SourceID]*opened{}, stride: strideOf(in),
+		ledger: g.ledger, sources: map[event.SourceID]*opened{}, stride: cmp.Or(c.Traits.ReserveAhead, fileStride),
 	}
 	for name, value := range c.Common.Labels {
 		f.labels = append(f.labels, event.Label{Name: name, Value: value})
 	}
 	inputMetrics(env.Metrics, f)
-	g.inputs = append(g.inputs, &input{c.Name, in, f})
+	g.inputs = append(g.inputs, &input{c.Name, c.Traits.Ephemeral, in, f})
 	return nil
 }
 
 // fileStride is what is reserved ahead of a file, in bytes.
 const fileStride = 1 << 20
-
-func strideOf(in pipeline.Input) uint64 {
-	if s, ok := in.(pipeline.Strider); ok {
-		return s.Stride()
-	}
-	return fileStride
-}
 
 func (g *Graph) pipelinesOf(input string) []*pipelineOf {
 	var of []*pipelineOf

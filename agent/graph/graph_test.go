@@ -39,7 +39,7 @@ type world struct {
 
 func (w *world) specs() []pipeline.Spec {
 	return append([]pipeline.Spec{
-		{Kind: pipeline.KindInput, Type: "script", New: func() any { return &scriptConfig{world: w} }},
+		{Kind: pipeline.KindInput, Type: "script", Traits: pipeline.Traits{Ephemeral: w.impatient}, New: func() any { return &scriptConfig{world: w} }},
 		{Kind: pipeline.KindParser, Type: "words", New: func() any { return &wordsConfig{} }},
 		{Kind: pipeline.KindParser, Type: "none", New: func() any { return &noneConfig{} }},
 		{Kind: pipeline.KindOutput, Type: "memory", New: func() any { return &memoryConfig{world: w} }},
@@ -268,7 +268,7 @@ func TestAnOutputThatIsAwayGetsEverythingLater(t *testing.T) {
 		if err := g.Run(ctx); err != nil {
 			t.Fatal(err)
 		}
-		if c := g.Counts(); c.Due != 3*c.Read || c.Unfinished() != c.Due-c.Delivered || c.Unfinished() < c.Read {
+		if c := g.Counts(); c.Due != 3*c.Read || c.Pending() != c.Due-c.Delivered || c.Pending() < c.Read {
 			t.Errorf("with one of three outputs away: %+v", c)
 		}
 	})

@@ -79,8 +79,6 @@ type slowWorld struct {
 
 func (c *slowConfig) Input(pipeline.Env) (pipeline.Input, error) { return c, nil }
 
-func (c *slowConfig) Stride() uint64 { return 5 }
-
 func (c *slowConfig) Run(ctx context.Context, feed pipeline.Feed) error {
 	known := map[string]pipeline.Known{}
 	for _, k := range feed.Known() {
@@ -169,7 +167,7 @@ pipelines:
 func slowWorldAtRandom(rnd *rand.Rand) *slowWorld {
 	w := &slowWorld{world: newWorld(), rnd: rnd, read: map[string]uint64{}}
 	w.more = []pipeline.Spec{
-		{Kind: pipeline.KindInput, Type: "slow", New: func() any { return &slowConfig{world: w} }},
+		{Kind: pipeline.KindInput, Type: "slow", Traits: pipeline.Traits{ReserveAhead: 5}, New: func() any { return &slowConfig{world: w} }},
 		{Kind: pipeline.KindParser, Type: "blocks", New: func() any { return &blocksConfig{} }},
 	}
 	clock := time.Unix(100, 0)
@@ -260,8 +258,8 @@ func joinAtRandom(t *testing.T, rnd *rand.Rand, crash bool) {
 			t.Fatal(err)
 		}
 		joinedCloses(t, g)
-		if c := g.Counts(); c.Unfinished() != 0 {
-			t.Errorf("%d records are unfinished at the end", c.Unfinished())
+		if c := g.Counts(); c.Pending() != 0 {
+			t.Errorf("%d records are unfinished at the end", c.Pending())
 		}
 	})
 	for output := range w.stored {
@@ -274,7 +272,7 @@ func joinedCloses(t *testing.T, g *Graph) {
 	t.Helper()
 	s := g.Status()
 	for i, p := range s.Pipelines {
-		records := p.Read - p.Joined - uint64(p.InFlight)
+		records := p.Read - p.Joined - uint64(p.Pending)
 		for _, o := range g.pipelines[i].outputs {
 			c := o.deliverer.Counts()
 			if c.Taken > records+c.Restored {

@@ -307,7 +307,7 @@ func TestWhatIsHeldAtTheEnd(t *testing.T) {
 		s.feed.Close(s.src, false)
 		stop()
 	})
-	if c := g.Counts(); c.Unfinished() != 2 || c.Joined != 0 || c.Read != 3 {
+	if c := g.Counts(); c.Pending() != 2 || c.Joined != 0 || c.Read != 3 {
 		t.Errorf("a stop leaves two lines to the next run: %+v", c)
 	}
 	w.runSteps(t, dir, func(s *steps, _ func()) {
@@ -318,7 +318,7 @@ func TestWhatIsHeldAtTheEnd(t *testing.T) {
 		s.stored("a", "b\n c\n d")
 	})
 	g = w.runSteps(t, dir, func(s *steps, _ func()) { s.send("e", " f") })
-	if c := g.Counts(); c.Unfinished() != 0 || c.Joined != 1 || c.Delivered != 1 {
+	if c := g.Counts(); c.Pending() != 0 || c.Joined != 1 || c.Delivered != 1 {
 		t.Errorf("the input has ended: %+v", c)
 	}
 }

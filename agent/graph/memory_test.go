@@ -52,7 +52,6 @@ func (f *flood) Encoder() pipeline.Encoder                    { return f }
 func (f *flood) Limits() pipeline.Limits                      { return pipeline.Limits{Bytes: 256 << 10} }
 func (f *flood) Original(b *pipeline.Body, i int) []byte      { return b.Item(i) }
 func (f *flood) Close() error                                 { return nil }
-func (f *flood) Impatient() bool                              { return true }
 
 func (f *flood) Encode(dst *pipeline.Body, b *event.Batch, i int) (uint32, error) {
 	dst.Bytes = binary.BigEndian.AppendUint64(dst.Bytes, uint64(b.Source.ID))
@@ -130,7 +129,7 @@ func liveHeap() uint64 {
 func (f *flood) run(t *testing.T, yaml string, scenario func(said func() error)) {
 	f.next = map[event.SourceID]uint64{}
 	specs := []pipeline.Spec{
-		{Kind: pipeline.KindInput, Type: "flood", New: func() any { return f }},
+		{Kind: pipeline.KindInput, Type: "flood", Traits: pipeline.Traits{Ephemeral: true}, New: func() any { return f }},
 		{Kind: pipeline.KindParser, Type: "none", New: func() any { return &noneConfig{} }},
 		{Kind: pipeline.KindOutput, Type: "flood", New: func() any { return f }},
 	}
@@ -166,7 +165,7 @@ func (f *flood) run(t *testing.T, yaml string, scenario func(said func() error))
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	if c := g.Counts(); c.Unfinished() != 0 {
+	if c := g.Counts(); c.Pending() != 0 {
 		t.Errorf("at the end: %+v", c)
 	}
 	for _, bad := range f.bad[:min(5, len(f.bad))] {
@@ -275,7 +274,7 @@ pipelines: {main: {inputs: [in], parsers: [auto], outputs: [out]}}
 	if err := g.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if c := g.Counts(); c.Unfinished() != 0 {
+	if c := g.Counts(); c.Pending() != 0 {
 		t.Fatalf("counts: %+v", c)
 	}
 	each := (liveHeap() - before) / sources

@@ -26,7 +26,7 @@ func pipelineMetrics(reg prometheus.Registerer, p *pipelineOf) {
 			Name: "longshore_pipeline_joined_lines_total", Help: "Lines that became part of the record of a line before.",
 		}, func() float64 { return float64(p.joined.Load()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "longshore_pipeline_held_lines", Help: "Lines that wait for the next, which may belong to their record.",
+			Name: "longshore_pipeline_pending_lines", Help: "Lines that wait for the next, which may belong to their record.",
 		}, func() float64 { return float64(p.inFlight.Load()) }),
 	)
 }

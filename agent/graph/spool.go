@@ -221,8 +221,7 @@ func (g *Graph) patienceOf(output string) time.Duration {
 // for sources that choose it.
 func (g *Graph) impatient(p config.Pipeline) bool {
 	for _, in := range g.inputs {
-		i, ok := in.input.(pipeline.Impatient)
-		if ok && i.Impatient() && (len(p.Inputs) == 0 || slices.Contains(p.Inputs, in.name)) {
+		if in.ephemeral && (len(p.Inputs) == 0 || slices.Contains(p.Inputs, in.name)) {
 			return true
 		}
 	}

@@ -20,9 +20,6 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// Impatient makes the scripted input one that cannot wait.
-func (c *scriptConfig) Impatient() bool { return c.world.impatient }
-
 const spooling = `
 shutdown_timeout: 5s
 inputs: {in: {type: script}}

@@ -22,10 +22,10 @@ type InputStatus struct {
 // PipelineStatus is the account of one pipeline, in lines. What is neither joined
 // nor in flight is a record, which its outputs take.
 type PipelineStatus struct {
-	Name     string `json:"name"`
-	Read     uint64 `json:"read"`
-	Joined   uint64 `json:"joined"`    // became part of the record of a line before
-	InFlight int64  `json:"in_flight"` // held, since the next line may belong to them
+	Name    string `json:"name"`
+	Read    uint64 `json:"read"`
+	Joined  uint64 `json:"joined"`  // became part of the record of a line before
+	Pending int64  `json:"pending"` // the next line may belong to their record
 }
 
 // OutputStatus is the account of one output, in records.
@@ -63,10 +63,10 @@ type Counts struct {
 	deliver.Counts
 }
 
-// Unfinished gives how often a record has not ended yet: it waits or is on its way.
+// Pending gives how often a record has not ended yet: it waits or is on its way.
 // What is left of them at the end of a run is read again in the next.
-func (c Counts) Unfinished() uint64 {
-	ended := c.Delivered + c.Refused + c.Filtered + c.Skipped
+func (c Counts) Pending() uint64 {
+	ended := c.Delivered + c.Rejected + c.Filtered + c.Skipped
 	return max(c.Due+c.Restored, ended) - ended
 }
 

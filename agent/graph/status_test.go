@@ -70,11 +70,11 @@ func accountCloses(t *testing.T, yaml string, records uint64, end string) {
 			}
 		}
 		for _, p := range s.Pipelines {
-			if p.InFlight != 0 {
+			if p.Pending != 0 {
 				t.Errorf("%+v", p)
 			}
 		}
-		if c := g.Counts(); c.Unfinished() != 0 || c.Due+c.Joined != 3*c.Read {
+		if c := g.Counts(); c.Pending() != 0 || c.Due+c.Joined != 3*c.Read {
 			t.Errorf("%+v", c)
 		}
 		stop()
@@ -97,7 +97,7 @@ func closes(t *testing.T, s Status, outputs uint64) {
 		if p.Read != read {
 			t.Errorf("pipeline %s took %d records, and the inputs gave %d", p.Name, p.Read, read)
 		}
-		records := p.Read - p.Joined - uint64(p.InFlight)
+		records := p.Read - p.Joined - uint64(p.Pending)
 		if i == 0 {
 			records *= outputs
 		}
@@ -105,7 +105,7 @@ func closes(t *testing.T, s Status, outputs uint64) {
 	}
 	for _, o := range s.Outputs {
 		taken += o.Taken
-		if sum := o.Delivered + o.Refused + o.Filtered + o.Skipped + uint64(o.InFlight); o.Taken != sum {
+		if sum := o.Delivered + o.Rejected + o.Filtered + o.Skipped + uint64(o.InFlight); o.Taken != sum {
 			t.Errorf("%s has taken %d records, and %d have an outcome or are in flight: %+v", o.Name, o.Taken, sum, o.Counts)
 		}
 	}
@@ -136,12 +136,12 @@ func sameInMetrics(t *testing.T, g *Graph) {
 	for _, p := range s.Pipelines {
 		want["longshore_pipeline_lines_total "+p.Name] = p.Read
 		want["longshore_pipeline_joined_lines_total "+p.Name] = p.Joined
-		want["longshore_pipeline_held_lines "+p.Name] = uint64(p.InFlight)
+		want["longshore_pipeline_pending_lines "+p.Name] = uint64(p.Pending)
 	}
 	for _, o := range s.Outputs {
 		want["longshore_output_records_taken_total "+o.Name] = o.Taken
 		want["longshore_output_records_delivered_total "+o.Name] = o.Delivered
-		want["longshore_output_records_refused_total "+o.Name] = o.Refused
+		want["longshore_output_records_rejected_total "+o.Name] = o.Rejected
 		want["longshore_output_records_filtered_total "+o.Name] = o.Filtered
 		want["longshore_output_records_skipped_total "+o.Name] = o.Skipped
 		want["longshore_output_in_flight_records "+o.Name] = uint64(o.InFlight)

@@ -30,7 +30,7 @@ func (g *Graph) newTransforms(p config.Pipeline) ([]pipeline.Transform, error) {
 }
 
 func (g *Graph) newTransform(pipelineName string, c config.Transform) (pipeline.Transform, error) {
-	env := g.env(pipeline.KindTransform, c.Name)
+	env := pipeline.TransformEnv{Env: g.env(pipeline.KindTransform, c.Name)}
 	env.Log = env.Log.With("pipeline", pipelineName)
 	env.Metrics = prometheus.WrapRegistererWith(prometheus.Labels{"pipeline": pipelineName}, env.Metrics)
 	for _, o := range g.Config.Outputs {

@@ -50,7 +50,7 @@ pipelines:
 		s := g.Status()
 		closes(t, s, 2)
 		for i, want := range []uint64{1, 3} {
-			if c := s.Outputs[i].Counts; c.Filtered != want || c.Refused != 1 || c.InFlight != 0 {
+			if c := s.Outputs[i].Counts; c.Filtered != want || c.Rejected != 1 || c.InFlight != 0 {
 				t.Errorf("%s: %+v", s.Outputs[i].Name, c)
 			}
 		}

@@ -33,12 +33,12 @@ var _ pipeline.Feed = (*Trial)(nil)
 
 // An Outcome is what became of one record.
 type Outcome struct {
-	Line    string // as it was read; of joined lines, all of them
-	Format  event.Format
-	Steps   []Step // the first one is by the parsers
-	Dropped string // who dropped it, if somebody did
-	Refused bool   // it would become a dead letter
-	Outputs []string
+	Line     string // as it was read; of joined lines, all of them
+	Format   event.Format
+	Steps    []Step // the first one is by the parsers
+	Dropped  string // who dropped it, if somebody did
+	Rejected bool   // it would become a dead letter
+	Outputs  []string
 }
 
 // A Step is a record, in the default shape, as somebody left it.
@@ -201,14 +201,14 @@ func (t *Trial) outcomes(b *event.Batch) []Outcome {
 func (t *Trial) step(all []Outcome, b *event.Batch, by string) {
 	for i := range all {
 		o, r := &all[i], &b.Records[i]
-		if o.Dropped != "" || o.Refused {
+		if o.Dropped != "" || o.Rejected {
 			continue
 		}
 		record := event.AppendRecord(nil, b, i, true)
 		if len(o.Steps) == 0 || string(record) != string(o.Record()) {
 			o.Steps = append(o.Steps, Step{by, record})
 		}
-		o.Refused = r.Flags&event.Rejected != 0
+		o.Rejected = r.Flags&event.Rejected != 0
 		if r.Flags&event.Dropped != 0 {
 			o.Dropped = by
 		}

@@ -13,7 +13,7 @@ import (
 	"github.com/longshore/longshore/pipeline"
 )
 
-func cutsOf(t *testing.T, l *Ledger) []uint64 {
+func boundariesOf(t *testing.T, l *Ledger) []uint64 {
 	t.Helper()
 	known := l.Known("in")
 	if len(known) != 1 {
@@ -22,8 +22,8 @@ func cutsOf(t *testing.T, l *Ledger) []uint64 {
 	return known[0].TimeoutBoundaries
 }
 
-// TestACutIsOnDiskBeforeWhatItEnded and goes when the cursor is there.
-func TestACutIsOnDiskBeforeWhatItEnded(t *testing.T) {
+// TestTimeoutBoundaryIsStoredBeforeTheRecordItEnded: and is removed when the cursor is there.
+func TestTimeoutBoundaryIsStoredBeforeTheRecordItEnded(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir)
 	s := must[*Source](t)(l.Open(0, "in", "a.log", []string{"x"}, 1<<20))
@@ -38,62 +38,62 @@ func TestACutIsOnDiskBeforeWhatItEnded(t *testing.T) {
 	s.AddTimeoutBoundary(40)
 	s.AddTimeoutBoundary(40)
 	reserve(39)
-	if cuts := cutsOf(t, open(t, copyOf(t, dir))); cuts != nil {
-		t.Errorf("cuts are on disk before anyone waits for them: %v", cuts)
+	if boundaries := boundariesOf(t, open(t, copyOf(t, dir))); boundaries != nil {
+		t.Errorf("boundaries are on disk before anyone waits for them: %v", boundaries)
 	}
 	reserve(40)
 	s.AddTimeoutBoundary(70)
 	s.AddTimeoutBoundary(30)
 	reserve(100)
-	if diff := cmp.Diff([]uint64{30, 40, 70}, cutsOf(t, open(t, copyOf(t, dir)))); diff != "" {
+	if diff := cmp.Diff([]uint64{30, 40, 70}, boundariesOf(t, open(t, copyOf(t, dir)))); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
 	s.RemoveTimeoutBoundary(40)
 	x.Done(0, 100)
 	l = reopen(t, l, dir)
 	defer l.Close()
-	if cuts := cutsOf(t, l); len(cuts) != 0 {
-		t.Errorf("the cursor is at 100, and the cuts %v are kept", cuts)
+	if boundaries := boundariesOf(t, l); len(boundaries) != 0 {
+		t.Errorf("the cursor is at 100, and the boundaries %v are kept", boundaries)
 	}
 }
 
-// TestCutsAreWrittenOnce: as of a source whose destination is away, and which
+// TestTimeoutBoundariesAreWrittenOnce: as of a source whose destination is away, and which
 // ends record after record by time.
-func TestCutsAreWrittenOnce(t *testing.T) {
+func TestTimeoutBoundariesAreWrittenOnce(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir)
 	s := must[*Source](t)(l.Open(0, "in", "a.log", []string{"x"}, 1<<20))
-	const cuts = 2000
-	for i := range uint64(cuts) {
+	const boundaries = 2000
+	for i := range uint64(boundaries) {
 		s.AddTimeoutBoundary((i + 1) * 100)
 		if err := l.Flush(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if l.file.size > 100*cuts {
-		t.Errorf("%d cuts took %d bytes", cuts, l.file.size)
+	if l.file.size > 100*boundaries {
+		t.Errorf("%d boundaries took %d bytes", boundaries, l.file.size)
 	}
 	if err := l.file.replace(l.snapshot()); err != nil {
 		t.Fatal(err)
 	}
-	if l.file.size > 3*cuts {
-		t.Errorf("%d cuts take %d bytes after a compaction", cuts, l.file.size)
+	if l.file.size > 3*boundaries {
+		t.Errorf("%d boundaries take %d bytes after a compaction", boundaries, l.file.size)
 	}
 	l = reopen(t, l, dir)
 	defer l.Close()
-	if n := len(cutsOf(t, l)); n != cuts {
-		t.Errorf("%d cuts are known, want %d", n, cuts)
+	if n := len(boundariesOf(t, l)); n != boundaries {
+		t.Errorf("%d boundaries are known, want %d", n, boundaries)
 	}
 }
 
-// firstVersion is such a file, as it was written by the code of that time.
+// firstVersion is a file that the code of that version wrote.
 const firstVersion = "" +
 	"6c6f6e6773686f7265206c656467657220310a14000000ca7fc9c253c1ace2f6fef1a280ca01" +
 	"02696e05612e6c6f6725000000110c675550c1ace2f6fef1a280ca0164066174203130300101" +
 	"78e48040018c01a001025aa41378dc58"
 
-// TestAFileOfTheFirstVersion was written before there were cuts.
-func TestAFileOfTheFirstVersion(t *testing.T) {
+// TestReadsFirstVersion reads a file from before there were timeout boundaries.
+func TestReadsFirstVersion(t *testing.T) {
 	content, err := hex.DecodeString(firstVersion)
 	if err != nil {
 		t.Fatal(err)
@@ -105,26 +105,27 @@ func TestAFileOfTheFirstVersion(t *testing.T) {
 	l := open(t, dir)
 	defer l.Close()
 	at := cursorOf(t, l)
-	if at.Pos != 100 || string(at.State) != "at 100" || cutsOf(t, l) != nil {
-		t.Errorf("the cursor is at %d, %q, with cuts %v", at.Pos, at.State, cutsOf(t, l))
+	if at.Pos != 100 || string(at.State) != "at 100" || boundariesOf(t, l) != nil {
+		t.Errorf("the cursor is at %d, %q, with boundaries %v", at.Pos, at.State, boundariesOf(t, l))
 	}
 	s := must[*Source](t)(l.Open(l.Known("in")[0].ID, "in", "a.log", []string{"x"}, 1<<20))
-	marks, until := s.EarlierTimeAnchors()
-	if diff := cmp.Diff([]TimeAnchor{{90, 1234}, {120, 5678}}, marks); diff != "" || until != 100+1<<20 {
-		t.Errorf("marks hold until %d; -want +got\n%s", until, diff)
+	anchors, until := s.EarlierTimeAnchors()
+	if diff := cmp.Diff([]TimeAnchor{{90, 1234}, {120, 5678}}, anchors); diff != "" || until != 100+1<<20 {
+		t.Errorf("anchors hold until %d; -want +got\n%s", until, diff)
 	}
 	if x := must[*Track](t)(s.Track("x")); !x.Skip(150) || x.Skip(120) {
 		t.Error("what is done beyond the cursor is not known")
 	}
 }
 
-// TestWhatALaterVersionAddsIsPassedOver: a step back to an older version of the
+// TestAdditionsOfLaterVersionsAreIgnored: a step back to an older version of the
 // program must not set a good ledger aside.
-func TestWhatALaterVersionAddsIsPassedOver(t *testing.T) {
+func TestAdditionsOfLaterVersionsAreIgnored(t *testing.T) {
 	p := []byte(header)
 	p = appendFrame(p, &entry{kind: kindSource, id: 7, input: "in", key: "a.log"})
 	p = frame(append([]byte{'X', 7}, "anything"...), p)
-	p = frame(append(appendPayload(nil, &entry{kind: kindProgress, id: 7, resume: cursorAt(9)}), "a further field"...), p)
+	p = frame(append(appendPayload(nil, &entry{kind: kindProgress, id: 7, resume: cursorAt(9)}),
+		"a further field"...), p)
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, fileName), p, 0o640); err != nil {
 		t.Fatal(err)

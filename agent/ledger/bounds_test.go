@@ -7,9 +7,8 @@ import (
 	"testing"
 )
 
-// TestARouteThatIsAwayTakesNoMemory: of a source of which one route waits with
-// its first record while nothing more is for it, reading goes on for long.
-func TestARouteThatIsAwayTakesNoMemory(t *testing.T) {
+// TestBlockedRouteTakesNoMemory: reading goes on while one route waits with its first record.
+func TestBlockedRouteTakesNoMemory(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir)
 	s := must[*Source](t)(l.Open(0, "in", "a.log", []string{"away", "well"}, 1<<20))
@@ -27,7 +26,7 @@ func TestARouteThatIsAwayTakesNoMemory(t *testing.T) {
 	}
 	away.Done(0, 7)
 	if pos := cursorOf(t, l).Pos; pos != 0 {
-		t.Errorf("the cursor is at %d with position 7 under way", pos)
+		t.Errorf("the cursor is at %d with position 7 in flight", pos)
 	}
 	away.Done(7, 10)
 	l = reopen(t, l, dir)
@@ -37,8 +36,8 @@ func TestARouteThatIsAwayTakesNoMemory(t *testing.T) {
 	}
 }
 
-// TestACursorBetweenCheckpointsThatWereLetGo: what is done beyond it is skipped.
-func TestACursorBetweenCheckpointsThatWereLetGo(t *testing.T) {
+// TestCursorBetweenDroppedCheckpoints: what is done beyond it is skipped.
+func TestCursorBetweenDroppedCheckpoints(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir)
 	s := must[*Source](t)(l.Open(0, "in", "a.log", []string{"x"}, 1<<20))
@@ -69,7 +68,7 @@ func TestLeftoversOfACrashAreRemoved(t *testing.T) {
 	}
 	open(t, dir).Close()
 	if _, err := os.Stat(left); !os.IsNotExist(err) {
-		t.Errorf("a compaction that a crash has cut short has left its file: %v", err)
+		t.Errorf("an interrupted compaction has left its file: %v", err)
 	}
 }
 
@@ -98,7 +97,7 @@ func TestOneWriteServesAllWhoWait(t *testing.T) {
 	a := must[*Source](t)(l.Open(0, "in", "a.log", []string{"x"}, 1<<20))
 	b := must[*Source](t)(l.Open(0, "in", "b.log", []string{"x"}, 1<<20))
 	waiting := a.changed
-	if err := rooted(b); err != nil {
+	if err := durable(b); err != nil {
 		t.Fatal(err)
 	}
 	b.Checkpoint(0, []byte("b goes on"))

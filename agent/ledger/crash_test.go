@@ -18,28 +18,28 @@ var crashRoutes = []string{"x", "y"}
 
 const positions = 60 // of a source in the tests of power loss
 
-// A fate is what became of one source before the power failed: what the
-// ledger was told, and what it promised.
-type fate struct {
-	source  *Source
-	read    uint64
-	durable bool // Durable returned nil
-	gone    bool
-	cuts    map[uint64]bool // that were noted; false for those let go again
-	routes  [2]struct {
-		acked    [positions]bool // Done was called
-		kept     [positions]bool // and a Flush returned nil after it
-		reserved uint64          // Reserve returned nil
-		cuts     []uint64        // and these had been noted below it
+// An expectation is what a ledger was told of one source before the power failed, and what it
+// promised.
+type expectation struct {
+	source     *Source
+	read       uint64
+	durable    bool // Durable returned nil
+	gone       bool
+	boundaries map[uint64]bool // that were noted; false for those removed again
+	routes     [2]struct {
+		acked      [positions]bool // Done was called
+		kept       [positions]bool // and a Flush returned nil after it
+		reserved   uint64          // Reserve returned nil
+		boundaries []uint64        // and these had been noted below it
 	}
 }
 
-// voyage is one history of a ledger.
-type voyage struct {
+// history is one history of a ledger.
+type history struct {
 	d       *disktest.Disk
 	rnd     *rand.Rand
 	ledger  *Ledger
-	sources map[string]*fate
+	sources map[string]*expectation
 	lost    []string // sources that a process did not know though they were on disk
 }
 
@@ -50,9 +50,9 @@ func openSimulated(d *disktest.Disk) (*Ledger, error) {
 	return openOn(d, "data", slog.New(slog.DiscardHandler))
 }
 
-// sail does random things to a ledger until the power fails.
-func sail(d *disktest.Disk, rnd *rand.Rand) *voyage {
-	v := &voyage{d: d, rnd: rnd, sources: map[string]*fate{}}
+// randomHistory does random things to a ledger until the power fails.
+func randomHistory(d *disktest.Disk, rnd *rand.Rand) *history {
+	v := &history{d: d, rnd: rnd, sources: map[string]*expectation{}}
 	for step := 0; step < 120 && !d.Stopped(); step++ {
 		if v.ledger == nil || rnd.IntN(15) == 0 { // a killed process closes nothing
 			v.restart()
@@ -63,7 +63,7 @@ func sail(d *disktest.Disk, rnd *rand.Rand) *voyage {
 	return v
 }
 
-func (v *voyage) restart() {
+func (v *history) restart() {
 	v.ledger = nil
 	l, err := openSimulated(v.d)
 	if err != nil {
@@ -77,16 +77,16 @@ func (v *voyage) restart() {
 			if f.durable && !f.gone {
 				v.lost = append(v.lost, key)
 			}
-			delete(v.sources, key) // to be minted anew
+			delete(v.sources, key) // to be created anew
 			continue
 		}
 		f.source, _ = l.Open(k.ID, "in", key, crashRoutes, 5)
 		f.read, f.gone = k.Cursor.Pos, false
-		if lost := f.lostCuts(k); lost != nil {
-			v.lost = append(v.lost, fmt.Sprint(key, " cuts ", lost))
+		if lost := f.lostBoundaries(k); lost != nil {
+			v.lost = append(v.lost, fmt.Sprint(key, " boundaries ", lost))
 		}
-		for pos := range f.cuts {
-			f.cuts[pos] = slices.Contains(k.TimeoutBoundaries, pos)
+		for pos := range f.boundaries {
+			f.boundaries[pos] = slices.Contains(k.TimeoutBoundaries, pos)
 		}
 	}
 }
@@ -99,11 +99,11 @@ func byKey(l *Ledger) map[string]pipeline.Known {
 	return known
 }
 
-func (v *voyage) step() {
+func (v *history) step() {
 	key := fmt.Sprint("s", v.rnd.IntN(3))
 	f := v.sources[key]
 	if f == nil {
-		v.mint(key)
+		v.create(key)
 		return
 	}
 	r := v.rnd.IntN(len(crashRoutes))
@@ -119,12 +119,12 @@ func (v *voyage) step() {
 	case 6:
 		if track.Reserve(f.read) == nil {
 			f.routes[r].reserved = max(f.routes[r].reserved, f.read)
-			f.routes[r].cuts = f.cutsUpTo(f.read)
+			f.routes[r].boundaries = f.boundariesUpTo(f.read)
 		}
 	case 7:
 		v.flush()
 	case 8:
-		if rooted(f.source) == nil {
+		if durable(f.source) == nil {
 			f.durable = true
 		}
 	case 9:
@@ -135,14 +135,14 @@ func (v *voyage) step() {
 // state is as long as it makes an entry tear in the middle.
 func state(pos uint64) []byte { return fmt.Appendf(nil, "at %d%s", pos, strings.Repeat("-", 300)) }
 
-func (v *voyage) mint(key string) {
+func (v *history) create(key string) {
 	s, err := v.ledger.Open(0, "in", key, crashRoutes, 5)
 	if err == nil {
-		v.sources[key] = &fate{source: s, cuts: map[uint64]bool{}}
+		v.sources[key] = &expectation{source: s, boundaries: map[uint64]bool{}}
 	}
 }
 
-func (v *voyage) acknowledge(f *fate, r int, track *Track) {
+func (v *history) acknowledge(f *expectation, r int, track *Track) {
 	if f.read == 0 {
 		return
 	}
@@ -154,7 +154,7 @@ func (v *voyage) acknowledge(f *fate, r int, track *Track) {
 	track.Done(from, to)
 }
 
-func (v *voyage) flush() {
+func (v *history) flush() {
 	if v.ledger.Flush() != nil {
 		return
 	}
@@ -167,23 +167,23 @@ func (v *voyage) flush() {
 
 // keep notes what is on disk now. What was acknowledged before a kill and not flushed is
 // gone with it.
-func (f *fate) keep(r int) {
+func (f *expectation) keep(r int) {
 	track, _ := f.source.Track(crashRoutes[r])
 	for pos := range f.routes[r].acked {
 		at := uint64(pos)
-		if at < f.source.resume.Pos || track.acked.has(at) {
+		if at < f.source.resume.Pos || track.acked.Has(at) {
 			f.routes[r].kept[pos] = true
 		}
 	}
 }
 
 // rarely compacts the file, or closes a source for good.
-func (v *voyage) rarely(f *fate) {
+func (v *history) rarely(f *expectation) {
 	switch v.rnd.IntN(8) {
 	case 4, 5, 6:
-		f.cut(1 + v.rnd.Uint64N(positions))
+		f.addBoundary(1 + v.rnd.Uint64N(positions))
 	case 7:
-		f.uncut(1 + v.rnd.Uint64N(positions))
+		f.removeBoundary(1 + v.rnd.Uint64N(positions))
 	case 0:
 		f.gone = true
 		f.source.Close(true)
@@ -198,51 +198,52 @@ func (v *voyage) rarely(f *fate) {
 	}
 }
 
-func (f *fate) cut(pos uint64) {
+func (f *expectation) addBoundary(pos uint64) {
 	if pos > f.source.resume.Pos {
-		f.cuts[pos] = true
+		f.boundaries[pos] = true
 		f.source.AddTimeoutBoundary(pos)
 	}
 }
 
-func (f *fate) uncut(pos uint64) {
-	if !f.cuts[pos] {
+func (f *expectation) removeBoundary(pos uint64) {
+	if !f.boundaries[pos] {
 		return
 	}
-	f.cuts[pos] = false
+	f.boundaries[pos] = false
 	f.source.RemoveTimeoutBoundary(pos)
 	for r := range f.routes {
-		f.routes[r].cuts = slices.DeleteFunc(f.routes[r].cuts, func(cut uint64) bool { return cut == pos })
+		f.routes[r].boundaries = slices.DeleteFunc(f.routes[r].boundaries, func(p uint64) bool { return p == pos })
 	}
 }
 
-// cutsUpTo gives the cuts that are held up to a position.
-func (f *fate) cutsUpTo(to uint64) (cuts []uint64) {
-	for pos, held := range f.cuts {
-		if held && pos <= to {
-			cuts = append(cuts, pos)
+// boundariesUpTo returns the boundaries that are kept up to a position.
+func (f *expectation) boundariesUpTo(to uint64) (boundaries []uint64) {
+	for pos, kept := range f.boundaries {
+		if kept && pos <= to {
+			boundaries = append(boundaries, pos)
 		}
 	}
-	return cuts
+	return boundaries
 }
 
-// checkCuts: all that may have ended a record that was sent are there, and none
+// checkBoundaries: all that may have ended a record that was sent are there, and none
 // that was not noted.
-func (f *fate) checkCuts(t *testing.T, k pipeline.Known) {
+func (f *expectation) checkBoundaries(t *testing.T, k pipeline.Known) {
 	t.Helper()
 	for _, pos := range k.TimeoutBoundaries {
-		if _, noted := f.cuts[pos]; !noted || pos <= k.Cursor.Pos {
-			t.Errorf("source %s, at %d: nobody has noted the cut at %d, or it is done", k.Key, k.Cursor.Pos, pos)
+		if _, noted := f.boundaries[pos]; !noted || pos <= k.Cursor.Pos {
+			t.Errorf("source %s, at %d: nobody has noted the boundary at %d, or it is done", k.Key, k.Cursor.Pos, pos)
 		}
 	}
-	if lost := f.lostCuts(k); lost != nil {
-		t.Errorf("source %s, at %d: the cuts %v were on disk, and are lost: %v", k.Key, k.Cursor.Pos, lost, k.TimeoutBoundaries)
+	if lost := f.lostBoundaries(k); lost != nil {
+		t.Errorf("source %s, at %d: the boundaries %v were on disk, and are lost: %v", k.Key, k.Cursor.Pos, lost,
+			k.TimeoutBoundaries)
 	}
 }
 
-func (f *fate) lostCuts(k pipeline.Known) (lost []uint64) {
+func (f *expectation) lostBoundaries(k pipeline.Known) (lost []uint64) {
 	for r := range f.routes {
-		for _, pos := range f.routes[r].cuts {
+		for _, pos := range f.routes[r].boundaries {
 			if pos > k.Cursor.Pos && !slices.Contains(k.TimeoutBoundaries, pos) {
 				lost = append(lost, pos)
 			}
@@ -252,7 +253,7 @@ func (f *fate) lostCuts(k pipeline.Known) (lost []uint64) {
 }
 
 // check holds a ledger after the crash against what it was told and promised.
-func (v *voyage) check(t *testing.T, l *Ledger) {
+func (v *history) check(t *testing.T, l *Ledger) {
 	t.Helper()
 	known := byKey(l)
 	if len(v.lost) > 0 {
@@ -269,12 +270,12 @@ func (v *voyage) check(t *testing.T, l *Ledger) {
 		if k.Cursor.Pos > 0 && string(k.Cursor.State) != string(state(k.Cursor.Pos)) {
 			t.Errorf("source %s: the state of its cursor, %d, is %.10q", key, k.Cursor.Pos, k.Cursor.State)
 		}
-		f.checkCuts(t, k)
+		f.checkBoundaries(t, k)
 		f.check(t, l, k)
 	}
 }
 
-func (f *fate) check(t *testing.T, l *Ledger, k pipeline.Known) {
+func (f *expectation) check(t *testing.T, l *Ledger, k pipeline.Known) {
 	t.Helper()
 	s, err := l.Open(k.ID, "in", k.Key, crashRoutes, 5)
 	if err != nil {
@@ -299,13 +300,13 @@ func (f *fate) check(t *testing.T, l *Ledger, k pipeline.Known) {
 
 // goOn is the next process, as far as it comes; it says whether its source was
 // on disk.
-func (v *voyage) goOn(d *disktest.Disk) bool {
+func (v *history) goOn(d *disktest.Disk) bool {
 	l, err := openSimulated(d)
 	if err != nil {
 		return false
 	}
 	s, err := l.Open(0, "in", "again", crashRoutes, 5)
-	return err == nil && rooted(s) == nil
+	return err == nil && durable(s) == nil
 }
 
 // TestPowerLossAtEveryOperation: after a kill or any power loss, also one
@@ -314,9 +315,9 @@ func (v *voyage) goOn(d *disktest.Disk) bool {
 func TestPowerLossAtEveryOperation(t *testing.T) {
 	for n := range uint64(3) {
 		rnd := rand.New(rand.NewPCG(n, 2))
-		disktest.EveryCrash(t, 5, func(d *disktest.Disk) *voyage {
-			return sail(d, rand.New(rand.NewPCG(n, 1)))
-		}, func(t *testing.T, d *disktest.Disk, v *voyage) {
+		disktest.EveryCrash(t, 5, func(d *disktest.Disk) *history {
+			return randomHistory(d, rand.New(rand.NewPCG(n, 1)))
+		}, func(t *testing.T, d *disktest.Disk, v *history) {
 			d.StopAt(1 + rnd.IntN(20))
 			again := v.goOn(d)
 			l, err := openSimulated(d.Crash(rnd.Uint64N(8)))
@@ -334,10 +335,11 @@ func TestPowerLossAtEveryOperation(t *testing.T) {
 	}
 }
 
-// TestDiskTrouble: an error is said, nothing is taken for stored that is not, and it goes on
+// TestDiskErrors: an error is said, nothing is taken for stored that is not, and it goes on
 // when the disk does.
-func TestDiskTrouble(t *testing.T) {
-	for _, kind := range []disktest.Kind{disktest.Write, disktest.Sync, disktest.SyncDir, disktest.Rename, disktest.Create} {
+func TestDiskErrors(t *testing.T) {
+	for _, kind := range []disktest.Kind{disktest.Write, disktest.Sync, disktest.SyncDir, disktest.Rename,
+		disktest.Create} {
 		for _, again := range []bool{false, true} {
 			t.Run(fmt.Sprint(kind, again), func(t *testing.T) {
 				d := disktest.New()
@@ -352,7 +354,7 @@ func TestDiskTrouble(t *testing.T) {
 					return nil
 				}
 				compacted := l.file.replace(l.snapshot())
-				stored := rooted(s)
+				stored := durable(s)
 				if (kind == disktest.Write || kind == disktest.Sync) && stored == nil || compacted == nil {
 					t.Errorf("compacting: %v, storing: %v", compacted, stored)
 				}
@@ -442,7 +444,8 @@ func TestDamageAndPowerLoss(t *testing.T) {
 	}
 	content[strings.Index(string(content), "bad")] ^= 1
 	disktest.EveryCrash(t, 10, func(d *disktest.Disk) bool {
-		if d.Mkdir("data") != nil || disk.WriteFile(d, "data/"+fileName, content) != nil || d.SyncDir("data") != nil || d.SyncDir(".") != nil {
+		if d.Mkdir("data") != nil || disk.WriteFile(d, "data/"+fileName, content) != nil ||
+			d.SyncDir("data") != nil || d.SyncDir(".") != nil {
 			return false
 		}
 		openSimulated(d)

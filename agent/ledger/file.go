@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/longshore/longshore/agent/disk"
@@ -21,34 +24,33 @@ type file struct {
 	log     *slog.Logger
 	f       disk.File
 	size    int64
-	rough   bool // there may be more than size in it
+	overlap bool // the file may be longer than size
 	unnamed bool // its name may not be on disk
 }
 
 const fileName = "ledger.log"
 
-// openFile opens or creates the ledger's file and hands every entry in it to
-// apply. A torn end is cut off. Damage before the end sets the file aside, and all
-// entries are kept that can be read: each of progress says all there is to say, so that a source
-// whose last one is damaged resumes at an older cursor, which repeats rather than loses.
+// openFile opens or creates the ledger's file and applies every entry in it. A torn end is
+// truncated. For damage before the end the file is set aside, and all entries that can be read are
+// kept.
 func openFile(on disk.FS, dir string, log *slog.Logger, apply func(entry)) (*file, error) {
-	l := &file{disk: on, dir: dir, log: log, rough: true, unnamed: true}
+	l := &file{disk: on, dir: dir, log: log, overlap: true, unnamed: true}
 	if err := disk.RemoveLeftover(on, l.path()); err != nil {
 		return nil, fmt.Errorf("removing what a compaction has left: %w", err)
 	}
 	content, err := disk.ReadFile(on, l.path())
-	fresh := errors.Is(err, fs.ErrNotExist)
-	if err != nil && !fresh {
+	missing := errors.Is(err, fs.ErrNotExist)
+	if err != nil && !missing {
 		return nil, fmt.Errorf("reading the ledger: %w", err)
 	}
 	good, err := []byte(nil), error(nil)
-	if !fresh {
+	if !missing {
 		good, err = replay(content, apply)
 	}
-	if err == nil && !fresh {
+	if err == nil && !missing {
 		err = l.open(len(good))
 	} else {
-		err = l.begin(content, good, err)
+		err = l.create(content, good, err)
 	}
 	if err != nil {
 		l.close()
@@ -59,24 +61,21 @@ func openFile(on disk.FS, dir string, log *slog.Logger, apply func(entry)) (*fil
 
 func (l *file) path() string { return filepath.Join(l.dir, fileName) }
 
-// open goes on with a good file. It is synced, as nobody knows whether the
-// process that wrote it came to that.
+// open opens a good file. It is synced, as the process that wrote it may have been killed before
+// that.
 func (l *file) open(size int) (err error) {
 	if l.f, err = l.disk.Open(l.path()); err != nil {
 		return fmt.Errorf("opening the ledger: %w", err)
 	}
 	l.size = int64(size)
-	if err := l.mend(); err != nil {
+	if err := l.repair(); err != nil {
 		return err
 	}
-	if err := l.f.Sync(); err != nil {
-		return fmt.Errorf("writing the ledger %s to disk: %w", l.path(), err)
-	}
-	return nil
+	return l.sync()
 }
 
-// begin makes a file of what is good of a damaged one, which is kept, or of nothing.
-func (l *file) begin(content, good []byte, damage error) error {
+// create writes a file of what is good of a damaged one, which is kept, or an empty one.
+func (l *file) create(content, good []byte, damage error) error {
 	if damage != nil {
 		if err := l.setAside(content, good, damage); err != nil {
 			return err
@@ -85,14 +84,14 @@ func (l *file) begin(content, good []byte, damage error) error {
 	if len(good) == 0 {
 		good = []byte(header)
 	}
-	if err := l.put(good); err != nil {
+	if err := l.install(good); err != nil {
 		return err
 	}
-	return l.mend()
+	return l.repair()
 }
 
-// replay applies the entries of a file's content and gives a content of those
-// alone. The error tells of damage that a torn write does not explain.
+// replay applies the entries of a file's content and returns a content of those alone. damage is
+// what a torn write does not explain.
 func replay(content []byte, apply func(entry)) (good []byte, damage error) {
 	good = content[:min(len(header), len(content))]
 	at := len(good)
@@ -122,8 +121,8 @@ func replay(content []byte, apply func(entry)) (good []byte, damage error) {
 	return good, damage
 }
 
-// torn says whether what stands behind the last good frame can be an append that was
-// cut short: its frame is not complete, or a part of it was never written.
+// torn reports whether what follows the last good frame can be an append that was interrupted: its
+// frame is not complete, or a part of it was never written.
 func torn(content []byte, at int) bool {
 	rest := content[at:]
 	if len(rest) < frameHead {
@@ -133,7 +132,7 @@ func torn(content []byte, at int) bool {
 	return length <= maxFrame && length > len(rest)-frameHead || disk.HasUnwritten(rest, int64(at))
 }
 
-// nextFrame finds the next good frame of a kind that is known, or the end.
+// nextFrame returns the offset of the next good frame of a known kind, or the end.
 func nextFrame(content []byte, at int) int {
 	for ; at < len(content); at++ {
 		if len(content)-at <= frameHead || bytes.IndexByte(kinds, content[at+frameHead]) < 0 {
@@ -155,37 +154,44 @@ func (l *file) setAside(content, good []byte, damage error) error {
 	if err := l.syncDir(); err != nil {
 		return err
 	}
-	l.log.Warn("the ledger is damaged; it was set aside, and sources resume from their last good entry: some records may be sent again",
+	l.log.Warn("the ledger is damaged; it was set aside, and sources resume from their last good entry: some "+
+		"records may be sent again",
 		"error", damage, "kept", aside, "good_bytes", len(good), "bytes", len(content))
 	return nil
 }
 
-// append writes and fsyncs. After an error, the next append begins where this
-// one did.
+// append writes and syncs. After an error, the next append begins where this one did.
 func (l *file) append(p []byte) error {
-	if err := l.mend(); err != nil {
+	if err := l.repair(); err != nil {
 		return err
 	}
-	l.rough = true
+	l.overlap = true
 	if _, err := l.f.WriteAt(p, l.size); err != nil {
 		return fmt.Errorf("writing the ledger %s: %w", l.path(), err)
 	}
-	if err := l.f.Sync(); err != nil {
-		return fmt.Errorf("writing the ledger %s to disk: %w", l.path(), err)
+	if err := l.sync(); err != nil {
+		return err
 	}
-	l.rough = false
+	l.overlap = false
 	l.size += int64(len(p))
 	return nil
 }
 
-// mend brings the file back to what is known of it: what an append that failed
-// has left would look like entries, and what is appended to a file without a name is lost.
-func (l *file) mend() error {
-	if l.rough {
+func (l *file) sync() error {
+	if err := l.f.Sync(); err != nil {
+		return fmt.Errorf("writing the ledger %s to disk: %w", l.path(), err)
+	}
+	return nil
+}
+
+// repair restores the file after a failure: what a failed append has left would look like entries,
+// and what is appended to a file without a name is lost.
+func (l *file) repair() error {
+	if l.overlap {
 		if err := l.f.Truncate(l.size); err != nil {
-			return fmt.Errorf("cutting the torn end off the ledger %s: %w", l.path(), err)
+			return fmt.Errorf("truncating the torn end of the ledger %s: %w", l.path(), err)
 		}
-		l.rough = false
+		l.overlap = false
 	}
 	if l.unnamed {
 		if err := l.syncDir(); err != nil {
@@ -196,24 +202,24 @@ func (l *file) mend() error {
 	return nil
 }
 
-// replace puts a compacted content in the file's place.
+// replace installs a compacted content.
 func (l *file) replace(content []byte) error {
-	if err := l.put(content); err != nil {
+	if err := l.install(content); err != nil {
 		return fmt.Errorf("compacting the ledger: %w", err)
 	}
-	return l.mend()
+	return l.repair()
 }
 
-// put puts a file with this content in the place of the one there is, if any. Its
-// name is on disk after mend.
-func (l *file) put(content []byte) error {
+// install replaces the file, if there is one, by one with this content. Its name is on disk after
+// repair.
+func (l *file) install(content []byte) error {
 	f, err := disk.Replace(l.disk, l.path(), content)
 	if err != nil {
 		return err
 	}
 	l.close()
 	l.f, l.size = f, int64(len(content))
-	l.rough, l.unnamed = false, true
+	l.overlap, l.unnamed = false, true
 	return nil
 }
 
@@ -228,4 +234,27 @@ func (l *file) syncDir() error {
 		return fmt.Errorf("writing folder %s to disk: %w", l.dir, err)
 	}
 	return nil
+}
+
+// lock locks the data folder for this process until the file is closed.
+func lock(dir string) (*os.File, error) {
+	path := filepath.Join(dir, "lock")
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o640)
+	if err != nil {
+		return nil, fmt.Errorf("data_dir cannot be written: %w; make it writable for this user or set another "+
+			"data_dir", err)
+	}
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if err == nil {
+		f.Truncate(0)
+		fmt.Fprintf(f, "%d\n", os.Getpid())
+		return f, nil
+	}
+	defer f.Close()
+	if !errors.Is(err, syscall.EWOULDBLOCK) {
+		return nil, fmt.Errorf("locking %s: %w", path, err)
+	}
+	holder, _ := os.ReadFile(path)
+	return nil, fmt.Errorf("data_dir %s is in use by another longshore (process %s); stop it or set another data_dir",
+		dir, strings.TrimSpace(string(holder)))
 }

@@ -15,61 +15,55 @@ import (
 //	header  "longshore ledger 1\n"
 //	frame   length uint32 | CRC-32C of the payload uint32 | payload
 //
-// Integers are little endian; inside a payload they are varints, and strings
-// have their length before them. A payload starts with its kind and a source's id:
+// Integers are little endian; inside a payload they are varints, and strings are preceded by their
+// length. A payload starts with its kind and a source's id:
 //
-//	'S' a source was minted:  id, input, key
-//	'P' its progress:         id, resume position, resume state,
-//	                          count of tracks, each: route, reserved, count of spans, each: from, to
-//	                          count of time marks, each: position, time
-//	'C' cuts beyond those known: id, count of cuts, each: distance from the one before
-//	'O' a route begins:       id, route, position, place,
-//	                          count of former places, each: until, place
-//	'F' it is forgotten:      id
+//	'S' a source is created:    id, input, key
+//	'P' its progress:           id, resume position, resume state,
+//	                            count of tracks, each: route, reserved, count of spans, each: from, to
+//	                            count of time anchors, each: position, time
+//	'C' new timeout boundaries: id, count, each: distance from the one before
+//	'O' a route's origin:       id, route, position, target,
+//	                            count of previous targets, each: until, target
+//	'F' a source is removed:    id
 //
-// Cuts have entries of their own, so that a flush writes those that are new and not
-// all that are held. What a later version adds, kinds and further fields at the end
-// of a payload, is passed over.
+// Kinds and further fields that a later version adds are ignored.
 const header = "longshore ledger 1\n"
 
 const (
 	frameHead = 8
-	// maxFrame bounds what a length read from disk is believed.
-	maxFrame = 16 << 20
+	maxFrame  = 16 << 20 // longer lengths are taken for damage
+
+	kindSource     = 'S'
+	kindProgress   = 'P'
+	kindBoundaries = 'C'
+	kindOrigin     = 'O'
+	kindRemoved    = 'F'
 )
 
-const (
-	kindSource   = 'S'
-	kindProgress = 'P'
-	kindCuts     = 'C'
-	kindOrigin   = 'O'
-	kindForget   = 'F'
+var (
+	kinds      = []byte{kindSource, kindProgress, kindBoundaries, kindOrigin, kindRemoved}
+	castagnoli = crc32.MakeTable(crc32.Castagnoli)
+	errFrame   = errors.New("damaged frame")
 )
-
-var kinds = []byte{kindSource, kindProgress, kindCuts, kindOrigin, kindForget}
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-var errFrame = errors.New("damaged frame")
 
 // entry is a decoded payload.
 type entry struct {
-	kind   byte
-	id     event.SourceID
-	input  string
-	key    string
-	resume pipeline.Cursor
-	tracks []trackEntry
-	times  []TimeAnchor
-	cuts   []uint64
-	route  string
-	origin origin
+	kind       byte
+	id         event.SourceID
+	input, key string
+	resume     pipeline.Cursor
+	tracks     []trackEntry
+	anchors    []TimeAnchor
+	boundaries []uint64
+	route      string
+	origin     origin
 }
 
 type trackEntry struct {
 	route    string
 	reserved uint64
-	acked    ranges
+	acked    Positions
 }
 
 // appendFrame appends an entry as a frame.
@@ -103,17 +97,17 @@ func appendPayload(dst []byte, e *entry) []byte {
 				dst = binary.AppendUvarint(dst, s.to)
 			}
 		}
-		dst = binary.AppendUvarint(dst, uint64(len(e.times)))
-		for _, m := range e.times {
+		dst = binary.AppendUvarint(dst, uint64(len(e.anchors)))
+		for _, m := range e.anchors {
 			dst = binary.AppendUvarint(dst, m.Pos)
 			dst = binary.AppendVarint(dst, m.Time)
 		}
-	case kindCuts:
-		dst = binary.AppendUvarint(dst, uint64(len(e.cuts)))
+	case kindBoundaries:
+		dst = binary.AppendUvarint(dst, uint64(len(e.boundaries)))
 		at := uint64(0)
-		for _, cut := range e.cuts {
-			dst = binary.AppendUvarint(dst, cut-at)
-			at = cut
+		for _, boundary := range e.boundaries {
+			dst = binary.AppendUvarint(dst, boundary-at)
+			at = boundary
 		}
 	case kindOrigin:
 		dst = payload.AppendString(dst, e.route)
@@ -122,8 +116,8 @@ func appendPayload(dst []byte, e *entry) []byte {
 	return dst
 }
 
-// readFrame decodes the frame at the start of p and gives its length in bytes.
-// Any damage, a torn end among it, is errFrame.
+// readFrame decodes the frame at the start of p and returns its length in bytes. Any damage, such
+// as a torn end, is errFrame.
 func readFrame(p []byte) (entry, int, error) {
 	if len(p) < frameHead {
 		return entry{}, 0, errFrame
@@ -153,10 +147,10 @@ func readPayload(p []byte) (entry, error) {
 			e.tracks = append(e.tracks, readTrack(&r))
 		}
 		for n := r.Count(); n > 0 && !r.Damaged; n-- {
-			e.times = append(e.times, TimeAnchor{r.Uint(), r.Int()})
+			e.anchors = append(e.anchors, TimeAnchor{r.Uint(), r.Int()})
 		}
-	case kindCuts:
-		e.cuts = readCuts(&r)
+	case kindBoundaries:
+		e.boundaries = readBoundaries(&r)
 	case kindOrigin:
 		e.route, e.origin = string(r.Bytes()), readOrigin(&r)
 	}
@@ -166,24 +160,24 @@ func readPayload(p []byte) (entry, error) {
 	return e, nil
 }
 
-func readCuts(r *payload.Reader) (cuts []uint64) {
+func readBoundaries(r *payload.Reader) (boundaries []uint64) {
 	at := uint64(0)
 	for n := r.Count(); n > 0 && !r.Damaged; n-- {
-		further := r.Uint()
-		if at+further < at {
+		distance := r.Uint()
+		if at+distance < at {
 			r.Fail()
 		}
-		at += further
-		cuts = append(cuts, at)
+		at += distance
+		boundaries = append(boundaries, at)
 	}
-	return cuts
+	return boundaries
 }
 
 func readTrack(r *payload.Reader) trackEntry {
 	t := trackEntry{route: string(r.Bytes()), reserved: r.Uint()}
 	for n := r.Count(); n > 0 && !r.Damaged; n-- {
 		from := r.Uint()
-		t.acked.add(from, r.Uint())
+		t.acked.Add(from, r.Uint())
 	}
 	return t
 }

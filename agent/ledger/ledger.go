@@ -1,5 +1,3 @@
-// Package ledger remembers how far every source is done, at every output it
-// goes to: in memory at once, on disk a moment later, in one append-only file.
 package ledger
 
 import (
@@ -18,13 +16,14 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// flushEvery is how long an acknowledgement may stay in memory alone. What a
-// crash takes of it is sent again.
-const flushEvery = 500 * time.Millisecond
-
-// compactAbove is the size from which the file is written anew once it is
-// several times as large as what it says.
-const compactAbove = 1 << 20
+const (
+	// flushEvery is how long an acknowledgement may stay in memory alone. A crash loses it, and the
+	// record is sent again.
+	flushEvery = 500 * time.Millisecond
+	// compactAbove is the size from which the file is compacted once it is several times as large
+	// as its content.
+	compactAbove = 1 << 20
+)
 
 // A Ledger is safe for use by several goroutines.
 type Ledger struct {
@@ -36,20 +35,26 @@ type Ledger struct {
 
 	mu      sync.Mutex
 	sources map[event.SourceID]*Source
-	fresh   []*Source // minted, not yet on disk
-	dirty   map[*Source]struct{}
-	forgot  []event.SourceID
-	leaving []*Source // gone and done, but perhaps needed
-	changed uint64    // counts changes
-	stored  uint64    // how many of them are on disk
-	live    int64     // bytes of the last compacted state
+	changes
+	pendingRemoval []*Source // gone and done, but perhaps needed
+	changed        uint64    // counts changes
+	stored         uint64    // how many of them are on disk
+	live           int64     // bytes after the last compaction
 }
 
-// Open takes the folder, which is made if it is missing, for this process and
-// reads the ledger in it.
+// changes are what is not yet on disk.
+type changes struct {
+	created []*Source
+	dirty   map[*Source]struct{}
+	removed []event.SourceID
+}
+
+// Open locks the folder, which is made if it is missing, for this process and reads the ledger in
+// it.
 func Open(dir string, log *slog.Logger) (*Ledger, error) {
 	if err := disk.MkdirAll(disk.OS{}, dir); err != nil {
-		return nil, fmt.Errorf("data_dir cannot be made: %w; make the folder for this user or set another data_dir", err)
+		return nil, fmt.Errorf("data_dir cannot be made: %w; make the folder for this user or set another data_dir",
+			err)
 	}
 	held, err := lock(dir)
 	if err != nil {
@@ -66,81 +71,81 @@ func Open(dir string, log *slog.Logger) (*Ledger, error) {
 
 // openOn reads the ledger in a folder that is this process's own.
 func openOn(on disk.FS, dir string, log *slog.Logger) (*Ledger, error) {
-	l := &Ledger{log: log, sources: map[event.SourceID]*Source{}, dirty: map[*Source]struct{}{}}
+	l := &Ledger{log: log, sources: map[event.SourceID]*Source{}}
+	l.dirty = map[*Source]struct{}{}
 	var err error
 	l.file, err = openFile(on, dir, log, l.apply)
 	return l, err
 }
 
 func (l *Ledger) apply(e entry) {
+	if e.kind == kindSource {
+		l.sources[e.id] = &Source{ledger: l, id: e.id, input: e.input, key: e.key, written: true}
+		return
+	}
+	s := l.sources[e.id]
+	if s == nil {
+		return
+	}
 	switch e.kind {
-	case kindSource:
-		s := newSource(l, e.id, e.input, e.key)
-		s.written = true
-		l.sources[e.id] = s
 	case kindProgress:
-		if s := l.sources[e.id]; s != nil {
-			s.restore(e)
-		}
-	case kindCuts:
-		if s := l.sources[e.id]; s != nil {
-			s.restoreCuts(e.cuts)
-		}
+		s.restore(e)
+	case kindBoundaries:
+		s.restoreBoundaries(e.boundaries)
 	case kindOrigin:
-		if s := l.sources[e.id]; s != nil {
-			s.restoreOrigin(e)
-		}
-	case kindForget:
+		s.restoreOrigin(e)
+	case kindRemoved:
 		delete(l.sources, e.id)
 	}
 }
 
-// Known lists the sources of an input, oldest IDs in no order.
+// Known lists the sources of an input, in no order.
 func (l *Ledger) Known(input string) []pipeline.Known {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var known []pipeline.Known
 	for _, s := range l.sources {
 		if s.input == input {
-			known = append(known, pipeline.Known{ID: s.id, Key: s.key, Cursor: s.resumeCopy(), TimeoutBoundaries: slices.Clone(s.cuts)})
+			known = append(known, pipeline.Known{
+				ID: s.id, Key: s.key, Cursor: s.cursor(), TimeoutBoundaries: slices.Clone(s.boundaries),
+			})
 		}
 	}
 	return known
 }
 
-// Open starts a source, or goes on with the known one whose id is given, for
-// these routes. A route that is new to a known source starts at its cursor. The source of a
-// zero id is minted; it is on disk before anything of it is sent: see Track.Reserve. stride is how many positions are
-// reserved ahead at the least.
-func (l *Ledger) Open(id event.SourceID, input, key string, routes []string, stride uint64) (*Source, error) {
+// Open starts a source, or goes on with the known one of this id, for these routes. A route that is
+// new to a known source starts at its cursor. For a zero id a source is created, which is on disk
+// before anything of it is sent: see Track.Reserve. reserveAhead is how many positions are reserved
+// ahead at the least.
+func (l *Ledger) Open(id event.SourceID, input, key string, routes []string, reserveAhead uint64) (*Source, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if id == 0 {
-		return l.mint(input, key, routes, stride), nil
-	}
 	s := l.sources[id]
+	if id == 0 {
+		s = l.create(input, key)
+	}
 	if s == nil {
 		return nil, fmt.Errorf("opening source %s of %s: the ledger does not know it", id, key)
 	}
-	s.open(routes, stride)
+	s.open(routes, reserveAhead)
 	return s, nil
 }
 
-func (l *Ledger) mint(input, key string, routes []string, stride uint64) *Source {
+func (l *Ledger) create(input, key string) *Source {
 	id := newID()
 	for id == 0 || l.sources[id] != nil {
 		id = newID()
 	}
-	s := newSource(l, id, input, key)
-	s.open(routes, stride)
+	s := &Source{ledger: l, id: id, input: input, key: key}
 	l.sources[id] = s
-	l.fresh = append(l.fresh, s)
-	l.touch(s)
+	l.created = append(l.created, s)
+	l.countChange(s)
 	return s
 }
 
-// touch counts a change of a source. The caller holds mu.
-func (l *Ledger) touch(s *Source) {
+// countChange numbers a change of a source. The caller holds mu.
+func (l *Ledger) countChange(s *Source) {
 	l.changed++
 	s.changed = l.changed
 }
@@ -151,8 +156,8 @@ func newID() event.SourceID {
 	return event.SourceID(binary.BigEndian.Uint64(b[:]))
 }
 
-// Run writes what changed to disk, again and again, until ctx ends. health is
-// told whenever that begins to fail, and when it works again.
+// Run flushes again and again until ctx ends. health is called whenever that begins to fail, and
+// when it works again.
 func (l *Ledger) Run(ctx context.Context, health func(error)) {
 	tick := time.NewTicker(flushEvery)
 	defer tick.Stop()
@@ -165,7 +170,9 @@ func (l *Ledger) Run(ctx context.Context, health func(error)) {
 		}
 		err := l.Flush()
 		if err != nil && !failing {
-			l.log.Error("progress cannot be stored; new sources wait, and after a crash records would be asked for or sent again", "error", err)
+			l.log.Error("progress cannot be stored; new sources wait, and after a crash records would be looked "+
+				"up or sent again",
+				"error", err)
 			health(err)
 		}
 		if err == nil && failing {
@@ -177,10 +184,14 @@ func (l *Ledger) Run(ctx context.Context, health func(error)) {
 }
 
 // Flush writes what changed and returns when it is on disk.
-func (l *Ledger) Flush() error { return l.flush(false) }
+func (l *Ledger) Flush() error {
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	return l.flush(false)
+}
 
-// flushTo is Flush for one who waits for a change alone: the write of another
-// who waited may have it. So one write serves all who wait.
+// flushTo is Flush for a caller that waits for one change: it may be on disk already by the flush
+// of another, so that one write serves all who wait.
 func (l *Ledger) flushTo(change uint64) error {
 	l.writing.Lock()
 	defer l.writing.Unlock()
@@ -190,20 +201,13 @@ func (l *Ledger) flushTo(change uint64) error {
 	if stored {
 		return nil
 	}
-	return l.write(false)
+	return l.flush(false)
 }
 
+// flush writes what changed; last says that no more will be sent. The caller holds writing.
 func (l *Ledger) flush(last bool) error {
-	l.writing.Lock()
-	defer l.writing.Unlock()
-	return l.write(last)
-}
-
-// write is flush for one who holds writing.
-func (l *Ledger) write(last bool) error {
-	c := l.take()
-	c.last = last
-	p := c.encode(l)
+	c, upTo := l.takeChanges()
+	p := l.encode(c, last)
 	if len(p) == 0 {
 		return nil
 	}
@@ -211,100 +215,88 @@ func (l *Ledger) write(last bool) error {
 		l.putBack(c)
 		return err
 	}
-	l.settle(c)
+	l.markStored(c, upTo)
 	l.compact()
 	return nil
 }
 
-// changes are what is not yet on disk.
-type changes struct {
-	fresh  []*Source
-	dirty  map[*Source]struct{}
-	forgot []event.SourceID
-	upTo   uint64 // number of the last one
-	last   bool   // no more will be sent
-}
-
-func (l *Ledger) take() changes {
+func (l *Ledger) takeChanges() (c changes, upTo uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c := changes{fresh: l.fresh, dirty: l.dirty, forgot: l.forgot, upTo: l.changed}
-	l.fresh, l.dirty, l.forgot = nil, map[*Source]struct{}{}, nil
-	for _, s := range c.fresh {
+	c, l.changes = l.changes, changes{dirty: map[*Source]struct{}{}}
+	for _, s := range c.created {
 		s.written = true
 	}
-	return c
+	return c, l.changed
 }
 
-func (c changes) encode(l *Ledger) (p []byte) {
+func (l *Ledger) encode(c changes, last bool) (p []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, s := range c.fresh {
-		p = appendFrame(p, s.minted())
+	for _, s := range c.created {
+		p = appendFrame(p, s.identity())
 	}
 	for s := range c.dirty {
-		p = s.begin(p, c.last)
+		p = s.beginFlush(p, last)
 	}
-	for _, id := range c.forgot {
-		p = appendFrame(p, &entry{kind: kindForget, id: id})
+	for _, id := range c.removed {
+		p = appendFrame(p, &entry{kind: kindRemoved, id: id})
 	}
 	return p
 }
 
-// settle notes that changes are on disk.
-func (l *Ledger) settle(c changes) {
+func (l *Ledger) markStored(c changes, upTo uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.stored = c.upTo
+	l.stored = upTo
 	for s := range c.dirty {
-		s.end()
+		s.endFlush()
 	}
 }
 
 func (l *Ledger) putBack(c changes) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.fresh = append(c.fresh, l.fresh...)
+	l.created = append(c.created, l.created...)
 	for s := range c.dirty {
 		l.dirty[s] = struct{}{}
 	}
-	l.forgot = append(c.forgot, l.forgot...)
+	l.removed = append(c.removed, l.removed...)
 }
 
-// compact writes the file anew when most of it is history. Where that fails,
-// the file is as good as it was, and it is tried again when it has grown further.
+// compact rewrites the file when most of it is history. If that fails, the file is as good as it
+// was, and compaction is tried again when it has grown further.
 func (l *Ledger) compact() {
 	if l.file.size < compactAbove || l.file.size < 4*l.live {
 		return
 	}
 	p := l.snapshot()
 	if err := l.file.replace(p); err != nil {
-		l.log.Warn("the ledger cannot be written anew and goes on growing", "error", err)
+		l.log.Warn("the ledger cannot be compacted and goes on growing", "error", err)
 		l.live = l.file.size / 2
 		return
 	}
 	l.live = int64(len(p))
 }
 
-// snapshot encodes all that is on disk, but not what is still to be written:
-// the next flush adds that.
+// snapshot encodes all that is on disk, but not what the next flush writes.
 func (l *Ledger) snapshot() []byte {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	p := []byte(header)
 	for _, s := range l.sources {
 		if s.written {
-			p = appendFrame(p, s.minted())
+			p = appendFrame(p, s.identity())
 			p = appendFrame(p, s.progress())
-			p = s.appendCuts(p, s.cuts)
+			p = s.appendBoundaries(p, s.boundaries)
 			p = s.appendOrigins(p, true)
 		}
 	}
 	return p
 }
 
-// Close writes what is left and frees the folder. Nothing is sent any more: what
-// was reserved ahead is taken back.
+// Close writes what changed and unlocks the folder. Nothing is sent any more, so reservations
+// shrink to what was sent.
 func (l *Ledger) Close() error {
 	l.mu.Lock()
 	for _, s := range l.sources {
@@ -313,6 +305,8 @@ func (l *Ledger) Close() error {
 		}
 	}
 	l.mu.Unlock()
+	l.writing.Lock()
+	defer l.writing.Unlock()
 	err := l.flush(true)
 	l.file.close()
 	if l.lock != nil {
@@ -321,23 +315,22 @@ func (l *Ledger) Close() error {
 	return err
 }
 
-// letLeave forgets the sources that are gone and done, but for those that may
-// still be needed. The caller holds mu.
-func (l *Ledger) letLeave() {
-	l.leaving = slices.DeleteFunc(l.leaving, func(s *Source) bool {
-		if s.left() && l.needed(s) {
+// removeDone removes the sources that are gone and done, but for those that may still be needed.
+// The caller holds mu.
+func (l *Ledger) removeDone() {
+	l.pendingRemoval = slices.DeleteFunc(l.pendingRemoval, func(s *Source) bool {
+		if s.done() && l.needed(s) {
 			return false
 		}
-		if s.left() && l.sources[s.id] == s {
-			l.forget(s)
+		if s.done() && l.sources[s.id] == s {
+			l.remove(s)
 		}
 		return true
 	})
 }
 
-// needed tells whether there is a source of the same name, come after this one,
-// of which it is not yet known where it began: after a crash, its input may find it
-// only as what came after this one. The caller holds mu.
+// needed reports whether a later source of the same name has no cursor yet: after a crash, its
+// input may find that one only as the successor of s. The caller holds mu.
 func (l *Ledger) needed(s *Source) bool {
 	for _, other := range l.sources {
 		if other != s && other.opened && other.resume.State == nil && other.input == s.input && other.key == s.key {
@@ -347,13 +340,13 @@ func (l *Ledger) needed(s *Source) bool {
 	return false
 }
 
-// forget drops a source that is gone and done. The caller holds mu.
-func (l *Ledger) forget(s *Source) {
+// remove drops a source that is gone and done. The caller holds mu.
+func (l *Ledger) remove(s *Source) {
 	delete(l.sources, s.id)
 	delete(l.dirty, s)
 	if s.written {
-		l.forgot = append(l.forgot, s.id)
+		l.removed = append(l.removed, s.id)
 		return
 	}
-	l.fresh = slices.DeleteFunc(l.fresh, func(f *Source) bool { return f == s })
+	l.created = slices.DeleteFunc(l.created, func(f *Source) bool { return f == s })
 }

@@ -88,7 +88,8 @@ func TestRouteThatWasAheadSkips(t *testing.T) {
 	defer l.Close()
 	s = must[*Source](t)(l.Open(s.ID(), "in", "a.log", []string{"x", "y", "new"}, 100))
 	x, y, fresh := must[*Track](t)(s.Track("x")), must[*Track](t)(s.Track("y")), must[*Track](t)(s.Track("new"))
-	for pos, want := range map[uint64]bool{0: true, 39: true, 40: false, 59: false, 60: true, 79: true, 80: false, 99: false} {
+	for pos, want := range map[uint64]bool{0: true, 39: true, 40: false, 59: false, 60: true, 79: true, 80: false,
+		99: false} {
 		if x.Skip(pos) != want {
 			t.Errorf("Skip(%d) = %v, want %v", pos, !want, want)
 		}
@@ -98,11 +99,11 @@ func TestRouteThatWasAheadSkips(t *testing.T) {
 	}
 }
 
-func TestGoneSourceIsForgottenOnceDone(t *testing.T) {
+func TestGoneSourceIsRemovedOnceDone(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir)
 	s := must[*Source](t)(l.Open(0, "in", "a.log", []string{"x"}, 100))
-	if err := rooted(s); err != nil {
+	if err := durable(s); err != nil {
 		t.Fatal(err)
 	}
 	s.Checkpoint(10, []byte("s"))
@@ -118,7 +119,7 @@ func TestGoneSourceIsForgottenOnceDone(t *testing.T) {
 	}
 }
 
-func TestGoneSourceIsKeptUntilWhatFollowsItIsKnown(t *testing.T) {
+func TestGoneSourceIsKeptUntilItsSuccessorIsKnown(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir)
 	defer func() { l.Close() }()
@@ -149,10 +150,10 @@ func TestGoneSourceIsKeptUntilWhatFollowsItIsKnown(t *testing.T) {
 	}
 }
 
-// TestMarksThatNoRecordTookAreVoid: records were dated that were not sent before
-// an orderly end. The next run dates them anew, and a replay of that must not
+// TestUnusedTimeAnchorsAreDropped: records were dated that were not sent before
+// a clean stop. The next run dates them anew, and a replay of that must not
 // find the dates they had first.
-func TestMarksThatNoRecordTookAreVoid(t *testing.T) {
+func TestUnusedTimeAnchorsAreDropped(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir)
 	s := must[*Source](t)(l.Open(0, "in", "a.log", []string{"x"}, 100))
@@ -169,27 +170,27 @@ func TestMarksThatNoRecordTookAreVoid(t *testing.T) {
 	}
 	again()
 	if _, until := s.EarlierTimeAnchors(); until != 400 {
-		t.Fatalf("marks hold until %d, want 400", until)
+		t.Fatalf("anchors hold until %d, want 400", until)
 	}
 	s.AddTimeAnchor(TimeAnchor{400, 4})
 	s.AddTimeAnchor(TimeAnchor{700, 5})
 	again()
 	defer l.Close()
-	marks, _ := s.EarlierTimeAnchors()
-	if diff := cmp.Diff([]TimeAnchor{{0, 1}, {400, 4}, {700, 5}}, marks); diff != "" {
+	anchors, _ := s.EarlierTimeAnchors()
+	if diff := cmp.Diff([]TimeAnchor{{0, 1}, {400, 4}, {700, 5}}, anchors); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
 }
 
-// rooted returns when a source's identity is on disk, and by what its input finds it again.
-func rooted(s *Source) error { return s.tracks[0].Reserve(0) }
+// durable returns when a source's identity is on disk, and by what its input finds it again.
+func durable(s *Source) error { return s.tracks[0].Reserve(0) }
 
 func TestReserveStoresTheIdentity(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir)
 	defer l.Close()
 	s := must[*Source](t)(l.Open(0, "in", "a.log", []string{"x"}, 100))
-	if err := rooted(s); err != nil {
+	if err := durable(s); err != nil {
 		t.Fatal(err)
 	}
 	content, err := os.ReadFile(filepath.Join(dir, fileName))
@@ -205,7 +206,7 @@ func TestReserveStoresTheIdentity(t *testing.T) {
 	}
 }
 
-// TestReserveStoresWhereASourceBegan: a flush may come between the minting and
+// TestReserveStoresWhereASourceBegan: a flush may come between creating a source and
 // the first checkpoint; a crash after that must not lose the cursor.
 func TestReserveStoresWhereASourceBegan(t *testing.T) {
 	dir := t.TempDir()
@@ -217,7 +218,7 @@ func TestReserveStoresWhereASourceBegan(t *testing.T) {
 	}
 	s.Checkpoint(0, []byte("inode 7"))
 	s.Checkpoint(100, []byte("inode 7, further"))
-	if err := rooted(s); err != nil {
+	if err := durable(s); err != nil {
 		t.Fatal(err)
 	}
 	content, err := os.ReadFile(filepath.Join(dir, fileName))
@@ -257,7 +258,7 @@ func TestCompactionKeepsTheState(t *testing.T) {
 	}
 }
 
-func TestTornEndIsCutOff(t *testing.T) {
+func TestTornEndIsTruncated(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir)
 	s := must[*Source](t)(l.Open(0, "in", "a.log", []string{"x"}, 100))
@@ -271,14 +272,14 @@ func TestTornEndIsCutOff(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for cut := len(header); cut < len(whole); cut++ { // the header comes with the file's name
-		if err := os.WriteFile(path, whole[:cut], 0o640); err != nil {
+	for size := len(header); size < len(whole); size++ { // the header comes with the file's name
+		if err := os.WriteFile(path, whole[:size], 0o640); err != nil {
 			t.Fatal(err)
 		}
 		l := open(t, dir)
 		for _, k := range l.Known("in") {
 			if k.Cursor.Pos != 0 && k.Cursor.Pos != 10 {
-				t.Errorf("cut at %d: the cursor is at %d", cut, k.Cursor.Pos)
+				t.Errorf("truncated at %d: the cursor is at %d", size, k.Cursor.Pos)
 			}
 		}
 		l.Close()
@@ -354,7 +355,7 @@ func TestDamageAtTheEnd(t *testing.T) {
 	}
 }
 
-func TestSecondProcessIsRefused(t *testing.T) {
+func TestSecondProcessIsRejected(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir)
 	defer l.Close()
@@ -363,16 +364,16 @@ func TestSecondProcessIsRefused(t *testing.T) {
 	}
 }
 
-// TestRangesAgainstBits holds ranges against a plain array of bits.
-func TestRangesAgainstBits(t *testing.T) {
+// TestPositionsAgainstBits compares Positions with a plain array of bits.
+func TestPositionsAgainstBits(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for range 200 {
-		var r ranges
+		var r Positions
 		var bits [64]bool
 		for range 30 {
 			from := rnd.Uint64N(64)
 			to := from + rnd.Uint64N(64-from+1)
-			r.add(from, to)
+			r.Add(from, to)
 			for i := from; i < to; i++ {
 				bits[i] = true
 			}
@@ -387,18 +388,18 @@ func TestRangesAgainstBits(t *testing.T) {
 	}
 }
 
-func compare(t *testing.T, r ranges, bits [64]bool) {
+func compare(t *testing.T, r Positions, bits [64]bool) {
 	t.Helper()
 	for i, want := range bits {
-		if r.has(uint64(i)) != want {
+		if r.Has(uint64(i)) != want {
 			t.Fatalf("has(%d) = %v in %v", i, !want, r)
 		}
-		reach := i
-		for reach < len(bits) && bits[reach] {
-			reach++
+		end := i
+		for end < len(bits) && bits[end] {
+			end++
 		}
-		if got := r.reach(uint64(i)); got != uint64(reach) {
-			t.Fatalf("reach(%d) = %d, want %d in %v", i, got, reach, r)
+		if got := r.endOfSpan(uint64(i)); got != uint64(end) {
+			t.Fatalf("endOfSpan(%d) = %d, want %d in %v", i, got, end, r)
 		}
 	}
 	for i := 1; i < len(r); i++ {
@@ -410,10 +411,11 @@ func compare(t *testing.T, r ranges, bits [64]bool) {
 
 func FuzzReplay(f *testing.F) {
 	f.Add([]byte(header))
-	e := entry{kind: kindProgress, id: 7, resume: pipeline.Cursor{Pos: 9, State: []byte("x")}, tracks: []trackEntry{{"a", 7, ranges{{1, 2}, {5, 9}}}}}
+	e := entry{kind: kindProgress, id: 7, resume: pipeline.Cursor{Pos: 9, State: []byte("x")},
+		tracks: []trackEntry{{"a", 7, Positions{{1, 2}, {5, 9}}}}}
 	p := appendFrame(appendFrame([]byte(header), &entry{kind: kindSource, id: 7, input: "in", key: "k"}), &e)
 	f.Add(p)
-	f.Add(appendFrame(p, &entry{kind: kindCuts, id: 7, cuts: []uint64{3, 9, 500}}))
+	f.Add(appendFrame(p, &entry{kind: kindBoundaries, id: 7, boundaries: []uint64{3, 9, 500}}))
 	f.Fuzz(func(t *testing.T, p []byte) {
 		var again []byte
 		good, _ := replay(p, func(e entry) { again = appendFrame(again, &e) })
@@ -430,8 +432,8 @@ func FuzzReplay(f *testing.F) {
 }
 
 // TestReservation goes through the life of a reservation: on disk before Reserve
-// returns, ahead of what was asked, uncertain after a crash, gone after an
-// orderly end.
+// returns, ahead of what was asked, uncertain after a crash, gone after a
+// clean stop.
 func TestReservation(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir)
@@ -442,7 +444,7 @@ func TestReservation(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := reservedOnDisk(t, dir); got != 150 {
-		t.Errorf("reserved on disk: %d, want 50 and a stride of 100", got)
+		t.Errorf("reserved on disk: %d, want 50 and 100 ahead", got)
 	}
 	x.Done(0, 20)
 	l.Flush()
@@ -452,7 +454,8 @@ func TestReservation(t *testing.T) {
 	defer again.Close()
 	s = must[*Source](t)(again.Open(s.ID(), "in", "a.log", []string{"x"}, 100))
 	x = must[*Track](t)(s.Track("x"))
-	for pos, want := range map[uint64][2]bool{0: {true, true}, 19: {true, true}, 20: {false, true}, 149: {false, true}, 150: {false, false}} {
+	for pos, want := range map[uint64][2]bool{0: {true, true}, 19: {true, true}, 20: {false, true},
+		149: {false, true}, 150: {false, false}} {
 		if got := [2]bool{x.Skip(pos), x.Uncertain(pos)}; got != want {
 			t.Errorf("position %d: skipped, uncertain: %v, want %v", pos, got, want)
 		}
@@ -464,7 +467,7 @@ func TestReservation(t *testing.T) {
 	again = reopen(t, again, crashed)
 	defer again.Close()
 	if got := reservedOnDisk(t, crashed); got > 150 {
-		t.Errorf("reserved after an orderly end: %d", got)
+		t.Errorf("reserved after a clean stop: %d", got)
 	}
 	l.Close()
 }
@@ -483,7 +486,7 @@ func reservedOnDisk(t *testing.T, dir string) (reserved uint64) {
 	return reserved
 }
 
-// copyOf gives a copy of a ledger's folder as a crash would leave it.
+// copyOf returns a copy of a ledger's folder as a crash would leave it.
 func copyOf(t *testing.T, dir string) string {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join(dir, fileName))
@@ -521,9 +524,9 @@ func TestSteadySourceNeedsNoWritesOfItsOwn(t *testing.T) {
 	}
 }
 
-// TestAHeaderThatIsDamaged costs nothing but the file: without what it says, sources would
+// TestDamagedHeader costs nothing but the file: without what it says, sources would
 // begin anew.
-func TestAHeaderThatIsDamaged(t *testing.T) {
+func TestDamagedHeader(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir)
 	must[*Source](t)(l.Open(0, "in", "a.log", nil, 100))

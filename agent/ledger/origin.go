@@ -10,32 +10,32 @@ import (
 	"github.com/longshore/longshore/agent/disk/payload"
 )
 
-// An origin is where a route's part in a source begins: nothing before it was
-// ever sent by that route to the place that its output names now, be it that reading
-// began there, that the route is newer than the source, or that it went elsewhere.
+// An origin is where a route begins in a source: nothing before it was ever sent by that route to
+// its present target, because reading began there, the route is newer than the source, or it had
+// another target.
 type origin struct {
-	pos    uint64
-	place  []byte   // see pipeline.Targeted; nil for none
-	former []former // places that may hold what is beyond the cursor
+	pos      uint64
+	target   []byte           // see pipeline.Targeted; nil for none
+	previous []previousTarget // that may hold records beyond the cursor
 
 	known   bool // pos is
 	writing bool // the flush under way writes it
 	stored  bool
 }
 
-// A former place may hold records below a position.
-type former struct {
-	until uint64
-	place []byte
+// A previousTarget may hold records below a position.
+type previousTarget struct {
+	until  uint64
+	target []byte
 }
 
 func (o *origin) append(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, o.pos)
-	dst = payload.AppendString(dst, o.place)
-	dst = binary.AppendUvarint(dst, uint64(len(o.former)))
-	for _, f := range o.former {
-		dst = binary.AppendUvarint(dst, f.until)
-		dst = payload.AppendString(dst, f.place)
+	dst = payload.AppendString(dst, o.target)
+	dst = binary.AppendUvarint(dst, uint64(len(o.previous)))
+	for _, p := range o.previous {
+		dst = binary.AppendUvarint(dst, p.until)
+		dst = payload.AppendString(dst, p.target)
 	}
 	return dst
 }
@@ -45,17 +45,17 @@ func readOrigin(r *payload.Reader) origin {
 	if len(r.Rest) == 0 {
 		return o
 	}
-	if place := r.Bytes(); len(place) > 0 {
-		o.place = bytes.Clone(place)
+	if target := r.Bytes(); len(target) > 0 {
+		o.target = bytes.Clone(target)
 	}
 	for n := r.Count(); n > 0 && !r.Damaged; n-- {
-		o.former = append(o.former, former{until: r.Uint(), place: bytes.Clone(r.Bytes())})
+		o.previous = append(o.previous, previousTarget{until: r.Uint(), target: bytes.Clone(r.Bytes())})
 	}
 	return o
 }
 
-// Begin says that the record at this position is the first to be handed out in this
-// process. For the routes that never had one, it is where they begin.
+// Begin notes the position of the first record of this process. Routes that never had one begin
+// there.
 func (s *Source) Begin(pos uint64) {
 	s.ledger.mu.Lock()
 	defer s.ledger.mu.Unlock()
@@ -67,52 +67,51 @@ func (s *Source) Begin(pos uint64) {
 	}
 }
 
-// Settle says where the records of a route go, as its output describes it. If that is
-// elsewhere than before, what may have been sent there is to be looked for there: see
-// Track.AtTarget. It is on disk before a record is sent: see Track.Reserve. place is kept, and
-// must not change.
-func (s *Source) SetTarget(route string, place []byte) error {
+// SetTarget notes where a route's records go, as its output describes it. If that has changed, what
+// may have been sent is to be looked up at the previous target: see Track.AtTarget. It is on disk
+// before a record is sent: see Track.Reserve. target is kept, and must not change.
+func (s *Source) SetTarget(route string, target []byte) error {
 	t, err := s.Track(route)
 	if err != nil {
-		return fmt.Errorf("noting where records go: %w", err)
+		return fmt.Errorf("storing the target: %w", err)
 	}
 	s.ledger.mu.Lock()
 	defer s.ledger.mu.Unlock()
-	if bytes.Equal(place, t.origin.place) {
+	o := &t.origin
+	if bytes.Equal(target, o.target) {
 		return nil
 	}
-	if t.origin.known && len(t.origin.place) > 0 {
-		t.origin.former = append(t.origin.former, former{until: t.unsure, place: t.origin.place})
-		t.origin.pos = max(t.origin.pos, t.unsure, s.resume.Pos)
+	if o.known && len(o.target) > 0 {
+		o.previous = append(o.previous, previousTarget{until: t.uncertainBelow, target: o.target})
+		o.pos = max(o.pos, t.uncertainBelow, s.resume.Pos)
 	}
-	t.origin.place = place
+	o.target = target
 	t.originChanged()
 	return nil
 }
 
-// originChanged has it written. The caller holds the ledger's mu.
+// originChanged has the origin written. The caller holds the ledger's mu.
 func (t *Track) originChanged() {
-	t.origin.former = slices.DeleteFunc(t.origin.former, func(f former) bool { return f.until <= t.source.resume.Pos })
-	t.origin.writing, t.origin.stored = false, false
-	t.source.ledger.dirty[t.source] = struct{}{}
-	t.source.ledger.touch(t.source)
+	o := &t.origin
+	o.previous = slices.DeleteFunc(o.previous, func(p previousTarget) bool { return p.until <= t.source.resume.Pos })
+	o.writing, o.stored = false, false
+	t.source.markDirty()
 }
 
-// AtTarget gives the places where an earlier run may have sent the record at a
-// position, other than the one of now.
-func (t *Track) AtTarget(pos uint64) (places [][]byte) {
+// AtTarget returns the targets, other than the present one, to which an earlier run may have sent
+// the record at a position.
+func (t *Track) AtTarget(pos uint64) (targets [][]byte) {
 	t.source.ledger.mu.Lock()
 	defer t.source.ledger.mu.Unlock()
-	for _, f := range t.origin.former {
-		if pos < f.until {
-			places = append(places, f.place)
+	for _, p := range t.origin.previous {
+		if pos < p.until {
+			targets = append(targets, p.target)
 		}
 	}
-	return places
+	return targets
 }
 
-// appendOrigins appends those that are not on disk, or all. The caller holds the
-// ledger's mu.
+// appendOrigins appends those that are not on disk, or all. The caller holds the ledger's mu.
 func (s *Source) appendOrigins(dst []byte, all bool) []byte {
 	for _, t := range s.tracks {
 		if t.origin.known && (all || !t.origin.stored) {
@@ -132,25 +131,9 @@ func (s *Source) appendOrigin(dst []byte, route string, o origin) []byte {
 	return appendFrame(dst, &entry{kind: kindOrigin, id: s.id, route: route, origin: o})
 }
 
-func (s *Source) originsStored() {
-	for _, t := range s.tracks {
-		t.origin.stored = t.origin.stored || t.origin.writing
-	}
-}
-
-// restoreOrigin takes one that was noted earlier.
 func (s *Source) restoreOrigin(e entry) {
 	if s.origins == nil {
 		s.origins = map[string]origin{}
 	}
 	s.origins[e.route] = e.origin
-}
-
-// forgetOrigins lets go of those of routes that are no more: should one come back, it
-// begins anew.
-func (s *Source) forgetOrigins() {
-	maps.DeleteFunc(s.origins, func(route string, _ origin) bool {
-		_, there := s.routes[route]
-		return !there
-	})
 }

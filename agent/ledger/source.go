@@ -2,14 +2,14 @@ package ledger
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// A Source is the progress of one source. Its methods are safe for use by
-// several goroutines.
+// A Source is the progress of one source. Its methods are safe for use by several goroutines.
 type Source struct {
 	ledger *Ledger
 	id     event.SourceID
@@ -17,52 +17,53 @@ type Source struct {
 	key    string
 
 	// All below is guarded by ledger.mu.
-	written     bool // its minting is in the file, or on the way there
+	written     bool // its identity is in the file, or on the way there
 	opened      bool
 	gone        bool
 	changed     uint64 // number of its last change
-	rooted      bool   // on disk since it was opened: its identity, and by what its input finds it again
+	durable     bool   // on disk since it was opened: its identity, and how its input finds it again
 	resume      pipeline.Cursor
-	read        uint64            // end of what was checkpointed
+	read        uint64            // position of the last checkpoint
 	checkpoints []pipeline.Cursor // not yet reached, ascending
 	tracks      []*Track
 	routes      map[string]trackEntry // of earlier runs, not in use now
-	stride      uint64                // how far ahead to reserve at the least
-	times       []TimeAnchor          // that records beyond the cursor take
-	timesOnDisk onDisk
-	cuts        []uint64 // beyond the cursor, ascending
-	cutsOnDisk  onDisk
-	origins     map[string]origin // by route, of earlier runs
+	origins     map[string]origin     // the same, by route
+
+	reserveAhead     uint64       // at the least
+	anchors          []TimeAnchor // that records beyond the cursor take
+	anchorsOnDisk    onDisk
+	boundaries       []uint64 // beyond the cursor, ascending
+	boundariesOnDisk onDisk
 }
 
-func newSource(l *Ledger, id event.SourceID, input, key string) *Source {
-	return &Source{ledger: l, id: id, input: input, key: key}
-}
-
-// ID gives the source's identity.
+// ID returns the source's identity.
 func (s *Source) ID() event.SourceID { return s.id }
 
 func (s *Source) restore(e entry) {
 	s.resume = e.resume
-	s.times = e.times
-	if n := len(s.times); n > 0 {
-		s.timesOnDisk = onDisk{below: s.times[n-1].Pos + 1}
+	s.anchors = e.anchors
+	if n := len(s.anchors); n > 0 {
+		s.anchorsOnDisk = onDisk{below: s.anchors[n-1].Pos + 1}
 	}
-	s.forgetCuts()
+	s.dropBoundaries()
 	s.routes = make(map[string]trackEntry, len(e.tracks))
 	for _, t := range e.tracks {
 		s.routes[t.route] = t
 	}
-	s.forgetOrigins()
+	// A route that was away begins anew if it comes back.
+	maps.DeleteFunc(s.origins, func(route string, _ origin) bool {
+		_, known := s.routes[route]
+		return !known
+	})
 }
 
 // open makes the tracks for these routes. The caller holds the ledger's mu.
-func (s *Source) open(routes []string, stride uint64) {
-	s.opened, s.gone, s.rooted = true, false, false
+func (s *Source) open(routes []string, reserveAhead uint64) {
+	s.opened, s.gone, s.durable = true, false, false
 	if s.tracks != nil {
 		return // opened before in this process: nothing of it was lost
 	}
-	s.read, s.stride = s.resume.Pos, stride
+	s.read, s.reserveAhead = s.resume.Pos, reserveAhead
 	for _, route := range routes {
 		t := newTrack(s, route, s.routes[route])
 		if from, known := s.origins[route]; known {
@@ -73,7 +74,7 @@ func (s *Source) open(routes []string, stride uint64) {
 	}
 }
 
-// Track gives the track of a route that Open was told of.
+// Track returns the track of a route that Open was called with.
 func (s *Source) Track(route string) (*Track, error) {
 	for _, t := range s.tracks {
 		if t.route == route {
@@ -83,34 +84,32 @@ func (s *Source) Track(route string) (*Track, error) {
 	return nil, fmt.Errorf("source %s has no route %s", s.id, route)
 }
 
-// Checkpoint notes that reading goes on with state at position to, once all
-// before it is done. Calls come in the order of the source, each before any
-// record of its stretch is sent. state is copied.
+// Checkpoint notes that reading goes on with state at position to, once all before it is done.
+// Calls come in the order of the source, each before any record below to is sent. state is copied.
 func (s *Source) Checkpoint(to uint64, state []byte) {
 	s.ledger.mu.Lock()
 	defer s.ledger.mu.Unlock()
 	s.read = to
 	s.checkpoints = append(s.checkpoints, pipeline.Cursor{Pos: to, State: append([]byte(nil), state...)})
 	s.advance()
-	s.thin()
+	s.thinCheckpoints()
 }
 
-// DoneTo says whether reading stands at a position, and all before it is done, so that
-// State and the rest of what the ledger gives to go on from are those of that position.
+// DoneTo reports whether reading stands at a position and all before it is done, so that State and
+// the rest of what the ledger holds to go on from are those of that position.
 func (s *Source) DoneTo(pos uint64) bool {
 	s.ledger.mu.Lock()
 	defer s.ledger.mu.Unlock()
 	return len(s.checkpoints) == 0 && s.resume.Pos == pos
 }
 
-// maxCheckpoints bounds what a source keeps in memory while one of its routes
-// is held up.
+// maxCheckpoints bounds what a source keeps in memory while one of its routes is held up.
 const maxCheckpoints = 128
 
-// thin lets go of every other checkpoint when there are too many, but not of
-// the last. The cursor moves in longer steps then, and what was done beyond it
-// is skipped after a restart. The caller holds the ledger's mu.
-func (s *Source) thin() {
+// thinCheckpoints drops every other checkpoint when there are too many, but not the last. The
+// cursor moves in longer steps then, and what was done beyond it is skipped after a restart. The
+// caller holds the ledger's mu.
+func (s *Source) thinCheckpoints() {
 	if len(s.checkpoints) <= maxCheckpoints {
 		return
 	}
@@ -128,16 +127,16 @@ func (s *Source) Close(gone bool) {
 	s.ledger.mu.Lock()
 	defer s.ledger.mu.Unlock()
 	s.opened, s.gone = false, gone
-	s.forgetIfDone()
-	s.ledger.letLeave()
+	s.removeIfDone()
+	s.ledger.removeDone()
 }
 
-// advance moves the cursor to the last checkpoint that all tracks have
-// reached. The caller holds the ledger's mu.
+// advance moves the cursor to the last checkpoint that all tracks have reached. The caller holds
+// the ledger's mu.
 func (s *Source) advance() {
 	low := s.read
 	for _, t := range s.tracks {
-		low = min(low, t.acked.reach(s.resume.Pos))
+		low = min(low, t.acked.endOfSpan(s.resume.Pos))
 	}
 	n := 0
 	for n < len(s.checkpoints) && s.checkpoints[n].Pos <= low {
@@ -148,95 +147,98 @@ func (s *Source) advance() {
 	}
 	first := s.resume.State == nil
 	s.resume = s.checkpoints[n-1]
-	if s.checkpoints = append(s.checkpoints[:0], s.checkpoints[n:]...); len(s.checkpoints) == 0 && cap(s.checkpoints) == 1 {
-		s.checkpoints = nil // as of a source that has a line now and then
+	s.checkpoints = append(s.checkpoints[:0], s.checkpoints[n:]...)
+	if len(s.checkpoints) == 0 && cap(s.checkpoints) == 1 {
+		s.checkpoints = nil // of a source that has a line now and then
 	}
 	for _, t := range s.tracks {
 		t.acked.trim(s.resume.Pos)
 	}
-	s.forgetTimes()
-	s.forgetCuts()
-	s.ledger.dirty[s] = struct{}{}
-	s.ledger.touch(s)
-	s.forgetIfDone()
+	s.dropAnchors()
+	s.dropBoundaries()
+	s.markDirty()
+	s.removeIfDone()
 	if first {
-		s.ledger.letLeave()
+		s.ledger.removeDone()
 	}
 }
 
-func (s *Source) forgetIfDone() {
-	if !s.left() {
+// markDirty has the source written by the next flush. The caller holds the ledger's mu.
+func (s *Source) markDirty() {
+	s.ledger.dirty[s] = struct{}{}
+	s.ledger.countChange(s)
+}
+
+func (s *Source) removeIfDone() {
+	if !s.done() {
 		return
 	}
-	if !slices.Contains(s.ledger.leaving, s) {
-		s.ledger.leaving = append(s.ledger.leaving, s)
+	if !slices.Contains(s.ledger.pendingRemoval, s) {
+		s.ledger.pendingRemoval = append(s.ledger.pendingRemoval, s)
 	}
-	s.ledger.letLeave()
+	s.ledger.removeDone()
 }
 
-// left tells whether the source is gone and done.
-func (s *Source) left() bool { return s.gone && !s.opened && len(s.checkpoints) == 0 }
+// done reports whether the source is gone and all of it acknowledged.
+func (s *Source) done() bool { return s.gone && !s.opened && len(s.checkpoints) == 0 }
 
-func (s *Source) resumeCopy() pipeline.Cursor {
+func (s *Source) cursor() pipeline.Cursor {
 	return pipeline.Cursor{Pos: s.resume.Pos, State: append([]byte(nil), s.resume.State...)}
 }
 
-func (s *Source) minted() *entry {
+func (s *Source) identity() *entry {
 	return &entry{kind: kindSource, id: s.id, input: s.input, key: s.key}
 }
 
-// begin appends what a flush writes of the source. The caller holds the ledger's
-// mu, and calls end when it is on disk.
-func (s *Source) begin(dst []byte, last bool) []byte {
+// beginFlush appends what a flush writes of the source; last is the flush of a clean stop. The
+// caller holds the ledger's mu, and calls endFlush when it is on disk.
+func (s *Source) beginFlush(dst []byte, last bool) []byte {
 	for _, t := range s.tracks {
 		if last {
-			t.settle()
+			t.trimReservation()
 		} else {
-			t.ahead()
+			t.extendReservation()
 		}
 		t.writing = t.reserved
 	}
-	if n := len(s.times); n > 0 {
-		s.timesOnDisk.writing = s.times[n-1].Pos + 1
+	if n := len(s.anchors); n > 0 {
+		s.anchorsOnDisk.writing = s.anchors[n-1].Pos + 1
 	}
 	dst = appendFrame(dst, s.progress())
-	dst = s.appendCuts(dst, s.newCuts())
+	dst = s.appendBoundaries(dst, s.newBoundaries())
 	return s.appendOrigins(dst, false)
 }
 
-func (s *Source) appendCuts(dst []byte, cuts []uint64) []byte {
-	if len(cuts) == 0 {
+func (s *Source) appendBoundaries(dst []byte, boundaries []uint64) []byte {
+	if len(boundaries) == 0 {
 		return dst
 	}
-	return appendFrame(dst, &entry{kind: kindCuts, id: s.id, cuts: cuts})
+	return appendFrame(dst, &entry{kind: kindBoundaries, id: s.id, boundaries: boundaries})
 }
 
-// end notes that what begin gave is on disk. The caller holds the ledger's mu.
-func (s *Source) end() {
+func (s *Source) endFlush() {
 	for _, t := range s.tracks {
 		t.stored = t.writing
+		t.origin.stored = t.origin.stored || t.origin.writing
 	}
-	s.timesOnDisk.written()
-	s.cutsOnDisk.written()
-	s.originsStored()
+	s.anchorsOnDisk.flushed()
+	s.boundariesOnDisk.flushed()
 }
 
 func (s *Source) progress() *entry {
-	e := &entry{kind: kindProgress, id: s.id, resume: s.resume, times: s.times}
+	e := &entry{kind: kindProgress, id: s.id, resume: s.resume, anchors: s.anchors}
 	for _, t := range s.tracks {
 		e.tracks = append(e.tracks, t.entry())
 	}
 	if s.tracks == nil {
-		for _, t := range s.routes {
-			e.tracks = append(e.tracks, t)
-		}
+		e.tracks = slices.Collect(maps.Values(s.routes))
 	}
 	return e
 }
 
-// State gives a copy of the state at the source's cursor.
+// State returns a copy of the state at the source's cursor.
 func (s *Source) State() []byte {
 	s.ledger.mu.Lock()
 	defer s.ledger.mu.Unlock()
-	return append([]byte(nil), s.resume.State...)
+	return s.cursor().State
 }

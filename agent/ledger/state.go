@@ -15,64 +15,27 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// A State is what a ledger says of one source.
+// A State is what a ledger holds of one source.
 type State struct {
-	ID         event.SourceID
-	Input, Key string
-	Cursor     pipeline.Cursor
-	// TimeoutBoundaries are those beyond the cursor: see pipeline.Known.
-	TimeoutBoundaries []uint64
+	ID                event.SourceID
+	Input, Key        string
+	Cursor            pipeline.Cursor
+	TimeoutBoundaries []uint64 // beyond the cursor
 	Routes            []RouteState
 }
 
-// RouteState is what a ledger says of a source at one route.
+// RouteState is what a ledger holds of a source at one route.
 type RouteState struct {
-	Route string
-	// Begun says that something was handed to the route, the first of it at Origin.
-	Begun  bool
-	Origin uint64
-	// Target is where records go from the origin on, as the output has described it.
-	Target []byte
-	// Done is what is acknowledged.
-	Done Positions
-	// Reserved is up to where something may have been sent.
-	Reserved uint64
+	Route    string
+	Begun    bool      // it had records, the first of them at Origin
+	Origin   uint64    // where Target begins to hold
+	Target   []byte    // see pipeline.Targeted
+	Done     Positions // acknowledged
+	Reserved uint64    // records may have been sent up to here
 }
 
-// Positions is a set of positions of one source.
-type Positions struct{ ranges }
-
-// Add puts [from, to) into the set.
-func (p *Positions) Add(from, to uint64) { p.add(from, to) }
-
-// Has says whether a position is in the set.
-func (p *Positions) Has(pos uint64) bool { return p.has(pos) }
-
-// Empty says whether there is no position in the set.
-func (p *Positions) Empty() bool { return len(p.ranges) == 0 }
-
-// End gives the position after the last one; 0 where there is none.
-func (p *Positions) End() uint64 {
-	if p.Empty() {
-		return 0
-	}
-	return p.ranges[len(p.ranges)-1].to
-}
-
-// Complement returns all positions that are not in the set.
-func (p *Positions) Complement() Positions {
-	var others Positions
-	from := uint64(0)
-	for _, s := range p.ranges {
-		others.add(from, s.from)
-		from = s.to
-	}
-	others.add(from, 1<<64-1)
-	return others
-}
-
-// Read reads the ledger in a folder as it is on disk now, sorted by input and
-// key. It takes no lock and changes nothing: another process may go on with it.
+// Read reads the ledger in a folder as it is on disk now, sorted by input and key. It takes no lock
+// and changes nothing: another process may be using it.
 func Read(dir string) ([]State, error) {
 	path := filepath.Join(dir, fileName)
 	content, err := os.ReadFile(path)
@@ -84,7 +47,7 @@ func Read(dir string) ([]State, error) {
 	}
 	l := &Ledger{sources: map[event.SourceID]*Source{}}
 	if _, err := replay(content, l.apply); err != nil {
-		return nil, fmt.Errorf("reading the ledger %s: %w; a run of longshore sets it right", path, err)
+		return nil, fmt.Errorf("reading the ledger %s: %w; \"longshore run\" repairs it", path, err)
 	}
 	var states []State
 	for _, s := range l.sources {
@@ -97,35 +60,36 @@ func Read(dir string) ([]State, error) {
 }
 
 func (s *Source) state() State {
-	state := State{ID: s.id, Input: s.input, Key: s.key, Cursor: s.resumeCopy(), TimeoutBoundaries: s.cuts}
+	state := State{ID: s.id, Input: s.input, Key: s.key, Cursor: s.cursor(), TimeoutBoundaries: s.boundaries}
 	for _, route := range slices.Sorted(maps.Keys(s.routes)) {
-		e := s.routes[route]
-		done := Positions{slices.Clone(e.acked)}
-		done.add(0, s.resume.Pos)
-		r := RouteState{Route: route, Done: done, Reserved: e.reserved}
-		from := s.origins[route]
-		r.Begun, r.Origin, r.Target = from.known, from.pos, from.place
-		state.Routes = append(state.Routes, r)
+		e, from := s.routes[route], s.origins[route]
+		done := slices.Clone(e.acked)
+		done.Add(0, s.resume.Pos)
+		state.Routes = append(state.Routes, RouteState{
+			Route: route, Done: done, Reserved: e.reserved,
+			Begun: from.known, Origin: from.pos, Target: from.target,
+		})
 	}
 	return state
 }
 
-// Write makes a ledger that says this, in a folder that has none.
+// Write creates a ledger of these states in a folder that has none.
 func Write(dir string, states []State) error {
 	p := []byte(header)
 	for _, state := range states {
 		p = appendFrame(p, &entry{kind: kindSource, id: state.ID, input: state.Input, key: state.Key})
 		e := entry{kind: kindProgress, id: state.ID, resume: state.Cursor}
 		for _, r := range state.Routes {
-			e.tracks = append(e.tracks, trackEntry{route: r.Route, reserved: r.Reserved, acked: r.Done.ranges})
+			e.tracks = append(e.tracks, trackEntry{route: r.Route, reserved: r.Reserved, acked: r.Done})
 		}
 		p = appendFrame(p, &e)
 		if len(state.TimeoutBoundaries) > 0 {
-			p = appendFrame(p, &entry{kind: kindCuts, id: state.ID, cuts: state.TimeoutBoundaries})
+			p = appendFrame(p, &entry{kind: kindBoundaries, id: state.ID, boundaries: state.TimeoutBoundaries})
 		}
 		for _, r := range state.Routes {
 			if r.Begun {
-				p = appendFrame(p, &entry{kind: kindOrigin, id: state.ID, route: r.Route, origin: origin{pos: r.Origin, place: r.Target}})
+				from := origin{pos: r.Origin, target: r.Target}
+				p = appendFrame(p, &entry{kind: kindOrigin, id: state.ID, route: r.Route, origin: from})
 			}
 		}
 	}

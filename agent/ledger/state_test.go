@@ -21,8 +21,8 @@ func readOne(t *testing.T, dir string) State {
 	return states[0]
 }
 
-// TestReadBesideARun reads a ledger while another has it, in the middle of an append.
-func TestReadBesideARun(t *testing.T) {
+// TestReadWhileInUse reads a ledger while another has it, in the middle of an append.
+func TestReadWhileInUse(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir)
 	defer l.Close()
@@ -43,13 +43,14 @@ func TestReadBesideARun(t *testing.T) {
 	must[int](t)(torn.Write([]byte("\x40\x00\x00\x00torn")))
 
 	want := State{
-		ID: s.ID(), Input: "in", Key: "a.log", Cursor: pipeline.Cursor{Pos: 100, State: []byte("at 100")}, TimeoutBoundaries: []uint64{150},
+		ID: s.ID(), Input: "in", Key: "a.log", Cursor: pipeline.Cursor{Pos: 100,
+			State: []byte("at 100")}, TimeoutBoundaries: []uint64{150},
 		Routes: []RouteState{
-			{Route: "x", Begun: true, Origin: 3, Done: Positions{ranges{{0, 120}}}, Reserved: 300},
-			{Route: "y", Begun: true, Origin: 3, Done: Positions{ranges{{0, 100}, {180, 200}}}, Reserved: 300},
+			{Route: "x", Begun: true, Origin: 3, Done: Positions{{0, 120}}, Reserved: 300},
+			{Route: "y", Begun: true, Origin: 3, Done: Positions{{0, 100}, {180, 200}}, Reserved: 300},
 		},
 	}
-	unexported := cmp.AllowUnexported(Positions{}, span{})
+	unexported := cmp.AllowUnexported(span{})
 	if diff := cmp.Diff(want, readOne(t, dir), unexported); diff != "" {
 		t.Error(diff)
 	}
@@ -83,9 +84,9 @@ func TestReadNothing(t *testing.T) {
 	}
 }
 
-// TestWhereARouteBegins: at its first record, which may come long after the
+// TestOriginOfARoute: at its first record, which may come long after the
 // source's, and anew when it was away for a while.
-func TestWhereARouteBegins(t *testing.T) {
+func TestOriginOfARoute(t *testing.T) {
 	dir := t.TempDir()
 	begin := func(first uint64, routes ...string) map[string]uint64 {
 		l := open(t, dir)
@@ -138,7 +139,8 @@ func TestPositions(t *testing.T) {
 	p.Add(5, 10)
 	p.Add(20, 30)
 	others := p.Complement()
-	for pos, want := range map[uint64]bool{0: false, 4: false, 5: true, 9: true, 10: false, 20: true, 29: true, 30: false, 1 << 63: false} {
+	for pos, want := range map[uint64]bool{0: false, 4: false, 5: true, 9: true, 10: false, 20: true, 29: true,
+		30: false, 1 << 63: false} {
 		if p.Has(pos) != want || others.Has(pos) == want {
 			t.Errorf("Has(%d) = %v, the others' %v", pos, p.Has(pos), others.Has(pos))
 		}
@@ -151,17 +153,16 @@ func TestPositions(t *testing.T) {
 	}
 }
 
-// TestFormerPlaces: while what may have been sent to a place is not done, the place is
-// remembered; after that, only from where on the one of now holds.
-func TestFormerPlaces(t *testing.T) {
+// TestPreviousTargets: a target is kept while what may have been sent to it is not done.
+func TestPreviousTargets(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir)
 	s := must[*Source](t)(l.Open(0, "in", "a.log", []string{"x"}, 100))
 	id := s.ID()
-	run := func(place string, crash bool, do func(x *Track)) {
+	run := func(target string, crash bool, do func(x *Track)) {
 		t.Helper()
 		s := must[*Source](t)(l.Open(id, "in", "a.log", []string{"x"}, 100))
-		if err := s.SetTarget("x", []byte(place)); err != nil {
+		if err := s.SetTarget("x", []byte(target)); err != nil {
 			t.Fatal(err)
 		}
 		s.Begin(5)
@@ -178,15 +179,15 @@ func TestFormerPlaces(t *testing.T) {
 		l.lock.Close()
 		l = open(t, dir)
 	}
-	formerly := func(x *Track, pos uint64) (places []string) {
+	previous := func(x *Track, pos uint64) (targets []string) {
 		for _, p := range x.AtTarget(pos) {
-			places = append(places, string(p))
+			targets = append(targets, string(p))
 		}
-		return places
+		return targets
 	}
-	want := func(x *Track, pos uint64, places ...string) {
+	want := func(x *Track, pos uint64, targets ...string) {
 		t.Helper()
-		if diff := cmp.Diff(places, formerly(x, pos)); diff != "" {
+		if diff := cmp.Diff(targets, previous(x, pos)); diff != "" {
 			t.Errorf("at %d: %s", pos, diff)
 		}
 	}

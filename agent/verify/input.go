@@ -7,36 +7,33 @@ import (
 	"time"
 
 	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/config"
 	"github.com/longshore/longshore/pipeline/event"
 )
 
 // A reread is the config of an input that reads once more what it has read, as far as
 // is wanted, and what came of it.
 type reread struct {
-	settings pipeline.InputConfig
-	name     string
-	quiet    time.Duration
+	config config.Input
+	quiet  time.Duration
 
 	mu      sync.Mutex
 	ends    map[event.SourceID]uint64 // how far each source is to be read
 	reached map[event.SourceID]uint64
 	left    int   // sources that are not there yet
 	trouble error // what the input last said of its health
-	cannot  bool  // it reads nothing twice
-	strides bool  // the last of its positions need not come again
 }
 
-func newReread(settings pipeline.InputConfig, name string, quiet time.Duration, ends map[event.SourceID]uint64) *reread {
+func newReread(c config.Input, quiet time.Duration, ends map[event.SourceID]uint64) *reread {
 	return &reread{
-		settings: settings, name: name, quiet: quiet,
-		ends: ends, reached: map[event.SourceID]uint64{}, left: len(ends),
+		config: c, quiet: quiet, ends: ends, reached: map[event.SourceID]uint64{}, left: len(ends),
 	}
 }
 
 // Input implements pipeline.InputConfig.
 func (r *reread) Input(env pipeline.Env) (pipeline.Input, error) {
 	env.Health = r.health
-	in, err := r.settings.Input(env)
+	in, err := r.config.Settings.Input(env)
 	if err != nil {
 		return nil, err
 	}
@@ -93,14 +90,9 @@ type rereader struct {
 
 // Run implements pipeline.Input. Trouble of the input is in the report.
 func (r *rereader) Run(ctx context.Context, feed pipeline.Feed) error {
-	if r.left == 0 {
+	if r.left == 0 || !r.config.Traits.Rereadable {
 		return nil
 	}
-	if _, ok := r.input.(pipeline.Rereader); !ok {
-		r.cannot = true
-		return nil
-	}
-	_, r.strides = r.input.(pipeline.Strider)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	f := &watchedFeed{Feed: feed, reread: r.reread, done: cancel, last: time.Now()}
@@ -154,7 +146,7 @@ func (f *watchedFeed) step(sends int) {
 // Open implements pipeline.Feed. What is not wanted is read for nobody.
 func (f *watchedFeed) Open(id event.SourceID, key string, labels []event.Label) (*event.Source, error) {
 	if known, _ := f.reread.wanted(id); !known {
-		return event.NewSource(event.SourceID(rand.Uint64()), f.reread.name, key, labels), nil
+		return event.NewSource(event.SourceID(rand.Uint64()), f.reread.config.Name, key, labels), nil
 	}
 	f.step(0)
 	return f.Feed.Open(id, key, labels)

@@ -41,12 +41,12 @@ func (v *verification) newPass(t todo, cancel context.CancelCauseFunc, output fu
 	p.Inputs, p.Outputs = slices.Clone(v.Config.Inputs), slices.Clone(v.Config.Outputs)
 	p.Transforms = slices.Clone(v.Config.Transforms)
 	for i, c := range p.Transforms {
-		if _, forgets := c.Settings.(pipeline.Forgetful); forgets {
+		if c.Traits.Stateful {
 			p.Transforms[i].Settings = nothing{}
 		}
 	}
 	for i, c := range p.Inputs {
-		r := newReread(c.Settings, c.Name, v.Quiet, t.ends(v.states, c))
+		r := newReread(c, v.Quiet, t.ends(v.states, c))
 		p.Inputs[i].Settings, p.inputs[c.Name] = r, r
 	}
 	for i, c := range p.Outputs {
@@ -129,12 +129,14 @@ func (p *pass) explain(t todo, states map[event.SourceID]*ledger.State, report *
 		}
 		reached, read := r.reached[at.source]
 		why := "it is not there any more"
+		traits := r.config.Traits
 		switch {
-		case read && (r.strides || reached >= r.ends[at.source]):
+		case read && (traits.ReserveAhead > 0 || // the last of its positions need not come again
+			reached >= r.ends[at.source]):
 			continue
 		case read:
 			why = fmt.Sprintf("it could be read up to position %d of %d only", reached, t[at].End())
-		case r.cannot:
+		case !traits.Rereadable:
 			why = "this kind of input cannot be read twice"
 		case r.trouble != nil:
 			why = r.trouble.Error()

@@ -13,7 +13,7 @@ import (
 type nothing struct{}
 
 // Transform implements pipeline.TransformConfig.
-func (nothing) Transform(pipeline.Env) (pipeline.Transform, error) { return nothing{}, nil }
+func (nothing) Transform(pipeline.TransformEnv) (pipeline.Transform, error) { return nothing{}, nil }
 
 // Apply implements pipeline.Transform.
 func (nothing) Apply(*event.Batch) {}
@@ -23,8 +23,7 @@ func (nothing) Apply(*event.Batch) {}
 func dropper(cfg *config.Config, pipelineName string) string {
 	for _, p := range cfg.Pipelines {
 		for _, c := range cfg.Transforms {
-			_, forgets := c.Settings.(pipeline.Forgetful)
-			if forgets && p.Name == pipelineName && slices.Contains(p.Transforms, c.Name) {
+			if c.Traits.Stateful && p.Name == pipelineName && slices.Contains(p.Transforms, c.Name) {
 				return c.Name
 			}
 		}

@@ -67,9 +67,9 @@ outputs: {out: {type: memory}}
 func (w *world) config(text string) *config.Config {
 	w.t.Helper()
 	loader := config.Loader{Components: []pipeline.Spec{
-		{Kind: pipeline.KindInput, Type: "script", New: func() any { return &scriptConfig{w} }},
+		{Kind: pipeline.KindInput, Type: "script", Traits: pipeline.Traits{Rereadable: !w.forgets}, New: func() any { return &scriptConfig{w} }},
 		{Kind: pipeline.KindParser, Type: "clock", New: func() any { return &clockConfig{} }},
-		{Kind: pipeline.KindTransform, Type: "hasty", New: func() any { return &hastyConfig{} }},
+		{Kind: pipeline.KindTransform, Type: "hasty", Traits: pipeline.Traits{Stateful: true}, New: func() any { return &hastyConfig{} }},
 		{Kind: pipeline.KindOutput, Type: "memory", New: func() any { return &memoryConfig{world: w} }},
 		{Kind: pipeline.KindOutput, Type: "mute", New: func() any { return &muteConfig{memoryConfig{world: w}} }},
 	}}
@@ -114,17 +114,10 @@ func dryRun(o *Options) { o.DryRun = true }
 type scriptConfig struct{ world *world }
 
 func (c *scriptConfig) Input(pipeline.Env) (pipeline.Input, error) {
-	if c.world.forgets {
-		return script(*c), nil
-	}
-	return rereadable{script(*c)}, nil
+	return script(*c), nil
 }
 
 type script scriptConfig
-
-type rereadable struct{ script }
-
-func (rereadable) Rereads() {}
 
 // Run sends every source's lines in batches of three, from where the ledger says,
 // and ends, or waits for more where there is something that it does not find.
@@ -204,8 +197,7 @@ func (c *clockConfig) Parse(b *event.Batch, i int) bool {
 // hasty drops all that comes while it is in haste.
 type hastyConfig struct{}
 
-func (c *hastyConfig) Transform(pipeline.Env) (pipeline.Transform, error) { return c, nil }
-func (c *hastyConfig) Forgets()                                           {}
+func (c *hastyConfig) Transform(pipeline.TransformEnv) (pipeline.Transform, error) { return c, nil }
 func (c *hastyConfig) Apply(b *event.Batch) {
 	for i := range b.Records {
 		if strings.HasSuffix(string(b.Line(i)), "3") {

@@ -95,6 +95,9 @@ func (a *app) listSettings(name string) error {
 func (a *app) printSpec(spec pipeline.Spec) {
 	s := a.styleOf(a.stdout)
 	fmt.Fprintf(a.stdout, "%s (%s): %s\n", s.bold(spec.Type), spec.Kind, spec.Summary)
+	for _, trait := range spec.Traits.Describe() {
+		fmt.Fprintf(a.stdout, "  %s\n", trait)
+	}
 	common := false
 	for _, setting := range config.Describe(spec) {
 		if setting.Common && !common {

@@ -140,10 +140,10 @@ func (a *app) replayOutput(ctx context.Context, c config.Output, file *deliver.D
 	d.Finish()
 	a.watch(func() string {
 		n := d.Counts()
-		return c.Name + " " + bar(int(n.Delivered+n.Refused), letters.DeadLetters())
+		return c.Name + " " + bar(int(n.Delivered+n.Rejected), letters.DeadLetters())
 	}, func() { d.Run(ctx) })
 	n := d.Counts()
-	fmt.Fprintf(a.stdout, "%s: %d delivered, %d refused again, %d left\n", c.Name, n.Delivered, n.Refused, uint64(letters.DeadLetters())-n.Delivered-n.Refused)
+	fmt.Fprintf(a.stdout, "%s: %d delivered, %d rejected again, %d left\n", c.Name, n.Delivered, n.Rejected, uint64(letters.DeadLetters())-n.Delivered-n.Rejected)
 	if n.Delivered < uint64(letters.DeadLetters()) {
 		return &failure{exitFailed, fmt.Errorf("output %s: not all dead letters were delivered; the others are kept in %s", c.Name, filepath.Dir(file.Path()))}
 	}

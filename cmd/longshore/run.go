@@ -85,8 +85,8 @@ func inBackground(run func(ctx context.Context)) (stop func()) {
 
 // goodbye says what became of the records. What was read is due at each output of its
 // pipelines, unless it was joined to the record of a line before; what was due was
-// delivered, refused, filtered, skipped as done before, or is unfinished.
+// delivered, rejected, filtered, skipped as done before, or is pending.
 func goodbye(log *slog.Logger, c graph.Counts) {
-	log.Info("goodbye", "read", c.Read, "joined", c.Joined, "due", c.Due, "delivered", c.Delivered, "refused", c.Refused,
-		"filtered", c.Filtered, "skipped", c.Skipped, "unfinished", c.Unfinished(), "retried", c.Retried)
+	log.Info("goodbye", "read", c.Read, "joined", c.Joined, "due", c.Due, "delivered", c.Delivered, "rejected", c.Rejected,
+		"filtered", c.Filtered, "skipped", c.Skipped, "pending", c.Pending(), "retried", c.Retried)
 }

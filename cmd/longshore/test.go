@@ -114,7 +114,7 @@ func differencesOf(cfg *config.Config, c config.Case) ([]difference, error) {
 	outcomes := append(trial.Lines(c.Input, c.At), trial.End()...)
 	var records []graph.Outcome
 	for _, o := range outcomes {
-		if o.Dropped == "" && !o.Refused {
+		if o.Dropped == "" && !o.Rejected {
 			records = append(records, o)
 		}
 	}

@@ -106,13 +106,13 @@ func (t *trying) show(o graph.Outcome) error {
 	if o.Dropped != "" {
 		t.dropped++
 	}
-	if o.Refused {
+	if o.Rejected {
 		t.refused++
 	}
 	if isTerminal(t.stdout) {
 		return t.showSteps(t.styleOf(t.stdout), o)
 	}
-	if o.Dropped != "" || o.Refused {
+	if o.Dropped != "" || o.Rejected {
 		return nil
 	}
 	record := o.Record()
@@ -143,7 +143,7 @@ func (t *trying) showSteps(s style, o graph.Outcome) error {
 	switch {
 	case o.Dropped != "":
 		fmt.Fprintf(&b, "  %s\n", s.red("dropped by "+o.Dropped))
-	case o.Refused:
+	case o.Rejected:
 		fmt.Fprintf(&b, "  %s\n", s.red("would become a dead letter"))
 	case len(o.Outputs) == 0:
 		fmt.Fprintf(&b, "  %s\n", s.red("goes to no output"))

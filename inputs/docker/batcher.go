@@ -14,31 +14,30 @@ import (
 )
 
 const (
-	// gatherTime is how long lines gather after a batch where more is at hand, so that a
+	// batchInterval is how long lines are collected after a batch while more are at hand, so that a
 	// flood does not make a batch of each read.
 	batchInterval = 20 * time.Millisecond
 
-	// batchBytes is when a batch is full; memoryBytes bounds all those of an input
-	// together, by making them smaller, down to leastBytes.
+	// A batch is sent at maxBatchBytes. maxMemory bounds the batches of an input together, by
+	// making them smaller, down to minBatchBytes.
 	maxBatchBytes = 256 << 10
 	minBatchBytes = 16 << 10
 	maxMemory     = 16 << 20
 
-	// quietBytes is how much is read of one stream until the cursor of the
-	// other, silent one is moved, too: what is read again after a restart.
+	// idleBytes is how much is read of one stream until the cursor of the other, silent one moves
+	// too: it bounds what a restart reads again.
 	idleBytes = 1 << 20
 )
 
-// errMoved says that the log is not the one that was read before: rotated or
-// truncated in between. The position was corrected, and the log must be read
-// again from there.
-var errLogChanged = errors.New("the log has changed before the place where reading goes on")
+// errLogChanged means that the log was rotated or truncated since it was read. The position was
+// corrected, and the log must be read again from there.
+var errLogChanged = errors.New("the log has changed before the position where reading continues")
 
-// errGuess says that the place where reading was to go on was not in what was read, which may be for want of
-// looking: the files must be read from their beginning, the API be asked again.
-var errPositionMissing = errors.New("the place where reading goes on is not where its time should be")
+// errPositionMissing means that the position was not in the part of the log that was read. The
+// whole log must be searched: all files, or the API's answer to a second request.
+var errPositionMissing = errors.New("the position where reading continues is not where its time should be")
 
-// A track is one stream of one container.
+// A streamState is one stream of one container.
 type streamState struct {
 	stream   logformat.Stream
 	id       event.SourceID // 0 until the source is known
@@ -46,45 +45,45 @@ type streamState struct {
 	src      *event.Source // nil until it is open
 	openedAs *identity     // whose labels src has
 
-	at     position // behind the last line that was read
-	sentTo uint64   // where the batches sent end
+	at     position // after the last line that was read
+	sentTo uint64   // where the last batch sent ends
 	search search
 	line   lineBuffer
 	batch  *event.Batch // lines not yet sent, or nil
 	lag    int          // bytes read of the container since the cursor moved
 }
 
-// A gatherer makes batches of the messages of one container and sends them. A
-// batch leaves at once; while more is at hand, the next one gatherTime later or when it is full.
+// A batcher collects the messages of one container in batches and sends them. A batch is sent at
+// once; while more is at hand, the next one batchInterval later or when it is full.
 type batcher struct {
 	ctx         context.Context
 	feed        pipeline.Feed
 	log         *slog.Logger
 	metrics     *metrics
-	openBatches *atomic.Int64 // batches that all gatherers of the input hold
+	openBatches *atomic.Int64 // of all batchers of the input
 
-	newName atomic.Pointer[string] // a new name, from an event
+	newName atomic.Pointer[string] // set by a rename event
 
 	mu        sync.Mutex
 	identity  *identity
 	streams   []streamState // stdout, and stderr unless there is a TTY
-	current   *streamState  // whose message is being read
+	current   *streamState  // of the message being read
 	due       time.Time
 	timer     *time.Timer
 	armed     bool
 	err       error // of a send by the timer
 	lineCount uint64
-	warned    bool // one was reported for this connection
-	partial   bool // what is looked for may be there although it is not in what is read
+	warned    bool // that lines may be missing, for this connection
+	partial   bool // reading did not begin at the log's beginning, so the position may lie before it
 	skips     skipDetector
-	inOrder   bool
+	inOrder   bool // a part of a line continues with the next message, whatever its time
 	wg        sync.WaitGroup
 }
 
 var _ logformat.Receiver = (*batcher)(nil)
 
-// take decodes bytes into batches. now is the engine's time. With more, what comes next may be gathered
-// with them; otherwise they leave at once.
+// decode turns bytes into batches. now is the engine's time. With more, the lines may wait for
+// others.
 func (b *batcher) decode(d logformat.Decoder, p []byte, now int64, more bool) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -101,8 +100,7 @@ func (b *batcher) decode(d logformat.Decoder, p []byte, now int64, more bool) er
 	return b.flush()
 }
 
-// latest gives the time of the newest message, or reports false if the gatherer is
-// at work.
+// newestIfIdle returns the time of the newest message. It reports false if the batcher is at work.
 func (b *batcher) newestIfIdle() (ts int64, idle bool) {
 	if !b.mu.TryLock() {
 		return 0, false
@@ -111,8 +109,8 @@ func (b *batcher) newestIfIdle() (ts int64, idle bool) {
 	return b.skips.latest, true
 }
 
-// broken ends a connection that broke: what came of the last message is taken, in
-// case that there will be no other connection.
+// abort ends a connection that broke. What came of the last message is kept, in case there is no
+// other connection.
 func (b *batcher) abort(d logformat.Decoder) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -128,41 +126,39 @@ func (b *batcher) close(d logformat.Decoder) error {
 	return d.Close()
 }
 
-// newest gives the time of the newest message.
+// newest returns the time of the newest message.
 func (b *batcher) newest() int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.skips.latest
 }
 
-// lines counts what was taken of the container.
+// lines counts the lines read of the container.
 func (b *batcher) lines() uint64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.lineCount
 }
 
-// connected gets ready for a log that is read from since on. What was
-// read of lines that had not ended is forgotten: it comes again. now is the engine's
-// time; kept is how it keeps the log. With joins, a part of a line goes on with the next
-// message, whatever its time.
-func (b *batcher) connect(now int64, kept rotation, joins bool) (since int64) {
+// connect prepares for a log that is read from the time it returns. Incomplete lines are discarded,
+// as they come again. now is the engine's time, kept how it keeps the log.
+func (b *batcher) connect(now int64, rot rotation, inOrder bool) (since int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.warned, b.partial, b.current, b.inOrder = false, false, nil, joins
-	b.skips.connect(now, kept)
+	b.warned, b.partial, b.current, b.inOrder = false, false, nil, inOrder
+	b.skips.connect(now, rot)
 	for i := range b.streams {
-		t := &b.streams[i]
-		t.line.open = false
-		t.search.start(t.at)
-		if s := t.at.since(); i == 0 || s < since {
+		st := &b.streams[i]
+		st.line.open = false
+		st.search.start(st.at)
+		if s := st.at.since(); i == 0 || s < since {
 			since = s
 		}
 	}
 	return since
 }
 
-// release sends what there is.
+// sendAll sends what there is.
 func (b *batcher) sendAll() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -172,53 +168,53 @@ func (b *batcher) sendAll() error {
 	return b.flush()
 }
 
-// ended notes the end of a log whose container does not run. Lines that never
-// got their newline are complete.
+// endLog is called at the end of a stopped container's log. Lines without a newline are complete.
 func (b *batcher) endLog() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for i := range b.streams {
-		t := &b.streams[i]
-		if t.line.open {
-			if err := b.endLine(t, false); err != nil {
+		st := &b.streams[i]
+		if st.line.open {
+			if err := b.endLine(st, false); err != nil {
 				return err
 			}
 		}
-		if t.search.anchorFound && t.search.active {
-			t.search.active = false
-			t.at.count = t.search.matched
+		if st.search.anchorFound && st.search.active {
+			st.search.active = false
+			st.at.count = st.search.matched
 			return errLogChanged
 		}
 	}
 	return b.flush()
 }
 
-// setBack tells whether the engine's clock was set back since, or shortly before, the log
-// was last read. Then times do not tell what was read: the log has to be read whole.
+// clockSetBack reports whether the engine's clock was set back since, or shortly before, the log
+// was last read. Times then say nothing about what was read, and the whole log must be read.
 func (b *batcher) clockSetBack(now int64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for i := range b.streams {
-		if at := &b.streams[i].at; at.anchored && (now > 0 && now < at.anchor-sinceMargin || at.earliest < at.anchor-stepMargin) {
+		at := &b.streams[i].at
+		if at.anchored && (now > 0 && now < at.anchor-sinceMargin || at.earliest < at.anchor-stepMargin) {
 			return true
 		}
 	}
 	return false
 }
 
-// settle is called when a log was read whole, to its end of then. A place that was not
-// in it is rotated away, and all that there is came after it. It reports whether that is so
-// of a stream, which must then be read again.
+// endFullRead is called when the whole log was read. A position that was not in it is rotated away,
+// and the whole log is new. It reports whether that is so for a stream; the log must then be read
+// again.
 func (b *batcher) endFullRead() (moved bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for i := range b.streams {
-		t := &b.streams[i]
-		if !t.search.active || t.search.anchorFound || !t.at.anchored {
+		st := &b.streams[i]
+		if !st.search.active || st.search.anchorFound || !st.at.anchored {
 			continue
 		}
-		b.reportGap(t.search.want.anchor, b.skips.now)
-		t.at = position{last: t.at.last, next: t.at.next}
+		b.reportGap(st.search.want.anchor, b.skips.now)
+		st.at = position{last: st.at.last, next: st.at.next}
 		moved = true
 	}
 	return moved
@@ -234,41 +230,41 @@ func (b *batcher) stop(gone bool) {
 	b.mu.Unlock()
 	b.wg.Wait()
 	for i := range b.streams {
-		t := &b.streams[i]
-		if t.batch != nil {
+		st := &b.streams[i]
+		if st.batch != nil {
 			b.openBatches.Add(-1)
-			t.batch = nil
+			st.batch = nil
 		}
-		if gone && t.src == nil && t.id != 0 {
-			b.openStream(t)
+		if gone && st.src == nil && st.id != 0 {
+			b.openStream(st)
 		}
-		if t.src != nil {
-			b.feed.Close(t.src, gone)
-			t.src = nil
+		if st.src != nil {
+			b.feed.Close(st.src, gone)
+			st.src = nil
 		}
 	}
 }
 
 func (b *batcher) Begin(s logformat.Stream, ts int64, timed bool) error {
-	t := b.state(s)
+	st := b.state(s)
 	if !timed {
-		ts = t.at.last
-		if t.line.open {
-			ts = t.line.ts
+		ts = st.at.last
+		if st.line.open {
+			ts = st.line.ts
 		}
 	}
-	if t.line.open && t.line.ts != ts && !b.inOrder {
-		if err := b.endLine(t, false); err != nil {
+	if st.line.open && st.line.ts != ts && !b.inOrder {
+		if err := b.endLine(st, false); err != nil {
 			return err
 		}
 	}
 	if err := b.observe(ts); err != nil {
 		return err
 	}
-	if !t.line.open {
-		t.line.begin(ts)
+	if !st.line.open {
+		st.line.begin(ts)
 	}
-	b.current = t
+	b.current = st
 	return nil
 }
 
@@ -285,168 +281,161 @@ func (b *batcher) End(newline bool) error {
 }
 
 func (b *batcher) Message(s logformat.Stream, ts int64, p []byte) error {
-	t := b.state(s)
-	if t.line.open {
+	st := b.state(s)
+	if st.line.open {
 		if err := b.Begin(s, ts, true); err != nil {
 			return err
 		}
-		t.line.append(p)
-		return b.endLine(t, true)
+		st.line.append(p)
+		return b.endLine(st, true)
 	}
 	if err := b.observe(ts); err != nil {
 		return err
 	}
 	b.skips.add(len(p))
-	lost := max(0, len(p)-t.line.max)
-	return b.addLine(t, ts, p[:len(p)-lost], lost, true)
+	dropped := max(0, len(p)-st.line.max)
+	return b.addLine(st, ts, p[:len(p)-dropped], dropped, true)
 }
 
-// track gives the track of a stream. Frames of stderr where there is a TTY do
-// not occur.
+// state returns the state of a stream. With a TTY there are no frames of stderr.
 func (b *batcher) state(s logformat.Stream) *streamState {
 	return &b.streams[min(int(s), len(b.streams)-1)]
 }
 
-// see shows a message's time to all positions, before it is read.
+// observe updates all positions with a message's time, before it is read.
 func (b *batcher) observe(ts int64) error {
 	before := b.skips.latest
 	if skipped, read := b.skips.observe(ts); skipped {
-		b.metrics.skips.Inc()
+		b.metrics.skippedRanges.Inc()
 		if read {
 			return errSkipped
 		}
-		b.reportSkip(before, ts)
+		b.warn("probably rotated away lines before they were read", before, ts)
 	}
 	for i := range b.streams {
-		t := &b.streams[i]
-		if t.search.active {
-			if t.search.observe(ts) {
+		st := &b.streams[i]
+		if st.search.active {
+			if st.search.observe(ts) {
 				if b.partial {
 					return errPositionMissing
 				}
-				b.reportGap(max(t.search.want.anchor, t.search.want.last), ts)
+				b.reportGap(max(st.search.want.anchor, st.search.want.last), ts)
 			}
-			if t.search.active {
-				t.at.observeAgain(ts, t.search.anchorFound)
+			if st.search.active {
+				st.at.observeAgain(ts, st.search.anchorFound)
 				continue
 			}
 		}
-		t.at.observe(ts, t.line.open)
+		st.at.observe(ts, st.line.open)
 	}
 	return nil
 }
 
-// reportSkip says once for a connection that lines may be missing which nobody can look for.
-func (b *batcher) reportSkip(from, to int64) {
+// warn logs, once for a connection, that lines may be missing. It reports whether it did.
+func (b *batcher) warn(what string, from, to int64) bool {
 	if b.warned {
-		return
+		return false
 	}
 	b.warned = true
-	b.log.Warn("the engine has probably rotated away lines before they were read; allow this container more or larger log files (log-opts max-file, max-size)",
+	b.log.Warn("the engine has "+what+"; allow this container more or larger log files (log-opts max-file, max-size)",
 		"container", b.identity.name, "from", time.Unix(0, from).UTC(), "to", time.Unix(0, to).UTC())
+	return true
 }
 
-// guessed says, after connected, whether what is looked for may be there although it is not in what will be
-// read.
+// setPartial is called after connect.
 func (b *batcher) setPartial(yes bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.partial = yes
 }
 
-// misguessed is called when all that there is was read. It gives errGuess if the place looked for was not
-// in it, although reading did not begin with all that there is.
+// checkFound is called at the end of the log. It returns errPositionMissing if the position was not
+// found and may lie before where reading began.
 func (b *batcher) checkFound() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for i := range b.streams {
-		if find := &b.streams[i].search; b.partial && find.active && !find.anchorFound && find.want.anchored {
+		if s := &b.streams[i].search; b.partial && s.active && !s.anchorFound && s.want.anchored {
 			return errPositionMissing
 		}
 	}
 	return nil
 }
 
-// missed notes that the engine has rotated away what came after the latest message.
+// reportMissed reports that the engine has rotated away what came after the newest message.
 func (b *batcher) reportMissed(now int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.warned {
-		b.metrics.gaps.Inc()
-		return
-	}
-	b.reportGap(b.skips.latest, now)
+	b.metrics.gaps.Inc()
+	b.warn(rotatedAway, b.skips.latest, now)
 }
+
+const rotatedAway = "rotated away the position where reading continues: lines may be missing"
 
 func (b *batcher) reportGap(from, to int64) {
-	if b.warned {
-		return
+	if b.warn(rotatedAway, from, to) {
+		b.metrics.gaps.Inc()
 	}
-	b.warned = true
-	b.metrics.gaps.Inc()
-	b.log.Warn("the engine has rotated away the place where reading goes on: lines may be missing; allow this container more or larger log files (log-opts max-file, max-size)",
-		"container", b.identity.name, "from", time.Unix(0, from).UTC(), "to", time.Unix(0, to).UTC())
 }
 
-func (b *batcher) endLine(t *streamState, newline bool) error {
-	line, lost := t.line.finish()
-	err := b.addLine(t, t.line.ts, line, lost, newline)
-	t.line.release()
+func (b *batcher) endLine(st *streamState, newline bool) error {
+	line, dropped := st.line.finish()
+	err := b.addLine(st, st.line.ts, line, dropped, newline)
+	st.line.release()
 	return err
 }
 
-// line takes a line that is complete.
-func (b *batcher) addLine(t *streamState, ts int64, line []byte, lost int, newline bool) error {
-	if n := len(line); newline && lost == 0 && n > 0 && line[n-1] == '\r' {
+// addLine adds a complete line to the batch, unless it was read before.
+func (b *batcher) addLine(st *streamState, ts int64, line []byte, dropped int, newline bool) error {
+	if n := len(line); newline && dropped == 0 && n > 0 && line[n-1] == '\r' {
 		line = line[:n-1]
 	}
-	if t.search.active {
-		if !t.search.matchLine(ts, line) {
-			t.at.count = t.search.matched
+	if st.search.active {
+		if !st.search.matchLine(ts, line) {
+			st.at.count = st.search.matched
 			return errLogChanged
 		}
 		return nil
 	}
-	if t.batch == nil {
-		if err := b.open(t); err != nil {
+	if st.batch == nil {
+		if err := b.open(st); err != nil {
 			return err
 		}
-		t.batch = b.feed.Batch(t.src)
-		t.batch.From = t.sentTo
+		st.batch = b.feed.Batch(st.src)
+		st.batch.From = st.sentTo
 		b.openBatches.Add(1)
 	}
-	r := t.batch.Add(t.at.assign(ts), ts, t.batch.Put(line))
-	t.at.last = ts
-	t.at.count++
+	r := st.batch.Add(st.at.assign(ts), ts, st.batch.Put(line))
+	st.at.last = ts
+	st.at.count++
 	b.lineCount++
-	if lost > 0 {
+	if dropped > 0 {
 		r.Flags |= event.Truncated
-		b.metrics.truncated.Add(float64(lost))
+		b.metrics.truncated.Add(float64(dropped))
 	}
-	if len(t.batch.Arena) >= b.batchSize() {
-		return b.send(t)
+	if len(st.batch.Arena) >= b.batchSize() {
+		return b.send(st)
 	}
 	return nil
 }
 
-// full is the size at which a batch leaves.
+// batchSize returns the size at which a batch is sent.
 func (b *batcher) batchSize() int {
 	share := maxMemory / int(max(1, b.openBatches.Load()))
 	return min(max(share, minBatchBytes), maxBatchBytes)
 }
 
-// open makes sure that a track's source is open, under the container's name
-// of now. All tracks are opened together: of a stream that is known, it is
-// known what was read.
-func (b *batcher) open(t *streamState) error {
+// open makes sure that a stream's source is open, under the container's current name. All streams
+// are opened together, as the position of each is known.
+func (b *batcher) open(st *streamState) error {
 	if name := b.newName.Swap(nil); name != nil && *name != b.identity.name {
 		ident := *b.identity
 		ident.name = *name
 		b.identity = &ident
 	}
-	if t.src != nil && t.openedAs != b.identity {
-		b.feed.Close(t.src, false)
-		t.src = nil
+	if st.src != nil && st.openedAs != b.identity {
+		b.feed.Close(st.src, false)
+		st.src = nil
 	}
 	for i := range b.streams {
 		if b.streams[i].src == nil {
@@ -458,17 +447,17 @@ func (b *batcher) open(t *streamState) error {
 	return nil
 }
 
-func (b *batcher) openStream(t *streamState) error {
-	src, err := b.feed.Open(t.id, t.key, b.identity.sourceLabels(t.stream))
+func (b *batcher) openStream(st *streamState) error {
+	src, err := b.feed.Open(st.id, st.key, b.identity.sourceLabels(st.stream))
 	if err != nil {
 		return err
 	}
-	t.id, t.src, t.openedAs = src.ID, src, b.identity
-	t.lag = idleBytes
+	st.id, st.src, st.openedAs = src.ID, src, b.identity
+	st.lag = idleBytes
 	return nil
 }
 
-// gather sends what there is when its time has come.
+// sendWhenDue sends what there is, at once or by the timer.
 func (b *batcher) sendWhenDue() error {
 	if !b.hasBatch() || b.armed {
 		return nil
@@ -507,7 +496,6 @@ func (b *batcher) onTimer() {
 	}
 }
 
-// flush sends what there is.
 func (b *batcher) flush() error {
 	for i := range b.streams {
 		if b.streams[i].batch != nil {
@@ -520,59 +508,57 @@ func (b *batcher) flush() error {
 	return nil
 }
 
-func (b *batcher) send(t *streamState) error {
-	batch := t.batch
-	if t.at.count > 0 {
-		t.at.sum = checksum(batch.Line(len(batch.Records) - 1))
+func (b *batcher) send(st *streamState) error {
+	batch := st.batch
+	if st.at.count > 0 {
+		st.at.sum = checksum(batch.Line(len(batch.Records) - 1))
 	}
 	lines, bytes := len(batch.Records), len(batch.Arena)
-	t.batch = nil
+	st.batch = nil
 	b.openBatches.Add(-1)
-	if err := b.sendUpTo(t, batch, t.at.next); err != nil {
+	if err := b.sendUpTo(st, batch, st.at.next); err != nil {
 		return err
 	}
 	b.metrics.lines.Add(float64(lines))
 	return b.moveIdleCursors(bytes)
 }
 
-// hand sends a batch that ends at a position of the source.
-func (b *batcher) sendUpTo(t *streamState, batch *event.Batch, to uint64) error {
-	t.at.next = to
-	batch.From, batch.To = t.sentTo, to
-	batch.Cursor = t.at.appendCursor(batch.Cursor[:0])
+// sendUpTo sends a batch that ends at a position of the source.
+func (b *batcher) sendUpTo(st *streamState, batch *event.Batch, to uint64) error {
+	st.at.next = to
+	batch.From, batch.To = st.sentTo, to
+	batch.Cursor = st.at.appendCursor(batch.Cursor[:0])
 	if err := b.feed.Send(b.ctx, batch); err != nil {
 		return err
 	}
-	t.sentTo, t.lag = to, 0
+	st.sentTo, st.lag = to, 0
 	return nil
 }
 
-// moveQuiet moves the cursors of streams that were silent for long, by batches
-// without records.
+// moveIdleCursors moves the cursors of streams that were silent for long, by empty batches.
 func (b *batcher) moveIdleCursors(bytes int) error {
 	for i := range b.streams {
-		t := &b.streams[i]
-		t.lag += bytes
-		if t.lag < idleBytes || t.src == nil || t.batch != nil || t.search.active {
+		st := &b.streams[i]
+		st.lag += bytes
+		if st.lag < idleBytes || st.src == nil || st.batch != nil || st.search.active {
 			continue
 		}
-		if err := b.moveCursor(t); err != nil {
+		if err := b.moveCursor(st); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (b *batcher) moveCursor(t *streamState) error {
-	to := t.at.idlePosition()
-	if to <= t.sentTo {
+func (b *batcher) moveCursor(st *streamState) error {
+	to := st.at.idlePosition()
+	if to <= st.sentTo {
 		return nil
 	}
-	return b.sendUpTo(t, b.feed.Batch(t.src), to)
+	return b.sendUpTo(st, b.feed.Batch(st.src), to)
 }
 
-// startAt makes a log that was never read start at a time, and has that
-// remembered.
+// startAt sets the beginning of a log that was never read to a time, and stores that.
 func (b *batcher) startAt(ts int64) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -590,7 +576,7 @@ func (b *batcher) startAt(ts int64) error {
 	return nil
 }
 
-// rename takes note of what the container is called from now on.
+// setIdentity sets the container's current name and labels.
 func (b *batcher) setIdentity(ident *identity) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -1,7 +1,3 @@
-// Package docker is the input that follows the logs of containers through the
-// socket of a Docker Engine, or of Podman. It only ever reads: GET requests
-// to /_ping, /info, /events, /containers/json, /containers/{id}/json and
-// /containers/{id}/logs; and, where it may, the files that the engine keeps logs in.
 package docker
 
 import (
@@ -9,6 +5,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/docker/docker/client"
 	"github.com/prometheus/client_golang/prometheus"
@@ -22,30 +19,35 @@ func Spec() pipeline.Spec {
 		Kind:    pipeline.KindInput,
 		Type:    "docker",
 		Summary: "Follows the logs of containers through the Docker socket.",
-		New:     func() any { return &Config{} },
+		Traits: pipeline.Traits{
+			ReserveAhead: uint64(time.Minute), // positions are nanoseconds
+			Ephemeral:    true,                // dockerd rotates what is not read in time
+			Rereadable:   true, SourceOptions: true,
+		},
+		New: func() any { return &Config{} },
 	}
 }
 
-// Config is what can be set of the input.
+// Config holds the settings of the input.
 type Config struct {
-	Host     string        `yaml:"host" doc:"Where the Docker Engine listens; without it, DOCKER_HOST or unix:///var/run/docker.sock." example:"tcp://127.0.0.1:2375"`
-	TLS      TLS           `yaml:"tls" doc:"For an engine that listens on TCP with TLS; without it, DOCKER_CERT_PATH and DOCKER_TLS_VERIFY."`
-	Include  Match         `yaml:"include" doc:"Which containers to follow: those that match each list that is not empty. Without any list, all."`
-	Exclude  Match         `yaml:"exclude" doc:"Which containers to leave out: those that match any of the lists."`
-	Backends string        `yaml:"backends" doc:"Whether to follow containers that store or show logs (Loki, Grafana, Elasticsearch, Kibana, OpenSearch, VictoriaLogs), which would feed on themselves. Naming them in include.names, include.images or include.services follows them, too." enum:"exclude|include" default:"exclude"`
-	Mode     string        `yaml:"mode" doc:"How to read logs of the json-file driver: from the engine's files, which costs it nothing, or through its API. auto reads the files of those containers whose files can be read. All other drivers go through the API." enum:"auto|api|files" default:"auto"`
-	ReadFrom string        `yaml:"read_from" doc:"Where to start with containers that are older than this program and were never followed." enum:"beginning|end" default:"beginning"`
-	MaxLine  pipeline.Size `yaml:"max_line" doc:"Longest line; of a longer one only the head is kept, and it is marked as truncated." default:"1MiB" min:"1KiB" max:"64MiB"`
+	Host     string        `yaml:"host" doc:"Address of the Docker Engine; by default DOCKER_HOST, or else unix:///var/run/docker.sock." example:"tcp://127.0.0.1:2375"`
+	TLS      TLS           `yaml:"tls" doc:"For an engine that listens on TCP with TLS; by default DOCKER_CERT_PATH and DOCKER_TLS_VERIFY."`
+	Include  Match         `yaml:"include" doc:"Containers to follow: those that match every list that is not empty. Without any list, all."`
+	Exclude  Match         `yaml:"exclude" doc:"Containers not to follow: those that match any of the lists."`
+	Backends string        `yaml:"backends" doc:"Whether to follow containers that store or show logs (Loki, Grafana, Elasticsearch, Kibana, OpenSearch, VictoriaLogs), which would log about their own logs. Those named in include.names, include.images or include.services are followed in any case." enum:"exclude|include" default:"exclude"`
+	Mode     string        `yaml:"mode" doc:"How to read logs of the json-file driver: from the engine's files, which costs the engine nothing, or through its API. auto reads the files that can be read, and uses the API for other containers. Other drivers always go through the API." enum:"auto|api|files" default:"auto"`
+	ReadFrom string        `yaml:"read_from" doc:"Where to start in the logs of containers that were created before the agent started and were never followed." enum:"beginning|end" default:"beginning"`
+	MaxLine  pipeline.Size `yaml:"max_line_size" formerly:"max_line" doc:"Longest line; of a longer one only the beginning is kept, and it is marked as truncated." default:"1MiB" min:"1KiB" max:"64MiB"`
 }
 
-// TLS names the files of a TLS connection.
+// TLS holds the files of a TLS connection.
 type TLS struct {
-	CA   string `yaml:"ca_file" doc:"Certificates of those who may vouch for the engine." example:"/certs/ca.pem"`
-	Cert string `yaml:"cert_file" doc:"The certificate to show to the engine." example:"/certs/cert.pem"`
-	Key  string `yaml:"key_file" doc:"The certificate's key." example:"/certs/key.pem"`
+	CA   string `yaml:"ca_file" doc:"CA certificates that the engine's certificate is verified with." example:"/certs/ca.pem"`
+	Cert string `yaml:"cert_file" doc:"Client certificate." example:"/certs/cert.pem"`
+	Key  string `yaml:"key_file" doc:"Private key of the client certificate." example:"/certs/key.pem"`
 }
 
-// Match chooses containers. In every pattern * stands for any characters.
+// Match selects containers. In every pattern * stands for any characters.
 type Match struct {
 	Names    []string `yaml:"names" doc:"Names of containers." example:"[web-*]"`
 	Images   []string `yaml:"images" doc:"Images, with or without registry and tag." example:"[nginx, ghcr.io/acme/*]"`
@@ -59,7 +61,7 @@ var (
 	_ pipeline.Checker     = (*Config)(nil)
 )
 
-// Check finds what the tags cannot.
+// Check implements pipeline.Checker.
 func (c *Config) Check() []pipeline.Problem {
 	var problems []pipeline.Problem
 	if c.Host != "" {
@@ -77,10 +79,10 @@ func (c *Config) Check() []pipeline.Problem {
 func checkHost(host string) error {
 	scheme, _, found := strings.Cut(host, "://")
 	if !found || !slices.Contains([]string{"unix", "tcp", "http", "https", "npipe"}, scheme) {
-		return fmt.Errorf("%q is no address of a Docker Engine; write it like unix:///var/run/docker.sock or tcp://192.0.2.1:2376", host)
+		return fmt.Errorf("%q is not an address of a Docker Engine; write it like unix:///var/run/docker.sock or tcp://192.0.2.1:2376", host)
 	}
 	if _, err := client.ParseHostURL(host); err != nil {
-		return fmt.Errorf("%q is no address of a Docker Engine: %w", host, err)
+		return fmt.Errorf("%q is not an address of a Docker Engine: %w", host, err)
 	}
 	if scheme != "unix" && scheme != "npipe" && strings.Contains(host, "?") {
 		return fmt.Errorf("%q has a query, which the address of a Docker Engine cannot have", host)
@@ -88,7 +90,7 @@ func checkHost(host string) error {
 	return nil
 }
 
-// Input makes the input.
+// Input implements pipeline.InputConfig.
 func (c *Config) Input(env pipeline.Env) (pipeline.Input, error) {
 	if env.Log == nil {
 		env.Log = slog.New(slog.DiscardHandler)

@@ -14,7 +14,7 @@ func TestConformance(t *testing.T) {
 		tty, files bool
 	}{{"two streams", false, false}, {"tty", true, false}, {"files", false, true}} {
 		t.Run(c.name, func(t *testing.T) {
-			pipetest.TestInput(t, func(t *testing.T) pipetest.InputHarness {
+			pipetest.TestInput(t, Spec(), func(t *testing.T) pipetest.InputHarness {
 				t.Setenv("DOCKER_HOST", "")
 				e := newFakeEngine(t)
 				one := e.add(&fakeContainer{ID: "a", Name: "one", State: "running", TTY: c.tty})

@@ -17,43 +17,42 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// listEvery is how often all containers are listed although the events tell
-// of each: they are a stream over a socket, after all.
+// listInterval is how often all containers are listed, in case that an event was lost.
 const listInterval = 5 * time.Minute
 
-// subscribeTime is how long to wait for the engine to begin the stream of
-// events. Podman sends nothing, not even the header, before the first event.
+// subscribeTimeout is how long to wait for the stream of events to begin. Podman sends nothing, not
+// even the header, before the first event.
 const subscribeTimeout = 2 * time.Second
 
-// Input follows the containers of one engine.
+// An Input follows the containers of one engine.
 type Input struct {
 	config  Config
 	log     *slog.Logger
 	health  func(error)
 	metrics *metrics
 	self    self
-	dial    dialer // instead of the host's own, if not nil
+	dial    dialer // for tests; nil otherwise
 	notify  func() *watcher
 
 	engine    *engine
 	feed      pipeline.Feed
-	connected atomic.Bool // the engine is connected
+	connected atomic.Bool
 
-	// What follows is set before the first follower starts.
+	// Set before the first follower starts.
 	info    engineInfo
 	started time.Time // by the engine's clock
 
-	// Of Run's goroutine alone.
+	// Owned by Run's goroutine.
 	known       map[string]pipeline.Known
 	followers   map[string]*follower
-	lastError   string // the last one that was logged
-	latestEvent int64  // time of the last event, Unix nanoseconds
+	lastError   string // that was logged
+	latestEvent int64  // its time, Unix nanoseconds
 
-	following   sync.WaitGroup
-	openBatches atomic.Int64 // batches that the followers hold
+	running     sync.WaitGroup
+	openBatches atomic.Int64 // of all followers
 	blocks      blockPool
 	ticker      *ticker
-	watcher     *watcher // nil if files are not read, or not watched
+	watcher     *watcher // nil if files are not read or cannot be watched
 }
 
 var _ pipeline.Input = (*Input)(nil)
@@ -70,7 +69,7 @@ func (in *Input) Run(ctx context.Context, feed pipeline.Feed) error {
 	}
 	in.followers = map[string]*follower{}
 	var pauses backoff
-	broken := 0 // sessions in a row that were short
+	broken := 0 // short sessions in a row
 	for ctx.Err() == nil {
 		began := time.Now()
 		err := in.session(ctx)
@@ -81,14 +80,14 @@ func (in *Input) Run(ctx context.Context, feed pipeline.Feed) error {
 			pauses.reset()
 			broken = 0
 		}
-		// A connection may break; not being able to make one is trouble.
+		// A connection may break; not being able to make one is a problem.
 		if broken++; !in.connected.Swap(false) || broken > 3 {
 			in.unhealthy(err)
 		}
 		in.metrics.reconnects.Inc()
 		pauses.wait(ctx, nil)
 	}
-	in.following.Wait()
+	in.running.Wait()
 	in.ticker.stop()
 	in.watcher.close()
 	in.engine.close()
@@ -117,7 +116,7 @@ func (in *Input) session(ctx context.Context) error {
 	return in.watch(ctx, sub)
 }
 
-// meet notes what the engine says of itself, the first time.
+// recordEngine notes what the engine says of itself, the first time.
 func (in *Input) recordEngine(now engineInfo) {
 	if !in.started.IsZero() {
 		return
@@ -127,11 +126,11 @@ func (in *Input) recordEngine(now engineInfo) {
 		in.started = time.Now()
 	}
 	if now.name == "" {
-		in.log.Warn("the Docker Engine does not tell the name of its host; lines come without host.name (let GET /info through to the socket, or set labels)")
+		in.log.Warn("the Docker Engine does not report its host name, so records have no host.name (allow GET /info on the socket, or set labels)")
 	}
 }
 
-// isOld tells whether a container was made before this program met the engine.
+// predatesAgent reports whether a container was created before the agent first reached the engine.
 func (in *Input) predatesAgent(c container.InspectResponse) bool {
 	made, err := time.Parse(time.RFC3339Nano, c.Created)
 	return err != nil || made.Before(in.started)
@@ -158,16 +157,16 @@ func (in *Input) watch(ctx context.Context, sub *subscription) error {
 	}
 }
 
-// probe looks after followers of which nothing was heard lately.
+// probe checks followers from which nothing has come since the last probe.
 func (in *Input) probe(ctx context.Context) {
 	for _, f := range in.followers {
 		read := f.bytesRead.Load()
 		silent := read == f.readAtProbe
 		f.readAtProbe = read
 		if silent && f.cancelStream.Load() != nil {
-			in.following.Go(func() {
+			in.running.Go(func() {
 				if err := f.probe(ctx, read); err != nil && ctx.Err() == nil {
-					in.log.Debug("looking after a silent container", "container", short(f.id), "error", err)
+					in.log.Debug("checking a silent container", "container", short(f.id), "error", err)
 				}
 			})
 		}
@@ -176,7 +175,7 @@ func (in *Input) probe(ctx context.Context) {
 
 // A subscription is the stream of the engine's events.
 type subscription struct {
-	ready  chan struct{} // closed when the engine has begun
+	ready  chan struct{} // closed when the stream has begun
 	events chan events.Message
 	errs   chan error
 	cancel context.CancelFunc
@@ -188,8 +187,8 @@ func (s *subscription) stop() {
 	<-s.done
 }
 
-// subscribe asks for the events of containers. Which of them matter is decided
-// here, not by the engine: Podman calls some of them differently.
+// subscribe requests the events of containers. They are not filtered by the engine, as Podman names
+// some differently.
 func (in *Input) subscribe(ctx context.Context) *subscription {
 	ctx, cancel := context.WithCancel(ctx)
 	s := &subscription{
@@ -224,22 +223,21 @@ func (in *Input) subscribe(ctx context.Context) *subscription {
 	return s
 }
 
-// handle acts on an event. A start is all that makes lines; the end of a
-// container's lines shows in its log.
+// handle acts on an event. Only a start leads to lines; their end shows in the log.
 func (in *Input) handle(ctx context.Context, m events.Message) {
-	again := m.TimeNano <= in.latestEvent // it was told before the connection broke
+	seen := m.TimeNano <= in.latestEvent // before the connection broke
 	in.latestEvent = max(in.latestEvent, m.TimeNano)
 	id := m.Actor.ID
 	action, _, _ := strings.Cut(string(m.Action), ":")
 	switch action {
 	case "start", "restart":
 		hint := identityOf(m, in.info.name)
-		if again {
+		if seen {
 			hint = nil
 		}
 		in.follow(ctx, id, hint)
 	case "unpause":
-		in.follow(ctx, id, nil) // Podman ends the log of one that is paused
+		in.follow(ctx, id, nil) // Podman ends the log of a paused container
 	case "rename":
 		in.rename(ctx, id, m.Actor.Attributes["name"])
 	case "die":
@@ -249,15 +247,14 @@ func (in *Input) handle(ctx context.Context, m events.Message) {
 	}
 }
 
-// ended has a follower look whether its container has stopped, if it cannot see that from its log.
+// checkStopped makes a follower check its container if the log does not show its end.
 func (in *Input) checkStopped(id string) {
 	if f := in.followers[id]; f != nil && f.followingFiles.Load() {
 		f.wake()
 	}
 }
 
-// rename tells a follower the new name; a container that was left out may
-// now be one to follow.
+// rename passes the new name on. A container that was not followed may have to be now.
 func (in *Input) rename(ctx context.Context, id, name string) {
 	f := in.followers[id]
 	if f == nil || f.done.Load() {
@@ -269,7 +266,7 @@ func (in *Input) rename(ctx context.Context, id, name string) {
 	}
 }
 
-// look has a follower look whether its container is still there.
+// checkRemoved makes a follower check whether its container still exists.
 func (in *Input) checkRemoved(id string) {
 	f := in.followers[id]
 	if f == nil {
@@ -282,7 +279,7 @@ func (in *Input) checkRemoved(id string) {
 	f.wake()
 }
 
-// reconcile brings the followers in line with what containers there are.
+// reconcile compares the followers with the existing containers.
 func (in *Input) reconcile(ctx context.Context) error {
 	running, err := in.engine.list(ctx)
 	if err != nil {
@@ -296,7 +293,7 @@ func (in *Input) reconcile(ctx context.Context) error {
 		}
 	}
 	for id := range in.followers {
-		if _, there := running[id]; !there {
+		if _, exists := running[id]; !exists {
 			in.checkRemoved(id)
 		}
 	}
@@ -304,34 +301,34 @@ func (in *Input) reconcile(ctx context.Context) error {
 	return nil
 }
 
-// forget ends the sources of containers that were removed while nobody looked.
-func (in *Input) forgetRemoved(there map[string]bool) {
-	gone := map[string]bool{}
+// forgetRemoved ends the sources of containers that were removed while the agent was stopped.
+func (in *Input) forgetRemoved(existing map[string]bool) {
+	removed := map[string]bool{}
 	defer func() {
-		if len(gone) == 0 {
+		if len(removed) == 0 {
 			return
 		}
-		in.metrics.unreadable.Add(float64(len(gone)))
-		in.log.Warn("containers were removed while nobody looked: what they logged at last may be missing", "containers", len(gone))
+		in.metrics.unreadable.Add(float64(len(removed)))
+		in.log.Warn("containers were removed while the agent was stopped or disconnected: their last lines may be missing", "containers", len(removed))
 	}()
 	for key, k := range in.known {
 		id, _, _ := strings.Cut(key, "/")
-		if _, found := there[id]; found || in.followers[id] != nil {
+		if _, found := existing[id]; found || in.followers[id] != nil {
 			continue
 		}
 		delete(in.known, key)
-		gone[id] = true
+		removed[id] = true
 		src, err := in.feed.Open(k.ID, key, []event.Label{{Name: event.LabelContainerID, Value: id}})
 		if err != nil {
-			in.log.Warn("a removed container cannot be forgotten", "source", key, "error", err)
+			in.log.Warn("the source of a removed container cannot be closed", "source", key, "error", err)
 			continue
 		}
 		in.feed.Close(src, true)
 	}
 }
 
-// follow starts following a container, or has its follower look at it anew. A hint
-// comes with the news that it runs.
+// follow starts to follow a container, or makes its follower check it. A hint comes with the event
+// that it runs.
 func (in *Input) follow(ctx context.Context, id string, hint *identity) {
 	before := in.followers[id]
 	if before != nil && !before.done.Load() {
@@ -345,18 +342,18 @@ func (in *Input) follow(ctx context.Context, id string, hint *identity) {
 	f.hint = hint
 	f.unread.Store(hint != nil)
 	if before != nil {
-		f.known = before.known // it was left out under its former name
+		f.known = before.known // it was not followed under its former name
 	}
 	in.followers[id] = f
-	in.following.Go(func() { f.run(ctx) })
+	in.running.Go(func() { f.run(ctx) })
 }
 
-// sick shows trouble with the engine, and logs it once.
+// unhealthy reports a problem with the engine, and logs it once.
 func (in *Input) unhealthy(err error) {
 	in.health(err)
 	if text := err.Error(); text != in.lastError {
 		in.lastError = text
-		in.log.Error("no logs can be read from containers; trying again", "error", err)
+		in.log.Error("cannot read container logs; trying again", "error", err)
 	}
 }
 
@@ -365,17 +362,6 @@ func (in *Input) healthy() {
 	in.health(nil)
 	if in.lastError != "" {
 		in.lastError = ""
-		in.log.Info("the Docker Engine is back")
+		in.log.Info("the Docker Engine is available again")
 	}
 }
-
-// Stride implements pipeline.Strider: positions are nanoseconds.
-func (in *Input) Stride() uint64 { return uint64(time.Minute) }
-
-// Impatient implements pipeline.Impatient: dockerd rotates what is not read in
-// time.
-func (in *Input) Impatient() bool { return true }
-
-// Rereads implements pipeline.Rereader: a log is found by the container's id, and
-// one of which nothing is done is read from its beginning.
-func (in *Input) Rereads() {}

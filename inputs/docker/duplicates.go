@@ -8,62 +8,62 @@ import (
 	"github.com/longshore/longshore/inputs/docker/logformat"
 )
 
-// errRepeated says that the engine began to send again what it had sent, further back
-// than is remembered: the log must be read again from where it stands.
-var errDuplicates = errors.New("the engine repeats itself")
+// errDuplicates means that the engine sends messages again that are older than those remembered:
+// the log must be read again from its position.
+var errDuplicates = errors.New("the engine sends messages again")
 
 const (
-	// rememberedMessages bounds how far back a repetition is recognised.
-	rememberedMessages = 4096
+	// maxRecent is how many messages are remembered.
+	maxRecent = 4096
 
-	// raceMargin, in nanoseconds, is how much earlier than the other stream's a message may be
-	// that the engine wrote down after it.
+	// raceMargin, in nanoseconds, is how much earlier the time of a message may be than that of the
+	// other stream's message before it.
 	raceMargin = int64(50 * time.Millisecond)
 
-	// wholeBytes is the longest message that is looked at; engines cut at 16 KiB.
+	// maxCompared is the longest message that is compared; engines split at 16 KiB.
 	maxCompared = 64 << 10
 )
 
-// A repeatFilter drops what engines before 23.0 send twice to who follows a log that
-// rotates: having read what the new file has, they take it for one that was truncated, because it
-// is shorter than the old one, and read it from its beginning (moby 20.10,
-// daemon/logger/loggerutils/follow.go, handleDecodeErr). A repetition is a run of messages with the times, to
-// the nanosecond, and the text of those that came last.
-type repeatFilter struct {
+// A duplicateFilter drops what engines before 23.0 send twice when a followed log rotates: having
+// read the start of the new file, they take it for a truncated one, because it is shorter than the
+// old one, and read it from its beginning (moby 20.10, daemon/logger/loggerutils/follow.go,
+// handleDecodeErr). Duplicates are a run of messages with the text and time, to the nanosecond, of
+// recent ones.
+type duplicateFilter struct {
 	to        logformat.Receiver
-	connected int64 // engine's time; what is earlier comes from the files, once; 0 if it is not known
+	connected int64 // engine's time, 0 if unknown; earlier messages are read from the files, once
 	seed      maphash.Seed
 
-	recent        []fingerprint // a ring, once it is full
+	recent        []fingerprint // a ring, once full
 	count         int           // of all messages
-	nextDuplicate int           // the next message of a repetition, counted like count; 0: there is none
-	latest        int64         // the latest time
+	nextDuplicate int           // the message that the next duplicate is of, counted like count, or -1
+	latest        int64         // time
 
-	from        logformat.Stream // of the message that is open
+	from        logformat.Stream // of the open message
 	ts          int64
 	timed       bool
 	buf         []byte
-	passThrough bool  // the open message is too long, and was passed on
-	err         error // of doing so
+	passThrough bool  // the open message is too long to compare
+	err         error // of passing it on
 }
 
-// sent is what is remembered of a message.
+// A fingerprint is what is remembered of a message.
 type fingerprint struct {
 	ts   int64
 	sum  uint64
 	from logformat.Stream
 }
 
-func newRepeatFilter(to logformat.Receiver, connected int64) *repeatFilter {
-	return &repeatFilter{to: to, connected: connected, seed: maphash.MakeSeed(), nextDuplicate: -1}
+func newDuplicateFilter(to logformat.Receiver, connected int64) *duplicateFilter {
+	return &duplicateFilter{to: to, connected: connected, seed: maphash.MakeSeed(), nextDuplicate: -1}
 }
 
-func (f *repeatFilter) Begin(from logformat.Stream, ts int64, timed bool) error {
+func (f *duplicateFilter) Begin(from logformat.Stream, ts int64, timed bool) error {
 	f.from, f.ts, f.timed, f.buf, f.passThrough = from, ts, timed, f.buf[:0], false
 	return nil
 }
 
-func (f *repeatFilter) Append(p []byte) {
+func (f *duplicateFilter) Append(p []byte) {
 	if !f.passThrough && len(f.buf)+len(p) > maxCompared {
 		f.passThrough, f.err = true, f.to.Begin(f.from, f.ts, f.timed)
 		if f.err == nil {
@@ -78,15 +78,15 @@ func (f *repeatFilter) Append(p []byte) {
 	}
 }
 
-func (f *repeatFilter) End(newline bool) error {
+func (f *duplicateFilter) End(newline bool) error {
 	if f.passThrough {
 		if f.err != nil {
 			return f.err
 		}
 		return f.to.End(newline)
 	}
-	repeated, err := f.isDuplicate(f.from, f.ts, f.buf, newline)
-	if repeated || err != nil {
+	duplicate, err := f.isDuplicate(f.from, f.ts, f.buf, newline)
+	if duplicate || err != nil {
 		return err
 	}
 	if err := f.to.Begin(f.from, f.ts, f.timed); err != nil {
@@ -96,16 +96,16 @@ func (f *repeatFilter) End(newline bool) error {
 	return f.to.End(newline)
 }
 
-func (f *repeatFilter) Message(from logformat.Stream, ts int64, p []byte) error {
-	repeated, err := f.isDuplicate(from, ts, p, true)
-	if repeated || err != nil {
+func (f *duplicateFilter) Message(from logformat.Stream, ts int64, p []byte) error {
+	duplicate, err := f.isDuplicate(from, ts, p, true)
+	if duplicate || err != nil {
 		return err
 	}
 	return f.to.Message(from, ts, p)
 }
 
-// repeats tells whether a message was sent before, and remembers it if not.
-func (f *repeatFilter) isDuplicate(from logformat.Stream, ts int64, text []byte, newline bool) (bool, error) {
+// isDuplicate reports whether a message was sent before, and remembers it if not.
+func (f *duplicateFilter) isDuplicate(from logformat.Stream, ts int64, text []byte, newline bool) (bool, error) {
 	m := fingerprint{ts, maphash.Bytes(f.seed, text), from}
 	if ts < f.connected {
 		return false, nil
@@ -124,7 +124,7 @@ func (f *repeatFilter) isDuplicate(from logformat.Stream, ts int64, text []byte,
 			return false, errDuplicates
 		}
 	}
-	if f.count < rememberedMessages {
+	if f.count < maxRecent {
 		f.recent = append(f.recent, m)
 	} else {
 		*f.at(f.count) = m
@@ -134,10 +134,10 @@ func (f *repeatFilter) isDuplicate(from logformat.Stream, ts int64, text []byte,
 	return false, nil
 }
 
-// find looks for a message among those that came last; the first of equal ones.
-func (f *repeatFilter) find(m fingerprint) int {
+// find returns the first of the recent messages that equal one, or -1.
+func (f *duplicateFilter) find(m fingerprint) int {
 	found := -1
-	for k := f.count - 1; k >= max(0, f.count-rememberedMessages) && f.at(k).ts >= m.ts-raceMargin; k-- {
+	for k := f.count - 1; k >= max(0, f.count-maxRecent) && f.at(k).ts >= m.ts-raceMargin; k-- {
 		if *f.at(k) == m {
 			found = k
 		}
@@ -145,4 +145,4 @@ func (f *repeatFilter) find(m fingerprint) int {
 	return found
 }
 
-func (f *repeatFilter) at(k int) *fingerprint { return &f.recent[k%rememberedMessages] }
+func (f *duplicateFilter) at(k int) *fingerprint { return &f.recent[k%maxRecent] }

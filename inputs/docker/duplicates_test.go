@@ -34,7 +34,7 @@ func testRepeats(t *testing.T, seed uint64) {
 		time.Sleep(time.Second + time.Duration(rnd.IntN(100))*time.Millisecond)
 		n := 1 + rnd.IntN(40)
 		if seed%5 == 4 && rnd.IntN(10) == 0 {
-			n = rememberedMessages + 500
+			n = maxRecent + 500
 		}
 		e.write(c, fresh(rnd, n, tty)...)
 		if rnd.IntN(20) == 0 {

@@ -27,25 +27,24 @@ import (
 	"github.com/longshore/longshore/inputs/docker/logformat"
 )
 
-// askTime bounds a request that the engine answers at once.
+// requestTimeout bounds a request that the engine answers at once.
 const requestTimeout = 30 * time.Second
 
 type dialer = func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// An engine is the Docker Engine, and the connections to it.
+// An engine is the Docker Engine and the connections to it.
 type engine struct {
 	config    *Config
-	host      string // its address
+	host      string
 	transport *http.Transport
-	slots     chan struct{} // holds as many as may ask at a time
-	dial      dialer        // instead of the host's own, if not nil
+	slots     chan struct{} // bounds concurrent requests
+	dial      dialer        // for tests; nil otherwise
 
-	tls         atomic.Pointer[tls.Config]    // of the files as they were when the engine was last reached
-	podman      atomic.Bool                   // the engine is Podman
-	clockOffset atomic.Pointer[time.Duration] // its clock against ours, if it told the time
+	tls         atomic.Pointer[tls.Config] // of the files when the engine was last reached; nil without TLS
+	podman      atomic.Bool
+	clockOffset atomic.Pointer[time.Duration] // of its clock from ours; nil if unknown
 
-	// now is the client for the engine that was there last. A new engine may
-	// speak another version, so each connection has a client of its own.
+	// client is made anew on each connection, as a new engine may speak another version.
 	client atomic.Pointer[client.Client]
 }
 
@@ -63,13 +62,13 @@ func (c *Config) host() string {
 	return client.DefaultDockerHost
 }
 
-// about is what the engine says of itself.
+// engineInfo is what the engine says of itself. Its fields are zero if it may not be asked.
 type engineInfo struct {
-	name string    // of its host; "" if it may not be asked
-	time time.Time // its clock; zero if it may not be asked
+	name string    // of its host
+	time time.Time // by its clock
 }
 
-// connect reaches the engine and agrees on an API version.
+// connect reaches the engine and negotiates the API version.
 func (e *engine) connect(ctx context.Context) (engineInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -85,20 +84,20 @@ func (e *engine) connect(ctx context.Context) (engineInfo, error) {
 	e.client.Store(c)
 	info, err := c.Info(ctx)
 	if errdefs.IsPermissionDenied(err) || errdefs.IsNotFound(err) {
-		return engineInfo{}, nil // a proxy before the socket lets only some requests through
+		return engineInfo{}, nil // a socket proxy may allow only some requests
 	}
 	if err != nil {
 		return engineInfo{}, e.withAdvice(err)
 	}
-	then, _ := time.Parse(time.RFC3339Nano, info.SystemTime)
-	if !then.IsZero() {
-		ahead := time.Until(then)
+	systemTime, _ := time.Parse(time.RFC3339Nano, info.SystemTime)
+	if !systemTime.IsZero() {
+		ahead := time.Until(systemTime)
 		e.clockOffset.Store(&ahead)
 	}
-	return engineInfo{name: info.Name, time: then}, nil
+	return engineInfo{name: info.Name, time: systemTime}, nil
 }
 
-// clock gives the engine's time, Unix nanoseconds; 0 if it is not known.
+// clock returns the engine's time, Unix nanoseconds, or 0 if unknown.
 func (e *engine) clock() int64 {
 	if ahead := e.clockOffset.Load(); ahead != nil {
 		return time.Now().Add(*ahead).UnixNano()
@@ -109,18 +108,18 @@ func (e *engine) clock() int64 {
 	return 0
 }
 
-// hasty tells whether the engine may end the stream of a container that stops
-// before its last lines: before 23.0 (API 1.42) the one raced the other.
+// before23 reports whether the engine is older than 23.0 (API 1.42). It may then end the stream of
+// a stopping container before its last lines, and send lines twice or skip some when it rotates.
 func (e *engine) before23() bool { return versions.LessThan(e.client.Load().ClientVersion(), "1.42") }
 
-// buffers tells whether a read gives all that has come, as from a plain socket. TLS gives a record, which is one line,
-// other connections perhaps one write.
+// isPlainSocket reports whether a read returns all that has arrived. TLS returns a record, which is
+// one line, and other connections perhaps one write.
 func (e *engine) isPlainSocket() bool {
 	return e.dial == nil && e.tls.Load() == nil && !strings.HasPrefix(e.host, "npipe://")
 }
 
-// newClient makes a client of the settings and, where those are silent, of the
-// usual environment. All clients share their connections.
+// newClient makes a client from the settings and, where those are empty, the usual environment. All
+// clients share their connections.
 func (e *engine) newClient() (*client.Client, error) {
 	tls := client.WithTLSClientConfigFromEnv()
 	if t := e.config.TLS; t != (TLS{}) {
@@ -136,7 +135,7 @@ func (e *engine) newClient() (*client.Client, error) {
 		client.WithVersionFromEnv(), client.WithAPIVersionNegotiation())
 }
 
-// share puts the engine's transport into a client, behind a guard.
+// shareTransport puts the engine's transport into a client, allowing only reads.
 func (e *engine) shareTransport(c *client.Client) error {
 	h := c.HTTPClient()
 	t, ok := h.Transport.(*http.Transport)
@@ -149,7 +148,7 @@ func (e *engine) shareTransport(c *client.Client) error {
 		e.tls.Store(cmp.Or(t.TLSClientConfig, &tls.Config{}))
 	}
 	if e.transport == nil {
-		t.DisableCompression = true // it would hold lines back
+		t.DisableCompression = true // which would delay lines
 		t.WriteBufferSize = 1 << 10 // requests are short
 		t.MaxResponseHeaderBytes = 256 << 10
 		if e.dial != nil {
@@ -164,8 +163,7 @@ func (e *engine) shareTransport(c *client.Client) error {
 	return errors.Join(client.WithHTTPClient(h)(c), client.WithScheme(scheme)(c))
 }
 
-// dialTLS makes connections with the certificates of now: they are renewed
-// while this program runs.
+// dialTLS connects with the current certificates, as they may be renewed while the agent runs.
 func (e *engine) dialTLS(dial dialer) dialer {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
@@ -187,9 +185,9 @@ func (e *engine) dialTLS(dial dialer) dialer {
 	}
 }
 
-// A guard lets only GET requests out, and bounds what comes back. The client would
-// ping by HEAD, which proxies that allow only reading may refuse.
-type readOnlyTransport struct{ e *engine }
+// A readOnlyTransport sends only GET requests, and bounds the answers. The client would ping by
+// HEAD, which proxies may reject.
+type readOnlyTransport struct{ engine *engine }
 
 func (g readOnlyTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Method == http.MethodHead {
@@ -197,48 +195,46 @@ func (g readOnlyTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 		r.Method = http.MethodGet
 	}
 	if r.Method != http.MethodGet {
-		return nil, fmt.Errorf("refusing to send %s %s: only GET requests are made", r.Method, r.URL.Path)
+		return nil, fmt.Errorf("not sending %s %s: only GET requests are allowed", r.Method, r.URL.Path)
 	}
-	resp, err := g.e.transport.RoundTrip(r)
+	resp, err := g.engine.transport.RoundTrip(r)
 	if err != nil {
 		return nil, err
 	}
-	g.e.podman.Store(isPodman(resp.Header))
+	g.engine.podman.Store(isPodman(resp.Header))
 	switch {
 	case strings.HasSuffix(r.URL.Path, "/logs") && resp.StatusCode == http.StatusOK:
 	case strings.HasSuffix(r.URL.Path, "/events"):
-		resp.Body = &limitedBody{ReadCloser: resp.Body, left: maxEvent, renew: true}
+		resp.Body = &limitedBody{ReadCloser: resp.Body, remaining: maxEvent, perLine: true}
 	default:
-		resp.Body = &limitedBody{ReadCloser: resp.Body, left: maxAnswer}
+		resp.Body = &limitedBody{ReadCloser: resp.Body, remaining: maxAnswer}
 	}
 	return resp, nil
 }
 
-// What the engine may answer: to a question, which it does at once, and in one event.
+// The largest answer and the largest event.
 const (
 	maxAnswer = 32 << 20
 	maxEvent  = 4 << 20
 )
 
-// errEndless is what a body that is too long ends with.
-var errAnswerTooLong = errors.New("the engine's answer does not end")
+var errAnswerTooLong = errors.New("the engine's answer is too long")
 
-// bounded reads a body up to a length, or up to that length from newline to
-// newline.
+// A limitedBody fails after a number of bytes, with perLine after a line of maxEvent.
 type limitedBody struct {
 	io.ReadCloser
-	left  int
-	renew bool
+	remaining int
+	perLine   bool
 }
 
 func (b *limitedBody) Read(p []byte) (int, error) {
-	if b.left <= 0 {
+	if b.remaining <= 0 {
 		return 0, errAnswerTooLong
 	}
-	n, err := b.ReadCloser.Read(p[:min(len(p), b.left)])
-	b.left -= n
-	if b.renew && bytes.IndexByte(p[:n], '\n') >= 0 {
-		b.left = maxEvent
+	n, err := b.ReadCloser.Read(p[:min(len(p), b.remaining)])
+	b.remaining -= n
+	if b.perLine && bytes.IndexByte(p[:n], '\n') >= 0 {
+		b.remaining = maxEvent
 	}
 	return n, err
 }
@@ -249,7 +245,7 @@ func (e *engine) close() {
 	}
 }
 
-// list names all containers and tells which run.
+// list returns all containers, and whether each is running.
 func (e *engine) list(ctx context.Context) (map[string]bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -264,7 +260,7 @@ func (e *engine) list(ctx context.Context) (map[string]bool, error) {
 	return running, nil
 }
 
-// lastTime gives the time of the newest message of a container's log; 0 if there is none.
+// lastTime returns the time of the newest message of a container's log, or 0 if there is none.
 func (e *engine) lastTime(ctx context.Context, id string) (int64, error) {
 	done, err := e.acquire(ctx)
 	if err != nil {
@@ -282,7 +278,7 @@ func (e *engine) lastTime(ctx context.Context, id string) (int64, error) {
 	return logformat.FirstTime(head), err
 }
 
-// ask waits until there is room for another question.
+// acquire waits for one of the slots.
 func (e *engine) acquire(ctx context.Context) (done func(), err error) {
 	select {
 	case e.slots <- struct{}{}:
@@ -307,7 +303,7 @@ func (e *engine) inspect(ctx context.Context, id string) (container.InspectRespo
 	return c, err
 }
 
-// explain says what is wrong with the way to the engine, and what to do.
+// withAdvice explains why the engine cannot be reached, and what to do.
 func (e *engine) withAdvice(err error) error {
 	path, isUnix := strings.CutPrefix(e.host, "unix://")
 	switch {
@@ -319,7 +315,7 @@ func (e *engine) withAdvice(err error) error {
 		return fmt.Errorf("nobody answers on the Docker socket %s: is the Docker Engine running? (%w)", path, rootCause(err))
 	}
 	if advice := e.adviseTLS(err); advice != "" {
-		return fmt.Errorf("no trust between this program and the Docker Engine at %s: %s (%w)", e.host, advice, rootCause(err))
+		return fmt.Errorf("TLS with the Docker Engine at %s failed: %s (%w)", e.host, advice, rootCause(err))
 	}
 	return fmt.Errorf("asking the Docker Engine at %s: %w", e.host, err)
 }
@@ -329,7 +325,7 @@ func isMissing(path string) bool {
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-// joinGroup tells how to get access to a socket.
+// joinGroup explains how to get access to a socket.
 func joinGroup(path string) string {
 	gid, ok := groupOf(path)
 	if !ok {
@@ -346,7 +342,7 @@ func joinGroup(path string) string {
 	return fmt.Sprintf("add the user to group %s (gid %s), or run the container with --group-add %s", name, id, id)
 }
 
-// rootCause spares the reader what each layer says of the same thing.
+// rootCause strips what each layer adds to an error.
 func rootCause(err error) error {
 	if op, ok := errors.AsType[*net.OpError](err); ok {
 		return op.Err

@@ -192,7 +192,7 @@ func TestRemovedWhileStopped(t *testing.T) {
 		clear(e.containers)
 		r = run(t, e, r.feed.Restart(), Config{})
 		time.Sleep(time.Minute)
-		r.wantLogged("containers were removed while nobody looked", 1)
+		r.wantLogged("containers were removed while the agent was stopped or disconnected", 1)
 		r.wantLogged("containers=2", 1)
 	})
 }

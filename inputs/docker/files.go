@@ -11,7 +11,7 @@ import (
 	"github.com/longshore/longshore/inputs/docker/logformat"
 )
 
-// How a container's log may be read.
+// Values of Config.Mode.
 const (
 	modeAuto  = "auto"
 	modeAPI   = "api"
@@ -19,28 +19,26 @@ const (
 )
 
 const (
-	// A container that has just written is looked at again after a while, not at each
-	// line: the sooner the more it wrote. Both are ticks of the beat.
+	// A file that has grown is read again after so many ticks, the sooner the more it has grown.
 	busyTicks = 1
 	idleTicks = 4
-	idleRead  = 4 << 10 // bytes in a look up to which it writes little
+	idleRead  = 4 << 10 // bytes up to which it has grown little
 
-	// One that is silent is looked at less and less, and then only when it writes; or, where
-	// nobody tells of that, every longestSpan.
+	// A silent file is read less and less often and finally only when a watch, if the system has room
+	// for one, shows a write.
 	maxTicks     = 1 << (intervals - 1)
 	watchTimeout = 10 * time.Second
 )
 
-// errWoken says that something has happened to the container whose files are read.
-var errWoken = errors.New("something has happened to the container")
+// errWoken means that the container may have changed while its files were followed.
+var errWoken = errors.New("the container may have changed")
 
-// A noFileError says that a log cannot be read from its files, although it should.
+// A noFileError means that mode files is set and the files cannot be read.
 type noFileError struct{ err error }
 
 func (e noFileError) Error() string { return e.err.Error() }
 func (e noFileError) Unwrap() error { return e.err }
 
-// advice tells what to do.
 func (e noFileError) advice() string {
 	if errors.Is(e.err, fs.ErrPermission) {
 		return "the engine's files belong to root: run as root or in its group (--group-add 0), or set mode: auto to read it through the engine's API"
@@ -48,7 +46,7 @@ func (e noFileError) advice() string {
 	return "mount the folder under the same path (-v /var/lib/docker/containers:/var/lib/docker/containers:ro), or set mode: auto to read it through the engine's API"
 }
 
-// direct tells whether a log is to be read from the engine's files.
+// useFiles reports whether the log is to be read from the engine's files.
 func (f *follower) useFiles(c snapshot) (bool, error) {
 	mode := f.in.config.Mode
 	if mode == modeAPI || c.driver != "json-file" || c.logPath == "" || f.in.engine.podman.Load() {
@@ -68,8 +66,8 @@ func (f *follower) useFiles(c snapshot) (bool, error) {
 	return false, nil
 }
 
-// readable tells whether a log's files can be read. While the engine rotates, the file
-// that it writes is missing.
+// readable reports why a log's files cannot be read. While the engine rotates, the current file is
+// missing.
 func readable(path string) error {
 	if _, err := os.Stat(filepath.Dir(path)); err != nil {
 		return err
@@ -85,10 +83,10 @@ func readable(path string) error {
 	return err
 }
 
-// readFiles reads the log from where it stands: until the container is stopped and all is read, or
-// something happens to it. With whole, it reads all that there is, and does not follow.
+// readFiles is readLog from the files. It returns when the container has stopped and all is read,
+// or when the container may have changed.
 func (f *follower) readFiles(ctx context.Context, c snapshot, whole bool) error {
-	if whole || f.tail != nil && f.tail.path != c.logPath { // an engine may come back with its files elsewhere
+	if whole || f.tail != nil && f.tail.path != c.logPath { // a restarted engine may keep them elsewhere
 		f.closeTail()
 	}
 	if f.tail == nil {
@@ -111,12 +109,12 @@ func (f *follower) openTail(c snapshot, whole bool) error {
 	if whole || f.fullyRead || f.missing {
 		since = 0
 	}
-	t, guessed, err := newTail(c.logPath, since)
+	t, partial, err := newTail(c.logPath, since)
 	if err != nil {
 		return err
 	}
 	f.missing = false
-	f.batcher.setPartial(guessed)
+	f.batcher.setPartial(partial)
 	t.blocks = &f.in.blocks
 	t.entries = logformat.NewEntries(&f.batcher, f.corrupt)
 	t.corrupt = f.corrupt
@@ -131,26 +129,25 @@ func (f *follower) closeTail() {
 	}
 }
 
-// corrupt notes that the engine's file has something in it that is no entry.
+// corrupt counts a damaged entry, and warns once.
 func (f *follower) corrupt() {
 	f.in.metrics.corrupt.Inc()
 	if f.warnedCorrupt {
 		return
 	}
 	f.warnedCorrupt = true
-	f.in.log.Warn("the engine's log file of a container is damaged: lines may be missing; going on behind that",
+	f.in.log.Warn("the engine's log file of a container is damaged: lines may be missing; continuing after the damage",
 		"container", f.batcher.identity.name, "file", f.tail.file.path)
 }
 
-// take gives what was read to the gatherer.
 func (f *follower) decode(p []byte) error {
 	f.bytesRead.Add(uint64(len(p)))
 	return f.batcher.decode(&f.tail.entries, p, f.in.engine.clock(), true)
 }
 
-// followTail reads on, and with follow waits for more.
+// followTail reads the files, and with follow waits for more.
 func (f *follower) followTail(ctx context.Context, c snapshot, follow bool) error {
-	var rest pollBackoff
+	var wait pollWait
 	for ctx.Err() == nil {
 		read, err := f.readFile(c)
 		if err != nil {
@@ -174,14 +171,14 @@ func (f *follower) followTail(ctx context.Context, c snapshot, follow bool) erro
 		if err := f.batcher.sendAll(); err != nil {
 			return err
 		}
-		if err := f.pause(ctx, rest.next(read, f.in.ticker.pollInterval())); err != nil {
+		if err := f.pause(ctx, wait.next(read, f.in.ticker.pollInterval())); err != nil {
 			return err
 		}
 	}
 	return ctx.Err()
 }
 
-// look reads a file to its end of now.
+// readFile reads the file to its current end.
 func (f *follower) readFile(c snapshot) (int64, error) {
 	read, err := f.tail.readToEnd(f.batcher.ctx, f.decode)
 	if !errors.Is(err, errTruncated) {
@@ -196,7 +193,7 @@ func (f *follower) readFile(c snapshot) (int64, error) {
 	return f.tail.readToEnd(f.batcher.ctx, f.decode)
 }
 
-// next goes on to the next file, if the one that is read is done with.
+// nextFile continues with the next file if the current one is finished.
 func (f *follower) nextFile(c snapshot) (more bool, err error) {
 	more, missed, err := f.tail.nextFile(c.rotation, f.batcher.newest())
 	if missed {
@@ -205,7 +202,7 @@ func (f *follower) nextFile(c snapshot) (more bool, err error) {
 	return more, err
 }
 
-// drain reads what is left of a log that the engine has removed.
+// drain reads the rest of a log that the engine has removed.
 func (f *follower) drain(ctx context.Context) {
 	if f.tail == nil {
 		return
@@ -227,11 +224,11 @@ func (f *follower) drain(ctx context.Context) {
 	}
 }
 
-// A pace says how many ticks to wait until a file is looked at again.
-type pollBackoff struct{ last int }
+// A pollWait decides how many ticks to wait until a file is read again.
+type pollWait struct{ last int }
 
-// after is given what is common to those who have little to read.
-func (p *pollBackoff) next(read int64, common int) int {
+// next is given the ticker's interval for little output.
+func (p *pollWait) next(read int64, common int) int {
 	switch {
 	case read > idleRead:
 		p.last = busyTicks
@@ -243,7 +240,7 @@ func (p *pollBackoff) next(read int64, common int) int {
 	return p.last
 }
 
-// pause waits until the file is to be looked at again.
+// pause waits until the file is to be read again.
 func (f *follower) pause(ctx context.Context, ticks int) error {
 	if ticks == maxTicks {
 		if w := f.in.watcher.add(f.tail.path); w != nil {
@@ -254,7 +251,6 @@ func (f *follower) pause(ctx context.Context, ticks int) error {
 	return f.waitFor(ctx, f.in.ticker.after(ticks), nil)
 }
 
-// untilWritten waits until a file is written to that is silent.
 func (f *follower) waitForWrite(ctx context.Context, w *watch) error {
 	if f.tail.hasGrown() {
 		return nil
@@ -264,11 +260,11 @@ func (f *follower) waitForWrite(ctx context.Context, w *watch) error {
 	return f.waitFor(ctx, w.changed, timer.C)
 }
 
-// until waits for one of two things, unless something happens to the container.
-func (f *follower) waitFor(ctx context.Context, one <-chan struct{}, other <-chan time.Time) error {
+// waitFor waits for a signal or a timeout, and returns errWoken if the container may have changed.
+func (f *follower) waitFor(ctx context.Context, signal <-chan struct{}, timeout <-chan time.Time) error {
 	select {
-	case <-one:
-	case <-other:
+	case <-signal:
+	case <-timeout:
 	case <-f.woken:
 		return errWoken
 	case <-ctx.Done():

@@ -8,8 +8,8 @@ import (
 	"github.com/longshore/longshore/pipeline"
 )
 
-// backends are the repositories of images that store or show logs. Following
-// those makes a loop: what they log about a log that they receive is sent to them.
+// backends are the repositories of images that store or show logs. Following them makes a loop, as
+// they log about the logs that they receive.
 var backends = []string{
 	"grafana/loki", "grafana/grafana", "grafana/grafana-oss", "grafana/grafana-enterprise",
 	"bitnami/grafana", "bitnami/grafana-loki",
@@ -19,7 +19,7 @@ var backends = []string{
 	"victoriametrics/victoria-logs",
 }
 
-// follows tells whether a container is to be followed, and why not.
+// follows reports whether a container is to be followed, and if not, why.
 func (c *Config) follows(ident *identity) (reason string, ok bool) {
 	if strings.EqualFold(ident.labels[labelEnable], "false") {
 		return "it is labelled " + labelEnable + "=false", false
@@ -48,8 +48,7 @@ func withoutTag(image string) string {
 	return image
 }
 
-// withoutRegistry takes off the registry, which is told from a path by a dot,
-// a port or the name localhost.
+// withoutRegistry removes the registry, which has a dot or a port, or is localhost.
 func withoutRegistry(image string) string {
 	head, rest, found := strings.Cut(image, "/")
 	if found && (strings.ContainsAny(head, ".:") || head == "localhost") {
@@ -58,7 +57,7 @@ func withoutRegistry(image string) string {
 	return image
 }
 
-// matchesAll tells whether each list that is not empty has a pattern for the container.
+// matchesAll reports whether each list that is not empty matches the container.
 func (m *Match) matchesAll(ident *identity) bool {
 	return (len(m.Names) == 0 || matchAny(m.Names, ident.name)) &&
 		(len(m.Images) == 0 || m.image(ident)) &&
@@ -67,14 +66,13 @@ func (m *Match) matchesAll(ident *identity) bool {
 		(len(m.Services) == 0 || matchAny(m.Services, ident.service()))
 }
 
-// matchesAny tells whether any list has a pattern for the container.
+// matchesAny reports whether any list matches the container.
 func (m *Match) matchesAny(ident *identity) bool {
 	return matchAny(m.Names, ident.name) || m.image(ident) || m.label(ident) ||
 		matchAny(m.Projects, ident.project()) || matchAny(m.Services, ident.service())
 }
 
-// names tells whether the container is meant by a pattern that does not
-// match just everything.
+// names reports whether a pattern matches that does not match everything.
 func (m *Match) names(ident *identity) bool {
 	named := Match{Names: m.Names, Images: m.Images, Services: m.Services}
 	for _, list := range []*[]string{&named.Names, &named.Images, &named.Services} {

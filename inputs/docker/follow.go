@@ -18,47 +18,46 @@ import (
 	"github.com/longshore/longshore/pipeline"
 )
 
-// A connection starts with a small buffer, as most containers are silent most
-// of the time, and gets larger ones when it is filled at once. The kernel's is behind
-// it.
+// A connection starts with a small buffer, as most containers are mostly silent, and gets a larger one
+// whenever a read fills it.
 const (
 	smallRead = 1 << 10
 	largeRead = 16 << 10
 )
 
-// soundTime is how long a connection must have lasted for the next to be made
-// without a growing pause. Proxies cut idle ones after minutes, and some all of them after seconds.
+// stableTime is how long a connection must have lasted for the backoff to start anew. Some proxies
+// end idle connections after seconds.
 const stableTime = 2 * time.Second
 
-// A follower follows one container from its first line to its removal. One
-// goroutine runs it; the others only signal.
+// A follower follows one container from its first line to its removal. One goroutine runs it; the
+// others only signal.
 type follower struct {
 	in        *Input
 	id        string
-	woken     chan struct{} // holds one: something has happened to the container
-	done      atomic.Bool   // run has ended: removed, or none of ours
-	unread    atomic.Bool   // it has run since its log was last read to its end
-	bytesRead atomic.Uint64 // bytes of its log
+	woken     chan struct{} // holds one; signals that the container may have changed
+	done      atomic.Bool   // run has ended
+	unread    atomic.Bool   // the container ran since its log was last read to the end
+	bytesRead atomic.Uint64 // of its log
 
-	cancelStream   atomic.Pointer[context.CancelFunc] // ends the connection that follows the log, if there is one
-	followingFiles atomic.Bool                        // it follows the log's files, in which nothing tells of the container's end
+	cancelStream   atomic.Pointer[context.CancelFunc] // ends the connection that follows the log, or nil
+	followingFiles atomic.Bool                        // which do not show that the container has ended
 
-	known       [2]*pipeline.Known // what the ledger knows of its streams; the goroutine's once it runs
-	hint        *identity          // what the event says of the container, if that is how it became known
-	readAtProbe uint64             // bytes that were read when last looked at; Run's own
+	known       [2]*pipeline.Known // of its streams, by the ledger; the goroutine's once it runs
+	hint        *identity          // by the event that announced the container, or nil
+	readAtProbe uint64             // bytesRead at the last probe; owned by Run
 
-	// What follows belongs to the goroutine.
+	// Owned by the goroutine.
 	batcher          batcher
-	startAtEnd       bool // starts at the end of the log
-	fullyRead        bool // the log was read whole after the clock was set back
-	warnedUnreadable bool // it was told that the log cannot be read
+	startAtEnd       bool // start at the end of the log
+	fullyRead        bool // the whole log was read after the clock was set back
+	warnedUnreadable bool // that the log cannot be read
 	lastWarning      string
-	failures         int   // failures one after the other
-	tail             *tail // the files that are read, or nil
-	maxFileSize      int64 // how large each of those gets; 0 if there is no limit
-	fromFiles        bool  // it was last read from files
-	missing          bool  // the place where reading goes on was not found, and is looked for once more
-	warnedCorrupt    bool  // it was told that the files are damaged
+	failures         int   // in a row
+	tail             *tail // the files being read, or nil
+	maxFileSize      int64 // 0 if there is no limit
+	fromFiles        bool  // the log was last read from its files
+	missing          bool  // the position was not found, and is searched once more
+	warnedCorrupt    bool  // that the files are damaged
 	backoff          backoff
 }
 
@@ -75,24 +74,24 @@ func (in *Input) newFollower(ctx context.Context, id string) *follower {
 	return f
 }
 
-// sourceKey is how the ledger knows a stream of a container.
+// sourceKey returns the ledger's key for a stream of a container.
 func sourceKey(id string, s logformat.Stream) string { return id + "/" + s.String() }
 
-// next is what a follower does after it has had its turn at a container.
+// An action is what a follower does after a step.
 type action int
 
 const (
 	retry   action = iota // after a pause
-	wait                  // until something happens to the container
-	ignore                // the container is none of ours
-	removed               // the container is no more
+	wait                  // until the container may have changed
+	ignore                // the container is not to be followed
+	removed               // the container does not exist any more
 )
 
 // run follows the container until it is removed or ctx ends.
 func (f *follower) run(ctx context.Context) {
-	what := f.loop(ctx)
+	last := f.loop(ctx)
 	f.closeTail()
-	f.batcher.stop(what == removed)
+	f.batcher.stop(last == removed)
 	if f.batcher.identity != nil {
 		f.in.metrics.containers.Dec()
 	}
@@ -101,11 +100,11 @@ func (f *follower) run(ctx context.Context) {
 
 func (f *follower) loop(ctx context.Context) action {
 	for ctx.Err() == nil {
-		what, err := f.step(ctx)
+		next, err := f.step(ctx)
 		if err != nil && ctx.Err() == nil {
 			f.logFailure(err)
 		}
-		switch what {
+		switch next {
 		case retry:
 			f.backoff.wait(ctx, f.woken)
 		case wait:
@@ -114,13 +113,13 @@ func (f *follower) loop(ctx context.Context) action {
 			case <-ctx.Done():
 			}
 		case ignore, removed:
-			return what
+			return next
 		}
 	}
 	return ignore
 }
 
-// turn looks at the container and reads its log as far as it goes.
+// step inspects the container and reads its log as far as it goes.
 func (f *follower) step(ctx context.Context) (action, error) {
 	c, err := f.in.engine.inspect(ctx, f.id)
 	if errdefs.IsNotFound(err) {
@@ -154,8 +153,8 @@ func (f *follower) step(ctx context.Context) (action, error) {
 	return f.read(ctx, now)
 }
 
-// A condition is what matters of a container while it is read. All that
-// the engine tells of it would be kept in memory as long.
+// A snapshot is what reading needs of a container's state. The engine's whole answer would stay in
+// memory as long.
 type snapshot struct {
 	status, driver     string
 	running, dead, tty bool
@@ -172,26 +171,26 @@ func snapshotOf(c container.InspectResponse) snapshot {
 	return now
 }
 
-// begin decides whether to follow the container, and gets ready.
+// start decides whether to follow the container, and prepares for it.
 func (f *follower) start(c container.InspectResponse) (follow bool) {
 	ident := newIdentity(c, f.in.info.name)
 	if f.in.self.is(c) {
-		f.in.log.Debug("leaving out a container: it is this program's own", "container", ident.name)
+		f.in.log.Debug("not following a container: it is the agent's own", "container", ident.name)
 		return false
 	}
 	if reason, ok := f.in.config.follows(ident); !ok {
-		f.in.log.Debug("leaving out a container: "+reason, "container", ident.name)
+		f.in.log.Debug("not following a container: "+reason, "container", ident.name)
 		return false
 	}
 	streams := []logformat.Stream{logformat.Stdout, logformat.Stderr}
 	if c.Config.Tty {
 		streams = streams[:1]
 	}
-	tracks := make([]streamState, len(streams))
+	states := make([]streamState, len(streams))
 	for i, s := range streams {
-		f.restore(&tracks[i], s, ident)
+		f.restore(&states[i], s, ident)
 	}
-	f.batcher.streams = tracks
+	f.batcher.streams = states
 	f.batcher.setIdentity(ident)
 	fresh := f.known == [2]*pipeline.Known{}
 	f.startAtEnd = fresh && f.in.config.ReadFrom == "end" && f.in.predatesAgent(c)
@@ -199,36 +198,36 @@ func (f *follower) start(c container.InspectResponse) (follow bool) {
 	return true
 }
 
-// restore puts a track where the ledger says that it is.
-func (f *follower) restore(t *streamState, s logformat.Stream, ident *identity) {
-	t.stream, t.key = s, sourceKey(f.id, s)
-	t.line.max = int(f.in.config.MaxLine)
+// restore sets a stream to the position that the ledger has.
+func (f *follower) restore(st *streamState, s logformat.Stream, ident *identity) {
+	st.stream, st.key = s, sourceKey(f.id, s)
+	st.line.max = int(f.in.config.MaxLine)
 	known := f.known[s]
 	if known == nil {
 		return
 	}
 	cursor := known.Cursor
-	t.id, t.sentTo, t.at.next = known.ID, cursor.Pos, cursor.Pos
+	st.id, st.sentTo, st.at.next = known.ID, cursor.Pos, cursor.Pos
 	if cursor.Pos == 0 {
 		return
 	}
 	at, ok := parseCursor(cursor.State, cursor.Pos)
 	if !ok {
-		f.in.log.Warn("the place reached in a container's log cannot be understood; going on by time alone",
+		f.in.log.Warn("the stored position in a container's log cannot be decoded; continuing by its time alone",
 			"container", ident.name, "stream", s.String())
 		at = positionAt(int64(min(cursor.Pos, math.MaxInt64)), cursor.Pos)
 	}
-	t.at = at
+	st.at = at
 }
 
-// rename takes over what the container is called now.
+// updateName updates the container's name.
 func (f *follower) updateName(c container.InspectResponse) {
 	if strings.TrimPrefix(c.Name, "/") != f.batcher.identity.name {
 		f.batcher.setIdentity(newIdentity(c, f.in.info.name))
 	}
 }
 
-// connect makes one connection and reads it to its end.
+// read reads the log until a connection or the files end, and decides what comes next.
 func (f *follower) read(ctx context.Context, c snapshot) (action, error) {
 	f.unread.Store(true)
 	started, lines := time.Now(), f.batcher.lines()
@@ -266,7 +265,7 @@ func (f *follower) read(ctx context.Context, c snapshot) (action, error) {
 		return wait, nil
 	}
 	if noFile, ok := errors.AsType[noFileError](err); ok {
-		f.noFiles(c, noFile)
+		f.warnNoFiles(c, noFile)
 		return retry, nil
 	}
 	if f.fromFiles {
@@ -279,7 +278,8 @@ func (f *follower) read(ctx context.Context, c snapshot) (action, error) {
 	return retry, fmt.Errorf("reading the log of container %s: %w", f.batcher.identity.name, err)
 }
 
-// readLog reads the log from where it stands, from the engine's files or through its API.
+// readLog reads the log from its position, from the engine's files or through its API. With whole,
+// it reads the whole log and does not follow.
 func (f *follower) readLog(ctx context.Context, c snapshot, whole bool) (err error) {
 	f.fromFiles, err = f.useFiles(c)
 	switch {
@@ -291,8 +291,8 @@ func (f *follower) readLog(ctx context.Context, c snapshot, whole bool) (err err
 	return f.readAPI(ctx, c, whole)
 }
 
-// noFiles says once that a log cannot be read in the way that is asked for.
-func (f *follower) noFiles(c snapshot, err noFileError) {
+// warnNoFiles warns once that a log cannot be read from files, as mode files demands.
+func (f *follower) warnNoFiles(c snapshot, err noFileError) {
 	if f.lastWarning == err.Error() {
 		return
 	}
@@ -301,8 +301,7 @@ func (f *follower) noFiles(c snapshot, err noFileError) {
 		"container", f.batcher.identity.name, "file", c.logPath, "error", err)
 }
 
-// atEnd decides what the proper end of a log means: the container has stopped,
-// or the engine is about to.
+// logEnded handles the proper end of a log: the container has stopped, or the engine is about to.
 func (f *follower) logEnded(ctx context.Context, before snapshot) (action, error) {
 	f.failures, f.lastWarning = 0, ""
 	if before.running {
@@ -311,23 +310,22 @@ func (f *follower) logEnded(ctx context.Context, before snapshot) (action, error
 			f.unread.Store(false)
 		}
 		if err != nil || now.State.Running {
-			return retry, nil // the next turn sees
+			return retry, nil
 		}
 		if f.in.engine.before23() {
 			f.wake()
-			return retry, nil // what was not followed to its end is read to its end
+			return retry, nil // it may have left out the last lines: read once more, without following
 		}
 	}
 	if err := f.batcher.endLog(); err != nil {
-		return retry, nil // the next turn reads again, from the corrected place
+		return retry, nil // the next step reads again, from the corrected position
 	}
 	f.unread.Store(false)
 	f.backoff.reset()
 	return wait, nil
 }
 
-// stream reads the log from where it stands until the connection ends. With
-// whole, it reads all that there is, and does not follow.
+// readAPI is readLog through the API.
 func (f *follower) readAPI(ctx context.Context, c snapshot, whole bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -340,7 +338,7 @@ func (f *follower) readAPI(ctx context.Context, c snapshot, whole bool) error {
 	if since := f.batcher.connect(connected, c.rotation, f.in.engine.podman.Load()); since > 0 && !whole && !f.fullyRead {
 		options.Since = fmt.Sprintf("%d.%09d", since/1e9, since%1e9)
 	}
-	// An engine that is just packing a file may leave it out: a place that is not there is looked for twice.
+	// An engine may leave out a file that it is just compressing, so a missing position is searched twice.
 	f.batcher.setPartial(!f.missing)
 	f.missing = false
 	body, err := f.in.engine.client.Load().ContainerLogs(ctx, f.id, options)
@@ -354,7 +352,7 @@ func (f *follower) readAPI(ctx context.Context, c snapshot, whole bool) error {
 	}
 	var to logformat.Receiver = &f.batcher
 	if options.Follow && c.rotation.before23 && c.rotation.size > 0 {
-		to = newRepeatFilter(to, connected)
+		to = newDuplicateFilter(to, connected)
 	}
 	var pace pacer
 	if options.Follow && f.in.engine.isPlainSocket() {
@@ -363,6 +361,7 @@ func (f *follower) readAPI(ctx context.Context, c snapshot, whole bool) error {
 	return errors.Join(f.copy(ctx, body, to, c.tty, pace), f.batcher.sendAll())
 }
 
+// copy decodes the stream until it ends.
 func (f *follower) copy(ctx context.Context, body io.Reader, to logformat.Receiver, tty bool, pace pacer) error {
 	var d logformat.Decoder
 	buf := make([]byte, smallRead)
@@ -398,8 +397,7 @@ func (f *follower) copy(ctx context.Context, body io.Reader, to logformat.Receiv
 	}
 }
 
-// failed logs what keeps failing, once. A connection that breaks now and then is
-// nothing to tell.
+// logFailure warns once of a failure that persists. Connections break now and then.
 func (f *follower) logFailure(err error) {
 	f.failures++
 	text := err.Error()
@@ -411,7 +409,7 @@ func (f *follower) logFailure(err error) {
 	f.in.log.Warn("the log of a container cannot be read; trying again", "error", err)
 }
 
-// unreadable says once that the log cannot be had.
+// warnUnreadable warns once that the log can never be read.
 func (f *follower) warnUnreadable(driver, reason string) {
 	f.unread.Store(false)
 	if f.warnedUnreadable {
@@ -422,7 +420,7 @@ func (f *follower) warnUnreadable(driver, reason string) {
 		"container", f.batcher.identity.name, "driver", driver, "engine", reason)
 }
 
-// lost tells that the container is no more, and how far its log had been read.
+// warnUnread warns if the container was removed before its log was read to the end.
 func (f *follower) warnUnread() {
 	if !f.unread.Load() || f.warnedUnreadable {
 		return
@@ -442,28 +440,28 @@ func (f *follower) warnUnread() {
 		"container", ident.name, "lines read", f.batcher.lines())
 }
 
-// probe looks whether a log that seems silent has grown: then its stream has come
-// to a standstill, and is cut off to be made anew. It asks for one line, which costs
-// the engine next to nothing. read is how much had been read of the log when it seemed silent.
+// probe ends a stream that stands still although the log has grown, so that it is made anew. It
+// asks for one line, which costs the engine next to nothing. read is bytesRead when the stream
+// seemed silent.
 func (f *follower) probe(ctx context.Context, read uint64) error {
 	latest, idle := f.batcher.newestIfIdle()
-	cut := f.cancelStream.Load()
-	if cut == nil || !idle {
+	cancel := f.cancelStream.Load()
+	if cancel == nil || !idle {
 		return nil
 	}
 	last, err := f.in.engine.lastTime(ctx, f.id)
 	if err != nil || last <= latest {
 		return err
 	}
-	if _, idle := f.batcher.newestIfIdle(); !idle || f.bytesRead.Load() != read { // it may be waiting for the beat
+	if _, idle := f.batcher.newestIfIdle(); !idle || f.bytesRead.Load() != read { // it may be waiting for the ticker
 		return nil
 	}
-	f.in.metrics.skips.Inc()
-	(*cut)()
+	f.in.metrics.skippedRanges.Inc()
+	(*cancel)()
 	return nil
 }
 
-// poke has the follower look at its container anew.
+// wake makes the follower inspect its container.
 func (f *follower) wake() {
 	select {
 	case f.woken <- struct{}{}:
@@ -473,8 +471,8 @@ func (f *follower) wake() {
 
 func short(id string) string { return id[:min(12, len(id))] }
 
-// known indexes what the ledger remembers; of two sources of a key, the one
-// that is further on.
+// known returns what the ledger remembers, by key; of two sources of a key, the one that is further
+// on.
 func known(feed pipeline.Feed) map[string]pipeline.Known {
 	byKey := map[string]pipeline.Known{}
 	for _, k := range feed.Known() {

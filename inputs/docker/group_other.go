@@ -2,5 +2,5 @@
 
 package docker
 
-// groupOf gives the group that owns a file, where files have one.
+// groupOf returns the group that owns a file, where files have one.
 func groupOf(string) (gid int, ok bool) { return 0, false }

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// groupOf gives the group that owns a file.
+// groupOf returns the group that owns a file.
 func groupOf(path string) (gid int, ok bool) {
 	info, err := os.Stat(path)
 	if err != nil {

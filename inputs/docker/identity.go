@@ -19,11 +19,10 @@ const (
 	labelOwn     = "longshore.service"
 )
 
-// An identity is what a container is called, and by what it is chosen. It is
-// not changed once made.
+// An identity is a container's names and labels. It is immutable.
 type identity struct {
 	id, name, image string
-	host            string // the engine's
+	host            string // of the engine
 	labels          map[string]string
 }
 
@@ -38,52 +37,51 @@ func newIdentity(c container.InspectResponse, host string) *identity {
 	return ident
 }
 
-// identityOf is what an event tells of its container.
+// identityOf returns what an event says of its container.
 func identityOf(m events.Message, host string) *identity {
 	tags := m.Actor.Attributes
 	return &identity{id: m.Actor.ID, name: tags["name"], image: tags["image"], host: host, labels: tags}
 }
 
-func (w *identity) project() string { return w.labels[labelProject] }
-func (w *identity) service() string { return w.labels[labelService] }
+func (i *identity) project() string { return i.labels[labelProject] }
+func (i *identity) service() string { return i.labels[labelService] }
 
-// labels gives the labels of one of the container's streams.
-func (w *identity) sourceLabels(s logformat.Stream) []event.Label {
+// sourceLabels returns the labels of a stream's source.
+func (i *identity) sourceLabels(s logformat.Stream) []event.Label {
 	labels := []event.Label{
-		{Name: event.LabelContainerID, Value: w.id},
-		{Name: event.LabelContainerName, Value: w.name},
-		{Name: event.LabelImage, Value: w.image},
-		{Name: event.LabelComposeProject, Value: w.project()},
-		{Name: event.LabelComposeService, Value: w.service()},
+		{Name: event.LabelContainerID, Value: i.id},
+		{Name: event.LabelContainerName, Value: i.name},
+		{Name: event.LabelImage, Value: i.image},
+		{Name: event.LabelComposeProject, Value: i.project()},
+		{Name: event.LabelComposeService, Value: i.service()},
 		{Name: event.LabelStream, Value: s.String()},
-		{Name: event.LabelHost, Value: w.host},
-		{Name: event.LabelService, Value: w.serviceName()},
+		{Name: event.LabelHost, Value: i.host},
+		{Name: event.LabelService, Value: i.serviceName()},
 	}
 	for _, name := range pipeline.SourceOptions {
-		if value := w.labels[name]; value != "" {
+		if value := i.labels[name]; value != "" {
 			labels = append(labels, event.Label{Name: name, Value: value})
 		}
 	}
 	return labels
 }
 
-// serviceName is the service that the container's label names, or else the best guess:
-// that of Compose or Swarm, or the container's name, without the number of the replica
-// if Compose gave it.
-func (w *identity) serviceName() string {
-	if s := w.labels[labelOwn]; s != "" {
+// serviceName returns the service by the container's own label, Compose or Swarm, or else the
+// container's name, without the replica's number if Compose gave it.
+func (i *identity) serviceName() string {
+	if s := i.labels[labelOwn]; s != "" {
 		return s
 	}
-	if s := w.service(); s != "" {
+	if s := i.service(); s != "" {
 		return s
 	}
-	if s := w.labels[labelSwarm]; s != "" {
+	if s := i.labels[labelSwarm]; s != "" {
 		return s
 	}
-	if w.project() == "" {
-		return w.name
+	if i.project() == "" {
+		return i.name
 	}
-	return withoutReplica(w.name)
+	return withoutReplica(i.name)
 }
 
 func withoutReplica(name string) string {

@@ -17,23 +17,22 @@ import (
 	"github.com/longshore/longshore/inputs/docker/logformat"
 )
 
-// A logFile is one of the files that a container's log is kept in: the one that the
-// engine writes, <id>-json.log, or one that it has rotated away, .1 being the newest of
-// those. It packs them from .1 on into .gz, if it was told to, while it writes the next
+// A logFile is one file of a container's log: the current one, <id>-json.log, or a rotated one, of
+// which .1 is the newest. If told to, the engine compresses .1 to .gz while it writes the next
 // (moby, daemon/logger/loggerutils/logfile.go).
 type logFile struct {
 	path       string
-	age        int // 0: it is written; k: it was rotated away k times
+	age        int // how often it was rotated; 0 for the current file
 	compressed bool
 	info       os.FileInfo
 
 	fd  *os.File
-	src io.ReaderAt // its text; asked for in order
+	src io.ReaderAt // its text, which must be read in order
 }
 
 func (f *logFile) same(o *logFile) bool { return os.SameFile(f.info, o.info) }
 
-// open opens the file, if it is still the one that was listed.
+// open opens the file if it is still the one that was listed.
 func (f *logFile) open() error {
 	fd, err := os.Open(f.path)
 	if err != nil {
@@ -49,7 +48,7 @@ func (f *logFile) open() error {
 	}
 	f.fd, f.src = fd, fd
 	if f.compressed {
-		f.src = &gzipFile{from: fd}
+		f.src = &gzipFile{file: fd}
 	}
 	return nil
 }
@@ -66,14 +65,14 @@ func closeAll(files []*logFile) {
 	}
 }
 
-// errMoving says that the engine was rotating while its files were looked at.
+// errRotating means that the engine was rotating while its files were examined.
 var errRotating = errors.New("the engine is rotating the log")
 
-// listLog lists the files of a log, oldest first. The last one is that which is written, if it
-// is there: while the engine rotates it is not. The folder itself may be one that cannot be listed.
+// listLog lists the files of a log, oldest first. The current one is missing while the engine
+// rotates. The folder itself may be unreadable, so names are tried.
 func listLog(path string) (files []*logFile, err error) {
 	missing := 0
-	for age := 0; missing < 2; age++ { // one is missing while the engine renames it
+	for age := 0; missing < 2; age++ { // one may be missing while the engine renames
 		f, err := statFile(path, age)
 		switch {
 		case err == nil:
@@ -88,8 +87,8 @@ func listLog(path string) (files []*logFile, err error) {
 	return files, nil
 }
 
-// find finds the file of an age. While it is being packed it is there twice, and whole where it
-// is not packed.
+// statFile returns the file of an age. While it is being compressed it exists twice, and only the
+// original is complete.
 func statFile(path string, age int) (f *logFile, err error) {
 	f = &logFile{path: path, age: age}
 	if age > 0 {
@@ -105,11 +104,11 @@ func statFile(path string, age int) (f *logFile, err error) {
 	return f, err
 }
 
-// movingTime is how long the engine may take to rotate a log.
+// openTries bounds how many milliseconds a rotation may take.
 const openTries = 100
 
-// openLog opens all files of a log as they are at one moment, oldest first. The last is
-// the one that is written.
+// openLog opens all files of a log as they are at one moment, oldest first. The last is the current
+// one.
 func openLog(path string) (files []*logFile, err error) {
 	for try := range openTries {
 		if files, err = tryOpen(path, try > openTries/2); err == nil || !errors.Is(err, errRotating) {
@@ -120,8 +119,8 @@ func openLog(path string) (files []*logFile, err error) {
 	return nil, err
 }
 
-// tryOpen is openLog unless the engine rotates meanwhile. A missing number is a sign of that, unless it
-// stays missing.
+// tryOpen is openLog, but fails if the engine rotates meanwhile. A missing number is a sign of that
+// unless holes are accepted.
 func tryOpen(path string, holes bool) ([]*logFile, error) {
 	files, err := listLog(path)
 	if err != nil {
@@ -153,12 +152,12 @@ func tryOpen(path string, holes bool) ([]*logFile, error) {
 	return files, nil
 }
 
-// firstTime gives the time of a file's first entry; it reports false if there is none near its
+// firstTime returns the time of a file's first entry. It reports false if there is none near its
 // beginning.
 func (f *logFile) firstTime() (ts int64, ok bool) {
 	src := io.ReaderAt(f.fd)
 	if f.compressed {
-		src = &gzipFile{from: f.fd}
+		src = &gzipFile{file: f.fd}
 	}
 	p := make([]byte, smallBlock)
 	n, _ := src.ReadAt(p, 0)
@@ -166,11 +165,11 @@ func (f *logFile) firstTime() (ts int64, ok bool) {
 	return ts, ok
 }
 
-// nearEnough is how far before the wanted place reading may begin.
+// seekTolerance is how far before the best offset reading may begin.
 const seekTolerance = 256 << 10
 
-// before finds a place in a file that is not packed, at the start of a line, before which
-// nothing is as late as a time. It reads little of the file, and takes it that times ascend.
+// offsetBefore returns the offset of a line before which, as far as times ascend, all entries are
+// earlier than ts. It reads little of the file.
 func (f *logFile) offsetBefore(ts int64) (off int64) {
 	info, err := f.fd.Stat()
 	if f.compressed || err != nil {
@@ -194,43 +193,43 @@ func (f *logFile) offsetBefore(ts int64) (off int64) {
 	return off
 }
 
-// broken tells whether a packed file turned out not to be whole.
+// damaged reports whether a compressed file turned out to be incomplete.
 func (f *logFile) damaged() bool {
 	zip, ok := f.src.(*gzipFile)
 	return ok && zip.err != nil && zip.err != io.EOF
 }
 
-// unpacked reads what a packed file holds, from front to back. What it gave last may be asked for
-// again. Where the file is broken, it ends.
+// A gzipFile reads the text of a compressed file from front to back. Where the file is damaged, it
+// ends.
 type gzipFile struct {
-	from *os.File
-	zip  *gzip.Reader
-	err  error  // where it ended
-	last []byte // what it gave last, which began at
-	at   int64
+	file     *os.File
+	reader   *gzip.Reader
+	err      error  // that ended it
+	lastRead []byte // by the last ReadAt, at lastOff
+	lastOff  int64
 }
 
-// ReadAt implements io.ReaderAt for ascending places.
+// ReadAt implements io.ReaderAt for offsets within or at the end of the last read.
 func (u *gzipFile) ReadAt(p []byte, off int64) (n int, err error) {
-	if off < u.at || off > u.at+int64(len(u.last)) {
-		return 0, fmt.Errorf("place %d of a packed file is out of reach", off)
+	if off < u.lastOff || off > u.lastOff+int64(len(u.lastRead)) {
+		return 0, fmt.Errorf("offset %d of a compressed file is out of reach", off)
 	}
-	n = copy(p, u.last[off-u.at:])
-	n += u.more(p[n:])
-	u.last, u.at = append(u.last[:0], p[:n]...), off
+	n = copy(p, u.lastRead[off-u.lastOff:])
+	n += u.fill(p[n:])
+	u.lastRead, u.lastOff = append(u.lastRead[:0], p[:n]...), off
 	if n < len(p) {
 		return n, io.EOF
 	}
 	return n, nil
 }
 
-func (u *gzipFile) more(p []byte) (n int) {
-	if u.zip == nil && u.err == nil {
-		u.zip, u.err = gzip.NewReader(bufio.NewReaderSize(io.NewSectionReader(u.from, 0, math.MaxInt64), smallBlock))
+func (u *gzipFile) fill(p []byte) (n int) {
+	if u.reader == nil && u.err == nil {
+		u.reader, u.err = gzip.NewReader(bufio.NewReaderSize(io.NewSectionReader(u.file, 0, math.MaxInt64), smallBlock))
 	}
 	for n < len(p) && u.err == nil {
 		var read int
-		read, u.err = u.zip.Read(p[n:])
+		read, u.err = u.reader.Read(p[n:])
 		n += read
 	}
 	return n

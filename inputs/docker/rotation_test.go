@@ -130,7 +130,7 @@ func testSetBack(t *testing.T, old, rotated, running bool) {
 	if diff := cmp.Diff(want, slices.Sorted(slices.Values(r.feed.Lines()))); diff != "" {
 		t.Errorf("%s\n%s", diff, r.logged)
 	}
-	r.wantLogged("has rotated away the place", map[bool]int{true: 1}[rotated])
+	r.wantLogged("has rotated away the position", map[bool]int{true: 1}[rotated])
 	last := map[string]uint64{}
 	for _, g := range r.feed.Got() {
 		if g.Pos <= last[g.Source.Key] {
@@ -172,5 +172,5 @@ func testPacked(t *testing.T, gone bool) {
 	if diff := cmp.Diff(want, slices.Sorted(slices.Values(r.feed.Lines()))); diff != "" {
 		t.Errorf("%s\n%s", diff, r.logged)
 	}
-	r.wantLogged("has rotated away the place", map[bool]int{true: 1}[gone])
+	r.wantLogged("has rotated away the position", map[bool]int{true: 1}[gone])
 }

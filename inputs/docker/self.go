@@ -11,25 +11,24 @@ import (
 	"github.com/docker/docker/api/types/container"
 )
 
-// self knows by what this program recognises the container that it runs in,
-// whatever hostname it was given.
+// self recognises the container that the agent runs in, whatever its hostname.
 type self struct {
-	ids      []string // containers that this process seems to be in
+	ids      []string // of containers that the process seems to be in
 	upper    string   // the writable layer of its root, an absolute path on the host
 	hostname string
 }
 
-// longID is what Docker and Podman call a container.
+// longID matches container IDs.
 var longID = regexp.MustCompile(`[0-9a-f]{64}`)
 
-// findSelf looks around in a process's folder below /proc. Outside of a
-// container it finds nothing that any container is.
+// findSelf examines a process's folder below /proc. Outside of a container it finds nothing that
+// matches one.
 func findSelf(proc string) self {
-	var me self
-	me.hostname, _ = os.Hostname()
-	eachLine(filepath.Join(proc, "cgroup"), me.cgroup)
-	eachLine(filepath.Join(proc, "mountinfo"), me.mount)
-	return me
+	var s self
+	s.hostname, _ = os.Hostname()
+	eachLine(filepath.Join(proc, "cgroup"), s.cgroup)
+	eachLine(filepath.Join(proc, "mountinfo"), s.mount)
+	return s
 }
 
 func eachLine(path string, take func(string)) {
@@ -43,17 +42,17 @@ func eachLine(path string, take func(string)) {
 	}
 }
 
-// cgroup reads a line like 0::/system.slice/docker-<id>.scope. There may be
-// several: an engine can run in a container itself.
-func (me *self) cgroup(line string) {
+// cgroup reads a line like 0::/system.slice/docker-<id>.scope. There may be several, as an engine
+// can run in a container.
+func (s *self) cgroup(line string) {
 	for _, id := range longID.FindAllString(line, -1) {
-		me.add(id)
+		s.add(id)
 	}
 }
 
-// mount reads a line of mountinfo (proc_pid_mountinfo(5)). The engine mounts
-// files of the container's own folder: hostname, hosts, resolv.conf.
-func (me *self) mount(line string) {
+// mount reads a line of mountinfo (proc_pid_mountinfo(5)). The engine mounts hostname, hosts and
+// resolv.conf from the container's own folder.
+func (s *self) mount(line string) {
 	head, tail, _ := strings.Cut(line, " - ")
 	fields := strings.Fields(head)
 	if len(fields) < 5 {
@@ -62,34 +61,33 @@ func (me *self) mount(line string) {
 	root, point := fields[3], fields[4]
 	switch point {
 	case "/etc/hostname", "/etc/hosts", "/etc/resolv.conf":
-		me.add(longID.FindString(root))
+		s.add(longID.FindString(root))
 	case "/":
 		for option := range strings.SplitSeq(tail[strings.LastIndexByte(tail, ' ')+1:], ",") {
 			if upper, found := strings.CutPrefix(option, "upperdir="); found {
-				me.upper = upper
+				s.upper = upper
 			}
 		}
 	}
 }
 
-func (me *self) add(id string) {
-	if id != "" && !slices.Contains(me.ids, id) {
-		me.ids = append(me.ids, id)
+func (s *self) add(id string) {
+	if id != "" && !slices.Contains(s.ids, id) {
+		s.ids = append(s.ids, id)
 	}
 }
 
-// is tells whether a container is this program's own. Its writable layer
-// decides where both sides know it: a container that shares another one's network
-// has that one's files mounted.
-func (me *self) is(c container.InspectResponse) bool {
+// is reports whether a container is the agent's own. Where both sides know the writable layer, it
+// decides: a container that shares another one's network has that one's files mounted.
+func (s *self) is(c container.InspectResponse) bool {
 	if c.ContainerJSONBase == nil {
 		return false
 	}
-	if layer := c.GraphDriver.Data["UpperDir"]; me.upper != "" && filepath.IsAbs(layer) {
-		return layer == me.upper
+	if layer := c.GraphDriver.Data["UpperDir"]; s.upper != "" && filepath.IsAbs(layer) {
+		return layer == s.upper
 	}
-	if len(me.ids) > 0 {
-		return slices.Contains(me.ids, c.ID)
+	if len(s.ids) > 0 {
+		return slices.Contains(s.ids, c.ID)
 	}
-	return len(me.hostname) >= 12 && strings.HasPrefix(c.ID, me.hostname)
+	return len(s.hostname) >= 12 && strings.HasPrefix(c.ID, s.hostname)
 }

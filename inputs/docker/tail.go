@@ -15,52 +15,53 @@ import (
 )
 
 const (
-	smallBlock = 32 << 10 // room for what the engine cuts at 16 KiB
+	smallBlock = 32 << 10 // room for a part of 16 KiB
 	largeBlock = 128 << 10
 
-	// largeBlocks is how many large blocks there may be at a time. Who has none reads small ones.
+	// largeBlocks bounds the large blocks in use at a time.
 	largeBlocks = 16
 
-	// maxEntry is the longest entry that is looked at. The engine cuts texts at 16 KiB, which escapes may
-	// make six times as long; what else stands in an entry are the container's own labels.
+	// maxEntry is the longest entry that is decoded. Texts are split at 16 KiB, which escapes make up to six
+	// times as long; the rest of an entry are the container's labels.
 	maxEntry = 1 << 20
 
-	// markLen is how much before the place reached is compared before reading goes on there: more than
-	// an entry's time.
+	// precedingLen is how much before an offset is compared before reading continues there: more than an
+	// entry's time.
 	precedingLen = 64
 )
 
 var (
-	// errRewritten says that a file is not what it was: truncated, or written anew.
+	// errTruncated means that a file was truncated or rewritten.
 	errTruncated = errors.New("the file was truncated")
 
-	// errAstray says that what follows the file last read cannot be told: the place must be found anew.
+	// errNextFileMissing means that the file that follows the last one read is unknown: the
+	// position must be searched again.
 	errNextFileMissing = errors.New("the files have moved on")
 )
 
-// A tail reads the files of one log, from some place on: those that were rotated away to
-// their ends, then the one that is written, as it grows. They are held open, so that what the engine
-// rotates away or deletes is read all the same.
+// A tail reads the files of one log from an offset on: rotated ones to their ends, then the current
+// one as it grows. They are held open, so that what the engine rotates away or deletes meanwhile is
+// still read.
 type tail struct {
 	path    string
 	file    *logFile
-	newer   []*logFile // those that come after it, oldest first
-	rotated bool       // nothing is written to file any more
+	newer   []*logFile // files after it, oldest first
+	rotated bool       // file does not grow any more
 
-	off       int64 // how far file is read, to the end of a line
-	size      int64 // its end when it was last looked at
+	off       int64 // how far file is read, at the end of a line
+	size      int64 // of file when it was last read
 	preceding []byte
-	skipping  bool // inside an entry that is too long
+	skipping  bool // inside an entry longer than maxEntry
 
 	entries logformat.Entries
-	corrupt func() // is called for what is no entry
+	corrupt func() // is called for each damaged entry
 	blocks  *blockPool
-	block   []byte // nil unless it is being read
+	block   []byte // nil between reads
 }
 
-// newTail opens a log at a place that is before all messages of a time or later, as far as times
-// ascend. It reports whether that is not simply the beginning of all that there is.
-func newTail(path string, since int64) (t *tail, guessed bool, err error) {
+// newTail opens a log at an offset before all messages from a time on, as far as times ascend. It
+// reports whether that is not simply the log's beginning.
+func newTail(path string, since int64) (t *tail, partial bool, err error) {
 	files, err := openLog(path)
 	if err != nil {
 		return nil, false, err
@@ -81,7 +82,7 @@ func newTail(path string, since int64) (t *tail, guessed bool, err error) {
 	return t, start > 0 || t.off > 0, nil
 }
 
-// read goes on with files, from the beginning of the first one.
+// setFiles continues with files, at the beginning of the first one.
 func (t *tail) setFiles(files []*logFile) {
 	if t.file != nil {
 		t.file.close()
@@ -96,15 +97,15 @@ func (t *tail) close() {
 	closeAll(t.newer)
 }
 
-// free gives the memory back that only reading needs.
+// release frees the memory that only reading needs.
 func (t *tail) release() {
 	t.blocks.put(t.block)
 	t.block = nil
 	t.entries.Release()
 }
 
-// look reads the file to its end of now, or until ctx ends. take is given whole lines. It returns how many bytes
-// those were.
+// readToEnd reads the file to its current end, or until ctx ends, and returns how many bytes that
+// were. take receives whole lines.
 func (t *tail) readToEnd(ctx context.Context, take func(p []byte) error) (read int64, err error) {
 	t.block = t.blocks.get()
 	defer t.release()
@@ -123,7 +124,7 @@ func (t *tail) readToEnd(ctx context.Context, take func(p []byte) error) (read i
 	}
 }
 
-// one reads a block. It reports whether that was full, so that there may be more.
+// readBlock reads a block. It reports whether that was full, so that there may be more.
 func (t *tail) readBlock(take func(p []byte) error) (full bool, err error) {
 	buf, m := t.block, len(t.preceding)
 	n, err := t.file.src.ReadAt(buf, t.off-int64(m))
@@ -154,7 +155,7 @@ func (t *tail) readBlock(take func(p []byte) error) (full bool, err error) {
 	return full, nil
 }
 
-// give passes whole lines on, and of one that was too long, the entry that it may end with.
+// deliver passes whole lines on, and of one that was too long the entry that it may end with.
 func (t *tail) deliver(p []byte, take func(p []byte) error) error {
 	if t.skipping && len(p) > 0 {
 		end := bytes.IndexByte(p, '\n')
@@ -170,7 +171,7 @@ func (t *tail) deliver(p []byte, take func(p []byte) error) error {
 	return take(p)
 }
 
-// passed moves the place on behind p, which was read there.
+// advance moves the offset behind p.
 func (t *tail) advance(p []byte) {
 	t.off += int64(len(p))
 	if len(p) >= precedingLen {
@@ -181,7 +182,7 @@ func (t *tail) advance(p []byte) {
 	t.preceding = append(t.preceding[:0], all[max(0, len(all)-precedingLen):]...)
 }
 
-// widen makes room for the entry that p begins with, or passes over it.
+// grow makes room for the entry that p begins with, or skips it if it is too long.
 func (t *tail) grow(p []byte) {
 	if len(t.block) < maxEntry {
 		t.blocks.put(t.block)
@@ -192,14 +193,14 @@ func (t *tail) grow(p []byte) {
 		t.skipping = true
 		t.corrupt()
 	}
-	until := bytes.LastIndex(p, []byte(logformat.EntryPrefix)) // of an entry behind what is no entry
-	if until <= 0 {
-		until = len(p) - len(logformat.EntryPrefix) + 1
+	end := bytes.LastIndex(p, []byte(logformat.EntryPrefix)) // an entry may follow what is none
+	if end <= 0 {
+		end = len(p) - len(logformat.EntryPrefix) + 1
 	}
-	t.advance(p[:until])
+	t.advance(p[:end])
 }
 
-// enlarge gets a larger block, if there is one.
+// enlarge gets a large block, if one is free.
 func (t *tail) enlarge() {
 	if large := t.blocks.getLarge(); large != nil {
 		t.blocks.put(t.block)
@@ -207,9 +208,9 @@ func (t *tail) enlarge() {
 	}
 }
 
-// next is called when the file was read to its end. It reports true if there is more to read: of
-// the same file, or of the next. last is the time of the latest message; missed says that lines between the two are probably gone.
-func (t *tail) nextFile(kept rotation, last int64) (more, missed bool, err error) {
+// nextFile is called at the end of the file. It reports whether there is more to read, and whether
+// lines after the newest message, of time last, were probably missed.
+func (t *tail) nextFile(rot rotation, last int64) (more, missed bool, err error) {
 	if len(t.newer) > 0 {
 		t.noteIncomplete()
 		t.setFiles(t.newer)
@@ -221,7 +222,7 @@ func (t *tail) nextFile(kept rotation, last int64) (more, missed bool, err error
 			t.rotated = !os.SameFile(info, t.file.info)
 		}
 		if errors.Is(err, fs.ErrNotExist) {
-			err = nil // who deleted it did not stop the engine from writing it
+			err = nil // the engine still writes to a deleted file
 		}
 		return t.rotated, false, err
 	}
@@ -237,8 +238,8 @@ func (t *tail) nextFile(kept rotation, last int64) (more, missed bool, err error
 			return true, false, nil
 		}
 	}
-	if len(files) == 1 { // the engine keeps no old ones
-		missed = t.likelyMissed(files[0], kept, last)
+	if len(files) == 1 { // the engine keeps no rotated files
+		missed = t.likelyMissed(files[0], rot, last)
 		t.setFiles(files)
 		return true, missed, nil
 	}
@@ -246,7 +247,7 @@ func (t *tail) nextFile(kept rotation, last int64) (more, missed bool, err error
 	return false, false, errNextFileMissing
 }
 
-// grown tells whether there may be something that was not looked at.
+// hasGrown reports whether there may be something unread.
 func (t *tail) hasGrown() bool {
 	info, err := t.file.fd.Stat()
 	if err != nil || info.Size() != t.size {
@@ -256,7 +257,7 @@ func (t *tail) hasGrown() bool {
 	return err == nil && !os.SameFile(now, info)
 }
 
-// leave notes an entry at the end that will never be whole.
+// noteIncomplete counts an entry at the end that will never be complete.
 func (t *tail) noteIncomplete() {
 	var one [1]byte
 	n, _ := t.file.src.ReadAt(one[:], t.off)
@@ -265,27 +266,27 @@ func (t *tail) noteIncomplete() {
 	}
 }
 
-// missed tells whether the container, going on as before, could have filled another file in the pause
-// between the file and the one that is there now.
-func (t *tail) likelyMissed(now *logFile, kept rotation, last int64) bool {
+// likelyMissed reports whether the container, at its pace, could have filled another file between
+// the last one and the current one.
+func (t *tail) likelyMissed(now *logFile, rot rotation, last int64) bool {
 	first, ok := t.file.firstTime()
 	next, found := now.firstTime()
 	if !ok || !found {
 		return true
 	}
 	pace := float64(t.off) / float64(max(last-first, int64(time.Millisecond)))
-	return next-last >= minPause && maxSpeedup*pace*float64(next-last) >= float64(kept.size)
+	return next-last >= minPause && maxSpeedup*pace*float64(next-last) >= float64(rot.size)
 }
 
-// restart begins anew with a file that was truncated. It tells whether lines were probably missed: the
-// engine does that only to a file that is full.
-func (t *tail) restart(kept rotation) (missed bool) {
-	missed = kept.size == 0 || t.off < kept.size
+// restart continues with a truncated file from its beginning. It reports whether lines were
+// probably missed: the engine itself truncates only full files.
+func (t *tail) restart(rot rotation) (missed bool) {
+	missed = rot.size == 0 || t.off < rot.size
 	t.off, t.preceding, t.skipping, t.rotated = 0, t.preceding[:0], false, false
 	return missed
 }
 
-// blocks lends memory for reading: a small block to everybody, a large one to few at a time.
+// A blockPool lends memory for reading: small blocks to all, large ones to a few at a time.
 type blockPool struct {
 	small, large sync.Pool
 	largeLent    atomic.Int32
@@ -298,7 +299,7 @@ func (b *blockPool) get() []byte {
 	return make([]byte, smallBlock)
 }
 
-// takeLarge gives nil if there is none.
+// getLarge returns nil if all are in use.
 func (b *blockPool) getLarge() []byte {
 	if b.largeLent.Add(1) > largeBlocks {
 		b.largeLent.Add(-1)

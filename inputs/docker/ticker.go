@@ -8,160 +8,159 @@ import (
 )
 
 const (
-	// tick is how far apart beats are at the least.
 	tickInterval = 25 * time.Millisecond
 
-	// spans is how many lengths there are of a wait: 1, 2, 4 … ticks. The longest for who has something to read
-	// is commonSpan, which is also the window in which waits are counted.
+	// A wait takes 1, 2, 4 … ticks, of which there are so many. maxInterval is the longest for a log that
+	// has new lines, and the window in which waits are counted.
 	intervals   = 5
 	maxInterval = 8
 
-	// manyWaits in a window make all wait twice as long, fewWaits half as long. Twice as few must be less than
-	// many, or this would never settle.
+	// More than manyWaits in a window double the interval, less than fewWaits halve it. Twice fewWaits must be
+	// less than manyWaits, or the interval would oscillate.
 	manyWaits = 200
 	fewWaits  = 50
 )
 
-// A beat has those who follow busy logs wake in the same instants, as to be woken for a line costs more than
-// the line; and the rarer the more they are. Who waits for a number of ticks waits for
-// the next multiple of it, so that those who wake often and seldom wake together.
+// A ticker makes the followers of busy logs wake in the same instants, as waking up for a line
+// costs more than the line, and the less often the more they are. A wait of n ticks ends at the
+// next multiple of n, so that long and short waits end together.
 type ticker struct {
 	start time.Time // of tick 0
 
 	mu       sync.Mutex
-	wakeups  [intervals]wakeup // by the logarithm of what is waited for
+	wakeups  [intervals]wakeup // by the logarithm of the wait
 	timer    *time.Timer
-	next     int64 // when it fires; 0: it does not
-	interval int   // ticks, for who has little to read
+	next     int64 // tick at which it fires, or 0
+	interval int   // ticks to wait after little output
 	window   int64 // in which waits are counted
 	waits    int
 }
 
-// An instant is when some wake.
+// A wakeup is when some followers wake.
 type wakeup struct {
-	tick    int64         // tick
+	tick    int64
 	reached chan struct{} // closed then; nil if nobody waits
 }
 
 func newTicker() *ticker { return &ticker{start: time.Now(), interval: 1} }
 
-// now counts ticks.
-func (b *ticker) now() int64 { return int64(time.Since(b.start) / tickInterval) }
+// now returns the current tick.
+func (t *ticker) now() int64 { return int64(time.Since(t.start) / tickInterval) }
 
-// span gives how many ticks somebody waits who has little to read: from 1, where few are busy, to
-// commonSpan.
-func (b *ticker) pollInterval() int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.interval
+// pollInterval returns how many ticks to wait after little output: 1 where few logs are busy, up to
+// maxInterval.
+func (t *ticker) pollInterval() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.interval
 }
 
-// wait returns at the next multiple of span ticks, a power of two, or when ctx ends.
-func (b *ticker) wait(ctx context.Context, ticks int) {
+// wait waits for the next multiple of ticks, a power of two, or until ctx ends.
+func (t *ticker) wait(ctx context.Context, ticks int) {
 	select {
-	case <-b.after(ticks):
+	case <-t.after(ticks):
 	case <-ctx.Done():
 	}
 }
 
-// join gives what is closed at the next multiple of span ticks.
-func (b *ticker) after(ticks int) <-chan struct{} {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	now := b.now()
-	b.countWait(now)
+// after returns a channel that is closed at the next multiple of ticks.
+func (t *ticker) after(ticks int) <-chan struct{} {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := t.now()
+	t.countWait(now)
 	i := bits.TrailingZeros(uint(ticks))
-	s := &b.wakeups[i]
-	if s.reached == nil {
-		*s = wakeup{(now>>i + 1) << i, make(chan struct{})}
-		b.setTimer(s.tick)
+	w := &t.wakeups[i]
+	if w.reached == nil {
+		*w = wakeup{(now>>i + 1) << i, make(chan struct{})}
+		t.setTimer(w.tick)
 	}
-	return s.reached
+	return w.reached
 }
 
-// count counts a wait, and adapts what is common to those of the window before.
-func (b *ticker) countWait(now int64) {
+// countWait counts a wait, and adapts the interval to those of the previous window.
+func (t *ticker) countWait(now int64) {
 	window := now / maxInterval
-	if window != b.window {
-		if window > b.window+1 {
-			b.waits = 0
+	if window != t.window {
+		if window > t.window+1 {
+			t.waits = 0
 		}
 		switch {
-		case b.waits > manyWaits:
-			b.interval = min(2*b.interval, maxInterval)
-		case b.waits < fewWaits:
-			b.interval = max(b.interval/2, 1)
+		case t.waits > manyWaits:
+			t.interval = min(2*t.interval, maxInterval)
+		case t.waits < fewWaits:
+			t.interval = max(t.interval/2, 1)
 		}
-		b.window, b.waits = window, 0
+		t.window, t.waits = window, 0
 	}
-	b.waits++
+	t.waits++
 }
 
-// set has the timer fire at a tick, if it does not before.
-func (b *ticker) setTimer(at int64) {
-	if b.next != 0 && b.next <= at {
+// setTimer makes the timer fire at a tick, or earlier.
+func (t *ticker) setTimer(tick int64) {
+	if t.next != 0 && t.next <= tick {
 		return
 	}
-	b.next = at
-	d := time.Until(b.start.Add(time.Duration(at) * tickInterval))
-	if b.timer == nil {
-		b.timer = time.AfterFunc(d, b.fire)
+	t.next = tick
+	d := time.Until(t.start.Add(time.Duration(tick) * tickInterval))
+	if t.timer == nil {
+		t.timer = time.AfterFunc(d, t.fire)
 		return
 	}
-	b.timer.Reset(d)
+	t.timer.Reset(d)
 }
 
-// fire wakes those whose time has come.
-func (b *ticker) fire() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.next = 0
-	now := b.now()
-	for i := range b.wakeups {
-		s := &b.wakeups[i]
+// fire wakes the followers whose tick has come.
+func (t *ticker) fire() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.next = 0
+	now := t.now()
+	for i := range t.wakeups {
+		w := &t.wakeups[i]
 		switch {
-		case s.reached == nil:
-		case s.tick <= now:
-			close(s.reached)
-			s.reached = nil
+		case w.reached == nil:
+		case w.tick <= now:
+			close(w.reached)
+			w.reached = nil
 		default:
-			b.setTimer(s.tick)
+			t.setTimer(w.tick)
 		}
 	}
 }
 
 // stop ends the timer, when nobody waits any more.
-func (b *ticker) stop() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.timer != nil {
-		b.timer.Stop()
+func (t *ticker) stop() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.timer != nil {
+		t.timer.Stop()
 	}
 }
 
 const (
-	// dryRead is what a read gives at least as long as there is more: the HTTP client's buffer of 4 KiB, without what
-	// comes around the lines.
+	// A read returns at least shortRead bytes while there is more: the HTTP client's buffer of 4
+	// KiB, less what frames the lines.
 	shortRead = 2 << 10
 
-	// lookBytes is how much may come of a log in one wait. A socket holds some 170 lines, however short, and
-	// the engine waits for who does not read them.
+	// maxWaitBytes bounds how much of a log may arrive in one wait. A socket holds some 170 lines,
+	// however short, and when it is full the engine waits.
 	maxWaitBytes = 8 << 10
 )
 
-// A pacer has one follower read its stream in the beat, unless that is a flood. The zero value does
-// not pace.
+// A pacer makes a follower read its stream at the ticker's ticks, unless too much arrives. The zero
+// value does not.
 type pacer struct {
 	ticker *ticker
-	ticks  int   // what was last waited for; 0: nothing
-	since  int64 // when that was, tick
+	ticks  int   // of the last wait
+	since  int64 // tick of the last wait
 	read   int   // bytes since then
 }
 
-func newPacer(b *ticker) pacer { return pacer{ticker: b, ticks: 1} }
+func newPacer(t *ticker) pacer { return pacer{ticker: t, ticks: 1} }
 
-// after tells how many ticks to wait after n bytes were read, where there was room for more; 0 if
-// there may be something at hand, or too much comes.
+// after returns how many ticks to wait after n bytes were read into room bytes; 0 if more may be at
+// hand, or too much arrives.
 func (p *pacer) after(n, room int) int {
 	if p.ticker == nil {
 		return 0
@@ -172,7 +171,7 @@ func (p *pacer) after(n, room int) int {
 	}
 	now := p.ticker.now()
 	if p.ticks == 0 && now == p.since {
-		return 0 // how much comes in a tick is not yet known
+		return 0 // how much arrives in a tick is not yet known
 	}
 	perTick := p.read / max(p.ticks, 1)
 	p.ticks, p.since, p.read = p.ticker.pollInterval(), now, 0

@@ -14,15 +14,14 @@ import (
 	"github.com/docker/docker/client"
 )
 
-// adviseTLS says what to do when one side does not trust the other; "" for
-// all other trouble.
+// adviseTLS explains what to do about an error of TLS, or returns "" for any other.
 func (e *engine) adviseTLS(err error) string {
 	files := e.config.tlsFiles()
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return fmt.Sprintf("its certificate is not vouched for by %s; give the CA that the engine was set up with (tlscacert)", cmp.Or(files.CA, "any CA that this system knows"))
+		return fmt.Sprintf("its certificate is not signed by %s; set the CA that the engine was set up with (tlscacert)", cmp.Or(files.CA, "any CA that this system trusts"))
 	}
-	if wrong, ok := errors.AsType[x509.HostnameError](err); ok {
-		return fmt.Sprintf("its certificate is not for %q; use a name that is in it, or make it anew with this one", wrong.Host)
+	if mismatch, ok := errors.AsType[x509.HostnameError](err); ok {
+		return fmt.Sprintf("its certificate is not for %q; use a name that is in it, or issue one with this name", mismatch.Host)
 	}
 	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired {
 		return fmt.Sprintf("its certificate is valid from %s to %s only, and it is %s now; renew it, or set the clock",
@@ -31,31 +30,31 @@ func (e *engine) adviseTLS(err error) string {
 	text := err.Error()
 	switch {
 	case strings.Contains(text, "remote error: tls: "):
-		return "it refuses this program's certificate: " + aboutClientCert(files)
+		return "it rejects the agent's certificate: " + aboutClientCert(files)
 	case strings.Contains(text, "server gave HTTP response to HTTPS client"):
 		return "it does not speak TLS there; leave out tls (or DOCKER_CERT_PATH), or use its TLS port, usually 2376"
 	case strings.Contains(text, "TLS-enabled daemon without TLS"), strings.Contains(text, "HTTP request to an HTTPS server"):
-		return "it wants TLS; set tls.ca_file, tls.cert_file and tls.key_file, or DOCKER_CERT_PATH and DOCKER_TLS_VERIFY"
+		return "it requires TLS; set tls.ca_file, tls.cert_file and tls.key_file, or DOCKER_CERT_PATH and DOCKER_TLS_VERIFY"
 	}
 	return ""
 }
 
-// aboutClientCert looks for what an engine may not like in our certificate.
+// aboutClientCert says what an engine may reject in the agent's certificate.
 func aboutClientCert(files TLS) string {
 	if files.Cert == "" {
 		return "none is set; set tls.cert_file and tls.key_file, or DOCKER_CERT_PATH"
 	}
 	pair, err := tls.LoadX509KeyPair(files.Cert, files.Key)
 	if err != nil || pair.Leaf == nil {
-		return "it cannot be read any more: " + fmt.Sprint(err)
+		return "it cannot be read: " + fmt.Sprint(err)
 	}
 	if now := time.Now(); now.After(pair.Leaf.NotAfter) || now.Before(pair.Leaf.NotBefore) {
 		return fmt.Sprintf("%s is valid from %s to %s only; renew it", files.Cert, dateOf(pair.Leaf.NotBefore), dateOf(pair.Leaf.NotAfter))
 	}
-	return files.Cert + " must be made by the CA that the engine was set up with (tlscacert), for client authentication"
+	return files.Cert + " must be issued by the CA that the engine was set up with (tlscacert), for client authentication"
 }
 
-// tlsFiles are those of the settings, or else of the environment.
+// tlsFiles returns the files of the settings, or else of the environment.
 func (c *Config) tlsFiles() TLS {
 	if c.TLS != (TLS{}) {
 		return c.TLS

@@ -140,7 +140,7 @@ func TestNoTrust(t *testing.T) {
 	}{
 		{"another CA", tomorrow, func(_ *authority, dir string) Config {
 			return Config{TLS: newAuthority(t).pair(dir, tomorrow)}
-		}, "its certificate is not vouched for by "},
+		}, "its certificate is not signed by "},
 		{"the engine's has expired", yesterday, func(ca *authority, dir string) Config {
 			return Config{TLS: ca.pair(dir, tomorrow)}
 		}, "its certificate is valid from "},
@@ -154,8 +154,8 @@ func TestNoTrust(t *testing.T) {
 			config := Config{TLS: newAuthority(t).pair(t.TempDir(), tomorrow)}
 			config.TLS.CA = ca.pair(dir, tomorrow).CA
 			return config
-		}, "must be made by the CA that the engine was set up with"},
-		{"no TLS", tomorrow, func(*authority, string) Config { return Config{} }, "it wants TLS; set tls.ca_file"},
+		}, "must be issued by the CA that the engine was set up with"},
+		{"no TLS", tomorrow, func(*authority, string) Config { return Config{} }, "it requires TLS; set tls.ca_file"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Setenv("DOCKER_CERT_PATH", "")
@@ -196,7 +196,7 @@ func TestRenewedCertificate(t *testing.T) {
 	r.feed.WaitFor(t.Context(), 1)
 	r.health.wait(t, func(err error) bool { return err == nil })
 	r.wantLines(c)
-	r.wantLogged("no logs can be read from containers", 1)
+	r.wantLogged("cannot read container logs", 1)
 	r.stop()
 }
 

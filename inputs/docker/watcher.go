@@ -6,14 +6,14 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// A watch tells of the first change of a file, and is over then. Files that are written all the
-// time are not watched: they would be told of with each line.
+// A watch signals the first change of a file and is then over. Busy files are not watched: each
+// line would be an event.
 type watch struct {
 	path    string
 	changed chan struct{} // holds one
 }
 
-// A watcher has the watches of an input. One that is nil, or that cannot be had, watches nothing.
+// A watcher has the watches of an input. A nil one watches nothing.
 type watcher struct {
 	mu     sync.Mutex
 	notify *fsnotify.Watcher
@@ -21,7 +21,7 @@ type watcher struct {
 	done   sync.WaitGroup
 }
 
-// startWatcher gives nil where the system has no room for another one.
+// startWatcher returns nil if the system has no room for another one.
 func startWatcher() *watcher {
 	notify, err := fsnotify.NewWatcher()
 	if err != nil {
@@ -73,27 +73,27 @@ func (w *watch) signal() {
 	}
 }
 
-// add watches a file, unless that cannot be: then it gives nil.
+// add watches a file. It returns nil if that is not possible.
 func (w *watcher) add(path string) *watch {
 	if w == nil {
 		return nil
 	}
-	one := &watch{path, make(chan struct{}, 1)}
+	added := &watch{path, make(chan struct{}, 1)}
 	w.mu.Lock()
-	w.files[path] = one
+	w.files[path] = added
 	w.mu.Unlock()
 	if w.notify.Add(path) != nil {
-		w.remove(one)
+		w.remove(added)
 		return nil
 	}
-	return one
+	return added
 }
 
-func (w *watcher) remove(one *watch) {
+func (w *watcher) remove(removed *watch) {
 	w.mu.Lock()
-	delete(w.files, one.path)
+	delete(w.files, removed.path)
 	w.mu.Unlock()
-	w.notify.Remove(one.path)
+	w.notify.Remove(removed.path)
 }
 
 func (w *watcher) close() {

@@ -12,7 +12,7 @@ import (
 // TestConformance runs on real time with the system's notices; the poll is an
 // hour away.
 func TestConformance(t *testing.T) {
-	pipetest.TestInput(t, func(t *testing.T) pipetest.InputHarness {
+	pipetest.TestInput(t, Spec(), func(t *testing.T) pipetest.InputHarness {
 		r := newRig(t, t.TempDir())
 		r.config.PollInterval = pipeline.Duration(time.Hour)
 		appendTo := func(name string) func(testing.TB, ...string) {

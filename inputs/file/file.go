@@ -49,6 +49,7 @@ func Spec() pipeline.Spec {
 		Kind:    pipeline.KindInput,
 		Type:    "file",
 		Summary: "Follows log files through rotation and restarts.",
+		Traits:  pipeline.Traits{Rereadable: true},
 		New:     func() any { return new(Config) },
 	}
 }

@@ -10,7 +10,7 @@ import (
 )
 
 func TestConformance(t *testing.T) {
-	pipetest.TestInput(t, func(t *testing.T) pipetest.InputHarness {
+	pipetest.TestInput(t, Spec(), func(t *testing.T) pipetest.InputHarness {
 		r, w, err := os.Pipe()
 		if err != nil {
 			t.Fatal(err)

@@ -9,13 +9,13 @@ import (
 // components are like the real ones, with one setting of every type.
 func components() []pipeline.Spec {
 	return []pipeline.Spec{
-		{Kind: pipeline.KindInput, Type: "docker", Summary: "Logs of containers.", New: func() any { return &dockerInput{} }},
+		{Kind: pipeline.KindInput, Type: "docker", Summary: "Logs of containers.", Traits: pipeline.Traits{SourceOptions: true}, New: func() any { return &dockerInput{} }},
 		{Kind: pipeline.KindInput, Type: "file", Summary: "Lines of files.", New: func() any { return &fileInput{} }},
 		{Kind: pipeline.KindParser, Type: "auto", Summary: "Any known format.", New: func() any { return &autoParser{} }},
 		{Kind: pipeline.KindParser, Type: "json", Summary: "JSON objects.", New: func() any { return &autoParser{} }},
 		{Kind: pipeline.KindParser, Type: "regex", Summary: "Named groups.", New: func() any { return &regexParser{} }},
 		{Kind: pipeline.KindTransform, Type: "remove", Summary: "Takes fields out.", New: func() any { return &removeTransform{} }},
-		{Kind: pipeline.KindTransform, Type: "drop", Summary: "Drops records.", New: func() any { return &dropTransform{} }},
+		{Kind: pipeline.KindTransform, Type: "drop", Summary: "Drops records.", Traits: pipeline.Traits{NeedsCondition: true}, New: func() any { return &dropTransform{} }},
 		{Kind: pipeline.KindTransform, Type: "route", Summary: "Chooses outputs.", New: func() any { return &routeTransform{} }},
 		{Kind: pipeline.KindTransform, Type: "redact", Summary: "Takes secrets out.", New: func() any { return &redactTransform{} }},
 		{Kind: pipeline.KindOutput, Type: "loki", Summary: "Grafana Loki.", New: func() any { return &lokiOutput{} }},
@@ -64,7 +64,7 @@ type removeTransform struct {
 	Fields []string `yaml:"fields" doc:"Names." required:"true"`
 }
 
-func (*removeTransform) Transform(pipeline.Env) (pipeline.Transform, error) { return nil, nil }
+func (*removeTransform) Transform(pipeline.TransformEnv) (pipeline.Transform, error) { return nil, nil }
 
 type routeTransform struct {
 	Routes []struct {
@@ -72,7 +72,7 @@ type routeTransform struct {
 	} `yaml:"routes" doc:"Rules."`
 }
 
-func (*routeTransform) Transform(pipeline.Env) (pipeline.Transform, error) { return nil, nil }
+func (*routeTransform) Transform(pipeline.TransformEnv) (pipeline.Transform, error) { return nil, nil }
 
 func (r *routeTransform) Check() []pipeline.Problem {
 	if len(r.Routes) > 0 && r.Routes[0].If == "level is bad" {
@@ -87,15 +87,13 @@ func (r *routeTransform) CheckOutputs(outputs []string) []pipeline.Problem {
 
 type dropTransform struct{}
 
-func (*dropTransform) Transform(pipeline.Env) (pipeline.Transform, error) { return nil, nil }
-
-func (*dropTransform) NeedsCondition() {}
+func (*dropTransform) Transform(pipeline.TransformEnv) (pipeline.Transform, error) { return nil, nil }
 
 type redactTransform struct {
 	With string `yaml:"with" doc:"What stands there instead." default:"[REDACTED]"`
 }
 
-func (*redactTransform) Transform(pipeline.Env) (pipeline.Transform, error) { return nil, nil }
+func (*redactTransform) Transform(pipeline.TransformEnv) (pipeline.Transform, error) { return nil, nil }
 
 type tlsSettings struct {
 	CAFile string `yaml:"ca_file" doc:"Certificates to trust."`

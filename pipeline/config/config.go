@@ -44,7 +44,11 @@ func (cfg *Config) Parser(typ string, settings map[string]string) (Parser, error
 	if !ok {
 		return Parser{}, fmt.Errorf("there is no parser of the type %q", typ)
 	}
-	c, _, err := standalone(typ, spec, settings)
+	n := &node{}
+	for _, name := range keys(settings) {
+		n.entries = append(n.entries, entry{name: name, value: scalarNode(settings[name])})
+	}
+	c, err := standalone(typ, spec, n, &report{source: newSource(typ, "")})
 	if err != nil {
 		return Parser{}, err
 	}
@@ -53,6 +57,22 @@ func (cfg *Config) Parser(typ string, settings map[string]string) (Parser, error
 		return Parser{}, err
 	}
 	return made.Parsers[0], nil
+}
+
+// Settings returns the settings of a component that stands in no config, from the YAML that would
+// stand below its name, but for the type.
+func Settings(spec pipeline.Spec, yaml string) (any, error) {
+	r := &report{source: newSource(spec.Type, yaml)}
+	vars := &variables{lookup: func(string) (string, bool) { return "", false }, read: readSecretFile}
+	n := readTree(yaml, r, vars)
+	if n == nil {
+		n = &node{}
+	}
+	c, err := standalone(spec.Type, spec, n, r)
+	if err != nil {
+		return nil, err
+	}
+	return c.settings, nil
 }
 
 // HTTP is the address of /health, /ready and /metrics.
@@ -64,6 +84,7 @@ type HTTP struct {
 // An Input is one input and its settings.
 type Input struct {
 	Name, Type string
+	Traits     pipeline.Traits
 	Common     pipeline.InputSettings
 	Settings   pipeline.InputConfig
 }
@@ -78,6 +99,7 @@ type Parser struct {
 // A Transform is one transform and its settings.
 type Transform struct {
 	Name, Type string
+	Traits     pipeline.Traits
 	Common     pipeline.TransformSettings
 	Settings   pipeline.TransformConfig
 }

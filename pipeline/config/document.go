@@ -251,7 +251,7 @@ func (cfg *Config) add(c *component) error {
 	case pipeline.KindInput:
 		var s pipeline.InputConfig
 		s, ok = c.settings.(pipeline.InputConfig)
-		cfg.Inputs = append(cfg.Inputs, Input{c.name, c.spec.Type, c.input, s})
+		cfg.Inputs = append(cfg.Inputs, Input{c.name, c.spec.Type, c.spec.Traits, c.input, s})
 	case pipeline.KindParser:
 		var s pipeline.ParserConfig
 		s, ok = c.settings.(pipeline.ParserConfig)
@@ -259,7 +259,7 @@ func (cfg *Config) add(c *component) error {
 	case pipeline.KindTransform:
 		var s pipeline.TransformConfig
 		s, ok = c.settings.(pipeline.TransformConfig)
-		cfg.Transforms = append(cfg.Transforms, Transform{c.name, c.spec.Type, c.transform, s})
+		cfg.Transforms = append(cfg.Transforms, Transform{c.name, c.spec.Type, c.spec.Traits, c.transform, s})
 	case pipeline.KindOutput:
 		var s pipeline.OutputConfig
 		s, ok = c.settings.(pipeline.OutputConfig)

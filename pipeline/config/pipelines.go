@@ -78,7 +78,8 @@ func (d *document) byType(k pipeline.Kind, name string) bool {
 // preset adds a component that has nothing but its defaults. false means that it
 // cannot do without settings.
 func (d *document) preset(spec pipeline.Spec, name string) bool {
-	c, empty, err := standalone(name, spec, nil)
+	empty := &node{}
+	c, err := standalone(name, spec, empty, &report{source: newSource(name, "")})
 	if err != nil || d.cfg.add(c) != nil {
 		return false
 	}
@@ -86,22 +87,21 @@ func (d *document) preset(spec pipeline.Spec, name string) bool {
 	return true
 }
 
-// standalone makes a component, and the YAML it might stand in, from settings outside of a config.
-func standalone(name string, spec pipeline.Spec, settings map[string]string) (*component, *node, error) {
-	scalar := func(text string) *node { return &node{kind: scalarKind, text: text, asWritten: text} }
-	n := &node{kind: mappingKind, entries: []entry{{name: "type", value: scalar(spec.Type)}}}
-	for _, key := range keys(settings) {
-		n.entries = append(n.entries, entry{name: key, value: scalar(settings[key])})
-	}
+// standalone makes a component from settings outside of a config.
+func standalone(name string, spec pipeline.Spec, settings *node, r *report) (*component, error) {
+	settings.kind = mappingKind
+	settings.entries = append(settings.entries, entry{name: "type", value: scalarNode(spec.Type)})
 	c := newComponent(name, spec)
-	quiet := decoder{report: &report{source: newSource(name, "")}}
-	quiet.structs(n, "", c.targets()...)
-	quiet.problems(c.settings, n, "", true)
-	if errs := quiet.report.errors(); len(errs) > 0 {
-		return nil, nil, errors.New(errs[0].What())
+	d := decoder{report: r}
+	d.structs(settings, "", c.targets()...)
+	d.problems(c.settings, settings, "", len(r.found) == 0)
+	if errs := r.errors(); len(errs) > 0 {
+		return nil, errors.New(errs[0].What())
 	}
-	return c, n, nil
+	return c, nil
 }
+
+func scalarNode(text string) *node { return &node{kind: scalarKind, text: text, asWritten: text} }
 
 func (d *document) pipeline(e entry, path string) {
 	if !namePattern.MatchString(e.name) {
@@ -202,13 +202,10 @@ func (d *document) noSuch(n *node, path string, k pipeline.Kind) {
 	d.complain(n, path, "there is no %s with the name %q%s", k, n.asWritten, meant(n.text, known))
 }
 
-// dockerInput is the type of the input whose sources choose by labels.
-const dockerInput = "docker"
-
 // chosen says whether there are sources that may choose parsers and pipelines by
 // pipeline.SourceOptions, so that these need be named nowhere else.
 func (d *document) chosen() bool {
-	return slices.ContainsFunc(d.cfg.Inputs, func(i Input) bool { return i.Type == dockerInput })
+	return slices.ContainsFunc(d.cfg.Inputs, func(i Input) bool { return i.Traits.SourceOptions })
 }
 
 // unused reports components that are in no pipeline: they would silently do nothing.

@@ -35,6 +35,9 @@ func checkSpec(spec pipeline.Spec) []error {
 	if spec.Summary == "" {
 		errs = append(errs, errors.New("has no summary"))
 	}
+	if err := spec.Traits.CheckKind(spec.Kind); err != nil {
+		errs = append(errs, err)
+	}
 	settings := spec.New()
 	if v := reflect.ValueOf(settings); v.Kind() != reflect.Pointer || v.Elem().Kind() != reflect.Struct {
 		return append(errs, fmt.Errorf("its New gives a %T instead of a pointer to a struct", settings))

@@ -14,7 +14,7 @@ const redactType = "redact"
 // condition checks the condition of a transform.
 func (d *document) condition(c *component, e entry, path string) {
 	given := e.value.get("if")
-	if _, needed := c.settings.(pipeline.Conditional); needed && given == nil {
+	if c.spec.Traits.NeedsCondition && given == nil {
 		d.report.add(e.key, path, "needs a condition; add one, such as: if: level == \"debug\"")
 	}
 	if given == nil || given.broken {

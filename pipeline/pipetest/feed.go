@@ -89,6 +89,15 @@ func (f *Feed) Restart() *Feed {
 	return next
 }
 
+// rewind is Restart, but the next run begins every source anew, with what its cursor holds.
+func (f *Feed) rewind() *Feed {
+	next := f.Restart()
+	for _, s := range next.sources {
+		s.sent.Pos, s.acked.Pos = 0, 0
+	}
+	return next
+}
+
 // Known implements pipeline.Feed.
 func (f *Feed) Known() []pipeline.Known {
 	f.mu.Lock()

@@ -33,6 +33,8 @@ type InputHarness struct {
 	// Text says that the outside itself keeps only text: each byte that is no UTF-8
 	// is U+FFFD there.
 	Text bool
+
+	traits pipeline.Traits
 }
 
 // patience bounds how long a suite waits for what must happen; reaching it
@@ -42,9 +44,9 @@ const patience = 30 * time.Second
 // TestInput holds an input against its contract: all lines, byte for byte, once,
 // in order; the same records after a restart, whichever batches were
 // acknowledged; sources that do not wait for each other; backpressure that
-// holds; and stopping that is prompt and leaves nothing behind. start makes a
-// new, empty outside.
-func TestInput(t *testing.T, start func(t *testing.T) InputHarness) {
+// holds; stopping that is prompt and leaves nothing behind; and the traits that its spec names.
+// start makes a new, empty outside.
+func TestInput(t *testing.T, spec pipeline.Spec, start func(t *testing.T) InputHarness) {
 	for _, property := range []struct {
 		name string
 		test func(t *testing.T, h InputHarness)
@@ -58,8 +60,14 @@ func TestInput(t *testing.T, start func(t *testing.T) InputHarness) {
 		{"goes on behind any batch with the same records", testResume},
 		{"starts again from its very first batch", testFirstBatch},
 		{"two sources go their own ways", testTwoSources},
+		{"has positions of the kind that its spec names", testPositions},
+		{"reads again what it has read, if its spec says so", testRereadable},
 	} {
-		t.Run(property.name, func(t *testing.T) { property.test(t, start(t)) })
+		t.Run(property.name, func(t *testing.T) {
+			h := start(t)
+			h.traits = spec.Traits
+			property.test(t, h)
+		})
 	}
 }
 
@@ -242,6 +250,38 @@ func testTwoSources(t *testing.T, h InputHarness) {
 	if again := ofSource(t, next.Got(), numbered(1000, 1100)); again != other {
 		t.Errorf("source %s is %s after a restart", other, again)
 	}
+}
+
+// testPositions tells positions that are bytes from others, of which fewer are reserved ahead.
+func testPositions(t *testing.T, h InputHarness) {
+	feed := NewFeed(t)
+	in := startInput(t, h, feed)
+	lines := numbered(0, 100)
+	h.Write(t, lines...)
+	got := feed.WaitFor(within(t), len(lines))
+	in.stop()
+	span, size := got[len(got)-1].Pos-got[0].Pos, uint64((len(lines)-1)*(len(lines[0])+1))
+	if h.traits.ReserveAhead == 0 && span < size {
+		t.Errorf("%d bytes of lines are %d positions: these are not bytes of a file, so its spec needs the trait ReserveAhead", size, span)
+	}
+}
+
+// testRereadable goes on from the beginning, with the state of the end, as longshore verify does.
+func testRereadable(t *testing.T, h InputHarness) {
+	if !h.traits.Rereadable {
+		t.Skip("this input's sources are read once")
+	}
+	feed := NewFeed(t)
+	in := startInput(t, h, feed)
+	h.Write(t, numbered(0, 100)...)
+	before := feed.WaitFor(within(t), 100)
+	in.stop()
+	feed.Ack()
+	next := feed.rewind()
+	in = startInput(t, h, next)
+	next.WaitFor(within(t), 100)
+	in.stop()
+	wantRecords(t, "from the beginning", next.Got(), before)
 }
 
 // ofSource gives the source of these lines, and checks that they are all that

@@ -3,82 +3,105 @@ package pipetest
 import (
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// TransformEnv gives what a transform gets in tests, with the outputs "loki" and
-// "elastic".
-func TransformEnv() pipeline.Env {
-	return pipeline.Env{
-		Name: "under-test", Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
-		Health: func(error) {}, Outputs: []string{"loki", "elastic"},
+// TestTransform holds a transform, with some settings as YAML, against its contract: it leaves alone
+// what is dropped and what its condition is not for; whatever is in the records, they come out as valid
+// JSON, at their positions; it may be called for several sources at once; and unless it is Stateful, it
+// does the same to the same records every time.
+func TestTransform(t *testing.T, spec pipeline.Spec, yaml string) {
+	for _, property := range []struct {
+		name string
+		test func(t *testing.T, h transformHarness)
+	}{
+		{"leaves dropped records alone", testDropped},
+		{"leaves records alone that it is not for", testNotFor},
+		{"survives hostile records", testHostileRecords},
+		{"takes several sources at once", testSourcesAtOnce},
+		{"is stateful if its spec says so", testStateful},
+	} {
+		t.Run(property.name, func(t *testing.T) { property.test(t, transformHarness{t, spec, yaml}) })
 	}
 }
 
-// TestTransform holds a transform against its contract: it leaves alone what is
-// dropped and what its condition is not for; whatever is in the records, they
-// come out as valid JSON, at their positions; and it may be called for
-// several sources at once.
-func TestTransform(t *testing.T, make pipeline.TransformConfig) {
-	begin := func(t *testing.T, when func(b *event.Batch, i int) bool) pipeline.Transform {
-		env := TransformEnv()
-		env.If = when
-		transform, err := make.Transform(env)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return transform
+type transformHarness struct {
+	t    *testing.T
+	spec pipeline.Spec
+	yaml string
+}
+
+func (h transformHarness) transform(when func(b *event.Batch, i int) bool) pipeline.Transform {
+	return MustTransform(h.t, Config[pipeline.TransformConfig](h.t, h.spec, h.yaml), when)
+}
+
+func testDropped(t *testing.T, h transformHarness) {
+	b := hostileBatch(1, longestHostile)
+	for i := range b.Records {
+		b.Records[i].Flags |= event.Dropped
 	}
-	t.Run("leaves dropped records alone", func(t *testing.T) {
-		b := hostileBatch(1, longestHostile)
-		for i := range b.Records {
-			b.Records[i].Flags |= event.Dropped
+	unchangedBy(t, h.transform(nil), b)
+}
+
+func testNotFor(t *testing.T, h transformHarness) {
+	b := hostileBatch(1, longestHostile)
+	transform := h.transform(func(*event.Batch, int) bool { return false })
+	if h.spec.Traits.NeedsCondition { // whether it drops what its condition is for is its own matter
+		applyChecked(t, transform, b)
+		return
+	}
+	unchangedBy(t, transform, b)
+}
+
+func testHostileRecords(t *testing.T, h transformHarness) {
+	transform := h.transform(nil)
+	for range 2 { // the second time with a memory of the first
+		applyChecked(t, transform, hostileBatch(1, longestHostile))
+	}
+}
+
+func testSourcesAtOnce(t *testing.T, h transformHarness) {
+	transform := h.transform(nil)
+	var sources sync.WaitGroup
+	for id := range 4 {
+		sources.Go(func() {
+			for range 3 {
+				applyChecked(t, transform, hostileBatch(event.SourceID(id+1), 1000))
+			}
+		})
+	}
+	sources.Wait()
+}
+
+// testStateful applies a transform to the same records again and again.
+func testStateful(t *testing.T, h transformHarness) {
+	if h.spec.Traits.Stateful {
+		t.Skip("this transform may decide otherwise the next time")
+	}
+	transform := h.transform(nil)
+	var first []string
+	for n := range 20 {
+		b := hostileBatch(1, 1000)
+		transform.Apply(b)
+		if again := written(b); n == 0 {
+			first = again
+		} else if diff := cmp.Diff(first, again); diff != "" {
+			t.Fatalf("its Spec does not say that it is stateful, but the same records come out otherwise: %s", diff)
 		}
-		unchangedBy(t, begin(t, nil), b)
-	})
-	t.Run("leaves records alone that it is not for", func(t *testing.T) {
-		b := hostileBatch(1, longestHostile)
-		before := append([]event.Record(nil), b.Records...)
-		transform := begin(t, func(*event.Batch, int) bool { return false })
-		if _, drops := make.(pipeline.Conditional); drops { // which of both it drops is its own matter
-			transform.Apply(b)
-			CheckBatch(t, b, before)
-			return
-		}
-		unchangedBy(t, transform, b)
-	})
-	t.Run("survives hostile records", func(t *testing.T) {
-		transform := begin(t, nil)
-		for range 2 { // the second time with a memory of the first
-			b := hostileBatch(1, longestHostile)
-			before := append([]event.Record(nil), b.Records...)
-			transform.Apply(b)
-			CheckBatch(t, b, before)
-		}
-	})
-	t.Run("takes several sources at once", func(t *testing.T) {
-		transform := begin(t, nil)
-		var sources sync.WaitGroup
-		for id := range 4 {
-			sources.Go(func() {
-				for range 3 {
-					b := hostileBatch(event.SourceID(id+1), 1000)
-					before := append([]event.Record(nil), b.Records...)
-					transform.Apply(b)
-					CheckBatch(t, b, before)
-				}
-			})
-		}
-		sources.Wait()
-	})
+	}
+}
+
+// applyChecked transforms a batch, and checks it.
+func applyChecked(t *testing.T, transform pipeline.Transform, b *event.Batch) {
+	before := append([]event.Record(nil), b.Records...)
+	transform.Apply(b)
+	CheckBatch(t, b, before)
 }
 
 // longestHostile takes all hostile lines.
@@ -134,7 +157,8 @@ func unchangedBy(t *testing.T, transform pipeline.Transform, b *event.Batch) {
 func written(b *event.Batch) []string {
 	var all []string
 	for i := range b.Records {
-		all = append(all, fmt.Sprintf("%.500s %.500q", event.AppendRecord(nil, b, i, true), b.Line(i)))
+		r := &b.Records[i]
+		all = append(all, fmt.Sprintf("%.500s %.500q %b %b", event.AppendRecord(nil, b, i, true), b.Line(i), r.Flags, r.ExcludedOutputs))
 	}
 	return all
 }
@@ -178,9 +202,7 @@ func Transformed(t *testing.T, transform pipeline.Transform, parser pipeline.New
 	for i := range lines {
 		p.Parse(b, i)
 	}
-	before := append([]event.Record(nil), b.Records...)
-	transform.Apply(b)
-	CheckBatch(t, b, before)
+	applyChecked(t, transform, b)
 	var got []string
 	for i := range b.Records {
 		r := &b.Records[i]
@@ -205,7 +227,7 @@ func MustTransform(t *testing.T, c pipeline.TransformConfig, when func(b *event.
 			t.Fatalf("%s: %s", p.Path, p.Message)
 		}
 	}
-	env := TransformEnv()
+	env := TransformEnv(t)
 	env.If = when
 	transform, err := c.Transform(env)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 )
 
 func TestConformance(t *testing.T) {
-	pipetest.TestTransform(t, &Config{Fields: map[string]string{"text": "{escaped}{list}", "x": "{object}", "y": "1{text}"}})
+	pipetest.TestTransform(t, Spec(), `fields: {text: "{escaped}{list}", x: "{object}", y: "1{text}"}`)
 }
 
 func newJSON(*event.Source) pipeline.Parser { return json.New(nil) }

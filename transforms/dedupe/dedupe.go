@@ -18,6 +18,7 @@ func Spec() pipeline.Spec {
 		Kind:    pipeline.KindTransform,
 		Type:    "dedupe",
 		Summary: "Drops records that repeat another within a short time. Depends on what came before, so a replay after a crash may decide anew.",
+		Traits:  pipeline.Traits{Stateful: true},
 		New:     func() any { return new(Config) },
 	}
 }
@@ -33,7 +34,7 @@ type Config struct {
 func (c *Config) Check() []pipeline.Problem { return perrecord.CheckKey(c.Key) }
 
 // Transform implements pipeline.TransformConfig.
-func (c *Config) Transform(env pipeline.Env) (pipeline.Transform, error) {
+func (c *Config) Transform(env pipeline.TransformEnv) (pipeline.Transform, error) {
 	key, err := event.ParseTemplate(c.Key)
 	if err != nil {
 		return nil, fmt.Errorf("key %w", err)

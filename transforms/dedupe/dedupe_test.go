@@ -13,7 +13,7 @@ import (
 )
 
 func TestConformance(t *testing.T) {
-	pipetest.TestTransform(t, &Config{Key: "{text}", Window: 1e9, Max: 10})
+	pipetest.TestTransform(t, Spec(), `{key: "{text}", window: 1s, max_keys: 10}`)
 }
 
 func newJSON(*event.Source) pipeline.Parser { return json.New(nil) }

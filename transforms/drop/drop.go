@@ -13,6 +13,7 @@ func Spec() pipeline.Spec {
 		Kind:    pipeline.KindTransform,
 		Type:    "drop",
 		Summary: "Drops the records for which its condition, if, holds. Depends on nothing but the record.",
+		Traits:  pipeline.Traits{NeedsCondition: true},
 		New:     func() any { return new(Config) },
 	}
 }
@@ -20,10 +21,7 @@ func Spec() pipeline.Spec {
 // Config is the transform's config: nothing but what all transforms have.
 type Config struct{}
 
-// NeedsCondition implements pipeline.Conditional.
-func (c *Config) NeedsCondition() {}
-
 // Transform implements pipeline.TransformConfig.
-func (c *Config) Transform(env pipeline.Env) (pipeline.Transform, error) {
+func (c *Config) Transform(env pipeline.TransformEnv) (pipeline.Transform, error) {
 	return perrecord.Record(env, func(b *event.Batch, i int) { b.Records[i].Flags |= event.Dropped }), nil
 }

@@ -12,7 +12,7 @@ import (
 )
 
 func TestConformance(t *testing.T) {
-	pipetest.TestTransform(t, new(Config))
+	pipetest.TestTransform(t, Spec(), "")
 }
 
 func newJSON(*event.Source) pipeline.Parser { return json.New(nil) }

@@ -13,6 +13,7 @@ func Spec() pipeline.Spec {
 		Kind:    pipeline.KindTransform,
 		Type:    "keep",
 		Summary: "Keeps the records for which its condition, if, holds, and drops all others. Depends on nothing but the record.",
+		Traits:  pipeline.Traits{NeedsCondition: true},
 		New:     func() any { return new(Config) },
 	}
 }
@@ -20,11 +21,8 @@ func Spec() pipeline.Spec {
 // Config is the transform's config: nothing but what all transforms have.
 type Config struct{}
 
-// NeedsCondition implements pipeline.Conditional.
-func (c *Config) NeedsCondition() {}
-
 // Transform implements pipeline.TransformConfig.
-func (c *Config) Transform(env pipeline.Env) (pipeline.Transform, error) {
+func (c *Config) Transform(env pipeline.TransformEnv) (pipeline.Transform, error) {
 	keep := env.If
 	env.If = nil
 	return perrecord.Record(env, func(b *event.Batch, i int) {

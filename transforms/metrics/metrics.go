@@ -91,7 +91,7 @@ func (m *Metric) check() []pipeline.Problem {
 }
 
 // Transform implements pipeline.TransformConfig.
-func (c *Config) Transform(env pipeline.Env) (pipeline.Transform, error) {
+func (c *Config) Transform(env pipeline.TransformEnv) (pipeline.Transform, error) {
 	var all []*metric
 	for i := range c.Metrics {
 		m, err := newMetric(env, &c.Metrics[i], c.Max)
@@ -121,7 +121,7 @@ type metric struct {
 	text   []byte
 }
 
-func newMetric(env pipeline.Env, c *Metric, limit int) (*metric, error) {
+func newMetric(env pipeline.TransformEnv, c *Metric, limit int) (*metric, error) {
 	m := &metric{field: c.Field, factor: c.Factor, max: limit, log: env.Log.With("metric", c.Name), series: map[string]func(float64){}}
 	names := slices.Sorted(maps.Keys(c.Labels))
 	for _, name := range names {

@@ -16,14 +16,17 @@ import (
 )
 
 func TestConformance(t *testing.T) {
-	pipetest.TestTransform(t, &Config{Max: 5, Metrics: []Metric{{Name: "m", Type: "counter", Factor: 1, Labels: map[string]string{"a": "{text}", "b": "{escaped}"}}}})
+	pipetest.TestTransform(t, Spec(), `
+max_series: 5
+metrics: [{name: m, type: counter, labels: {a: "{text}", b: "{escaped}"}}]
+`)
 }
 
 func newJSON(*event.Source) pipeline.Parser { return json.New(nil) }
 
 func TestMetrics(t *testing.T) {
 	reg := prometheus.NewRegistry()
-	env := pipetest.TransformEnv()
+	env := pipetest.TransformEnv(t)
 	env.Metrics = reg
 	c := &Config{Max: 2, Metrics: []Metric{
 		{Name: "requests", Type: "counter", Factor: 1, Labels: map[string]string{"status": "{status}"}},

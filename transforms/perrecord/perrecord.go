@@ -11,7 +11,7 @@ import (
 // Record gives the transform that calls do for every record it is for: those for
 // which its condition holds, without those that are dropped or refused. It counts
 // what do drops.
-func Record(env pipeline.Env, do func(b *event.Batch, i int)) pipeline.Transform {
+func Record(env pipeline.TransformEnv, do func(b *event.Batch, i int)) pipeline.Transform {
 	t := &transform{env.If, do, prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "longshore_transform_dropped_records_total", Help: "Records that the transform dropped.",
 	})}

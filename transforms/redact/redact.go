@@ -82,7 +82,7 @@ const (
 var kindNames = [kinds]string{"secret", "email", "ip", "card", "iban", "pattern"}
 
 // Transform implements pipeline.TransformConfig.
-func (c *Config) Transform(env pipeline.Env) (pipeline.Transform, error) {
+func (c *Config) Transform(env pipeline.TransformEnv) (pipeline.Transform, error) {
 	if problems := c.Check(); len(problems) > 0 {
 		return nil, fmt.Errorf("%s %s", problems[0].Path, problems[0].Message)
 	}

@@ -19,9 +19,8 @@ func defaults() *Config {
 }
 
 func TestConformance(t *testing.T) {
-	pipetest.TestTransform(t, defaults())
-	everything := &Config{Detect: []string{"secrets", "email", "ip", "card", "iban"}, With: "[{kind}]", Keys: []string{"text"}, Patterns: []string{"x+"}}
-	pipetest.TestTransform(t, everything)
+	pipetest.TestTransform(t, Spec(), "")
+	pipetest.TestTransform(t, Spec(), `{detect: [secrets, email, ip, card, iban], with: "[{kind}]", keys: [text], patterns: [x+]}`)
 }
 
 func newJSON(*event.Source) pipeline.Parser { return json.New(nil) }
@@ -226,7 +225,7 @@ func TestAllocs(t *testing.T) {
 }
 
 func BenchmarkRedact(b *testing.B) {
-	transform, err := defaults().Transform(pipeline.Env{})
+	transform, err := defaults().Transform(pipetest.TransformEnv(b))
 	if err != nil {
 		b.Fatal(err)
 	}

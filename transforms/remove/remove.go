@@ -39,7 +39,7 @@ func (c *Config) Check() []pipeline.Problem {
 }
 
 // Transform implements pipeline.TransformConfig.
-func (c *Config) Transform(env pipeline.Env) (pipeline.Transform, error) {
+func (c *Config) Transform(env pipeline.TransformEnv) (pipeline.Transform, error) {
 	return perrecord.Record(env, c.remove), nil
 }
 

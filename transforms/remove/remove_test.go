@@ -12,7 +12,7 @@ import (
 )
 
 func TestConformance(t *testing.T) {
-	pipetest.TestTransform(t, &Config{Fields: []string{"*"}, Except: []string{"list"}})
+	pipetest.TestTransform(t, Spec(), `{fields: ["*"], except: [list]}`)
 }
 
 func newJSON(*event.Source) pipeline.Parser { return json.New(nil) }

@@ -43,7 +43,7 @@ func (c *Config) Check() []pipeline.Problem {
 }
 
 // Transform implements pipeline.TransformConfig.
-func (c *Config) Transform(env pipeline.Env) (pipeline.Transform, error) {
+func (c *Config) Transform(env pipeline.TransformEnv) (pipeline.Transform, error) {
 	var r renamer
 	for _, old := range slices.Sorted(maps.Keys(c.Fields)) {
 		r = append(r, pair{old, c.Fields[old]})

@@ -12,7 +12,7 @@ import (
 )
 
 func TestConformance(t *testing.T) {
-	pipetest.TestTransform(t, &Config{Fields: map[string]string{"text": "list", "list": "text", "object": "message"}})
+	pipetest.TestTransform(t, Spec(), "fields: {text: list, list: text, object: message}")
 }
 
 func newJSON(*event.Source) pipeline.Parser { return json.New(nil) }

@@ -72,7 +72,7 @@ func (c *Config) CheckOutputs(outputs []string) []pipeline.Problem {
 const maxOutputs = 32
 
 // Transform implements pipeline.TransformConfig.
-func (c *Config) Transform(env pipeline.Env) (pipeline.Transform, error) {
+func (c *Config) Transform(env pipeline.TransformEnv) (pipeline.Transform, error) {
 	if len(env.Outputs) > maxOutputs {
 		return nil, fmt.Errorf("route works with %d outputs at most, and there are %d", maxOutputs, len(env.Outputs))
 	}

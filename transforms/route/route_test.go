@@ -13,7 +13,10 @@ import (
 )
 
 func TestConformance(t *testing.T) {
-	pipetest.TestTransform(t, &Config{Routes: []Route{{If: `"x" in text`, Outputs: []string{"loki"}}}, Else: []string{"elastic"}})
+	pipetest.TestTransform(t, Spec(), `
+routes: [{if: '"x" in text', outputs: [loki]}]
+else: [elastic]
+`)
 }
 
 func newJSON(*event.Source) pipeline.Parser { return json.New(nil) }
@@ -51,7 +54,7 @@ func TestMistakes(t *testing.T) {
 	if p := c.CheckOutputs([]string{"loki"}); len(p) != 2 || p[0].Path != "routes[0].outputs[1]" || p[1].Path != "else[0]" {
 		t.Errorf("problems: %+v", p)
 	}
-	env := pipetest.TransformEnv()
+	env := pipetest.TransformEnv(t)
 	env.Outputs = make([]string, 33)
 	if _, err := c.Transform(env); err == nil {
 		t.Error("33 outputs are taken")

@@ -26,7 +26,7 @@ type Config struct {
 }
 
 // Transform implements pipeline.TransformConfig.
-func (c *Config) Transform(env pipeline.Env) (pipeline.Transform, error) {
+func (c *Config) Transform(env pipeline.TransformEnv) (pipeline.Transform, error) {
 	return perrecord.Record(env, func(b *event.Batch, i int) {
 		if !keeps(c.Rate, identity(b, i)) {
 			b.Records[i].Flags |= event.Dropped

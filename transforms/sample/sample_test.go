@@ -8,7 +8,7 @@ import (
 )
 
 func TestConformance(t *testing.T) {
-	pipetest.TestTransform(t, &Config{Rate: 0.5})
+	pipetest.TestTransform(t, Spec(), "rate: 0.5")
 }
 
 func batch(id event.SourceID, n int, trace func(i int) byte) *event.Batch {

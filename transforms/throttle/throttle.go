@@ -18,6 +18,7 @@ func Spec() pipeline.Spec {
 		Kind:    pipeline.KindTransform,
 		Type:    "throttle",
 		Summary: "Drops records of what logs too fast, and says how many. Depends on the clock, so a replay after a crash may decide anew.",
+		Traits:  pipeline.Traits{Stateful: true},
 		New:     func() any { return new(Config) },
 	}
 }
@@ -34,7 +35,7 @@ type Config struct {
 func (c *Config) Check() []pipeline.Problem { return perrecord.CheckKey(c.Key) }
 
 // Transform implements pipeline.TransformConfig.
-func (c *Config) Transform(env pipeline.Env) (pipeline.Transform, error) {
+func (c *Config) Transform(env pipeline.TransformEnv) (pipeline.Transform, error) {
 	key, err := event.ParseTemplate(c.Key)
 	if err != nil {
 		return nil, fmt.Errorf("key %w", err)

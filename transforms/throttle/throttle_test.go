@@ -18,7 +18,7 @@ import (
 )
 
 func TestConformance(t *testing.T) {
-	pipetest.TestTransform(t, &Config{Rate: 10, Key: "{text}", Max: 10})
+	pipetest.TestTransform(t, Spec(), `{rate: 10, key: "{text}", max_keys: 10}`)
 }
 
 func newJSON(*event.Source) pipeline.Parser { return json.New(nil) }
@@ -52,7 +52,7 @@ func TestThrottle(t *testing.T) {
 func TestItSaysHowManyWereDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log strings.Builder
-		env := pipetest.TransformEnv()
+		env := pipetest.TransformEnv(t)
 		env.Log = slog.New(slog.NewTextHandler(&log, nil))
 		transform, err := (&Config{Rate: 1, Key: "all", Max: 10}).Transform(env)
 		if err != nil {

@@ -27,7 +27,7 @@ type Config struct {
 const mark = "…"
 
 // Transform implements pipeline.TransformConfig.
-func (c *Config) Transform(env pipeline.Env) (pipeline.Transform, error) {
+func (c *Config) Transform(env pipeline.TransformEnv) (pipeline.Transform, error) {
 	return perrecord.Record(env, c.truncate), nil
 }
 

@@ -12,7 +12,7 @@ import (
 )
 
 func TestConformance(t *testing.T) {
-	pipetest.TestTransform(t, &Config{Fields: []string{"message", "*"}, Max: 16})
+	pipetest.TestTransform(t, Spec(), `{fields: [message, "*"], max: 16}`)
 }
 
 func newJSON(*event.Source) pipeline.Parser { return json.New(nil) }

@@ -1,0 +1,26 @@
+package pipeline
+
+import "testing"
+
+func TestTraitsAreOfTheirKind(t *testing.T) {
+	for _, test := range []struct {
+		traits Traits
+		kind   Kind
+		ok     bool
+	}{
+		{Traits{}, KindOutput, true},
+		{Traits{Rereadable: true}, KindInput, true},
+		{Traits{ReserveAhead: 1}, KindTransform, false},
+		{Traits{Stateful: true}, KindTransform, true},
+		{Traits{NeedsCondition: true}, KindInput, false},
+		{Traits{Ephemeral: true}, KindOutput, false},
+	} {
+		if err := test.traits.CheckKind(test.kind); (err == nil) != test.ok {
+			t.Errorf("%+v of an %s: %v", test.traits, test.kind, err)
+		}
+	}
+	all := Traits{1, true, true, true, true, true}
+	if n := len(all.Describe()); n != 6 {
+		t.Errorf("%d of 6 traits are described", n)
+	}
+}
