@@ -56,8 +56,8 @@ func lokiWithoutStructuredMetadata(t *testing.T, start lokiStarter) {
 	checkDocs(t, w, docs, "bare")
 	lokiCounts(t, l, `{service_name="bare"}`, when, 600)
 	lokiCounts(t, l, fmt.Sprintf(`{service_name="bare"} | json | trace_id=%q`, script.Trace("bare", 120)), when, 10)
-	if n := strings.Count(a.log.String(), "Loki refuses structured metadata"); n != 1 {
-		t.Errorf("the agent says %d times that Loki refuses structured metadata, want once", n)
+	if n := strings.Count(a.log.String(), "Loki rejects structured metadata"); n != 1 {
+		t.Errorf("the agent says %d times that Loki rejects structured metadata, want once", n)
 	}
 }
 

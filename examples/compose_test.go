@@ -123,7 +123,7 @@ func TestServicesKeepToThemselves(t *testing.T) {
 }
 
 func TestImagesArePinned(t *testing.T) {
-	pinned := regexp.MustCompile(`^(longshore/[a-z-]+:dev|.+:\d+\.\d+\.\d+)$`)
+	pinned := regexp.MustCompile(`^(longshore/[a-z-]+:dev|.+:v?\d+\.\d+\.\d+)$`)
 	eachService(t, func(t *testing.T, s service) {
 		if !pinned.MatchString(s.Image) {
 			t.Errorf("image %q has no full version", s.Image)
@@ -181,6 +181,7 @@ func TestEnvExamplesAreWhole(t *testing.T) {
 		root:            {"docker-compose.yml", "examples/stack/longshore.yml"},
 		"existing-elk":  {"docker-compose.yml", "longshore.yml"},
 		"existing-loki": {"docker-compose.yml", "longshore.yml"},
+		"victorialogs":  {"docker-compose.yml", "longshore.yml"},
 	} {
 		given := envExample(t, folder)
 		used := map[string]bool{"LONGSHORE_VERSION": true} // set by who builds releases
