@@ -34,7 +34,7 @@ const (
 var errLogChanged = errors.New("the log has changed before the position where reading continues")
 
 // errPositionMissing means that the position was not in the part of the log that was read. The
-// whole log must be searched: all files, or the API's answer to a second request.
+// whole log must be searched.
 var errPositionMissing = errors.New("the position where reading continues is not where its time should be")
 
 // A streamState is one stream of one container.
@@ -151,7 +151,11 @@ func (b *batcher) connect(now int64, rot rotation, inOrder bool) (since int64) {
 		st := &b.streams[i]
 		st.line.open = false
 		st.search.start(st.at)
-		if s := st.at.since(); i == 0 || s < since {
+		s := st.at.since()
+		if rot.leavesOutFiles() && !st.at.anchored {
+			s = 0 // without an anchor, nothing would show that files were left out
+		}
+		if i == 0 || s < since {
 			since = s
 		}
 	}

@@ -42,6 +42,7 @@ type engine struct {
 
 	tls         atomic.Pointer[tls.Config] // of the files when the engine was last reached; nil without TLS
 	podman      atomic.Bool
+	before23    atomic.Bool                   // older than 23.0 (API 1.42)
 	clockOffset atomic.Pointer[time.Duration] // of its clock from ours; nil if unknown
 
 	// client is made anew on each connection, as a new engine may speak another version.
@@ -81,6 +82,7 @@ func (e *engine) connect(ctx context.Context) (engineInfo, error) {
 		return engineInfo{}, e.withAdvice(err)
 	}
 	c.NegotiateAPIVersionPing(ping)
+	e.before23.Store(versions.LessThan(cmp.Or(ping.APIVersion, c.ClientVersion()), "1.42"))
 	e.client.Store(c)
 	info, err := c.Info(ctx)
 	if errdefs.IsPermissionDenied(err) || errdefs.IsNotFound(err) {
@@ -107,10 +109,6 @@ func (e *engine) clock() int64 {
 	}
 	return 0
 }
-
-// before23 reports whether the engine is older than 23.0 (API 1.42). It may then end the stream of
-// a stopping container before its last lines, and send lines twice or skip some when it rotates.
-func (e *engine) before23() bool { return versions.LessThan(e.client.Load().ClientVersion(), "1.42") }
 
 // isPlainSocket reports whether a read returns all that has arrived. TLS returns a record, which is
 // one line, and other connections perhaps one write.

@@ -109,6 +109,40 @@ func TestHastyEngine(t *testing.T) {
 	})
 }
 
+// TestOldEnginesOnly: what makes up for the faults of engines before 23.0 is not done where there are none, whatever
+// version DOCKER_API_VERSION asks for.
+func TestOldEnginesOnly(t *testing.T) {
+	for _, tt := range []struct {
+		version, spoken string
+		old             bool
+	}{{"1.41", "", true}, {"1.42", "", false}, {"1.51", "", false}, {"1.51", "1.41", false}} {
+		t.Run(tt.version+" "+tt.spoken, func(t *testing.T) {
+			t.Setenv("DOCKER_API_VERSION", tt.spoken)
+			synctest.Test(t, func(t *testing.T) { testOldEngine(t, tt.version, tt.spoken, tt.old) })
+		})
+	}
+}
+
+func testOldEngine(t *testing.T, version, spoken string, old bool) {
+	e := newFakeEngine(t)
+	e.version, e.spoken = version, spoken
+	c := e.start(&fakeContainer{ID: "a", Name: "a", Options: map[string]string{"max-size": "1m", "max-file": "3"}})
+	r := run(t, e, pipetest.NewFeed(t), Config{})
+	time.Sleep(time.Second)
+	e.write(c, message{ts: time.Now().UnixNano(), text: "one\n", repeat: 1})
+	time.Sleep(time.Second)
+	e.stop(c)
+	time.Sleep(time.Minute)
+	lines, requests := 2, 1
+	if old {
+		lines, requests = 1, 2 // the repeated line is dropped, and the stopped container read to its end
+	}
+	_, sinces := e.asked()
+	if len(r.feed.Lines()) != lines || len(sinces) != requests {
+		t.Errorf("%q after %d requests of the log, want %d lines and %d", r.feed.Lines(), len(sinces), lines, requests)
+	}
+}
+
 func TestRemovedAtOnce(t *testing.T) {
 	const warning = "removed before its log could be read to its end"
 	for _, c := range []struct {

@@ -2,6 +2,7 @@ package docker
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -22,6 +23,7 @@ import (
 // memory, so that tests run in a synctest bubble, or over a real socket.
 type fakeEngine struct {
 	version string // of its API
+	spoken  string // the one that requests use, if it is another
 	// oldSince filters every message by its time, as engines before 23.0 do; newer ones stop at the first match.
 	oldSince bool
 	ahead    time.Duration // of its clock against that of the test
@@ -60,7 +62,7 @@ type fakeContainer struct {
 	Created         time.Time
 	Upper           string
 	Log             []message
-	Hidden          int       // so many messages are left out for who connects next, as while a file is packed
+	Packed          int       // so many messages are in packed files, the first of them in the oldest
 	Files           *jsonFile // where the log is kept, too; nil for nowhere
 }
 
@@ -247,7 +249,7 @@ func (e *fakeEngine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if e.answer != nil && e.answer(w, r) {
 		return
 	}
-	path, versioned := strings.CutPrefix(r.URL.Path, "/v"+e.version)
+	path, versioned := strings.CutPrefix(r.URL.Path, "/v"+cmp.Or(e.spoken, e.version))
 	parts := strings.Split(strings.Trim(path, "/"), "/")
 	switch {
 	case path == "/_ping":
@@ -383,10 +385,12 @@ func (e *fakeEngine) serveLogs(w http.ResponseWriter, r *http.Request, id string
 	w.WriteHeader(200)
 	w.(http.Flusher).Flush()
 	e.mu.Lock()
-	tail, next := len(c.Log), c.Hidden
-	c.Hidden = 0
-	e.mu.Unlock()
+	tail, next := len(c.Log), 0
 	since, follow := parseSince(query.Get("since")), query.Get("follow") == "1"
+	if c.Packed > 0 && e.version == "1.41" && c.Log[0].ts < since {
+		next = c.Packed // as engines before 23.0 do
+	}
+	e.mu.Unlock()
 	if query.Get("tail") == "1" {
 		next = max(0, tail-1)
 	}

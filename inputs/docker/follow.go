@@ -56,7 +56,7 @@ type follower struct {
 	tail             *tail // the files being read, or nil
 	maxFileSize      int64 // 0 if there is no limit
 	fromFiles        bool  // the log was last read from its files
-	missing          bool  // the position was not found, and is searched once more
+	missing          bool  // the position was not found, and is searched in the whole log
 	warnedCorrupt    bool  // that the files are damaged
 	backoff          backoff
 }
@@ -253,9 +253,7 @@ func (f *follower) read(ctx context.Context, c snapshot) (action, error) {
 		return retry, nil
 	case errors.Is(err, errPositionMissing):
 		f.missing = true
-		if f.fromFiles {
-			f.wake()
-		}
+		f.wake()
 		return retry, nil
 	case errors.Is(err, errLogChanged), errdefs.IsNotFound(err):
 		return retry, nil
@@ -312,7 +310,7 @@ func (f *follower) logEnded(ctx context.Context, before snapshot) (action, error
 		if err != nil || now.State.Running {
 			return retry, nil
 		}
-		if f.in.engine.before23() {
+		if f.in.engine.before23.Load() {
 			f.wake()
 			return retry, nil // it may have left out the last lines: read once more, without following
 		}
@@ -333,13 +331,13 @@ func (f *follower) readAPI(ctx context.Context, c snapshot, whole bool) error {
 		ShowStdout: true, ShowStderr: true, Timestamps: true,
 		Follow: c.running && !whole,
 	}
-	c.rotation.before23 = f.in.engine.before23()
+	c.rotation.before23 = f.in.engine.before23.Load()
 	connected := f.in.engine.clock()
-	if since := f.batcher.connect(connected, c.rotation, f.in.engine.podman.Load()); since > 0 && !whole && !f.fullyRead {
+	since := f.batcher.connect(connected, c.rotation, f.in.engine.podman.Load())
+	if since > 0 && !whole && !f.fullyRead && !f.missing {
 		options.Since = fmt.Sprintf("%d.%09d", since/1e9, since%1e9)
+		f.batcher.setPartial(c.rotation.leavesOutFiles())
 	}
-	// An engine may leave out a file that it is just compressing, so a missing position is searched twice.
-	f.batcher.setPartial(!f.missing)
 	f.missing = false
 	body, err := f.in.engine.client.Load().ContainerLogs(ctx, f.id, options)
 	if err != nil {

@@ -140,31 +140,36 @@ func testSetBack(t *testing.T, old, rotated, running bool) {
 	}
 }
 
-// TestFileIsBeingPacked: an engine may leave out a file that it is just packing. The place
-// where reading goes on is looked for once more before it counts as gone.
-func TestFileIsBeingPacked(t *testing.T) {
+// TestPackedFilesAreLeftOut: an engine before 23.0 leaves out all rotated files when the oldest is
+// compressed and ends before the requested time. A position in one of them is not gone.
+func TestPackedFilesAreLeftOut(t *testing.T) {
 	for _, gone := range []bool{false, true} {
-		t.Run(fmt.Sprint("gone=", gone), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { testPacked(t, gone) })
-		})
+		for version, requests := range map[string]int{"1.41": 2, "1.44": 1} {
+			t.Run(fmt.Sprintf("API %s, gone=%v", version, gone), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) { testPacked(t, version, requests, gone) })
+			})
+		}
 	}
 }
 
-func testPacked(t *testing.T, gone bool) {
+func testPacked(t *testing.T, version string, requests int, gone bool) {
 	e := newFakeEngine(t)
-	c := e.add(&fakeContainer{ID: "a", Name: "a", State: "running", Log: []message{
-		out(1*second, "1\n"), err(2*second, "2\n"), out(3*second, "3\n")}})
+	e.version = version
+	time.Sleep(time.Minute)
+	c := e.add(&fakeContainer{ID: "a", Name: "a", State: "running", Options: map[string]string{"compress": "true"}, Log: []message{
+		out(10*second, "1\n"), err(20*second, "2\n"), out(30*second, "3\n")}})
 	r := run(t, e, pipetest.NewFeed(t), Config{})
 	r.feed.WaitFor(t.Context(), 3)
 	synctest.Wait()
 	r.feed.Ack()
 	r.stop()
+	_, before := e.asked()
 	want := []string{"4", "5"}
 	e.change(func() {
-		c.Log = append(c.Log, out(4*second, "4\n"), err(5*second, "5\n"))
-		c.Hidden = 4
+		c.Log = append(c.Log, out(40*second, "4\n"), err(50*second, "5\n"))
+		c.Packed = 4
 		if gone {
-			c.Log, c.Hidden, want = c.Log[4:], 0, []string{"5"}
+			c.Log, c.Packed, want = c.Log[4:], 0, []string{"5"}
 		}
 	})
 	r = run(t, e, r.feed.Restart(), Config{})
@@ -173,4 +178,33 @@ func testPacked(t *testing.T, gone bool) {
 		t.Errorf("%s\n%s", diff, r.logged)
 	}
 	r.wantLogged("has rotated away the position", map[bool]int{true: 1}[gone])
+	if _, sinces := e.asked(); len(sinces)-len(before) != requests {
+		t.Errorf("the log was requested from %q", sinces[len(before):])
+	}
+}
+
+// TestPackedFilesFromATime: where reading starts at a time and not at a line, nothing would show
+// that an old engine has left out files.
+func TestPackedFilesFromATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newFakeEngine(t)
+		e.version = "1.41"
+		c := e.add(&fakeContainer{ID: "a", Name: "a", State: "running", Options: map[string]string{"compress": "true"}, Log: []message{
+			out(10*second, "1\n")}})
+		time.Sleep(time.Minute)
+		r := run(t, e, pipetest.NewFeed(t), Config{ReadFrom: "end"})
+		time.Sleep(time.Minute)
+		r.feed.Ack()
+		r.stop()
+		e.change(func() {
+			now := time.Now().UnixNano()
+			c.Log = append(c.Log, message{ts: now, text: "2\n"}, message{ts: now + second, text: "3\n"})
+			c.Packed = 2
+		})
+		r = run(t, e, r.feed.Restart(), Config{ReadFrom: "end"})
+		time.Sleep(10 * time.Second)
+		if diff := cmp.Diff([]string{"2", "3"}, r.feed.Lines()); diff != "" {
+			t.Errorf("%s\n%s", diff, r.logged)
+		}
+	})
 }

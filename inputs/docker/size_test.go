@@ -226,8 +226,9 @@ func TestOptionsOfTheDriver(t *testing.T) {
 		{"json-file", map[string]string{"max-size": "10m"}, rotation{size: 10 << 20, files: 1}},
 		{"json-file", map[string]string{"max-size": "1.5kb", "max-file": "3"}, rotation{size: 1536, files: 3}},
 		{"json-file", map[string]string{"max-size": "-1", "max-file": "x"}, rotation{size: 0, files: 1}},
-		{"local", nil, rotation{size: 20 << 20, files: 5}},
-		{"local", map[string]string{"max-size": "1g", "max-file": "2"}, rotation{size: 1 << 30, files: 2}},
+		{"json-file", map[string]string{"max-size": "1k", "max-file": "3", "compress": "true"}, rotation{size: 1024, files: 3, packed: true}},
+		{"local", nil, rotation{size: 20 << 20, files: 5, packed: true}},
+		{"local", map[string]string{"max-size": "1g", "max-file": "2", "compress": "false"}, rotation{size: 1 << 30, files: 2}},
 		{"journald", map[string]string{"max-size": "1g"}, rotation{}},
 	} {
 		c := container.HostConfig{LogConfig: container.LogConfig{Type: tt.driver, Config: tt.options}}
