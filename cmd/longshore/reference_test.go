@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"flag"
 	"fmt"
 	"maps"
@@ -10,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -124,7 +126,7 @@ func metricsPage(t *testing.T) string {
 		t.Fatal(err)
 	}
 	cfg.DataDir = t.TempDir()
-	found := registered{}
+	found := &registered{metrics: map[string]metricFacts{}}
 	g, err := graph.Build(graph.Options{
 		Config: cfg, Log: (&app{stderr: new(bytes.Buffer)}).logger(), Metrics: found, Now: time.Now,
 		Health: func(pipeline.Kind, string) func(error) { return func(error) {} },
@@ -133,14 +135,16 @@ func metricsPage(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := g.Close(); err != nil {
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := g.Run(ended); err != nil { // some inputs register their metrics when they run
 		t.Fatal(err)
 	}
 	var b strings.Builder
 	b.WriteString("# Metrics\n" + generated + "\nBeside these, `/metrics` has those of the Go runtime and of the process.\n\n" +
 		"| metric | labels | meaning |\n| --- | --- | --- |\n")
-	for _, name := range slices.Sorted(maps.Keys(found)) {
-		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", name, strings.Join(found[name].labels, ", "), cell(found[name].help))
+	for _, name := range slices.Sorted(maps.Keys(found.metrics)) {
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", name, strings.Join(found.metrics[name].labels, ", "), cell(found.metrics[name].help))
 	}
 	return b.String()
 }
@@ -159,7 +163,10 @@ outputs:
 }
 
 // registered is a prometheus.Registerer that notes what is registered, by name.
-type registered map[string]metricFacts
+type registered struct {
+	mu      sync.Mutex
+	metrics map[string]metricFacts
+}
 
 type metricFacts struct {
 	help   string
@@ -169,7 +176,7 @@ type metricFacts struct {
 var descText = regexp.MustCompile(`^Desc\{fqName: "([^"]*)", help: "(.*)", unit: "[^"]*", constLabels: \{(.*)\}, variableLabels: \{(.*)\}\}$`)
 
 // Register implements prometheus.Registerer.
-func (r registered) Register(c prometheus.Collector) error {
+func (r *registered) Register(c prometheus.Collector) error {
 	descs := make(chan *prometheus.Desc, 100)
 	c.Describe(descs)
 	close(descs)
@@ -191,19 +198,21 @@ func (r registered) Register(c prometheus.Collector) error {
 	return nil
 }
 
-func (r registered) note(name, help string, labels []string) {
-	known := r[name]
+func (r *registered) note(name, help string, labels []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	known := r.metrics[name]
 	known.help = help
 	for _, label := range labels {
 		if label != "" && !slices.Contains(known.labels, label) {
 			known.labels = append(known.labels, label)
 		}
 	}
-	r[name] = known
+	r.metrics[name] = known
 }
 
 // MustRegister implements prometheus.Registerer.
-func (r registered) MustRegister(all ...prometheus.Collector) {
+func (r *registered) MustRegister(all ...prometheus.Collector) {
 	for _, c := range all {
 		if err := r.Register(c); err != nil {
 			panic(err)
@@ -212,4 +221,4 @@ func (r registered) MustRegister(all ...prometheus.Collector) {
 }
 
 // Unregister implements prometheus.Registerer.
-func (r registered) Unregister(prometheus.Collector) bool { return false }
+func (r *registered) Unregister(prometheus.Collector) bool { return false }
