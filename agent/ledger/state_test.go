@@ -217,3 +217,44 @@ func TestPreviousTargets(t *testing.T) {
 	run("", false, func(x *Track) { want(x, reserved-1) })
 	defer l.Close()
 }
+
+// TestReadsEarlierFile: testdata/ledger.log was written before the first release, by a run whose
+// Elasticsearch was away and whose index was changed, and which was killed twice.
+func TestReadsEarlierFile(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS("testdata")); err != nil {
+		t.Fatal(err)
+	}
+	states := must[[]State](t)(Read(dir))
+	if len(states) != 2 {
+		t.Fatalf("the ledger has %d sources, want 2", len(states))
+	}
+	a := states[0]
+	got := []any{a.ID.String(), a.Input, a.Key, a.Cursor.Pos, len(a.Cursor.State), a.TimeoutBoundaries, a.Routes}
+	want := []any{
+		"88e77a1e50c9074c", "app", "/var/log/app/a.log", uint64(0), 46, []uint64{93800, 93867, 93918},
+		[]RouteState{
+			{Route: "main/done", Begun: true, Done: Positions{{0, 93918}}, Reserved: 1142494},
+			{
+				Route: "main/elastic", Begun: true, Origin: 1142452, Target: []byte(`{"index":"logs2"}`),
+				Done: Positions{{90048, 93876}}, Reserved: 1142452,
+			},
+		},
+	}
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(span{})); diff != "" {
+		t.Error(diff)
+	}
+	l := open(t, dir)
+	defer l.Close()
+	s := must[*Source](t)(l.Open(a.ID, a.Input, a.Key, []string{"main/done", "main/elastic"}, 100))
+	elastic := must[*Track](t)(s.Track("main/elastic"))
+	if at := elastic.AtTarget(1142451); len(at) != 1 || string(at[0]) != `{"index":"logs"}` {
+		t.Errorf("the previous targets are %q", at)
+	}
+	if !elastic.Skip(90048) || elastic.Skip(93876) || !elastic.Uncertain(93876) {
+		t.Error("what is done, or uncertain, is not known")
+	}
+	if damaged, _ := filepath.Glob(filepath.Join(dir, "*.damaged-*")); len(damaged) > 0 {
+		t.Errorf("a good file was set aside: %v", damaged)
+	}
+}

@@ -3,12 +3,14 @@ package spool
 import (
 	"bytes"
 	"errors"
+	"os"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/longshore/longshore/agent/deliver"
+	"github.com/longshore/longshore/agent/disk"
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
 )
@@ -132,5 +134,37 @@ func BenchmarkAppendBody(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		dst = AppendBody(dst[:0], body)
+	}
+}
+
+// TestReadsEarlierFile: the segment in testdata was written before the first release, for
+// Elasticsearch.
+func TestReadsEarlierFile(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS("testdata")); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(disk.OS{}, dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	r, ok, err := s.Next(nil)
+	if err != nil || !ok {
+		t.Fatalf("there is a record: %v, %v", ok, err)
+	}
+	var b deliver.Body
+	if err := ReadBody(r.Data, &b, nil); err != nil {
+		t.Fatal(err)
+	}
+	run := b.Runs[0]
+	if run.Source.ID != 0x88e77a1e50c9074c || run.Source.Key != "/var/log/app/a.log" || run.From != 90048 || run.To != 93532 {
+		t.Errorf("the first run is %+v of %+v", run, run.Source)
+	}
+	if len(b.Items) != 19 || !bytes.Contains(b.Item(0), []byte("failed 436 000")) {
+		t.Errorf("it has %d items, the first %s", len(b.Items), b.Item(0))
+	}
+	if again := AppendBody(nil, &b); !bytes.Equal(again, r.Data) {
+		t.Error("encoded anew, it has other bytes")
 	}
 }
