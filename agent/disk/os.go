@@ -6,8 +6,8 @@ import (
 	"syscall"
 )
 
-// OS is the file system of the machine. What it makes is readable by the
-// program's own user and group alone.
+// OS is the file system of the machine. What it makes is readable by the program's own user and
+// group alone.
 type OS struct{}
 
 var _ FS = OS{}
@@ -57,8 +57,7 @@ func (OS) ReadDir(path string) ([]string, error) {
 	return names, nil
 }
 
-// SyncDir implements FS. Some file systems cannot sync a folder, and say so:
-// there is no more to be had of them.
+// SyncDir implements FS. Some file systems cannot sync a folder, which is no error.
 func (OS) SyncDir(path string) error {
 	d, err := os.Open(path)
 	if err != nil {
@@ -72,7 +71,7 @@ func (OS) SyncDir(path string) error {
 	return err
 }
 
-// Free implements FS: what a user without privileges may write.
+// Free implements FS: what an unprivileged user may write.
 func (OS) Free(path string) (int64, error) {
 	var st syscall.Statfs_t
 	if err := syscall.Statfs(path, &st); err != nil {
@@ -81,7 +80,7 @@ func (OS) Free(path string) (int64, error) {
 	return int64(st.Bavail) * int64(st.Bsize), nil
 }
 
-// Size gives the file's length in bytes.
+// Size returns the file's length in bytes.
 func (f osFile) Size() (int64, error) {
 	info, err := f.Stat()
 	if err != nil {

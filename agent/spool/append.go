@@ -9,11 +9,10 @@ import (
 	"github.com/longshore/longshore/agent/disk"
 )
 
-// Append puts a record, of at least one byte, at the end of the queue and returns when it is
-// on disk; calls at the same time share an fsync. The bytes are the caller's again
-// afterwards. After an error the record is not in the queue, but one whose
-// fsync failed may be found there after a restart. A later call may well succeed:
-// ErrFull passes when Room fires, a full disk when there is room on it.
+// Append appends a record of at least one byte and returns when it is on disk; concurrent calls
+// share an fsync. The bytes are the caller's again afterwards. After an error the record is not in
+// the queue, but one whose fsync failed may be found there after a restart. A later call may
+// succeed: ErrFull passes when Room fires, a full disk when space is freed.
 func (s *Spool) Append(record []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -25,11 +24,11 @@ func (s *Spool) Append(record []byte) error {
 		return ErrTooLarge
 	}
 	if len(record) == 0 {
-		return fmt.Errorf("appending to the spool: %w: a record without bytes", errFrame)
+		return fmt.Errorf("appending to the spool: %w: an empty record", errFrame)
 	}
 	s.appending++
 	defer s.appended()
-	if err := s.place(size); err != nil {
+	if err := s.reserve(size); err != nil {
 		return err
 	}
 	g, err := s.write(record)
@@ -44,14 +43,14 @@ func (s *Spool) appended() {
 	s.wake.Broadcast()
 }
 
-// place sees to it that the active segment has room for a frame.
-func (s *Spool) place(size int64) error {
+// reserve makes sure that the active segment has room for a frame.
+func (s *Spool) reserve(size int64) error {
 	for s.active != nil && s.overflows(size) {
-		if s.settled() {
+		if s.synced() {
 			s.seal()
 			continue
 		}
-		s.settle()
+		s.syncAll()
 	}
 	if err := s.fit(size); err != nil {
 		return err
@@ -64,10 +63,10 @@ func (s *Spool) place(size int64) error {
 
 func (s *Spool) overflows(size int64) bool {
 	g := s.active
-	return g.spoiled || g.written > int64(headerSize) && g.written+size > s.o.SegmentSize
+	return g.unusable || g.written > int64(headerSize) && g.written+size > s.o.SegmentSize
 }
 
-// fit holds the spool to its MaxSize.
+// fit enforces MaxSize.
 func (s *Spool) fit(size int64) error {
 	if s.active == nil {
 		size += int64(headerSize)
@@ -78,10 +77,9 @@ func (s *Spool) fit(size int64) error {
 	return nil
 }
 
-// create begins a segment. Its header and its name are on disk before the first
-// record is written.
+// create begins a segment. Its header and its name are on disk before the first record is written.
 func (s *Spool) create(size int64) error {
-	if err := s.leaveFree(size); err != nil {
+	if err := s.checkFree(size); err != nil {
 		return err
 	}
 	number := s.number
@@ -105,16 +103,16 @@ func (s *Spool) create(size int64) error {
 	return nil
 }
 
-func (s *Spool) leaveFree(size int64) error {
+func (s *Spool) checkFree(size int64) error {
 	if s.o.KeepFree <= 0 {
 		return nil
 	}
 	free, err := s.fs.Free(s.dir)
 	if err != nil {
-		return fmt.Errorf("looking for room for the spool: %w", err)
+		return fmt.Errorf("checking the free space for the spool: %w", err)
 	}
 	if free < s.o.KeepFree+max(size, s.o.SegmentSize) {
-		return fmt.Errorf("the spool leaves the last %d bytes of the disk of %s to others: %w", s.o.KeepFree, s.dir, syscall.ENOSPC)
+		return fmt.Errorf("the spool keeps %d bytes free on the disk of %s: %w", s.o.KeepFree, s.dir, syscall.ENOSPC)
 	}
 	return nil
 }
@@ -125,8 +123,8 @@ func nonce() uint64 {
 	return binary.LittleEndian.Uint64(b[:])
 }
 
-// write writes a frame to the active segment and gives the group it is in.
-// After an error the segment ends where it did.
+// write writes a frame to the active segment and returns its group. After an error the segment ends
+// where it did.
 func (s *Spool) write(record []byte) (*group, error) {
 	g := s.active
 	var head [frameHead]byte
@@ -135,7 +133,7 @@ func (s *Spool) write(record []byte) (*group, error) {
 		_, err = g.file.WriteAt(record, g.written+frameHead)
 	}
 	if err != nil {
-		g.spoiled = g.file.Truncate(g.written) != nil
+		g.unusable = g.file.Truncate(g.written) != nil
 		return nil, fmt.Errorf("writing to the spool: %w", err)
 	}
 	size := int64(frameHead + len(record))
@@ -145,8 +143,7 @@ func (s *Spool) write(record []byte) (*group, error) {
 	return s.group, nil
 }
 
-// commit returns when a group is on disk. The first of those who wait does the
-// work for all.
+// commit returns when a group is on disk. The first of those who wait does the work for all.
 func (s *Spool) commit(g *group) error {
 	for !g.done {
 		if s.syncing {
@@ -158,8 +155,7 @@ func (s *Spool) commit(g *group) error {
 	return g.err
 }
 
-// sync brings what was written so far to disk, and lets others write the next
-// group meanwhile.
+// sync writes the current group to disk, while others write the next one.
 func (s *Spool) sync() {
 	seg, g, upTo := s.active, s.group, s.active.written
 	s.group, s.syncing = &group{}, true
@@ -168,7 +164,7 @@ func (s *Spool) sync() {
 	s.mu.Lock()
 	s.syncing = false
 	if err != nil {
-		s.failed(g, fmt.Errorf("writing to the spool: %w", err))
+		s.syncFailed(g, fmt.Errorf("writing to the spool: %w", err))
 	} else {
 		seg.good, seg.left = upTo, seg.left+g.records
 		g.done = true
@@ -177,10 +173,9 @@ func (s *Spool) sync() {
 	s.wake.Broadcast()
 }
 
-// failed ends the active segment where it is surely on disk. What was written
-// after that, by whomever, is taken back: no later fsync of this file would tell
-// whether it is there.
-func (s *Spool) failed(g *group, err error) {
+// syncFailed ends the active segment where it is surely on disk. All that was written after that is
+// discarded: no later fsync of this file would tell whether it is there.
+func (s *Spool) syncFailed(g *group, err error) {
 	for _, g := range []*group{g, s.group} {
 		g.done, g.err = true, err
 	}
@@ -194,10 +189,10 @@ func (s *Spool) failed(g *group, err error) {
 	s.seal()
 }
 
-// settled says that all that was written is on disk.
-func (s *Spool) settled() bool { return !s.syncing && s.group.records == 0 }
+// synced reports whether all that was written is on disk.
+func (s *Spool) synced() bool { return !s.syncing && s.group.records == 0 }
 
-func (s *Spool) settle() {
+func (s *Spool) syncAll() {
 	if s.syncing {
 		s.wake.Wait()
 		return

@@ -11,8 +11,8 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// A body as a record; numbers are varints (those that may be negative zigzag),
-// strings have their length before them:
+// A body as a record; numbers are varints (zigzag where they may be negative), strings are preceded
+// by their length:
 //
 //	version 1
 //	flags:   1 where the body is uncertain
@@ -20,7 +20,7 @@ import (
 //	         labels: count, then each: name, value
 //	groups:  count, then each: name
 //	runs:    count, then each: index of its source, first item after that of
-//	         the run before, from, length of the stretch
+//	         the run before, from, length
 //	items:   count, then each: position after that of the item before (signed), length, group
 //	bytes:   the items' bytes, to the end
 const (
@@ -28,11 +28,10 @@ const (
 	flagUncertain = 1
 )
 
-// ErrBody is the error of a record that is no body.
-var ErrBody = errors.New("the record is not a body that this version of longshore knows")
+// ErrBody is the error of a record that is not a body.
+var ErrBody = errors.New("the record is not a body that this version of longshore can read")
 
-// AppendBody appends a body in a form that ReadBody reads: everything but who
-// takes note of what is done.
+// AppendBody appends a body, but for its tracks, in a form that ReadBody reads.
 func AppendBody(dst []byte, b *deliver.Body) []byte {
 	dst = append(dst, bodyVersion, flagsOf(b))
 	dst, index := appendSources(dst, b.Runs)
@@ -109,9 +108,9 @@ func appendItems(dst []byte, items []pipeline.Item) []byte {
 	return dst
 }
 
-// ReadBody decodes what AppendBody encoded into an empty body, which copies
-// what it needs of p. track takes note of what is done of all the runs. Any bytes
-// are safe to read; on an error, which is ErrBody, the body is to be reset.
+// ReadBody decodes what AppendBody encoded into an empty body, and copies what it needs of p. track
+// becomes the track of all runs. Any bytes are safe to read; after an error, which is ErrBody, the
+// body is to be reset.
 func ReadBody(p []byte, b *deliver.Body, track deliver.Track) error {
 	d := decoder{payload.Reader{Rest: p}}
 	if version := d.Byte(); version != bodyVersion && !d.Damaged {
@@ -129,8 +128,7 @@ func ReadBody(p []byte, b *deliver.Body, track deliver.Track) error {
 	return check(b)
 }
 
-// check holds the parts of a body against each other, so that no index in it
-// leads out of it.
+// check compares the parts of a body, so that no index in it leads out of it.
 func check(b *deliver.Body) error {
 	end, items := 0, len(b.Items)
 	if items > 0 {
@@ -153,12 +151,13 @@ func check(b *deliver.Body) error {
 	return nil
 }
 
-// A decoder reads a body.
+// A decoder decodes a body.
 type decoder struct{ payload.Reader }
 
 func (d *decoder) sources() (sources []*event.Source) {
 	for n := d.Count(); n > 0 && !d.Damaged; n-- {
-		sources = append(sources, event.NewSource(event.SourceID(d.Uint64()), string(d.Bytes()), string(d.Bytes()), d.labels()))
+		sources = append(sources, event.NewSource(event.SourceID(d.Uint64()), string(d.Bytes()), string(d.Bytes()),
+			d.labels()))
 	}
 	return sources
 }
@@ -185,11 +184,13 @@ func (d *decoder) runs(b *deliver.Body, sources []*event.Source, track deliver.T
 	for n := d.Count(); n > 0 && !d.Damaged; n-- {
 		src, after, from, length := d.Uint(), d.Uint(), d.Uint(), d.Uint()
 		first += after
-		if src >= uint64(len(sources)) || after > uint64(len(d.Rest)) || first > uint64(len(d.Rest)) || from+length < from {
+		if src >= uint64(len(sources)) || after > uint64(len(d.Rest)) || first > uint64(len(d.Rest)) ||
+			from+length < from {
 			d.Fail()
 			return
 		}
-		b.Runs = append(b.Runs, deliver.Run{Source: sources[src], Track: track, First: int(first), From: from, To: from + length})
+		b.Runs = append(b.Runs, deliver.Run{Source: sources[src], Track: track, First: int(first), From: from,
+			To: from + length})
 	}
 }
 

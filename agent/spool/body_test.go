@@ -15,7 +15,7 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// sameBody compares bodies but for who takes note.
+// sameBody compares bodies but for their tracks.
 var sameBody = cmp.Options{
 	cmpopts.IgnoreUnexported(pipeline.Body{}, event.Source{}),
 	cmpopts.IgnoreFields(deliver.Run{}, "Track"),
@@ -32,7 +32,8 @@ func someBody() *deliver.Body {
 	b.Uncertain = true
 	one, two := b.Group([]byte(`{service="web"}`)), b.Group([]byte(`{service="app"}`))
 	b.Bytes = []byte("firstsecondthird")
-	b.Items = []pipeline.Item{{Pos: 1 << 60, End: 5, Group: one}, {Pos: 1<<60 + 9, End: 11, Group: one}, {Pos: 3, End: 16, Group: two}}
+	b.Items = []pipeline.Item{{Pos: 1 << 60, End: 5, Group: one}, {Pos: 1<<60 + 9, End: 11, Group: one},
+		{Pos: 3, End: 16, Group: two}}
 	b.Runs = deliver.Runs{
 		{Source: web, First: 0, From: 1<<60 - 5, To: 1<<60 + 20},
 		{Source: file, First: 2, From: 0, To: 3},
@@ -65,19 +66,20 @@ func TestBodyComesBack(t *testing.T) {
 func TestBadBodies(t *testing.T) {
 	source := "\x01" + "12345678" + "\x01i\x01k\x00" // one source
 	cases := map[string]string{
-		"nothing":                       "",
-		"another version":               "\x02\x00\x00\x00\x00\x00",
-		"more sources than bytes":       "\x01\x00\x7f",
-		"a string beyond the end":       "\x01\x00\x01" + "12345678" + "\x7f",
-		"two groups of one name":        "\x01\x00\x00\x02\x01g\x01g\x00\x00",
-		"a run of no source":            "\x01\x00\x00\x00\x01\x00\x00\x00\x00\x00",
-		"a run that ends before itself": "\x01\x00" + source + "\x00\x01\x00\x00\x01" + "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01" + "\x00",
-		"a run beyond the items":        "\x01\x00" + source + "\x00\x01\x00\x01\x00\x01\x00",
-		"an item of no run":             "\x01\x00\x00\x00\x00\x01\x00\x01\x00x",
-		"items before the first run":    "\x01\x00" + source + "\x00\x01\x00\x01\x00\x01\x01\x00\x01\x00x",
-		"an item of no group":           "\x01\x00" + source + "\x00\x01\x00\x00\x00\x01\x01\x00\x01\x01x",
-		"fewer bytes than the items":    "\x01\x00" + source + "\x00\x01\x00\x00\x00\x01\x01\x00\x02\x00x",
-		"more bytes than the items":     "\x01\x00" + source + "\x00\x01\x00\x00\x00\x01\x01\x00\x01\x00xy",
+		"nothing":                 "",
+		"another version":         "\x02\x00\x00\x00\x00\x00",
+		"more sources than bytes": "\x01\x00\x7f",
+		"a string beyond the end": "\x01\x00\x01" + "12345678" + "\x7f",
+		"two groups of one name":  "\x01\x00\x00\x02\x01g\x01g\x00\x00",
+		"a run of no source":      "\x01\x00\x00\x00\x01\x00\x00\x00\x00\x00",
+		"a run that ends before itself": "\x01\x00" + source + "\x00\x01\x00\x00\x01" +
+			"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01" + "\x00",
+		"a run beyond the items":     "\x01\x00" + source + "\x00\x01\x00\x01\x00\x01\x00",
+		"an item of no run":          "\x01\x00\x00\x00\x00\x01\x00\x01\x00x",
+		"items before the first run": "\x01\x00" + source + "\x00\x01\x00\x01\x00\x01\x01\x00\x01\x00x",
+		"an item of no group":        "\x01\x00" + source + "\x00\x01\x00\x00\x00\x01\x01\x00\x01\x01x",
+		"fewer bytes than the items": "\x01\x00" + source + "\x00\x01\x00\x00\x00\x01\x01\x00\x02\x00x",
+		"more bytes than the items":  "\x01\x00" + source + "\x00\x01\x00\x00\x00\x01\x01\x00\x01\x00xy",
 	}
 	for name, p := range cases {
 		if err := ReadBody([]byte(p), &deliver.Body{}, nil); !errors.Is(err, ErrBody) {
@@ -85,9 +87,9 @@ func TestBadBodies(t *testing.T) {
 		}
 	}
 	whole := AppendBody(nil, someBody())
-	for cut := range whole {
-		if err := ReadBody(whole[:cut], &deliver.Body{}, nil); !errors.Is(err, ErrBody) {
-			t.Errorf("cut at %d: error %v, want ErrBody", cut, err)
+	for size := range whole {
+		if err := ReadBody(whole[:size], &deliver.Body{}, nil); !errors.Is(err, ErrBody) {
+			t.Errorf("truncated at %d: error %v, want ErrBody", size, err)
 		}
 	}
 }
@@ -158,7 +160,8 @@ func TestReadsEarlierFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	run := b.Runs[0]
-	if run.Source.ID != 0x88e77a1e50c9074c || run.Source.Key != "/var/log/app/a.log" || run.From != 90048 || run.To != 93532 {
+	if run.Source.ID != 0x88e77a1e50c9074c || run.Source.Key != "/var/log/app/a.log" || run.From != 90048 ||
+		run.To != 93532 {
 		t.Errorf("the first run is %+v of %+v", run, run.Source)
 	}
 	if len(b.Items) != 19 || !bytes.Contains(b.Item(0), []byte("failed 436 000")) {

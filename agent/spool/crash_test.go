@@ -188,22 +188,26 @@ func TestLayouts(t *testing.T) {
 		want    []string
 		damaged bool // kept for a person, with a warning
 	}{
-		"good":                     {newLayout().frame("a").frame("b"), false, []string{"a", "b"}, false},
-		"only a header":            {newLayout(), false, nil, false},
-		"torn head":                {newLayout().frame("a").frame("b").cut(6), true, []string{"a"}, false},
-		"torn payload":             {newLayout().frame("a").frame(zeros + "b").cut(100), true, []string{"a"}, false},
-		"zeros at the end":         {newLayout().frame("a").raw(zeros), true, []string{"a"}, false},
-		"unwritten sector":         {newLayout().frame("a").frame(strings.Repeat("b", 300) + zeros + "b").flip(1), true, []string{"a"}, false},
-		"damaged last payload":     {newLayout().frame("a").frame("b").flip(1), true, []string{"a"}, true},
-		"damaged last head":        {newLayout().frame("a").frame(long).flip(len(long) + 2), true, []string{"a"}, true},
-		"damaged long payload":     {newLayout().frame("a").frame(long).flip(900), true, []string{"a"}, true},
-		"torn, and more after":     {newLayout().frame("a").frame("b").cut(6), false, []string{"a"}, true},
-		"zeros, and more after":    {newLayout().frame("a").raw(zeros), false, []string{"a"}, true},
-		"damaged payload":          {newLayout().frame("a").frame("bad").flip(1).frame("c"), true, []string{"a", "c"}, true},
-		"damaged length":           {newLayout().frame("a").frame("bad").flip(3 + frameHead).frame("c"), true, []string{"a", "c"}, true},
-		"damaged first":            {newLayout().frame("bad").flip(2).frame("c"), false, []string{"c"}, true},
-		"zeros between":            {newLayout().frame("a").raw(zeros).frame("c"), true, []string{"a", "c"}, true},
-		"damage over a window":     {newLayout().raw(strings.Repeat("\x01\x00\x00\x00", 50<<10)).frame("c"), false, []string{"c"}, true},
+		"good":             {newLayout().frame("a").frame("b"), false, []string{"a", "b"}, false},
+		"only a header":    {newLayout(), false, nil, false},
+		"torn head":        {newLayout().frame("a").frame("b").cut(6), true, []string{"a"}, false},
+		"torn payload":     {newLayout().frame("a").frame(zeros + "b").cut(100), true, []string{"a"}, false},
+		"zeros at the end": {newLayout().frame("a").raw(zeros), true, []string{"a"}, false},
+		"unwritten sector": {newLayout().frame("a").frame(strings.Repeat("b", 300) + zeros + "b").flip(1),
+			true, []string{"a"}, false},
+		"damaged last payload":  {newLayout().frame("a").frame("b").flip(1), true, []string{"a"}, true},
+		"damaged last head":     {newLayout().frame("a").frame(long).flip(len(long) + 2), true, []string{"a"}, true},
+		"damaged long payload":  {newLayout().frame("a").frame(long).flip(900), true, []string{"a"}, true},
+		"torn, and more after":  {newLayout().frame("a").frame("b").cut(6), false, []string{"a"}, true},
+		"zeros, and more after": {newLayout().frame("a").raw(zeros), false, []string{"a"}, true},
+		"damaged payload": {newLayout().frame("a").frame("bad").flip(1).frame("c"), true, []string{"a", "c"},
+			true},
+		"damaged length": {newLayout().frame("a").frame("bad").flip(3 + frameHead).frame("c"), true,
+			[]string{"a", "c"}, true},
+		"damaged first": {newLayout().frame("bad").flip(2).frame("c"), false, []string{"c"}, true},
+		"zeros between": {newLayout().frame("a").raw(zeros).frame("c"), true, []string{"a", "c"}, true},
+		"damage over a window": {newLayout().raw(strings.Repeat("\x01\x00\x00\x00", 50<<10)).frame("c"), false,
+			[]string{"c"}, true},
 		"all of it damage":         {newLayout().raw("what is this? who wrote it?"), false, nil, true},
 		"another segment's frames": {newLayout().raw(string(otherFrame())).frame("c"), false, []string{"c"}, true},
 		"no header":                {layout("something else"), false, nil, true},
@@ -217,7 +221,8 @@ func TestLayouts(t *testing.T) {
 			put(t, d, first, c.segment)
 			wanted := c.want
 			if !c.last {
-				put(t, d, second, append(appendHead(appendHeader(nil, 2, 3), seedOf(appendHeader(nil, 2, 3)), []byte("next")), "next"...))
+				put(t, d, second, append(appendHead(appendHeader(nil, 2, 3), seedOf(appendHeader(nil, 2, 3)),
+					[]byte("next")), "next"...))
 				wanted = append(wanted, "next")
 			}
 			var log bytes.Buffer
@@ -265,7 +270,8 @@ func TestLeftoversAndForeignFiles(t *testing.T) {
 	s := open(t, d, small)
 	add(t, s, "a")
 	got := files(t, d)
-	if diff := cmp.Diff([]string{"0000000000000006.segment.damaged", "0000000000000007.segment", "README"}, got); diff != "" {
+	if diff := cmp.Diff([]string{"0000000000000006.segment.damaged", "0000000000000007.segment", "README"},
+		got); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -16,12 +16,11 @@ import (
 //	frame   length uint32 | checksum of the payload uint32 |
 //	        checksum of these 8 bytes uint32 | payload
 //
-// The checksums of frames begin with the header's, so that no frame of another
-// segment, left on a block that the disk gave out again, is taken for one of this. A
-// frame's head has a checksum of its own: with it a damaged payload is stepped
-// over, and the next frame after damage is found.
+// The checksums of frames begin with the header's, so that a frame of another segment, left on a
+// reused disk block, is not taken for one of this. A frame's head has its own checksum, by which a
+// damaged payload is skipped and the next frame after damage is found.
 //
-// Beside it lies, under the same number, what is done of it: for each record
+// A second file of the same number notes what is done, for each record:
 //
 //	note    offset of its frame uint32 | checksum of that uint32
 const (
@@ -37,7 +36,8 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 var (
 	errFrame   = errors.New("damaged frame")
 	errHeader  = errors.New("its header is damaged")
-	errVersion = errors.New("it was written by a newer version of longshore; run that one until the spool is empty, or move the file away")
+	errVersion = errors.New("it was written by a newer version of longshore; run that version until the spool " +
+		"is empty, or move the file away")
 )
 
 func appendHeader(dst []byte, number, nonce uint64) []byte {
@@ -48,11 +48,11 @@ func appendHeader(dst []byte, number, nonce uint64) []byte {
 	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[start:], castagnoli))
 }
 
-// seedOf gives the checksum that those of a segment's frames begin with.
+// seedOf returns the checksum that those of a segment's frames begin with.
 func seedOf(header []byte) uint32 { return crc32.Checksum(header[:headerSize-4], castagnoli) }
 
-// readHeader checks the header of segment number and gives the checksum that
-// those of its frames begin with.
+// readHeader checks the header of segment number and returns the checksum that those of its frames
+// begin with.
 func readHeader(p []byte, number uint64) (seed uint32, err error) {
 	if len(p) < headerSize {
 		return 0, errHeader
@@ -65,7 +65,7 @@ func readHeader(p []byte, number uint64) (seed uint32, err error) {
 		return 0, errHeader
 	}
 	if got := binary.LittleEndian.Uint64(p[len(magic):]); got != number {
-		return 0, fmt.Errorf("it is segment %d under another's name", got)
+		return 0, fmt.Errorf("it is segment %d under another name", got)
 	}
 	return seed, nil
 }
@@ -91,9 +91,9 @@ func readHead(p []byte, seed uint32) (length int64, sum uint32, ok bool) {
 	return length, sum, ok && length > 0
 }
 
-// readFrame reads the frame at an offset of a file that ends at end, into
-// buf, which it may replace by a larger one, and gives the offset after it. With an
-// error, next is 0 unless it is known from an intact head.
+// readFrame reads the frame at an offset of a file that ends at end into buf, which it may replace
+// by a larger one, and returns the offset after it. With an error, next is 0 unless it is known
+// from an intact head.
 func readFrame(f io.ReaderAt, seed uint32, at, end int64, buf []byte) (payload []byte, next int64, err error) {
 	if end-at < frameHead {
 		return buf[:0], 0, errFrame
@@ -124,7 +124,7 @@ func resize(buf []byte, n int) []byte {
 	return buf[:n]
 }
 
-// readFull reads all of p; a file that ends before is a damaged one.
+// readFull reads all of p; a file that ends before is damaged.
 func readFull(f io.ReaderAt, p []byte, at int64) error {
 	n, err := f.ReadAt(p, at)
 	if n == len(p) {
@@ -136,8 +136,8 @@ func readFull(f io.ReaderAt, p []byte, at int64) error {
 	return err
 }
 
-// findFrame gives the offset of the first head at or after an offset that is
-// intact and whose frame ends within the file, or end if there is none.
+// findFrame returns the offset, at or after a given one, of the first intact head whose frame ends
+// within the file, or end if there is none.
 func findFrame(f io.ReaderAt, seed uint32, at, end int64) int64 {
 	var window [64 << 10]byte
 	for end-at >= frameHead {
@@ -162,7 +162,7 @@ func appendNote(dst []byte, seed uint32, offset int64) []byte {
 	return binary.LittleEndian.AppendUint32(dst, crc32.Update(seed, castagnoli, dst[start:]))
 }
 
-// readNotes gives the offsets that are noted; what is damaged is left out.
+// readNotes returns the offsets that are noted; damaged notes are left out.
 func readNotes(p []byte, seed uint32) map[int64]struct{} {
 	notes := map[int64]struct{}{}
 	for ; len(p) >= noteSize; p = p[noteSize:] {

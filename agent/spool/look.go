@@ -8,13 +8,13 @@ import (
 	"github.com/longshore/longshore/agent/disk"
 )
 
-// Look hands every record that waits in the spool of a folder to found, which may
-// not keep it. It takes and changes nothing, and another process may have the spool: what
-// that has dealt with meanwhile may be left out. A folder that is not there has none.
+// Look calls found, which may not keep its argument, with every record that is pending in the spool
+// of a folder. It changes nothing, and another process may be using the spool: what that removes
+// meanwhile may be left out. A missing folder has no records.
 func Look(on disk.FS, dir string, found func(record []byte)) error {
 	names, err := on.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("looking into the spool: %w", err)
+		return fmt.Errorf("reading the spool: %w", err)
 	}
 	for _, name := range names {
 		number, suffix, ok := parseName(name)
@@ -25,13 +25,13 @@ func Look(on disk.FS, dir string, found func(record []byte)) error {
 		err := g.look(on, found)
 		g.close()
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("looking into the spool %s: %w", g.path, err)
+			return fmt.Errorf("reading the spool %s: %w", g.path, err)
 		}
 	}
 	return nil
 }
 
-// look steps over what is damaged, or still being written.
+// look skips what is damaged, or still being written.
 func (g *segment) look(on disk.FS, found func(record []byte)) error {
 	size, err := g.begin(on)
 	if errors.Is(err, errHeader) {

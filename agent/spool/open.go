@@ -8,10 +8,9 @@ import (
 	"github.com/longshore/longshore/agent/disk"
 )
 
-// Open opens the spool in a folder, which is made if it is missing, and reads
-// all that is in it once, to check it. What an earlier process or power loss left
-// unfinished is mended; damaged files are kept beside the others with ".damaged"
-// after their name, once what is good in them is done.
+// Open opens the spool in a folder, which is made if it is missing, and checks all that is in it.
+// What an earlier process or a power loss left incomplete is repaired; damaged files are kept
+// beside the others with ".damaged" after their name, once what is good in them is done.
 func Open(on disk.FS, dir string, o Options) (*Spool, error) {
 	s := &Spool{
 		fs: on, dir: dir, o: o.withDefaults(), number: 1, group: &group{},
@@ -45,8 +44,7 @@ func (s *Spool) load() error {
 	return nil
 }
 
-// sort gives the numbers of the segments, oldest first, and removes what is left
-// over of others.
+// sort returns the numbers of the segments, oldest first, and removes leftovers.
 func (s *Spool) sort(names []string) (numbers []uint64) {
 	for _, name := range names {
 		number, suffix, ok := parseName(name)
@@ -66,8 +64,7 @@ func (s *Spool) sort(names []string) (numbers []uint64) {
 	return numbers
 }
 
-// loadSegment takes up a segment that an earlier process left. It is not written
-// any more.
+// loadSegment loads a segment of an earlier process. It is not written any more.
 func (s *Spool) loadSegment(number uint64, newest bool) error {
 	g := &segment{number: number, path: pathOf(s.dir, number, suffixSegment), out: map[int64]struct{}{}}
 	size, err := g.begin(s.fs)
@@ -111,13 +108,14 @@ func (s *Spool) setAside(g *segment, cause error) error {
 	if err := s.fs.Rename(g.path, g.path+suffixDamaged); err != nil {
 		return fmt.Errorf("setting a damaged segment aside: %w", err)
 	}
-	s.o.Log.Warn("a spool segment cannot be read and was set aside: its records are not delivered; \"longshore verify\" sends what its sources still have",
+	s.o.Log.Warn("a spool segment cannot be read and was set aside: its records are not delivered; \"longshore "+
+		"verify\" sends what its sources still have",
 		"error", cause, "file", g.path, "kept_as", g.path+suffixDamaged)
 	return nil
 }
 
-// readNotes takes up what was done in earlier processes. Without the notes, all of
-// the segment comes again.
+// readNotes reads what earlier processes have done. Without the notes, the whole segment comes
+// again.
 func (s *Spool) readNotes(g *segment) {
 	p, err := disk.ReadFile(s.fs, g.notesPath())
 	if err != nil {
@@ -127,8 +125,8 @@ func (s *Spool) readNotes(g *segment) {
 	g.noted = int64(len(p)) / noteSize * noteSize
 }
 
-// check reads all of a segment, and syncs it first: nobody knows whether the
-// process that wrote it came to that. A torn end of the newest is cut off.
+// check reads a whole segment, and syncs it first: the process that wrote it may have been killed
+// before that. A torn end of the newest one is truncated.
 func (s *Spool) check(g *segment, size int64, newest bool) error {
 	if err := g.file.Sync(); err != nil {
 		return fmt.Errorf("writing %s to disk: %w", g.path, err)
@@ -136,7 +134,7 @@ func (s *Spool) check(g *segment, size int64, newest bool) error {
 	bad, err := g.scan(size, g.count)
 	g.written, g.next = size, int64(headerSize)
 	if bad == 0 && newest && errors.Is(err, errFrame) && g.torn(size) {
-		return g.cut()
+		return g.truncate()
 	}
 	if err != nil {
 		s.warnDamaged(g, err)
@@ -144,9 +142,9 @@ func (s *Spool) check(g *segment, size int64, newest bool) error {
 	return nil
 }
 
-// torn says whether what stands behind the last good record can be a write that
-// was cut short, which no one was told of: its frame is not complete, or a part of it
-// was never written. All else was on disk once, and is damaged.
+// torn reports whether what follows the last good record can be a write that was interrupted, which
+// was never acknowledged: its frame is not complete, or a part of it was never written. All else
+// was on disk once, and is damaged.
 func (g *segment) torn(size int64) bool {
 	rest := make([]byte, size-g.good)
 	if readFull(g.file, rest, g.good) != nil {
@@ -159,20 +157,20 @@ func (g *segment) torn(size int64) bool {
 	return ok && length > int64(len(rest)-frameHead) || disk.HasUnwritten(rest, g.good)
 }
 
-// cut ends a segment after its last good record.
-func (g *segment) cut() error {
+// truncate ends a segment after its last good record.
+func (g *segment) truncate() error {
 	err := g.file.Truncate(g.good)
 	if err == nil {
 		err = g.file.Sync()
 	}
 	if err != nil {
-		return fmt.Errorf("cutting off the torn end of %s: %w", g.path, err)
+		return fmt.Errorf("truncating the torn end of %s: %w", g.path, err)
 	}
 	g.written = g.good
 	return nil
 }
 
-// count counts a record, unless it was done in an earlier process.
+// count counts a record, unless an earlier process has done it.
 func (g *segment) count(at int64) {
 	if _, done := g.before[at]; !done {
 		g.left++

@@ -7,15 +7,13 @@ import (
 	"github.com/longshore/longshore/agent/disk"
 )
 
-// readTries is how often a record that cannot be read is tried before it is
-// given up.
+// readTries is how often reading a record is tried before it is skipped.
 const readTries = 3
 
-// Next gives the oldest record that was not given yet, in buf if that is large
-// enough and else in new memory: the bytes are the caller's. ok is false when there
-// is none. Any number of records may be given and not done. An error is one of
-// reading, and the next call tries again; a record that cannot be read for good is
-// skipped, with a warning, and its file is kept.
+// Next returns the oldest record that was not handed out yet, in buf if that is large enough and
+// otherwise in new memory: the bytes are the caller's. ok is false if there is none. Any number of
+// records may be handed out and not done. After an error of reading, the next call tries again; a
+// record that stays unreadable is skipped, with a warning, and its file is kept.
 func (s *Spool) Next(buf []byte) (r Record, ok bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -36,7 +34,7 @@ func (s *Spool) Next(buf []byte) (r Record, ok bool, err error) {
 	return Record{}, false, nil
 }
 
-// reading gives the segment to read from, or nil.
+// reading returns the segment to read from, or nil.
 func (s *Spool) reading() *segment {
 	for _, g := range s.segments {
 		if !g.readAll() {
@@ -71,8 +69,8 @@ func (s *Spool) read(g *segment, buf []byte) (r Record, ok bool, err error) {
 	return Record{ID{g.number, at}, payload}, true, nil
 }
 
-// unreadable gives an error as long as trying again may help. Then it steps over the
-// damage, to next if that is known.
+// unreadable returns an error as long as trying again may help. Then it skips the damage, to next
+// if that is known.
 func (s *Spool) unreadable(g *segment, next int64, err error) error {
 	s.failures++
 	if s.failures < readTries && !errors.Is(err, errFrame) {
@@ -95,12 +93,13 @@ func (s *Spool) warnDamaged(g *segment, err error) {
 		return
 	}
 	g.damaged = true
-	s.o.Log.Warn("a spool segment is damaged: records in it cannot be read and are not delivered, the rest goes on, and the file is kept; \"longshore verify\" sends what its sources still have",
+	s.o.Log.Warn("a spool segment is damaged: records in it cannot be read and are not delivered, the rest goes "+
+		"on, and the file is kept; \"longshore verify\" sends what its sources still have",
 		"error", err, "file", g.path, "kept_as", g.path+suffixDamaged)
 }
 
-// Done says that a record is dealt with for good. An error is that of noting it:
-// it is done all the same, but may come again after a restart.
+// Done removes a record for good. After an error it is removed all the same, but may come again
+// after a restart.
 func (s *Spool) Done(id ID) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -109,25 +108,25 @@ func (s *Spool) Done(id ID) error {
 	}
 	g := s.segmentOf(id)
 	if g == nil {
-		return errors.New("the spool has not given out the record that is said to be done")
+		return errors.New("the record is not one that the spool has handed out")
 	}
 	delete(g.out, id.offset)
 	g.left--
-	if s.active == g && g.left == 0 && s.settled() {
-		s.seal() // a spool that is empty takes no room, which others may share
+	if s.active == g && g.left == 0 && s.synced() {
+		s.seal() // an empty spool takes no space
 		return nil
 	}
 	if s.tidy(g) {
 		return nil
 	}
 	if err := g.note(s.fs, id.offset); err != nil {
-		return fmt.Errorf("noting in the spool what is done: %w", err)
+		return fmt.Errorf("noting a done record in the spool: %w", err)
 	}
 	return nil
 }
 
-// SetAside is Done for a record that means nothing to its reader: it is kept in a
-// file of its own, whose path it gives. After an error it is as it was.
+// SetAside is Done for a record that its reader cannot decode: it is kept in a file, whose path is
+// returned. After an error nothing has changed.
 func (s *Spool) SetAside(r Record) (path string, err error) {
 	path = pathOf(s.dir, r.ID.segment, fmt.Sprintf(".%d%s", r.ID.offset, suffixDamaged))
 	if err = disk.WriteFile(s.fs, path, r.Data); err == nil {
@@ -139,7 +138,7 @@ func (s *Spool) SetAside(r Record) (path string, err error) {
 	return path, s.Done(r.ID)
 }
 
-// segmentOf gives the segment of a record that was given out, or nil.
+// segmentOf returns the segment of a record that was handed out, or nil.
 func (s *Spool) segmentOf(id ID) *segment {
 	for _, g := range s.segments {
 		if _, out := g.out[id.offset]; out && g.number == id.segment {

@@ -15,7 +15,7 @@ type segment struct {
 	number uint64
 	path   string
 	seed   uint32
-	file   disk.File // nil while nobody reads or writes it
+	file   disk.File // nil while not in use
 
 	written int64 // end of what was written
 	good    int64 // end of what is on disk: readers go no further
@@ -25,10 +25,10 @@ type segment struct {
 	out    map[int64]struct{} // offsets of those handed out
 	before map[int64]struct{} // offsets of those done before this process
 
-	notes   disk.File // nil until one is written
-	noted   int64     // size of notes
-	damaged bool      // to be kept for a person to look at
-	spoiled bool      // there may be something after written: no more is written
+	notes    disk.File // nil until one is written
+	noted    int64     // size of notes
+	damaged  bool      // to be kept for inspection
+	unusable bool      // there may be something after written: no more is written
 }
 
 const (
@@ -44,7 +44,7 @@ func pathOf(dir string, number uint64, suffix string) string {
 	return filepath.Join(dir, nameOf(number, suffix))
 }
 
-// parseName gives the number and the kind of one of our files.
+// parseName returns the number and the kind of one of our files.
 func parseName(name string) (number uint64, suffix string, ok bool) {
 	digits, rest, _ := strings.Cut(name, ".")
 	if len(digits) != 16 {
@@ -58,7 +58,7 @@ func (g *segment) notesPath() string {
 	return strings.TrimSuffix(g.path, suffixSegment) + suffixNotes
 }
 
-// readAll says that reading has come to the end of what is on disk.
+// readAll reports whether all that is on disk was read.
 func (g *segment) readAll() bool { return g.next >= g.good }
 
 func (g *segment) open(on disk.FS) error {
@@ -88,8 +88,8 @@ func (g *segment) close() {
 	}
 }
 
-// note notes that the record at an offset is done. It does not wait for the
-// disk: a record whose note is lost comes again.
+// note notes that the record at an offset is done. It does not wait for the disk: a record whose
+// note is lost comes again.
 func (g *segment) note(on disk.FS, offset int64) error {
 	if err := g.openNotes(on); err != nil {
 		return err
@@ -118,8 +118,7 @@ func (g *segment) openNotes(on disk.FS) error {
 	return nil
 }
 
-// remove takes a segment that is done off the disk, or sets it aside where it
-// is damaged.
+// remove removes a segment that is done, or sets it aside if it is damaged.
 func (g *segment) remove(on disk.FS) error {
 	g.close()
 	var err error
@@ -140,10 +139,9 @@ func (g *segment) remove(on disk.FS) error {
 	return nil
 }
 
-// scan reads a segment whole, and gives found the offset of every good record. What is
-// damaged or cannot be read is stepped over; good is then the end of the last good
-// record, bad is the damaged bytes before that, and err tells of the damage: errFrame,
-// unless something could not be read at all.
+// scan reads a whole segment, and calls found with the offset of every good record. Damaged or
+// unreadable parts are skipped; good is then the end of the last good record, bad the damaged bytes
+// before that, and err describes the damage: errFrame, unless something could not be read at all.
 func (g *segment) scan(size int64, found func(offset int64)) (bad int64, err error) {
 	var buf []byte
 	at, end := int64(headerSize), size

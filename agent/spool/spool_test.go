@@ -55,7 +55,7 @@ func add(t testing.TB, s *Spool, records ...string) {
 	}
 }
 
-// take gives what Next gives until it gives no more.
+// take returns all that Next returns.
 func take(t testing.TB, s *Spool) (ids []ID, records []string) {
 	t.Helper()
 	for {
@@ -89,7 +89,7 @@ func done(t testing.TB, s *Spool, ids ...ID) {
 	}
 }
 
-// long gives a record that has a segment of small nearly alone.
+// long returns a record that has a segment of small nearly alone.
 func long(name string) string { return name + strings.Repeat(".", 600) }
 
 func files(t testing.TB, on disk.FS) []string {
@@ -345,10 +345,11 @@ func TestManyAtATime(t *testing.T) {
 	}
 }
 
-// TestTrouble: an error of the disk is the caller's to know, and no more than
+// TestDiskErrors: an error of the disk is the caller's to know, and no more than
 // that: what was there stays, and it goes on when the disk does.
-func TestTrouble(t *testing.T) {
-	for _, kind := range []disktest.Kind{disktest.Write, disktest.Sync, disktest.Create, disktest.Rename, disktest.SyncDir, disktest.Truncate} {
+func TestDiskErrors(t *testing.T) {
+	for _, kind := range []disktest.Kind{disktest.Write, disktest.Sync, disktest.Create, disktest.Rename,
+		disktest.SyncDir, disktest.Truncate} {
 		for _, cause := range []error{syscall.EIO, syscall.ENOSPC, &disktest.Short{Bytes: 5, Err: syscall.ENOSPC}} {
 			t.Run(fmt.Sprint(kind, " ", cause), func(t *testing.T) {
 				d := disktest.New()
@@ -604,9 +605,9 @@ func BenchmarkAppendNextDone(b *testing.B) {
 	}
 }
 
-// TestARecordThatIsSetAside is in a file of its own from then on, and comes no
+// TestSetAside is in a file of its own from then on, and comes no
 // more.
-func TestARecordThatIsSetAside(t *testing.T) {
+func TestSetAside(t *testing.T) {
 	d := disktest.New()
 	s := open(t, d, small)
 	add(t, s, "a", "b", "c")

@@ -15,17 +15,16 @@ const (
 
 const sector = 512
 
-// Crash gives the disk as it may be found after a power loss now. What was synced is
-// there. Of the rest, seed decides, the same way each time: Dropped, Kept, or,
-// for all other seeds, for every file and folder anew: all, nothing, a
-// beginning that ends at any byte or operation, or any choice of sectors (those that are
-// missing read as before, or as zeros) or operations.
+// Crash returns the disk as it may be after a power loss now. What was synced is there. Of the
+// rest, seed decides reproducibly: Dropped, Kept, or, for all other seeds, for every file and
+// folder: all, nothing, a prefix that ends at any byte or operation, or any subset of sectors
+// (missing ones read as before, or as zeros) or operations.
 func (d *Disk) Crash(seed uint64) *Disk {
 	return d.after(&loss{seed: seed, rnd: rand.New(rand.NewPCG(seed, 0))})
 }
 
-// Kill gives the disk as the next process finds it when this one is killed:
-// all is there, and what was not synced still is not.
+// Kill returns the disk as the next process finds it when this one is killed: all is there, and
+// what was not synced still is not.
 func (d *Disk) Kill() *Disk { return d.after(nil) }
 
 func (d *Disk) after(l *loss) *Disk {
@@ -56,8 +55,7 @@ func (c *copier) folder(f *folder) *folder {
 	return next
 }
 
-// entries copies nodes in the order of their names, which makes a seed's
-// choices the same each time.
+// entries copies nodes in the order of their names, which makes a seed's choices reproducible.
 func (c *copier) entries(from map[string]any) map[string]any {
 	to := make(map[string]any, len(from))
 	for _, name := range slices.Sorted(maps.Keys(from)) {
@@ -88,7 +86,7 @@ func (c *copier) copyInode(n *inode) *inode {
 	return &inode{left, slices.Clone(left), make([]byte, len(left)), len(left)}
 }
 
-// A loss decides what is left.
+// A loss decides what remains.
 type loss struct {
 	seed uint64
 	rnd  *rand.Rand
@@ -98,7 +96,7 @@ type loss struct {
 const (
 	nothingKept = iota
 	allKept
-	beginningKept
+	prefixKept
 	someKept
 )
 
@@ -112,41 +110,41 @@ func (l *loss) way() int {
 	return l.rnd.IntN(someKept + 1)
 }
 
-// names gives the entries that are left of a folder.
+// names returns the entries that remain of a folder.
 func (l *loss) names(f *folder) map[string]any {
 	left := maps.Clone(f.stored)
 	way := l.way()
 	kept := l.rnd.IntN(len(f.changes) + 1)
 	for i, ch := range f.changes {
-		if way == allKept || way == beginningKept && i < kept || way == someKept && l.rnd.IntN(2) == 0 {
+		if way == allKept || way == prefixKept && i < kept || way == someKept && l.rnd.IntN(2) == 0 {
 			ch.apply(left)
 		}
 	}
 	return left
 }
 
-// content gives what is left of a file.
+// content returns what remains of a file.
 func (l *loss) content(n *inode) []byte {
 	switch l.way() {
 	case nothingKept:
 		return slices.Clone(n.stored)
 	case allKept:
 		return slices.Clone(n.now)
-	case beginningKept:
-		return l.beginning(n)
+	case prefixKept:
+		return l.prefix(n)
 	}
 	return l.sectors(n)
 }
 
-// beginning keeps what was written up to some byte; what was appended ends there.
-func (l *loss) beginning(n *inode) []byte {
-	cut := l.rnd.IntN(len(n.now) + 1)
+// prefix keeps what was written up to some byte; what was appended ends there.
+func (l *loss) prefix(n *inode) []byte {
+	end := l.rnd.IntN(len(n.now) + 1)
 	if len(n.now) > len(n.stored) {
-		cut = len(n.stored) + l.rnd.IntN(len(n.now)-len(n.stored)+1)
+		end = len(n.stored) + l.rnd.IntN(len(n.now)-len(n.stored)+1)
 	}
-	left := make([]byte, max(cut, min(len(n.stored), n.low)))
+	left := make([]byte, max(end, min(len(n.stored), n.low)))
 	copy(left, n.stored)
-	copy(left[:cut], n.now)
+	copy(left[:end], n.now)
 	return left
 }
 
@@ -164,10 +162,9 @@ func (l *loss) sectors(n *inode) []byte {
 	return left
 }
 
-// EveryCrash runs run again and again on an empty disk whose power fails at its
-// first operation, its second, and so on until it runs through. After each, check
-// gets what run returned and a disk to start again on: as a kill leaves it, and
-// as power losses of seeds 0 to seeds-1 do.
+// EveryCrash calls run again and again on an empty disk whose power fails at its first operation,
+// its second, and so on until it completes. After each, check gets what run returned and a disk to
+// start again on: as a kill leaves it, and as power losses of seeds 0 to seeds-1 do.
 func EveryCrash[T any](t *testing.T, seeds uint64, run func(d *Disk) T, check func(t *testing.T, d *Disk, done T)) {
 	t.Helper()
 	for n := 1; ; n++ {

@@ -1,5 +1,5 @@
-// Package disktest is a disk in memory whose power can fail at any moment and
-// that keeps no more than a real one promises to keep.
+// Package disktest is a disk in memory whose power can fail at any moment, and that keeps no more
+// than a real one guarantees.
 package disktest
 
 import (
@@ -39,7 +39,7 @@ const (
 	Sync     Kind = "sync"
 )
 
-// An Op is one operation, as a fault sees it.
+// An Op is one operation, as Fault receives it.
 type Op struct {
 	Kind Kind
 	Path string
@@ -53,15 +53,15 @@ type Short struct {
 
 func (s *Short) Error() string { return s.Err.Error() }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (s *Short) Unwrap() error { return s.Err }
 
 // A Disk is a disk.FS in memory.
 type Disk struct {
-	// Fault, if set, is asked before every operation, and its error is the
-	// operation's. A Sync that fails loses what it was to write, as the kernel does: a later
-	// Sync that succeeds does not bring it to disk. Set it before the disk is used
-	// by more than one goroutine; it is called without locks.
+	// Fault, if set, is called before every operation, and its error becomes the operation's. A
+	// Sync that fails loses what it was to write, as the kernel does: a later Sync that succeeds
+	// does not bring it to disk. Set it before the disk is used by more than one goroutine; it is
+	// called without locks.
 	Fault func(Op) error
 
 	mu      sync.Mutex
@@ -74,41 +74,41 @@ type Disk struct {
 
 var _ disk.FS = (*Disk)(nil)
 
-// New gives an empty disk.
+// New returns an empty disk.
 func New() *Disk { return &Disk{root: newFolder(), room: -1} }
 
-// SetRoom sets how many more bytes files may grow by; beyond it is ENOSPC.
-// What is removed or cut off comes back. Negative: no bound.
+// SetRoom sets by how many bytes files may still grow; beyond that is ENOSPC. What is removed or
+// truncated is added again. Negative: no bound.
 func (d *Disk) SetRoom(bytes int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.room = bytes
 }
 
-// StopAt makes the power fail at the nth operation from now. What that
-// operation writes may reach the disk, but whoever asked is not told.
+// StopAt makes the power fail at the nth operation from now. What that operation writes may reach
+// the disk, but the caller gets an error.
 func (d *Disk) StopAt(n int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.stopAt = d.ops + n
 }
 
-// Stopped says whether the power has failed.
+// Stopped reports whether the power has failed.
 func (d *Disk) Stopped() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.stopped
 }
 
-// Ops gives the number of operations so far.
+// Ops returns the number of operations so far.
 func (d *Disk) Ops() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.ops
 }
 
-// do runs one operation under the disk's lock, unless a fault or the power
-// forbids it.
+// do runs one operation under the disk's lock, unless a fault or a power loss
+// prevents it.
 func (d *Disk) do(kind Kind, name string, operation func() error) error {
 	if d.Fault != nil {
 		if err := d.Fault(Op{kind, name}); err != nil {

@@ -16,7 +16,7 @@ func try(t *testing.T, err error) {
 	}
 }
 
-// outcomes gives what a file's content is after power losses of many seeds; "none" if
+// outcomes returns what a file's content is after power losses of many seeds; "none" if
 // it is not there.
 func outcomes(d *Disk, name string, seeds uint64) map[string]bool {
 	seen := map[string]bool{}
@@ -36,7 +36,8 @@ func TestOnlyWhatWasSyncedIsSure(t *testing.T) {
 	f, err := d.Create("f")
 	try(t, err)
 	f.WriteAt([]byte("abc"), 0)
-	if seen := outcomes(d, "f", 100); !seen["none"] || !seen[""] || !seen["a"] || !seen["abc"] || !seen["\x00\x00\x00"] {
+	if seen := outcomes(d, "f", 100); !seen["none"] || !seen[""] || !seen["a"] || !seen["abc"] ||
+		!seen["\x00\x00\x00"] {
 		t.Errorf("before any sync: %v", seen)
 	}
 	try(t, f.Sync())
@@ -49,7 +50,7 @@ func TestOnlyWhatWasSyncedIsSure(t *testing.T) {
 	}
 	try(t, f.Truncate(1))
 	if seen := outcomes(d, "f", 100); !seen["abc"] || !seen["a"] || !seen["ab"] || len(seen) != 3 {
-		t.Errorf("cut: %v", seen)
+		t.Errorf("truncated: %v", seen)
 	}
 }
 

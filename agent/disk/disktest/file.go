@@ -7,14 +7,14 @@ import (
 	"syscall"
 )
 
-// An inode has a content of now, and one that is on disk.
+// An inode has the present content, and the one that is on disk.
 type inode struct {
 	now, stored []byte
 	lost        []byte // by byte of now, 1: a Sync failed, and it was not written again
 	low         int    // the shortest it was since the last Sync
 }
 
-// Write is a WriteAt that has room.
+// write is a WriteAt for which there is room.
 func (n *inode) write(p []byte, at int) {
 	n.grow(at + len(p))
 	copy(n.now[at:], p)
@@ -48,7 +48,7 @@ func (n *inode) sync() {
 	}
 }
 
-// lose makes all that is not on disk such that only writing it again helps.
+// lose marks all that is not on disk, so that only writing it again helps.
 func (n *inode) lose() {
 	for i := range n.now {
 		if i >= len(n.stored) || n.stored[i] != n.now[i] {
@@ -57,7 +57,7 @@ func (n *inode) lose() {
 	}
 }
 
-// resize cuts or lengthens a file, within the room there is.
+// resize changes the size of a file, within the room there is.
 func (d *Disk) resize(n *inode, size int) error {
 	more := size - len(n.now)
 	if d.room >= 0 && int64(more) > d.room {

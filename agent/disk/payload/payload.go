@@ -1,5 +1,5 @@
-// Package payload writes and reads the fields of what is kept on disk: varints,
-// and strings with their length before them.
+// Package payload encodes and decodes the fields of what is kept on disk: varints, and strings
+// preceded by their length.
 package payload
 
 import "encoding/binary"
@@ -10,14 +10,14 @@ func AppendString[T string | []byte](dst []byte, s T) []byte {
 	return append(dst, s...)
 }
 
-// A Reader reads fields one after the other. Any bytes are safe to read: after
-// the first that cannot be, Damaged is set and all it gives is zero.
+// A Reader reads one field after the other. Any bytes are safe to read: after the first field that
+// cannot be read, Damaged is set and all methods return zero.
 type Reader struct {
 	Rest    []byte // what is still to be read
 	Damaged bool
 }
 
-// Fail says that what was read makes no sense.
+// Fail marks what was read as damaged.
 func (r *Reader) Fail() { r.Rest, r.Damaged = nil, true }
 
 // Byte reads one byte.
@@ -64,7 +64,7 @@ func (r *Reader) Uint64() uint64 {
 	return n
 }
 
-// Count reads a number of things that take a byte each at the least.
+// Count reads the number of elements that follow, each of at least one byte.
 func (r *Reader) Count() int {
 	n := r.Uint()
 	if n > uint64(len(r.Rest)) {
@@ -74,7 +74,7 @@ func (r *Reader) Count() int {
 	return int(n)
 }
 
-// Bytes reads what AppendString wrote. It shares memory with what is read.
+// Bytes reads what AppendString wrote. The result shares memory with the input.
 func (r *Reader) Bytes() []byte {
 	n := r.Count()
 	p := r.Rest[:n]

@@ -14,11 +14,12 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 	p = binary.LittleEndian.AppendUint64(p, 9)
 	p = append(p, "rest"...)
 	r := payload.Reader{Rest: p}
-	if b, s, u, i, f := r.Byte(), string(r.Bytes()), r.Uint(), r.Int(), r.Uint64(); b != 7 || s != "key" || u != 1<<63 || i != -5 || f != 9 {
+	if b, s, u, i, f := r.Byte(), string(r.Bytes()), r.Uint(), r.Int(), r.Uint64(); b != 7 || s != "key" ||
+		u != 1<<63 || i != -5 || f != 9 {
 		t.Errorf("read %d %q %d %d %d", b, s, u, i, f)
 	}
 	if string(r.Rest) != "rest" || r.Damaged {
-		t.Errorf("left is %q, damaged: %v", r.Rest, r.Damaged)
+		t.Errorf("the rest is %q, damaged: %v", r.Rest, r.Damaged)
 	}
 }
 
@@ -27,7 +28,7 @@ func TestDamageIsRemembered(t *testing.T) {
 		"no byte":                    func(r *payload.Reader) { r.Byte() },
 		"no varint":                  func(r *payload.Reader) { r.Uint() },
 		"no signed varint":           func(r *payload.Reader) { r.Int() },
-		"a number cut short":         func(r *payload.Reader) { r.Rest = make([]byte, 7); r.Uint64() },
+		"a truncated number":         func(r *payload.Reader) { r.Rest = make([]byte, 7); r.Uint64() },
 		"more things than bytes":     func(r *payload.Reader) { r.Rest = []byte{9, 1}; r.Count() },
 		"a length beyond the end":    func(r *payload.Reader) { r.Rest = []byte{3, 'a'}; r.Bytes() },
 		"a varint that never ends":   func(r *payload.Reader) { r.Rest = []byte{0xff, 0xff}; r.Uint() },
