@@ -75,7 +75,8 @@ func itemOutcome(status int, p errorDetail) pipeline.Outcome {
 func needsOperator(p errorDetail) bool {
 	switch p.errorType {
 	case "index_closed_exception", "invalid_index_name_exception", "cluster_block_exception",
-		"validation_exception": // such as "this cluster currently has [1000]/[1000] maximum shards open"
+		"media_type_header_exception", // of a header that the config or a proxy sets
+		"validation_exception":        // such as "this cluster currently has [1000]/[1000] maximum shards open"
 		return true
 	case "illegal_argument_exception":
 		return strings.HasPrefix(p.reason, "pipeline with id [") ||
