@@ -109,6 +109,11 @@ type Env struct {
 	Health func(error)
 }
 
+// NewEnv returns an Env whose metrics and health nobody looks at.
+func NewEnv(name string, log *slog.Logger) Env {
+	return Env{Name: name, Log: log, Metrics: prometheus.NewRegistry(), Health: func(error) {}}
+}
+
 // TransformEnv is what a transform gets from its surroundings.
 type TransformEnv struct {
 	Env

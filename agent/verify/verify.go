@@ -14,8 +14,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/longshore/longshore/agent/ledger"
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/config"
@@ -98,7 +96,7 @@ func (v *verification) place() error {
 		if !slices.Contains(v.names, c.Name) {
 			continue
 		}
-		out, err := c.Settings.Output(pipeline.Env{Name: c.Name, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(), Health: func(error) {}})
+		out, err := c.Settings.Output(pipeline.NewEnv(c.Name, slog.New(slog.DiscardHandler)))
 		if err != nil {
 			return fmt.Errorf("output %s: %w", c.Name, err)
 		}

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
 	"github.com/longshore/longshore/agent/deliver"
@@ -127,7 +126,9 @@ func (a *app) replayOutput(ctx context.Context, c config.Output, file *deliver.D
 	}
 	log := a.logger().With(slog.String("output", c.Name))
 	ill := func(error) {}
-	out, err := c.Settings.Output(pipeline.Env{Name: c.Name, Log: log, Metrics: prometheus.NewRegistry(), Health: ill})
+	env := pipeline.NewEnv(c.Name, log)
+	env.Health = ill
+	out, err := c.Settings.Output(env)
 	if err != nil {
 		return fmt.Errorf("output %s: %w", c.Name, err)
 	}

@@ -72,7 +72,11 @@ func (t *trying) run(ctx context.Context, cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
-	in := stdin.New(t.stdin, 0, pipeline.Env{Name: "try", Log: t.logger()})
+	settings, err := config.Settings(stdin.Spec(), "")
+	if err != nil {
+		return err
+	}
+	in := settings.(*stdin.Config).From(t.stdin, pipeline.NewEnv("try", t.logger()))
 	read := make(chan error, 1)
 	go func() { read <- in.Run(ctx, trial) }()
 	err = trial.Run(ctx, t.show)

@@ -17,7 +17,7 @@ func TestConformance(t *testing.T) {
 		}
 		t.Cleanup(func() { r.Close(); w.Close() })
 		return pipetest.InputHarness{
-			New:   func(testing.TB) pipeline.Input { return New(r, 0, pipeline.Env{}) },
+			New:   func(t testing.TB) pipeline.Input { return newInput(t, "", r) },
 			Write: func(t testing.TB, lines ...string) { write(t, w, lines) },
 			End:   func(testing.TB) { w.Close() },
 		}

@@ -35,24 +35,17 @@ func Spec() pipeline.Spec {
 
 // Input makes the input of the process's standard input.
 func (c *Config) Input(env pipeline.Env) (pipeline.Input, error) {
-	return New(os.Stdin, int(c.MaxLine), env), nil
+	return c.From(os.Stdin, env), nil
 }
 
-const (
-	blockSize      = 256 << 10
-	defaultMaxLine = 1 << 20
-)
+const blockSize = 256 << 10
 
-// New gives an input that reads lines of up to maxLine bytes (0: 1 MiB) from
-// r. If r is an *os.File, it stops at once when it is told to; else only when
-// the Read under way returns.
-func New(r io.Reader, maxLine int, env pipeline.Env) pipeline.Input {
-	if maxLine <= 0 {
-		maxLine = defaultMaxLine
-	}
+// From returns the input that reads r instead of standard input. If r is an *os.File, it stops at once
+// when it is told to; else only when the Read under way returns.
+func (c *Config) From(r io.Reader, env pipeline.Env) pipeline.Input {
 	return &input{
 		reader:  r,
-		split:   lines.Splitter{Max: maxLine},
+		split:   lines.Splitter{Max: int(c.MaxLine)},
 		skipped: metric.Counter(env.Metrics, "longshore_stdin_cut_bytes_total", "Bytes cut off lines that were longer than max_line."),
 	}
 }

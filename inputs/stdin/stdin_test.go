@@ -21,6 +21,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+func newInput(t testing.TB, settings string, r io.Reader) pipeline.Input {
+	return pipetest.Config[*Config](t, Spec(), settings).From(r, pipetest.Env(t))
+}
+
 func show(got []pipetest.Got) (lines []string) {
 	for _, g := range got {
 		mark := ""
@@ -49,7 +53,7 @@ func TestLines(t *testing.T) {
 			"data with EOF": iotest.DataErrReader(strings.NewReader(tt.text)),
 		} {
 			feed := pipetest.NewFeed(t)
-			if err := New(r, 32, pipeline.Env{}).Run(t.Context(), feed); err != nil {
+			if err := newInput(t, "max_line: 32B", r).Run(t.Context(), feed); err != nil {
 				t.Errorf("%s, %s: %v", tt.name, how, err)
 			}
 			if diff := cmp.Diff(tt.want, show(feed.Got())); diff != "" {
@@ -66,7 +70,7 @@ func TestLines(t *testing.T) {
 func TestTenMegabyteLine(t *testing.T) {
 	feed := pipetest.NewFeed(t)
 	text := strings.Repeat("x", 10<<20) + "\nend\n"
-	if err := New(strings.NewReader(text), 0, pipeline.Env{}).Run(t.Context(), feed); err != nil {
+	if err := newInput(t, "", strings.NewReader(text)).Run(t.Context(), feed); err != nil {
 		t.Fatal(err)
 	}
 	got := feed.Got()
@@ -79,7 +83,7 @@ func TestReadError(t *testing.T) {
 	broken := errors.New("broken")
 	feed := pipetest.NewFeed(t)
 	r := io.MultiReader(strings.NewReader("one\ntwo"), iotest.ErrReader(broken))
-	err := New(r, 0, pipeline.Env{}).Run(t.Context(), feed)
+	err := newInput(t, "", r).Run(t.Context(), feed)
 	if !errors.Is(err, broken) {
 		t.Errorf("error is %v", err)
 	}
@@ -99,7 +103,7 @@ func TestStopsWhileNothingComes(t *testing.T) {
 	feed := pipetest.NewFeed(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- New(r, 0, pipeline.Env{}).Run(ctx, feed) }()
+	go func() { ended <- newInput(t, "", r).Run(ctx, feed) }()
 	fmt.Fprint(w, "one\ntw")
 	limit, stop := context.WithTimeout(t.Context(), 20*time.Second)
 	defer stop()
@@ -131,7 +135,7 @@ func TestPipeToItsEnd(t *testing.T) {
 		w.Close()
 	}()
 	feed := pipetest.NewFeed(t)
-	if err := New(r, 0, pipeline.Env{}).Run(t.Context(), feed); err != nil {
+	if err := newInput(t, "", r).Run(t.Context(), feed); err != nil {
 		t.Fatal(err)
 	}
 	if n := len(feed.Lines()); n != 10_000 {
@@ -144,7 +148,7 @@ func TestStopsUnderBackpressure(t *testing.T) {
 	feed.Block(true)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- New(strings.NewReader("one\n"), 0, pipeline.Env{}).Run(ctx, feed) }()
+	go func() { ended <- newInput(t, "", strings.NewReader("one\n")).Run(ctx, feed) }()
 	cancel()
 	if err := <-ended; err != nil {
 		t.Error(err)
@@ -157,7 +161,7 @@ func TestEarlierRunsAreForgotten(t *testing.T) {
 		t.Fatal(err)
 	}
 	feed = feed.Restart()
-	if err := New(strings.NewReader("one\n"), 0, pipeline.Env{}).Run(t.Context(), feed); err != nil {
+	if err := newInput(t, "", strings.NewReader("one\n")).Run(t.Context(), feed); err != nil {
 		t.Fatal(err)
 	}
 	feed.Ack()

@@ -4,8 +4,6 @@ import (
 	"log/slog"
 	"testing"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/config"
 )
@@ -23,9 +21,7 @@ func Config[T any](t testing.TB, spec pipeline.Spec, yaml string) T {
 
 // Env returns what a component gets in tests: a log and metrics that nobody reads.
 func Env(testing.TB) pipeline.Env {
-	return pipeline.Env{
-		Name: "under-test", Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(), Health: func(error) {},
-	}
+	return pipeline.NewEnv("under-test", slog.New(slog.DiscardHandler))
 }
 
 // TransformEnv returns what a transform gets in tests, with the outputs "loki" and "elastic".

@@ -131,11 +131,7 @@ func newMetric(env pipeline.TransformEnv, c *Metric, limit int) (*metric, error)
 		}
 		m.labels = append(m.labels, value)
 	}
-	collector := m.collector(c, names)
-	if env.Metrics == nil {
-		return m, nil
-	}
-	if err := env.Metrics.Register(collector); err != nil {
+	if err := env.Metrics.Register(m.collector(c, names)); err != nil {
 		return nil, fmt.Errorf("its name is taken: %w", err)
 	}
 	return m, nil

@@ -15,9 +15,7 @@ func Record(env pipeline.TransformEnv, do func(b *event.Batch, i int)) pipeline.
 	t := &transform{env.If, do, prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "longshore_transform_dropped_records_total", Help: "Records that the transform dropped.",
 	})}
-	if env.Metrics != nil {
-		env.Metrics.MustRegister(t.dropped)
-	}
+	env.Metrics.MustRegister(t.dropped)
 	return t
 }
 

@@ -94,9 +94,7 @@ func (c *Config) Transform(env pipeline.TransformEnv) (pipeline.Transform, error
 		t.with[k] = strings.ReplaceAll(c.With, "{kind}", name)
 		t.counts[k] = counts.WithLabelValues(name)
 	}
-	if env.Metrics != nil {
-		env.Metrics.MustRegister(counts)
-	}
+	env.Metrics.MustRegister(counts)
 	return t, nil
 }
 
