@@ -69,7 +69,7 @@ func lokiTenant(t *testing.T, start lokiStarter) {
 	file := filepath.Join(t.TempDir(), "tenant.log")
 	when := around()
 	fill(t, file, w, 0, w.lines)
-	a := toLoki(t, file, loki, ", tenant: shop")
+	a := toLoki(t, file, loki, ", tenant_id: shop")
 	a.start()
 	shop := query.Loki{URL: loki.URL, Tenant: "shop"}
 	inLoki(t, shop, `{service_name="tenant"}`, when, w.lines)
@@ -89,7 +89,7 @@ func lokiKeepsEqualLines(t *testing.T, start lokiStarter) {
 	file := filepath.Join(t.TempDir(), "same.log")
 	when := around()
 	add(t, file, bytes.Repeat([]byte(same+"\n"), 100))
-	a := toLoki(t, file, loki, ", line: raw")
+	a := toLoki(t, file, loki, ", line_format: raw")
 	a.start()
 	l := query.Loki{URL: loki.URL}
 	inLoki(t, l, `{service_name="same"}`, when, 100)

@@ -156,7 +156,7 @@ func reconcileLoki(t *testing.T, start lokiStarter) {
 	tests["many streams"] = many
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			out := newAsked(t, &loki.Config{URL: srv.URL, Line: test.line, Late: true})
+			out := newAsked(t, &loki.Config{URL: srv.URL, LineFormat: test.line, LateStream: true})
 			for _, body := range bodies(t, out, test.batches...) {
 				holds(t, out, body, nothing)
 				push(t, out, some(body, odd))
@@ -177,7 +177,7 @@ func TestReconcileLokiAmongLongLines(t *testing.T) { ofEachLoki(t, reconcileLoki
 
 func reconcileLokiAmongLongLines(t *testing.T, start lokiStarter) {
 	srv := start(t, "limits_config: {split_queries_by_interval: 1h}")
-	out := newAsked(t, &loki.Config{URL: srv.URL, Line: "raw"})
+	out := newAsked(t, &loki.Config{URL: srv.URL, LineFormat: "raw"})
 	stdout := map[string]string{event.LabelContainerName: "mixed", event.LabelStream: "stdout"}
 	stderr := map[string]string{event.LabelContainerName: "mixed", event.LabelStream: "stderr"}
 	hour := time.Now().Add(-3 * time.Hour).Truncate(time.Hour)
@@ -185,7 +185,7 @@ func reconcileLokiAmongLongLines(t *testing.T, start lokiStarter) {
 	for _, body := range bodies(t, out, long) {
 		push(t, out, body)
 	}
-	out = newAsked(t, &loki.Config{URL: srv.URL, Line: "raw", Late: true})
+	out = newAsked(t, &loki.Config{URL: srv.URL, LineFormat: "raw", LateStream: true})
 	body := bodies(t, out, records("a", stdout, hour, 10*time.Second, 1000, numbered))[0]
 	push(t, out, some(body, odd))
 	began := time.Now()
@@ -290,7 +290,7 @@ func TestLokiLateLane(t *testing.T) { ofEachLoki(t, lokiLateLane) }
 
 func lokiLateLane(t *testing.T, start lokiStarter) {
 	srv := start(t)
-	out := newAsked(t, &loki.Config{URL: srv.URL, Late: true})
+	out := newAsked(t, &loki.Config{URL: srv.URL, LateStream: true})
 	now := time.Now()
 	push(t, out, bodies(t, out, records("a", service("late"), now, time.Second, 10, numbered))[0])
 	push(t, out, bodies(t, out, records("b", service("other"), now, time.Second, 10, numbered))[0])
@@ -318,7 +318,7 @@ func TestReconcileDataStream(t *testing.T) {
 	node := server.OpenSearch(t)
 	ask(t, http.MethodPut, node.URL+"/alias-000001", `{"aliases":{"behind-alias":{"is_write_index":true}}}`)
 	for _, index := range []string{"logs-rolled-e2e", "behind-alias"} {
-		out := newAsked(t, &elasticsearch.Config{URLs: []string{node.URL}, Index: index, IDs: true, InstallTemplate: index != "behind-alias"})
+		out := newAsked(t, &elasticsearch.Config{URLs: []string{node.URL}, Index: index, DocumentIDs: true, InstallTemplate: index != "behind-alias"})
 		body := bodies(t, out, records("a", service("rolled"), time.Now(), time.Microsecond, 2500, numbered))[0]
 		push(t, out, some(body, odd))
 		holds(t, out, body, odd)
@@ -332,7 +332,7 @@ func TestReconcileDataStream(t *testing.T) {
 		}
 	}
 	// A plain index takes no id twice, and is not asked.
-	out := newAsked(t, &elasticsearch.Config{URLs: []string{node.URL}, Index: "plain-e2e", IDs: true})
+	out := newAsked(t, &elasticsearch.Config{URLs: []string{node.URL}, Index: "plain-e2e", DocumentIDs: true})
 	body := bodies(t, out, records("a", service("plain"), time.Now(), time.Microsecond, 100, numbered))[0]
 	push(t, out, body)
 	holds(t, out, body, nothing)

@@ -23,7 +23,7 @@ type audit struct{ output *Output }
 func (a audit) Held(ctx context.Context, body *pipeline.Body, held []pipeline.Presence) error {
 	o := a.output
 	if !o.ids {
-		return fmt.Errorf("ids is false: %w", pipeline.ErrUnknowable)
+		return fmt.Errorf("document_ids is false: %w", pipeline.ErrUnknowable)
 	}
 	targets, err := groupByIndex(body)
 	if err != nil {

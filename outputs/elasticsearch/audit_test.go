@@ -39,7 +39,7 @@ func TestAudit(t *testing.T) {
 					"/" + defaultIndex + "/_search": says(404, `{"error":{"type":"index_not_found_exception","reason":"no such index"}}`),
 				}
 			}
-			o := output(t, Config{URLs: []string{serve(t, s.ServeHTTP)}, IDs: true})
+			o := output(t, Config{URLs: []string{serve(t, s.ServeHTTP)}, DocumentIDs: true})
 			body := sample(t, o, test.n)
 			targets, err := groupByIndex(body)
 			if err != nil {
@@ -72,7 +72,7 @@ func TestAudit(t *testing.T) {
 func TestAuditUndated(t *testing.T) {
 	t.Parallel()
 	s := &holder{t: t, kinds: map[string]string{"logs-2024.02.29": "index", "logs-*": "index"}}
-	o := output(t, Config{URLs: []string{serve(t, s.ServeHTTP)}, IDs: true, Index: "logs-{yyyy.MM.dd}"})
+	o := output(t, Config{URLs: []string{serve(t, s.ServeHTTP)}, DocumentIDs: true, Index: "logs-{yyyy.MM.dd}"})
 	b := usual()
 	for _, at := range []int64{b.Records[0].Time, 7} {
 		b.Records[0].Time = at

@@ -19,7 +19,7 @@ import (
 type Config struct {
 	URLs            []string                   `yaml:"urls" required:"true" doc:"The nodes; requests go to them in turn, and not to one that is down." example:"[https://elasticsearch:9200]"`
 	Index           string                     `yaml:"index" default:"logs-longshore-default" doc:"Index or data stream. {field} is a field of the record or a label of its source, {yyyy.MM.dd} the record's own date in UTC (yyyy, MM, dd and HH with what stands between them)." example:"logs-{service}-default"`
-	IDs             bool                       `yaml:"ids" default:"true" doc:"Give every document an _id made of its source and position, so that nothing is stored twice. Without, indexing is a little cheaper and a record sent again is there again."`
+	DocumentIDs     bool                       `yaml:"document_ids" formerly:"ids" default:"true" doc:"Give every document an _id made of its source and position, so that nothing is stored twice. Without, indexing is a little cheaper and a record sent again is there again."`
 	Schema          string                     `yaml:"schema" default:"default" enum:"default|ecs|otel" doc:"Names of the fields: longshore's own, the Elastic Common Schema, or OpenTelemetry's (for an index such as logs-longshore.otel-default, whose templates Elasticsearch has)."`
 	Pipeline        string                     `yaml:"pipeline" doc:"Ingest pipeline that every document goes through."`
 	InstallTemplate bool                       `yaml:"install_template" doc:"Install an index template before the first record is sent: a data stream with a lifecycle policy where the server has them and index has no date in it. What exists and was not made by longshore is left alone."`
@@ -148,7 +148,7 @@ func (c *Config) Output(env pipeline.Env) (pipeline.Output, error) {
 		wire:       wire,
 		metrics:    metrics,
 		indexNames: newIndexNames(index, c.MaxIndices, log, metrics.overflowed),
-		ids:        c.IDs,
+		ids:        c.DocumentIDs,
 		schema:     event.SchemaNamed(c.Schema),
 		pipeline:   c.Pipeline,
 	}

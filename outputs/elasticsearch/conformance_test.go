@@ -52,7 +52,7 @@ func TestConformance(t *testing.T) {
 		s := &store{t: t, ids: map[string]bool{}}
 		server := httptest.NewServer(s)
 		t.Cleanup(server.Close)
-		out, err := (&Config{URLs: []string{server.URL}, IDs: true, Proxy: "none"}).Output(pipeline.Env{})
+		out, err := (&Config{URLs: []string{server.URL}, DocumentIDs: true, Proxy: "none"}).Output(pipeline.Env{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -68,7 +68,7 @@ func TestConformance(t *testing.T) {
 func TestSentTwice(t *testing.T) {
 	t.Parallel()
 	s := &store{t: t, ids: map[string]bool{}}
-	o := output(t, Config{URLs: []string{serve(t, s.ServeHTTP)}, IDs: true})
+	o := output(t, Config{URLs: []string{serve(t, s.ServeHTTP)}, DocumentIDs: true})
 	for range 2 {
 		if e := send(t, o, 10); e != nil {
 			t.Fatal(e)

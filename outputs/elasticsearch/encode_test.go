@@ -56,7 +56,7 @@ func TestEncode(t *testing.T) {
 		want   string
 	}{
 		{
-			"usual", Config{IDs: true},
+			"usual", Config{DocumentIDs: true},
 			`{"create":{"_index":"logs-longshore-default","_id":"AAAAAAAAAAcAAAAAAAAAKg"}}` + "\n" +
 				`{"@timestamp":"2024-02-29T12:30:15.123Z","timestamp":"2024-02-29T12:30:15.123Z","level":"warn","message":"the raw line","service":"shop","host.name":"web-1","a":"\"1\""}` + "\n",
 		},
@@ -121,7 +121,7 @@ func TestEncodeNames(t *testing.T) {
 func FuzzEncode(f *testing.F) {
 	f.Add("shop", "key", "value\n", int64(0))
 	f.Add("\xff\n/", "\n", "\r", int64(-1))
-	o := output(f, Config{IDs: true, Index: "logs-{service}-{yyyy}-{k}"})
+	o := output(f, Config{DocumentIDs: true, Index: "logs-{service}-{yyyy}-{k}"})
 	f.Fuzz(func(t *testing.T, service, key, value string, at int64) {
 		b := aRecord(time.Unix(0, at), nil, "service", service, "k", value)
 		b.AddField(0, event.Value{Span: b.PutString(key), Kind: event.Text}, event.Value{Span: b.PutString(value), Kind: event.Text})
@@ -145,7 +145,7 @@ func usual() *event.Batch {
 func TestEncodingAllocatesNothing(t *testing.T) {
 	for name, index := range map[string]string{"steady": "", "by field": "logs-{service}-{yyyy.MM.dd}"} {
 		b := usual()
-		encoder := output(t, Config{IDs: true, Index: index}).Encoder()
+		encoder := output(t, Config{DocumentIDs: true, Index: index}).Encoder()
 		body := &pipeline.Body{Bytes: make([]byte, 0, 4096)}
 		encodeOne := func() {
 			body.Bytes = body.Bytes[:0]
@@ -162,7 +162,7 @@ func TestEncodingAllocatesNothing(t *testing.T) {
 
 func BenchmarkEncode(b *testing.B) {
 	for name, config := range map[string]Config{
-		"default": {IDs: true}, "ecs": {IDs: true, Schema: "ecs"}, "by field": {IDs: true, Index: "logs-{service}-{yyyy.MM.dd}"},
+		"default": {DocumentIDs: true}, "ecs": {DocumentIDs: true, Schema: "ecs"}, "by field": {DocumentIDs: true, Index: "logs-{service}-{yyyy.MM.dd}"},
 	} {
 		b.Run(name, func(b *testing.B) {
 			batch := usual()
@@ -180,7 +180,7 @@ func BenchmarkEncode(b *testing.B) {
 
 // BenchmarkCompress weighs the levels: records a second, and how small.
 func BenchmarkCompress(b *testing.B) {
-	raw := sample(b, output(b, Config{IDs: true}), 2500).Bytes
+	raw := sample(b, output(b, Config{DocumentIDs: true}), 2500).Bytes
 	for _, level := range []int{1, 2, 3, 5, 6} {
 		b.Run("level"+string(rune('0'+level)), func(b *testing.B) {
 			c := newCompressor(level)

@@ -63,7 +63,7 @@ func FuzzStored(f *testing.F) {
 	}))
 	f.Cleanup(server.Close)
 	f.Fuzz(func(t *testing.T, text string) {
-		o := output(t, Config{URLs: []string{server.URL}, IDs: true})
+		o := output(t, Config{URLs: []string{server.URL}, DocumentIDs: true})
 		body := sample(t, o, 2)
 		targets, err := groupByIndex(body)
 		if err != nil {

@@ -107,7 +107,7 @@ func TestDrippingAnswers(t *testing.T) {
 					}
 					s.ServeHTTP(w, r)
 				})
-				o := output(t, Config{URLs: []string{"http://elasticsearch"}, IDs: true})
+				o := output(t, Config{URLs: []string{"http://elasticsearch"}, DocumentIDs: true})
 				o.wire.client.Transport().DialContext = httppipe.Dial(t, slow)
 				began := time.Now()
 				var err error

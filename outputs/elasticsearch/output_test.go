@@ -95,7 +95,7 @@ func TestSendDeliversDocuments(t *testing.T) {
 				}
 				says(200, items(created, created, created))(w, r)
 			})
-			o := output(t, Config{URLs: []string{url + "/es/"}, IDs: true, Pipeline: "geo", Compression: compression, APIKey: "id:key"})
+			o := output(t, Config{URLs: []string{url + "/es/"}, DocumentIDs: true, Pipeline: "geo", Compression: compression, APIKey: "id:key"})
 			if err := send(t, o, 3); err != nil {
 				t.Fatal(err)
 			}
@@ -158,7 +158,7 @@ func TestItemOutcomes(t *testing.T) {
 		failedItem(400, "illegal_argument_exception", "Limit of total fields [1000] has been exceeded"),
 		`{"create":{"status":201,"failure_store":"used"}}`,
 	), "Retry-After", "3"))
-	o := output(t, Config{URLs: []string{url}, IDs: true})
+	o := output(t, Config{URLs: []string{url}, DocumentIDs: true})
 	e := send(t, o, 12)
 	want := []pipeline.ItemError{
 		{Index: 1, Outcome: pipeline.Retry, Status: 429, Reason: "es_rejected_execution_exception: queue is full"},
@@ -474,7 +474,7 @@ func BenchmarkSend(b *testing.B) {
 	defer s.Close()
 	for _, compression := range []string{"none", "gzip"} {
 		b.Run(compression, func(b *testing.B) {
-			o := output(b, Config{URLs: []string{s.URL}, IDs: true, Compression: compression})
+			o := output(b, Config{URLs: []string{s.URL}, DocumentIDs: true, Compression: compression})
 			body := sample(b, o, 2000)
 			b.SetBytes(int64(len(body.Bytes)))
 			b.ReportAllocs()

@@ -30,7 +30,7 @@ const (
 // and so does an alias: in those, the ids are searched for.
 func (o *Output) Stored(ctx context.Context, body *pipeline.Body, stored []bool) error {
 	if !o.ids {
-		return fmt.Errorf("ids is false: %w", pipeline.ErrUnknowable)
+		return fmt.Errorf("document_ids is false: %w", pipeline.ErrUnknowable)
 	}
 	targets, err := groupByIndex(body)
 	if err != nil {

@@ -99,7 +99,7 @@ func TestStored(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := &holder{t: t, kinds: map[string]string{defaultIndex: test.kind}}
-			o := output(t, Config{URLs: []string{serve(t, s.ServeHTTP)}, IDs: true})
+			o := output(t, Config{URLs: []string{serve(t, s.ServeHTTP)}, DocumentIDs: true})
 			body := sample(t, o, test.n)
 			targets, err := groupByIndex(body)
 			if err != nil {
@@ -168,7 +168,7 @@ func TestNotToBeAsked(t *testing.T) {
 				kind = "index"
 			}
 			s := &holder{t: t, kinds: map[string]string{defaultIndex: kind}, answer: map[string]http.HandlerFunc{test.path: test.answer}}
-			o := output(t, Config{URLs: []string{serve(t, s.ServeHTTP)}, IDs: true})
+			o := output(t, Config{URLs: []string{serve(t, s.ServeHTTP)}, DocumentIDs: true})
 			body := sample(t, o, 2)
 			stored := make([]bool, 2)
 			err := o.Stored(t.Context(), body, stored)
@@ -199,7 +199,7 @@ func TestStoredWithoutIDs(t *testing.T) {
 
 func TestStoredByNobody(t *testing.T) {
 	t.Parallel()
-	o := output(t, Config{IDs: true})
+	o := output(t, Config{DocumentIDs: true})
 	var failure *pipeline.SendError
 	if err := o.Stored(t.Context(), sample(t, o, 2), make([]bool, 2)); !errors.As(err, &failure) || !failure.Uncertain {
 		t.Errorf("got %v", err)

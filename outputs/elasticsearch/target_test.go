@@ -13,8 +13,8 @@ func TestFormerly(t *testing.T) {
 	t.Parallel()
 	s := &holder{t: t, kinds: map[string]string{"old-2024.02": "index"}}
 	url := serve(t, s.ServeHTTP)
-	before := output(t, Config{URLs: []string{url}, IDs: true, Index: "old-{yyyy.MM}"})
-	now := output(t, Config{URLs: []string{url}, IDs: true, Index: "new"})
+	before := output(t, Config{URLs: []string{url}, DocumentIDs: true, Index: "old-{yyyy.MM}"})
+	now := output(t, Config{URLs: []string{url}, DocumentIDs: true, Index: "new"})
 	if string(before.Target()) == string(now.Target()) {
 		t.Errorf("both are %s", now.Target())
 	}

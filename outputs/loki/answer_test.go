@@ -32,7 +32,7 @@ func judgedOf(failure *pipeline.SendError, metadata bool) judged {
 // answerBody has two streams: a with the entries 0 to 4, a second apart, but for
 // 3, half a second after 2; b with 5, long, and 6, with metadata.
 func answerBody(t *testing.T) *pipeline.Body {
-	o := newOutput(t, Config{Labels: map[string]string{"app": "{service}"}, Line: "raw"})
+	o := newOutput(t, Config{Labels: map[string]string{"app": "{service}"}, LineFormat: "raw"})
 	src := func(name string) *event.Source {
 		return event.NewSource(1, "i", name, []event.Label{{Name: event.LabelService, Value: name}})
 	}

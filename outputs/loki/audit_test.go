@@ -82,7 +82,7 @@ func TestAudit(t *testing.T) {
 			a := newArchive(t)
 			a.habits = test.habits
 			a.hides, a.most = true, orDefault(a.most, 4<<20)
-			o := newOutput(t, Config{URL: a.URL, Line: "raw"})
+			o := newOutput(t, Config{URL: a.URL, LineFormat: "raw"})
 			o.health.now = func() time.Time { return time.Unix(0, start).Add(test.now) }
 			spread(test.batch, orDefault(test.gap, time.Microsecond))
 			body := fill(t, o, test.batch)
@@ -116,10 +116,10 @@ func spread(b *event.Batch, gap time.Duration) {
 func TestAuditOther(t *testing.T) {
 	a := newArchive(t)
 	a.hides, a.most = true, 4<<20
-	raw := newOutput(t, Config{URL: a.URL, Line: "raw"})
+	raw := newOutput(t, Config{URL: a.URL, LineFormat: "raw"})
 	b := batchOf(container("web"), "x", "y", "z")
 	a.hold(fill(t, raw, b), only(0, 1))
-	o := newOutput(t, Config{URL: a.URL, Line: "json"})
+	o := newOutput(t, Config{URL: a.URL, LineFormat: "json"})
 	o.health.now = func() time.Time { return time.Unix(0, start) }
 	if got := audited(t, o.Audit(time.Unix(0, 0)), fill(t, o, b)); got != "oo-" {
 		t.Errorf("%s", got)
@@ -132,7 +132,7 @@ func TestAuditRepeatsOnce(t *testing.T) {
 	for _, gap := range []time.Duration{1, 300 * time.Microsecond, time.Second} {
 		a := newArchive(t)
 		a.hides, a.most = true, 4<<20
-		o := newOutput(t, Config{URL: a.URL, Line: "raw"})
+		o := newOutput(t, Config{URL: a.URL, LineFormat: "raw"})
 		o.health.now = func() time.Time { return time.Unix(0, start) }
 		all := batchOf(container("web"), lines(60, 1)...)
 		spread(all, gap)
@@ -182,7 +182,7 @@ func TestAuditRepeatsOnce(t *testing.T) {
 func TestAuditFewAmongMany(t *testing.T) {
 	a := newArchive(t)
 	a.hides, a.most = true, 4<<20
-	o := newOutput(t, Config{URL: a.URL, Line: "raw"})
+	o := newOutput(t, Config{URL: a.URL, LineFormat: "raw"})
 	o.health.now = func() time.Time { return time.Unix(0, start) }
 	busy := batchOf(container("web"), lines(2_000, 1)...)
 	spread(busy, 100*time.Millisecond)
@@ -210,7 +210,7 @@ func TestAuditUndated(t *testing.T) {
 	for _, format := range []string{"raw", "json"} {
 		a := newArchive(t)
 		a.hides, a.most = true, 4<<20
-		o := newOutput(t, Config{URL: a.URL, Line: format})
+		o := newOutput(t, Config{URL: a.URL, LineFormat: format})
 		o.health.now = func() time.Time { return time.Unix(0, start).Add(time.Hour) }
 		b := batchOf(container("web"), "old", "a", "same", "same", "same", "dated", "z\xff\xfe", strings.Repeat("long", 1000), "end")
 		spread(b, 7*time.Millisecond+123)

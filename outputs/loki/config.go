@@ -19,14 +19,14 @@ import (
 type Config struct {
 	URL                string                     `yaml:"url" required:"true" doc:"Where Loki listens; a full push URL will do as well." example:"http://loki:3100"`
 	Path               string                     `yaml:"path" default:"/loki/api/v1/push" doc:"Path of the push endpoint."`
-	Tenant             string                     `yaml:"tenant" doc:"Tenant, sent as X-Scope-OrgID; for a Loki with auth_enabled."`
+	TenantID           string                     `yaml:"tenant_id" formerly:"tenant" doc:"Tenant, sent as X-Scope-OrgID; for a Loki with auth_enabled."`
 	Labels             map[string]string          `yaml:"labels" doc:"Labels of the streams, instead of the usual host, service_name, container or filename, compose_project. {field} is a field of the record or a label of its source; a label that comes out empty is left out." example:"{service_name: \"{service}\", container: \"{container.name}\"}"`
 	MaxLabelValues     int                        `yaml:"max_label_values" default:"1000" min:"1" doc:"Values that what is in the lines may give to one label; further ones become \"other\". Each makes a stream of its own, and Loki does not like many."`
 	StructuredMetadata string                     `yaml:"structured_metadata" default:"auto" enum:"auto|off" doc:"Send trace_id, span_id, container_id, stream and detected_level beside the line; auto stops where Loki does not take them."`
-	Line               string                     `yaml:"line" default:"json" enum:"json|raw" doc:"What the line is: the parsed record as JSON, or the line as it was read."`
-	Schema             string                     `yaml:"schema" default:"default" enum:"default|ecs|otel" doc:"Names of the fields of line: json: longshore's own, the Elastic Common Schema, or OpenTelemetry's."`
-	MaxLine            pipeline.Size              `yaml:"max_line" default:"256KiB" min:"1KiB" max:"1MiB" doc:"Longest line, as Loki's max_line_size; longer ones are cut and marked."`
-	Late               bool                       `yaml:"late" default:"true" doc:"Send what Loki refuses for coming too far behind its stream (an hour by default) to a stream with the label late=\"1\" beside it, instead of keeping it as a dead letter."`
+	LineFormat         string                     `yaml:"line_format" formerly:"line" default:"json" enum:"json|raw" doc:"What the line is: the parsed record as JSON, or the line as it was read."`
+	Schema             string                     `yaml:"schema" default:"default" enum:"default|ecs|otel" doc:"Names of the fields with line_format: json: longshore's own, the Elastic Common Schema, or OpenTelemetry's."`
+	MaxLineSize        pipeline.Size              `yaml:"max_line_size" formerly:"max_line" default:"256KiB" min:"1KiB" max:"1MiB" doc:"Longest line, as Loki's max_line_size; longer ones are truncated and marked."`
+	LateStream         bool                       `yaml:"late_stream" formerly:"late" default:"true" doc:"Send what Loki rejects for being too far behind its stream (an hour by default) to a stream with the label late=\"1\" beside it, instead of keeping it as a dead letter."`
 	Reconcile          string                     `yaml:"reconcile" default:"auto" enum:"auto|off" doc:"Ask Loki what it has stored before anything is sent again that may be there already (after a crash, a timeout, a 5xx), and send only what is missing; off sends it again as it is."`
 	Query              Query                      `yaml:"query" doc:"Where and how to ask, if not at url with auth."`
 	Auth               httpclient.Auth            `yaml:"auth" doc:"How to log in, where something in front of Loki asks for it."`
@@ -75,12 +75,12 @@ func (c *Config) Check() []pipeline.Problem {
 	if c.Path != "" && !strings.HasPrefix(c.Path, "/") {
 		problems = append(problems, pipeline.Problem{Path: "path", Message: "must begin with /"})
 	}
-	if strings.ContainsFunc(c.Tenant, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '/' || r == '\\' }) {
-		problems = append(problems, pipeline.Problem{Path: "tenant", Message: "has characters that Loki takes in no tenant; letters, digits and !-_.*'() are fine"})
+	if strings.ContainsFunc(c.TenantID, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '/' || r == '\\' }) {
+		problems = append(problems, pipeline.Problem{Path: "tenant_id", Message: "has characters that Loki takes in no tenant; letters, digits and !-_.*'() are fine"})
 	}
 	for name := range c.Headers {
-		if strings.EqualFold(name, tenantHeader) && c.Tenant != "" {
-			problems = append(problems, pipeline.Problem{Path: "headers." + name, Message: "would overwrite what tenant sets; use one of the two"})
+		if strings.EqualFold(name, tenantHeader) && c.TenantID != "" {
+			problems = append(problems, pipeline.Problem{Path: "headers." + name, Message: "would overwrite what tenant_id sets; use one of the two"})
 		}
 	}
 	if c.Query.URL != "" {
@@ -128,15 +128,15 @@ func (c *Config) Output(env pipeline.Env) (pipeline.Output, error) {
 	labels, _ := parseLabels(c.Labels)
 	o := &Output{
 		url:     to,
-		tenant:  c.Tenant,
+		tenant:  c.TenantID,
 		client:  client,
 		log:     log,
 		metrics: metrics,
-		raw:     c.Line == "raw",
+		raw:     c.LineFormat == "raw",
 		schema:  event.SchemaNamed(c.Schema),
-		maxLine: int(orDefault(c.MaxLine, defaultMaxLine)),
+		maxLine: int(orDefault(c.MaxLineSize, defaultMaxLine)),
 		labels:  labels,
-		late:    c.Late,
+		late:    c.LateStream,
 		target:  c.target(),
 	}
 	if c.Reconcile != "off" {

@@ -14,7 +14,7 @@ func TestConformance(t *testing.T) {
 		t.Run(line, func(t *testing.T) {
 			pipetest.TestOutput(t, func(t *testing.T) pipetest.OutputHarness {
 				loki := newFakeLoki(t, answers(http.StatusNoContent, ""))
-				out, err := (&Config{URL: loki.URL, Line: line}).Output(pipeline.Env{})
+				out, err := (&Config{URL: loki.URL, LineFormat: line}).Output(pipeline.Env{})
 				if err != nil {
 					t.Fatal(err)
 				}

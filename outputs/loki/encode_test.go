@@ -158,7 +158,7 @@ func TestRequestIsWhatLokiItselfMarshals(t *testing.T) {
 func TestBareRequestIsWhatLokiItselfMarshals(t *testing.T) {
 	b := batchOf(container("web"), "one", strings.Repeat("x", 300))
 	b.Records[0].Level = event.Error
-	o := newOutput(t, Config{Line: "raw"})
+	o := newOutput(t, Config{LineFormat: "raw"})
 	var f frame
 	raw := unpack(t, f.pack(f.withoutMetadata(fill(t, o, b))))
 	want := oracle(t, push.Stream{
@@ -182,7 +182,7 @@ func FuzzRequest(f *testing.F) {
 	f.Add("a line", int64(1), "svc", uint8(3), true)
 	f.Add("", int64(-1), "", uint8(0), false)
 	f.Add(strings.Repeat("\x00\xff\"", 6000), int64(1<<62), "a\nb", uint8(6), true)
-	out := newOutput(f, Config{Line: "raw", MaxLine: 8 << 10})
+	out := newOutput(f, Config{LineFormat: "raw", MaxLineSize: 8 << 10})
 	f.Fuzz(func(t *testing.T, line string, at int64, service string, level uint8, traced bool) {
 		src := event.NewSource(1, "i", "k", []event.Label{{Name: event.LabelService, Value: service}})
 		b := &event.Batch{}
@@ -274,7 +274,7 @@ func TestLongLinesAreCut(t *testing.T) {
 				test.build(b)
 			}
 			before := string(b.Arena)
-			o := newOutput(t, Config{MaxLine: limit})
+			o := newOutput(t, Config{MaxLineSize: limit})
 			line := o.Original(fill(t, o, b), 0)
 			if len(line) > limit {
 				t.Errorf("the line has %d bytes, more than %d", len(line), limit)
@@ -302,7 +302,7 @@ func TestLongLinesAreCut(t *testing.T) {
 }
 
 func TestLongRawLinesAreCut(t *testing.T) {
-	o := newOutput(t, Config{MaxLine: 1024, Line: "raw"})
+	o := newOutput(t, Config{MaxLineSize: 1024, LineFormat: "raw"})
 	b := batchOf(container("web"), strings.Repeat("ä", 2000), "short")
 	b.Records[1].Flags = event.Truncated
 	body := fill(t, o, b)

@@ -82,7 +82,7 @@ func TestLateLane(t *testing.T) {
 				}
 				return 204, ""
 			})
-			o := newOutput(t, Config{URL: loki.URL, Labels: map[string]string{"app": "{service}"}, Late: !test.off})
+			o := newOutput(t, Config{URL: loki.URL, Labels: map[string]string{"app": "{service}"}, LateStream: !test.off})
 			o.health.now = func() time.Time { return time.Unix(0, start) }
 			var got judged
 			if failure, _ := o.Send(context.Background(), lateApps(t, o)).(*pipeline.SendError); failure != nil {

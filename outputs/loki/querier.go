@@ -49,7 +49,7 @@ type querier struct {
 
 // newQuerier makes the querier of an output that pushes to push.
 func (c *Config) newQuerier(push *url.URL, client *httpclient.Client) (*querier, error) {
-	q := &querier{tenant: c.Tenant, client: client, slots: make(chan struct{}, maxQueries)}
+	q := &querier{tenant: c.TenantID, client: client, slots: make(chan struct{}, maxQueries)}
 	q.lookback.now = time.Now
 	base := *push
 	base.Path = strings.TrimSuffix(strings.TrimSuffix(push.Path, orDefault(c.Path, defaultPath)), defaultPath)

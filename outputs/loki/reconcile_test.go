@@ -299,7 +299,7 @@ func TestStored(t *testing.T) {
 			a := newArchive(t)
 			a.habits = test.habits
 			a.most = orDefault(a.most, 4<<20)
-			o := newOutput(t, Config{URL: a.URL, Line: "raw"})
+			o := newOutput(t, Config{URL: a.URL, LineFormat: "raw"})
 			o.health.now = func() time.Time { return time.Unix(0, start) }
 			body := fill(t, o, test.batches...)
 			a.hold(body, test.keep, test.labels...)
@@ -324,7 +324,7 @@ func TestStored(t *testing.T) {
 func TestPagesWithHoles(t *testing.T) {
 	a := newArchive(t)
 	a.most, a.split = 2000, 10*time.Second
-	o := newOutput(t, Config{URL: a.URL, Line: "raw"})
+	o := newOutput(t, Config{URL: a.URL, LineFormat: "raw"})
 	o.health.now = func() time.Time { return time.Unix(0, start) }
 	texts := lines(40, 1)
 	for i := 10; i < 20; i++ {
@@ -341,7 +341,7 @@ func TestPagesWithHoles(t *testing.T) {
 // TestHangs: a query without an answer is made again for less.
 func TestHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := newOutput(t, Config{URL: "http://loki", Line: "raw"})
+		o := newOutput(t, Config{URL: "http://loki", LineFormat: "raw"})
 		o.health.now = func() time.Time { return time.Unix(0, start) }
 		body := fill(t, o, batchOf(container("web"), lines(10, 1)...))
 		a := &archive{t: t, habits: habits{most: 1 << 20}}
@@ -365,7 +365,7 @@ func TestHangs(t *testing.T) {
 // another's.
 func TestStoredTwice(t *testing.T) {
 	a := newArchive(t)
-	o := newOutput(t, Config{URL: a.URL, Line: "raw", Labels: map[string]string{"app": "shop"}})
+	o := newOutput(t, Config{URL: a.URL, LineFormat: "raw", Labels: map[string]string{"app": "shop"}})
 	one, two := container("web"), relabelled(container("web"), event.LabelContainerID, strings.Repeat("d0", 32))
 	body := fill(t, o, batchOf(one, "same"), batchOf(two, "same"))
 	a.hold(body, only(0))
@@ -580,7 +580,7 @@ func TestWhereItAsks(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			test.config.Tenant = "t1"
+			test.config.TenantID = "t1"
 			o := newOutput(t, test.config)
 			o.health.now = func() time.Time { return time.Unix(0, start) }
 			lookUp(t, o, fill(t, o, batchOf(container("web"), "a")))
@@ -681,7 +681,7 @@ func FuzzStored(f *testing.F) {
 			}
 			return true
 		}
-		o := newOutput(t, Config{URL: a.URL, Line: "raw"})
+		o := newOutput(t, Config{URL: a.URL, LineFormat: "raw"})
 		body := fill(t, o, batchOf(container("web"), "one", "two"))
 		stored := make([]bool, 2)
 		if err := o.Stored(context.Background(), body, stored); err != nil {

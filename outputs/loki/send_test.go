@@ -64,9 +64,9 @@ func answers(status int, text string) func(push.PushRequest) (int, string) {
 func TestSend(t *testing.T) {
 	loki := newFakeLoki(t, answers(http.StatusNoContent, ""))
 	o := newOutput(t, Config{
-		URL:     strings.Replace(loki.URL, "http://", "http://us%40er:p%3Ass@", 1),
-		Tenant:  "t1",
-		Headers: map[string]pipeline.Secret{"X-Extra": "e"},
+		URL:      strings.Replace(loki.URL, "http://", "http://us%40er:p%3Ass@", 1),
+		TenantID: "t1",
+		Headers:  map[string]pipeline.Secret{"X-Extra": "e"},
 	})
 	o.health.now = func() time.Time { return time.Unix(0, start) }
 	body := fill(t, o, batchOf(container("web"), "one", "two"), batchOf(container("db"), "three"))
@@ -97,7 +97,7 @@ func TestSend(t *testing.T) {
 
 func TestSentBodiesMayBeThinnedOut(t *testing.T) {
 	loki := newFakeLoki(t, answers(http.StatusNoContent, ""))
-	o := newOutput(t, Config{URL: loki.URL, Line: "raw"})
+	o := newOutput(t, Config{URL: loki.URL, LineFormat: "raw"})
 	body := fill(t, o, batchOf(container("web"), "one"), batchOf(container("db"), "two"), batchOf(container("web"), "three"))
 	thin := &pipeline.Body{Groups: body.Groups, Bytes: body.Item(1)}
 	thin.Items = []pipeline.Item{{End: uint32(len(thin.Bytes)), Group: body.Items[1].Group}}

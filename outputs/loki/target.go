@@ -34,9 +34,9 @@ func (o *Output) Target() []byte {
 }
 
 func (c *Config) target() lokiTarget {
-	p := lokiTarget{Tenant: c.Tenant, Labels: maps.Clone(c.Labels), Line: "json", MaxLine: int(orDefault(c.MaxLine, defaultMaxLine))}
-	if c.Line == "raw" {
-		p.Line = c.Line
+	p := lokiTarget{Tenant: c.TenantID, Labels: maps.Clone(c.Labels), Line: "json", MaxLine: int(orDefault(c.MaxLineSize, defaultMaxLine))}
+	if c.LineFormat == "raw" {
+		p.Line = c.LineFormat
 	}
 	if c.Schema != "default" && p.Line == "json" {
 		p.Schema = c.Schema

@@ -11,10 +11,10 @@ import (
 func TestFormerly(t *testing.T) {
 	for name, test := range map[string]struct{ before, now Config }{
 		"labels": {Config{Labels: map[string]string{"app": "{service}"}}, Config{}},
-		"lines":  {Config{Line: "raw"}, Config{Line: "json"}},
+		"lines":  {Config{LineFormat: "raw"}, Config{LineFormat: "json"}},
 		"schema": {Config{}, Config{Schema: "ecs"}},
-		"tenant": {Config{Tenant: "a"}, Config{Tenant: "b"}},
-		"length": {Config{MaxLine: 1 << 10}, Config{MaxLine: 2 << 10}},
+		"tenant": {Config{TenantID: "a"}, Config{TenantID: "b"}},
+		"length": {Config{MaxLineSize: 1 << 10}, Config{MaxLineSize: 2 << 10}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := newArchive(t)
@@ -44,7 +44,7 @@ func TestFormerly(t *testing.T) {
 			if diff := cmp.Diff([]bool{false, true, false, true}, stored); diff != "" {
 				t.Error(diff)
 			}
-			if got := a.headers[0].Get(tenantHeader); got != test.before.Tenant {
+			if got := a.headers[0].Get(tenantHeader); got != test.before.TenantID {
 				t.Errorf("asked as %q", got)
 			}
 		})

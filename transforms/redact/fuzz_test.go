@@ -122,7 +122,7 @@ func FuzzRedact(f *testing.F) {
 			f.Add(strings.TrimRight(strings.ReplaceAll(strings.TrimPrefix(line, "< "), "¶", ""), "\n"))
 		}
 	}
-	everything := &Config{Detect: []string{"secrets", "email", "ip", "card", "iban"}, With: "[{kind}]", Keys: []string{"a"}}
+	everything := &Config{Detect: []string{"secrets", "email", "ip", "card", "iban"}, Replacement: "[{kind}]", Keys: []string{"a"}}
 	f.Fuzz(func(t *testing.T, line string) {
 		for _, c := range []*Config{defaults(), everything} {
 			transform := pipetest.MustTransform(t, c, nil)
@@ -141,7 +141,7 @@ func FuzzRedact(f *testing.F) {
 // TestHostileLinesCostNoMore repeats what could make the search start over and over; a
 // cost by the square of the length would show at once.
 func TestHostileLinesCostNoMore(t *testing.T) {
-	everything := &Config{Detect: []string{"secrets", "email", "ip", "card", "iban"}, With: "x"}
+	everything := &Config{Detect: []string{"secrets", "email", "ip", "card", "iban"}, Replacement: "x"}
 	transform := pipetest.MustTransform(t, everything, nil)
 	for _, piece := range []string{
 		"token:", "token=\"", `"token":{`, `"token":[`, `\"token\":\"`, "token: a ", "eyJhbGci", "eyJhbGci.", "@", "://a:b@", "a@", "://", ":", "\\\"", `\\"`,

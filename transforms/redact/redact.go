@@ -32,13 +32,13 @@ func Spec() pipeline.Spec {
 
 // Config is the transform's config.
 type Config struct {
-	Detect   []string        `yaml:"detect" default:"[secrets]" enum:"secrets|email|ip|card|iban" doc:"What to look for. secrets are values of keys such as password, token, api_key, authorization and cookie, passwords in URLs, bearer tokens and JWTs, keys of cloud services, and private keys; card, iban: only those whose check digits are right." example:"[secrets, email, card]"`
-	Keys     []string        `yaml:"keys" doc:"Further names of fields whose values are secrets, in any case; also those that end in one." example:"[ssn, birth_date]"`
-	Except   []string        `yaml:"except" doc:"Names whose values are no secrets, whatever they look like; * stands for any characters." example:"[next_token, csrf_cookie]"`
-	Patterns []string        `yaml:"patterns" doc:"Regular expressions of what else to take out: what the first group matches, or all. They cost more than the built-in detectors." example:"['customer-([0-9]{8})']"`
-	How      string          `yaml:"how" default:"replace" enum:"replace|hash|mask" doc:"replace puts a text there; hash puts a keyed hash there, so that equal values can be told; mask keeps the last four characters of long ones."`
-	With     string          `yaml:"with" default:"\"[REDACTED]\"" doc:"The text for replace; {kind} stands for what was found: secret, email, ip, card, iban, pattern." example:"\"[{kind}]\""`
-	HashKey  pipeline.Secret `yaml:"hash_key" doc:"The key for hash: long and random. Whoever has it can try values."`
+	Detect      []string        `yaml:"detect" default:"[secrets]" enum:"secrets|email|ip|card|iban" doc:"What to look for. secrets are values of keys such as password, token, api_key, authorization and cookie, passwords in URLs, bearer tokens and JWTs, keys of cloud services, and private keys; card, iban: only those whose check digits are right." example:"[secrets, email, card]"`
+	Keys        []string        `yaml:"keys" doc:"Further names of fields whose values are secrets, in any case; also those that end in one." example:"[ssn, birth_date]"`
+	Except      []string        `yaml:"except" doc:"Names whose values are no secrets, whatever they look like; * stands for any characters." example:"[next_token, csrf_cookie]"`
+	Patterns    []string        `yaml:"patterns" doc:"Regular expressions of what else to take out: what the first group matches, or all. They cost more than the built-in detectors." example:"['customer-([0-9]{8})']"`
+	Action      string          `yaml:"action" formerly:"how" default:"replace" enum:"replace|hash|mask" doc:"replace puts a text there; hash puts a keyed hash there, so that equal values can be told; mask keeps the last four characters of long ones."`
+	Replacement string          `yaml:"replacement" formerly:"with" default:"\"[REDACTED]\"" doc:"The text for replace; {kind} stands for what was found: secret, email, ip, card, iban, pattern." example:"\"[{kind}]\""`
+	HashKey     pipeline.Secret `yaml:"hash_key" doc:"The key for hash: long and random. Whoever has it can try values."`
 }
 
 // Check implements pipeline.Checker.
@@ -57,10 +57,10 @@ func (c *Config) Check() []pipeline.Problem {
 			found(fmt.Sprintf("keys[%d]", i), `must be a name, without *, " and \`)
 		}
 	}
-	if strings.ContainsFunc(c.With, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) {
-		found("with", `has to be plain ASCII, without " and \, so that it can stand anywhere`)
+	if strings.ContainsFunc(c.Replacement, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) {
+		found("replacement", `has to be plain ASCII, without " and \, so that it can stand anywhere`)
 	}
-	if c.How == "hash" && len(c.HashKey) < 16 {
+	if c.Action == "hash" && len(c.HashKey) < 16 {
 		found("hash_key", "is missing or short; hash needs 16 characters or more, or the values could be guessed")
 	}
 	return problems
@@ -86,12 +86,12 @@ func (c *Config) Transform(env pipeline.TransformEnv) (pipeline.Transform, error
 	if problems := c.Check(); len(problems) > 0 {
 		return nil, fmt.Errorf("%s %s", problems[0].Path, problems[0].Message)
 	}
-	t := &transform{when: env.If, how: c.How, key: []byte(c.HashKey.Reveal()), detector: newDetector(c)}
+	t := &transform{when: env.If, action: c.Action, key: []byte(c.HashKey.Reveal()), detector: newDetector(c)}
 	counts := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "longshore_transform_redacted_values_total", Help: "Values that were redacted.",
 	}, []string{"kind"})
 	for k, name := range kindNames {
-		t.with[k] = strings.ReplaceAll(c.With, "{kind}", name)
+		t.replacements[k] = strings.ReplaceAll(c.Replacement, "{kind}", name)
 		t.counts[k] = counts.WithLabelValues(name)
 	}
 	env.Metrics.MustRegister(counts)
@@ -99,12 +99,12 @@ func (c *Config) Transform(env pipeline.TransformEnv) (pipeline.Transform, error
 }
 
 type transform struct {
-	when     func(b *event.Batch, i int) bool
-	how      string
-	key      []byte
-	with     [kinds]string
-	counts   [kinds]prometheus.Counter
-	detector *detector
+	when         func(b *event.Batch, i int) bool
+	action       string
+	key          []byte
+	replacements [kinds]string
+	counts       [kinds]prometheus.Counter
+	detector     *detector
 }
 
 // Apply implements pipeline.Transform. Refused records have their lines
@@ -120,7 +120,7 @@ func (t *transform) Apply(b *event.Batch) {
 // appendInstead appends what stands in the place of a value: plain ASCII without
 // anything that JSON escapes.
 func (t *transform) appendInstead(dst, value []byte, k kind) []byte {
-	switch t.how {
+	switch t.action {
 	case "hash":
 		sum := hmac.New(sha256.New, t.key)
 		sum.Write(value)
@@ -128,7 +128,7 @@ func (t *transform) appendInstead(dst, value []byte, k kind) []byte {
 	case "mask":
 		return append(append(dst, "****"...), lastFour(value)...)
 	}
-	return append(dst, t.with[k]...)
+	return append(dst, t.replacements[k]...)
 }
 
 // lastFour gives the last four characters of a long value, if they are plain.

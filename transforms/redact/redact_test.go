@@ -15,12 +15,12 @@ import (
 )
 
 func defaults() *Config {
-	return &Config{Detect: []string{"secrets"}, How: "replace", With: "[REDACTED]"}
+	return &Config{Detect: []string{"secrets"}, Action: "replace", Replacement: "[REDACTED]"}
 }
 
 func TestConformance(t *testing.T) {
 	pipetest.TestTransform(t, Spec(), "")
-	pipetest.TestTransform(t, Spec(), `{detect: [secrets, email, ip, card, iban], with: "[{kind}]", keys: [text], patterns: [x+]}`)
+	pipetest.TestTransform(t, Spec(), `{detect: [secrets, email, ip, card, iban], replacement: "[{kind}]", keys: [text], patterns: [x+]}`)
 }
 
 func newJSON(*event.Source) pipeline.Parser { return json.New(nil) }
@@ -45,7 +45,7 @@ func TestLines(t *testing.T) {
 	configs := map[string]*Config{
 		"testdata/secrets.txt":  defaults(),
 		"testdata/harmless.txt": defaults(),
-		"testdata/personal.txt": {Detect: []string{"email", "ip", "card", "iban"}, With: "[{kind}]"},
+		"testdata/personal.txt": {Detect: []string{"email", "ip", "card", "iban"}, Replacement: "[{kind}]"},
 	}
 	for file, c := range configs {
 		t.Run(file, func(t *testing.T) { testLines(t, file, pipetest.MustTransform(t, c, nil)) })
@@ -169,10 +169,10 @@ func TestSettings(t *testing.T) {
 	}{
 		{"keys", func(c *Config) { c.Keys = []string{"ssn"} }, `{"ssn":"078-05-1120","userSSN":123456,"ssn_kind":"x"}`, `{"ssn":"[REDACTED]","userSSN":"[REDACTED]","ssn_kind":"x"}`},
 		{"except", func(c *Config) { c.Except = []string{"next_*", "csrf.token"} }, `{"next_token":"abcdef","csrf.token":"x1y2","token":"abcdef"}`, `{"next_token":"abcdef","csrf.token":"x1y2","token":"[REDACTED]"}`},
-		{"patterns", func(c *Config) { c.Patterns = []string{"customer-([0-9]+)", "x{3}"}; c.With = "<{kind}>" }, `{"a":"customer-17 xxx"}`, `{"a":"customer-<pattern> <pattern>"}`},
+		{"patterns", func(c *Config) { c.Patterns = []string{"customer-([0-9]+)", "x{3}"}; c.Replacement = "<{kind}>" }, `{"a":"customer-17 xxx"}`, `{"a":"customer-<pattern> <pattern>"}`},
 		{"patterns in JSON", func(c *Config) { c.Patterns = []string{"[0-9]{4}", "b.:"} }, `{"n":1234,"o":{"n":12345,"b":[1234]}}`, `{"n":"[REDACTED]","o":{"n":[REDACTED]5,"[REDACTED]["[REDACTED]"]}}`},
-		{"mask", func(c *Config) { c.How = "mask" }, `{"token":"abcdefghijkl1234","password":"short"}`, `{"token":"****1234","password":"****"}`},
-		{"hash", func(c *Config) { c.How, c.HashKey = "hash", "0123456789abcdef" }, `{"token":"abc","password":"abc","secret":"abd"}`, `{"token":"hmac:bcaa92843247bc25","password":"hmac:bcaa92843247bc25","secret":"hmac:e86ae13c7aa5f3fe"}`},
+		{"mask", func(c *Config) { c.Action = "mask" }, `{"token":"abcdefghijkl1234","password":"short"}`, `{"token":"****1234","password":"****"}`},
+		{"hash", func(c *Config) { c.Action, c.HashKey = "hash", "0123456789abcdef" }, `{"token":"abc","password":"abc","secret":"abd"}`, `{"token":"hmac:bcaa92843247bc25","password":"hmac:bcaa92843247bc25","secret":"hmac:e86ae13c7aa5f3fe"}`},
 		{"personal data is not looked for", func(*Config) {}, `{"a":"ann@example.com 4111 1111 1111 1111 10.1.2.3"}`, `{"a":"ann@example.com 4111 1111 1111 1111 10.1.2.3"}`},
 		{"secrets are not looked for", func(c *Config) { c.Detect = []string{"ip"} }, `{"password":"x1y2","a":"10.1.2.3"}`, `{"password":"x1y2","a":"[REDACTED]"}`},
 	} {
@@ -207,7 +207,7 @@ func TestNamesOfSecrets(t *testing.T) {
 
 func TestMistakes(t *testing.T) {
 	for path, c := range map[string]*Config{
-		"patterns[0]": {Patterns: []string{"("}}, "keys[0]": {Keys: []string{""}}, "with": {With: `"`}, "hash_key": {How: "hash", HashKey: "short"},
+		"patterns[0]": {Patterns: []string{"("}}, "keys[0]": {Keys: []string{""}}, "replacement": {Replacement: `"`}, "hash_key": {Action: "hash", HashKey: "short"},
 	} {
 		if p := c.Check(); len(p) != 1 || p[0].Path != path {
 			t.Errorf("%s: problems %+v", path, p)

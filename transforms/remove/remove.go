@@ -21,7 +21,7 @@ func Spec() pipeline.Spec {
 
 // Config is the transform's config.
 type Config struct {
-	Fields []string `yaml:"fields" required:"true" doc:"Names of the fields; * stands for any characters. trace_id, span_id, service and level can be named in full. The line itself, which outputs with line: raw write, stays as it is." example:"[password, debug_*]"`
+	Fields []string `yaml:"fields" required:"true" doc:"Names of the fields; * stands for any characters. trace_id, span_id, service and level can be named in full. The line itself, which outputs with line_format: raw write, stays as it is." example:"[password, debug_*]"`
 	Except []string `yaml:"except" doc:"Of these, the names that stay; with fields: [\"*\"] nothing but these stays." example:"[status, http.*]"`
 }
 

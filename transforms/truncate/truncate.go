@@ -19,8 +19,8 @@ func Spec() pipeline.Spec {
 
 // Config is the transform's config.
 type Config struct {
-	Fields []string      `yaml:"fields" default:"[message]" doc:"What to cut: message, or names of fields; * stands for any characters. The line itself, which outputs with line: raw write, stays as it is." example:"[message, stack_*]"`
-	Max    pipeline.Size `yaml:"max" required:"true" min:"16B" doc:"Longest value in bytes, with the … that ends what was cut. It is never cut inside of a character." example:"8KiB"`
+	Fields  []string      `yaml:"fields" default:"[message]" doc:"What to cut: message, or names of fields; * stands for any characters. The line itself, which outputs with line_format: raw write, stays as it is." example:"[message, stack_*]"`
+	MaxSize pipeline.Size `yaml:"max_size" formerly:"max" required:"true" min:"16B" doc:"Longest value in bytes, with the … that ends what was cut. It is never cut inside of a character." example:"8KiB"`
 }
 
 // mark ends what was cut.
@@ -33,12 +33,12 @@ func (c *Config) Transform(env pipeline.TransformEnv) (pipeline.Transform, error
 
 func (c *Config) truncate(b *event.Batch, i int) {
 	r := &b.Records[i]
-	if message := b.MessageOf(i); int64(message.Len) > int64(c.Max) && pipeline.MatchAny(c.Fields, "message") {
+	if message := b.MessageOf(i); int64(message.Len) > int64(c.MaxSize) && pipeline.MatchAny(c.Fields, "message") {
 		r.Message = c.cut(b, message)
 		r.Flags |= event.Truncated
 	}
 	for k, f := range b.Fields(i) {
-		if int64(f.Value.Len) > int64(c.Max) && pipeline.MatchAny(c.Fields, b.Bytes(f.Key.Span)) {
+		if int64(f.Value.Len) > int64(c.MaxSize) && pipeline.MatchAny(c.Fields, b.Bytes(f.Key.Span)) {
 			f.Value = c.cut(b, f.Value)
 			b.SetField(i, k, f)
 			r.Flags |= event.Truncated
@@ -48,7 +48,7 @@ func (c *Config) truncate(b *event.Batch, i int) {
 
 // cut gives the head of a value and the mark, at the end of the arena.
 func (c *Config) cut(b *event.Batch, v event.Value) event.Value {
-	v = v.Truncate(b.Bytes(v.Span), int(c.Max)-len(mark))
+	v = v.Truncate(b.Bytes(v.Span), int(c.MaxSize)-len(mark))
 	head := b.Put(b.Bytes(v.Span))
 	head.Len += b.PutString(mark).Len
 	v.Span = head

@@ -12,13 +12,13 @@ import (
 )
 
 func TestConformance(t *testing.T) {
-	pipetest.TestTransform(t, Spec(), `{fields: [message, "*"], max: 16}`)
+	pipetest.TestTransform(t, Spec(), `{fields: [message, "*"], max_size: 16}`)
 }
 
 func newJSON(*event.Source) pipeline.Parser { return json.New(nil) }
 
 func TestTruncate(t *testing.T) {
-	c := &Config{Fields: []string{"message", "s*"}, Max: 16}
+	c := &Config{Fields: []string{"message", "s*"}, MaxSize: 16}
 	got := pipetest.Transformed(t, pipetest.MustTransform(t, c, nil), newJSON,
 		`{"msg":"exactly sixteen!","stack":"abc"}`, `{"msg":"seventeen letters","s2":"0123456789ab\n456789","n":"not of those that are cut"}`,
 		`the whole line`, `a line that is too long`, `{"msg":"x","s":[1,2,3,4,5,6,7,8,9]}`, `{"msg":"twelve lettäää"}`)
