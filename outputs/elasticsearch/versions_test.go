@@ -154,7 +154,7 @@ func TestNewerAnswers(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			o := output(t, Config{IDs: true, URLs: []string{serve(t, says(max(200, tt.status), tt.answer, "X-Elastic-Product", "Elasticsearch"))}})
+			o := output(t, Config{DocumentIDs: true, URLs: []string{serve(t, says(max(200, tt.status), tt.answer, "X-Elastic-Product", "Elasticsearch"))}})
 			e := send(t, o, 1)
 			switch {
 			case tt.reason == "" && e != nil:
