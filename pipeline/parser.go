@@ -7,7 +7,7 @@ import "github.com/longshore/longshore/pipeline/event"
 // quicker with the next one, but what it says of a line depends on nothing but that
 // line: a line that is read again must become the record that it was.
 type Parser interface {
-	// Parse fills record i from its line and reports true, or reports false and
+	// Parse fills record i from its line, sets event.Parsed and reports true, or reports false and
 	// leaves the record as it was (the arena may have grown). It sets what it
 	// finds of Time (with LineTime), Level, Message, Service, TraceID, SpanID,
 	// and puts the rest into fields. Hostile lines cost bounded time: a small
