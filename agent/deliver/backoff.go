@@ -15,9 +15,8 @@ type backoff struct {
 
 func (b *backoff) reset() { b.failures = 0 }
 
-// next gives the pause before the next try: what the destination asked for, or
-// a random time between half and all of the doubled pause. Where we are
-// refused, it is the longest pause at once.
+// next returns the pause before the next attempt: what the destination asked for, or a random time
+// between half and all of the doubled pause. On Hold it is the longest pause at once.
 func (b *backoff) next(answer *pipeline.SendError) time.Duration {
 	if answer.RetryAfter > 0 {
 		return answer.RetryAfter

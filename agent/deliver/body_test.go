@@ -19,8 +19,8 @@ func TestEncodingAllocatesNothingPerRecord(t *testing.T) {
 	dl := delivery{Share(b, 1<<20, func(*event.Batch) {}), &track{t: t}}
 	allocs := testing.AllocsPerRun(100, func() {
 		l.encode(t.Context(), dl)
-		r.d.spares.put(l.growing)
-		l.growing = NewBody()
+		r.d.bodies.put(l.open)
+		l.open = NewBody()
 	})
 	if allocs > 2 { // the next body, which is without memory, and the name of the group
 		t.Errorf("%v allocations for 1000 records", allocs)

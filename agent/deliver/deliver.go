@@ -1,12 +1,10 @@
-// Package deliver takes parsed batches to one output: it gathers records into
-// bodies, sends them, tries again, splits, sorts out what was refused, and
-// says what is done.
 package deliver
 
 import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -15,63 +13,55 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// Options make a Deliverer. All but Metrics and DeadLetters must be set.
+// Options make a Deliverer. All but Metrics, DeadLetters and Spool must be set.
 type Options struct {
 	Name     string
-	Number   int    // the output's place in the config: its bit of event.Record.NotTo
+	Number   int    // index of the output in the config: its bit of event.Record.ExcludedOutputs
 	Type     string // of the output, as in the config
 	Output   pipeline.Output
 	Settings pipeline.OutputSettings
 	Log      *slog.Logger
 	Health   func(error)
 	Metrics  prometheus.Registerer
-	// DeadLetters takes what the destination refused for good.
+	// DeadLetters keeps what the destination rejected.
 	DeadLetters DeadLetters
-	// Spool gives a lane's spool; nil, or a nil spool, is none. SpoolAfter is how long a lane is full before it is used.
-	Spool      func(lane int) Spool
+	// Spool returns a lane's spool, or nil.
+	Spool func(lane int) Spool
+	// SpoolAfter is how long a lane is full before its spool is used.
 	SpoolAfter time.Duration
 }
 
-// A Deliverer belongs to one output. Its work is shared out to lanes by source:
-// the records of one source go through one lane, oldest first.
+// A Deliverer belongs to one output. It distributes the sources over its lanes.
 type Deliverer struct {
 	Options
-	limits       pipeline.Limits
-	filter       filter
-	metrics      metrics
-	trouble      trouble
-	refusals     reminder
-	unknowable   reminder
-	spoolTrouble reminder
-	reconciler   pipeline.Reconciler // nil where the destination cannot be asked
-	gate         *gate
-	lanes        []*lane
-	spares       spares
+	limits        pipeline.Limits
+	filter        filter
+	metrics       metrics
+	health        healthTracker
+	rejections    throttledLog
+	unknowable    throttledLog
+	spoolProblems throttledLog
+	reconciler    pipeline.Reconciler // nil where the destination cannot be asked
+	limiter       *limiter
+	lanes         []*lane
+	bodies        bodyPool
 }
 
-// New makes a Deliverer; Run starts it.
+// New returns a Deliverer. Run starts it.
 func New(o Options) *Deliverer {
-	d := &Deliverer{Options: o, limits: o.Output.Limits(), filter: newFilter(o.Settings.Filter)}
-	d.gate = newGate(o.Settings.Lanes)
-	d.metrics = newMetrics(o.Metrics, d.gate)
-	d.trouble = newTrouble(o.Log, o.Health)
-	d.refusals = reminder{log: o.Log}
-	d.unknowable = reminder{log: o.Log}
+	d := &Deliverer{
+		Options: o, limits: limitsOf(o), filter: newFilter(o.Settings.Filter), limiter: newLimiter(o.Settings.Lanes),
+		health:     newHealthTracker(o.Log, o.Health),
+		rejections: throttledLog{log: o.Log}, unknowable: throttledLog{log: o.Log}, spoolProblems: throttledLog{log: o.Log},
+	}
+	if o.Metrics != nil {
+		d.metrics.register(o.Metrics, d.limiter)
+	}
+	d.bodies = newBodyPool(d.limits.Bytes)
 	d.reconciler, _ = o.Output.(pipeline.Reconciler)
-	if n := int(o.Settings.Batch.Bytes); n > 0 {
-		d.limits.Bytes = n
-	}
-	if n := o.Settings.Batch.Records; n > 0 {
-		d.limits.Records = n
-	}
-	if d.limits.Bytes <= 0 {
-		d.limits.Bytes = 1 << 20
-	}
-	d.spares = newSpares(d.limits.Bytes)
-	d.spoolTrouble = reminder{log: o.Log}
 	for i := range max(1, o.Settings.Lanes) {
 		l := newLane(d)
-		l.spill.patience = o.SpoolAfter
+		l.spill.after = o.SpoolAfter
 		if o.Spool != nil {
 			l.spill.spool = o.Spool(i)
 		}
@@ -80,20 +70,35 @@ func New(o Options) *Deliverer {
 	return d
 }
 
-// Expect counts the records of a batch that Put is about to be given, so that they
-// are accounted for while another output holds it up.
-func (d *Deliverer) Expect(records int) { d.metrics.take(records) }
+// limitsOf returns the output's limits, as the settings change them.
+func limitsOf(o Options) pipeline.Limits {
+	limits := o.Output.Limits()
+	if n := int(o.Settings.Batch.Bytes); n > 0 {
+		limits.Bytes = n
+	}
+	if n := o.Settings.Batch.Records; n > 0 {
+		limits.Records = n
+	}
+	if limits.Bytes <= 0 {
+		limits.Bytes = 1 << 20
+	}
+	return limits
+}
 
-// Put hands over a batch, blocking while its lane is full; Expect was told of its
-// records. The batch is released once it is encoded, or when Put fails with ctx's
-// error. track is that of the batch's source for this output.
+// Expect counts the records of a batch that Put will be called with, so that they are accounted for
+// while another output holds it up.
+func (d *Deliverer) Expect(records int) { d.metrics.add(records) }
+
+// Put hands over a batch that Expect was told of, and blocks while its lane is full. The batch is
+// released once it is encoded, or when Put fails with ctx's error. track is that of the batch's source
+// for this output.
 func (d *Deliverer) Put(ctx context.Context, b *Shared, track Track) error {
 	n := len(b.Records)
 	select {
 	case d.laneOf(b.Source).in <- delivery{b, track}:
 		return nil
 	case <-ctx.Done():
-		d.metrics.take(-n)
+		d.metrics.add(-n)
 		b.Release()
 		return ctx.Err()
 	}
@@ -110,8 +115,8 @@ func (d *Deliverer) Finish() {
 	}
 }
 
-// Run delivers until Finish was called and all is done, or until ctx ends; what
-// is not done then stays so in the ledger.
+// Run delivers until Finish was called and all is done, or until ctx ends. What is not done then stays
+// so in the ledger.
 func (d *Deliverer) Run(ctx context.Context) {
 	var lanes sync.WaitGroup
 	for _, l := range d.lanes {
@@ -120,21 +125,23 @@ func (d *Deliverer) Run(ctx context.Context) {
 	lanes.Wait()
 }
 
-// Counts say what became of an output's records: Taken is the sum of Delivered,
-// Rejected, Filtered, Skipped and InFlight, whenever no record is just on its way from one to
-// the next.
+// Counts returns the numbers so far.
+func (d *Deliverer) Counts() Counts { return d.metrics.counts() }
+
+// Counts are what became of an output's records. Taken is the sum of Delivered, Rejected, Filtered,
+// Skipped and InFlight, but for a record that is moving from one to the next just then.
 type Counts struct {
 	Taken     uint64 `json:"taken"`     // handed over by the pipelines
 	Delivered uint64 `json:"delivered"` // stored by the destination
-	Rejected  uint64 `json:"rejected"`  // by the destination, for good: dead letters
-	Filtered  uint64 `json:"filtered"`  // left out by a rule of the user's own
+	Rejected  uint64 `json:"rejected"`  // dead letters
+	Filtered  uint64 `json:"filtered"`  // left out by a rule of the user's
 	Skipped   uint64 `json:"skipped"`   // done in an earlier run
 	InFlight  int64  `json:"in_flight"` // waiting or being sent
 
-	Retried    uint64 `json:"retried"`  // sent again
-	Spooled    uint64 `json:"spooled"`  // kept on disk for a while
-	Restored   uint64 `json:"restored"` // of Taken: kept on disk by an earlier run
-	Reconciled uint64 `json:"found"`    // of Delivered: proved to be stored when asked
+	Retried    uint64 `json:"retried"`    // sent again
+	Spooled    uint64 `json:"spooled"`    // kept on disk for a while
+	Restored   uint64 `json:"restored"`   // of Taken: kept on disk by an earlier run
+	Reconciled uint64 `json:"reconciled"` // of Delivered: found at the destination when it was asked
 }
 
 // Add adds another output's counts.
@@ -151,5 +158,24 @@ func (c *Counts) Add(o Counts) {
 	c.Reconciled += o.Reconciled
 }
 
-// Counts gives the numbers so far.
-func (d *Deliverer) Counts() Counts { return d.metrics.counts() }
+// Shared is a batch that several outputs read.
+type Shared struct {
+	*event.Batch
+	users atomic.Int32
+	free  func(*event.Batch)
+}
+
+// Share lets a number of users read a batch, each of which calls Release once. free then takes the
+// batch back.
+func Share(b *event.Batch, users int, free func(*event.Batch)) *Shared {
+	s := &Shared{Batch: b, free: free}
+	s.users.Store(int32(users))
+	return s
+}
+
+// Release ends one user's reading.
+func (s *Shared) Release() {
+	if s.users.Add(-1) == 0 {
+		s.free(s.Batch)
+	}
+}

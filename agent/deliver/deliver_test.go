@@ -112,13 +112,13 @@ func (k *track) Reserve(to uint64) error {
 	return nil
 }
 
-type letterBox struct {
+type deadLetterBox struct {
 	mu      sync.Mutex
 	letters []DeadLetter
 	fail    error
 }
 
-func (b *letterBox) Write(letters []DeadLetter) error {
+func (b *deadLetterBox) Write(letters []DeadLetter) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.fail != nil {
@@ -133,7 +133,7 @@ type rig struct {
 	t       *testing.T
 	d       *Deliverer
 	to      *destination
-	letters letterBox
+	letters deadLetterBox
 	tracks  map[*event.Source]*track
 	ended   map[*event.Source]uint64
 	health  []error
@@ -176,7 +176,7 @@ func (r *rig) put(ctx context.Context, src *event.Source, lines ...string) {
 		switch line {
 		case "dropped":
 			rec.Flags |= event.Dropped
-		case "refused":
+		case "rejected":
 			rec.Flags |= event.Rejected
 		case "elsewhere":
 			rec.ExcludedOutputs = 1 << 3
@@ -228,7 +228,7 @@ func numbered(n int) []string {
 }
 
 func TestAnswers(t *testing.T) {
-	refuse := func(i int) pipeline.ItemError {
+	reject := func(i int) pipeline.ItemError {
 		return pipeline.ItemError{Index: i, Outcome: pipeline.Reject, Status: 400, Reason: "bad"}
 	}
 	retry := func(i int) pipeline.ItemError {
@@ -252,7 +252,7 @@ func TestAnswers(t *testing.T) {
 		{"an error of no kind", first(errors.New("reset")), [][]string{{"a", "b", "c", "d"}, {"a", "b", "c", "d"}}, nil},
 		{"retry", first(&pipeline.SendError{Outcome: pipeline.Retry}), [][]string{{"a", "b", "c", "d"}, {"a", "b", "c", "d"}}, nil},
 		{"hold", first(&pipeline.SendError{Outcome: pipeline.Hold, Status: 401}), [][]string{{"a", "b", "c", "d"}, {"a", "b", "c", "d"}}, nil},
-		{"refused whole", first(&pipeline.SendError{Outcome: pipeline.Reject, Reason: "no"}), [][]string{{"a", "b", "c", "d"}}, []string{"a", "b", "c", "d"}},
+		{"rejected whole", first(&pipeline.SendError{Outcome: pipeline.Reject, Reason: "no"}), [][]string{{"a", "b", "c", "d"}}, []string{"a", "b", "c", "d"}},
 		{"split", first(&pipeline.SendError{Outcome: pipeline.Split}), [][]string{{"a", "b", "c", "d"}, {"a", "b"}, {"c", "d"}}, nil},
 		{
 			"split until there is nothing to split", func(_ int, lines []string) error {
@@ -274,8 +274,8 @@ func TestAnswers(t *testing.T) {
 			[][]string{{"a", "b", "c", "d"}, {"a", "b"}, {"c", "d"}, {"c"}, {"d"}},
 			[]string{"c"},
 		},
-		{"items refused", first(&pipeline.SendError{Items: []pipeline.ItemError{refuse(1), refuse(3)}}), [][]string{{"a", "b", "c", "d"}}, []string{"b", "d"}},
-		{"items mixed", first(&pipeline.SendError{Items: []pipeline.ItemError{retry(0), refuse(1), retry(3)}}), [][]string{{"a", "b", "c", "d"}, {"a", "d"}}, []string{"b"}},
+		{"items rejected", first(&pipeline.SendError{Items: []pipeline.ItemError{reject(1), reject(3)}}), [][]string{{"a", "b", "c", "d"}}, []string{"b", "d"}},
+		{"items mixed", first(&pipeline.SendError{Items: []pipeline.ItemError{retry(0), reject(1), retry(3)}}), [][]string{{"a", "b", "c", "d"}, {"a", "d"}}, []string{"b"}},
 		{"items that are not there", first(&pipeline.SendError{Items: []pipeline.ItemError{retry(-1), retry(9), retry(2)}}), [][]string{{"a", "b", "c", "d"}, {"c"}}, nil},
 	}
 	for _, test := range tests {
@@ -296,7 +296,7 @@ func TestAnswers(t *testing.T) {
 					t.Errorf("dead letters: -want +got\n%s", diff)
 				}
 				if sum := len(to.stored) + len(letters); sum != 4 {
-					t.Errorf("%d records stored or refused, want 4", sum)
+					t.Errorf("%d records stored or rejected, want 4", sum)
 				}
 				c := r.d.Counts()
 				if c.Delivered != uint64(len(to.stored)) || c.Rejected != uint64(len(letters)) {
@@ -494,7 +494,7 @@ func TestWhatTransformsAndParsersDecided(t *testing.T) {
 		r := newRig(t, to, nil)
 		r.d.Number = 3
 		r.run(func(ctx context.Context) {
-			r.put(ctx, source(1), "a", "dropped", "elsewhere", "refused", "only others", "b")
+			r.put(ctx, source(1), "a", "dropped", "elsewhere", "rejected", "only others", "b")
 		})
 		r.allDone()
 		if diff := cmp.Diff([]string{"a", "only others", "b"}, to.stored); diff != "" {
@@ -503,7 +503,7 @@ func TestWhatTransformsAndParsersDecided(t *testing.T) {
 		if c := r.d.Counts(); c.Filtered != 2 || c.Rejected != 1 {
 			t.Errorf("counts: %+v", c)
 		}
-		if n := len(r.letters.letters); n != 1 || r.letters.letters[0].Record != "refused" || !strings.Contains(r.letters.letters[0].Reason, "on_error") {
+		if n := len(r.letters.letters); n != 1 || r.letters.letters[0].Record != "rejected" || !strings.Contains(r.letters.letters[0].Reason, "on_error") {
 			t.Errorf("dead letters: %+v", r.letters.letters)
 		}
 	})
@@ -537,7 +537,7 @@ func TestSkipsWhatAnEarlierRunDid(t *testing.T) {
 	})
 }
 
-func TestRefusedRecordsWaitForAPlaceToBeKept(t *testing.T) {
+func TestRejectedRecordsWaitUntilTheyCanBeKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		to := &destination{answer: func(int, []string) error {
 			return &pipeline.SendError{Outcome: pipeline.Reject, Reason: "no"}
@@ -549,7 +549,7 @@ func TestRefusedRecordsWaitForAPlaceToBeKept(t *testing.T) {
 			r.put(ctx, src, "a")
 			time.Sleep(time.Minute)
 			if n := len(r.tracks[src].done); n > 0 {
-				t.Errorf("%d positions of a refused record are done before it is kept", n)
+				t.Errorf("%d positions of a rejected record are done before it is kept", n)
 			}
 			r.letters.mu.Lock()
 			r.letters.fail = nil

@@ -15,8 +15,7 @@ func newFilter(f pipeline.Filter) filter {
 	return filter{level: event.LevelNamed(f.Level), labels: f.Labels}
 }
 
-// takesSource says whether the source's labels fit.
-func (f *filter) takesSource(src *event.Source) bool {
+func (f *filter) acceptsSource(src *event.Source) bool {
 	for name, pattern := range f.labels {
 		if !pipeline.Match(pattern, src.Label(name)) {
 			return false
@@ -25,8 +24,8 @@ func (f *filter) takesSource(src *event.Source) bool {
 	return true
 }
 
-// takes says whether a record's level is high enough. One without a level counts as info.
-func (f *filter) takes(r *event.Record) bool {
+// accepts reports whether a record's level is high enough. One without a level counts as info.
+func (f *filter) accepts(r *event.Record) bool {
 	level := r.Level
 	if level == event.NoLevel {
 		level = event.Info

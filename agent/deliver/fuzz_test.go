@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// FuzzReplay reads any file as one of dead letters: each line that is a letter is
+// FuzzReplay reads any file as one of dead letters: each line that is a dead letter is
 // sent once.
 func FuzzReplay(f *testing.F) {
 	letter := `{"output":"out","reason":"too old","source":"ff","position":7,"group":"g","record":"a","encoded":"YQ=="}` + "\n"
@@ -31,9 +31,9 @@ func FuzzReplay(f *testing.F) {
 			t.Fatal(err)
 		}
 		if r.left != want {
-			t.Fatalf("it has %d letters, want %d", r.left, want)
+			t.Fatalf("it has %d dead letters, want %d", r.left, want)
 		}
-		r.undone.Store(int64(r.left))
+		r.pending.Store(int64(r.left))
 		for r.left > 0 {
 			var b Body
 			if _, _, err := r.Next(&b); err != nil {
@@ -42,10 +42,10 @@ func FuzzReplay(f *testing.F) {
 			if n := len(b.Items); n == 0 || int(b.Items[n-1].End) != len(b.Bytes) || len(b.Runs) != n {
 				t.Fatalf("a body of %d items and %d bytes: %+v", n, len(b.Bytes), b)
 			}
-			finish(&b)
+			b.finish()
 		}
-		if n := r.undone.Load(); n != 0 {
-			t.Errorf("%d letters are not done", n)
+		if n := r.pending.Load(); n != 0 {
+			t.Errorf("%d dead letters are not done", n)
 		}
 	})
 }

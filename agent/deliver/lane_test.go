@@ -39,7 +39,7 @@ func TestWhatIsFilteredTakesNoMemory(t *testing.T) {
 				r.put(ctx, b, "info b")
 			}
 			synctest.Wait()
-			if n := len(r.d.lanes[0].growing.Runs); n > 10 {
+			if n := len(r.d.lanes[0].open.Runs); n > 10 {
 				t.Errorf("%d runs wait with one record", n)
 			}
 			back.Store(true)
@@ -48,7 +48,7 @@ func TestWhatIsFilteredTakesNoMemory(t *testing.T) {
 	})
 }
 
-func TestARecordThatCannotBeEncodedWaitsForAPlaceToBeKept(t *testing.T) {
+func TestUnencodableRecordWaitsUntilItCanBeKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		to := &destination{}
 		r := newRig(t, to, nil)
@@ -114,9 +114,9 @@ func TestAnAnswerThatNamesARecordTwice(t *testing.T) {
 	})
 }
 
-// TestOneLaneInTroubleIsEnough: what another lane delivers does not make the
-// output well.
-func TestOneLaneInTroubleIsEnough(t *testing.T) {
+// TestOneFailingLaneIsEnough: what another lane delivers does not make the
+// output healthy.
+func TestOneFailingLaneIsEnough(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		to := &destination{limits: pipeline.Limits{Records: 1}}
 		to.answer = func(_ int, lines []string) error {
@@ -138,7 +138,7 @@ func TestOneLaneInTroubleIsEnough(t *testing.T) {
 		stop()
 		<-done
 		if slices.Contains(r.health, nil) {
-			t.Error("the output was called well while one lane failed")
+			t.Error("the output was reported healthy while one lane failed")
 		}
 	})
 }
@@ -193,9 +193,9 @@ func TestStopDoesNotWaitForOneThatHangs(t *testing.T) {
 	})
 }
 
-// TestAnEndIsNotSleptThrough: a destination that is back is tried once more
+// TestPauseIsShortenedAtTheEnd: a destination that is back is tried once more
 // when nothing else comes, however long the pause was to be.
-func TestAnEndIsNotSleptThrough(t *testing.T) {
+func TestPauseIsShortenedAtTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		to := &destination{}
 		to.answer = func(try int, _ []string) error {
@@ -232,14 +232,14 @@ func TestCoverageOfPickedBodies(t *testing.T) {
 			b.Items = append(b.Items, pipeline.Item{Pos: pos, End: uint32(len(b.Bytes))})
 		}
 		rest := NewBody()
-		pick(rest, b, func(i int) bool { return mask>>i&1 == 1 }, true)
+		keepItems(rest, b, func(i int) bool { return mask>>i&1 == 1 })
 		for i, item := range b.Items {
 			k := map[bool]*track{true: one, false: two}[item.Pos < 100]
 			if kept := mask>>i&1 == 1; k.done[item.Pos] == kept {
 				t.Errorf("mask %b: item %d is done: %v", mask, i, !kept)
 			}
 		}
-		finish(rest) // nothing is done twice
+		rest.finish() // nothing is done twice
 		if len(one.done) != 50 || len(two.done) != 18 {
 			t.Errorf("mask %b: %d and %d positions are done in the end", mask, len(one.done), len(two.done))
 		}
@@ -265,7 +265,7 @@ func TestWhatIsAtHandGoesTogether(t *testing.T) {
 			r.put(ctx, src, "the next does not come")
 			time.Sleep(time.Second)
 			synctest.Wait()
-			want := []time.Duration{0, time.Second + atHand}
+			want := []time.Duration{0, time.Second + gatherTime}
 			for i, at := range to.at {
 				if got := at.Sub(began); got != want[i] {
 					t.Errorf("body %d was sent after %v, want %v", i, got, want[i])

@@ -114,7 +114,7 @@ func TestUncertainRecordsOfAnEarlierRunAreAskedFor(t *testing.T) {
 		if diff := cmp.Diff([]string{"a", "c", "b", "d"}, to.stored); diff != "" {
 			t.Error(diff)
 		}
-		if took := time.Since(start); took < settleTime {
+		if took := time.Since(start); took < reconcileDelay {
 			t.Errorf("it was asked after %v: what the earlier run sent may still be under way", took)
 		}
 	})
@@ -184,9 +184,9 @@ func TestHalvesOfAnUncertainBodyAreAskedFor(t *testing.T) {
 	})
 }
 
-// TestALateAnswerIsDoubted: a destination that stood still answers as soon as it
+// TestLateAnswerIsCheckedAgain: a destination that stood still answers as soon as it
 // goes on, and has by then not yet stored what it was sent before.
-func TestALateAnswerIsDoubted(t *testing.T) {
+func TestLateAnswerIsCheckedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		to, r := newLibrary(t, nil)
 		stands := &standing{library: to}
@@ -226,7 +226,7 @@ func (s *standing) Send(ctx context.Context, b *pipeline.Body) error {
 func (s *standing) Stored(ctx context.Context, b *pipeline.Body, stored []bool) error {
 	if !s.moving {
 		s.moving = true
-		time.Sleep(3*time.Second - settleTime/2)
+		time.Sleep(3*time.Second - reconcileDelay/2)
 	}
 	return s.library.Stored(ctx, b, stored)
 }

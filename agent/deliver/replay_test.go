@@ -15,7 +15,7 @@ import (
 	"github.com/longshore/longshore/pipeline"
 )
 
-// keptLetters gives a file of letters whose records are the words of a text,
+// keptLetters returns a file of dead letters whose records are the words of a text,
 // with alternating reasons.
 func keptLetters(t *testing.T, words string) *DeadLetterFile {
 	t.Helper()
@@ -39,7 +39,7 @@ func lettersIn(t *testing.T, file *DeadLetterFile) []string {
 	return records
 }
 
-// replayTo sends the letters with a reason to a destination.
+// replayTo sends the dead letters with a reason to a destination.
 func replayTo(t *testing.T, ctx context.Context, to pipeline.Output, file *DeadLetterFile, reason string) (left int) {
 	t.Helper()
 	r, err := OpenReplay(file, func(l *DeadLetter) bool { return strings.Contains(l.Reason, reason) })
@@ -55,25 +55,25 @@ func replayTo(t *testing.T, ctx context.Context, to pipeline.Output, file *DeadL
 	if err := r.Close(); err != nil {
 		t.Error(err)
 	}
-	return int(r.undone.Load())
+	return int(r.pending.Load())
 }
 
 func TestReplay(t *testing.T) {
 	tests := []struct {
 		name, reason string
-		refuses      string
+		rejects      string
 		stored, kept []string
 	}{
 		{"all", "", "", []string{"a", "b", "c", "d"}, nil},
 		{"by reason", "old", "", []string{"a", "c"}, []string{"b", "d"}},
-		{"refused again", "", "c", []string{"a", "b", "d"}, []string{"c"}},
+		{"rejected again", "", "c", []string{"a", "b", "d"}, []string{"c"}},
 		{"none", "no such reason", "", nil, []string{"a", "b", "c", "d"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			file := keptLetters(t, "a b c d")
 			to := &destination{answer: func(_ int, lines []string) error {
-				if i := slices.Index(lines, test.refuses); i >= 0 {
+				if i := slices.Index(lines, test.rejects); i >= 0 {
 					return &pipeline.SendError{Items: []pipeline.ItemError{{Index: i, Outcome: pipeline.Reject, Reason: "no"}}}
 				}
 				return nil
@@ -92,9 +92,9 @@ func TestReplay(t *testing.T) {
 	}
 }
 
-// TestACutOffReplayIsTakenUp loses an acknowledgement, stops, and begins again,
-// with a further letter.
-func TestACutOffReplayIsTakenUp(t *testing.T) {
+// TestInterruptedReplayIsResumed loses an acknowledgement, stops, and begins again,
+// with a further dead letter.
+func TestInterruptedReplayIsResumed(t *testing.T) {
 	var words []string
 	for i := range 2000 {
 		words = append(words, fmt.Sprint("letter-", i))
@@ -118,7 +118,7 @@ func TestACutOffReplayIsTakenUp(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		if left := replayTo(t, t.Context(), to, file, ""); left > 0 {
-			t.Errorf("%d letters are left", left)
+			t.Errorf("%d dead letters are left", left)
 		}
 	})
 	if diff := cmp.Diff(append(words, "late"), to.stored); diff != "" {
@@ -126,8 +126,8 @@ func TestACutOffReplayIsTakenUp(t *testing.T) {
 	}
 }
 
-// TestDamagedLettersStay: what is no letter any more is left where it is by a replay.
-func TestDamagedLettersStay(t *testing.T) {
+// TestDamagedDeadLettersStay: a replay leaves what is no dead letter any more.
+func TestDamagedDeadLettersStay(t *testing.T) {
 	l := NewDeadLetterFile(t.TempDir(), "out")
 	if err := l.Write([]DeadLetter{{Record: "a", Encoded: []byte("a")}, {Record: "b", Encoded: []byte("b")}}); err != nil {
 		t.Fatal(err)
@@ -147,7 +147,7 @@ func TestDamagedLettersStay(t *testing.T) {
 		}
 		b := NewBody()
 		if _, ok, err := r.Next(b); ok {
-			finish(b)
+			b.finish()
 		} else if err != nil {
 			t.Error(err)
 		}

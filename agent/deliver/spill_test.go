@@ -31,7 +31,7 @@ func (s *shelf) Append(b *Body) error {
 		return errors.New("full")
 	}
 	kept := NewBody()
-	pick(kept, b, func(int) bool { return true }, false)
+	copyItems(kept, b, func(int) bool { return true })
 	s.bodies = append(s.bodies, kept)
 	return nil
 }
@@ -40,7 +40,7 @@ func (s *shelf) Next(b *Body) (earlier, ok bool, err error) {
 	if s.Len() == 0 {
 		return false, false, nil
 	}
-	pick(b, s.bodies[s.given], func(int) bool { return true }, false)
+	copyItems(b, s.bodies[s.given], func(int) bool { return true })
 	note := &receipt{shelf: s}
 	for i := range b.Runs {
 		b.Runs[i].Track = note
@@ -185,7 +185,7 @@ func TestWhatAnEarlierRunLeftIsAskedForAndSent(t *testing.T) {
 
 // TestSpillingAtRandom mixes a destination that fails in every way with a spool
 // that is full now and then: each record arrives once, and in order where
-// nothing was refused.
+// nothing was rejected.
 func TestSpillingAtRandom(t *testing.T) {
 	for seed := range uint64(50) {
 		synctest.Test(t, func(t *testing.T) {

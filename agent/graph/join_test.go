@@ -255,8 +255,8 @@ func TestARecordEndsByTime(t *testing.T) {
 	})
 }
 
-// TestCutsAreKeptWhereTheyMatter: where the next line would have continued the record.
-func TestCutsAreKeptWhereTheyMatter(t *testing.T) {
+// TestTimeoutBoundariesAreKeptWhereTheyMatter: where the next line would have continued the record.
+func TestTimeoutBoundariesAreKeptWhereTheyMatter(t *testing.T) {
 	w := newWorld()
 	w.away["out"] = true
 	w.runSteps(t, t.TempDir(), func(s *steps, _ func()) {
@@ -297,8 +297,8 @@ func TestATimedBatchEndsItsRecord(t *testing.T) {
 	})
 }
 
-// TestWhatIsHeldAtTheEnd of a source that ends for good, of all sources, and of the run.
-func TestWhatIsHeldAtTheEnd(t *testing.T) {
+// TestPendingRecordAtTheEnd of a source that ends for good, of all sources, and of the run.
+func TestPendingRecordAtTheEnd(t *testing.T) {
 	w, dir := newWorld(), t.TempDir()
 	g := w.runSteps(t, dir, func(s *steps, stop func()) {
 		s.send("a", "b", " c")

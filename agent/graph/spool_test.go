@@ -101,9 +101,9 @@ func TestNoSizeIsNoSpool(t *testing.T) {
 	}
 }
 
-// TestLeftoversAreTold: what waits for an output that is no more in the config is
+// TestLeftoversAreReported: what waits for an output that is no more in the config is
 // not forgotten silently, and is delivered when it is back.
-func TestLeftoversAreTold(t *testing.T) {
+func TestLeftoversAreReported(t *testing.T) {
 	dir, w := t.TempDir(), newWorld()
 	w.impatient, w.away["x"] = true, true
 	for k := range 1000 {
@@ -144,8 +144,8 @@ func TestLeftoversAreTold(t *testing.T) {
 	}
 }
 
-// TestABodyThatCannotBeReadIsSetAside, and what comes after it is delivered.
-func TestABodyThatCannotBeReadIsSetAside(t *testing.T) {
+// TestUnreadableBodyIsQuarantined, and what comes after it is delivered.
+func TestUnreadableBodyIsQuarantined(t *testing.T) {
 	dir, w := t.TempDir(), newWorld()
 	lane := filepath.Join(dir, "spool", "x", "memory", "0")
 	s, err := spool.Open(disk.OS{}, lane, spool.Options{})

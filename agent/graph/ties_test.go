@@ -35,9 +35,9 @@ func TestTies(t *testing.T) {
 	}
 }
 
-// TestTiesAreUniqueAndSurviveARestart interleaves two clocks of milliseconds,
+// TestTimestampsAreUniqueAndSurviveARestart interleaves two clocks of milliseconds,
 // and cuts the run at every place: the state must bring the same times again.
-func TestTiesAreUniqueAndSurviveARestart(t *testing.T) {
+func TestTimestampsAreUniqueAndSurviveARestart(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(3, 4))
 	var in, want []int64
 	var whole ties

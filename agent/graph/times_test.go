@@ -10,9 +10,9 @@ import (
 	"github.com/longshore/longshore/agent/ledger"
 )
 
-// TestAReplayGivesEveryLineTheTimeItHad dates lines while the clock runs on,
+// TestReplayGivesEveryLineTheTimeItHad dates lines while the clock runs on,
 // crashes, and dates them again, in other batches and on another clock.
-func TestAReplayGivesEveryLineTheTimeItHad(t *testing.T) {
+func TestReplayGivesEveryLineTheTimeItHad(t *testing.T) {
 	dir := t.TempDir()
 	l := openLedger(t, dir)
 	s, err := l.Open(0, "in", "a.log", []string{"x"}, 1000)

@@ -23,12 +23,12 @@ type narrow struct {
 	*destination
 	takes int // 0: any number
 
-	at      sync.Mutex
-	flying  int
-	highest int
-	busy    int
-	wait    map[string]time.Duration // the longest time a source had no record stored
-	last    map[string]time.Time
+	at       sync.Mutex
+	inFlight int
+	highest  int
+	busy     int
+	wait     map[string]time.Duration // the longest time a source had no record stored
+	last     map[string]time.Time
 }
 
 const service = 100 * time.Millisecond
@@ -51,9 +51,9 @@ func (n *narrow) Send(ctx context.Context, b *pipeline.Body) error {
 func (n *narrow) begin() bool {
 	n.at.Lock()
 	defer n.at.Unlock()
-	n.flying++
-	n.highest = max(n.highest, n.flying)
-	if n.takes > 0 && n.flying > n.takes {
+	n.inFlight++
+	n.highest = max(n.highest, n.inFlight)
+	if n.takes > 0 && n.inFlight > n.takes {
 		n.busy++
 		return false
 	}
@@ -63,7 +63,7 @@ func (n *narrow) begin() bool {
 func (n *narrow) change(by int) {
 	n.at.Lock()
 	defer n.at.Unlock()
-	n.flying += by
+	n.inFlight += by
 }
 
 func (n *narrow) note(key string) {
@@ -148,67 +148,67 @@ func TestConcurrencyFindsWhatTheDestinationTakes(t *testing.T) {
 // TestConcurrencyComesDownAndUpAgain follows a destination that has less room
 // for a while.
 func TestConcurrencyComesDownAndUpAgain(t *testing.T) {
-	g := newGate(8)
-	var all []*place
+	g := newLimiter(8)
+	var all []*permit
 	for range 8 {
-		all = append(all, g.place())
+		all = append(all, g.newPermit())
 	}
-	answer := func(rounds int, said verdict) {
+	answer := func(rounds int, said signal) {
 		for range rounds {
-			var flying []*place
+			var inFlight []*permit
 			for _, p := range all {
-				if p.enter() {
-					flying = append(flying, p)
+				if p.acquire() {
+					inFlight = append(inFlight, p)
 				}
 			}
-			for _, p := range flying {
-				p.exit(said)
+			for _, p := range inFlight {
+				p.releaseAfter(said)
 			}
 		}
 	}
 	want := func(when string, limit int) {
 		t.Helper()
-		if got := g.limitNow(); got != limit {
+		if got := g.current(); got != limit {
 			t.Errorf("%s: a limit of %d, want %d", when, got, limit)
 		}
 	}
 	want("at first", 2)
-	answer(30, fine)
+	answer(30, success)
 	want("when all is well", 8)
-	answer(1, tooMuch)
+	answer(1, overload)
 	want("after a round of which each request was too much", 4)
-	answer(1, unsaid)
+	answer(1, noSignal)
 	want("after errors that say nothing of it", 4)
-	answer(1, tooMuch)
-	answer(5, tooMuch)
+	answer(1, overload)
+	answer(5, overload)
 	want("when it is always too much", 1)
-	answer(20*roundsAfterCut, fine)
+	answer(20*roundsAfterDecrease, success)
 	want("when all is well again", 8)
 }
 
 // TestLanesTakeTurns: the lane that waits longest is let in first; one that gives
 // up is passed over.
 func TestLanesTakeTurns(t *testing.T) {
-	g := newGate(1)
-	first, second, third, fourth := g.place(), g.place(), g.place(), g.place()
-	if !first.enter() || second.enter() || third.enter() || fourth.enter() {
+	g := newLimiter(1)
+	first, second, third, fourth := g.newPermit(), g.newPermit(), g.newPermit(), g.newPermit()
+	if !first.acquire() || second.acquire() || third.acquire() || fourth.acquire() {
 		t.Fatal("not one is let in")
 	}
-	second.leave()
-	first.exit(fine)
-	<-third.turn
-	if first.enter() || !third.enter() || fourth.enter() {
+	second.release()
+	first.releaseAfter(success)
+	<-third.granted
+	if first.acquire() || !third.acquire() || fourth.acquire() {
 		t.Fatal("the third had its turn")
 	}
-	third.leave()
-	<-fourth.turn
-	if !fourth.enter() {
+	third.release()
+	<-fourth.granted
+	if !fourth.acquire() {
 		t.Fatal("the fourth had its turn")
 	}
-	fourth.exit(fine)
-	<-first.turn
-	if !first.enter() || g.flying != 1 || len(g.waiting) != 0 {
-		t.Errorf("%d in flight, %d wait", g.flying, len(g.waiting))
+	fourth.releaseAfter(success)
+	<-first.granted
+	if !first.acquire() || g.inFlight != 1 || len(g.waiting) != 0 {
+		t.Errorf("%d in flight, %d wait", g.inFlight, len(g.waiting))
 	}
 }
 
@@ -229,9 +229,9 @@ func TestAnIdleOutputSendsAtOnce(t *testing.T) {
 	})
 }
 
-// TestALaneThatIsHeldUpTakesNobodysTurn: lanes that wait for room for their dead
+// TestBlockedLaneHoldsNoPermit: lanes that wait for room for their dead
 // letters do not keep others from sending.
-func TestALaneThatIsHeldUpTakesNobodysTurn(t *testing.T) {
+func TestBlockedLaneHoldsNoPermit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		free := make(chan struct{})
 		to := &destination{}
@@ -267,39 +267,39 @@ func TestALaneThatIsHeldUpTakesNobodysTurn(t *testing.T) {
 	})
 }
 
-func TestVerdicts(t *testing.T) {
+func TestSignals(t *testing.T) {
 	item := func(status int) *pipeline.SendError {
 		return &pipeline.SendError{Items: []pipeline.ItemError{{Status: 400, Outcome: pipeline.Reject}, {Status: status}}}
 	}
 	tests := []struct {
 		name string
 		err  error
-		want verdict
+		want signal
 	}{
-		{"stored", nil, fine},
-		{"429", &pipeline.SendError{Status: 429}, tooMuch},
-		{"503", &pipeline.SendError{Status: 503}, tooMuch},
-		{"504", &pipeline.SendError{Status: 504}, tooMuch},
-		{"500", &pipeline.SendError{Status: 500}, unsaid},
-		{"413", &pipeline.SendError{Status: 413, Outcome: pipeline.Split}, fine},
-		{"401", &pipeline.SendError{Status: 401, Outcome: pipeline.Hold}, unsaid},
-		{"an item's 429", item(429), tooMuch},
-		{"an item's 400", item(400), fine},
-		{"timeout", &pipeline.SendError{Err: fmt.Errorf("reading: %w", os.ErrDeadlineExceeded)}, tooMuch},
-		{"timeout of no kind", context.DeadlineExceeded, tooMuch},
-		{"called off", context.Canceled, unsaid},
-		{"reset", errors.New("reset"), unsaid},
+		{"stored", nil, success},
+		{"429", &pipeline.SendError{Status: 429}, overload},
+		{"503", &pipeline.SendError{Status: 503}, overload},
+		{"504", &pipeline.SendError{Status: 504}, overload},
+		{"500", &pipeline.SendError{Status: 500}, noSignal},
+		{"413", &pipeline.SendError{Status: 413, Outcome: pipeline.Split}, success},
+		{"401", &pipeline.SendError{Status: 401, Outcome: pipeline.Hold}, noSignal},
+		{"an item's 429", item(429), overload},
+		{"an item's 400", item(400), success},
+		{"timeout", &pipeline.SendError{Err: fmt.Errorf("reading: %w", os.ErrDeadlineExceeded)}, overload},
+		{"timeout of no kind", context.DeadlineExceeded, overload},
+		{"called off", context.Canceled, noSignal},
+		{"reset", errors.New("reset"), noSignal},
 	}
 	for _, test := range tests {
-		if got := verdictOf(test.err); got != test.want {
+		if got := signalOf(test.err); got != test.want {
 			t.Errorf("%s: %d, want %d", test.name, got, test.want)
 		}
 	}
 }
 
-func TestConcurrencyIsShown(t *testing.T) {
+func TestConcurrencyMetric(t *testing.T) {
 	reg := prometheus.NewRegistry()
-	newMetrics(reg, newGate(4))
+	(&metrics{}).register(reg, newLimiter(4))
 	families, err := reg.Gather()
 	if err != nil {
 		t.Fatal(err)

@@ -14,37 +14,37 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// mover is a destination with several places; at a former one lines have its name
+// relocatable is a destination with several targets; at a previous one lines have its name
 // before them.
-type mover struct {
+type relocatable struct {
 	*library
-	former map[string][]string // what is stored, by place
-	asked  []string
-	fails  func(asks int) error
+	previous map[string][]string // what is stored, by target
+	asked    []string
+	fails    func(asks int) error
 }
 
-func (m *mover) Target() []byte { return []byte("now") }
+func (m *relocatable) Target() []byte { return []byte("now") }
 
-func (m *mover) AtTarget(place []byte) (pipeline.PreviousTarget, error) {
-	if string(place) == "lost" {
-		return nil, errors.New("nobody knows that place")
+func (m *relocatable) AtTarget(target []byte) (pipeline.PreviousTarget, error) {
+	if string(target) == "lost" {
+		return nil, errors.New("nobody knows that target")
 	}
-	return &formerPlace{m, string(place)}, nil
+	return &previousTarget{m, string(target)}, nil
 }
 
-type formerPlace struct {
-	of   *mover
+type previousTarget struct {
+	of   *relocatable
 	name string
 }
 
-func (f *formerPlace) Encoder() pipeline.Encoder { return f }
+func (f *previousTarget) Encoder() pipeline.Encoder { return f }
 
-func (f *formerPlace) Encode(dst *pipeline.Body, b *event.Batch, i int) (uint32, error) {
+func (f *previousTarget) Encode(dst *pipeline.Body, b *event.Batch, i int) (uint32, error) {
 	dst.Bytes = fmt.Appendf(dst.Bytes, "%s/%s", f.name, b.Line(i))
 	return 0, nil
 }
 
-func (f *formerPlace) Stored(_ context.Context, b *pipeline.Body, stored []bool) error {
+func (f *previousTarget) Stored(_ context.Context, b *pipeline.Body, stored []bool) error {
 	f.of.asks++
 	if f.of.fails != nil {
 		if err := f.of.fails(f.of.asks); err != nil {
@@ -53,28 +53,28 @@ func (f *formerPlace) Stored(_ context.Context, b *pipeline.Body, stored []bool)
 	}
 	for i := range b.Items {
 		f.of.asked = append(f.of.asked, string(b.Item(i)))
-		stored[i] = slices.Contains(f.of.former[f.name], string(b.Item(i)))
+		stored[i] = slices.Contains(f.of.previous[f.name], string(b.Item(i)))
 	}
 	return nil
 }
 
-// movedTrack has been at other places below some positions.
-type movedTrack struct {
+// relocatedTrack has been at other targets below some positions.
+type relocatedTrack struct {
 	*track
 	until map[string]uint64
 }
 
-func (k *movedTrack) AtTarget(pos uint64) (places [][]byte) {
+func (k *relocatedTrack) AtTarget(pos uint64) (targets [][]byte) {
 	for _, name := range []string{"old", "older", "lost"} {
 		if pos < k.until[name] {
-			places = append(places, []byte(name))
+			targets = append(targets, []byte(name))
 		}
 	}
-	return places
+	return targets
 }
 
-// TestFormerPlaces: what is found where the config said before is not sent.
-func TestFormerPlaces(t *testing.T) {
+// TestPreviousTargets: what is found where the config said before is not sent.
+func TestPreviousTargets(t *testing.T) {
 	unknowable := fmt.Errorf("queries are off: %w", pipeline.ErrUnknowable)
 	tests := map[string]struct {
 		until map[string]uint64
@@ -83,10 +83,10 @@ func TestFormerPlaces(t *testing.T) {
 		asked []string
 	}{
 		"never elsewhere": {nil, nil, []string{"a", "b", "c", "d"}, nil},
-		"one place":       {map[string]uint64{"old": 30}, nil, []string{"b", "d"}, []string{"old/a", "old/b", "old/c"}},
+		"one target":      {map[string]uint64{"old": 30}, nil, []string{"b", "d"}, []string{"old/a", "old/b", "old/c"}},
 		"in part":         {map[string]uint64{"old": 10}, nil, []string{"b", "c", "d"}, []string{"old/a"}},
-		"two places":      {map[string]uint64{"old": 10, "older": 30}, nil, []string{"c", "d"}, []string{"old/a", "older/a", "older/b", "older/c"}},
-		"a lost place":    {map[string]uint64{"lost": 30}, nil, []string{"a", "b", "c", "d"}, nil},
+		"two targets":     {map[string]uint64{"old": 10, "older": 30}, nil, []string{"c", "d"}, []string{"old/a", "older/a", "older/b", "older/c"}},
+		"a lost target":   {map[string]uint64{"lost": 30}, nil, []string{"a", "b", "c", "d"}, nil},
 		"it takes a while": {map[string]uint64{"old": 30}, func(asks int) error {
 			if asks < 4 {
 				return errors.New("busy")
@@ -99,7 +99,7 @@ func TestFormerPlaces(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				to, r := newLibrary(t, nil)
-				m := &mover{library: to, former: map[string][]string{"old": {"old/a", "old/c"}, "older": {"older/b"}}, fails: test.fails}
+				m := &relocatable{library: to, previous: map[string][]string{"old": {"old/a", "old/c"}, "older": {"older/b"}}, fails: test.fails}
 				o := r.d.Options
 				o.Output = m
 				r.d = New(o)
@@ -110,7 +110,7 @@ func TestFormerPlaces(t *testing.T) {
 					b.Add(uint64(10*i)+5, 1, b.PutString(line))
 				}
 				b.To = 40
-				k := &movedTrack{&track{t: t, done: map[uint64]bool{}, unsure: map[uint64]bool{5: true, 15: true, 25: true}}, test.until}
+				k := &relocatedTrack{&track{t: t, done: map[uint64]bool{}, unsure: map[uint64]bool{5: true, 15: true, 25: true}}, test.until}
 				r.d.Expect(len(b.Records))
 				r.run(func(ctx context.Context) { _ = r.d.Put(ctx, Share(b, 1, func(*event.Batch) {}), k) })
 				slices.Sort(m.asked)

@@ -17,7 +17,7 @@ import (
 	"github.com/longshore/longshore/pipeline"
 )
 
-// kept gives the records of the letters in a file, line by line, and "torn"
+// kept returns the records of the dead letters in a file, line by line, and "torn"
 // for a line that is none.
 func kept(t *testing.T, path string) []string {
 	t.Helper()
@@ -43,7 +43,7 @@ func write(t *testing.T, l *DeadLetterFile, record string) {
 	}
 }
 
-func TestATornLetterDoesNotSpoilTheNext(t *testing.T) {
+func TestTornDeadLetterDoesNotSpoilTheNext(t *testing.T) {
 	l := NewDeadLetterFile(t.TempDir(), "out")
 	write(t, l, "a")
 	content, _ := os.ReadFile(l.Path())
@@ -58,7 +58,7 @@ func TestATornLetterDoesNotSpoilTheNext(t *testing.T) {
 	}
 }
 
-func TestLettersGoOnWhenTheirFileIsTakenAway(t *testing.T) {
+func TestDeadLetterFileMayBeDeleted(t *testing.T) {
 	l := NewDeadLetterFile(filepath.Join(t.TempDir(), "dead-letters"), "out")
 	write(t, l, "a")
 	if err := os.RemoveAll(filepath.Dir(l.Path())); err != nil {
@@ -70,9 +70,9 @@ func TestLettersGoOnWhenTheirFileIsTakenAway(t *testing.T) {
 	}
 }
 
-// TestFullLettersHold: what is refused waits until there is room for its letter,
+// TestFullDeadLetterFileHoldsRecords: what is rejected waits until there is room for its dead letter,
 // and it is said why.
-func TestFullLettersHold(t *testing.T) {
+func TestFullDeadLetterFileHoldsRecords(t *testing.T) {
 	file := NewDeadLetterFile(t.TempDir(), "out")
 	file.Max = 1 << 10
 	to := &destination{limits: pipeline.Limits{Records: 1}}
@@ -104,7 +104,7 @@ func TestFullLettersHold(t *testing.T) {
 		})
 		r.allDone()
 		if last := r.health[len(r.health)-1]; last != nil {
-			t.Errorf("it is well again, but says %v", last)
+			t.Errorf("it works again, but says %v", last)
 		}
 		if diff := cmp.Diff(bad[1:], lettersIn(t, file)); diff != "" {
 			t.Errorf("kept: %s", diff)
@@ -115,13 +115,13 @@ func TestFullLettersHold(t *testing.T) {
 	})
 }
 
-func TestLettersAreForTheTypeTheyWereEncodedFor(t *testing.T) {
+func TestDeadLettersFitTheirOutputType(t *testing.T) {
 	for _, test := range []struct {
 		letter, output string
 		want           bool
 	}{{"loki", "loki", true}, {"loki", "elasticsearch", false}, {"", "loki", true}} {
 		if got := (&DeadLetter{Type: test.letter}).Fits(test.output); got != test.want {
-			t.Errorf("a letter for %q fits %q: %v", test.letter, test.output, got)
+			t.Errorf("a dead letter for %q fits %q: %v", test.letter, test.output, got)
 		}
 	}
 }

@@ -1,0 +1,176 @@
+package deliver
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/longshore/longshore/pipeline"
+)
+
+// onResult deals with how the attempt in flight ended.
+func (l *lane) onResult(result attemptResult) {
+	b := l.inFlight
+	l.inFlight = nil
+	l.account(-len(b.Bytes))
+	if result.stored != nil {
+		l.onReconciled(b, result)
+		return
+	}
+	l.d.metrics.requests.Add(1)
+	l.d.metrics.bytes.Add(uint64(len(b.Bytes)))
+	if result.err == nil {
+		l.d.metrics.end(&l.d.metrics.delivered, len(b.Items))
+		b.finish()
+		l.d.bodies.put(b)
+		l.succeeded()
+		return
+	}
+	l.d.metrics.failed.Add(1)
+	answer := asSendError(result.err)
+	b.Uncertain = answer.Uncertain
+	if answer.Items != nil {
+		l.applyItems(b, answer)
+		return
+	}
+	l.onFailure(b, answer)
+}
+
+func (l *lane) succeeded() {
+	l.backoff.reset()
+	l.pauseUntil = time.Time{}
+	l.d.health.succeeded(l)
+}
+
+// onFailure deals with an answer that holds for all of a body.
+func (l *lane) onFailure(b *Body, answer *pipeline.SendError) {
+	switch answer.Outcome {
+	case pipeline.Split, pipeline.Bisect:
+		if len(b.Items) > 1 {
+			l.halve(b)
+			return
+		}
+		l.rejectAll(b, answer)
+	case pipeline.Reject:
+		l.rejectAll(b, answer)
+	default:
+		l.retry(b, answer)
+	}
+}
+
+// retry puts a body back to the front, for another attempt after a pause.
+func (l *lane) retry(b *Body, answer *pipeline.SendError) {
+	l.d.metrics.retried.Add(uint64(len(b.Items)))
+	pause := l.backoff.next(answer)
+	if l.d.reconciles(b) {
+		pause = max(pause, reconcileDelay)
+	}
+	l.pauseUntil = time.Now().Add(pause)
+	l.d.health.failed(l, answer, pause)
+	l.pushFront(b)
+}
+
+func (l *lane) halve(b *Body) {
+	half := len(b.Items) / 2
+	first, second := l.d.bodies.get(), l.d.bodies.get()
+	copyItems(first, b, func(i int) bool { return i < half })
+	copyItems(second, b, func(i int) bool { return i >= half })
+	b.finishEmptyRuns()
+	l.pushFront(first, second)
+	l.d.bodies.put(b)
+}
+
+// rejectAll makes dead letters of all items of a body.
+func (l *lane) rejectAll(b *Body, answer *pipeline.SendError) {
+	items := make([]pipeline.ItemError, len(b.Items))
+	for i := range items {
+		items[i] = pipeline.ItemError{Index: i, Outcome: pipeline.Reject, Status: answer.Status, Reason: answer.Reason}
+	}
+	l.applyItems(b, &pipeline.SendError{Items: items, Status: answer.Status, Reason: answer.Reason})
+}
+
+// applyItems deals with an answer item by item: dead letters are kept, what is to be sent again makes a
+// new body, and all else is delivered.
+func (l *lane) applyItems(b *Body, answer *pipeline.SendError) {
+	rejected, again := partition(b, answer)
+	if err := l.keepDeadLetters(b, rejected); err != nil {
+		answer = &pipeline.SendError{Outcome: pipeline.Hold, Reason: err.Error(), Err: err}
+		for _, item := range rejected {
+			again[item.Index] = true
+		}
+		rejected = nil
+	}
+	l.d.metrics.end(&l.d.metrics.rejected, len(rejected))
+	l.d.metrics.end(&l.d.metrics.delivered, len(b.Items)-len(rejected)-len(again))
+	if rest := l.keepOnly(b, func(i int) bool { return again[i] }); rest != nil {
+		l.retry(rest, answer)
+	}
+}
+
+// keepOnly returns a body of the chosen items, and notes all others as done. Where there are none it
+// returns nil, and the lane has succeeded.
+func (l *lane) keepOnly(b *Body, chosen func(i int) bool) *Body {
+	rest := l.d.bodies.get()
+	keepItems(rest, b, chosen)
+	l.d.bodies.put(b)
+	if len(rest.Items) > 0 {
+		return rest
+	}
+	l.d.bodies.put(rest)
+	l.succeeded()
+	return nil
+}
+
+// partition separates an answer's rejected items from those to be sent again, and makes the answer's
+// outcome the most severe of the latter.
+func partition(b *Body, answer *pipeline.SendError) (rejected []pipeline.ItemError, again map[int]bool) {
+	again = map[int]bool{}
+	seen := map[int]bool{}
+	for _, item := range answer.Items {
+		if seen[item.Index] {
+			continue // its first outcome counts
+		}
+		seen[item.Index] = true
+		switch {
+		case item.Index < 0 || item.Index >= len(b.Items):
+		case item.Outcome == pipeline.Reject:
+			rejected = append(rejected, item)
+		default:
+			again[item.Index] = true
+			if item.Outcome == pipeline.Hold || answer.Reason == "" {
+				answer.Outcome, answer.Status, answer.Reason = item.Outcome, item.Status, item.Reason
+			}
+		}
+	}
+	return rejected, again
+}
+
+func (l *lane) keepDeadLetters(b *Body, rejected []pipeline.ItemError) error {
+	if len(rejected) == 0 {
+		return nil
+	}
+	letters := make([]DeadLetter, 0, len(rejected))
+	for _, item := range rejected {
+		original := l.d.Output.Original(&b.Body, item.Index)
+		letters = append(letters, l.d.newDeadLetter(b, item.Index, item.Status, item.Reason, original))
+	}
+	if err := l.d.DeadLetters.Write(letters); err != nil {
+		return fmt.Errorf("keeping %d rejected records: %w", len(letters), err)
+	}
+	l.warnOfRejections(len(letters), &letters[0])
+	return nil
+}
+
+func (l *lane) warnOfRejections(n int, first *DeadLetter) {
+	l.d.rejections.warn(n, "the destination rejected records; they are kept as dead letters",
+		"reason", first.Reason, "source", first.Key, "position", first.Position)
+}
+
+// asSendError returns err as a SendError. After an error of another kind it is not known what was stored.
+func asSendError(err error) *pipeline.SendError {
+	var answer *pipeline.SendError
+	if errors.As(err, &answer) {
+		return answer
+	}
+	return &pipeline.SendError{Outcome: pipeline.Retry, Uncertain: true, Reason: err.Error(), Err: err}
+}
