@@ -70,6 +70,30 @@ outputs: {elastic: {type: elasticsearch, urls: [%[2]q], index: rotating, install
 	a.stop()
 }
 
+// TestDockerPackedLogs stops the agent while a log is rotated several times. What it goes on with is in
+// compressed files, which an engine before 23.0 leaves out when it is asked for them by time.
+func TestDockerPackedLogs(t *testing.T) { server.EachPrivateDocker(t, testPackedLogs) }
+
+func testPackedLogs(t *testing.T, docker *server.DockerServer) {
+	docker.AppImage("longshore-e2e/chatter:dev", binary(t, "./e2e/chatter"))
+	a, out := dockerToFile(t, docker, "api", "packed")
+	const lines, rate = 20_000, 2000
+	docker.Remove("packed")
+	docker.Docker("run", "-d", "--name", "packed", "--log-driver", "json-file",
+		"--log-opt", "max-size=300k", "--log-opt", "max-file=20", "--log-opt", "compress=true",
+		"longshore-e2e/chatter:dev", "-name", "packed", "-format", "plain", "-both", "-lines", fmt.Sprint(lines), "-rate", fmt.Sprint(rate))
+	a.start()
+	a.metric("longshore_docker_lines_total", 4*rate)
+	a.stop()
+	time.Sleep(3 * time.Second)
+	a.start()
+	wantScript(t, out, "packed", lines)
+	if troubles := a.troubles(); len(troubles) > 0 {
+		t.Errorf("the agent says: %q", troubles)
+	}
+	a.stop()
+}
+
 // setMode changes how the agent reads containers' logs.
 func (a *agent) setMode(mode string) {
 	a.t.Helper()
