@@ -9,6 +9,7 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/s2"
+	"github.com/klauspost/compress/zstd"
 )
 
 // body is what a request carried. It is used again for the next one.
@@ -19,12 +20,14 @@ type body struct {
 	packed []byte
 	from   bytes.Reader
 	gzip   gzip.Reader
+	zstd   *zstd.Decoder
 	plain  []byte // of snappy
 }
 
 // read takes the body of a request and undoes its Content-Encoding.
 func (b *body) read(req *http.Request) (err error) {
-	if req.Header.Get("Content-Encoding") != "gzip" {
+	encoding := req.Header.Get("Content-Encoding")
+	if encoding != "gzip" && encoding != "zstd" {
 		b.text, err = readInto(b.text, req.Body, req.ContentLength)
 		b.sent = len(b.text)
 		return err
@@ -33,11 +36,24 @@ func (b *body) read(req *http.Request) (err error) {
 		return err
 	}
 	b.sent = len(b.packed)
+	if encoding == "zstd" {
+		return b.unzstd()
+	}
 	b.from.Reset(b.packed)
 	if err := b.gzip.Reset(&b.from); err != nil {
 		return fmt.Errorf("reading gzip: %w", err)
 	}
 	b.text, err = readInto(b.text, &b.gzip, -1)
+	return err
+}
+
+func (b *body) unzstd() (err error) {
+	if b.zstd == nil {
+		if b.zstd, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1)); err != nil {
+			return err
+		}
+	}
+	b.text, err = b.zstd.DecodeAll(b.packed, b.text[:0])
 	return err
 }
 

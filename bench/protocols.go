@@ -63,6 +63,16 @@ func bulkRecords(_ *http.Request, b *body, each func([]byte)) (int, error) {
 	return bytes.Count(b.text, []byte{'\n'}) / 2, nil
 }
 
+// jsonRecords counts lines.
+func jsonRecords(_ *http.Request, b *body, each func([]byte)) (int, error) {
+	if each != nil {
+		for line := range bytes.Lines(b.text) {
+			each(line)
+		}
+	}
+	return bytes.Count(b.text, []byte{'\n'}), nil
+}
+
 // bulkAnswer says of each document that it was created, out of a text that only
 // grows.
 func bulkAnswer() func(w http.ResponseWriter, n int) {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// receiver takes Loki pushes, bulk requests, OTLP logs and the floor's blocks,
+// receiver takes Loki pushes, bulk requests, JSON lines, OTLP logs and the floor's blocks,
 // counts their records and keeps nothing. It shares the machine with what is
 // measured, so it allocates nothing for a request and looks at no more of it than
 // it must.
@@ -41,6 +41,7 @@ func newReceiver(want int64) (*receiver, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /loki/api/v1/push", r.counting(lokiRecords, noContent))
 	mux.HandleFunc("POST /_bulk", r.counting(bulkRecords, bulkAnswer()))
+	mux.HandleFunc("POST /insert/jsonline", r.counting(jsonRecords, noContent))
 	mux.HandleFunc("POST /v1/logs", r.counting(otlpRecords, noOTLPTrouble))
 	mux.HandleFunc("POST "+floorPath, r.counting(floorRecords, noContent))
 	r.server = &http.Server{Handler: mux}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/s2"
+	"github.com/klauspost/compress/zstd"
 )
 
 // message is a protobuf message of length-delimited fields.
@@ -25,6 +26,11 @@ func gzipped(p []byte) []byte {
 	w.Write(p)
 	w.Close()
 	return b.Bytes()
+}
+
+func zstandard(p []byte) []byte {
+	w, _ := zstd.NewWriter(nil) // fails only for bad options
+	return w.EncodeAll(p, nil)
 }
 
 func TestReceiverCounts(t *testing.T) {
@@ -47,6 +53,8 @@ func TestReceiverCounts(t *testing.T) {
 		"bulk":                {"/_bulk", "Content-Type=application/x-ndjson", []byte(bulk), 2},
 		"bulk, gzip":          {"/_bulk", "Content-Encoding=gzip", gzipped([]byte(bulk)), 2},
 		"bulk, no gzip":       {"/_bulk", "Content-Encoding=gzip", []byte(bulk), -1},
+		"JSON lines, zstd":    {"/insert/jsonline", "Content-Encoding=zstd", zstandard([]byte("{}\n{}\n{}\n")), 3},
+		"JSON, no zstd":       {"/insert/jsonline", "Content-Encoding=zstd", []byte("{}\n"), -1},
 		"OTLP":                {"/v1/logs", "Content-Type=application/x-protobuf", otlp, 3},
 		"OTLP, gzip":          {"/v1/logs", "Content-Encoding=gzip", gzipped(otlp), 3},
 		"OTLP, bad wire type": {"/v1/logs", "Content-Type=application/x-protobuf", []byte{1<<3 | 6}, -1},

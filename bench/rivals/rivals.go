@@ -21,7 +21,7 @@ type Rival struct {
 }
 
 // All are the rivals there are.
-func All() []Rival { return []Rival{otelcol, syslogNG} }
+func All() []Rival { return []Rival{vlagent, otelcol, syslogNG} }
 
 // A Job is what a rival has to do.
 type Job struct {
