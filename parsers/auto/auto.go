@@ -1,4 +1,10 @@
-// Package auto parses lines without being told their format.
+// Package auto detects the format of every line and parses it.
+//
+// A line within a line is parsed too (CRI, Docker's json-file, syslog, JSON in a JSON string): the
+// inner one wins, and the fields of both stay. JSON that is a message stays one unless it has a
+// message itself. Records of several lines are parsed by their first; the rest belongs to the
+// message. An exception becomes error_type and error_message: with dots they would clash with
+// programs whose "error" is text.
 package auto
 
 import (

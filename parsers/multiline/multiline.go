@@ -1,5 +1,13 @@
-// Package multiline decides which lines of a source are one record: by itself, or
-// by patterns of the user's own.
+// Package multiline decides which lines of a source are one record: by itself, or by patterns of
+// the user's own.
+//
+// A joiner knows the open record and nothing else, so lines are joined again in the same way from
+// whichever record reading resumes. It cannot look ahead: the next line decides whether a record
+// goes on. Precision comes first. A line with the head of a log line begins a record, whatever
+// precedes it, and lines without one are joined only by a rule for what they are: an indented line
+// belongs to the one above if it is indented by two more; "Error: …" and a traceback belong only to
+// a line whose level says that something failed, since a program that dies writes to the same
+// stream. What is complete does not wait: JSON, logfmt and access lines are sent at once.
 package multiline
 
 import (

@@ -1,5 +1,9 @@
 // Package recognize finds the core of a record (time, level, message, service, trace and span)
 // among the fields of a line, by the keys and forms in which logging libraries write them.
+//
+// A line's time is rejected ("time_rejected": true, and the source's own is kept) if it is more
+// than a day ahead of the source's or five years behind it. Where the source knows no time the
+// bounds are 1990 and 2100, not the clock: a line that is read again must be given the time it had.
 package recognize
 
 import (

@@ -1,6 +1,11 @@
 // Package text takes the time, level and trace out of lines of plain text, in the forms that have a
 // name: access logs, klog, syslog, Redis, Ruby, and the "time level message" of most other
 // programs. It asks for little and is wary: a level is one only where levels stand.
+//
+// A head is read part by part (time, level, thread, logger, pid, caller, each where programs write
+// it), not by a list of expressions, so a hundred formats cost what one does, about 400 ns a line.
+// What is not certainly part of the head stays in the message: "INFO Failed - retrying" has no
+// logger. Colour codes are no part of a message.
 package text
 
 import (
