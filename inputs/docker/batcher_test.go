@@ -32,7 +32,7 @@ func newBatcher(t testing.TB, feed pipeline.Feed) *batcher {
 	return b
 }
 
-func TestLinesGather(t *testing.T) {
+func TestLinesAreBatched(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		feed := &batchFeed{Feed: pipetest.NewFeed(t)}
 		b := newBatcher(t, feed)
@@ -43,7 +43,7 @@ func TestLinesGather(t *testing.T) {
 				t.Fatal(err)
 			}
 			if i == 0 && len(feed.Got()) != 1 {
-				t.Error("the first line does not leave at once")
+				t.Error("the first line is not sent at once")
 			}
 			time.Sleep(time.Millisecond)
 		}
@@ -58,7 +58,7 @@ func TestLinesGather(t *testing.T) {
 	})
 }
 
-// batchFeed notes the sizes of batches.
+// A batchFeed counts batches.
 type batchFeed struct {
 	*pipetest.Feed
 	sent []int
@@ -77,7 +77,7 @@ func TestNoAllocationPerLine(t *testing.T) {
 		in = append(in, encodeMessage(message{ts: at(i), from: logformat.Stream(i % 2), text: strings.Repeat("x", 200) + "\n"}, false)...)
 	}
 	b.decode(d, in, 0, true)
-	b.due = time.Now().Add(time.Hour) // gather all
+	b.due = time.Now().Add(time.Hour) // send nothing
 	if n := testing.AllocsPerRun(100, func() {
 		if err := d.Decode(in); err != nil {
 			t.Fatal(err)
@@ -87,7 +87,7 @@ func TestNoAllocationPerLine(t *testing.T) {
 	}
 }
 
-// nullFeed takes everything and reuses its batches.
+// A nullFeed accepts everything and reuses its batches.
 type nullFeed struct {
 	pipeline.Feed
 	next event.SourceID
@@ -118,7 +118,7 @@ func (f *nullFeed) Send(_ context.Context, b *event.Batch) error {
 	return nil
 }
 
-func BenchmarkGather(b *testing.B) {
+func BenchmarkBatcher(b *testing.B) {
 	for _, size := range []int{220, 40 << 10} {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
 			to := newBatcher(b, newNullFeed())

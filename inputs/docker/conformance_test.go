@@ -44,11 +44,10 @@ func inputOf(t testing.TB, e *fakeEngine) pipeline.Input {
 	return in
 }
 
-// partSize is where the engine cuts long lines.
+// partSize is where the engine splits long lines.
 const partSize = 16 << 10
 
-// print writes lines to a container's standard output, three of them in every
-// instant, long ones in parts.
+// print writes lines to a container's standard output, three at every instant, long ones in parts.
 func (e *fakeEngine) print(c *fakeContainer, lines []string) {
 	var log []message
 	for i, line := range lines {

@@ -78,7 +78,7 @@ func (l *lastError) note(err error) {
 	}
 }
 
-// wait returns when what was noted last is as it should be.
+// wait waits for a health that satisfies done.
 func (l *lastError) wait(t *testing.T, done func(error) bool) {
 	t.Helper()
 	for {
@@ -88,7 +88,7 @@ func (l *lastError) wait(t *testing.T, done func(error) bool) {
 		select {
 		case <-l.changed:
 		case <-t.Context().Done():
-			t.Fatal("the health is never as it should be")
+			t.Fatal("the health never becomes as wanted")
 		}
 	}
 }
@@ -130,7 +130,7 @@ func run(t *testing.T, e *fakeEngine, feed *pipetest.Feed, config Config) *rig {
 	return r
 }
 
-// linesOf gives what was received of one stream of a container.
+// linesOf returns the lines received of one stream of a container.
 func linesOf(got []pipetest.Got, c *fakeContainer, s logformat.Stream) []string {
 	var out []string
 	for _, g := range got {
@@ -150,7 +150,7 @@ func (r *rig) wantLines(c *fakeContainer) {
 	}
 }
 
-func (r *rig) wantSilence() {
+func (r *rig) wantNothingLogged() {
 	r.t.Helper()
 	if text := r.logged.String(); text != "" {
 		r.t.Errorf("logged:\n%s", text)
@@ -162,7 +162,7 @@ const (
 	day    = 24 * time.Hour // further than the times in any test's log
 )
 
-// at gives a time of the year 2000, where synctest's clock starts.
+// at returns a time of the year 2000, where synctest's clock starts.
 func at(ns int64) int64 { return time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).UnixNano() + ns }
 
 func out(ns int64, text string) message {
@@ -209,7 +209,7 @@ func TestFollowsAndDescribes(t *testing.T) {
 		if diff := gocmp.Diff(want, labels); diff != "" {
 			t.Error(diff)
 		}
-		r.wantSilence()
+		r.wantNothingLogged()
 		if err, set := r.health.last(); err != nil || !set {
 			t.Errorf("health: %v, %v", err, set)
 		}
@@ -221,7 +221,7 @@ func TestFollowsAndDescribes(t *testing.T) {
 	})
 }
 
-// TestOnlyReads runs over a real socket and looks at every request.
+// TestOnlyReads runs over a real socket and checks every request.
 func TestOnlyReads(t *testing.T) {
 	e := newFakeEngine(t)
 	e.version = "1.41"
@@ -239,7 +239,7 @@ func TestOnlyReads(t *testing.T) {
 		switch path {
 		case "/_ping", "/info", "/events", "/containers/json", "/containers/" + c.ID + "/json", "/containers/" + c.ID + "/logs":
 		default:
-			t.Errorf("asks for %s", request)
+			t.Errorf("requests %s", request)
 		}
 		if method != http.MethodGet {
 			t.Errorf("sends %s", request)
@@ -248,8 +248,8 @@ func TestOnlyReads(t *testing.T) {
 	r.wantLines(c)
 }
 
-// randomLog makes a log with all that real ones have: parts, two streams whose
-// times race, equal times, and lines that never end.
+// randomLog returns a log with all that real ones have: parts, two streams whose times race, equal
+// times, and lines that never end.
 func randomLog(rnd *rand.Rand, n int) []message {
 	var log []message
 	now := at(0)
@@ -280,23 +280,23 @@ func randomLog(rnd *rand.Rand, n int) []message {
 	return log
 }
 
-// TestEveryCut breaks every log connection after so many bytes.
-func TestEveryCut(t *testing.T) {
+// TestEveryBrokenConnection breaks every log connection after so many bytes.
+func TestEveryBrokenConnection(t *testing.T) {
 	for _, old := range []bool{false, true} {
 		for seed := range uint64(20) {
 			t.Run(fmt.Sprintf("old=%v/%d", old, seed), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) { testCut(t, old, seed) })
+				synctest.Test(t, func(t *testing.T) { testBrokenConnection(t, old, seed) })
 			})
 		}
 	}
 }
 
-func testCut(t *testing.T, old bool, seed uint64) {
+func testBrokenConnection(t *testing.T, old bool, seed uint64) {
 	rnd := rand.New(rand.NewPCG(seed, 1))
 	e := newFakeEngine(t)
 	e.oldSince, e.ahead = old, day
-	// A connection must get beyond what is read again, or nobody ever gets on.
-	e.cut = 8000 + rnd.IntN(3000)
+	// A connection must get beyond what is read again, or there is no progress.
+	e.breakAfter = 8000 + rnd.IntN(3000)
 	log := randomLog(rnd, 600)
 	c := e.add(&fakeContainer{ID: "a", Name: "a", State: "running"})
 	r := run(t, e, pipetest.NewFeed(t), Config{})
@@ -308,11 +308,11 @@ func testCut(t *testing.T, old bool, seed uint64) {
 	}
 	time.Sleep(time.Minute)
 	r.wantLines(c)
-	r.wantSilence()
+	r.wantNothingLogged()
 }
 
-// TestEveryCrash ends the program at any moment, with only a part of what was
-// sent acknowledged: what is sent again must have its old positions.
+// TestEveryCrash stops the agent at any moment, with a part of what was sent acknowledged: what is
+// sent again must have its old positions.
 func TestEveryCrash(t *testing.T) {
 	for seed := range uint64(20) {
 		for _, tty := range []bool{false, true} {
@@ -359,10 +359,11 @@ func testCrash(t *testing.T, tty bool, seed uint64) {
 	all.want(t, c)
 }
 
-// received is what several runs took: what one takes again must have its old position.
-type received map[place]pipetest.Got
+// received holds what several runs received: a line that is received again must have its old
+// position.
+type received map[sourcePosition]pipetest.Got
 
-type place struct {
+type sourcePosition struct {
 	id  event.SourceID
 	pos uint64
 }
@@ -370,11 +371,11 @@ type place struct {
 func (all received) add(t *testing.T, feed *pipetest.Feed) {
 	t.Helper()
 	for _, g := range feed.Got() {
-		before, known := all[place{g.Source.ID, g.Pos}]
+		before, known := all[sourcePosition{g.Source.ID, g.Pos}]
 		if known && before.Line != g.Line {
 			t.Fatalf("position %d was %q and is now %q", g.Pos, before.Line, g.Line)
 		}
-		all[place{g.Source.ID, g.Pos}] = g
+		all[sourcePosition{g.Source.ID, g.Pos}] = g
 	}
 }
 
@@ -388,8 +389,7 @@ func (all received) want(t *testing.T, c *fakeContainer) {
 	}
 }
 
-// onlyStdout makes a log as that of a TTY: one stream, whose times ascend, as
-// there is nobody to race with.
+// onlyStdout turns a log into that of a TTY: one stream, whose times ascend.
 func onlyStdout(log []message) []message {
 	last := int64(0)
 	for i := range log {
@@ -453,8 +453,7 @@ func TestRotatedAway(t *testing.T) {
 	})
 }
 
-// TestRewritten puts another log in the place of the one that was read, with
-// the same first instant.
+// TestRewritten replaces the log that was read by another with the same first instant.
 func TestRewritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newFakeEngine(t)
@@ -526,7 +525,7 @@ func TestReadFromEnd(t *testing.T) {
 	})
 }
 
-func TestLongLinesAreCut(t *testing.T) {
+func TestLongLinesAreTruncated(t *testing.T) {
 	for _, tty := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			e := newFakeEngine(t)
@@ -550,12 +549,12 @@ func TestLongLinesAreCut(t *testing.T) {
 	}
 }
 
-func TestTroubleWithTheEngine(t *testing.T) {
+func TestEngineUnavailable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newFakeEngine(t)
 		var mu sync.Mutex
 		down := true
-		e.refuse = func(*http.Request) (int, string) {
+		e.reject = func(*http.Request) (int, string) {
 			mu.Lock()
 			defer mu.Unlock()
 			if down {
@@ -590,9 +589,8 @@ func TestTroubleWithTheEngine(t *testing.T) {
 	})
 }
 
-// TestProxyCutsIdleConnections stands for proxies that end what is silent for
-// minutes: nothing is lost, and nothing is said about it.
-func TestProxyCutsIdleConnections(t *testing.T) {
+// TestProxyEndsIdleConnections has a proxy that ends idle connections: nothing is lost or logged.
+func TestProxyEndsIdleConnections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newFakeEngine(t)
 		c := e.add(&fakeContainer{ID: "a", Name: "a", State: "running"})
@@ -604,14 +602,14 @@ func TestProxyCutsIdleConnections(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		r.wantLines(c)
-		r.wantSilence()
+		r.wantNothingLogged()
 	})
 }
 
 func TestDyingContainers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newFakeEngine(t)
-		e.mute = true
+		e.lateHeader = true
 		c := e.add(&fakeContainer{ID: "a", Name: "a", State: "removing"})
 		brief := e.start(&fakeContainer{ID: "b", Name: "b", Log: []message{out(1, "b\n")}})
 		none := e.add(&fakeContainer{ID: "c", Name: "c", Driver: "none", State: "running"})
@@ -706,7 +704,7 @@ func TestBackpressureHoldsTheRest(t *testing.T) {
 	})
 }
 
-func TestExplain(t *testing.T) {
+func TestConnectAdvice(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "docker.sock")
 	e := newEngine(&Config{Host: "unix://" + path})
 	e.dial = func(context.Context, string, string) (net.Conn, error) {

@@ -13,17 +13,17 @@ import (
 	"github.com/longshore/longshore/pipeline/pipetest"
 )
 
-// TestRepeatingEngine sends the first messages of every new file twice, as Docker
-// before 23.0 does.
-func TestRepeatingEngine(t *testing.T) {
+// TestEngineSendsDuplicates has an engine that sends the first messages of every new file twice, as
+// Docker before 23.0 does.
+func TestEngineSendsDuplicates(t *testing.T) {
 	for seed := range uint64(20) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { testRepeats(t, seed) })
+			synctest.Test(t, func(t *testing.T) { testDuplicates(t, seed) })
 		})
 	}
 }
 
-func testRepeats(t *testing.T, seed uint64) {
+func testDuplicates(t *testing.T, seed uint64) {
 	rnd := rand.New(rand.NewPCG(seed, 4))
 	e := newFakeEngine(t)
 	e.version = "1.41"
@@ -48,10 +48,10 @@ func testRepeats(t *testing.T, seed uint64) {
 			t.Fatalf("%s (-want +got):\n%s", s, diff)
 		}
 	}
-	r.wantSilence()
+	r.wantNothingLogged()
 }
 
-// fresh makes n messages of now, which the engine sends twice, or nearly all of them.
+// fresh returns n messages of now, most or all of which the engine sends twice.
 func fresh(rnd *rand.Rand, n int, tty bool) []message {
 	var log []message
 	for i := range n {
@@ -68,6 +68,6 @@ func fresh(rnd *rand.Rand, n int, tty bool) []message {
 		}
 		log = append(log, m)
 	}
-	log[len(log)-1].repeat = max(1, len(log)-rnd.IntN(3))
+	log[len(log)-1].duplicates = max(1, len(log)-rnd.IntN(3))
 	return log
 }

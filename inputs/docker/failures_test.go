@@ -14,7 +14,6 @@ import (
 	"github.com/longshore/longshore/pipeline/pipetest"
 )
 
-// logged counts how often something was logged.
 func (r *rig) logs(what string) int { return strings.Count(r.logged.String(), what) }
 
 func (r *rig) wantLogged(what string, times int) {
@@ -24,8 +23,8 @@ func (r *rig) wantLogged(what string, times int) {
 	}
 }
 
-// TestSocketIsCut ends all connections every ten seconds.
-func TestSocketIsCut(t *testing.T) {
+// TestConnectionsBreak ends all connections every ten seconds.
+func TestConnectionsBreak(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newFakeEngine(t)
 		e.ahead = day
@@ -49,7 +48,7 @@ func TestSocketIsCut(t *testing.T) {
 		time.Sleep(time.Second)
 		r.wantLines(one)
 		r.wantLines(tty)
-		r.wantSilence()
+		r.wantNothingLogged()
 		if err, _ := r.health.last(); err != nil {
 			t.Errorf("health: %v", err)
 		}
@@ -83,17 +82,17 @@ func TestRestartedAndPaused(t *testing.T) {
 				time.Sleep(2 * time.Second)
 			}
 			r.wantLines(c)
-			r.wantSilence()
+			r.wantNothingLogged()
 		})
 	}
 }
 
-// TestHastyEngine ends followed logs as Docker before 23.0 may: when the
-// container stops, whatever is still unread.
-func TestHastyEngine(t *testing.T) {
+// TestEngineEndsStreamEarly ends followed logs as Docker before 23.0 may: when the container stops,
+// with lines unread.
+func TestEngineEndsStreamEarly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newFakeEngine(t)
-		e.version, e.hasty = "1.41", true
+		e.version, e.endsEarly = "1.41", true
 		c := e.start(&fakeContainer{ID: "a", Name: "a"})
 		r := run(t, e, pipetest.NewFeed(t), Config{})
 		e.write(c, out(1, "one\n"))
@@ -105,12 +104,12 @@ func TestHastyEngine(t *testing.T) {
 		e.event("die", c)
 		time.Sleep(time.Second)
 		r.wantLines(c)
-		r.wantSilence()
+		r.wantNothingLogged()
 	})
 }
 
-// TestOldEnginesOnly: what makes up for the faults of engines before 23.0 is not done where there are none, whatever
-// version DOCKER_API_VERSION asks for.
+// TestOldEnginesOnly checks that what makes up for the faults of engines before 23.0 is off on newer
+// ones, whatever version DOCKER_API_VERSION asks for.
 func TestOldEnginesOnly(t *testing.T) {
 	for _, tt := range []struct {
 		version, spoken string
@@ -125,11 +124,11 @@ func TestOldEnginesOnly(t *testing.T) {
 
 func testOldEngine(t *testing.T, version, spoken string, old bool) {
 	e := newFakeEngine(t)
-	e.version, e.spoken = version, spoken
+	e.version, e.negotiated = version, spoken
 	c := e.start(&fakeContainer{ID: "a", Name: "a", Options: map[string]string{"max-size": "1m", "max-file": "3"}})
 	r := run(t, e, pipetest.NewFeed(t), Config{})
 	time.Sleep(time.Second)
-	e.write(c, message{ts: time.Now().UnixNano(), text: "one\n", repeat: 1})
+	e.write(c, message{ts: time.Now().UnixNano(), text: "one\n", duplicates: 1})
 	time.Sleep(time.Second)
 	e.stop(c)
 	time.Sleep(time.Minute)
@@ -168,7 +167,7 @@ func TestRemovedAtOnce(t *testing.T) {
 			e.event("destroy", c)
 		}, []string{"one", "two"}, 0},
 		{"when the connection has just broken", Config{}, func(e *fakeEngine, c *fakeContainer) {
-			e.cut = 150
+			e.breakAfter = 150
 			e.start(c)
 			e.write(c, out(1, "one\n"), out(2, strings.Repeat("x", 100)+" the rest is lost\n"), out(3, "lost\n"))
 			synctest.Wait()
@@ -211,7 +210,7 @@ func TestRemovedAtOnce(t *testing.T) {
 	}
 }
 
-// TestRemovedWhileStopped removes containers while nobody looks.
+// TestRemovedWhileStopped removes containers while the agent is stopped.
 func TestRemovedWhileStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newFakeEngine(t)
@@ -231,8 +230,7 @@ func TestRemovedWhileStopped(t *testing.T) {
 	})
 }
 
-// TestUnreadable has containers whose log cannot be read: one warning for each, and
-// hardly a request.
+// TestUnreadable has containers whose log cannot be read: one warning for each, and few requests.
 func TestUnreadable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newFakeEngine(t)
@@ -253,7 +251,7 @@ func TestUnreadable(t *testing.T) {
 			r.wantLogged("container="+c.Name+" driver="+c.Driver, 1)
 		}
 		if _, sinces := e.asked(); len(sinces) > 2*4*20 {
-			t.Errorf("asked for %d logs in an hour", len(sinces))
+			t.Errorf("%d logs were requested in an hour", len(sinces))
 		}
 		e.remove(all[0])
 		time.Sleep(time.Minute)
@@ -261,9 +259,9 @@ func TestUnreadable(t *testing.T) {
 	})
 }
 
-// TestStandstill has an engine whose stream of a log falls silent while the log
-// goes on, as when its file is truncated by somebody else.
-func TestStandstill(t *testing.T) {
+// TestStalledStream has an engine whose stream falls silent while the log grows, as when its file
+// is truncated by somebody else.
+func TestStalledStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newFakeEngine(t)
 		c := e.start(&fakeContainer{ID: "a", Name: "a", Log: []message{out(1*second, "one\n"), err(1*second, "uno\n")}})
@@ -278,9 +276,9 @@ func TestStandstill(t *testing.T) {
 		time.Sleep(5*listInterval + time.Second)
 		r.wantLines(c)
 		r.wantLines(idle)
-		r.wantSilence()
+		r.wantNothingLogged()
 		if _, sinces := e.asked(); len(sinces) != 2+1+4+3 { // each once, one again, and now and then what is new
-			t.Errorf("%d logs were asked for", len(sinces))
+			t.Errorf("%d logs were requested", len(sinces))
 		}
 	})
 }
@@ -330,7 +328,7 @@ func TestHostileEngine(t *testing.T) {
 	}
 }
 
-// TestHostileNames has names that are no names.
+// TestHostileNames has names that are not valid.
 func TestHostileNames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newFakeEngine(t)
@@ -348,7 +346,7 @@ func TestOneInstant(t *testing.T) {
 	for _, old := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			e := newFakeEngine(t)
-			e.oldSince, e.ahead, e.cut = old, day, 120_000
+			e.oldSince, e.ahead, e.breakAfter = old, day, 120_000
 			c := e.add(&fakeContainer{ID: "a", Name: "a", State: "running"})
 			feed := pipetest.NewFeed(t)
 			var got []pipetest.Got
@@ -362,7 +360,7 @@ func TestOneInstant(t *testing.T) {
 				feed.Ack()
 				r.stop()
 				got = append(got, feed.Got()...)
-				r.wantSilence()
+				r.wantNothingLogged()
 				feed = feed.Restart()
 			}
 			for _, s := range []logformat.Stream{logformat.Stdout, logformat.Stderr} {

@@ -19,22 +19,22 @@ import (
 	"github.com/longshore/longshore/inputs/docker/logformat"
 )
 
-// A fakeEngine speaks the Engine API as dockerd does, over connections in
-// memory, so that tests run in a synctest bubble, or over a real socket.
+// A fakeEngine speaks the Engine API as dockerd does, over connections in memory, so that tests can
+// run in a synctest bubble, or over a real socket.
 type fakeEngine struct {
-	version string // of its API
-	spoken  string // the one that requests use, if it is another
+	version    string // of its API
+	negotiated string // the one that requests use, if it is another
 	// oldSince filters every message by its time, as engines before 23.0 do; newer ones stop at the first match.
 	oldSince bool
 	ahead    time.Duration // of its clock against that of the test
-	// cut breaks a log connection after so many bytes of the log, if > 0.
-	cut int
-	// refuse answers a request with a status, if it is not 0.
-	refuse func(r *http.Request) (status int, message string)
-	answer func(w http.ResponseWriter, r *http.Request) (done bool)
-	mute   bool // hold back the header of a stream of events until there is one, as old Podman does
-	podman bool // answer as Podman does
-	hasty  bool // end a log that is followed when its container stops, whatever is still to be sent
+	// breakAfter breaks a log connection after so many bytes of the log, if > 0.
+	breakAfter int
+	// reject answers a request with a status, if it is not 0.
+	reject     func(r *http.Request) (status int, message string)
+	answer     func(w http.ResponseWriter, r *http.Request) (done bool)
+	lateHeader bool // send the header of the events with the first one, as old Podman does
+	podman     bool // answer as Podman does
+	endsEarly  bool // end a followed log when its container stops, with messages unsent
 
 	server *http.Server
 	served sync.WaitGroup
@@ -62,8 +62,8 @@ type fakeContainer struct {
 	Created         time.Time
 	Upper           string
 	Log             []message
-	Packed          int       // so many messages are in packed files, the first of them in the oldest
-	Files           *jsonFile // where the log is kept, too; nil for nowhere
+	Compressed      int       // so many messages are in compressed files, the first of them in the oldest
+	Files           *jsonFile // where the log is also stored, or nil
 }
 
 // A message is one entry of a container's log file.
@@ -71,10 +71,10 @@ type message struct {
 	ts   int64
 	from logformat.Stream
 	text string
-	// rotated messages are in the files still, but who follows them does not see them.
+	// A rotated message is still in the files, but the engine's stream leaves it out.
 	rotated bool
-	// so many of the last messages are sent again after this one, to who follows them.
-	repeat int
+	// The last so many messages are sent again after this one when the log is followed.
+	duplicates int
 }
 
 type fakeEvent struct {
@@ -100,7 +100,7 @@ func (e *fakeEngine) listen(l net.Listener) {
 	e.served.Go(func() { e.server.Serve(l) })
 }
 
-// atSocket has the engine listen at a real socket instead, and gives its address.
+// atSocket makes the engine listen at a real socket, and returns its address.
 func (e *fakeEngine) atSocket(t *testing.T) (host string) {
 	path := filepath.Join(t.TempDir(), "docker.sock")
 	l, err := net.Listen("unix", path)
@@ -118,7 +118,7 @@ func (e *fakeEngine) close() {
 	e.served.Wait()
 }
 
-// memoryListener accepts what dial makes.
+// A memoryListener accepts what dial makes.
 type memoryListener struct{ e *fakeEngine }
 
 func (l memoryListener) Accept() (net.Conn, error) {
@@ -145,7 +145,7 @@ func (e *fakeEngine) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	}
 }
 
-// change changes the engine's state and has all handlers look.
+// change changes the engine's state and wakes all handlers.
 func (e *fakeEngine) change(f func()) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -169,7 +169,7 @@ func (e *fakeEngine) event(action string, c *fakeContainer) {
 	e.change(func() { e.events = append(e.events, fakeEvent{action, c.ID, c.Name, time.Now().UnixNano()}) })
 }
 
-// start adds a container that starts now, as the events tell.
+// start adds a running container, with the event of its start.
 func (e *fakeEngine) start(c *fakeContainer) *fakeContainer {
 	e.add(c)
 	e.change(func() { c.State = "running" })
@@ -192,7 +192,7 @@ func (e *fakeEngine) unpause(c *fakeContainer) {
 	e.event("unpause", c)
 }
 
-// again starts a container that has stopped.
+// again starts a stopped container.
 func (e *fakeEngine) again(c *fakeContainer) {
 	e.change(func() { c.State = "running" })
 	e.event("start", c)
@@ -240,8 +240,8 @@ func (e *fakeEngine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Libpod-Api-Version", "5.6.2")
 		w.Header().Set("Server", "Libpod/5.6.2 (linux)")
 	}
-	if e.refuse != nil {
-		if status, text := e.refuse(r); status != 0 {
+	if e.reject != nil {
+		if status, text := e.reject(r); status != 0 {
 			fail(w, status, text)
 			return
 		}
@@ -249,7 +249,7 @@ func (e *fakeEngine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if e.answer != nil && e.answer(w, r) {
 		return
 	}
-	path, versioned := strings.CutPrefix(r.URL.Path, "/v"+cmp.Or(e.spoken, e.version))
+	path, versioned := strings.CutPrefix(r.URL.Path, "/v"+cmp.Or(e.negotiated, e.version))
 	parts := strings.Split(strings.Trim(path, "/"), "/")
 	switch {
 	case path == "/_ping":
@@ -318,7 +318,7 @@ func (e *fakeEngine) serveInspect(w http.ResponseWriter, id string) {
 }
 
 func (e *fakeEngine) serveEvents(w http.ResponseWriter, r *http.Request) {
-	if !e.mute {
+	if !e.lateHeader {
 		w.WriteHeader(200)
 		w.(http.Flusher).Flush()
 	}
@@ -381,14 +381,14 @@ func (e *fakeEngine) serveLogs(w http.ResponseWriter, r *http.Request, id string
 		fail(w, 400, "the test wants stdout, stderr and timestamps")
 		return
 	}
-	out := &cutter{w: w, left: e.cut, limited: e.cut > 0}
+	out := &breakingWriter{w: w, remaining: e.breakAfter, limited: e.breakAfter > 0}
 	w.WriteHeader(200)
 	w.(http.Flusher).Flush()
 	e.mu.Lock()
 	tail, next := len(c.Log), 0
 	since, follow := parseSince(query.Get("since")), query.Get("follow") == "1"
-	if c.Packed > 0 && e.version == "1.41" && c.Log[0].ts < since {
-		next = c.Packed // as engines before 23.0 do
+	if c.Compressed > 0 && e.version == "1.41" && c.Log[0].ts < since {
+		next = c.Compressed // as engines before 23.0 do
 	}
 	e.mu.Unlock()
 	if query.Get("tail") == "1" {
@@ -400,7 +400,7 @@ func (e *fakeEngine) serveLogs(w http.ResponseWriter, r *http.Request, id string
 		gone := e.containers[id] == nil || e.generation != generation
 		e.mu.Unlock()
 		running := state == "running" || state == "paused" && !e.podman
-		if !running && follow && e.hasty {
+		if !running && follow && e.endsEarly {
 			return
 		}
 		for next = min(next, len(log)); next < len(log); next++ {
@@ -415,7 +415,7 @@ func (e *fakeEngine) serveLogs(w http.ResponseWriter, r *http.Request, id string
 			if next < tail {
 				continue
 			}
-			for _, m := range log[next+1-m.repeat : next+1] {
+			for _, m := range log[next+1-m.duplicates : next+1] {
 				out.Write(e.encode(m, c))
 			}
 		}
@@ -439,7 +439,7 @@ func (e *fakeEngine) encode(m message, c *fakeContainer) []byte {
 	return encodeLine(m.from, time.Unix(0, m.ts).In(zone).Format(time.RFC3339)+" "+m.text, c.TTY && !c.Framed)
 }
 
-// encodeMessage is what the daemon's log stream writes (moby,
+// encodeMessage writes a message as the daemon's log stream does (moby,
 // daemon/server/httputils/logstream).
 func encodeMessage(m message, tty bool) []byte {
 	return encodeLine(m.from, time.Unix(0, m.ts).UTC().Format("2006-01-02T15:04:05.000000000Z07:00")+" "+m.text, tty)
@@ -467,19 +467,19 @@ func parseSince(s string) int64 {
 	return n*1e9 + nano
 }
 
-// A cutter breaks the connection after so many bytes.
-type cutter struct {
-	w       http.ResponseWriter
-	left    int
-	limited bool
+// A breakingWriter breaks the connection after so many bytes.
+type breakingWriter struct {
+	w         http.ResponseWriter
+	remaining int
+	limited   bool
 }
 
-func (c *cutter) Write(p []byte) (int, error) {
-	cut := c.limited && len(p) >= c.left
+func (c *breakingWriter) Write(p []byte) (int, error) {
+	cut := c.limited && len(p) >= c.remaining
 	if cut {
-		p = p[:c.left]
+		p = p[:c.remaining]
 	}
-	c.left -= len(p)
+	c.remaining -= len(p)
 	c.w.Write(p)
 	c.w.(http.Flusher).Flush()
 	if cut {
@@ -488,8 +488,7 @@ func (c *cutter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// lines gives what the messages of a stream are as lines: the parts joined,
-// the ends of lines taken off.
+// lines returns the lines of a stream: parts joined, line ends removed.
 func lines(log []message, from logformat.Stream) []string {
 	var out []string
 	var open bytes.Buffer

@@ -13,33 +13,33 @@ import (
 	"github.com/longshore/longshore/pipeline/pipetest"
 )
 
-// settleTime is longer than any pause between two looks at a file.
-const settleTime = 2 * time.Second
+// readTime is longer than any pause between two reads of a file.
+const readTime = 2 * time.Second
 
-func settle() {
-	time.Sleep(settleTime)
+func waitForReads() {
+	time.Sleep(readTime)
 	synctest.Wait()
 }
 
-// TestBothWays reads random logs through the API and from their files, changing between
-// both at random with restarts and crashes, while the engine rotates.
-func TestBothWays(t *testing.T) {
+// TestFilesAndAPI reads random logs through the API and from their files, switching at random with
+// restarts and crashes, while the engine rotates.
+func TestFilesAndAPI(t *testing.T) {
 	for seed := range uint64(8) {
 		for _, tty := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%d %t", seed, tty), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) { testBothWays(t, seed, tty) })
+				synctest.Test(t, func(t *testing.T) { testFilesAndAPI(t, seed, tty) })
 			})
 		}
 	}
 }
 
-func testBothWays(t *testing.T, seed uint64, tty bool) {
+func testFilesAndAPI(t *testing.T, seed uint64, tty bool) {
 	rnd := rand.New(rand.NewPCG(seed, 3))
 	e := newFakeEngine(t)
 	e.ahead = day
 	e.oldSince = seed%2 == 1
 	j := newJSONFile(t, []int64{0, 500, 3000}[rnd.IntN(3)], 200, rnd.IntN(2) == 0)
-	j.packLater = rnd.IntN(2) == 0
+	j.compressLater = rnd.IntN(2) == 0
 	log := randomLog(rnd, 500)
 	if tty {
 		log = onlyStdout(log)
@@ -56,11 +56,11 @@ func testBothWays(t *testing.T, seed uint64, tty bool) {
 			time.Sleep(time.Duration(rnd.IntN(300)) * time.Millisecond)
 			if rnd.IntN(3) == 0 && betweenLines(c.Log) {
 				e.stop(c)
-				settle()
+				waitForReads()
 				e.again(c)
 			}
 		}
-		settle()
+		waitForReads()
 		if rnd.IntN(2) == 0 {
 			feed.Ack()
 		} else {
@@ -80,15 +80,15 @@ func testBothWays(t *testing.T, seed uint64, tty bool) {
 	}
 	e.stop(c)
 	run(t, e, feed, Config{})
-	settle()
+	waitForReads()
 	all.add(t, feed)
 	all.want(t, c)
 	if t.Failed() {
-		t.Log(ways, j.size, j.files, j.compress, j.packLater)
+		t.Log(ways, j.size, j.files, j.compress, j.compressLater)
 	}
 }
 
-// writeSome writes the first messages of a log, no more than one of its files holds, and gives the rest.
+// writeSome writes the first messages of a log, no more than a file holds, and returns the rest.
 func (e *fakeEngine) writeSome(c *fakeContainer, log []message, rnd *rand.Rand) (rest []message) {
 	n, bytes := 0, 0
 	for limit := rnd.IntN(60); n < len(log) && n < limit; n++ {
@@ -101,8 +101,8 @@ func (e *fakeEngine) writeSome(c *fakeContainer, log []message, rnd *rand.Rand) 
 	return log[n:]
 }
 
-// betweenLines tells whether neither stream is inside a line, which a container does not go on with
-// when it is started again.
+// betweenLines reports whether neither stream is inside a line: a restarted container does not
+// continue it.
 func betweenLines(log []message) bool {
 	open := map[logformat.Stream]bool{}
 	for _, m := range log {
@@ -122,11 +122,11 @@ func TestFilesThatCannotBeRead(t *testing.T) {
 			folder := strings.TrimSuffix(j.path, "/0123-json.log")
 			j.check(os.Rename(folder, folder+"-away"))
 			r := run(t, e, pipetest.NewFeed(t), Config{Mode: mode})
-			settle()
+			waitForReads()
 			r.wantLines(other)
 			if want == "" {
 				r.wantLines(c)
-				r.wantSilence()
+				r.wantNothingLogged()
 			} else {
 				r.wantLogged(want, 1)
 				j.check(os.Rename(folder+"-away", folder)) // the mount is there at last
@@ -152,19 +152,19 @@ func TestFilesAreReadWithoutTheEngine(t *testing.T) {
 		}
 		e.write(c, out(20*second, "the engine says how it ends"))
 		e.stop(c)
-		settle()
+		waitForReads()
 		r.wantLines(c)
-		r.wantSilence()
+		r.wantNothingLogged()
 		requests, _ := e.asked()
 		for _, request := range requests {
 			if strings.HasSuffix(request, "/logs") {
-				t.Errorf("the engine was asked: %s", request)
+				t.Errorf("a log was requested: %s", request)
 			}
 		}
 	})
 }
 
-// TestFileIsReplaced has a container of which the engine keeps one file.
+// TestFileIsReplaced has an engine that keeps a single file.
 func TestFileIsReplaced(t *testing.T) {
 	for name, c := range map[string]struct {
 		burst int // lines written at once
@@ -176,17 +176,17 @@ func TestFileIsReplaced(t *testing.T) {
 				j := newJSONFile(t, 500, 1, false)
 				web := e.start(&fakeContainer{ID: "a", Name: "web", Files: j, Options: j.options()})
 				r := run(t, e, pipetest.NewFeed(t), Config{})
-				settle()
+				waitForReads()
 				line := func(i int) message { return out(int64(i)*second/50, fmt.Sprintf("line %d\n", i)) }
 				for i := range 20 {
 					e.write(web, line(i))
-					time.Sleep(maxTicks*tickInterval/4 - time.Millisecond/3) // no two files in one pause, and not in the beat
+					time.Sleep(maxTicks*tickInterval/4 - time.Millisecond/3) // no two files in one pause, and not at the ticks
 				}
-				settle()
+				waitForReads()
 				for i := range c.burst {
 					e.write(web, line(20+i*10)) // 10 lines a second
 				}
-				settle()
+				waitForReads()
 				r.wantLogged("rotated away", c.gap)
 				got := linesOf(r.feed.Got(), web, logformat.Stdout)
 				last := strings.TrimSuffix(web.Log[len(web.Log)-1].text, "\n")
@@ -201,7 +201,7 @@ func TestFileIsReplaced(t *testing.T) {
 	}
 }
 
-// TestRotatesSeveralTimesAtOnce has more files come than one between two looks.
+// TestRotatesSeveralTimesAtOnce rotates several times between two reads.
 func TestRotatesSeveralTimesAtOnce(t *testing.T) {
 	for _, compress := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -213,10 +213,10 @@ func TestRotatesSeveralTimesAtOnce(t *testing.T) {
 				for k := range int64(30) {
 					e.write(c, out(i*second+k, fmt.Sprintf("line %d\n", i*100+k)))
 				}
-				settle()
+				waitForReads()
 			}
 			r.wantLines(c)
-			r.wantSilence()
+			r.wantNothingLogged()
 		})
 	}
 }
@@ -228,13 +228,13 @@ func TestFileIsTruncated(t *testing.T) {
 		c := e.start(&fakeContainer{ID: "a", Name: "web", Files: j})
 		r := run(t, e, pipetest.NewFeed(t), Config{})
 		for i := range int64(3) {
-			settle()
+			waitForReads()
 			e.write(c, out(2*i*second, fmt.Sprintf("before %d\n", i)), out(2*i*second+1, "of equal length\n"))
-			settle()
+			waitForReads()
 			j.check(os.Truncate(j.path, 0))
 			e.write(c, out(2*i*second+second, fmt.Sprintf("after %d.\n", i)), out(2*i*second+second+1, "of equal length\n"))
 		}
-		settle()
+		waitForReads()
 		r.wantLines(c)
 		r.wantLogged("rotated away", 1)
 	})
@@ -249,24 +249,23 @@ func TestDamagedFiles(t *testing.T) {
 		j.raw("\x00\x00\x00{\"log\":\"half")
 		e.write(c, out(2, "two\n"))
 		j.raw(strings.Repeat("endless", 3*maxEntry/7) + "\n")
-		e.write(c, out(3, "three\n")) // rotated, and packed
+		e.write(c, out(3, "three\n")) // rotated and compressed
 		packed, err := os.ReadFile(j.old(1) + ".gz")
 		j.check(err)
 		j.check(os.WriteFile(j.old(1)+".gz", packed[:len(packed)-10], 0o640)) // without its end
 		j.raw("{}\n")
 		e.write(c, out(4, "four\n"))
-		j.packLater = true
+		j.compressLater = true
 		j.rotate()
-		j.check(os.WriteFile(j.old(1)+".gz", packed[:10], 0o640)) // not yet whole
+		j.check(os.WriteFile(j.old(1)+".gz", packed[:10], 0o640)) // not yet complete
 		r := run(t, e, pipetest.NewFeed(t), Config{})
-		settle()
+		waitForReads()
 		r.wantLines(c)
 		r.wantLogged("is damaged", 1)
 	})
 }
 
-// TestRemovedWhileBehind has a container removed whose log was not yet read: its file is
-// still open.
+// TestRemovedWhileBehind removes a container whose log was not yet read: its file is still open.
 func TestRemovedWhileBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newFakeEngine(t)
@@ -274,26 +273,26 @@ func TestRemovedWhileBehind(t *testing.T) {
 		c := e.start(&fakeContainer{ID: "a", Name: "web", Files: j})
 		r := run(t, e, pipetest.NewFeed(t), Config{})
 		e.write(c, out(1, "one\n"))
-		settle()
+		waitForReads()
 		r.feed.Block(true)
 		e.write(c, out(2, "two\n"))
-		settle()
+		waitForReads()
 		e.write(c, out(3, "three\n"), out(4, "and the rest"))
 		e.stop(c)
 		j.check(os.Remove(j.path))
 		e.remove(c)
-		settle()
+		waitForReads()
 		r.feed.Block(false)
-		settle()
+		waitForReads()
 		r.wantLines(c)
-		r.wantSilence()
+		r.wantNothingLogged()
 		if r.feed.IsOpen(sourceKey(c.ID, logformat.Stdout)) {
 			t.Error("the source of a removed container is open")
 		}
 	})
 }
 
-// TestLargeFileIsNotReadAgain goes on near the end of a large file.
+// TestLargeFileIsNotReadAgain continues near the end of a large file.
 func TestLargeFileIsNotReadAgain(t *testing.T) {
 	j := newJSONFile(t, 0, 1, false)
 	var text []byte
@@ -315,15 +314,15 @@ func TestLargeFileIsNotReadAgain(t *testing.T) {
 	}
 }
 
-// TestTimesThatDescend has the second half of a large file full of parts of a line that
-// began long ago, among which the place to go on from must not be looked for.
-func TestTimesThatDescend(t *testing.T) {
+// TestDescendingTimes fills the second half of a large file with parts of a line that began long
+// ago: the position must not be searched among them.
+func TestDescendingTimes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newFakeEngine(t)
 		e.ahead = day
 		j := newJSONFile(t, 0, 1, false)
 		c := e.start(&fakeContainer{ID: "a", Name: "web", Files: j})
-		takenUpAgain(t, e, c, Config{MaxLine: 64 << 20}, func() {
+		resumed(t, e, c, Config{MaxLine: 64 << 20}, func() {
 			e.write(c, out(30*second, "long"))
 			for i := int64(0); i < 40*second; i += second / 100 {
 				e.write(c, err(10*second+i, strings.Repeat("x", 300)+"\n"))
@@ -337,24 +336,24 @@ func TestTimesThatDescend(t *testing.T) {
 	})
 }
 
-// takenUpAgain has one run take what before writes, and the next, with a config, what between writes. Together
-// they must have all of it, once.
-func takenUpAgain(t *testing.T, e *fakeEngine, c *fakeContainer, config Config, before, between func()) {
+// resumed runs the agent while before writes, and again, with a config, after between has written.
+// Together they must receive all of it once.
+func resumed(t *testing.T, e *fakeEngine, c *fakeContainer, config Config, before, between func()) {
 	t.Helper()
 	feed, all := pipetest.NewFeed(t), received{}
 	r := run(t, e, feed, Config{})
 	before()
-	settle()
+	waitForReads()
 	feed.Ack()
 	r.stop()
 	all.add(t, feed)
 	between()
 	feed = feed.Restart()
 	r = run(t, e, feed, config)
-	settle()
+	waitForReads()
 	all.add(t, feed)
 	all.want(t, c)
-	r.wantSilence()
+	r.wantNothingLogged()
 }
 
 func TestWatch(t *testing.T) {
@@ -371,6 +370,6 @@ func TestWatch(t *testing.T) {
 		w.remove(one)
 	}
 	if one := w.add(j.path + "-missing"); one != nil {
-		t.Error("a file is watched that is not there")
+		t.Error("a missing file is watched")
 	}
 }

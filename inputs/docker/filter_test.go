@@ -83,8 +83,8 @@ func TestServiceName(t *testing.T) {
 	}
 }
 
-// TestChoices sees to it that a container's choices come with its other labels.
-func TestChoices(t *testing.T) {
+// TestSourceOptions checks that a container's options come with its other labels.
+func TestSourceOptions(t *testing.T) {
 	ident := identity{labels: map[string]string{"a": "b", pipeline.OptionParser: "json", pipeline.OptionLevel: "warn"}}
 	got := map[string]string{}
 	for _, l := range ident.sourceLabels(logformat.Stdout) {

@@ -21,9 +21,9 @@ type jsonFile struct {
 	compress bool
 	attrs    string
 
-	written   int64
-	uncompact bool // .1 is still to be packed: packLater
-	packLater bool
+	written       int64
+	uncompressed  bool // .1 is not compressed yet, by compressLater
+	compressLater bool
 }
 
 func newJSONFile(t testing.TB, size int64, files int, compress bool) *jsonFile {
@@ -32,7 +32,7 @@ func newJSONFile(t testing.TB, size int64, files int, compress bool) *jsonFile {
 	return j
 }
 
-// options are those of the driver.
+// options returns the driver's options.
 func (j *jsonFile) options() map[string]string {
 	return map[string]string{"max-size": fmt.Sprint(j.size), "max-file": fmt.Sprint(j.files), "compress": fmt.Sprint(j.compress)}
 }
@@ -58,7 +58,7 @@ func (j *jsonFile) raw(text string) {
 }
 
 func (j *jsonFile) rotate() {
-	j.pack()
+	j.compressOld()
 	ending := ""
 	if j.compress {
 		ending = ".gz"
@@ -74,18 +74,18 @@ func (j *jsonFile) rotate() {
 	}
 	j.written = 0
 	j.raw("")
-	j.uncompact = j.compress
-	if !j.packLater {
-		j.pack()
+	j.uncompressed = j.compress
+	if !j.compressLater {
+		j.compressOld()
 	}
 }
 
-// pack compresses what was rotated away last; dockerd does so while it writes on.
-func (j *jsonFile) pack() {
-	if !j.uncompact {
+// compressOld compresses the file rotated last; dockerd does so while it writes the next.
+func (j *jsonFile) compressOld() {
+	if !j.uncompressed {
 		return
 	}
-	j.uncompact = false
+	j.uncompressed = false
 	text, err := os.ReadFile(j.old(1))
 	j.check(err)
 	var packed bytes.Buffer

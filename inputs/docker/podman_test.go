@@ -15,8 +15,8 @@ import (
 	"github.com/longshore/longshore/pipeline/pipetest"
 )
 
-// podmanLines is lines for a log of Podman's: a part goes on with the next
-// message of its stream, whatever that one's time.
+// podmanLines is lines for a log of Podman's: a part continues with the next message of its stream,
+// whatever its time.
 func podmanLines(log []message, from logformat.Stream) []string {
 	var out []string
 	open := ""
@@ -33,8 +33,8 @@ func podmanLines(log []message, from logformat.Stream) []string {
 	return out
 }
 
-// TestPodman breaks connections to an engine that behaves as Podman, and ends
-// the program at any moment.
+// TestPodman breaks connections to an engine that behaves as Podman, and stops the agent at any
+// moment.
 func TestPodman(t *testing.T) {
 	for seed := range uint64(20) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -47,7 +47,7 @@ func testPodman(t *testing.T, seed uint64) {
 	rnd := rand.New(rand.NewPCG(seed, 3))
 	e := newFakeEngine(t)
 	e.podman, e.ahead = true, day
-	e.cut = 10_000 + rnd.IntN(3000)
+	e.breakAfter = 10_000 + rnd.IntN(3000)
 	c := e.add(&fakeContainer{ID: "a", Name: "a", State: "running", Driver: "k8s-file"})
 	log := podmanLog(rnd, 600)
 	feed := pipetest.NewFeed(t)
@@ -67,7 +67,7 @@ func testPodman(t *testing.T, seed uint64) {
 			time.Sleep(time.Minute)
 		}
 		r.stop()
-		r.wantSilence()
+		r.wantNothingLogged()
 		for _, g := range feed.Got() {
 			all[fmt.Sprint(g.Source.Key, g.Pos)] = g
 		}
@@ -85,7 +85,7 @@ func testPodman(t *testing.T, seed uint64) {
 	}
 }
 
-// podmanLog has parts that come later than what they belong to, and whose lines
+// podmanLog returns a log whose parts have later times than the line's beginning, and whose lines
 // all end.
 func podmanLog(rnd *rand.Rand, n int) []message {
 	var log []message
@@ -104,8 +104,7 @@ func podmanLog(rnd *rand.Rand, n int) []message {
 	return log
 }
 
-// TestPodmanTTY reads a TTY's log with and without frames: that depends on
-// Podman's version.
+// TestPodmanTTY reads a TTY's log with and without frames, which depends on Podman's version.
 func TestPodmanTTY(t *testing.T) {
 	for _, framed := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -120,7 +119,7 @@ func TestPodmanTTY(t *testing.T) {
 			e.stop(c)
 			time.Sleep(time.Second)
 			r.wantLines(c)
-			r.wantSilence()
+			r.wantNothingLogged()
 			e.remove(c)
 			time.Sleep(time.Second)
 			if open := r.feed.OpenSources(); len(open) > 0 {

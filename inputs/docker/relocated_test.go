@@ -11,8 +11,8 @@ import (
 	"github.com/longshore/longshore/pipeline/pipetest"
 )
 
-// TestLogIsElsewhere has the engine come back with its files in another folder.
-func TestLogIsElsewhere(t *testing.T) {
+// TestLogMoves has an engine come back with its files in another folder.
+func TestLogMoves(t *testing.T) {
 	for _, remain := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
 			e := newFakeEngine(t)
@@ -20,7 +20,7 @@ func TestLogIsElsewhere(t *testing.T) {
 			c := e.start(&fakeContainer{ID: "a", Name: "web", Files: j})
 			r := run(t, e, pipetest.NewFeed(t), Config{})
 			e.write(c, out(1, "one\n"), out(2, "two\n"))
-			settle()
+			waitForReads()
 			text, err := os.ReadFile(j.path)
 			j.check(err)
 			if !remain {
@@ -31,16 +31,16 @@ func TestLogIsElsewhere(t *testing.T) {
 			e.change(func() { c.Files = moved })
 			e.restart()
 			e.write(c, out(3, "three\n"))
-			settle()
+			waitForReads()
 			r.wantLines(c)
-			r.wantSilence()
+			r.wantNothingLogged()
 		})
 	}
 }
 
-// TestEntryBehindZeroes has the power go, or somebody truncate a file to which the engine does
-// not append.
-func TestEntryBehindZeroes(t *testing.T) {
+// TestEntryAfterZeroes has a power failure, or a file truncated by somebody else to which the
+// engine does not append.
+func TestEntryAfterZeroes(t *testing.T) {
 	for _, zeroes := range []int{100, maxEntry - 100, maxEntry - precedingLen, maxEntry, 2*maxEntry - 150, 2*maxEntry - 2*precedingLen - 5, 3 * maxEntry} {
 		synctest.Test(t, func(t *testing.T) {
 			e := newFakeEngine(t)
@@ -48,26 +48,26 @@ func TestEntryBehindZeroes(t *testing.T) {
 			c := e.start(&fakeContainer{ID: "a", Name: "web", Files: j})
 			r := run(t, e, pipetest.NewFeed(t), Config{})
 			e.write(c, out(1, "one\n"))
-			settle()
+			waitForReads()
 			j.raw(strings.Repeat("\x00", zeroes))
 			e.write(c, out(2, "two\n"), out(3, "three\n"))
-			settle()
+			waitForReads()
 			r.wantLines(c)
 			r.wantLogged("is damaged", 1)
 		})
 	}
 }
 
-// TestClockSetBackAndOnAgain has the clock go back while nobody reads, and reach the place again
-// without an entry that is later.
-func TestClockSetBackAndOnAgain(t *testing.T) {
+// TestClockSetBackAndCaughtUp has the clock set back while the agent is stopped, and reach the
+// position again without a later entry.
+func TestClockSetBackAndCaughtUp(t *testing.T) {
 	for _, stopped := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			e := newFakeEngine(t)
 			e.ahead = day
 			j := newJSONFile(t, 0, 1, false)
 			c := e.start(&fakeContainer{ID: "a", Name: "web", Files: j})
-			takenUpAgain(t, e, c, Config{}, func() {
+			resumed(t, e, c, Config{}, func() {
 				e.write(c, out(1000*second, "one\n"))
 			}, func() {
 				for i := range int64(5000) {
@@ -81,8 +81,8 @@ func TestClockSetBackAndOnAgain(t *testing.T) {
 	}
 }
 
-// TestLookEndsWithContext has a long log of which no line is taken.
-func TestLookEndsWithContext(t *testing.T) {
+// TestReadEndsWithContext has a long log without lines.
+func TestReadEndsWithContext(t *testing.T) {
 	j := newJSONFile(t, 0, 1, false)
 	j.check(os.Truncate(j.path, 1<<40)) // zeroes
 	tail, _, err := newTail(j.path, 0)

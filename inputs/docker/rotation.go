@@ -14,22 +14,22 @@ var errSkipped = errors.New("the engine has probably left out lines")
 
 // A rotation is how an engine rotates a container's log.
 type rotation struct {
-	size     int64 // of one file, in bytes; 0 for no limit
-	files    int64
-	packed   bool // rotated files are compressed
-	before23 bool // the engine may follow a rotated file until the next rotation
+	size       int64 // of one file, in bytes; 0 for no limit
+	files      int64
+	compressed bool // rotated files are compressed
+	before23   bool // the engine may follow a rotated file until the next rotation
 }
 
 // leavesOutFiles reports whether the engine may leave out rotated files that are later than the
 // requested time: before 23.0 it leaves out all of them if the oldest is compressed and ends before
 // that time (moby 20.10, daemon/logger/loggerutils/logfile.go, openRotatedFiles).
-func (r rotation) leavesOutFiles() bool { return r.before23 && r.packed }
+func (r rotation) leavesOutFiles() bool { return r.before23 && r.compressed }
 
 // rotationOf returns the rotation that a logging driver's options ask for.
 func rotationOf(driver string, options map[string]string) rotation {
 	r := rotation{files: 1}
 	if driver == "local" {
-		r = rotation{size: 20 << 20, files: 5, packed: true} // the driver's defaults
+		r = rotation{size: 20 << 20, files: 5, compressed: true} // the driver's defaults
 	} else if driver != "json-file" {
 		return rotation{}
 	}
@@ -39,8 +39,8 @@ func rotationOf(driver string, options map[string]string) rotation {
 	if n, err := strconv.ParseInt(options["max-file"], 10, 32); err == nil && n > 0 {
 		r.files = n
 	}
-	if packed, err := strconv.ParseBool(options["compress"]); err == nil {
-		r.packed = packed
+	if compressed, err := strconv.ParseBool(options["compress"]); err == nil {
+		r.compressed = compressed
 	}
 	return r
 }

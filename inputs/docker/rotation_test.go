@@ -14,17 +14,17 @@ import (
 	"github.com/longshore/longshore/pipeline/pipetest"
 )
 
-// chat logs a line of 30 kB every 30 ms, which each leave at once, as long as it is told.
-// Those that are rotated away are not seen by who follows the log.
-func chat(e *fakeEngine, c *fakeContainer, d time.Duration, rotated bool) {
+// chatter logs a line of 30 kB every 30 ms, each of which is sent at once. Rotated ones are left
+// out of the engine's stream.
+func chatter(e *fakeEngine, c *fakeContainer, d time.Duration, rotated bool) {
 	line := strings.Repeat("x", 30_000)
 	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(30 * time.Millisecond) {
 		e.write(c, message{ts: time.Now().UnixNano(), text: fmt.Sprintf("%d %s\n", len(c.Log), line), rotated: rotated})
 	}
 }
 
-// TestSkippedByTheEngine holds reading up for so long that the engine rotates twice, and
-// leaves out the file between.
+// TestSkippedByTheEngine blocks reading until the engine has rotated twice and leaves out the file
+// between.
 func TestSkippedByTheEngine(t *testing.T) {
 	for _, tt := range []struct {
 		name         string
@@ -40,17 +40,17 @@ func TestSkippedByTheEngine(t *testing.T) {
 				e := newFakeEngine(t)
 				c := e.start(&fakeContainer{ID: "a", Name: "a", Options: map[string]string{"max-size": tt.size, "max-file": tt.files}})
 				r := run(t, e, pipetest.NewFeed(t), Config{})
-				chat(e, c, 3*time.Second, false)
+				chatter(e, c, 3*time.Second, false)
 				synctest.Wait()
 				if !slices.Equal(lines(c.Log, logformat.Stdout), r.feed.Lines()) {
 					t.Fatal("lines are missing before anything happens")
 				}
 				r.feed.Block(true)
-				chat(e, c, 2*time.Second, false)
-				chat(e, c, 3*time.Second, true)
-				chat(e, c, time.Second, false)
+				chatter(e, c, 2*time.Second, false)
+				chatter(e, c, 3*time.Second, true)
+				chatter(e, c, time.Second, false)
 				r.feed.Block(false)
-				chat(e, c, time.Second, false)
+				chatter(e, c, time.Second, false)
 				time.Sleep(time.Second)
 				if missing := len(lines(c.Log, logformat.Stdout)) - len(r.feed.Lines()); (missing > 0) != tt.lost || missing < 0 {
 					t.Errorf("%d lines are missing", missing)
@@ -62,26 +62,26 @@ func TestSkippedByTheEngine(t *testing.T) {
 	}
 }
 
-// TestPausesAreNoSkips has containers that rest now and then: what they log is not read twice.
+// TestPausesAreNoSkips has containers that pause now and then: their logs are not read twice.
 func TestPausesAreNoSkips(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newFakeEngine(t)
 		c := e.start(&fakeContainer{ID: "a", Name: "a", Options: map[string]string{"max-size": "1m", "max-file": "3"}})
 		r := run(t, e, pipetest.NewFeed(t), Config{})
 		for range 6 {
-			chat(e, c, 3*time.Second, false)
+			chatter(e, c, 3*time.Second, false)
 			time.Sleep(5 * time.Second)
 		}
 		if _, sinces := e.asked(); len(sinces) > 1+18_000_000/(rereadAfter*3<<20) {
-			t.Errorf("%d logs were asked for", len(sinces))
+			t.Errorf("%d logs were requested", len(sinces))
 		}
 		r.wantLines(c)
-		r.wantSilence()
+		r.wantNothingLogged()
 	})
 }
 
-// TestClockSetBackWhileStopped sets the engine's clock back by an hour while nobody looks, and
-// rotates away all that was read.
+// TestClockSetBackWhileStopped sets the engine's clock back by an hour while the agent is stopped,
+// and rotates away all that was read.
 func TestClockSetBackWhileStopped(t *testing.T) {
 	for _, old := range []bool{false, true} {
 		for _, rotated := range []bool{false, true} {
@@ -140,19 +140,19 @@ func testSetBack(t *testing.T, old, rotated, running bool) {
 	}
 }
 
-// TestPackedFilesAreLeftOut: an engine before 23.0 leaves out all rotated files when the oldest is
+// TestCompressedFilesAreLeftOut: an engine before 23.0 leaves out all rotated files when the oldest is
 // compressed and ends before the requested time. A position in one of them is not gone.
-func TestPackedFilesAreLeftOut(t *testing.T) {
+func TestCompressedFilesAreLeftOut(t *testing.T) {
 	for _, gone := range []bool{false, true} {
 		for version, requests := range map[string]int{"1.41": 2, "1.44": 1} {
 			t.Run(fmt.Sprintf("API %s, gone=%v", version, gone), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) { testPacked(t, version, requests, gone) })
+				synctest.Test(t, func(t *testing.T) { testCompressed(t, version, requests, gone) })
 			})
 		}
 	}
 }
 
-func testPacked(t *testing.T, version string, requests int, gone bool) {
+func testCompressed(t *testing.T, version string, requests int, gone bool) {
 	e := newFakeEngine(t)
 	e.version = version
 	time.Sleep(time.Minute)
@@ -167,9 +167,9 @@ func testPacked(t *testing.T, version string, requests int, gone bool) {
 	want := []string{"4", "5"}
 	e.change(func() {
 		c.Log = append(c.Log, out(40*second, "4\n"), err(50*second, "5\n"))
-		c.Packed = 4
+		c.Compressed = 4
 		if gone {
-			c.Log, c.Packed, want = c.Log[4:], 0, []string{"5"}
+			c.Log, c.Compressed, want = c.Log[4:], 0, []string{"5"}
 		}
 	})
 	r = run(t, e, r.feed.Restart(), Config{})
@@ -183,9 +183,9 @@ func testPacked(t *testing.T, version string, requests int, gone bool) {
 	}
 }
 
-// TestPackedFilesFromATime: where reading starts at a time and not at a line, nothing would show
+// TestCompressedFilesFromATime: where reading starts at a time and not at a line, nothing would show
 // that an old engine has left out files.
-func TestPackedFilesFromATime(t *testing.T) {
+func TestCompressedFilesFromATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newFakeEngine(t)
 		e.version = "1.41"
@@ -199,7 +199,7 @@ func TestPackedFilesFromATime(t *testing.T) {
 		e.change(func() {
 			now := time.Now().UnixNano()
 			c.Log = append(c.Log, message{ts: now, text: "2\n"}, message{ts: now + second, text: "3\n"})
-			c.Packed = 2
+			c.Compressed = 2
 		})
 		r = run(t, e, r.feed.Restart(), Config{ReadFrom: "end"})
 		time.Sleep(10 * time.Second)

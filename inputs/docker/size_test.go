@@ -15,8 +15,8 @@ import (
 	"github.com/longshore/longshore/pipeline/pipetest"
 )
 
-// TestManyContainers follows 500: what that takes grows by one request, one connection
-// and few goroutines for each.
+// TestManyContainers follows 500 containers: each costs one request, one connection and few
+// goroutines.
 func TestManyContainers(t *testing.T) {
 	const n = 500
 	synctest.Test(t, func(t *testing.T) {
@@ -30,7 +30,7 @@ func TestManyContainers(t *testing.T) {
 		synctest.Wait()
 		requests, sinces := e.asked()
 		if len(sinces) != n {
-			t.Errorf("%d logs were asked for", len(sinces))
+			t.Errorf("%d logs were requested", len(sinces))
 		}
 		if len(requests) > 2*n+4 { // one inspects, one reads
 			t.Errorf("%d requests were made", len(requests))
@@ -39,9 +39,9 @@ func TestManyContainers(t *testing.T) {
 		if err := pprof.Lookup("goroutine").WriteTo(&stacks, 2); err != nil {
 			t.Fatal(err)
 		}
-		followers, roads := strings.Count(stacks.String(), "created by sync.(*WaitGroup).Go in"), strings.Count(stacks.String(), "created by net/http.(*Transport).dialConn")
-		if followers > n+10 || roads > 2*(n+10) {
-			t.Errorf("%d followers, and %d goroutines of connections", followers, roads)
+		followers, conns := strings.Count(stacks.String(), "created by sync.(*WaitGroup).Go in"), strings.Count(stacks.String(), "created by net/http.(*Transport).dialConn")
+		if followers > n+10 || conns > 2*(n+10) {
+			t.Errorf("%d followers, and %d goroutines of connections", followers, conns)
 		}
 		if dials := e.dials(); dials > 2*n {
 			t.Errorf("%d connections were made", dials)
@@ -50,11 +50,11 @@ func TestManyContainers(t *testing.T) {
 		if again, _ := e.asked(); len(again)-len(requests) > 3*(2*n+1) { // one inspects, one looks for what is new
 			t.Errorf("%d requests in three rounds", len(again)-len(requests))
 		}
-		r.wantSilence()
+		r.wantNothingLogged()
 	})
 }
 
-// buffered counts the bytes that a gatherer holds.
+// buffered counts the bytes that a batcher holds.
 func (b *batcher) buffered() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -68,7 +68,7 @@ func (b *batcher) buffered() int {
 	return n
 }
 
-// TestFlood reads what never has a newline, at once or piece by piece.
+// TestFlood reads lines without end, at once or piece by piece.
 func TestFlood(t *testing.T) {
 	const maxLine, total = 1 << 20, 48 << 20
 	feed := newNullFeed()
@@ -113,9 +113,9 @@ func TestFlood(t *testing.T) {
 	}
 }
 
-// FuzzGather gives bytes to all that stands between a connection and a batch: it
-// neither fails otherwise than by an error, nor holds more than it may.
-func FuzzGather(f *testing.F) {
+// FuzzBatcher gives bytes to all that is between a connection and a batch: it fails only by an
+// error, and holds no more than it may.
+func FuzzBatcher(f *testing.F) {
 	const stamp = "2026-01-02T03:04:05.000000006Z "
 	f.Add([]byte(encodeLine(logformat.Stdout, stamp+"x\n", false)), false, false, "1m")
 	f.Add([]byte(stamp+"x\n"+stamp+"y"), true, true, "k")
@@ -136,15 +136,15 @@ func FuzzGather(f *testing.F) {
 		for i := range b.streams {
 			at := b.streams[i].at
 			if back, ok := parseCursor(at.appendCursor(nil), at.next); at.earliest >= 0 && (!ok || back.anchor != at.anchor || back.count != at.count) {
-				t.Fatalf("%+v cannot be remembered", at)
+				t.Fatalf("the cursor of %+v cannot be decoded", at)
 			}
 		}
 	})
 }
 
-// FuzzResume reads a log of any order of times whole, and again from every cursor that it gave: all
-// lines have the positions that they had.
-func FuzzResume(f *testing.F) {
+// FuzzSearch reads a log with times in any order whole, and again from each of its cursors: all
+// lines keep their positions.
+func FuzzSearch(f *testing.F) {
 	f.Add([]byte{0, 1, 2, 3, 0x83, 4, 0x85, 4, 200, 7})
 	f.Add([]byte{50, 50, 0xff, 0xfe, 3, 3, 3, 0x80})
 	f.Fuzz(func(t *testing.T, in []byte) {
@@ -153,17 +153,17 @@ func FuzzResume(f *testing.F) {
 		for i, at := range whole.cursors {
 			back, ok := parseCursor(at.appendCursor(nil), at.next)
 			if !ok {
-				t.Fatalf("cursor %d cannot be read: %+v", i, at)
+				t.Fatalf("cursor %d cannot be decoded: %+v", i, at)
 			}
 			rest := readLog(t, log, back, back.since())
 			if fmt.Sprint(rest.lines) != fmt.Sprint(whole.lines[i+1:]) {
-				t.Fatalf("from %d on %v follow, want %v", i, rest.lines, whole.lines[i+1:])
+				t.Fatalf("after line %d: %v, want %v", i, rest.lines, whole.lines[i+1:])
 			}
 		}
 	})
 }
 
-// fuzzLog makes a log of bytes: the stream, the time between, and what is said.
+// fuzzLog makes a log from bytes, which give the stream, the time between messages and the text.
 func fuzzLog(in []byte) []message {
 	var log []message
 	now := at(0)
@@ -180,7 +180,7 @@ type readBack struct {
 	cursors []position // behind each of the lines
 }
 
-// readLog reads the stdout of a log from a position on, as a gatherer does.
+// readLog reads the stdout of a log from a position, as a batcher does.
 func readLog(t *testing.T, log []message, from position, since int64) readBack {
 	var got readBack
 	var find search
@@ -192,14 +192,14 @@ func readLog(t *testing.T, log []message, from position, since int64) readBack {
 		}
 		if find.active {
 			if find.observe(m.ts) {
-				t.Fatalf("the place of %+v is gone", from)
+				t.Fatalf("the anchor of %+v is gone", from)
 			}
 		}
 		switch line := []byte(m.text); {
 		case find.active:
 			at.observeAgain(m.ts, find.anchorFound)
 			if m.from == logformat.Stdout && !find.matchLine(m.ts, line) {
-				t.Fatalf("the log is another one at %+v", m)
+				t.Fatalf("the log differs at %+v", m)
 			}
 		default:
 			at.observe(m.ts, false)
@@ -215,7 +215,6 @@ func readLog(t *testing.T, log []message, from position, since int64) readBack {
 	return got
 }
 
-// TestOptionsOfTheDriver knows when an engine rotates.
 func TestOptionsOfTheDriver(t *testing.T) {
 	for _, tt := range []struct {
 		driver  string
@@ -226,8 +225,8 @@ func TestOptionsOfTheDriver(t *testing.T) {
 		{"json-file", map[string]string{"max-size": "10m"}, rotation{size: 10 << 20, files: 1}},
 		{"json-file", map[string]string{"max-size": "1.5kb", "max-file": "3"}, rotation{size: 1536, files: 3}},
 		{"json-file", map[string]string{"max-size": "-1", "max-file": "x"}, rotation{size: 0, files: 1}},
-		{"json-file", map[string]string{"max-size": "1k", "max-file": "3", "compress": "true"}, rotation{size: 1024, files: 3, packed: true}},
-		{"local", nil, rotation{size: 20 << 20, files: 5, packed: true}},
+		{"json-file", map[string]string{"max-size": "1k", "max-file": "3", "compress": "true"}, rotation{size: 1024, files: 3, compressed: true}},
+		{"local", nil, rotation{size: 20 << 20, files: 5, compressed: true}},
 		{"local", map[string]string{"max-size": "1g", "max-file": "2", "compress": "false"}, rotation{size: 1 << 30, files: 2}},
 		{"journald", map[string]string{"max-size": "1g"}, rotation{}},
 	} {

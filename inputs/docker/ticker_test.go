@@ -22,7 +22,7 @@ func TestAllWakeInTheSameInstant(t *testing.T) {
 			go func() {
 				b.wait(t.Context(), c.ticks)
 				if took := time.Since(began); took != time.Duration(c.until)*tickInterval {
-					t.Errorf("who waits %d ticks wakes after %v", c.ticks, took)
+					t.Errorf("a wait of %d ticks ends after %v", c.ticks, took)
 				}
 			}()
 			time.Sleep(2 * time.Millisecond)
@@ -50,8 +50,8 @@ func TestContextEndsWait(t *testing.T) {
 	})
 }
 
-// TestBeatGrows has many busy ones, then few, then none.
-func TestBeatGrows(t *testing.T) {
+// TestPollIntervalAdapts has many busy followers, then few, then none.
+func TestPollIntervalAdapts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newTicker()
 		defer b.stop()
@@ -71,7 +71,7 @@ func TestBeatGrows(t *testing.T) {
 		for _, c := range []struct{ followers, ticks int }{{500, 8}, {3, 1}, {20, 1}, {80, 4}, {1, 1}, {500, 8}} {
 			busy(c.followers, 2*time.Second)
 			if got := b.pollInterval(); got != c.ticks {
-				t.Errorf("%d busy ones wait %d ticks, want %d", c.followers, got, c.ticks)
+				t.Errorf("%d busy followers wait %d ticks, want %d", c.followers, got, c.ticks)
 			}
 		}
 		time.Sleep(time.Hour)
@@ -117,7 +117,7 @@ func TestPacer(t *testing.T) {
 	}
 }
 
-// TestFloodEnds is a flood of short reads: while it lasts none of them waits, and then they do again.
+// TestFloodEnds is a flood of short reads: none of them waits, and after it they do again.
 func TestFloodEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPacer(newTicker())
@@ -137,8 +137,9 @@ func TestFloodEnds(t *testing.T) {
 	})
 }
 
-// TestSocketInTheBeat reads over a real socket, where reads wait: line by line, a burst, and the end.
-func TestSocketInTheBeat(t *testing.T) {
+// TestSocketWithTicker reads over a real socket, where reads block: line by line, a burst, and the
+// end.
+func TestSocketWithTicker(t *testing.T) {
 	e := newFakeEngine(t)
 	host := e.atSocket(t)
 	c := e.add(&fakeContainer{ID: "a", Name: "a", State: "running"})

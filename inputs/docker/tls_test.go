@@ -20,7 +20,7 @@ import (
 	"github.com/longshore/longshore/pipeline/pipetest"
 )
 
-// An authority makes certificates.
+// An authority issues certificates.
 type authority struct {
 	t    *testing.T
 	cert *x509.Certificate
@@ -58,8 +58,8 @@ func (ca *authority) sign(template *x509.Certificate) (*x509.Certificate, *ecdsa
 	return cert, key
 }
 
-// pair makes a certificate for 127.0.0.1 that ends at a time, in files of a folder
-// as Docker names them.
+// pair issues a certificate for 127.0.0.1 that is valid until a time, in files of a folder named as
+// Docker does.
 func (ca *authority) pair(dir string, until time.Time) TLS {
 	cert, key := ca.sign(&x509.Certificate{
 		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "test"},
@@ -84,7 +84,7 @@ func (ca *authority) pair(dir string, until time.Time) TLS {
 	return files
 }
 
-// serveTLS serves the engine on TCP, to those with a certificate of the CA.
+// serveTLS serves the engine on TCP, to clients with a certificate of the CA.
 func (ca *authority) serveTLS(e *fakeEngine, until time.Time) (host string) {
 	files := ca.pair(ca.t.TempDir(), until)
 	pair, err := tls.LoadX509KeyPair(files.Cert, files.Key)
@@ -105,7 +105,7 @@ var (
 	yesterday = time.Now().Add(-time.Hour)
 )
 
-// TestTLS reaches an engine that wants certificates, by settings and by the environment.
+// TestTLS reaches an engine that requires certificates, by settings and by the environment.
 func TestTLS(t *testing.T) {
 	for _, byEnvironment := range []bool{false, true} {
 		e := newFakeEngine(t)
@@ -129,9 +129,9 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// TestNoTrust has certificates that one side does not like: what is said about it, and
-// that it is tried again with what the files hold then.
-func TestNoTrust(t *testing.T) {
+// TestTLSErrors has certificates that one side rejects: the error says why, and the files are read
+// anew on the next attempt.
+func TestTLSErrors(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		until  time.Time                              // of the engine's certificate
@@ -172,8 +172,8 @@ func TestNoTrust(t *testing.T) {
 	}
 }
 
-// TestNoTLSThere speaks TLS to an engine that does not.
-func TestNoTLSThere(t *testing.T) {
+// TestEngineWithoutTLS uses TLS with an engine that does not.
+func TestEngineWithoutTLS(t *testing.T) {
 	server := httptest.NewServer(newFakeEngine(t))
 	defer server.Close()
 	config := Config{Host: "tcp://" + strings.TrimPrefix(server.URL, "http://"), TLS: newAuthority(t).pair(t.TempDir(), tomorrow)}
@@ -184,8 +184,8 @@ func TestNoTLSThere(t *testing.T) {
 	}
 }
 
-// TestRenewedCertificate replaces the files while nobody trusts anybody, and again
-// while the engine is in use.
+// TestRenewedCertificate replaces certificates that are rejected, and again while the engine is in
+// use.
 func TestRenewedCertificate(t *testing.T) {
 	e, ca, dir := newFakeEngine(t), newAuthority(t), t.TempDir()
 	c := e.add(&fakeContainer{ID: "a", Name: "a", State: "running", Log: []message{out(1, "one\n")}})
@@ -200,8 +200,7 @@ func TestRenewedCertificate(t *testing.T) {
 	r.stop()
 }
 
-// TestEnvironment reaches the engine by DOCKER_HOST, in a version given by
-// DOCKER_API_VERSION.
+// TestEnvironment reaches the engine by DOCKER_HOST, in the version of DOCKER_API_VERSION.
 func TestEnvironment(t *testing.T) {
 	e := newFakeEngine(t)
 	e.version = "1.43"
