@@ -18,6 +18,7 @@ import (
 	"github.com/longshore/longshore/outputs/loki"
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
+	"github.com/longshore/longshore/pipeline/pipetest"
 )
 
 // asked is an output whose destination can be asked what it holds.
@@ -26,10 +27,20 @@ type asked interface {
 	pipeline.Reconciler
 }
 
+// lokiAt returns the settings of an output to a Loki, with some more settings.
+func lokiAt(t *testing.T, url, yaml string) pipeline.OutputConfig {
+	return pipetest.Config[pipeline.OutputConfig](t, loki.Spec(), fmt.Sprintf("{url: %q%s}", url, yaml))
+}
+
+func elasticAt(t *testing.T, url, index string, template bool) pipeline.OutputConfig {
+	return pipetest.Config[pipeline.OutputConfig](t, elasticsearch.Spec(),
+		fmt.Sprintf("{urls: [%q], index: %q, install_template: %v}", url, index, template))
+}
+
 func newAsked(t *testing.T, c pipeline.OutputConfig, logs ...io.Writer) asked {
 	t.Helper()
 	log := slog.New(slog.NewTextHandler(io.MultiWriter(append(logs, t.Output())...), nil))
-	out, err := c.Output(pipeline.Env{Log: log})
+	out, err := c.Output(pipeline.NewEnv("asked", log))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +167,7 @@ func reconcileLoki(t *testing.T, start lokiStarter) {
 	tests["many streams"] = many
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			out := newAsked(t, &loki.Config{URL: srv.URL, LineFormat: test.line, LateStream: true})
+			out := newAsked(t, lokiAt(t, srv.URL, ", line_format: "+test.line))
 			for _, body := range bodies(t, out, test.batches...) {
 				holds(t, out, body, nothing)
 				push(t, out, some(body, odd))
@@ -177,7 +188,7 @@ func TestReconcileLokiAmongLongLines(t *testing.T) { ofEachLoki(t, reconcileLoki
 
 func reconcileLokiAmongLongLines(t *testing.T, start lokiStarter) {
 	srv := start(t, "limits_config: {split_queries_by_interval: 1h}")
-	out := newAsked(t, &loki.Config{URL: srv.URL, LineFormat: "raw"})
+	out := newAsked(t, lokiAt(t, srv.URL, ", line_format: raw, late_stream: false"))
 	stdout := map[string]string{event.LabelContainerName: "mixed", event.LabelStream: "stdout"}
 	stderr := map[string]string{event.LabelContainerName: "mixed", event.LabelStream: "stderr"}
 	hour := time.Now().Add(-3 * time.Hour).Truncate(time.Hour)
@@ -185,7 +196,7 @@ func reconcileLokiAmongLongLines(t *testing.T, start lokiStarter) {
 	for _, body := range bodies(t, out, long) {
 		push(t, out, body)
 	}
-	out = newAsked(t, &loki.Config{URL: srv.URL, LineFormat: "raw", LateStream: true})
+	out = newAsked(t, lokiAt(t, srv.URL, ", line_format: raw"))
 	body := bodies(t, out, records("a", stdout, hour, 10*time.Second, 1000, numbered))[0]
 	push(t, out, some(body, odd))
 	began := time.Now()
@@ -209,7 +220,7 @@ func reconcileLokiHoursOld(t *testing.T, start lokiStarter) {
 		t.Run(name, func(t *testing.T) {
 			srv := start(t, test.config)
 			var log safeBuffer
-			out := newAsked(t, &loki.Config{URL: srv.URL}, &log)
+			out := newAsked(t, lokiAt(t, srv.URL, ", late_stream: false"), &log)
 			body := bodies(t, out, records("a", service("old"), time.Now().Add(-6*time.Hour), time.Millisecond, 100, numbered))[0]
 			push(t, out, some(body, odd))
 			holds(t, out, body, test.shown)
@@ -237,7 +248,7 @@ func TestReconcileLokiSpeed(t *testing.T) { ofEachLoki(t, reconcileLokiSpeed) }
 
 func reconcileLokiSpeed(t *testing.T, start lokiStarter) {
 	srv := start(t)
-	out := newAsked(t, &loki.Config{URL: srv.URL})
+	out := newAsked(t, lokiAt(t, srv.URL, ", late_stream: false"))
 	text := strings.Repeat("request served without trouble ", 6)
 	var wg sync.WaitGroup
 	lanes := make([][]*pipeline.Body, 4)
@@ -273,7 +284,7 @@ func TestReconcileLokiAfterAKill(t *testing.T) { ofEachLoki(t, reconcileLokiAfte
 
 func reconcileLokiAfterAKill(t *testing.T, start lokiStarter) {
 	srv := start(t)
-	out := newAsked(t, &loki.Config{URL: srv.URL})
+	out := newAsked(t, lokiAt(t, srv.URL, ", late_stream: false"))
 	body := bodies(t, out, records("a", service("killed"), time.Now(), time.Microsecond, 2000, numbered))[0]
 	push(t, out, some(body, odd))
 	srv.Kill()
@@ -290,7 +301,7 @@ func TestLokiLateLane(t *testing.T) { ofEachLoki(t, lokiLateLane) }
 
 func lokiLateLane(t *testing.T, start lokiStarter) {
 	srv := start(t)
-	out := newAsked(t, &loki.Config{URL: srv.URL, LateStream: true})
+	out := newAsked(t, lokiAt(t, srv.URL, ""))
 	now := time.Now()
 	push(t, out, bodies(t, out, records("a", service("late"), now, time.Second, 10, numbered))[0])
 	push(t, out, bodies(t, out, records("b", service("other"), now, time.Second, 10, numbered))[0])
@@ -318,7 +329,7 @@ func TestReconcileDataStream(t *testing.T) {
 	node := server.OpenSearch(t)
 	ask(t, http.MethodPut, node.URL+"/alias-000001", `{"aliases":{"behind-alias":{"is_write_index":true}}}`)
 	for _, index := range []string{"logs-rolled-e2e", "behind-alias"} {
-		out := newAsked(t, &elasticsearch.Config{URLs: []string{node.URL}, Index: index, DocumentIDs: true, InstallTemplate: index != "behind-alias"})
+		out := newAsked(t, elasticAt(t, node.URL, index, index != "behind-alias"))
 		body := bodies(t, out, records("a", service("rolled"), time.Now(), time.Microsecond, 2500, numbered))[0]
 		push(t, out, some(body, odd))
 		holds(t, out, body, odd)
@@ -332,7 +343,7 @@ func TestReconcileDataStream(t *testing.T) {
 		}
 	}
 	// A plain index takes no id twice, and is not asked.
-	out := newAsked(t, &elasticsearch.Config{URLs: []string{node.URL}, Index: "plain-e2e", DocumentIDs: true})
+	out := newAsked(t, elasticAt(t, node.URL, "plain-e2e", false))
 	body := bodies(t, out, records("a", service("plain"), time.Now(), time.Microsecond, 100, numbered))[0]
 	push(t, out, body)
 	holds(t, out, body, nothing)

@@ -2,13 +2,11 @@ package docker
 
 import (
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/docker/docker/client"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/longshore/longshore/pipeline"
 )
@@ -92,21 +90,8 @@ func checkHost(host string) error {
 
 // Input implements pipeline.InputConfig.
 func (c *Config) Input(env pipeline.Env) (pipeline.Input, error) {
-	if env.Log == nil {
-		env.Log = slog.New(slog.DiscardHandler)
-	}
-	if env.Metrics == nil {
-		env.Metrics = prometheus.NewRegistry()
-	}
-	if env.Health == nil {
-		env.Health = func(error) {}
-	}
-	config := *c
-	if config.MaxLine <= 0 {
-		config.MaxLine = 1 << 20
-	}
 	return &Input{
-		config:  config,
+		config:  *c,
 		log:     env.Log,
 		health:  env.Health,
 		metrics: newMetrics(env.Metrics),

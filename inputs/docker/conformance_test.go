@@ -35,7 +35,7 @@ func TestConformance(t *testing.T) {
 }
 
 func inputOf(t testing.TB, e *fakeEngine) pipeline.Input {
-	made, err := (&Config{}).Input(pipeline.Env{})
+	made, err := pipetest.Config[*Config](t, Spec(), "").Input(pipetest.Env(t))
 	if err != nil {
 		t.Fatal(err)
 	}

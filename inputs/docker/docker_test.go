@@ -103,6 +103,7 @@ func run(t *testing.T, e *fakeEngine, feed *pipetest.Feed, config Config) *rig {
 	t.Helper()
 	t.Setenv("DOCKER_HOST", "")
 	r := &rig{t: t, feed: feed, logged: &safeBuffer{}, health: newLastError()}
+	config.MaxLine = cmp.Or(config.MaxLine, pipetest.Config[*Config](t, Spec(), "").MaxLine)
 	made, err := config.Input(pipeline.Env{
 		Name:    "containers",
 		Log:     slog.New(slog.NewTextHandler(r.logged, nil)),

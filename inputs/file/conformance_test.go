@@ -28,7 +28,7 @@ func TestConformance(t *testing.T) {
 }
 
 func (r *rig) input(t testing.TB) pipeline.Input {
-	in, err := r.config.Input(pipeline.Env{Name: "app"})
+	in, err := r.config.Input(pipetest.Env(t))
 	if err != nil {
 		t.Fatal(err)
 	}

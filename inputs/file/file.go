@@ -89,10 +89,10 @@ func (c *Config) Input(env pipeline.Env) (pipeline.Input, error) {
 		paths:       c.Paths,
 		exclude:     c.Exclude,
 		fromEnd:     c.ReadFrom == "end",
-		maxLine:     int(orElse(c.MaxLine, 1<<20)),
-		lineTimeout: time.Duration(orElse(c.LineTimeout, pipeline.Duration(5*time.Second))),
+		maxLine:     int(c.MaxLine),
+		lineTimeout: time.Duration(c.LineTimeout),
 		ignoreOlder: time.Duration(c.IgnoreOlder),
-		maxOpen:     orElse(c.MaxOpenFiles, 1024),
+		maxOpen:     c.MaxOpenFiles,
 		encoding:    text,
 		poll:        time.Duration(c.PollInterval),
 		readers:     max(4, runtime.GOMAXPROCS(0)),
@@ -100,14 +100,6 @@ func (c *Config) Input(env pipeline.Env) (pipeline.Input, error) {
 		openFile:    openFile,
 	}
 	return &input{settings: set, env: env}, nil
-}
-
-func orElse[T comparable](v, fallback T) T {
-	var zero T
-	if v == zero {
-		return fallback
-	}
-	return v
 }
 
 // settings are the config as the input uses it.

@@ -10,8 +10,8 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"golang.org/x/text/encoding/htmlindex"
 
-	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
+	"github.com/longshore/longshore/pipeline/pipetest"
 )
 
 // encoded gives text in an encoding.
@@ -88,7 +88,7 @@ func TestUnknownEncoding(t *testing.T) {
 		if got := c.Check(); len(got) != 3 || got[0].Path != "paths[1]" || got[1].Path != "paths[2]" || got[2].Path != "encoding" {
 			t.Errorf("problems: %+v", got)
 		}
-		if _, err := c.Input(pipeline.Env{}); err == nil {
+		if _, err := c.Input(pipetest.Env(t)); err == nil {
 			t.Errorf("%s was taken", name)
 		}
 	}

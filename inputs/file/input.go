@@ -3,8 +3,6 @@ package file
 import (
 	"context"
 	"fmt"
-	"io"
-	"log/slog"
 	"sync"
 
 	"github.com/longshore/longshore/inputs/file/glob"
@@ -43,12 +41,6 @@ func (in *input) follower(feed pipeline.Feed) (*follower, error) {
 		return nil, fmt.Errorf("paths: %w", err)
 	}
 	log, health := in.env.Log, in.env.Health
-	if log == nil {
-		log = slog.New(slog.NewTextHandler(io.Discard, nil))
-	}
-	if health == nil {
-		health = func(error) {}
-	}
 	s, t, m := newSchedule(), newTable(), newMetrics(in.env.Metrics)
 	w := &follower{
 		settings: &in.settings,

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -67,10 +68,14 @@ func notified(t *testing.T, scenario func(r *rig)) {
 	r.halt()
 }
 
+func configFor(t testing.TB, path string) *Config {
+	return pipetest.Config[*Config](t, Spec(), "paths: ["+strconv.Quote(path)+"]")
+}
+
 func newRig(t *testing.T, dir string) *rig {
 	return &rig{
 		t: t, dir: dir, feed: pipetest.NewFeed(t), logs: &logs{}, health: &health{},
-		config: Config{Paths: []string{filepath.Join(dir, "*.log")}},
+		config: *configFor(t, filepath.Join(dir, "*.log")),
 	}
 }
 

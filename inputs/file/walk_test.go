@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/pipetest"
 )
 
@@ -56,7 +55,7 @@ func TestWhatAppearsDuringAWalk(t *testing.T) {
 
 // watcher gives a follower that watches and does not run.
 func watcher(t *testing.T, path string) *follower {
-	made, err := (&Config{Paths: []string{path}}).Input(pipeline.Env{})
+	made, err := configFor(t, path).Input(pipetest.Env(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,6 @@ package elasticsearch
 import (
 	"encoding/base64"
 	"fmt"
-	"log/slog"
 	"maps"
 	"net/url"
 	"strings"
@@ -139,24 +138,20 @@ func (c *Config) Output(env pipeline.Env) (pipeline.Output, error) {
 	if err != nil {
 		return nil, err
 	}
-	log := env.Log
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
-	}
 	metrics := newMetrics(env.Metrics)
 	o := &Output{
 		wire:       wire,
 		metrics:    metrics,
-		indexNames: newIndexNames(index, c.MaxIndices, log, metrics.overflowed),
+		indexNames: newIndexNames(index, c.MaxIndices, env.Log, metrics.overflowed),
 		ids:        c.DocumentIDs,
 		schema:     event.SchemaNamed(c.Schema),
 		pipeline:   c.Pipeline,
 	}
 	if c.Compression != "none" {
-		o.gzip = newCompressor(c.Level)
+		o.gzip = &compressor{level: c.Level}
 	}
 	if c.InstallTemplate {
-		o.setup = newSetup(wire, log, index, o.schema, c.Retention)
+		o.setup = newSetup(wire, env.Log, index, o.schema, c.Retention)
 	}
 	return o, nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/longshore/longshore/outputs/httpclient"
 	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/pipetest"
 )
 
 func TestCheck(t *testing.T) {
@@ -48,7 +49,7 @@ func TestCheck(t *testing.T) {
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("problems (-want +got):\n%s", diff)
 			}
-			_, err := tt.in.Output(pipeline.Env{})
+			_, err := tt.in.Output(pipetest.Env(t))
 			if (err != nil) != (len(tt.want) > 0) {
 				t.Errorf("Output: %v", err)
 			}

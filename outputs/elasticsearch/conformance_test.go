@@ -8,7 +8,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/pipetest"
 )
 
@@ -52,7 +51,7 @@ func TestConformance(t *testing.T) {
 		s := &store{t: t, ids: map[string]bool{}}
 		server := httptest.NewServer(s)
 		t.Cleanup(server.Close)
-		out, err := (&Config{URLs: []string{server.URL}, DocumentIDs: true, Proxy: "none"}).Output(pipeline.Env{})
+		out, err := pipetest.Config[*Config](t, Spec(), "{proxy: none, urls: ['"+server.URL+"']}").Output(pipetest.Env(t))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -2,23 +2,25 @@ package elasticsearch
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
-	"log/slog"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
+	"github.com/longshore/longshore/pipeline/pipetest"
 )
 
 func output(t testing.TB, c Config) *Output {
 	t.Helper()
+	d := pipetest.Config[*Config](t, Spec(), "urls: ['http://127.0.0.1:1']")
 	if c.URLs == nil {
-		c.URLs = []string{"http://127.0.0.1:1"}
+		c.URLs = d.URLs
 	}
-	c.Proxy = "none"
-	out, err := c.Output(pipeline.Env{Log: slog.New(slog.DiscardHandler)})
+	c.Proxy, c.MaxIndices, c.Level = "none", cmp.Or(c.MaxIndices, d.MaxIndices), cmp.Or(c.Level, d.Level)
+	out, err := c.Output(pipetest.Env(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +185,7 @@ func BenchmarkCompress(b *testing.B) {
 	raw := sample(b, output(b, Config{DocumentIDs: true}), 2500).Bytes
 	for _, level := range []int{1, 2, 3, 5, 6} {
 		b.Run("level"+string(rune('0'+level)), func(b *testing.B) {
-			c := newCompressor(level)
+			c := &compressor{level: level}
 			b.SetBytes(int64(len(raw)))
 			b.ReportAllocs()
 			small := 0

@@ -11,11 +11,8 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-const (
-	defaultMaxIndices = 500
-	// idleIndex is how long a name counts after it was last asked for.
-	idleIndex = 24 * time.Hour
-)
+// idleIndex is how long a name counts after it was last asked for.
+const idleIndex = 24 * time.Hour
 
 // indexNames are the names of indices in use, a bounded number of them: a field
 // with ever new values, or times from everywhere, would otherwise make an index
@@ -33,9 +30,6 @@ type indexNames struct {
 }
 
 func newIndexNames(template *index, limit int, log *slog.Logger, overflowed prometheus.Counter) *indexNames {
-	if limit <= 0 {
-		limit = defaultMaxIndices
-	}
 	return &indexNames{
 		template:     template,
 		max:          limit,

@@ -190,13 +190,6 @@ type gzipBuffer struct {
 	gz  *gzip.Writer
 }
 
-func newCompressor(level int) *compressor {
-	if level == 0 {
-		level = gzip.BestSpeed
-	}
-	return &compressor{level: level}
-}
-
 // compress gives the body compressed. The memory is the compressor's again when
 // done is called.
 func (c *compressor) compress(body []byte) (compressed []byte, done func(), err error) {

@@ -57,11 +57,7 @@ func (c *Config) Output(env pipeline.Env) (pipeline.Output, error) {
 	if problems := c.Check(); len(problems) > 0 {
 		return nil, fmt.Errorf("%s %s", problems[0].Path, problems[0].Message)
 	}
-	log := env.Log
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
-	}
-	return &Output{path: c.Path, sync: c.Sync, schema: event.SchemaNamed(c.Schema), log: log}, nil
+	return &Output{path: c.Path, sync: c.Sync, schema: event.SchemaNamed(c.Schema), log: env.Log}, nil
 }
 
 // An Output appends to one file. Config makes it.

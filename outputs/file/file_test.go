@@ -20,7 +20,7 @@ const noon = 1_700_000_000_123_000_000
 
 func open(t testing.TB, path string) *Output {
 	t.Helper()
-	out, err := (&Config{Path: path, Sync: true}).Output(pipeline.Env{})
+	out, err := (&Config{Path: path, Sync: true}).Output(pipetest.Env(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +110,7 @@ func TestLines(t *testing.T) {
 func TestConformance(t *testing.T) {
 	pipetest.TestOutput(t, func(t *testing.T) pipetest.OutputHarness {
 		path := filepath.Join(t.TempDir(), "out.jsonl")
-		out, err := (&Config{Path: path, Sync: true}).Output(pipeline.Env{})
+		out, err := (&Config{Path: path, Sync: true}).Output(pipetest.Env(t))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -265,7 +265,7 @@ func TestCheck(t *testing.T) {
 		if len(c.Check()) != 1 {
 			t.Errorf("%q is taken", path)
 		}
-		if _, err := c.Output(pipeline.Env{}); err == nil {
+		if _, err := c.Output(pipetest.Env(t)); err == nil {
 			t.Errorf("%q makes an output", path)
 		}
 	}

@@ -4,7 +4,6 @@ package loki
 
 import (
 	"fmt"
-	"log/slog"
 	"maps"
 	"net/url"
 	"strings"
@@ -63,12 +62,6 @@ func Spec() pipeline.Spec {
 	}
 }
 
-const (
-	defaultPath           = "/loki/api/v1/push"
-	defaultMaxLine        = 256 << 10 // Loki's own, written 256KB there
-	defaultMaxLabelValues = 1000
-)
-
 // Check implements pipeline.Checker.
 func (c *Config) Check() []pipeline.Problem {
 	problems := httpclient.CheckURL("url", c.URL, &c.Auth)
@@ -120,21 +113,17 @@ func (c *Config) Output(env pipeline.Env) (pipeline.Output, error) {
 	if err != nil {
 		return nil, err
 	}
-	log := env.Log
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
-	}
 	metrics := newMetrics(env.Metrics)
 	labels, _ := parseLabels(c.Labels)
 	o := &Output{
 		url:     to,
 		tenant:  c.TenantID,
 		client:  client,
-		log:     log,
+		log:     env.Log,
 		metrics: metrics,
 		raw:     c.LineFormat == "raw",
 		schema:  event.SchemaNamed(c.Schema),
-		maxLine: int(orDefault(c.MaxLineSize, defaultMaxLine)),
+		maxLine: int(c.MaxLineSize),
 		labels:  labels,
 		late:    c.LateStream,
 		target:  c.target(),
@@ -145,17 +134,9 @@ func (c *Config) Output(env pipeline.Env) (pipeline.Output, error) {
 		}
 	}
 	o.health.now = time.Now
-	o.limiter = newLimiter(orDefault(c.MaxLabelValues, defaultMaxLabelValues), log, metrics.replaced)
+	o.limiter = newLimiter(c.MaxLabelValues, env.Log, metrics.replaced)
 	o.metadataOff.Store(c.StructuredMetadata == "off")
 	return o, nil
-}
-
-func orDefault[T comparable](value, fallback T) T {
-	var zero T
-	if value == zero {
-		return fallback
-	}
-	return value
 }
 
 // pushURL joins url and path, unless the user gave the whole push URL.
@@ -164,12 +145,7 @@ func (c *Config) pushURL() (*url.URL, error) {
 	if err != nil {
 		return nil, fmt.Errorf("url %w", err)
 	}
-	path := orDefault(c.Path, defaultPath)
 	base := strings.TrimSuffix(u.Path, "/")
-	if strings.HasSuffix(base, path) {
-		u.Path = base
-		return u, nil
-	}
-	u.Path = base + path
+	u.Path = strings.TrimSuffix(base, c.Path) + c.Path
 	return u, nil
 }

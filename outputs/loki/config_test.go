@@ -13,6 +13,7 @@ import (
 	"github.com/longshore/longshore/outputs/httpclient"
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
+	"github.com/longshore/longshore/pipeline/pipetest"
 )
 
 func TestCheck(t *testing.T) {
@@ -64,7 +65,7 @@ func TestPushURL(t *testing.T) {
 		"http://loki:3100/loki/api/v1/push":  "http://loki:3100/loki/api/v1/push",
 		"http://vl/insert?_stream_fields=ab": "http://vl/insert/loki/api/v1/push?_stream_fields=ab",
 	} {
-		u, err := (&Config{URL: given}).pushURL()
+		u, err := withDefaults(t, Config{URL: given}).pushURL()
 		if err != nil || u.String() != want {
 			t.Errorf("%s: got %s, %v; want %s", given, u, err, want)
 		}
@@ -139,9 +140,10 @@ func TestLabelSets(t *testing.T) {
 func TestRunawayLabelValues(t *testing.T) {
 	var logged bytes.Buffer
 	registry := prometheus.NewRegistry()
-	env := pipeline.Env{Log: slog.New(slog.NewTextHandler(&logged, nil)), Metrics: registry}
+	env := pipetest.Env(t)
+	env.Log, env.Metrics = slog.New(slog.NewTextHandler(&logged, nil)), registry
 	config := Config{URL: "http://l", Labels: map[string]string{"user": "{user}"}, MaxLabelValues: 3}
-	out, err := config.Output(env)
+	out, err := withDefaults(t, config).Output(env)
 	if err != nil {
 		t.Fatal(err)
 	}

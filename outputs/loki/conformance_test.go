@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"testing"
 
-	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/pipetest"
 )
 
@@ -14,7 +13,7 @@ func TestConformance(t *testing.T) {
 		t.Run(line, func(t *testing.T) {
 			pipetest.TestOutput(t, func(t *testing.T) pipetest.OutputHarness {
 				loki := newFakeLoki(t, answers(http.StatusNoContent, ""))
-				out, err := (&Config{URL: loki.URL, LineFormat: line}).Output(pipeline.Env{})
+				out, err := withDefaults(t, Config{URL: loki.URL, LineFormat: line}).Output(pipetest.Env(t))
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -15,12 +15,28 @@ import (
 
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
+	"github.com/longshore/longshore/pipeline/pipetest"
 )
+
+// withDefaults returns a config whose settings that may not be empty have their defaults.
+func withDefaults(t testing.TB, c Config) *Config {
+	d := pipetest.Config[*Config](t, Spec(), "url: http://127.0.0.1:1")
+	c.URL, c.Path = orDefault(c.URL, d.URL), orDefault(c.Path, d.Path)
+	c.MaxLineSize, c.MaxLabelValues = orDefault(c.MaxLineSize, d.MaxLineSize), orDefault(c.MaxLabelValues, d.MaxLabelValues)
+	return &c
+}
+
+func orDefault[T comparable](value, fallback T) T {
+	var zero T
+	if value == zero {
+		return fallback
+	}
+	return value
+}
 
 func newOutput(t testing.TB, c Config) *Output {
 	t.Helper()
-	c.URL = orDefault(c.URL, "http://127.0.0.1:1")
-	out, err := c.Output(pipeline.Env{})
+	out, err := withDefaults(t, c).Output(pipetest.Env(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -47,12 +47,15 @@ type querier struct {
 	lookback      lookback
 }
 
+// pushPath is where Loki itself takes logs. Queries go to its neighbours.
+const pushPath = "/loki/api/v1/push"
+
 // newQuerier makes the querier of an output that pushes to push.
 func (c *Config) newQuerier(push *url.URL, client *httpclient.Client) (*querier, error) {
 	q := &querier{tenant: c.TenantID, client: client, slots: make(chan struct{}, maxQueries)}
 	q.lookback.now = time.Now
 	base := *push
-	base.Path = strings.TrimSuffix(strings.TrimSuffix(push.Path, orDefault(c.Path, defaultPath)), defaultPath)
+	base.Path = strings.TrimSuffix(strings.TrimSuffix(push.Path, c.Path), pushPath)
 	q.base = &base
 	if c.Query.separate() {
 		client, err := httpclient.New(c.queryHTTP())

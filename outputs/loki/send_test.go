@@ -124,7 +124,7 @@ func TestMetadataRefused(t *testing.T) {
 		return 204, ""
 	})
 	var logged bytes.Buffer
-	out, err := (&Config{URL: loki.URL}).Output(pipeline.Env{Log: slog.New(slog.NewTextHandler(&logged, nil))})
+	out, err := withDefaults(t, Config{URL: loki.URL}).Output(pipeline.NewEnv("loki", slog.New(slog.NewTextHandler(&logged, nil))))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,7 +34,7 @@ func (o *Output) Target() []byte {
 }
 
 func (c *Config) target() lokiTarget {
-	p := lokiTarget{Tenant: c.TenantID, Labels: maps.Clone(c.Labels), Line: "json", MaxLine: int(orDefault(c.MaxLineSize, defaultMaxLine))}
+	p := lokiTarget{Tenant: c.TenantID, Labels: maps.Clone(c.Labels), Line: "json", MaxLine: int(c.MaxLineSize)}
 	if c.LineFormat == "raw" {
 		p.Line = c.LineFormat
 	}

@@ -229,7 +229,7 @@ func TestAHalfPrintedBody(t *testing.T) {
 
 func TestSpec(t *testing.T) {
 	t.Parallel()
-	out, err := Spec().New().(pipeline.OutputConfig).Output(pipeline.Env{})
+	out, err := pipetest.Config[pipeline.OutputConfig](t, Spec(), "").Output(pipetest.Env(t))
 	if err != nil || Spec().Type != "stdout" {
 		t.Fatal(err)
 	}

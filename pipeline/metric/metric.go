@@ -7,9 +7,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Counter registers a counter. Where a component of the same name was made before, in
-// a reload, it is that one's, and goes on counting. Without a registerer it counts
-// for nobody.
+// Counter registers a counter. Where a component of the same name was made before, it is that one's,
+// and goes on counting.
 func Counter(reg prometheus.Registerer, name, help string) prometheus.Counter {
 	return register(reg, prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help}))
 }
@@ -27,9 +26,6 @@ func Gauge(reg prometheus.Registerer, name, help string) prometheus.Gauge {
 // register leaves aside errors: one is that of a metric of the user's own that has
 // this name already, and no reason not to ship logs.
 func register[C prometheus.Collector](reg prometheus.Registerer, c C) C {
-	if reg == nil {
-		return c
-	}
 	var already prometheus.AlreadyRegisteredError
 	if errors.As(reg.Register(c), &already) {
 		if before, ok := already.ExistingCollector.(C); ok {
