@@ -10,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/longshore/longshore/pipeline/event"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // aRecord gives a batch of one record with a level, the labels, and fields
@@ -136,7 +138,7 @@ func TestIndicesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log strings.Builder
 		template, _ := parseIndex("logs-{service}")
-		metrics := newMetrics(nil)
+		metrics := newMetrics(prometheus.NewRegistry())
 		x := newIndexNames(template, 3, slog.New(slog.NewTextHandler(&log, nil)), metrics.overflowed)
 		admit := func(n int) string { return x.admit(fmt.Appendf(nil, "logs-%d", n)) }
 		for n := range 3 {
