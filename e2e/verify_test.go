@@ -171,7 +171,7 @@ outputs:
 	fill(t, bare, plain, 0, 200)
 	a.start()
 	a.delivered("loki", 3_200)
-	if v := a.verify(0); v.Totals.Held != 3_200 || !v.Clean {
+	if v := a.verify(0); v.Totals.Found != 3_200 || !v.Clean {
 		t.Errorf("at first: %+v", v.Totals)
 	}
 	front.lie(true)
@@ -196,11 +196,11 @@ outputs:
 	repeated := after - before
 	t.Logf("%d entries are there twice", repeated)
 
-	want := verify.Counts{Checked: 5_300, Held: 4_770, Missing: 530, Repeated: repeated}
+	want := verify.Counts{Checked: 5_300, Found: 4_770, Missing: 530, Duplicates: repeated}
 	if diff := cmp.Diff(want, a.verify(1, "--dry-run").Totals); diff != "" {
 		t.Errorf("before it is mended: %s", diff)
 	}
-	want = verify.Counts{Checked: 5_300, Held: 5_300, Resent: 530, Repeated: repeated}
+	want = verify.Counts{Checked: 5_300, Found: 5_300, Resent: 530, Duplicates: repeated}
 	if diff := cmp.Diff(want, a.verify(1).Totals); diff != "" {
 		t.Errorf("when it is mended: %s", diff)
 	}
@@ -245,7 +245,7 @@ outputs:
 			a.delivered("elastic", 3_300)
 			e := query.Elastic{URL: node.URL}
 			inElastic(t, e, test.pattern, 3_300)
-			want := verify.Counts{Checked: 3_300, Held: 3_300}
+			want := verify.Counts{Checked: 3_300, Found: 3_300}
 			if diff := cmp.Diff(want, a.verify(0).Totals); diff != "" {
 				t.Error(diff)
 			}
@@ -256,20 +256,20 @@ outputs:
 			}
 			if test.stream {
 				ask(t, http.MethodPost, node.URL+"/"+test.pattern+"/_rollover", "")
-				want.Repeated = 25
+				want.Duplicates = 25
 				createAgain(t, node.URL+"/"+test.pattern, docs[:25])
 			}
 			want.Missing = 525
-			want.Held -= want.Missing
+			want.Found -= want.Missing
 			remove(t, node.URL, docs[25:25+want.Missing])
 			code := 0
-			if want.Repeated > 0 {
+			if want.Duplicates > 0 {
 				code = 1
 			}
 			if diff := cmp.Diff(want, a.verify(1, "--dry-run").Totals); diff != "" {
 				t.Errorf("before it is mended: %s", diff)
 			}
-			want.Held, want.Missing, want.Resent = 3_300, 0, want.Missing
+			want.Found, want.Missing, want.Resent = 3_300, 0, want.Missing
 			if diff := cmp.Diff(want, a.verify(code).Totals); diff != "" {
 				t.Errorf("when it is mended: %s", diff)
 			}
@@ -277,7 +277,7 @@ outputs:
 			if diff := cmp.Diff(want, a.verify(code).Totals); diff != "" {
 				t.Errorf("afterwards: %s", diff)
 			}
-			if n, err := e.Count(t.Context(), test.pattern); n != 3_300+want.Repeated || err != nil {
+			if n, err := e.Count(t.Context(), test.pattern); n != 3_300+want.Duplicates || err != nil {
 				t.Errorf("%d documents, %v", n, err)
 			}
 			a.stop()

@@ -1,4 +1,7 @@
-// Package admin is the HTTP server for health and metrics: /health, /ready and /metrics.
+// Package admin is the HTTP server: /health, /ready, /metrics, /api/v1/status and /debug/pprof/, so that a
+// binary in the field can show where its time and memory go.
+//
+// Other machines need a token for all but /health, /ready and /metrics.
 package admin
 
 import (
@@ -12,6 +15,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"syscall"
 	"time"
 
@@ -31,29 +35,26 @@ const (
 	maxScrapes    = 4
 )
 
-// A Server answers on one address. /health, /ready and /metrics are open to
-// whoever can reach it: they hold no secrets and change nothing. See
-// Options.Token for the rest.
+// A Server serves one address. /health, /ready and /metrics are open to everyone who can reach it: they
+// contain no secrets and change nothing. See Options.Token for the rest.
 type Server struct {
 	listener net.Listener
 	http     *http.Server
 }
 
-// Options say what a server answers. All but Token must be set.
+// Options of a server. All but Token must be set.
 type Options struct {
 	Address string // host:port; port 0 takes a free one
-	// Token opens /api/ and /debug/ to others than this machine. Without one they are
-	// closed to them.
+	// Token opens /api/ and /debug/ to other machines. Without one they are closed to them.
 	Token   pipeline.Secret
 	Metrics *prometheus.Registry
 	Health  *Health
-	// Status gives what /api/v1/status answers, to be encoded as JSON.
+	// Status returns what /api/v1/status encodes as JSON.
 	Status func() any
 	Log    *slog.Logger
 }
 
-// Listen takes the address, and answers once Run is called. The server must be
-// run or closed.
+// Listen binds the address; Run serves it.
 func Listen(o Options) (*Server, error) {
 	listener, err := net.Listen("tcp", o.Address)
 	if err != nil {
@@ -76,7 +77,7 @@ func Listen(o Options) (*Server, error) {
 func listenError(address string, err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("listening on %s: another program has this address (another longshore?); set http.listen to a free one", address)
+		return fmt.Errorf("listening on %s: the address is in use by another program (another longshore?); set http.listen to a free one", address)
 	case errors.Is(err, syscall.EACCES):
 		return fmt.Errorf("listening on %s: not permitted; set http.listen to a port from 1024 up", address)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
@@ -85,11 +86,10 @@ func listenError(address string, err error) error {
 	return fmt.Errorf("listening on %s (http.listen): %w", address, err)
 }
 
-// Addr gives the address that is listened on, with its port.
+// Addr returns the address, with the port.
 func (s *Server) Addr() string { return s.listener.Addr().String() }
 
-// Run answers until ctx ends; then it finishes what it is answering, within 5
-// seconds, and returns nil.
+// Run serves until ctx ends; then it finishes pending requests, within 5 seconds, and returns nil.
 func (s *Server) Run(ctx context.Context) error {
 	failed := make(chan error, 1)
 	go func() { failed <- s.http.Serve(s.listener) }()
@@ -101,7 +101,7 @@ func (s *Server) Run(ctx context.Context) error {
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
 	if s.http.Shutdown(limit) != nil {
-		_ = s.http.Close() // whoever is still asking has had its time
+		_ = s.http.Close() // clients had their time
 	}
 	<-failed
 	return nil
@@ -133,14 +133,14 @@ func isLoopback(a net.Addr) bool {
 	return ok && tcp.IP.IsLoopback()
 }
 
-// guard asks for the token, unless only this machine can ask and there is none.
+// guard requires the token, unless there is none and only this machine can connect.
 func guard(next http.Handler, token pipeline.Secret, local bool) http.Handler {
 	want := sha256.Sum256([]byte("Bearer " + token.Reveal()))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		got := sha256.Sum256([]byte(r.Header.Get("Authorization")))
 		switch {
 		case token == "" && !local:
-			http.Error(w, "closed: http.listen can be reached from other machines; set http.token to open the API", http.StatusForbidden)
+			http.Error(w, "closed, as http.listen can be reached from other machines; set http.token to open the API", http.StatusForbidden)
 		case token != "" && subtle.ConstantTimeCompare(got[:], want[:]) != 1:
 			w.Header().Set("WWW-Authenticate", "Bearer")
 			http.Error(w, "send the token of http.token as: Authorization: Bearer TOKEN", http.StatusUnauthorized)
@@ -150,7 +150,7 @@ func guard(next http.Handler, token pipeline.Secret, local bool) http.Handler {
 	})
 }
 
-// headers keep answers from being stored, or taken for something else.
+// headers keeps responses from being cached, or taken for another type.
 func headers(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
@@ -159,30 +159,41 @@ func headers(next http.Handler) http.Handler {
 	})
 }
 
-// An answer is what /health and /ready say.
+// profiles serves "go tool pprof".
+func profiles() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	for _, name := range []string{"allocs", "goroutine", "heap"} {
+		mux.Handle("GET /debug/pprof/"+name, pprof.Handler(name))
+	}
+	return mux
+}
+
+// An answer is the response of /health and /ready.
 type answer struct {
-	Status string    `json:"status"`
-	Ill    []Illness `json:"ill"`
+	Status   string    `json:"status"`
+	Problems []Problem `json:"problems"`
 }
 
 func answerHealth(w http.ResponseWriter, health *Health) {
-	ill := health.Alive()
-	if len(ill) > 0 {
-		write(w, http.StatusServiceUnavailable, answer{"ill", ill})
+	problems := health.Vitals()
+	if len(problems) > 0 {
+		write(w, http.StatusServiceUnavailable, answer{"degraded", problems})
 		return
 	}
-	write(w, http.StatusOK, answer{"alive", ill})
+	write(w, http.StatusOK, answer{"alive", problems})
 }
 
 func answerReady(w http.ResponseWriter, health *Health) {
-	started, ill := health.Waiting()
+	started, problems := health.Readiness()
 	switch {
-	case len(ill) > 0:
-		write(w, http.StatusServiceUnavailable, answer{"ill", ill})
+	case len(problems) > 0:
+		write(w, http.StatusServiceUnavailable, answer{"degraded", problems})
 	case !started:
-		write(w, http.StatusServiceUnavailable, answer{"starting or stopping", ill})
+		write(w, http.StatusServiceUnavailable, answer{"starting or stopping", problems})
 	default:
-		write(w, http.StatusOK, answer{"ready", ill})
+		write(w, http.StatusOK, answer{"ready", problems})
 	}
 }
 
@@ -191,5 +202,5 @@ func write(w http.ResponseWriter, status int, a any) {
 	w.WriteHeader(status)
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
-	_ = encoder.Encode(a) // the client is gone
+	_ = encoder.Encode(a) // fails if the client is gone
 }

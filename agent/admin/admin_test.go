@@ -22,7 +22,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// start gives the URL of a running server, which is ended with the test.
+// start returns the URL of a running server, which is ended with the test.
 func start(t *testing.T, metrics *prometheus.Registry, health *admin.Health) string {
 	t.Helper()
 	server, err := admin.Listen(admin.Options{Address: "127.0.0.1:0", Metrics: metrics, Health: health, Status: status, Log: slog.New(slog.DiscardHandler)})
@@ -74,11 +74,11 @@ func TestHealthAndReady(t *testing.T) {
 	}{
 		{"before the start", func() {}, 200, 503, "alive", "starting"},
 		{"started", func() { health.Ready(true) }, 200, 200, "alive", "ready"},
-		{"an output is ill", func() { loki(errors.New("connection refused")) }, 200, 503, "alive", "connection refused"},
+		{"an output has a problem", func() { loki(errors.New("connection refused")) }, 200, 503, "alive", "connection refused"},
 		{"for another reason", func() { loki(errors.New("HTTP 500")) }, 200, 503, "alive", "HTTP 500"},
-		{"it is well again", func() { loki(nil); loki(nil) }, 200, 200, "alive", "ready"},
-		{"the ledger is ill", func() { ledger(errors.New("disk full")) }, 503, 503, "disk full", "disk full"},
-		{"all is well", func() { ledger(nil) }, 200, 200, "alive", "ready"},
+		{"the problem is gone", func() { loki(nil); loki(nil) }, 200, 200, "alive", "ready"},
+		{"the ledger has a problem", func() { ledger(errors.New("disk full")) }, 503, 503, "disk full", "disk full"},
+		{"no problems", func() { ledger(nil) }, 200, 200, "alive", "ready"},
 		{"stopping", func() { health.Ready(false) }, 200, 503, "alive", "stopping"},
 	}
 	for _, step := range steps {
@@ -106,14 +106,14 @@ func TestSinceIsTheFirstTime(t *testing.T) {
 		note(errors.New("no socket"))
 		time.Sleep(time.Minute) // of the bubble's clock
 		note(errors.New("no permission"))
-		_, ill := health.Waiting()
-		if len(ill) != 1 || !ill[0].Since.Equal(first) || ill[0].Reason != "no permission" {
-			t.Errorf("it is ill with %+v, want the second reason since %s", ill, first)
+		_, problems := health.Readiness()
+		if len(problems) != 1 || !problems[0].Since.Equal(first) || problems[0].Reason != "no permission" {
+			t.Errorf("the problems are %+v, want the second reason since %s", problems, first)
 		}
 		note(nil)
 		note(errors.New("no socket"))
-		if _, ill = health.Waiting(); ill[0].Since.Equal(first) {
-			t.Error("it was well in between, but is said to be ill since before")
+		if _, problems = health.Readiness(); problems[0].Since.Equal(first) {
+			t.Error("the problem was gone in between, but is reported since before")
 		}
 	})
 }
@@ -129,7 +129,7 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-func TestOnlyReading(t *testing.T) {
+func TestReadOnly(t *testing.T) {
 	url := start(t, prometheus.NewRegistry(), &admin.Health{})
 	tests := []struct {
 		method, path string
@@ -151,7 +151,7 @@ func TestOnlyReading(t *testing.T) {
 	}
 }
 
-func TestLargeHeaderIsRefused(t *testing.T) {
+func TestLargeHeaderIsRejected(t *testing.T) {
 	url := start(t, prometheus.NewRegistry(), &admin.Health{})
 	request, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/health", nil)
 	request.Header.Set("X-Large", strings.Repeat("x", 64<<10))
@@ -194,14 +194,14 @@ func TestEndsWithOpenConnections(t *testing.T) {
 	}
 }
 
-func TestAddressCannotBeHad(t *testing.T) {
+func TestAddressUnavailable(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer taken.Close()
 	tests := []struct{ name, address, want string }{
-		{"taken", taken.Addr().String(), "another program has this address"},
+		{"taken", taken.Addr().String(), "in use by another program"},
 		{"not ours", "192.0.2.1:8080", "this host has no such address"},
 		{"no port", "localhost", "missing port"},
 	}

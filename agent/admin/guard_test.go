@@ -11,7 +11,7 @@ import (
 	"github.com/longshore/longshore/pipeline"
 )
 
-func TestOthersAreAskedForTheToken(t *testing.T) {
+func TestTokenForOtherMachines(t *testing.T) {
 	tests := []struct {
 		name, address string
 		token         pipeline.Secret

@@ -9,12 +9,12 @@ import (
 	"github.com/longshore/longshore/pipeline"
 )
 
-// Health remembers which parts are ill, why and since when. It is safe for
-// concurrent use, and its zero value is ready to use: healthy, but not ready yet.
+// Health holds the present problems of the agent's parts. It is safe for concurrent use, and its zero value
+// is ready to use: healthy, but not started.
 type Health struct {
-	mu      sync.Mutex
-	ill     map[part]Illness
-	started bool
+	mu       sync.Mutex
+	problems map[part]Problem
+	started  bool
 }
 
 type part struct {
@@ -22,27 +22,27 @@ type part struct {
 	vital      bool
 }
 
-// An Illness is one part that cannot do its work.
-type Illness struct {
+// A Problem is why a part cannot do its work.
+type Problem struct {
 	Kind   string    `json:"kind"`
 	Name   string    `json:"name"`
 	Reason string    `json:"reason"`
 	Since  time.Time `json:"since"`
 }
 
-// Component gives the function by which a component says how it is: pipeline.Env.Health. An ill
-// component shows in /ready.
+// Component returns the function by which a component reports its health, pipeline.Env.Health. Its problems
+// show in /ready.
 func (h *Health) Component(kind pipeline.Kind, name string) func(error) {
 	return h.note(part{kind: string(kind), name: name})
 }
 
-// Vital gives the same for a part of the agent itself, without which it cannot
-// do its work and only a restart may help. It shows in /health as well.
+// Vital returns the same for a part of the agent without which it cannot work and only a restart may help.
+// Its problems show in /health, too.
 func (h *Health) Vital(name string) func(error) {
 	return h.note(part{kind: "agent", name: name, vital: true})
 }
 
-// Ready says that all components were started, or that they no longer run.
+// Ready notes whether the components are running.
 func (h *Health) Ready(ready bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -54,44 +54,44 @@ func (h *Health) note(p part) func(error) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		if err == nil {
-			delete(h.ill, p)
+			delete(h.problems, p)
 			return
 		}
-		if h.ill == nil {
-			h.ill = map[part]Illness{}
+		if h.problems == nil {
+			h.problems = map[part]Problem{}
 		}
-		now := Illness{Kind: p.kind, Name: p.name, Reason: err.Error(), Since: time.Now().UTC()}
-		if before, was := h.ill[p]; was {
+		now := Problem{Kind: p.kind, Name: p.name, Reason: err.Error(), Since: time.Now().UTC()}
+		if before, was := h.problems[p]; was {
 			now.Since = before.Since
 		}
-		h.ill[p] = now
+		h.problems[p] = now
 	}
 }
 
-// Alive gives what keeps the agent from doing its work at all; none is good.
-func (h *Health) Alive() []Illness {
+// Vitals returns the problems of vital parts.
+func (h *Health) Vitals() []Problem {
 	return h.list(func(p part) bool { return p.vital })
 }
 
-// Waiting gives whether the components were started, and what is ill.
-func (h *Health) Waiting() (started bool, ill []Illness) {
-	ill = h.list(func(part) bool { return true })
+// Readiness reports whether the components are running, and returns all problems.
+func (h *Health) Readiness() (started bool, problems []Problem) {
+	problems = h.list(func(part) bool { return true })
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.started, ill
+	return h.started, problems
 }
 
-func (h *Health) list(which func(part) bool) []Illness {
+func (h *Health) list(which func(part) bool) []Problem {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	ill := []Illness{}
-	for p, i := range h.ill {
+	problems := []Problem{}
+	for p, i := range h.problems {
 		if which(p) {
-			ill = append(ill, i)
+			problems = append(problems, i)
 		}
 	}
-	slices.SortFunc(ill, func(a, b Illness) int {
+	slices.SortFunc(problems, func(a, b Problem) int {
 		return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name))
 	})
-	return ill
+	return problems
 }

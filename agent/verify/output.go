@@ -13,94 +13,90 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// Progress counts the records that were asked for.
+// Progress counts the records that were looked up.
 type Progress struct{ checked atomic.Int64 }
 
-// Checked gives the number so far.
+// Checked returns the number so far.
 func (p *Progress) Checked() int64 { return p.checked.Load() }
 
-// A patience ends everything when a destination gives no answer for too long.
-type patience struct {
-	name string
-	most time.Duration
-	end  context.CancelCauseFunc
+// A deadline ends everything when a destination gives no answer for too long.
+type deadline struct {
+	output string
+	after  time.Duration
+	end    context.CancelCauseFunc
 
 	mu    sync.Mutex
 	since time.Time // of the first failure after the last answer; zero after an answer
 }
 
-func (p *patience) worked() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.since = time.Time{}
+// answered notes an answer, which an error that is not nil says was none.
+func (d *deadline) answered(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err == nil {
+		d.since = time.Time{}
+		return
+	}
+	if d.since.IsZero() {
+		d.since = time.Now()
+	}
+	if time.Since(d.since) >= d.after {
+		d.end(fmt.Errorf("output %s: %w: %w", d.output, ErrUnreachable, err))
+	}
 }
 
-func (p *patience) failed(err error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.since.IsZero() {
-		p.since = time.Now()
-	}
-	if time.Since(p.since) >= p.most {
-		p.end(fmt.Errorf("output %s: %w: %w", p.name, ErrUnreachable, err))
-	}
-}
-
-// asking is the config of an output that asks for records instead of sending them.
-type asking struct {
+// auditingConfig is the config of an output that looks records up instead of sending them.
+type auditingConfig struct {
 	settings pipeline.OutputConfig
 	since    time.Time
-	patience *patience
+	deadline *deadline
 	progress *Progress
-	// note takes an answer.
-	note func(answer)
+	onResult func(result)
 }
 
 // Output implements pipeline.OutputConfig.
-func (c *asking) Output(env pipeline.Env) (pipeline.Output, error) {
+func (c *auditingConfig) Output(env pipeline.Env) (pipeline.Output, error) {
 	out, err := c.settings.Output(env)
 	if err != nil {
 		return nil, err
 	}
-	a := &asker{Output: out, asking: c}
+	a := &auditingOutput{Output: out, auditingConfig: c}
 	if auditor, ok := out.(pipeline.Auditor); ok {
 		a.audit = auditor.Audit(c.since)
 	}
 	return a, nil
 }
 
-// An answer is what a destination says of the records of one run of a body.
-type answer struct {
-	run   *deliver.Run
-	items []pipeline.Item
-	held  []pipeline.Presence
-	text  func(i int) []byte // of an item, for people
+// A result is what a destination holds of one run of a body.
+type result struct {
+	run      *deliver.Run
+	items    []pipeline.Item
+	presence []pipeline.Presence
+	text     func(i int) []byte // of an item, for people
 }
 
-// An asker is an output as an audit has it.
-type asker struct {
+type auditingOutput struct {
 	pipeline.Output
-	*asking
-	audit pipeline.Audit // nil where the destination cannot be asked
+	*auditingConfig
+	audit pipeline.Audit // nil for a destination that cannot be asked
 }
 
 // Encoder implements pipeline.Output.
-func (a *asker) Encoder() pipeline.Encoder {
+func (a *auditingOutput) Encoder() pipeline.Encoder {
 	if a.audit == nil {
-		return ageOnly{nil, a.since.UnixNano()}
+		return sinceEncoder{nil, a.since.UnixNano()}
 	}
-	return ageOnly{a.Output.Encoder(), a.since.UnixNano()}
+	return sinceEncoder{a.Output.Encoder(), a.since.UnixNano()}
 }
 
-// ageOnly encodes what is young enough, and nothing of the rest: items without
-// bytes are passed over.
-type ageOnly struct {
+// sinceEncoder encodes older records to nothing: Send leaves out items without bytes.
+type sinceEncoder struct {
 	encoder pipeline.Encoder
 	since   int64
 }
 
 // Encode implements pipeline.Encoder.
-func (e ageOnly) Encode(dst *pipeline.Body, b *event.Batch, i int) (uint32, error) {
+func (e sinceEncoder) Encode(dst *pipeline.Body, b *event.Batch, i int) (uint32, error) {
 	if at := b.Records[i].Time; at < e.since && (at < 0 || at >= pipeline.UntimedUntil) {
 		return 0, nil
 	}
@@ -112,28 +108,27 @@ func (e ageOnly) Encode(dst *pipeline.Body, b *event.Batch, i int) (uint32, erro
 }
 
 // Send implements pipeline.Output.
-func (a *asker) Send(ctx context.Context, body *pipeline.Body) error {
+func (a *auditingOutput) Send(ctx context.Context, body *pipeline.Body) error {
 	part := withoutEmpty(body)
-	held := make([]pipeline.Presence, len(part.Items))
-	err := a.ask(ctx, &part.Body, held)
+	presence := make([]pipeline.Presence, len(part.Items))
+	err := a.lookUp(ctx, &part.Body, presence)
 	if errors.Is(err, pipeline.ErrUnknowable) {
-		for i := range held {
-			held[i] = pipeline.Presence{Uncertain: err.Error()}
+		for i := range presence {
+			presence[i] = pipeline.Presence{Uncertain: err.Error()}
 		}
 		err = nil
 	}
+	a.deadline.answered(err)
 	if err != nil {
-		a.patience.failed(err)
 		return err
 	}
-	a.patience.worked()
 	for k := range part.Runs {
 		first, end := part.Runs[k].First, len(part.Items)
 		if k+1 < len(part.Runs) {
 			end = part.Runs[k+1].First
 		}
-		a.note(answer{
-			run: &part.Runs[k], items: part.Items[first:end], held: held[first:end],
+		a.onResult(result{
+			run: &part.Runs[k], items: part.Items[first:end], presence: presence[first:end],
 			text: func(i int) []byte { return a.Original(&part.Body, first+i) },
 		})
 	}
@@ -143,18 +138,18 @@ func (a *asker) Send(ctx context.Context, body *pipeline.Body) error {
 
 var errCannotAsk = fmt.Errorf("this kind of output cannot be asked: %w", pipeline.ErrUnknowable)
 
-func (a *asker) ask(ctx context.Context, body *pipeline.Body, held []pipeline.Presence) error {
+func (a *auditingOutput) lookUp(ctx context.Context, body *pipeline.Body, presence []pipeline.Presence) error {
 	switch {
 	case a.audit == nil:
 		return errCannotAsk
-	case len(held) == 0:
+	case len(presence) == 0:
 		return nil
 	}
-	return a.audit.Held(ctx, body, held)
+	return a.audit.Held(ctx, body, presence)
 }
 
-// withoutEmpty gives a body without the items that have no bytes. It shares the
-// memory of the other.
+// withoutEmpty returns a body without the items that have no bytes, which shares memory with the
+// other.
 func withoutEmpty(body *pipeline.Body) *deliver.Body {
 	part := deliver.NewBody()
 	part.Bytes, part.Groups = body.Bytes, body.Groups
@@ -173,59 +168,50 @@ func withoutEmpty(body *pipeline.Body) *deliver.Body {
 	return part
 }
 
-// sending is the config of an output that sends, but not for ever.
-type sending struct {
+// sendingConfig is the config of an output that sends until a deadline.
+type sendingConfig struct {
 	settings pipeline.OutputConfig
-	patience *patience
+	deadline *deadline
 }
 
 // Output implements pipeline.OutputConfig.
-func (c *sending) Output(env pipeline.Env) (pipeline.Output, error) {
+func (c *sendingConfig) Output(env pipeline.Env) (pipeline.Output, error) {
 	out, err := c.settings.Output(env)
 	if err != nil {
 		return nil, err
 	}
-	return &sender{out, c.patience}, nil
+	return &sendingOutput{out, c.deadline}, nil
 }
 
-type sender struct {
+type sendingOutput struct {
 	pipeline.Output
-	patience *patience
+	deadline *deadline
 }
 
 // Send implements pipeline.Output.
-func (s *sender) Send(ctx context.Context, body *pipeline.Body) error {
+func (s *sendingOutput) Send(ctx context.Context, body *pipeline.Body) error {
 	err := s.Output.Send(ctx, body)
-	s.heard(err)
+	s.note(err)
 	return err
 }
 
 // Stored implements pipeline.Reconciler.
-func (s *sender) Stored(ctx context.Context, body *pipeline.Body, stored []bool) error {
+func (s *sendingOutput) Stored(ctx context.Context, body *pipeline.Body, stored []bool) error {
 	r, ok := s.Output.(pipeline.Reconciler)
 	if !ok {
 		return errCannotAsk
 	}
 	err := r.Stored(ctx, body, stored)
-	if errors.Is(err, pipeline.ErrUnknowable) {
-		s.heard(nil)
-	} else {
-		s.heard(err)
-	}
+	s.note(err)
 	return err
 }
 
-// heard takes note of an answer: what refuses records, or sends them back to be split,
-// answers.
-func (s *sender) heard(err error) {
+// note notes a destination's answer: rejecting records, or having the body split, is one, too.
+func (s *sendingOutput) note(err error) {
 	var answer *pipeline.SendError
-	stuck := err != nil
-	if errors.As(err, &answer) {
-		stuck = answer.Items == nil && (answer.Outcome == pipeline.Retry || answer.Outcome == pipeline.Hold)
+	if errors.Is(err, pipeline.ErrUnknowable) || errors.As(err, &answer) &&
+		(answer.Items != nil || answer.Outcome != pipeline.Retry && answer.Outcome != pipeline.Hold) {
+		err = nil
 	}
-	if stuck {
-		s.patience.failed(err)
-		return
-	}
-	s.patience.worked()
+	s.deadline.answered(err)
 }

@@ -8,76 +8,82 @@ import (
 	"time"
 
 	"github.com/longshore/longshore/agent/ledger"
-	"github.com/longshore/longshore/pipeline"
-	"github.com/longshore/longshore/pipeline/event"
 )
 
-// Counts are of records. Checked is the sum of Held, Missing, Refused, Waiting and
-// Unknown.
+// Counts are of records. Checked is the sum of Found, Missing, Rejected, Spooled and Unknown.
 type Counts struct {
-	Checked int `json:"checked"` // acknowledged, and asked for
-	Held    int `json:"held"`
-	Missing int `json:"missing"`
-	Refused int `json:"refused"` // dead letters
-	Waiting int `json:"waiting"` // in the spool
-	Unknown int `json:"unknown"` // it cannot be told
+	Checked  int `json:"checked"` // acknowledged, and looked up
+	Found    int `json:"found"`
+	Missing  int `json:"missing"`
+	Rejected int `json:"rejected"` // dead letters
+	Spooled  int `json:"spooled"`
+	Unknown  int `json:"unknown"`
 
-	Repeated int `json:"repeated"` // held once too often, for each time
-	Resent   int `json:"resent"`   // of Held: were missing, and are not any more
+	Duplicates int `json:"duplicates"` // further copies of those found
+	Resent     int `json:"resent"`     // of Found: were missing, and are not any more
 }
 
 func (c *Counts) add(o Counts) {
 	c.Checked += o.Checked
-	c.Held += o.Held
+	c.Found += o.Found
 	c.Missing += o.Missing
-	c.Refused += o.Refused
-	c.Waiting += o.Waiting
+	c.Rejected += o.Rejected
+	c.Spooled += o.Spooled
 	c.Unknown += o.Unknown
-	c.Repeated += o.Repeated
+	c.Duplicates += o.Duplicates
 	c.Resent += o.Resent
 }
 
-// A Row is what became of one source at one output.
+// A Row is about one source at one output.
 type Row struct {
 	Input    string `json:"input"`
-	Source   string `json:"source"` // the input's own name for it
+	Source   string `json:"source"` // its key
 	ID       string `json:"id"`
 	Pipeline string `json:"pipeline"`
 	Output   string `json:"output"`
 	Counts
-	// Why says, for what cannot be told, why: with the number of records, 0 where
-	// that is not known.
-	Why map[string]int `json:"why,omitempty"`
-	// FirstMissing is the record that is missing first, as it was to be sent.
-	FirstMissing string `json:"first_missing,omitempty"`
+	// Reasons says why records are unknown or were not checked, with their number, or 0 where that
+	// is not known.
+	Reasons      map[string]int `json:"reasons,omitempty"`
+	FirstMissing string         `json:"first_missing,omitempty"` // as it was to be sent
 
-	gaps    ledger.Positions
-	dropper string // what may have dropped what is missing
+	missing ledger.Positions
+	dropper string // a transform that may have dropped what is missing
 }
 
-// A Report is what a verification has found.
+// A Report is the result of a verification.
 type Report struct {
 	Since  time.Time `json:"since"`
 	Rows   []*Row    `json:"sources"`
 	Totals Counts    `json:"totals"`
 
-	rows map[place]*Row
+	rows map[sourceRoute]*Row
 }
 
-func newReport(since time.Time) *Report { return &Report{Since: since, rows: map[place]*Row{}} }
+func newReport(since time.Time) *Report {
+	return &Report{Since: since, rows: map[sourceRoute]*Row{}}
+}
 
-// row gives the row of a source at a route, which is new at first.
+// row returns the row of a source at a route, which is new at first.
 func (r *Report) row(s *ledger.State, name string, of route) *Row {
-	at := place{s.ID, name}
+	at := sourceRoute{s.ID, name}
 	if r.rows[at] == nil {
-		r.rows[at] = &Row{Input: s.Input, Source: s.Key, ID: s.ID.String(), Pipeline: of.pipeline, Output: of.output, Why: map[string]int{}}
+		r.rows[at] = &Row{
+			Input: s.Input, Source: s.Key, ID: s.ID.String(), Pipeline: of.pipeline, Output: of.output,
+			Reasons: map[string]int{},
+		}
 		r.Rows = append(r.Rows, r.rows[at])
 	}
 	return r.rows[at]
 }
 
-// Clean says that all that was checked is there, and nothing of it twice.
-func (r *Report) Clean() bool { return r.Totals.Missing == 0 && r.Totals.Repeated == 0 }
+// Clean reports whether all that was checked is there, and none of it twice.
+func (r *Report) Clean() bool { return r.Totals.Missing == 0 && r.Totals.Duplicates == 0 }
+
+// Inconclusive reports whether nothing at all could be looked up.
+func (r *Report) Inconclusive() bool {
+	return r.Totals.Checked > 0 && r.Totals.Unknown == r.Totals.Checked
+}
 
 // finish sorts the rows and adds them up.
 func (r *Report) finish() {
@@ -91,30 +97,29 @@ func (r *Report) finish() {
 	}
 }
 
-// gaps gives what is missing.
-func (r *Report) gaps() todo {
-	gaps := todo{}
+func (r *Report) missing() ranges {
+	missing := ranges{}
 	for at, row := range r.rows {
-		if !row.gaps.Empty() {
-			gaps[at] = &row.gaps
+		if !row.missing.Empty() {
+			missing[at] = &row.missing
 		}
 	}
-	return gaps
+	return missing
 }
 
-// filled takes over what a second look at the gaps has found.
-func (r *Report) filled(after *Report) {
+// mergeResent takes over what was found of the missing records after they were sent.
+func (r *Report) mergeResent(after *Report) {
 	for at, row := range r.rows {
 		again := after.rows[at]
 		if again == nil {
 			continue
 		}
-		row.Resent = again.Held
-		row.Held += again.Held
-		row.Missing -= again.Held + again.Refused + again.Waiting
-		row.Refused += again.Refused
-		row.Waiting += again.Waiting
-		row.Repeated += again.Repeated
+		row.Resent = again.Found
+		row.Found += again.Found
+		row.Missing -= again.Found + again.Rejected + again.Spooled
+		row.Rejected += again.Rejected
+		row.Spooled += again.Spooled
+		row.Duplicates += again.Duplicates
 		if row.Missing == 0 {
 			row.FirstMissing = ""
 		}
@@ -122,25 +127,41 @@ func (r *Report) filled(after *Report) {
 	r.finish()
 }
 
-// note counts what a destination holds of a run of records.
-func (row *Row) note(a answer, e *exemption) {
-	for i, item := range a.items {
+// add counts a result.
+func (row *Row) add(res result, u *undelivered) {
+	id := res.run.Source.ID
+	for i, item := range res.items {
 		next := item.Pos + 1
-		if i+1 < len(a.items) {
-			next = a.items[i+1].Pos
+		if i+1 < len(res.items) {
+			next = res.items[i+1].Pos
 		}
-		v := e.judge(a.run.Source.ID, item.Pos, a.held[i])
-		if v.outcome == missing && row.dropper != "" {
-			v = verdict{outcome: unknown, why: row.dropper + " may have dropped it: what it drops depends on what came before"}
+		row.Checked++
+		switch p := res.presence[i]; {
+		case p.Copies > 0:
+			row.Found++
+			row.Duplicates += p.Copies - 1
+		case u.rejected.has(id, item.Pos):
+			row.Rejected++
+		case u.spooled.has(id, item.Pos):
+			row.Spooled++
+		case p.Uncertain != "":
+			row.unknown(p.Uncertain)
+		case row.dropper != "":
+			row.unknown(row.dropper + " may have dropped it: what it drops depends on what came before")
+		default:
+			if row.Missing++; row.Missing == 1 {
+				row.FirstMissing = shorten(res.text(i))
+			}
+			row.missing.Add(item.Pos, next)
 		}
-		if v.outcome == missing && row.Missing == 0 {
-			row.FirstMissing = shorten(a.text(i))
-		}
-		row.count(v, item.Pos, next)
 	}
 }
 
-// shorten cuts a text for people.
+func (row *Row) unknown(reason string) {
+	row.Unknown++
+	row.Reasons[reason]++
+}
+
 func shorten(text []byte) string {
 	const most = 200
 	if len(text) <= most {
@@ -149,86 +170,33 @@ func shorten(text []byte) string {
 	return strings.ToValidUTF8(string(text[:most]), "") + "…"
 }
 
-// count counts one record.
-func (row *Row) count(v verdict, pos, next uint64) {
-	row.Checked++
-	switch v.outcome {
-	case held:
-		row.Held++
-		row.Repeated += v.repeats
-	case refused:
-		row.Refused++
-	case waiting:
-		row.Waiting++
-	case unknown:
-		row.Unknown++
-		row.Why[v.why]++
-	case missing:
-		row.Missing++
-		row.gaps.Add(pos, next)
-	}
-}
-
-// A verdict is what is known of one record.
-type verdict struct {
-	outcome outcome
-	repeats int
-	why     string
-}
-
-type outcome uint8
-
-const (
-	held outcome = iota
-	missing
-	refused
-	waiting
-	unknown
-)
-
-// judge gives the verdict on a record.
-func (e *exemption) judge(id event.SourceID, pos uint64, h pipeline.Presence) verdict {
-	switch {
-	case h.Copies > 0:
-		return verdict{outcome: held, repeats: h.Copies - 1}
-	case has(e.refused, id, pos):
-		return verdict{outcome: refused}
-	case has(e.waiting, id, pos):
-		return verdict{outcome: waiting}
-	case h.Uncertain != "":
-		return verdict{outcome: unknown, why: h.Uncertain}
-	}
-	return verdict{outcome: missing}
-}
-
-// Blind says that nothing at all could be told.
-func (r *Report) Blind() bool { return r.Totals.Checked > 0 && r.Totals.Unknown == r.Totals.Checked }
-
-// Verdict gives the result in one sentence or two.
-func (r *Report) Verdict() string {
+// Summary returns the result in one sentence or two.
+func (r *Report) Summary() string {
 	t := r.Totals
 	var said []string
 	switch {
 	case t.Checked == 0:
-		return "There is nothing to check: no record that is young enough was acknowledged by a route whose source is still there."
-	case r.Blind():
-		return fmt.Sprintf("Of none of %s it can be told whether it is there.", records(t.Checked))
-	case t.Missing == 0 && t.Repeated == 0:
-		said = append(said, fmt.Sprintf("All is there, and once: %s.", records(t.Held)))
+		return "Nothing to check: no sufficiently recent record was acknowledged whose source can still be read."
+	case r.Inconclusive():
+		return fmt.Sprintf("None of %s could be looked up.", records(t.Checked))
+	case r.Clean():
+		said = append(said, fmt.Sprintf("All records are there, exactly once: %s.", records(t.Found)))
 	default:
-		said = append(said, fmt.Sprintf("Not all is well: of %s, %d are missing, and %d are there once too often.", records(t.Checked), t.Missing, t.Repeated))
+		said = append(said, fmt.Sprintf("Of %s, %d are missing, and there are %d duplicates.", records(t.Checked),
+			t.Missing, t.Duplicates))
 	}
-	if t.Resent > 0 {
-		said = append(said, fmt.Sprintf("%s had been missing, and were sent again.", records(t.Resent)))
-	}
-	if t.Refused > 0 {
-		said = append(said, fmt.Sprintf("%s were refused (see longshore replay --dry-run).", records(t.Refused)))
-	}
-	if t.Waiting > 0 {
-		said = append(said, fmt.Sprintf("%s wait in the spool.", records(t.Waiting)))
-	}
-	if t.Unknown > 0 {
-		said = append(said, fmt.Sprintf("Of %s it cannot be told.", records(t.Unknown)))
+	for _, also := range []struct {
+		n    int
+		text string
+	}{
+		{t.Resent, "%s had been missing and were sent again."},
+		{t.Rejected, "%s were rejected (see longshore replay --dry-run)."},
+		{t.Spooled, "%s are in the spool."},
+		{t.Unknown, "%s could not be looked up."},
+	} {
+		if also.n > 0 {
+			said = append(said, fmt.Sprintf(also.text, records(also.n)))
+		}
 	}
 	return strings.Join(said, " ")
 }

@@ -21,66 +21,63 @@ import (
 )
 
 const (
-	// lanes are how many questions, or requests, are on their way to an output at most.
-	lanes = 2
-	// retryMax is the longest pause after one that failed.
-	retryMax = 2 * time.Second
+	maxLanes   = 2 // requests in flight to an output
+	maxBackoff = 2 * time.Second
 )
 
-// A pass is one run of the graph through a todo.
+// A pass is one run of the graph over ranges.
 type pass struct {
 	config.Config
-	inputs map[string]*reread
-	cancel context.CancelCauseFunc
+	inputs map[string]*replayInput
 }
 
-// newPass gives a pass whose outputs are made by output.
-func (v *verification) newPass(t todo, cancel context.CancelCauseFunc, output func(config.Output, *patience) pipeline.OutputConfig) *pass {
-	p := &pass{Config: *v.Config, inputs: map[string]*reread{}, cancel: cancel}
+// newPass returns a pass with the given outputs.
+func (v *verification) newPass(r ranges, cancel context.CancelCauseFunc,
+	output func(config.Output, *deadline) pipeline.OutputConfig) *pass {
+	p := &pass{Config: *v.Config, inputs: map[string]*replayInput{}}
 	p.ShutdownTimeout = 0
 	p.Inputs, p.Outputs = slices.Clone(v.Config.Inputs), slices.Clone(v.Config.Outputs)
 	p.Transforms = slices.Clone(v.Config.Transforms)
 	for i, c := range p.Transforms {
 		if c.Traits.Stateful {
-			p.Transforms[i].Settings = nothing{}
+			p.Transforms[i].Settings = noTransform{}
 		}
 	}
 	for i, c := range p.Inputs {
-		r := newReread(c, v.Quiet, t.ends(v.states, c))
-		p.Inputs[i].Settings, p.inputs[c.Name] = r, r
+		in := newReplayInput(c, v.Quiet, r.ends(v.states, c))
+		p.Inputs[i].Settings, p.inputs[c.Name] = in, in
 	}
 	for i, c := range p.Outputs {
 		own := &p.Outputs[i]
-		own.Settings = output(c, &patience{name: c.Name, most: v.Patience, end: cancel})
+		own.Settings = output(c, &deadline{output: c.Name, after: v.AnswerTimeout, end: cancel})
 		own.Common.Spool, own.Common.DeadLetters = 0, 0
-		own.Common.Lanes = min(max(1, c.Common.Lanes), lanes)
-		own.Common.Retry.Max = min(c.Common.Retry.Max, pipeline.Duration(retryMax))
+		own.Common.Lanes = min(max(1, c.Common.Lanes), maxLanes)
+		own.Common.Retry.Max = min(c.Common.Retry.Max, pipeline.Duration(maxBackoff))
 		own.Common.Retry.Initial = min(c.Common.Retry.Initial, own.Common.Retry.Max)
 	}
 	return p
 }
 
-// run goes through the todo, in a folder of its own, which after sees before it is
-// removed.
-func (p *pass) run(ctx context.Context, seeds []ledger.State, log *slog.Logger, now func() time.Time, after func() error) error {
-	dataDir := p.DataDir
+// run runs the graph in a folder of its own; after is called before that is removed.
+func (p *pass) run(ctx context.Context, seeds []ledger.State, log *slog.Logger, now func() time.Time,
+	after func() error) error {
 	dir, err := os.MkdirTemp("", "longshore-verify-")
 	if err != nil { // an image without /tmp
-		dir, err = os.MkdirTemp(dataDir, "verify-")
+		dir, err = os.MkdirTemp(p.DataDir, "verify-")
 	}
 	if err != nil {
-		return fmt.Errorf("making a folder to work in: %w", err)
+		return fmt.Errorf("making a temporary folder: %w", err)
 	}
 	defer os.RemoveAll(dir)
 	p.DataDir = dir
 	if err := ledger.Write(dir, seeds); err != nil {
 		return err
 	}
-	nobody := func(error) {}
+	ignore := func(error) {}
 	g, err := graph.Build(graph.Options{
 		Config: &p.Config, Log: log, Metrics: prometheus.NewRegistry(), Now: now,
-		Health: func(pipeline.Kind, string) func(error) { return nobody },
-		Vital:  func(string) func(error) { return nobody },
+		Health: func(pipeline.Kind, string) func(error) { return ignore },
+		Vital:  func(string) func(error) { return ignore },
 	})
 	if err != nil {
 		return err
@@ -89,8 +86,8 @@ func (p *pass) run(ctx context.Context, seeds []ledger.State, log *slog.Logger, 
 	return errors.Join(err, after(), context.Cause(ctx))
 }
 
-// audit asks for all that is to be done, and puts it into the report.
-func (v *verification) audit(ctx context.Context, t todo, report *Report) error {
+// audit looks up all records of the ranges, and adds the results to the report.
+func (v *verification) audit(ctx context.Context, r ranges, report *Report) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	routes, mu := v.routes(), sync.Mutex{}
@@ -98,65 +95,64 @@ func (v *verification) audit(ctx context.Context, t todo, report *Report) error 
 	for i := range v.states {
 		states[v.states[i].ID] = &v.states[i]
 	}
-	for at := range t {
-		name := at.route
-		row := report.row(states[at.source], name, routes[name])
-		row.dropper = dropper(v.Config, row.Pipeline)
+	for at := range r {
+		row := report.row(states[at.source], at.route, routes[at.route])
+		row.dropper = statefulTransform(v.Config, row.Pipeline)
 	}
-	note := func(a answer) {
-		at := place{a.run.Source.ID, a.run.Track.(*ledger.Track).Route()}
+	onResult := func(res result) {
+		at := sourceRoute{res.run.Source.ID, res.run.Track.(*ledger.Track).Route()}
 		mu.Lock()
 		defer mu.Unlock()
-		report.rows[at].note(a, v.exempt[routes[at.route].output])
+		report.rows[at].add(res, v.undelivered[routes[at.route].output])
 	}
-	p := v.newPass(t, cancel, func(c config.Output, patient *patience) pipeline.OutputConfig {
-		return &asking{settings: c.Settings, since: v.Since, patience: patient, progress: v.Progress, note: note}
+	p := v.newPass(r, cancel, func(c config.Output, d *deadline) pipeline.OutputConfig {
+		return &auditingConfig{settings: c.Settings, since: v.Since, deadline: d, progress: v.Progress,
+			onResult: onResult}
 	})
 	epoch := func() time.Time { return time.Unix(0, 1) }
-	err := p.run(ctx, t.seeds(v.states), slog.New(slog.DiscardHandler), epoch, func() error { return nil })
-	p.explain(t, states, report)
+	err := p.run(ctx, r.seeds(v.states), slog.New(slog.DiscardHandler), epoch, func() error { return nil })
+	for at := range r {
+		if reason := p.unread(states[at.source].Input, at.source, r[at].End()); reason != "" {
+			report.rows[at].Reasons[reason] = 0
+		}
+	}
 	report.finish()
 	return err
 }
 
-// explain says of each source that was not read as far as it should have been, why.
-func (p *pass) explain(t todo, states map[event.SourceID]*ledger.State, report *Report) {
-	for at := range t {
-		r := p.inputs[states[at.source].Input]
-		if r == nil {
-			report.rows[at].Why["its input is not in the config any more"] = 0
-			continue
-		}
-		reached, read := r.reached[at.source]
-		why := "it is not there any more"
-		traits := r.config.Traits
-		switch {
-		case read && (traits.ReserveAhead > 0 || // the last of its positions need not come again
-			reached >= r.ends[at.source]):
-			continue
-		case read:
-			why = fmt.Sprintf("it could be read up to position %d of %d only", reached, t[at].End())
-		case !traits.Rereadable:
-			why = "this kind of input cannot be read twice"
-		case r.trouble != nil:
-			why = r.trouble.Error()
-		}
-		report.rows[at].Why[why] = 0
+// unread returns why a source was not read up to its end, or "" if it was.
+func (p *pass) unread(input string, id event.SourceID, end uint64) string {
+	r := p.inputs[input]
+	if r == nil {
+		return "its input is no longer in the config"
 	}
+	reached, read := r.reached[id]
+	traits := r.config.Traits
+	switch {
+	case read && (reached >= r.ends[id] || traits.ReserveAhead > 0): // then the last positions may be missing
+		return ""
+	case read:
+		return fmt.Sprintf("it could only be read up to position %d of %d", reached, end)
+	case !traits.Rereadable:
+		return "this kind of input cannot be read twice"
+	case r.problem != nil:
+		return r.problem.Error()
+	}
+	return "it no longer exists"
 }
 
-// send sends what is to be done, but for what its destination turns out to hold.
-func (v *verification) send(ctx context.Context, t todo) error {
+// send sends the records of the ranges, but for those that their destination turns out to hold.
+func (v *verification) send(ctx context.Context, r ranges) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	p := v.newPass(t, cancel, func(c config.Output, patient *patience) pipeline.OutputConfig {
-		return &sending{settings: c.Settings, patience: patient}
+	p := v.newPass(r, cancel, func(c config.Output, d *deadline) pipeline.OutputConfig {
+		return &sendingConfig{settings: c.Settings, deadline: d}
 	})
-	return p.run(ctx, t.seeds(v.states), v.Log, time.Now, func() error { return v.keepLetters(p) })
+	return p.run(ctx, r.seeds(v.states), v.Log, time.Now, func() error { return v.keepDeadLetters(p) })
 }
 
-// keepLetters puts the dead letters of a pass among the others.
-func (v *verification) keepLetters(p *pass) error {
+// keepDeadLetters adds the dead letters of a pass to those of the agent.
+func (v *verification) keepDeadLetters(p *pass) error {
 	for i, c := range v.Config.Outputs {
 		var letters []deliver.DeadLetter
 		err := graph.DeadLetters(&p.Config, p.Outputs[i]).Each(func(l *deliver.DeadLetter) error {
@@ -171,4 +167,28 @@ func (v *verification) keepLetters(p *pass) error {
 		}
 	}
 	return nil
+}
+
+// noTransform replaces a transform that would not decide as it did, and is its own config.
+type noTransform struct{}
+
+// Transform implements pipeline.TransformConfig.
+func (noTransform) Transform(pipeline.TransformEnv) (pipeline.Transform, error) {
+	return noTransform{}, nil
+}
+
+// Apply implements pipeline.Transform.
+func (noTransform) Apply(*event.Batch) {}
+
+// statefulTransform returns the name of a transform of a pipeline that may have dropped a record
+// which it would not drop now; "" if there is none.
+func statefulTransform(cfg *config.Config, pipelineName string) string {
+	for _, p := range cfg.Pipelines {
+		for _, c := range cfg.Transforms {
+			if c.Traits.Stateful && p.Name == pipelineName && slices.Contains(p.Transforms, c.Name) {
+				return c.Name
+			}
+		}
+	}
+	return ""
 }

@@ -1,9 +1,15 @@
-// Package verify audits the promise: it reads the sources that a ledger knows once
-// more, through the same pipelines, and asks the destinations for every record
-// that is acknowledged, instead of sending it. What is missing is then sent.
+// Package verify audits the promise: it reads the sources that a ledger knows again, through the
+// same pipelines, and looks up every acknowledged record at its destination. What is missing is
+// then sent. It works beside a running agent: ledger and spool are only read, and what is
+// acknowledged an agent never sends again.
 //
-// It works beside a running agent: the ledger and the spool are only looked at, and
-// what is acknowledged an agent never sends again.
+// An audit is a run of the graph whose outputs look records up instead of sending them. Its ledger,
+// in a temporary folder, is a copy of the agent's in which every source is at its beginning and
+// everything but what is acknowledged is done; so identities, timestamps and documents come out as
+// they did. Its clock stands at the epoch, which marks records without a timestamp. A second run,
+// over the missing ranges and with the real outputs, sends what is missing as if it were uncertain.
+// The ledger stores the origin of each route, so that what "read_from: end" skipped, or what came
+// before an output was added, is not missing.
 package verify
 
 import (
@@ -19,81 +25,78 @@ import (
 	"github.com/longshore/longshore/pipeline/config"
 )
 
-// Options say what to verify. Config, Log and Progress must be set.
+// Options are what to verify. Config, Log and Progress must be set.
 type Options struct {
 	Config *config.Config
-	Log    *slog.Logger // of what goes wrong when gaps are sent
-	Since  time.Time    // records that are older are left out
+	Log    *slog.Logger // of sending what is missing
+	Since  time.Time    // older records are left out
 	Output string       // only what went to this output; "" for all
 	DryRun bool         // do not send what is missing
-	// Patience is how long a destination may not answer before it counts as unreachable.
-	Patience time.Duration
-	// Quiet is how long an input may find nothing more to read before what it has
-	// not found counts as gone.
+	// AnswerTimeout is after how long without an answer a destination counts as unreachable.
+	AnswerTimeout time.Duration
+	// Quiet is after how long with nothing more to read an input counts as finished.
 	Quiet    time.Duration
 	Progress *Progress
 }
 
-// settleTime is how long after an acknowledgement a record shows in every
-// destination.
-const settleTime = time.Second
+// visibleAfter is how long after an acknowledgement a record can be found at every destination.
+const visibleAfter = time.Second
 
 // ErrUnreachable is the error of a destination that gave no answer.
 var ErrUnreachable = errors.New("the destination cannot be reached")
 
-// A verification is one call of Run.
 type verification struct {
 	Options
-	names  []string // of the outputs that count
-	states []ledger.State
-	places map[string][]byte     // of the outputs that count; see pipeline.Targeted
-	exempt map[string]*exemption // by output
+	outputs     []string // names of those to verify
+	states      []ledger.State
+	targets     map[string][]byte // by output; see pipeline.Targeted
+	undelivered map[string]*undelivered
 }
 
-// Run verifies, and sends what is missing. The error is that it could not be done;
-// with ErrUnreachable the report has what was learnt until then.
+// Run verifies, and sends what is missing. With ErrUnreachable the report has the results until
+// then.
 func Run(ctx context.Context, o Options) (*Report, error) {
-	v := &verification{Options: o, exempt: map[string]*exemption{}}
+	v := &verification{Options: o, undelivered: map[string]*undelivered{}}
 	for _, c := range o.Config.Outputs {
 		if o.Output == "" || o.Output == c.Name {
-			v.names = append(v.names, c.Name)
+			v.outputs = append(v.outputs, c.Name)
 		}
 	}
-	if len(v.names) == 0 {
+	if len(v.outputs) == 0 {
 		return nil, fmt.Errorf("there is no output %q in %s", o.Output, o.Config.File)
 	}
-	if err := v.look(); err != nil {
+	if err := v.readState(); err != nil {
 		return nil, err
 	}
 	report := newReport(o.Since)
 	if len(v.states) == 0 {
 		return report, nil
 	}
-	if err := v.place(); err != nil {
+	if err := v.readTargets(); err != nil {
 		return nil, err
 	}
-	all := v.todo(report)
+	all := v.acknowledged(report)
 	if len(all) == 0 {
 		report.finish()
 		return report, nil
 	}
-	if err := pause(ctx, settleTime); err != nil {
+	if err := pause(ctx, visibleAfter); err != nil {
 		return nil, err
 	}
 	if err := v.audit(ctx, all, report); err != nil {
 		return report, err
 	}
-	if gaps := report.gaps(); len(gaps) > 0 && !o.DryRun {
-		return report, v.fill(ctx, gaps, report)
+	if missing := report.missing(); len(missing) > 0 && !o.DryRun {
+		return report, v.resend(ctx, missing, report)
 	}
 	return report, nil
 }
 
-// place learns where the outputs put records by the config of now.
-func (v *verification) place() error {
-	v.places = map[string][]byte{}
+// readTargets asks the outputs for their targets by the present config.
+func (v *verification) readTargets() error {
+	v.targets = map[string][]byte{}
 	for _, c := range v.Config.Outputs {
-		if !slices.Contains(v.names, c.Name) {
+		if !slices.Contains(v.outputs, c.Name) {
 			continue
 		}
 		out, err := c.Settings.Output(pipeline.NewEnv(c.Name, slog.New(slog.DiscardHandler)))
@@ -101,7 +104,7 @@ func (v *verification) place() error {
 			return fmt.Errorf("output %s: %w", c.Name, err)
 		}
 		if p, ok := out.(pipeline.Targeted); ok {
-			v.places[c.Name] = p.Target()
+			v.targets[c.Name] = p.Target()
 		}
 		if err := out.Close(); err != nil {
 			return fmt.Errorf("output %s: %w", c.Name, err)
@@ -110,15 +113,15 @@ func (v *verification) place() error {
 	return nil
 }
 
-// look reads what the agent keeps. The spool is read after the ledger, so that what was
-// acknowledged by being put into the spool is found there, or delivered by now.
-func (v *verification) look() (err error) {
+// readState reads what the agent stores. The spool is read after the ledger, so that what was
+// acknowledged by being spooled is found there, or delivered by now.
+func (v *verification) readState() (err error) {
 	if v.states, err = ledger.Read(v.Config.DataDir); err != nil {
 		return err
 	}
 	for _, c := range v.Config.Outputs {
-		if slices.Contains(v.names, c.Name) {
-			if v.exempt[c.Name], err = newExemption(v.Config, c); err != nil {
+		if slices.Contains(v.outputs, c.Name) {
+			if v.undelivered[c.Name], err = readUndelivered(v.Config, c); err != nil {
 				return fmt.Errorf("output %s: %w", c.Name, err)
 			}
 		}
@@ -126,30 +129,28 @@ func (v *verification) look() (err error) {
 	return nil
 }
 
-// fill sends what is missing, and verifies that alone once more.
-func (v *verification) fill(ctx context.Context, gaps todo, report *Report) error {
-	if err := v.send(ctx, gaps); err != nil {
+// resend sends what is missing, and audits that again.
+func (v *verification) resend(ctx context.Context, missing ranges, report *Report) error {
+	if err := v.send(ctx, missing); err != nil {
 		return err
 	}
-	if err := v.look(); err != nil { // what was refused is a dead letter now
+	if err := v.readState(); err != nil { // rejected records are dead letters now
 		return err
 	}
-	if err := pause(ctx, settleTime); err != nil {
+	if err := pause(ctx, visibleAfter); err != nil {
 		return err
 	}
 	after := newReport(v.Since)
-	err := v.audit(ctx, gaps, after)
-	report.filled(after)
+	err := v.audit(ctx, missing, after)
+	report.mergeResent(after)
 	return err
 }
 
 func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-t.C:
+	case <-time.After(d):
 		return nil
 	}
 }

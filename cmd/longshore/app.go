@@ -18,10 +18,10 @@ const (
 	exitFailed      = 1
 	exitUsage       = 2
 	exitUnreachable = 69 // a destination cannot be reached
-	exitConfig      = 78 // the config is wrong
+	exitConfig      = 78 // the config is not valid
 )
 
-// An app is one call of the program, with all it gets from outside.
+// An app is one invocation of the program.
 type app struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
@@ -29,7 +29,7 @@ type app struct {
 	components     []pipeline.Spec
 }
 
-// run does what the arguments say, until ctx ends, and gives the exit code.
+// run executes the arguments until ctx ends, and returns the exit code.
 func (a *app) run(ctx context.Context, args []string) int {
 	root := a.commands()
 	root.SetArgs(args)
@@ -37,7 +37,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 	if err == nil {
 		return exitDone
 	}
-	return a.explain(err)
+	return a.reportError(err)
 }
 
 func (a *app) commands() *cobra.Command {
@@ -52,12 +52,13 @@ func (a *app) commands() *cobra.Command {
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	root.SetVersionTemplate("longshore {{.Version}}\n")
-	root.AddCommand(a.runCommand(), a.checkCommand(), a.tryCommand(), a.testCommand(), a.replayCommand(), a.verifyCommand(), a.listCommand(), a.healthcheckCommand(), a.versionCommand())
+	root.AddCommand(a.runCommand(), a.checkCommand(), a.tryCommand(), a.testCommand(), a.replayCommand(),
+		a.verifyCommand(), a.listCommand(), a.healthcheckCommand(), a.versionCommand())
 	return root
 }
 
-// A failure is an error with an exit code. Any other error that a command
-// gives is one of usage: those are cobra's.
+// A failure is an error with an exit code. Any other error of a command is cobra's, about its
+// usage.
 type failure struct {
 	code int
 	err  error
@@ -66,34 +67,34 @@ type failure struct {
 func (f *failure) Error() string { return f.err.Error() }
 func (f *failure) Unwrap() error { return f.err }
 
-// failed makes an error of what a command does a failure.
+// failed makes the error of a command a failure.
 func failed(err error) error {
 	var f *failure
-	var wrong config.Errors
+	var problems config.Errors
 	switch {
 	case err == nil, errors.As(err, &f):
 		return err
-	case errors.As(err, &wrong):
+	case errors.As(err, &problems):
 		return &failure{exitConfig, err}
 	}
 	return &failure{exitFailed, err}
 }
 
-// action makes a function what a command does: its errors are failures.
+// action returns a cobra function whose errors are failures.
 func action(do func(cmd *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error { return failed(do(cmd, args)) }
 }
 
-// explain prints an error for people, and gives the exit code.
-func (a *app) explain(err error) int {
+// reportError prints an error, and returns the exit code.
+func (a *app) reportError(err error) int {
 	var f *failure
 	if !errors.As(err, &f) {
 		fmt.Fprintf(a.stderr, "longshore: %v\nSee \"longshore --help\".\n", err)
 		return exitUsage
 	}
-	var wrong config.Errors
-	if errors.As(err, &wrong) {
-		a.printMistakes(wrong)
+	var problems config.Errors
+	if errors.As(err, &problems) {
+		a.printConfigErrors(problems)
 	} else {
 		fmt.Fprintf(a.stderr, "%s %v\n", a.styleOf(a.stderr).red("longshore:"), err)
 	}

@@ -10,9 +10,10 @@ func (a *app) checkCommand() *cobra.Command {
 	var path string
 	cmd := &cobra.Command{
 		Use:   "check",
-		Short: "Report every mistake in a config",
-		Long:  "Reads a config as run would, and reports every mistake in it. It connects to nothing. The exit code is 78 if there are mistakes.",
-		Args:  cobra.NoArgs,
+		Short: "Report every error in a config",
+		Long: "Reads a config as run would and reports every error in it, without connecting to anything. " +
+			"The exit code is 78 if there are errors.",
+		Args: cobra.NoArgs,
 		RunE: action(func(*cobra.Command, []string) error {
 			return a.check(path)
 		}),
@@ -31,7 +32,7 @@ func (a *app) check(path string) error {
 	if n := len(cfg.Transforms); n > 0 {
 		transforms = count(n, "transform") + ", "
 	}
-	fmt.Fprintf(a.stdout, "%s is %s: %s, %s, %s%s, %s\n", cfg.File, a.styleOf(a.stdout).green("right"),
+	fmt.Fprintf(a.stdout, "%s is %s: %s, %s, %s%s, %s\n", cfg.File, a.styleOf(a.stdout).green("valid"),
 		count(len(cfg.Inputs), "input"), count(len(cfg.Parsers), "parser"), transforms,
 		count(len(cfg.Outputs), "output"), count(len(cfg.Pipelines), "pipeline"))
 	return nil

@@ -12,8 +12,8 @@ import (
 	"github.com/longshore/longshore/pipeline/config"
 )
 
-// usualFiles are where a config is looked for when none is named.
-var usualFiles = [...]string{"longshore.yml", "/etc/longshore/longshore.yml"}
+// defaultFiles are where a config is looked for when none is named.
+var defaultFiles = [...]string{"longshore.yml", "/etc/longshore/longshore.yml"}
 
 // configFlag adds the flag that names the config.
 func configFlag(cmd *cobra.Command, path *string) {
@@ -22,7 +22,7 @@ func configFlag(cmd *cobra.Command, path *string) {
 	_ = cmd.MarkFlagFilename("config", "yml", "yaml") // the flag is there
 }
 
-// load reads the config at path, or the usual one if path is empty.
+// load reads the config at path, or the default one if path is empty.
 func (a *app) load(path string) (*config.Config, error) {
 	loader := config.Loader{Components: a.components, LookupEnv: a.env}
 	if path == "" {
@@ -31,15 +31,15 @@ func (a *app) load(path string) (*config.Config, error) {
 	if path != "" {
 		return loader.LoadFile(path)
 	}
-	for _, usual := range usualFiles {
-		if _, err := os.Stat(usual); !errors.Is(err, fs.ErrNotExist) {
-			return loader.LoadFile(usual)
+	for _, file := range defaultFiles {
+		if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
+			return loader.LoadFile(file)
 		}
 	}
 	return loader.Default()
 }
 
-// loadFor is load, with another data folder than the config's if one is named.
+// loadFor is load, with dataDir, unless it is empty, instead of the config's.
 func (a *app) loadFor(path, dataDir string) (*config.Config, error) {
 	cfg, err := a.load(path)
 	if err != nil {
@@ -49,15 +49,15 @@ func (a *app) loadFor(path, dataDir string) (*config.Config, error) {
 	return cfg, nil
 }
 
-// printMistakes prints all mistakes of a config.
-func (a *app) printMistakes(wrong config.Errors) {
-	a.printProblems(wrong, "")
-	if len(wrong) > 0 {
-		fmt.Fprintf(a.stderr, "%s\n", a.styleOf(a.stderr).red(count(len(wrong), "mistake")+" in "+wrong[0].File))
+// printConfigErrors prints all errors of a config.
+func (a *app) printConfigErrors(problems config.Errors) {
+	a.printProblems(problems, "")
+	if len(problems) > 0 {
+		fmt.Fprintf(a.stderr, "%s\n", a.styleOf(a.stderr).red(count(len(problems), "error")+" in "+problems[0].File))
 	}
 }
 
-// printProblems prints problems of a config with their lines, and what each is.
+// printProblems prints problems of a config, each after a prefix, with their lines.
 func (a *app) printProblems(problems config.Errors, what string) {
 	s := a.styleOf(a.stderr)
 	for _, e := range problems {
@@ -68,7 +68,7 @@ func (a *app) printProblems(problems config.Errors, what string) {
 	}
 }
 
-// count gives a number and what is counted.
+// count returns a number and a noun.
 func count(n int, what string) string {
 	if n == 1 {
 		return "1 " + what

@@ -17,9 +17,9 @@ func (a *app) healthcheckCommand() *cobra.Command {
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "healthcheck",
-		Short: "Ask a running longshore whether it is alive",
-		Long: "Asks /health at the http.listen of the config, which is found as run finds it, or at --url. " +
-			"The exit code is 0 if it is alive, else 1. It is meant for HEALTHCHECK in containers.",
+		Short: "Check whether a running longshore is alive",
+		Long: "Requests /health at the http.listen of the config, which is found as by run, or at --url. " +
+			"The exit code is 0 if longshore is alive, else 1. Meant for HEALTHCHECK in containers.",
 		Args: cobra.NoArgs,
 		RunE: action(func(cmd *cobra.Command, _ []string) error {
 			if url == "" {
@@ -32,13 +32,13 @@ func (a *app) healthcheckCommand() *cobra.Command {
 		}),
 	}
 	configFlag(cmd, &path)
-	cmd.Flags().StringVar(&url, "url", "", "ask this URL, such as http://127.0.0.1:8080/health")
+	cmd.Flags().StringVar(&url, "url", "", "request this URL, such as http://127.0.0.1:8080/health")
 	cmd.Flags().DurationVar(&timeout, "timeout", 5*time.Second, "how long to wait for an answer")
 	return cmd
 }
 
-// healthURL gives where the longshore of this config answers. An address that
-// is none in particular, such as 0.0.0.0, is dialled as this host.
+// healthURL returns the URL of /health by a config. An unspecified address, such as 0.0.0.0, is
+// dialled as this host.
 func (a *app) healthURL(path string) (string, error) {
 	cfg, err := a.load(path)
 	if err != nil {
@@ -58,7 +58,7 @@ func (a *app) askHealth(ctx context.Context, url string, timeout time.Duration) 
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	response, err := client.Do(request)
 	if err != nil {
-		return err // it has the URL
+		return err // contains the URL
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, 64<<10))
@@ -72,16 +72,16 @@ func (a *app) askHealth(ctx context.Context, url string, timeout time.Duration) 
 	return err
 }
 
-// reasons gives why, as /health says it.
+// reasons returns the reasons that /health gives.
 func reasons(body []byte) string {
 	var answer struct {
-		Ill []struct{ Name, Reason string }
+		Problems []struct{ Name, Reason string }
 	}
-	if json.Unmarshal(body, &answer) != nil || len(answer.Ill) == 0 {
+	if json.Unmarshal(body, &answer) != nil || len(answer.Problems) == 0 {
 		return ""
 	}
 	var why []string
-	for _, i := range answer.Ill {
+	for _, i := range answer.Problems {
 		why = append(why, i.Name+": "+i.Reason)
 	}
 	return ": " + strings.Join(why, "; ")

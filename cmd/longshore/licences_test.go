@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// agpl are Go modules under the AGPL that a log shipper or its tests could be tempted to require, in all versions.
-// Loki's pkg/push is a module of its own, under Apache-2.0.
+// agpl are Go modules under the AGPL that a log shipper or its tests could be tempted to require,
+// in all versions. Loki's pkg/push is a module of its own, under Apache-2.0.
 var agpl = []string{
 	"github.com/grafana/loki", "github.com/grafana/grafana", "github.com/grafana/mimir", "github.com/grafana/tempo",
 	"github.com/grafana/pyroscope", "github.com/grafana/phlare", "github.com/grafana/oncall", "go.k6.io/k6",
@@ -45,7 +45,8 @@ func TestNoModuleUnderTheAGPL(t *testing.T) {
 	if files < 4 {
 		t.Errorf("only %d module files were found", files)
 	}
-	for _, word := range []string{"github.com/grafana/loki/v3", "github.com/grafana/loki/v3/cmd/loki", "github.com/minio/minio"} {
+	for _, word := range []string{"github.com/grafana/loki/v3", "github.com/grafana/loki/v3/cmd/loki",
+		"github.com/minio/minio"} {
 		if underAGPL(word) == "" {
 			t.Errorf("%s would not be noticed", word)
 		}

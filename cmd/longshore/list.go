@@ -16,7 +16,7 @@ import (
 func (a *app) listCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "list [component]",
-		Short: "Name the components, or the settings of one",
+		Short: "List the components, or the settings of one",
 		Args:  cobra.MaximumNArgs(1),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return a.types(), cobra.ShellCompDirectiveNoFileComp
@@ -30,7 +30,7 @@ func (a *app) listCommand() *cobra.Command {
 	}
 }
 
-// types gives the names of all components, each once.
+// types returns the names of all components, each once.
 func (a *app) types() []string {
 	var names []string
 	for _, spec := range a.components {
@@ -42,7 +42,8 @@ func (a *app) types() []string {
 
 func (a *app) listComponents() error {
 	s := a.styleOf(a.stdout)
-	for _, kind := range []pipeline.Kind{pipeline.KindInput, pipeline.KindParser, pipeline.KindTransform, pipeline.KindOutput} {
+	for _, kind := range []pipeline.Kind{pipeline.KindInput, pipeline.KindParser, pipeline.KindTransform,
+		pipeline.KindOutput} {
 		specs := a.sorted(kind)
 		if len(specs) == 0 {
 			continue
@@ -87,7 +88,8 @@ func (a *app) listSettings(name string) error {
 		a.printSpec(spec)
 	}
 	if !found {
-		return &failure{exitUsage, fmt.Errorf("there is no component %q; there is %s", name, strings.Join(a.types(), ", "))}
+		return &failure{exitUsage, fmt.Errorf("there is no component %q; there is %s", name,
+			strings.Join(a.types(), ", "))}
 	}
 	return nil
 }
@@ -102,7 +104,7 @@ func (a *app) printSpec(spec pipeline.Spec) {
 	for _, setting := range config.Describe(spec) {
 		if setting.Common && !common {
 			common = true
-			fmt.Fprintf(a.stdout, "\nevery %s has:\n", spec.Kind)
+			fmt.Fprintf(a.stdout, "\nsettings of every %s:\n", spec.Kind)
 		}
 		fmt.Fprintf(a.stdout, "\n  %s  %s\n      %s\n", s.bold(setting.Path), s.dim(facts(setting)), setting.Doc)
 		if setting.Example != "" {
@@ -111,7 +113,7 @@ func (a *app) printSpec(spec pipeline.Spec) {
 	}
 }
 
-// facts gives what a setting takes, in one line.
+// facts returns a setting's type and limits in one line.
 func facts(s config.Setting) string {
 	what := []string{s.Type}
 	if len(s.Enum) > 0 {

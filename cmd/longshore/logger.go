@@ -4,17 +4,14 @@ import (
 	"context"
 	"io"
 	"log/slog"
-	"os"
 	"strings"
 	"sync"
-
-	"golang.org/x/term"
 )
 
-// logger writes what the agent has to say of itself to standard error: short
-// lines for people on a terminal, JSON lines otherwise.
+// logger writes the agent's own log to standard error: short lines on a terminal, JSON lines
+// otherwise.
 func (a *app) logger() *slog.Logger {
-	if f, ok := a.stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+	if isTerminal(a.stderr) {
 		return slog.New(&lineHandler{out: a.stderr, style: a.styleOf(a.stderr), mu: new(sync.Mutex)})
 	}
 	return slog.New(slog.NewJSONHandler(a.stderr, nil))
@@ -74,15 +71,4 @@ func (h *lineHandler) WithGroup(name string) slog.Handler {
 	next := *h
 	next.groups += name + "."
 	return &next
-}
-
-// printable keeps what others have written, such as a destination's answer,
-// from steering the terminal.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' && r != '\t' || r == 0x7f || r >= 0x80 && r < 0xa0 {
-			return '·'
-		}
-		return r
-	}, text)
 }

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-func TestSpareMemory(t *testing.T) {
+func TestTuneMemory(t *testing.T) {
 	const usual = 100
 	defer debug.SetGCPercent(debug.SetGCPercent(usual))
 	percent := func() int {
@@ -25,7 +25,7 @@ func TestSpareMemory(t *testing.T) {
 		{"GOGC", "50", usual},
 		{"GOMEMLIMIT", "1GiB", usual},
 	} {
-		restore := spareMemory(func(name string) (string, bool) {
+		restore := tuneMemory(func(name string) (string, bool) {
 			if name == c.name {
 				return c.value, true
 			}
@@ -35,21 +35,21 @@ func TestSpareMemory(t *testing.T) {
 			t.Errorf("with %s=%s the heap grows by %d percent, want %d", c.name, c.value, got, c.want)
 		}
 		if restore(); percent() != usual {
-			t.Errorf("with %s=%s the pace is not restored", c.name, c.value)
+			t.Errorf("with %s=%s the limit is not restored", c.name, c.value)
 		}
 	}
 }
 
-func TestRestWhenQuiet(t *testing.T) {
+func TestReleaseMemoryWhenIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var read, rests atomic.Uint64
-		defer restWhenQuiet(read.Load, func() { rests.Add(1) })()
+		var read, releases atomic.Uint64
+		defer releaseMemoryWhenIdle(read.Load, func() { releases.Add(1) })()
 		later := func(reads, want uint64, when string) {
 			t.Helper()
 			read.Add(reads)
-			time.Sleep(lookForQuiet)
-			if synctest.Wait(); rests.Load() != want {
-				t.Errorf("%s: %d rests, want %d", when, rests.Load(), want)
+			time.Sleep(idleCheckInterval)
+			if synctest.Wait(); releases.Load() != want {
+				t.Errorf("%s: %d releases, want %d", when, releases.Load(), want)
 			}
 		}
 		time.Sleep(time.Second)

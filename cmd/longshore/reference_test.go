@@ -28,7 +28,8 @@ var update = flag.Bool("update", false, "write docs/reference anew")
 // TestReference holds docs/reference against the specs and the metrics. `make reference` writes it.
 func TestReference(t *testing.T) {
 	pages := map[string]string{"config.md": configPage(), "metrics.md": metricsPage(t)}
-	for _, kind := range []pipeline.Kind{pipeline.KindInput, pipeline.KindParser, pipeline.KindTransform, pipeline.KindOutput} {
+	for _, kind := range []pipeline.Kind{pipeline.KindInput, pipeline.KindParser, pipeline.KindTransform,
+		pipeline.KindOutput} {
 		pages[string(kind)+"s.md"] = kindPage(kind)
 	}
 	pages["README.md"] = indexPage()
@@ -51,14 +52,17 @@ const generated = "\nThis page is generated from the code by `make reference`.\n
 func indexPage() string {
 	var b strings.Builder
 	b.WriteString("# Reference\n" + generated + "\n- [The top level of a config](config.md)\n- [Metrics](metrics.md)\n")
-	for _, kind := range []pipeline.Kind{pipeline.KindInput, pipeline.KindParser, pipeline.KindTransform, pipeline.KindOutput} {
+	for _, kind := range []pipeline.Kind{pipeline.KindInput, pipeline.KindParser, pipeline.KindTransform,
+		pipeline.KindOutput} {
 		var links []string
 		for _, spec := range specsOf(kind) {
 			links = append(links, fmt.Sprintf("[`%s`](%ss.md#%s)", spec.Type, kind, spec.Type))
 		}
-		fmt.Fprintf(&b, "- [%ss](%ss.md): %s\n", strings.ToUpper(string(kind[:1]))+string(kind[1:]), kind, strings.Join(links, ", "))
+		fmt.Fprintf(&b, "- [%ss](%ss.md): %s\n", strings.ToUpper(string(kind[:1]))+string(kind[1:]), kind,
+			strings.Join(links, ", "))
 	}
-	b.WriteString("\nTypes: a *duration* is written like `500ms`, `10s`, `5m`, `2h` or `7d`; a *size* like `512KiB`, `1MiB` or `10GB`; a *secret*\n" +
+	b.WriteString("\nTypes: a *duration* is written like `500ms`, `10s`, `5m`, `2h` or `7d`; a *size* like " +
+		"`512KiB`, `1MiB` or `10GB`; a *secret*\n" +
 		"is never shown. Every value may hold `${VAR}`, `${VAR:-default}`, `${VAR:?why}` and `${file:/path}`.\n")
 	return b.String()
 }
@@ -141,10 +145,12 @@ func metricsPage(t *testing.T) string {
 		t.Fatal(err)
 	}
 	var b strings.Builder
-	b.WriteString("# Metrics\n" + generated + "\nBeside these, `/metrics` has those of the Go runtime and of the process.\n\n" +
+	b.WriteString("# Metrics\n" + generated + "\nBeside these, `/metrics` has those of the Go runtime and of " +
+		"the process.\n\n" +
 		"| metric | labels | meaning |\n| --- | --- | --- |\n")
 	for _, name := range slices.Sorted(maps.Keys(found.metrics)) {
-		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", name, strings.Join(found.metrics[name].labels, ", "), cell(found.metrics[name].help))
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", name, strings.Join(found.metrics[name].labels, ", "),
+			cell(found.metrics[name].help))
 	}
 	return b.String()
 }

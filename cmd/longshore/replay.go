@@ -16,13 +16,13 @@ import (
 	"github.com/longshore/longshore/pipeline/config"
 )
 
-// replayOptions choose the dead letters.
+// replayOptions select dead letters.
 type replayOptions struct {
 	output, reason string
 	dry            bool
 }
 
-// wants gives what chooses letters for an output.
+// wants returns a function that selects dead letters for an output.
 func (o replayOptions) wants(c config.Output) func(*deliver.DeadLetter) bool {
 	return func(l *deliver.DeadLetter) bool { return l.Fits(c.Type) && strings.Contains(l.Reason, o.reason) }
 }
@@ -33,8 +33,9 @@ func (a *app) replayCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "replay",
 		Short: "Send dead letters again",
-		Long: "Sends the records again that a destination has refused. Those that it refuses once more are kept again. The agent " +
-			"may go on running meanwhile; a replay that is cut off is taken up by the next.",
+		Long: "Sends the records that a destination has rejected again. Those that it rejects once more are " +
+			"kept. The agent may " +
+			"keep running meanwhile; an interrupted replay is resumed by the next.",
 		Args: cobra.NoArgs,
 		RunE: action(func(cmd *cobra.Command, _ []string) error {
 			cfg, err := a.loadFor(path, dataDir)
@@ -47,8 +48,8 @@ func (a *app) replayCommand() *cobra.Command {
 	configFlag(cmd, &path)
 	cmd.Flags().StringVar(&dataDir, "data-dir", "", "folder of the dead letters, instead of the config's data_dir")
 	cmd.Flags().StringVar(&o.output, "output", "", "only those of this output")
-	cmd.Flags().StringVar(&o.reason, "reason", "", "only those whose reason has this text in it")
-	cmd.Flags().BoolVar(&o.dry, "dry-run", false, "only say what would be sent")
+	cmd.Flags().StringVar(&o.reason, "reason", "", "only those whose reason contains this text")
+	cmd.Flags().BoolVar(&o.dry, "dry-run", false, "only show what would be sent")
 	return cmd
 }
 
@@ -64,7 +65,7 @@ func (a *app) replay(ctx context.Context, cfg *config.Config, o replayOptions) e
 	for _, c := range outputs {
 		file := deliver.NewDeadLetterFile(filepath.Join(cfg.DataDir, "dead-letters"), c.Name)
 		if o.dry {
-			errs = append(errs, a.showLetters(c, file, o))
+			errs = append(errs, a.showDeadLetters(c, file, o))
 		} else {
 			errs = append(errs, a.replayOutput(ctx, c, file, o))
 		}
@@ -73,8 +74,8 @@ func (a *app) replay(ctx context.Context, cfg *config.Config, o replayOptions) e
 	return errors.Join(errs...)
 }
 
-// showLetters says how many letters there are, by reason.
-func (a *app) showLetters(c config.Output, file *deliver.DeadLetterFile, o replayOptions) error {
+// showDeadLetters prints how many dead letters there are, by reason.
+func (a *app) showDeadLetters(c config.Output, file *deliver.DeadLetterFile, o replayOptions) error {
 	byReason, wants, others := map[string]int{}, o.wants(c), 0
 	err := file.Each(func(l *deliver.DeadLetter) error {
 		if wants(l) {
@@ -97,7 +98,7 @@ func (a *app) showLetters(c config.Output, file *deliver.DeadLetterFile, o repla
 	slices.SortFunc(reasons, func(x, y string) int { return byReason[y] - byReason[x] })
 	fmt.Fprintf(a.stdout, "%s: %s would be sent\n", c.Name, count(total, "record"))
 	if others > 0 {
-		fmt.Fprintf(a.stdout, "  %8d  stay: they were encoded for another type of output\n", others)
+		fmt.Fprintf(a.stdout, "  %8d  stay: encoded for another type of output\n", others)
 	}
 	for _, reason := range reasons {
 		fmt.Fprintf(a.stdout, "  %8d  %s\n", byReason[reason], printable(reason))
@@ -105,16 +106,17 @@ func (a *app) showLetters(c config.Output, file *deliver.DeadLetterFile, o repla
 	return nil
 }
 
-// showDamaged says how many lines are no letters any more.
+// showDamaged prints how many lines cannot be read.
 func (a *app) showDamaged(c config.Output, file *deliver.DeadLetterFile) error {
 	n, err := file.Damaged()
 	if n > 0 {
-		fmt.Fprintf(a.stdout, "%s: %s of %s cannot be read, and left there\n", c.Name, count(n, "line"), file.Path())
+		fmt.Fprintf(a.stdout, "%s: %s of %s cannot be read and stay there\n", c.Name, count(n, "line"), file.Path())
 	}
 	return err
 }
 
-func (a *app) replayOutput(ctx context.Context, c config.Output, file *deliver.DeadLetterFile, o replayOptions) (err error) {
+func (a *app) replayOutput(ctx context.Context, c config.Output, file *deliver.DeadLetterFile,
+	o replayOptions) (err error) {
 	letters, err := deliver.OpenReplay(file, o.wants(c))
 	if err != nil {
 		return err
@@ -125,17 +127,14 @@ func (a *app) replayOutput(ctx context.Context, c config.Output, file *deliver.D
 		return nil
 	}
 	log := a.logger().With(slog.String("output", c.Name))
-	ill := func(error) {}
-	env := pipeline.NewEnv(c.Name, log)
-	env.Health = ill
-	out, err := c.Settings.Output(env)
+	out, err := c.Settings.Output(pipeline.NewEnv(c.Name, log))
 	if err != nil {
 		return fmt.Errorf("output %s: %w", c.Name, err)
 	}
 	defer func() { err = errors.Join(err, out.Close()) }()
 	c.Common.Lanes = 1
 	d := deliver.New(deliver.Options{
-		Name: c.Name, Type: c.Type, Output: out, Settings: c.Common, Log: log, Health: ill, DeadLetters: file,
+		Name: c.Name, Type: c.Type, Output: out, Settings: c.Common, Log: log, Health: func(error) {}, DeadLetters: file,
 		Spool: func(int) deliver.Spool { return letters },
 	})
 	d.Finish()
@@ -144,16 +143,11 @@ func (a *app) replayOutput(ctx context.Context, c config.Output, file *deliver.D
 		return c.Name + " " + bar(int(n.Delivered+n.Rejected), letters.DeadLetters())
 	}, func() { d.Run(ctx) })
 	n := d.Counts()
-	fmt.Fprintf(a.stdout, "%s: %d delivered, %d rejected again, %d left\n", c.Name, n.Delivered, n.Rejected, uint64(letters.DeadLetters())-n.Delivered-n.Rejected)
+	fmt.Fprintf(a.stdout, "%s: %d delivered, %d rejected again, %d left\n", c.Name, n.Delivered, n.Rejected,
+		uint64(letters.DeadLetters())-n.Delivered-n.Rejected)
 	if n.Delivered < uint64(letters.DeadLetters()) {
-		return &failure{exitFailed, fmt.Errorf("output %s: not all dead letters were delivered; the others are kept in %s", c.Name, filepath.Dir(file.Path()))}
+		return &failure{exitFailed, fmt.Errorf("output %s: not all dead letters were delivered; the others are "+
+			"kept in %s", c.Name, filepath.Dir(file.Path()))}
 	}
 	return nil
-}
-
-// bar draws a progress bar.
-func bar(done, total int) string {
-	const width = 30
-	full := width * done / max(total, 1)
-	return fmt.Sprintf("%s%s %d of %d", strings.Repeat("█", full), strings.Repeat("░", width-full), done, total)
 }

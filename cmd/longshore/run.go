@@ -21,8 +21,10 @@ func (a *app) runCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Ship logs until stopped",
-		Long: "Ships logs as the config says, until SIGINT or SIGTERM. Without a config it takes all containers of the Docker " +
-			"socket to LONGSHORE_LOKI_URL and LONGSHORE_ELASTICSEARCH_URL, or to standard output when neither is set.",
+		Long: "Ships logs by the config until SIGINT or SIGTERM. Without a config it ships the logs of all " +
+			"containers, through " +
+			"the Docker socket, to LONGSHORE_LOKI_URL and LONGSHORE_ELASTICSEARCH_URL, or to standard output if " +
+			"neither is set.",
 		Args: cobra.NoArgs,
 		RunE: action(func(cmd *cobra.Command, _ []string) error {
 			cfg, err := a.loadFor(path, dataDir)
@@ -33,14 +35,14 @@ func (a *app) runCommand() *cobra.Command {
 		}),
 	}
 	configFlag(cmd, &path)
-	cmd.Flags().StringVar(&dataDir, "data-dir", "", "folder for what must survive a restart, instead of the config's data_dir")
+	cmd.Flags().StringVar(&dataDir, "data-dir", "", "folder for persistent data, instead of the config's data_dir")
 	_ = cmd.MarkFlagDirname("data-dir") // the flag is there
 	return cmd
 }
 
-// runPipelines runs what the config says until ctx ends.
+// runPipelines runs the pipelines of a config until ctx ends.
 func (a *app) runPipelines(ctx context.Context, cfg *config.Config) error {
-	defer spareMemory(a.env)()
+	defer tuneMemory(a.env)()
 	log := a.logger()
 	for _, w := range cfg.Warnings {
 		log.Warn(w.What(), "at", w.Position())
@@ -48,7 +50,8 @@ func (a *app) runPipelines(ctx context.Context, cfg *config.Config) error {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	var health admin.Health
-	g, err := graph.Build(graph.Options{Config: cfg, Log: log, Metrics: metrics, Health: health.Component, Vital: health.Vital, Now: time.Now})
+	g, err := graph.Build(graph.Options{Config: cfg, Log: log, Metrics: metrics, Health: health.Component,
+		Vital: health.Vital, Now: time.Now})
 	if err != nil {
 		return err
 	}
@@ -61,15 +64,15 @@ func (a *app) runPipelines(ctx context.Context, cfg *config.Config) error {
 	}
 	health.Ready(true)
 	defer inBackground(func(ctx context.Context) {
-		_ = server.Run(ctx) // it logs its own trouble, and the pipelines go on without it
+		_ = server.Run(ctx) // it logs its own errors, and the pipelines go on without it
 	})()
-	defer restWhenQuiet(func() uint64 { return g.Counts().Read }, debug.FreeOSMemory)()
+	defer releaseMemoryWhenIdle(func() uint64 { return g.Counts().Read }, debug.FreeOSMemory)()
 	err = g.Run(ctx)
-	goodbye(log, g.Counts())
+	logSummary(log, g.Counts())
 	return err
 }
 
-// inBackground runs a function, whose context ends when the function it gives is called.
+// inBackground runs a function in the background; stop ends its context and waits for it.
 func inBackground(run func(ctx context.Context)) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
@@ -83,10 +86,11 @@ func inBackground(run func(ctx context.Context)) (stop func()) {
 	}
 }
 
-// goodbye says what became of the records. What was read is due at each output of its
-// pipelines, unless it was joined to the record of a line before; what was due was
-// delivered, rejected, filtered, skipped as done before, or is pending.
-func goodbye(log *slog.Logger, c graph.Counts) {
-	log.Info("goodbye", "read", c.Read, "joined", c.Joined, "due", c.Due, "delivered", c.Delivered, "rejected", c.Rejected,
+// logSummary logs what became of the records. What was read is due at each output of its pipelines,
+// unless it was joined to an earlier line; what was due was delivered, rejected, filtered, skipped
+// as done before, or is pending.
+func logSummary(log *slog.Logger, c graph.Counts) {
+	log.Info("stopped", "read", c.Read, "joined", c.Joined, "due", c.Due, "delivered", c.Delivered, "rejected",
+		c.Rejected,
 		"filtered", c.Filtered, "skipped", c.Skipped, "pending", c.Pending(), "retried", c.Retried)
 }

@@ -21,15 +21,16 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs testdata/script against the program with the components
-// below. $ALIVE and $ILL are the host:port of servers that say so.
+// below. $ALIVE and $DEGRADED are the host:port of servers that answer so.
 func TestScripts(t *testing.T) {
-	alive := answer(t, http.StatusOK, `{"status": "alive", "ill": []}`)
-	ill := answer(t, http.StatusServiceUnavailable, `{"status": "ill", "ill": [{"name": "ledger", "reason": "disk full"}]}`)
+	alive := answer(t, http.StatusOK, `{"status": "alive", "problems": []}`)
+	degraded := answer(t, http.StatusServiceUnavailable,
+		`{"status": "degraded", "problems": [{"name": "ledger", "reason": "disk full"}]}`)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("ALIVE", alive)
-			env.Setenv("ILL", ill)
+			env.Setenv("DEGRADED", degraded)
 			return nil
 		},
 	})
@@ -50,11 +51,15 @@ func answer(t *testing.T, status int, body string) (address string) {
 
 func fakes() []pipeline.Spec {
 	return []pipeline.Spec{
-		{Kind: pipeline.KindInput, Type: "docker", Summary: "Logs of containers.", New: func() any { return &fakeDocker{} }},
+		{Kind: pipeline.KindInput, Type: "docker", Summary: "Logs of containers.",
+			New: func() any { return &fakeDocker{} }},
 		{Kind: pipeline.KindInput, Type: "file", Summary: "Lines of files.", New: func() any { return &fakeFile{} }},
-		{Kind: pipeline.KindParser, Type: "auto", Summary: "Any known format.", New: func() any { return &fakeParser{} }},
-		{Kind: pipeline.KindOutput, Type: "stdout", Summary: "Standard output.", New: func() any { return &fakeOutput{} }},
-		{Kind: pipeline.KindOutput, Type: "file", Summary: "Files of JSON lines.", New: func() any { return &fakeOutput{} }},
+		{Kind: pipeline.KindParser, Type: "auto", Summary: "Any known format.",
+			New: func() any { return &fakeParser{} }},
+		{Kind: pipeline.KindOutput, Type: "stdout", Summary: "Standard output.",
+			New: func() any { return &fakeOutput{} }},
+		{Kind: pipeline.KindOutput, Type: "file", Summary: "Files of JSON lines.",
+			New: func() any { return &fakeOutput{} }},
 	}
 }
 

@@ -19,9 +19,10 @@ func (a *app) testCommand() *cobra.Command {
 	var path string
 	cmd := &cobra.Command{
 		Use:   "test",
-		Short: "Hold the pipelines against the tests in a config",
-		Long: "Takes the lines of each case under tests in the config through its pipeline, and compares what comes out with " +
-			"what the case expects. The exit code is 1 if anything is different.",
+		Short: "Run the tests in a config",
+		Long: "Sends the lines of each case under tests in the config through its pipeline and compares the " +
+			"records with what " +
+			"the case expects. The exit code is 1 if any of them differ.",
 		Args: cobra.NoArgs,
 		RunE: action(func(*cobra.Command, []string) error {
 			cfg, err := a.load(path)
@@ -39,7 +40,7 @@ func (a *app) test(cfg *config.Config) error {
 	if len(cfg.Tests) == 0 {
 		return fmt.Errorf("%s has no tests; write some under \"tests:\", each with name, input and expect", cfg.File)
 	}
-	s, wrong := a.styleOf(a.stdout), 0
+	s, failed := a.styleOf(a.stdout), 0
 	for _, c := range cfg.Tests {
 		differences, err := differencesOf(cfg, c)
 		if err != nil {
@@ -49,26 +50,26 @@ func (a *app) test(cfg *config.Config) error {
 			fmt.Fprintf(a.stdout, "%s %s\n", s.green("ok  "), c.Name)
 			continue
 		}
-		wrong++
+		failed++
 		fmt.Fprintf(a.stdout, "%s %s\n", s.red("FAIL"), c.Name)
 		for _, d := range differences {
 			d.write(a.stdout, s)
 		}
 	}
-	if wrong > 0 {
-		return fmt.Errorf("%d of %s failed", wrong, count(len(cfg.Tests), "test"))
+	if failed > 0 {
+		return fmt.Errorf("%d of %s failed", failed, count(len(cfg.Tests), "test"))
 	}
 	return nil
 }
 
-// A difference is between one record and what was expected of it.
+// A difference is between a record and what was expected.
 type difference struct {
 	record    int // from 1
 	name      string
 	want, got string
 }
 
-// absent is what is expected of a field that must not be there.
+// absent is expected of a field that must not be there.
 const absent = "absent"
 
 func (d difference) write(w io.Writer, s style) {
@@ -132,7 +133,7 @@ func differencesOf(cfg *config.Config, c config.Case) ([]difference, error) {
 	return all, nil
 }
 
-// noTime dates the lines for which nobody knows a time, always the same.
+// noTime is the reproducible time of lines that have none.
 func noTime() time.Time { return time.Unix(0, 0) }
 
 func expected(fields map[string]string) string {
@@ -143,11 +144,11 @@ func expected(fields map[string]string) string {
 	return strings.Join(all, ", ")
 }
 
-// compare holds a record against the fields that it must have.
+// compare compares a record with the fields that it must have.
 func compare(number int, want map[string]string, record []byte) []difference {
 	got := map[string]string{}
-	for _, m := range membersOf(record) {
-		got[m.name] = m.value
+	for _, f := range jsonFields(record) {
+		got[f.name] = f.value
 	}
 	var all []difference
 	for _, name := range slices.Sorted(maps.Keys(want)) {

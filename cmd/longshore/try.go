@@ -23,10 +23,12 @@ func (a *app) tryCommand() *cobra.Command {
 	var path string
 	cmd := &cobra.Command{
 		Use:   "try",
-		Short: "Show what becomes of lines from standard input",
-		Long: "Takes lines from standard input through a pipeline of the config, or through the auto parser when no config is " +
-			"named, and shows what becomes of them. Nothing is sent. On a terminal it shows what each step changes; otherwise " +
-			"it prints the records, one line of JSON each.",
+		Short: "Show how lines from standard input are processed",
+		Long: "Sends lines from standard input through a pipeline of the config, or through the auto parser if " +
+			"no config is " +
+			"named, and shows the result. Nothing is shipped. On a terminal it shows what each step changes; " +
+			"otherwise it " +
+			"prints the records, one line of JSON each.",
 		Example: "  docker logs web 2>&1 | longshore try\n  longshore try -c longshore.yml --pipeline main < app.log",
 		Args:    cobra.NoArgs,
 		RunE: action(func(cmd *cobra.Command, _ []string) error {
@@ -38,13 +40,13 @@ func (a *app) tryCommand() *cobra.Command {
 		}),
 	}
 	configFlag(cmd, &path)
-	cmd.Flags().StringVar(&t.pipeline, "pipeline", "", "the pipeline to take (default: the first)")
+	cmd.Flags().StringVar(&t.pipeline, "pipeline", "", "the pipeline to use (default: the first)")
 	cmd.Flags().StringToStringVar(&t.labels, "label", nil, "a label of the source, such as container.name=web-1")
-	cmd.Flags().BoolVar(&t.format, "format", false, "add what each line was taken for, as _format")
+	cmd.Flags().BoolVar(&t.format, "format", false, "add the detected format of each line, as _format")
 	return cmd
 }
 
-// withoutConfig is what lines are tried with when no config is named.
+// withoutConfig is the config if none is named.
 const withoutConfig = "inputs: {try: {type: stdin}}\noutputs: {try: {type: stdout}}\n"
 
 func (a *app) configToTry(path string) (*config.Config, error) {
@@ -55,14 +57,14 @@ func (a *app) configToTry(path string) (*config.Config, error) {
 	return loader.Load("built-in", []byte(withoutConfig))
 }
 
-// trying is one call of the command.
+// trying is one invocation of the command.
 type trying struct {
 	*app
 	pipeline string
 	labels   map[string]string
 	format   bool
 
-	dropped, refused int
+	dropped, rejected int
 }
 
 func (t *trying) run(ctx context.Context, cfg *config.Config) error {
@@ -96,13 +98,13 @@ func labelsOf(m map[string]string) []event.Label {
 	return labels
 }
 
-// sumUp says what has not come out, on standard error.
+// sumUp prints what was not shipped to standard error.
 func (t *trying) sumUp() {
 	if t.dropped > 0 {
 		fmt.Fprintf(t.stderr, "%s dropped\n", count(t.dropped, "record"))
 	}
-	if t.refused > 0 {
-		fmt.Fprintf(t.stderr, "%s would become dead letters\n", count(t.refused, "record"))
+	if t.rejected > 0 {
+		fmt.Fprintf(t.stderr, "%s would become dead letters\n", count(t.rejected, "record"))
 	}
 }
 
@@ -111,7 +113,7 @@ func (t *trying) show(o graph.Outcome) error {
 		t.dropped++
 	}
 	if o.Rejected {
-		t.refused++
+		t.rejected++
 	}
 	if isTerminal(t.stdout) {
 		return t.showSteps(t.styleOf(t.stdout), o)
@@ -129,17 +131,17 @@ func (t *trying) show(o graph.Outcome) error {
 
 const formatField = "_format"
 
-// showSteps shows, for people, what each step changes.
+// showSteps shows what each step changes.
 func (t *trying) showSteps(s style, o graph.Outcome) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n", s.dim(block(o.Line)))
-	var before []member
+	var before []jsonField
 	for i, step := range o.Steps {
 		by := step.By
 		if i == 0 {
 			by = o.Format.String()
 		}
-		after := membersOf(step.Record)
+		after := jsonFields(step.Record)
 		fmt.Fprintf(&b, "  %s\n", s.bold(by))
 		writeChanges(&b, s, before, after)
 		before = after
@@ -156,20 +158,20 @@ func (t *trying) showSteps(s style, o graph.Outcome) error {
 	return err
 }
 
-func writeChanges(w io.Writer, s style, before, after []member) {
-	for _, m := range before {
-		if !slices.Contains(after, m) {
-			fmt.Fprintf(w, "  %s\n", s.red("- "+printable(m.name)+": "+block(m.value)))
+func writeChanges(w io.Writer, s style, before, after []jsonField) {
+	for _, f := range before {
+		if !slices.Contains(after, f) {
+			fmt.Fprintf(w, "  %s\n", s.red("- "+printable(f.name)+": "+block(f.value)))
 		}
 	}
-	for _, m := range after {
-		if !slices.Contains(before, m) {
-			fmt.Fprintf(w, "  %s\n", s.green("+ "+printable(m.name)+": "+block(m.value)))
+	for _, f := range after {
+		if !slices.Contains(before, f) {
+			fmt.Fprintf(w, "  %s\n", s.green("+ "+printable(f.name)+": "+block(f.value)))
 		}
 	}
 }
 
-// block makes text of several lines stand under its first one.
+// block indents all lines of a text but the first.
 func block(text string) string {
 	lines := strings.Split(text, "\n")
 	for i, line := range lines {

@@ -76,9 +76,11 @@ no json
 		want, stderr string
 	}{
 		{"a pipeline", []string{"try", "-c", written(t, tried), "--format"},
-			`{"timestamp":"2026-05-01T12:00:00.000Z","level":"info","message":"sold","n":2,"_format":"json"}` + "\n", "2 records dropped\n"},
+			`{"timestamp":"2026-05-01T12:00:00.000Z","level":"info","message":"sold","n":2,"_format":"json"}` +
+				"\n", "2 records dropped\n"},
 		{"with a label", []string{"try", "-c", written(t, tried), "--label", "container.name=web"},
-			`{"timestamp":"2026-05-01T12:00:00.000Z","level":"info","message":"sold","container.name":"web","n":2}` + "\n", "2 records dropped\n"},
+			`{"timestamp":"2026-05-01T12:00:00.000Z","level":"info","message":"sold","container.name":"web","n":2}` +
+				"\n", "2 records dropped\n"},
 	}
 	for _, test := range tests {
 		code, stdout, stderr := call(t, lines, test.args...)
@@ -102,7 +104,8 @@ func TestTryKeepsTheOrder(t *testing.T) {
 	var input strings.Builder
 	const lines = 3000
 	for n := range lines {
-		fmt.Fprintf(&input, "n=%d%s\r\n", n, []string{" a=b", "\x00\xff\xfe", strings.Repeat(" x", n), " level=error", "\x1b[31m"}[n%5])
+		fmt.Fprintf(&input, "n=%d%s\r\n", n, []string{" a=b", "\x00\xff\xfe", strings.Repeat(" x", n), " level=error",
+			"\x1b[31m"}[n%5])
 	}
 	code, stdout, stderr := call(t, input.String()+"the end", "try")
 	got := strings.Split(strings.TrimSuffix(stdout, "\n"), "\n")
@@ -131,7 +134,8 @@ func TestTryKeepsTheOrder(t *testing.T) {
 func TestSteps(t *testing.T) {
 	for _, coloured := range []style{false, true} {
 		var out strings.Builder
-		a := &app{stdout: &out, stderr: io.Discard, components: components.All(), env: func(string) (string, bool) { return "", false }}
+		a := &app{stdout: &out, stderr: io.Discard, components: components.All(),
+			env: func(string) (string, bool) { return "", false }}
 		cfg, err := a.configToTry(written(t, tried))
 		if err != nil {
 			t.Fatal(err)
@@ -180,7 +184,8 @@ func TestTest(t *testing.T) {
 	if want := "ok   a line of the shop\nok   a stack trace\n"; code != 0 || stdout != want {
 		t.Errorf("exit %d, stderr %q, stdout %q", code, stderr, stdout)
 	}
-	wrong := strings.NewReplacer("n: 2", "n: 3, color: red", "    expect:\n      - {level: error, thread: main}\n", "").Replace(tried)
+	wrong := strings.NewReplacer("n: 2", "n: 3, color: red", "    expect:\n      - {level: error, thread: main}\n",
+		"").Replace(tried)
 	code, stdout, stderr = call(t, "", "test", "-c", written(t, wrong))
 	want := `FAIL a line of the shop
      record 1, color
@@ -201,16 +206,21 @@ FAIL a stack trace
 // TestDifference of a record of several lines shows where they differ.
 func TestDifference(t *testing.T) {
 	var out strings.Builder
-	difference{record: 3, name: "message", want: "Traceback:\n  File a\n  x\nend", got: "Traceback:\n  File b\nend"}.write(&out, false)
-	want := "     record 3, message\n         Traceback:\n       -   File a\n       -   x\n       +   File b\n         end\n"
+	difference{record: 3, name: "message", want: "Traceback:\n  File a\n  x\nend",
+		got: "Traceback:\n  File b\nend"}.write(&out, false)
+	want := "     record 3, message\n         Traceback:\n       -   File a\n       -   x\n       +   File b\n  " +
+		"       end\n"
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Error(diff)
 	}
 }
 
 func TestTestSaysWhatIsWrongInACase(t *testing.T) {
-	code, _, stderr := call(t, "", "check", "-c", written(t, strings.NewReplacer("pipeline: auto", "pipeline: autos", "2026-05-01T12:00:00Z\n", "yesterday\n").Replace(tried)))
-	for _, want := range []string{`tests[1].pipeline: there is no pipeline "autos"`, `tests[0].time: "yesterday" is not a time`} {
+	code, _, stderr := call(t, "", "check", "-c", written(t,
+		strings.NewReplacer("pipeline: auto", "pipeline: autos", "2026-05-01T12:00:00Z\n",
+			"yesterday\n").Replace(tried)))
+	for _, want := range []string{`tests[1].pipeline: there is no pipeline "autos"`,
+		`tests[0].time: "yesterday" is not a time`} {
 		if code != 78 || !strings.Contains(stderr, want) {
 			t.Errorf("exit %d, stderr %s, want %s", code, stderr, want)
 		}
@@ -218,7 +228,8 @@ func TestTestSaysWhatIsWrongInACase(t *testing.T) {
 }
 
 func TestTestWithoutTests(t *testing.T) {
-	code, _, stderr := call(t, "", "test", "-c", written(t, "inputs: {a: {type: stdin}}\noutputs: {b: {type: stdout}}\n"))
+	code, _, stderr := call(t, "", "test", "-c", written(t,
+		"inputs: {a: {type: stdin}}\noutputs: {b: {type: stdout}}\n"))
 	if code != 1 || !strings.Contains(stderr, "has no tests") {
 		t.Errorf("exit %d, stderr %s", code, stderr)
 	}

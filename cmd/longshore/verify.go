@@ -25,11 +25,14 @@ func (a *app) verifyCommand() *cobra.Command {
 	o := verify.Options{Quiet: 5 * time.Second, Progress: &verify.Progress{}}
 	cmd := &cobra.Command{
 		Use:   "verify",
-		Short: "Compare what was acknowledged with what Loki and Elasticsearch hold",
-		Long: "Reads the known sources once more and asks each destination for every record that it has acknowledged: what is " +
-			"missing, and what is there more than once. What is missing is sent again, unless --dry-run is given. The agent may go on " +
-			"running meanwhile.\n\nThe exit code is 0 if all is there, 1 if something is missing or repeated, 69 if a destination " +
-			"cannot be reached, 78 if the config is wrong.",
+		Short: "Check that every acknowledged record is at its destination, once",
+		Long: "Reads the known sources again and looks up every acknowledged record at its destination, to find " +
+			"missing ones and " +
+			"duplicates. What is missing is sent again, unless --dry-run is given. The agent may keep running " +
+			"meanwhile.\n\n" +
+			"The exit code is 0 if all records are there, 1 if any are missing or duplicated, 69 if a " +
+			"destination cannot be " +
+			"reached, 78 if the config is not valid.",
 		Args: cobra.NoArgs,
 		RunE: action(func(cmd *cobra.Command, _ []string) error {
 			cfg, err := a.loadFor(path, dataDir)
@@ -39,16 +42,17 @@ func (a *app) verifyCommand() *cobra.Command {
 			if o.Since, err = parseSince(since, time.Now()); err != nil {
 				return &failure{exitUsage, err}
 			}
-			o.Config, o.Log, o.Patience = cfg, a.logger(), wait
+			o.Config, o.Log, o.AnswerTimeout = cfg, a.logger(), wait
 			return a.verify(cmd.Context(), o, asJSON)
 		}),
 	}
 	configFlag(cmd, &path)
 	cmd.Flags().StringVar(&dataDir, "data-dir", "", "folder of the agent's ledger, instead of the config's data_dir")
-	cmd.Flags().StringVar(&since, "since", "24h", "how old records may be, as 24h or 7d, or from when on, as 2026-10-01T00:00:00Z; all for any age")
+	cmd.Flags().StringVar(&since, "since", "24h", "maximum age, such as 24h or 7d, or a start such as "+
+		"2026-10-01T00:00:00Z; all for any age")
 	cmd.Flags().StringVar(&o.Output, "output", "", "only what went to this output")
 	cmd.Flags().BoolVar(&o.DryRun, "dry-run", false, "do not send what is missing")
-	cmd.Flags().DurationVar(&wait, "wait", 10*time.Second, "how long a destination may give no answer")
+	cmd.Flags().DurationVar(&wait, "wait", 10*time.Second, "how long to wait for an answer of a destination")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the result as JSON")
 	return cmd
 }
@@ -63,7 +67,8 @@ func parseSince(text string, now time.Time) (time.Time, error) {
 	}
 	age, err := pipeline.ParseDuration(text)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("--since: %q is neither an age like 24h or 7d, nor a time like 2026-10-01T00:00:00Z, nor all", text)
+		return time.Time{}, fmt.Errorf("--since: %q is neither an age like 24h or 7d, nor a time like "+
+			"2026-10-01T00:00:00Z, nor all", text)
 	}
 	return now.Add(-time.Duration(age)), nil
 }
@@ -84,8 +89,8 @@ func (a *app) verify(ctx context.Context, o verify.Options, asJSON bool) error {
 	} else {
 		a.printReport(report)
 	}
-	if err == nil && (!report.Clean() || report.Blind()) {
-		return &failure{exitFailed, errors.New("not all that was acknowledged is there, and once")}
+	if err == nil && (!report.Clean() || report.Inconclusive()) {
+		return &failure{exitFailed, errors.New("some acknowledged records are missing or duplicated")}
 	}
 	return err
 }
@@ -99,32 +104,32 @@ func (a *app) printJSON(report *verify.Report) error {
 	}{report.Clean(), report})
 }
 
-// maxRows is up to how many sources are listed of which there is nothing to tell.
+// maxRows is up to how many sources are listed that are complete.
 const maxRows = 40
 
 func (a *app) printReport(report *verify.Report) {
 	if len(report.Rows) > 0 {
 		a.printRows(report)
-		for _, why := range whys(report) {
-			fmt.Fprintln(a.stdout, printable(why))
+		for _, line := range reasonLines(report) {
+			fmt.Fprintln(a.stdout, printable(line))
 		}
 		fmt.Fprintln(a.stdout)
 	}
 	s := a.styleOf(a.stdout)
 	colour := s.green
-	if !report.Clean() || report.Blind() {
+	if !report.Clean() || report.Inconclusive() {
 		colour = s.red
 	}
-	fmt.Fprintln(a.stdout, colour(report.Verdict()))
+	fmt.Fprintln(a.stdout, colour(report.Summary()))
 }
 
 func (a *app) printRows(report *verify.Report) {
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "SOURCE\tOUTPUT\tCHECKED\tHELD\tMISSING\tREPEATED\tREFUSED\tWAITING\tUNKNOWN")
-	left := 0
+	fmt.Fprintln(w, "SOURCE\tOUTPUT\tCHECKED\tFOUND\tMISSING\tDUPLICATES\tREJECTED\tSPOOLED\tUNKNOWN")
+	omitted := 0
 	for _, row := range report.Rows {
-		if len(report.Rows) > maxRows && row.Held == row.Checked && row.Repeated == 0 && len(row.Why) == 0 {
-			left++
+		if len(report.Rows) > maxRows && row.Found == row.Checked && row.Duplicates == 0 && len(row.Reasons) == 0 {
+			omitted++
 			continue
 		}
 		printCounts(w, printable(row.Source), row.Output, row.Counts)
@@ -133,27 +138,30 @@ func (a *app) printRows(report *verify.Report) {
 		printCounts(w, "total", "", report.Totals)
 	}
 	w.Flush()
-	if left > 0 {
-		fmt.Fprintf(a.stdout, "Not listed: %d of which all is there.\n", left)
+	if omitted > 0 {
+		fmt.Fprintf(a.stdout, "Not listed: %d that are complete.\n", omitted)
 	}
 }
 
 func printCounts(w io.Writer, source, output string, c verify.Counts) {
-	fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", source, output, c.Checked, c.Held, c.Missing, c.Repeated, c.Refused, c.Waiting, c.Unknown)
+	fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", source, output, c.Checked, c.Found, c.Missing,
+		c.Duplicates, c.Rejected, c.Spooled, c.Unknown)
 }
 
-// whys explains what is missing or cannot be told, source by source.
-func whys(report *verify.Report) (lines []string) {
+// reasonLines describes what is missing or unknown, source by source.
+func reasonLines(report *verify.Report) (lines []string) {
 	for _, row := range report.Rows {
 		if row.FirstMissing != "" {
-			lines = append(lines, fmt.Sprintf("%s: missing at %s first: %s", row.Source, row.Output, row.FirstMissing))
+			lines = append(lines, fmt.Sprintf("%s: first record missing at %s: %s", row.Source, row.Output,
+				row.FirstMissing))
 		}
-		for _, why := range slices.Sorted(maps.Keys(row.Why)) {
+		for _, reason := range slices.Sorted(maps.Keys(row.Reasons)) {
 			of := ""
-			if n := row.Why[why]; n > 0 {
-				of = " of " + count(n, "record")
+			if n := row.Reasons[reason]; n > 0 {
+				of = " for " + count(n, "record")
 			}
-			lines = append(lines, fmt.Sprintf("%s: %s cannot tell%s: %s", row.Source, row.Output, of, strings.TrimSpace(why)))
+			lines = append(lines, fmt.Sprintf("%s: unknown at %s%s: %s", row.Source, row.Output, of,
+				strings.TrimSpace(reason)))
 		}
 	}
 	return lines

@@ -12,22 +12,25 @@ import (
 
 func TestPrintReport(t *testing.T) {
 	report := &verify.Report{Rows: []*verify.Row{
-		{Source: "/var/log/a.log", Output: "loki", Counts: verify.Counts{Checked: 5_000, Held: 4_990, Missing: 4, Refused: 3, Waiting: 2, Unknown: 1, Repeated: 7},
-			FirstMissing: "{\"level\":\"info\"}\x1b[31m", Why: map[string]int{"it is too old": 1}},
-		{Source: "/var/log/b.log", Output: "loki", Why: map[string]int{"it is not there any more": 0}},
-	}, Totals: verify.Counts{Checked: 5_000, Held: 4_990, Missing: 4, Refused: 3, Waiting: 2, Unknown: 1, Repeated: 7}}
+		{Source: "/var/log/a.log", Output: "loki",
+			Counts: verify.Counts{Checked: 5_000, Found: 4_990, Missing: 4, Rejected: 3, Spooled: 2, Unknown: 1,
+				Duplicates: 7},
+			FirstMissing: "{\"level\":\"info\"}\x1b[31m", Reasons: map[string]int{"it is too old": 1}},
+		{Source: "/var/log/b.log", Output: "loki", Reasons: map[string]int{"it no longer exists": 0}},
+	}, Totals: verify.Counts{Checked: 5_000, Found: 4_990, Missing: 4, Rejected: 3, Spooled: 2, Unknown: 1,
+		Duplicates: 7}}
 	var out bytes.Buffer
 	a := app{stdout: &out}
 	a.printReport(report)
-	want := `SOURCE          OUTPUT  CHECKED  HELD  MISSING  REPEATED  REFUSED  WAITING  UNKNOWN
-/var/log/a.log  loki    5000     4990  4        7         3        2        1
-/var/log/b.log  loki    0        0     0        0         0        0        0
-total                   5000     4990  4        7         3        2        1
-/var/log/a.log: missing at loki first: {"level":"info"}·[31m
-/var/log/a.log: loki cannot tell of 1 record: it is too old
-/var/log/b.log: loki cannot tell: it is not there any more
+	want := `SOURCE          OUTPUT  CHECKED  FOUND  MISSING  DUPLICATES  REJECTED  SPOOLED  UNKNOWN
+/var/log/a.log  loki    5000     4990   4        7           3         2        1
+/var/log/b.log  loki    0        0      0        0           0         0        0
+total                   5000     4990   4        7           3         2        1
+/var/log/a.log: first record missing at loki: {"level":"info"}·[31m
+/var/log/a.log: unknown at loki for 1 record: it is too old
+/var/log/b.log: unknown at loki: it no longer exists
 
-Not all is well: of 5000 records, 4 are missing, and 7 are there once too often. 3 records were refused (see longshore replay --dry-run). 2 records wait in the spool. Of 1 record it cannot be told.
+Of 5000 records, 4 are missing, and there are 7 duplicates. 3 records were rejected (see longshore replay --dry-run). 2 records are in the spool. 1 record could not be looked up.
 `
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Error(diff)
@@ -35,16 +38,17 @@ Not all is well: of 5000 records, 4 are missing, and 7 are there once too often.
 	out.Reset()
 	report = &verify.Report{}
 	for range maxRows + 2 {
-		report.Rows = append(report.Rows, &verify.Row{Source: "s", Output: "o", Counts: verify.Counts{Checked: 1, Held: 1}})
+		report.Rows = append(report.Rows, &verify.Row{Source: "s", Output: "o",
+			Counts: verify.Counts{Checked: 1, Found: 1}})
 		report.Totals.Checked++
-		report.Totals.Held++
+		report.Totals.Found++
 	}
 	a.printReport(report)
-	want = `SOURCE  OUTPUT  CHECKED  HELD  MISSING  REPEATED  REFUSED  WAITING  UNKNOWN
-total           42       42    0        0         0        0        0
-Not listed: 42 of which all is there.
+	want = `SOURCE  OUTPUT  CHECKED  FOUND  MISSING  DUPLICATES  REJECTED  SPOOLED  UNKNOWN
+total           42       42     0        0           0         0        0
+Not listed: 42 that are complete.
 
-All is there, and once: 42 records.
+All records are there, exactly once: 42 records.
 `
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Error(diff)

@@ -14,7 +14,7 @@ var version string
 func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
-		Short: "Say which longshore this is",
+		Short: "Show the version",
 		Args:  cobra.NoArgs,
 		RunE: action(func(*cobra.Command, []string) error {
 			_, err := fmt.Fprintln(a.stdout, "longshore", versionText())
@@ -23,12 +23,12 @@ func (a *app) versionCommand() *cobra.Command {
 	}
 }
 
-// versionText gives the version, the Go it was built with, and the platform.
+// versionText returns the version, that of Go, and the platform.
 func versionText() string {
 	return fmt.Sprintf("%s (%s, %s/%s)", versionNumber(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
-// versionNumber is the linker's, or else what Go notes of the module.
+// versionNumber returns the linker's, or else what Go records of the module.
 func versionNumber() string {
 	if version != "" {
 		return version

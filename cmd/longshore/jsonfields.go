@@ -5,14 +5,13 @@ import (
 	"encoding/json"
 )
 
-// A member is one name and value of a record, the value as text: a string without
-// its quotes, anything else as its JSON.
-type member struct{ name, value string }
+// A jsonField is one field of a record. Its value is a string without quotes, or else JSON.
+type jsonField struct{ name, value string }
 
-// membersOf gives the members of a JSON object in their order.
-func membersOf(record []byte) []member {
+// jsonFields returns the fields of a JSON object in their order.
+func jsonFields(record []byte) []jsonField {
 	d := json.NewDecoder(bytes.NewReader(record))
-	var all []member
+	var all []jsonField
 	if _, err := d.Token(); err != nil {
 		return nil
 	}
@@ -22,7 +21,7 @@ func membersOf(record []byte) []member {
 		if err != nil || d.Decode(&value) != nil {
 			return all
 		}
-		all = append(all, member{name.(string), textOf(value)})
+		all = append(all, jsonField{name.(string), textOf(value)})
 	}
 	return all
 }

@@ -23,17 +23,17 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// A world is the outside of an agent: the lines of some sources, and what its
+// A fixture is the environment of an agent: the lines of some sources, and what its
 // destinations have stored.
-type world struct {
+type fixture struct {
 	t   *testing.T
 	dir string
 
-	sources map[string][]string // lines by key; position i is line i
-	deleted []string            // keys of sources that the input finds to be gone
-	from    int                 // where reading begins at the first sight
-	forgets bool                // the input reads nothing twice
-	place   string              // see pipeline.Targeted
+	sources   map[string][]string // lines by key; position i is line i
+	deleted   []string            // keys of sources that the input finds to be gone
+	from      int                 // where reading begins for new sources
+	ephemeral bool                // the input reads nothing twice
+	target    string              // see pipeline.Targeted
 
 	mu     sync.Mutex
 	stored map[string][]string            // lines by output, in the order in which they came
@@ -43,18 +43,18 @@ type world struct {
 	doubt  func(line string) (why string) // about a line that is not there
 }
 
-func newWorld(t *testing.T) *world {
-	return &world{t: t, dir: t.TempDir(), sources: map[string][]string{}, stored: map[string][]string{}}
+func newFixture(t *testing.T) *fixture {
+	return &fixture{t: t, dir: t.TempDir(), sources: map[string][]string{}, stored: map[string][]string{}}
 }
 
-func (w *world) write(key string, from, to int) {
+func (w *fixture) write(key string, from, to int) {
 	for i := from; i < to; i++ {
 		w.sources[key] = append(w.sources[key], fmt.Sprintf("%s %d", key, i))
 	}
 }
 
 // lose takes lines out of what an output has stored.
-func (w *world) lose(output string, lost func(line string) bool) {
+func (w *fixture) lose(output string, lost func(line string) bool) {
 	w.stored[output] = slices.DeleteFunc(w.stored[output], lost)
 }
 
@@ -64,14 +64,16 @@ parsers: {clock: {type: clock}}
 outputs: {out: {type: memory}}
 `
 
-func (w *world) config(text string) *config.Config {
+func (w *fixture) config(text string) *config.Config {
 	w.t.Helper()
 	loader := config.Loader{Components: []pipeline.Spec{
-		{Kind: pipeline.KindInput, Type: "script", Traits: pipeline.Traits{Rereadable: !w.forgets}, New: func() any { return &scriptConfig{w} }},
+		{Kind: pipeline.KindInput, Type: "script", Traits: pipeline.Traits{Rereadable: !w.ephemeral},
+			New: func() any { return &scriptConfig{w} }},
 		{Kind: pipeline.KindParser, Type: "clock", New: func() any { return &clockConfig{} }},
-		{Kind: pipeline.KindTransform, Type: "hasty", Traits: pipeline.Traits{Stateful: true}, New: func() any { return &hastyConfig{} }},
-		{Kind: pipeline.KindOutput, Type: "memory", New: func() any { return &memoryConfig{world: w} }},
-		{Kind: pipeline.KindOutput, Type: "mute", New: func() any { return &muteConfig{memoryConfig{world: w}} }},
+		{Kind: pipeline.KindTransform, Type: "stateful", Traits: pipeline.Traits{Stateful: true},
+			New: func() any { return &statefulConfig{} }},
+		{Kind: pipeline.KindOutput, Type: "memory", New: func() any { return &memoryConfig{fixture: w} }},
+		{Kind: pipeline.KindOutput, Type: "mute", New: func() any { return &muteConfig{memoryConfig{fixture: w}} }},
 	}}
 	cfg, err := loader.Load("test.yml", []byte("version: 1\ndata_dir: "+w.dir+"\n"+text))
 	if err != nil {
@@ -81,7 +83,7 @@ func (w *world) config(text string) *config.Config {
 }
 
 // run runs an agent until all that is written is delivered.
-func (w *world) run(text string) {
+func (w *fixture) run(text string) {
 	w.t.Helper()
 	nobody := func(error) {}
 	g, err := graph.Build(graph.Options{
@@ -97,11 +99,11 @@ func (w *world) run(text string) {
 }
 
 // verify verifies everything, whatever its age.
-func (w *world) verify(text string, change ...func(*Options)) (*Report, error) {
+func (w *fixture) verify(text string, change ...func(*Options)) (*Report, error) {
 	w.t.Helper()
 	o := Options{
 		Config: w.config(text), Log: slog.New(slog.DiscardHandler), Since: time.Unix(0, 0),
-		Patience: 10 * time.Second, Quiet: 5 * time.Second, Progress: &Progress{},
+		AnswerTimeout: 10 * time.Second, Quiet: 5 * time.Second, Progress: &Progress{},
 	}
 	for _, f := range change {
 		f(&o)
@@ -111,7 +113,7 @@ func (w *world) verify(text string, change ...func(*Options)) (*Report, error) {
 
 func dryRun(o *Options) { o.DryRun = true }
 
-type scriptConfig struct{ world *world }
+type scriptConfig struct{ fixture *fixture }
 
 func (c *scriptConfig) Input(pipeline.Env) (pipeline.Input, error) {
 	return script(*c), nil
@@ -122,7 +124,7 @@ type script scriptConfig
 // Run sends every source's lines in batches of three, from where the ledger says,
 // and ends, or waits for more where there is something that it does not find.
 func (s script) Run(ctx context.Context, feed pipeline.Feed) error {
-	w := s.world
+	w := s.fixture
 	known := map[string]pipeline.Known{}
 	for _, k := range feed.Known() {
 		known[k.Key] = k
@@ -145,15 +147,15 @@ func (s script) Run(ctx context.Context, feed pipeline.Feed) error {
 }
 
 func (s script) read(ctx context.Context, feed pipeline.Feed, key string, k pipeline.Known) error {
-	lines := s.world.sources[key]
+	lines := s.fixture.sources[key]
 	src, err := feed.Open(k.ID, key, []event.Label{{Name: "key", Value: key}})
 	if err != nil {
 		return err
 	}
 	from := k.Cursor.Pos
-	if k.ID == 0 && s.world.from > 0 {
+	if k.ID == 0 && s.fixture.from > 0 {
 		b := feed.Batch(src)
-		b.To, b.Cursor = uint64(s.world.from), []byte("began")
+		b.To, b.Cursor = uint64(s.fixture.from), []byte("began")
 		from = b.To
 		if err := feed.Send(ctx, b); err != nil {
 			return err
@@ -194,11 +196,11 @@ func (c *clockConfig) Parse(b *event.Batch, i int) bool {
 	return true
 }
 
-// hasty drops all that comes while it is in haste.
-type hastyConfig struct{}
+// stateful drops lines.
+type statefulConfig struct{}
 
-func (c *hastyConfig) Transform(pipeline.TransformEnv) (pipeline.Transform, error) { return c, nil }
-func (c *hastyConfig) Apply(b *event.Batch) {
+func (c *statefulConfig) Transform(pipeline.TransformEnv) (pipeline.Transform, error) { return c, nil }
+func (c *statefulConfig) Apply(b *event.Batch) {
 	for i := range b.Records {
 		if strings.HasSuffix(string(b.Line(i)), "3") {
 			b.Records[i].Flags |= event.Dropped
@@ -208,24 +210,24 @@ func (c *hastyConfig) Apply(b *event.Batch) {
 
 // memory stores lines; mute does so and cannot be asked.
 type memoryConfig struct {
-	world *world
-	name  string
+	fixture *fixture
+	name    string
 }
 
 type muteConfig struct{ memoryConfig }
 
 func (c *memoryConfig) Output(env pipeline.Env) (pipeline.Output, error) {
 	c.name = env.Name
-	return &memory{mute{c.world, env.Name}}, nil
+	return &memory{mute{c.fixture, env.Name}}, nil
 }
 
 func (c *muteConfig) Output(env pipeline.Env) (pipeline.Output, error) {
-	return &mute{c.world, env.Name}, nil
+	return &mute{c.fixture, env.Name}, nil
 }
 
 type mute struct {
-	world *world
-	name  string
+	fixture *fixture
+	name    string
 }
 
 func (m *mute) Encoder() pipeline.Encoder               { return m }
@@ -238,44 +240,45 @@ func (m *mute) Encode(dst *pipeline.Body, b *event.Batch, i int) (uint32, error)
 }
 
 func (m *mute) Send(_ context.Context, body *pipeline.Body) error {
-	w := m.world
+	w := m.fixture
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.away != nil {
 		return w.away
 	}
-	var refused []pipeline.ItemError
+	var rejected []pipeline.ItemError
 	for i := range body.Items {
 		line := string(body.Item(i))
 		if w.answer != nil && w.answer(line) != nil {
-			refused = append(refused, pipeline.ItemError{Index: i, Outcome: pipeline.Reject, Reason: w.answer(line).Error()})
+			rejected = append(rejected, pipeline.ItemError{Index: i, Outcome: pipeline.Reject,
+				Reason: w.answer(line).Error()})
 		} else if w.lies == nil || !w.lies(line) {
 			w.stored[m.name] = append(w.stored[m.name], line)
 		}
 	}
-	if refused != nil {
-		return &pipeline.SendError{Items: refused}
+	if rejected != nil {
+		return &pipeline.SendError{Items: rejected}
 	}
 	return nil
 }
 
 type memory struct{ mute }
 
-// Place implements pipeline.Targeted.
-func (m *memory) Target() []byte { return []byte(m.world.place) }
+// Target implements pipeline.Targeted.
+func (m *memory) Target() []byte { return []byte(m.fixture.target) }
 
 // AtTarget implements pipeline.Targeted.
 func (m *memory) AtTarget([]byte) (pipeline.PreviousTarget, error) { return nil, errors.New("unknown") }
 
 // Stored implements pipeline.Reconciler.
 func (m *memory) Stored(_ context.Context, body *pipeline.Body, stored []bool) error {
-	m.world.mu.Lock()
-	defer m.world.mu.Unlock()
-	if m.world.away != nil {
-		return m.world.away
+	m.fixture.mu.Lock()
+	defer m.fixture.mu.Unlock()
+	if m.fixture.away != nil {
+		return m.fixture.away
 	}
 	for i := range body.Items {
-		stored[i] = slices.Contains(m.world.stored[m.name], string(body.Item(i)))
+		stored[i] = slices.Contains(m.fixture.stored[m.name], string(body.Item(i)))
 	}
 	return nil
 }
@@ -285,7 +288,7 @@ func (m *memory) Audit(time.Time) pipeline.Audit { return m }
 
 // Held implements pipeline.Audit.
 func (m *memory) Held(_ context.Context, body *pipeline.Body, held []pipeline.Presence) error {
-	w := m.world
+	w := m.fixture
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.away != nil {
@@ -304,4 +307,4 @@ func (m *memory) Held(_ context.Context, body *pipeline.Body, held []pipeline.Pr
 	return nil
 }
 
-var errRefused = errors.New("no")
+var errRejected = errors.New("no")
