@@ -70,24 +70,24 @@ outputs: {elastic: {type: elasticsearch, urls: [%[2]q], index: rotating, install
 	a.stop()
 }
 
-// TestDockerPackedLogs stops the agent while a log is rotated several times. What it goes on with is in
+// TestDockerCompressedLogs stops the agent while a log is rotated several times. What it goes on with is in
 // compressed files, which an engine before 23.0 leaves out when it is asked for them by time.
-func TestDockerPackedLogs(t *testing.T) { server.EachPrivateDocker(t, testPackedLogs) }
+func TestDockerCompressedLogs(t *testing.T) { server.EachPrivateDocker(t, testCompressedLogs) }
 
-func testPackedLogs(t *testing.T, docker *server.DockerServer) {
+func testCompressedLogs(t *testing.T, docker *server.DockerServer) {
 	docker.AppImage("longshore-e2e/chatter:dev", binary(t, "./e2e/chatter"))
-	a, out := dockerToFile(t, docker, "api", "packed")
+	a, out := dockerToFile(t, docker, "api", "compressed")
 	const lines, rate = 20_000, 2000
-	docker.Remove("packed")
-	docker.Docker("run", "-d", "--name", "packed", "--log-driver", "json-file",
+	docker.Remove("compressed")
+	docker.Docker("run", "-d", "--name", "compressed", "--log-driver", "json-file",
 		"--log-opt", "max-size=300k", "--log-opt", "max-file=20", "--log-opt", "compress=true",
-		"longshore-e2e/chatter:dev", "-name", "packed", "-format", "plain", "-both", "-lines", fmt.Sprint(lines), "-rate", fmt.Sprint(rate))
+		"longshore-e2e/chatter:dev", "-name", "compressed", "-format", "plain", "-both", "-lines", fmt.Sprint(lines), "-rate", fmt.Sprint(rate))
 	a.start()
 	a.metric("longshore_docker_lines_total", 4*rate)
 	a.stop()
 	time.Sleep(3 * time.Second)
 	a.start()
-	wantScript(t, out, "packed", lines)
+	wantScript(t, out, "compressed", lines)
 	if troubles := a.troubles(); len(troubles) > 0 {
 		t.Errorf("the agent says: %q", troubles)
 	}

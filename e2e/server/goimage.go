@@ -1,12 +1,15 @@
 package server
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 )
 
@@ -51,7 +54,42 @@ func goRoot() (rootfs, error) {
 	if err := root.tree("/usr/local/go", goroot, notToBuildWith); err != nil {
 		return rootfs{}, fmt.Errorf("listing the files of %s: %w", goroot, err)
 	}
+	compiled, err := compiledModules()
+	if err != nil {
+		return rootfs{}, err
+	}
+	if err := root.tree("/root/.cache/go-build", compiled, nil); err != nil {
+		return rootfs{}, fmt.Errorf("listing the files of %s: %w", compiled, err)
+	}
 	return root, root.modules("/modules")
+}
+
+// compiledModules returns a build cache that holds the standard library and the modules of go.sum as the images need them:
+// compiling those takes most of the time of a build, and they seldom change.
+func compiledModules() (string, error) {
+	module, err := moduleFolder()
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.New()
+	fmt.Fprintln(sum, runtime.Version())
+	for _, name := range []string{"go.mod", "go.sum", "cmd/longshore/default.pgo"} {
+		text, err := os.ReadFile(filepath.Join(module, name))
+		if err != nil {
+			return "", err
+		}
+		sum.Write(text)
+	}
+	name := "go-build-" + hex.EncodeToString(sum.Sum(nil))[:12]
+	return once(name, "compiling what images are built from, about a minute, once", func(dir string) error {
+		env := []string{"GOWORK=off", "CGO_ENABLED=0", "GOCACHE=" + dir}
+		for _, pkg := range []string{"./cmd/longshore", "./examples/sample-app"} {
+			if _, err := run(module, env, "go", "build", "-trimpath", "-o", os.DevNull, pkg); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // notToBuildWith knows what of a Go toolchain no build of a program reads.
