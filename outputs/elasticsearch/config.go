@@ -28,10 +28,10 @@ type Config struct {
 	Level           int                        `yaml:"compression_level" default:"1" min:"1" max:"9" doc:"1 is the fastest, 9 the smallest."`
 	APIKey          pipeline.Secret            `yaml:"api_key" doc:"API key, as id:key or as Elasticsearch prints it encoded."`
 	Auth            httpclient.Auth            `yaml:"auth" doc:"How to log in, if not by api_key."`
-	TLS             httpclient.TLS             `yaml:"tls" doc:"Whom to trust and what to show on https."`
-	Proxy           string                     `yaml:"proxy" doc:"URL of a proxy, or none; empty takes HTTPS_PROXY and its like from the environment."`
-	Headers         map[string]pipeline.Secret `yaml:"headers" doc:"Further headers of every request. Their values are never shown."`
-	Timeout         pipeline.Duration          `yaml:"timeout" default:"60s" min:"1s" max:"10m" doc:"How long one request may take."`
+	TLS             httpclient.TLS             `yaml:"tls" doc:"Certificates for https."`
+	Proxy           string                     `yaml:"proxy" doc:"URL of a proxy, or none; by default HTTPS_PROXY, HTTP_PROXY and NO_PROXY of the environment."`
+	Headers         map[string]pipeline.Secret `yaml:"headers" doc:"Additional headers of every request. Their values are never shown."`
+	Timeout         pipeline.Duration          `yaml:"timeout" default:"60s" min:"1s" max:"10m" doc:"Longest time of one request."`
 }
 
 var (
@@ -80,7 +80,7 @@ func (c *Config) checkAPIKey() []pipeline.Problem {
 	if c.APIKey == "" {
 		return nil
 	}
-	if c.authSet() {
+	if c.Auth.Set() {
 		return []pipeline.Problem{{Path: "api_key", Message: "is set beside auth; use one of the two"}}
 	}
 	for i, raw := range c.URLs {
@@ -96,14 +96,9 @@ func (c *Config) checkAPIKey() []pipeline.Problem {
 	return nil
 }
 
-func (c *Config) authSet() bool {
-	a := &c.Auth
-	return a.Username != "" || a.BearerToken != "" || a.BearerTokenFile != "" || a.OAuth2.TokenURL != ""
-}
-
 func (c *Config) http() httpclient.Settings {
 	s := httpclient.Settings{TLS: c.TLS, Auth: c.Auth, Proxy: c.Proxy, Headers: c.Headers, Timeout: c.Timeout}
-	if c.APIKey != "" && !c.authSet() {
+	if c.APIKey != "" && !c.Auth.Set() {
 		s.Headers = maps.Clone(c.Headers)
 		if s.Headers == nil {
 			s.Headers = map[string]pipeline.Secret{}

@@ -20,6 +20,7 @@ func output(t testing.TB, c Config) *Output {
 		c.URLs = d.URLs
 	}
 	c.Proxy, c.MaxIndices, c.Level = "none", cmp.Or(c.MaxIndices, d.MaxIndices), cmp.Or(c.Level, d.Level)
+	c.Timeout = cmp.Or(c.Timeout, d.Timeout)
 	out, err := c.Output(pipetest.Env(t))
 	if err != nil {
 		t.Fatal(err)

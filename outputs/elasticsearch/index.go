@@ -69,7 +69,7 @@ func parseIndex(template string) (*index, error) {
 func (x *index) add(p part) {
 	x.parts = append(x.parts, p)
 	x.dated = x.dated || p.layout != ""
-	if p.field != "" && !sourceOnly(p.field) {
+	if p.field != "" && !event.SourceOnly(p.field) {
 		x.stable = false
 	}
 }
@@ -142,17 +142,6 @@ func (x *index) fill(placeholder string) string {
 	return name.String()
 }
 
-// sourceOnly names are those a line may not give a value to: what the input
-// knows is true, what stands in a line is a claim.
-func sourceOnly(name string) bool {
-	switch name {
-	case event.LabelHost, event.LabelFile, event.LabelStream, event.LabelContainerID, event.LabelContainerName,
-		event.LabelImage, event.LabelComposeProject, event.LabelComposeService:
-		return true
-	}
-	return false
-}
-
 // appendName appends what the template gives for record i; it need not be a
 // valid name yet.
 func (x *index) appendName(dst []byte, b *event.Batch, i int) []byte {
@@ -171,7 +160,7 @@ func (x *index) appendName(dst []byte, b *event.Batch, i int) []byte {
 
 func appendField(dst []byte, b *event.Batch, i int, name string) []byte {
 	start := len(dst)
-	if sourceOnly(name) {
+	if event.SourceOnly(name) {
 		dst = append(dst, b.Source.Label(name)...)
 	} else {
 		dst = b.AppendNamed(dst, i, name)

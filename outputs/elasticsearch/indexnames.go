@@ -11,7 +11,7 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// idleIndex is how long a name counts after it was last asked for.
+// idleIndex is how long a name counts after it was last used.
 const idleIndex = 24 * time.Hour
 
 // indexNames are the names of indices in use, a bounded number of them: a field

@@ -38,6 +38,9 @@ func (o *OAuth2) set() bool {
 	return o.TokenURL != "" || o.ClientID != "" || o.ClientSecret != "" || len(o.Scopes) > 0
 }
 
+// Set reports whether there are credentials.
+func (a *Auth) Set() bool { return a.methods() > 0 }
+
 func (a *Auth) methods() int {
 	n := 0
 	for _, set := range []bool{

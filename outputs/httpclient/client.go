@@ -66,9 +66,6 @@ func New(s Settings) (*Client, error) {
 		timeout:   time.Duration(s.Timeout),
 		userAgent: UserAgent(),
 	}
-	if c.timeout == 0 {
-		c.timeout = DefaultTimeout
-	}
 	c.authorize, c.invalidate = s.Auth.authorizer(c.base)
 	return c, nil
 }

@@ -10,13 +10,9 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/longshore/longshore/pipeline"
 )
-
-// DefaultTimeout bounds one request where the settings name no timeout.
-const DefaultTimeout = 30 * time.Second
 
 // Settings are what the outputs' configs have in common. A config has them as
 // fields of its own, with these names and tags:
@@ -37,7 +33,7 @@ type Settings struct {
 	Proxy string
 	// Headers go with every request. Their values are never shown.
 	Headers map[string]pipeline.Secret
-	// Timeout bounds one request, answer and all; 0 means DefaultTimeout. It is
+	// Timeout bounds one request, including its answer. It is
 	// for the caller's context: see Client.Timeout.
 	Timeout pipeline.Duration
 }

@@ -11,9 +11,8 @@ import (
 	"github.com/longshore/longshore/pipeline"
 )
 
-// The words by which Loki's answers are told apart, from its source at 3.x:
-// pkg/validation/validate.go, pkg/util/http.go, pkg/ingester/stream.go, and
-// google.golang.org/grpc.
+// Texts that tell Loki's answers apart, from its source at 3.x: pkg/validation/validate.go,
+// pkg/util/http.go, pkg/ingester/stream.go, and google.golang.org/grpc.
 const (
 	msgTooLarge     = "larger than max" // grpc and util.ErrMessageSizeTooLarge alike
 	msgBodyTooLarge = "request body too large"
@@ -28,8 +27,8 @@ var (
 	blockedUntil  = regexp.MustCompile(msgBlocked + ` .* until '([^']+)'`)
 )
 
-// classify turns an answer that is not success into what Send returns, and says
-// whether structured metadata is the reason.
+// classify returns what Send returns for an answer that is not success, and reports whether
+// structured metadata is the reason.
 func classify(resp *http.Response, text []byte, body *pipeline.Body) (failure *pipeline.SendError, rejectsMetadata bool) {
 	failure = httpclient.ResponseError(resp, text)
 	message := string(text)
@@ -50,17 +49,16 @@ func classify(resp *http.Response, text []byte, body *pipeline.Body) (failure *p
 	return failure, false
 }
 
-// classifyLimit finds out who met a limit: the tenant, one stream, or the number of
+// classifyLimit distinguishes the limits of the tenant, of one stream, and of the number of
 // streams.
 func classifyLimit(failure *pipeline.SendError, message string, body *pipeline.Body) {
 	if exceedsRate(message) && len(body.Items) > 1 {
-		// More than the limit at once may be more than the burst, and then
-		// waiting never helps.
+		// More than the rate may be more than the burst, and then waiting never helps.
 		failure.Outcome = pipeline.Split
 		return
 	}
 	if strings.Contains(message, msgStreamLimit) {
-		// One stream is named; others may have met the limit unnamed.
+		// Only one stream is named; others may have met the limit too.
 		failure.Uncertain = len(groupsOf(body)) > 1
 		return
 	}
@@ -84,8 +82,8 @@ func exceedsRate(message string) bool {
 	return err == nil && total > limit
 }
 
-// classifyBadRequest handles a 400. Loki stores what is good of a request that it could
-// read, and words what is bad.
+// classifyBadRequest handles a 400: Loki stores the valid entries of a request it could read, and
+// describes the others.
 func classifyBadRequest(failure *pipeline.SendError, text []byte, body *pipeline.Body) (rejectsMetadata bool) {
 	message := string(text)
 	switch {
@@ -108,13 +106,13 @@ func classifyBadRequest(failure *pipeline.SendError, text []byte, body *pipeline
 		failure.Uncertain = result.incomplete
 		return result.rejectsMetadata
 	}
-	// Some may be stored, some not, and it cannot be told which.
+	// Some entries may be stored, and the answer does not say which.
 	failure.Uncertain = true
 	return false
 }
 
-// untilUnblocked gives the time until ingestion is let through again, five
-// minutes at most; 0 if the answer does not say.
+// untilUnblocked returns the time until ingestion is unblocked, at most five minutes; 0 if the
+// answer does not say.
 func untilUnblocked(message string, now time.Time) time.Duration {
 	m := blockedUntil.FindStringSubmatch(message)
 	if m == nil {

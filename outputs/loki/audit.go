@@ -16,7 +16,6 @@ import (
 
 var _ pipeline.Auditor = (*Output)(nil)
 
-// An audit asks one Loki what it holds.
 type audit struct {
 	output *Output
 	since  time.Time
@@ -32,12 +31,12 @@ func (o *Output) Audit(since time.Time) pipeline.Audit {
 }
 
 const (
-	reasonReplaced = "another line is in its place: it was sent with other settings, or cut where time ended it"
-	reasonLookback = "its time is older than what Loki shows before it is in its store"
+	reasonReplaced = "another line is stored at its time: it was sent with other settings, or ended by a timeout"
+	reasonLookback = "it is older than what Loki shows before it has stored it"
 )
 
-// Held implements pipeline.Audit: it fetches what each stream holds in the time of
-// the body's entries, and counts it, which shows repeats that log queries hide.
+// Held implements pipeline.Audit. It fetches what each stream holds in the time range of the body
+// and counts it, which shows duplicates that log queries hide.
 func (a *audit) Held(ctx context.Context, body *pipeline.Body, held []pipeline.Presence) error {
 	if a.output.querier == nil {
 		return fmt.Errorf("reconcile is off: %w", pipeline.ErrUnknowable)
@@ -82,19 +81,18 @@ func (a *audit) checkTimed(ctx context.Context, body *pipeline.Body, items []int
 	return nil
 }
 
-// A tally counts how often each entry is there that a search may look for.
+// A tally counts how often each wanted entry is stored.
 type tally struct {
 	*search
-	// itemOf gives the number of the item that an entry is, rather one that was
-	// not taken yet; -1 for none.
+	// itemOf returns the item that an entry is, preferably one not yet taken; -1 for none.
 	itemOf     func(e *shownEntry, taken map[int]bool) int
-	perEntry   bool        // say of each entry whether it is repeated, not only of how many
+	perEntry   bool        // locate the duplicates of each entry, not only of some
 	shown      []shownItem // by time
 	duplicates map[int]int // by item
-	budget     int         // questions left to find out what is repeated
+	budget     int         // of queries to locate duplicates
 }
 
-// A shownItem is an entry that Loki shows, and the item that it is; -1 for none.
+// A shownItem is an entry that Loki returned, and the item it is; -1 for none.
 type shownItem struct {
 	at   int64
 	item int
@@ -102,13 +100,13 @@ type shownItem struct {
 
 const (
 	millisecond = int64(time.Millisecond)
-	// safePage is how many entries fit into an answer, however long they are.
+	// safePage entries fit into an answer, however long they are.
 	safePage = 500
-	// maxExtraQueries bounds the questions after repeats in one run.
+	// maxExtraQueries bounds the queries that locate duplicates in one run.
 	maxExtraQueries = 1000
 )
 
-// windowAround gives the whole milliseconds from one time to another.
+// windowAround returns the whole milliseconds that cover a time range.
 func windowAround(from, to int64) window {
 	from = floorMillisecond(from)
 	return window{from, (floorMillisecond(to)-from)/millisecond + 1}
@@ -116,7 +114,7 @@ func windowAround(from, to int64) window {
 
 func floorMillisecond(at int64) int64 { return at - ((at%millisecond)+millisecond)%millisecond }
 
-// run fetches all there is in a window of whole milliseconds, and counts it.
+// run fetches and counts what is in a window of whole milliseconds.
 func (t *tally) run(ctx context.Context, w window, page int) error {
 	n, err := t.count(ctx, w)
 	if err != nil || n == 0 {
@@ -129,7 +127,7 @@ func (t *tally) run(ctx context.Context, w window, page int) error {
 	return t.split(ctx, w, n)
 }
 
-// fetch gives all that Loki shows of a window of whole milliseconds.
+// fetch returns all entries that Loki returns for a window of whole milliseconds.
 func (t *tally) fetch(ctx context.Context, w window, limit int) ([]shownItem, error) {
 	var all []shownItem
 	for rest := w; rest.from < w.to(); {
@@ -157,7 +155,7 @@ func (t *tally) fetch(ctx context.Context, w window, limit int) ([]shownItem, er
 	return all, nil
 }
 
-// match appends what a page shows before a time.
+// match appends the entries of a page before a time.
 func (t *tally) match(all []shownItem, page []shownEntry, before int64) []shownItem {
 	taken := map[int]bool{}
 	for _, e := range page {
@@ -169,10 +167,9 @@ func (t *tally) match(all []shownItem, page []shownEntry, before int64) []shownI
 	return all
 }
 
-// split finds out of which entries there are more than Loki shows: it counts n in the
-// window. It looks in halves, until all that a part shows is sought: then the repeats
-// are its own. In one millisecond they are the earliest entry's, so that those who
-// seek the others do not count them as well.
+// split finds the entries of which n-len(shown) duplicates are hidden, by bisection: once all
+// entries of a part are wanted, the duplicates are theirs. Within one millisecond they are
+// attributed to the earliest entry, so that a search for the others does not count them too.
 func (t *tally) split(ctx context.Context, w window, n int) error {
 	shown := t.inside(w)
 	if n <= len(shown) {
@@ -214,7 +211,6 @@ func (t *tally) split(ctx context.Context, w window, n int) error {
 	return t.split(ctx, right, n-k)
 }
 
-// inside gives what is shown in a window.
 func (t *tally) inside(w window) []shownItem {
 	from, to := t.indexOf(w.from), t.indexOf(w.to())
 	return t.shown[from:to]
@@ -225,12 +221,12 @@ func (t *tally) indexOf(at int64) int {
 	return i
 }
 
-// replace puts what a second look at a window has shown in the place of the first.
+// replace replaces what was returned for a window by a second answer.
 func (t *tally) replace(w window, again []shownItem) {
 	t.shown = slices.Replace(t.shown, t.indexOf(w.from), t.indexOf(w.to()), again...)
 }
 
-// onlyWanted says whether all that is shown is sought, and gives the first item.
+// onlyWanted reports whether all entries are wanted, and returns the first item.
 func onlyWanted(shown []shownItem) (first int, all bool) {
 	if len(shown) == 0 {
 		return 0, false
@@ -238,7 +234,7 @@ func onlyWanted(shown []shownItem) (first int, all bool) {
 	return shown[0].item, !slices.ContainsFunc(shown, func(s shownItem) bool { return s.item < 0 })
 }
 
-// timedTally tallies items that have times of their own.
+// A timedTally counts items that have times of their own.
 type timedTally struct {
 	tally
 	held []pipeline.Presence // of the body's items
@@ -269,11 +265,11 @@ func (d *timedTally) run(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// sparse is how many entries of others there may be to each that is sought.
+// sparse is how many other entries there may be for each wanted one.
 const sparse = 4
 
-// middle gives the index of an entry that is sought at another time than the one
-// before it, about in the middle; 0 if there is none.
+// middle returns the index of a wanted entry, near the middle, whose time differs from the one
+// before; 0 if there is none.
 func (d *timedTally) middle() int {
 	for k := len(d.wanted) / 2; k > 0; k-- {
 		if d.wanted[k].at > d.wanted[k-1].at {
@@ -283,7 +279,7 @@ func (d *timedTally) middle() int {
 	return 0
 }
 
-// searchHalves looks for few entries among many of others in windows of their own.
+// searchHalves searches two windows, for wanted entries that are few among many others.
 func (d *timedTally) searchHalves(ctx context.Context, k int, now time.Time) error {
 	for _, sought := range [][]wantedEntry{d.wanted[:k], d.wanted[k:]} {
 		part := *d.search
@@ -296,8 +292,8 @@ func (d *timedTally) searchHalves(ctx context.Context, k int, now time.Time) err
 	return nil
 }
 
-// identify gives the item that an entry is. An entry of our stream that is none
-// stands in the place of those of its time.
+// identify returns the item that an entry is. An entry of our stream that is none of the items at
+// its time may be one of them with another text.
 func (d *timedTally) identify(e *shownEntry, taken map[int]bool) int {
 	if !e.ours {
 		return -1
@@ -323,9 +319,9 @@ func (d *timedTally) identify(e *shownEntry, taken map[int]bool) int {
 	return item
 }
 
-// markUncertain marks what was not found and is so old that Loki may not show it yet. What
-// stands before an entry that it shows, it would show: a stream's chunks are stored one
-// after the other.
+// markUncertain marks entries that were not found and are so old that Loki may not return them yet.
+// Anything before an entry that it returned would be returned too: a stream's chunks are stored in
+// order.
 func (d *timedTally) markUncertain(ctx context.Context, now time.Time) {
 	last := int64(math.MinInt64)
 	if n := len(d.shown); n > 0 {

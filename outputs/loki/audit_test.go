@@ -1,6 +1,7 @@
 package loki
 
 import (
+	std "cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -81,10 +82,10 @@ func TestAudit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			a := newArchive(t)
 			a.habits = test.habits
-			a.hides, a.most = true, orDefault(a.most, 4<<20)
+			a.hides, a.most = true, std.Or(a.most, 4<<20)
 			o := newOutput(t, Config{URL: a.URL, LineFormat: "raw"})
 			o.health.now = func() time.Time { return time.Unix(0, start).Add(test.now) }
-			spread(test.batch, orDefault(test.gap, time.Microsecond))
+			spread(test.batch, std.Or(test.gap, time.Microsecond))
 			body := fill(t, o, test.batch)
 			for k, keep := range test.hold {
 				if k == len(test.hold)-1 {

@@ -5,13 +5,13 @@ import (
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/longshore/longshore/pipeline/event"
 )
 
-// otherValue stands for all values of a label that are too many.
 const otherValue = "other"
 
-// A limiter bounds the values that lines give to each label. A value that it let
-// through once it lets through for good.
+// A limiter bounds the values that lines give to each label. A value admitted once stays admitted.
 type limiter struct {
 	max      int
 	log      *slog.Logger
@@ -32,7 +32,7 @@ func newLimiter(limit int, log *slog.Logger, replaced *prometheus.CounterVec) *l
 	}
 }
 
-// admit gives the value, or "other" if the label has had too many.
+// admit returns the value, or "other" if the label has too many.
 func (g *limiter) admit(name, value string) string {
 	if value == "" {
 		return value
@@ -55,7 +55,7 @@ func (g *limiter) admit(name, value string) string {
 	if !g.warned[name] {
 		g.warned[name] = true
 		g.log.Warn("a label has too many values; new ones become \"other\"",
-			"label", name, "values", g.max, "first", cutText(value, 100),
+			"label", name, "values", g.max, "first", event.CutText(value, 100),
 			"hint", "take the label out of labels, or raise max_label_values")
 	}
 	return otherValue

@@ -1,5 +1,3 @@
-// Package loki sends records to Grafana Loki, or to what speaks its push
-// protocol: protobuf, compressed as a snappy block, over HTTP.
 package loki
 
 import (
@@ -16,35 +14,34 @@ import (
 
 // Config is the output's settings.
 type Config struct {
-	URL                string                     `yaml:"url" required:"true" doc:"Where Loki listens; a full push URL will do as well." example:"http://loki:3100"`
+	URL                string                     `yaml:"url" required:"true" doc:"URL of Loki; a full push URL works too." example:"http://loki:3100"`
 	Path               string                     `yaml:"path" default:"/loki/api/v1/push" doc:"Path of the push endpoint."`
-	TenantID           string                     `yaml:"tenant_id" formerly:"tenant" doc:"Tenant, sent as X-Scope-OrgID; for a Loki with auth_enabled."`
-	Labels             map[string]string          `yaml:"labels" doc:"Labels of the streams, instead of the usual host, service_name, container or filename, compose_project. {field} is a field of the record or a label of its source; a label that comes out empty is left out." example:"{service_name: \"{service}\", container: \"{container.name}\"}"`
-	MaxLabelValues     int                        `yaml:"max_label_values" default:"1000" min:"1" doc:"Values that what is in the lines may give to one label; further ones become \"other\". Each makes a stream of its own, and Loki does not like many."`
-	StructuredMetadata string                     `yaml:"structured_metadata" default:"auto" enum:"auto|off" doc:"Send trace_id, span_id, container_id, stream and detected_level beside the line; auto stops where Loki does not take them."`
-	LineFormat         string                     `yaml:"line_format" formerly:"line" default:"json" enum:"json|raw" doc:"What the line is: the parsed record as JSON, or the line as it was read."`
+	TenantID           string                     `yaml:"tenant_id" formerly:"tenant" doc:"Tenant, sent as X-Scope-OrgID, for a Loki with auth_enabled."`
+	Labels             map[string]string          `yaml:"labels" doc:"Labels of the streams, instead of the default host, service_name, container or filename, compose_project. {field} is a field of the record or a label of its source; an empty label is left out." example:"{service_name: \"{service}\", container: \"{container.name}\"}"`
+	MaxLabelValues     int                        `yaml:"max_label_values" default:"1000" min:"1" doc:"Values of one label that may come from the lines; further ones become \"other\". Each makes a stream of its own, and many streams slow Loki down."`
+	StructuredMetadata string                     `yaml:"structured_metadata" default:"auto" enum:"auto|off" doc:"Send trace_id, span_id, container_id, stream and detected_level beside the line; auto stops if Loki rejects them."`
+	LineFormat         string                     `yaml:"line_format" formerly:"line" default:"json" enum:"json|raw" doc:"The line to send: the parsed record as JSON, or the line as it was read."`
 	Schema             string                     `yaml:"schema" default:"default" enum:"default|ecs|otel" doc:"Names of the fields with line_format: json: longshore's own, the Elastic Common Schema, or OpenTelemetry's."`
 	MaxLineSize        pipeline.Size              `yaml:"max_line_size" formerly:"max_line" default:"256KiB" min:"1KiB" max:"1MiB" doc:"Longest line, as Loki's max_line_size; longer ones are truncated and marked."`
 	LateStream         bool                       `yaml:"late_stream" formerly:"late" default:"true" doc:"Send what Loki rejects for being too far behind its stream (an hour by default) to a stream with the label late=\"1\" beside it, instead of keeping it as a dead letter."`
-	Reconcile          string                     `yaml:"reconcile" default:"auto" enum:"auto|off" doc:"Ask Loki what it has stored before anything is sent again that may be there already (after a crash, a timeout, a 5xx), and send only what is missing; off sends it again as it is."`
-	Query              Query                      `yaml:"query" doc:"Where and how to ask, if not at url with auth."`
-	Auth               httpclient.Auth            `yaml:"auth" doc:"How to log in, where something in front of Loki asks for it."`
-	TLS                httpclient.TLS             `yaml:"tls" doc:"Whom to trust and what to show on https."`
-	Proxy              string                     `yaml:"proxy" doc:"URL of a proxy, or none; empty takes HTTPS_PROXY and its like from the environment."`
-	Headers            map[string]pipeline.Secret `yaml:"headers" doc:"Further headers of every request. Their values are never shown."`
-	Timeout            pipeline.Duration          `yaml:"timeout" default:"30s" min:"1s" max:"10m" doc:"How long one request may take."`
+	Reconcile          string                     `yaml:"reconcile" default:"auto" enum:"auto|off" doc:"Ask Loki what it has stored before sending again what may be stored already (after a crash, a timeout, a 5xx), and send only what is missing; off sends it again without asking."`
+	Query              Query                      `yaml:"query" doc:"Where and how to query, if not at url with auth."`
+	Auth               httpclient.Auth            `yaml:"auth" doc:"Authentication, if a gateway in front of Loki requires it."`
+	TLS                httpclient.TLS             `yaml:"tls" doc:"Certificates for https."`
+	Proxy              string                     `yaml:"proxy" doc:"URL of a proxy, or none; by default HTTPS_PROXY, HTTP_PROXY and NO_PROXY of the environment."`
+	Headers            map[string]pipeline.Secret `yaml:"headers" doc:"Additional headers of every request. Their values are never shown."`
+	Timeout            pipeline.Duration          `yaml:"timeout" default:"30s" min:"1s" max:"10m" doc:"Longest time of one request."`
 }
 
-// Query says where Loki is asked what it holds.
+// Query says where and how Loki is queried.
 type Query struct {
-	URL  string          `yaml:"url" doc:"Where Loki answers queries, up to /loki/api/v1; for a Loki that takes logs elsewhere." example:"http://loki-read:3100"`
-	Auth httpclient.Auth `yaml:"auth" doc:"How to log in for queries. With this or query.url, the output's own auth is not used for them."`
+	URL  string          `yaml:"url" doc:"URL for queries, up to /loki/api/v1, if Loki receives logs at another." example:"http://loki-read:3100"`
+	Auth httpclient.Auth `yaml:"auth" doc:"Authentication of queries. With this or query.url, the output's own auth is not used for them."`
 }
 
-// separate says whether queries go another way than pushes.
+// separate reports whether queries use a client of their own.
 func (q *Query) separate() bool {
-	a := &q.Auth
-	return q.URL != "" || a.Username != "" || a.BearerToken != "" || a.BearerTokenFile != "" || a.OAuth2.TokenURL != ""
+	return q.URL != "" || q.Auth.Set()
 }
 
 var (
@@ -69,7 +66,7 @@ func (c *Config) Check() []pipeline.Problem {
 		problems = append(problems, pipeline.Problem{Path: "path", Message: "must begin with /"})
 	}
 	if strings.ContainsFunc(c.TenantID, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '/' || r == '\\' }) {
-		problems = append(problems, pipeline.Problem{Path: "tenant_id", Message: "has characters that Loki takes in no tenant; letters, digits and !-_.*'() are fine"})
+		problems = append(problems, pipeline.Problem{Path: "tenant_id", Message: "has characters that Loki does not allow; letters, digits and !-_.*'() are allowed"})
 	}
 	for name := range c.Headers {
 		if strings.EqualFold(name, tenantHeader) && c.TenantID != "" {
@@ -90,8 +87,8 @@ func (c *Config) http() httpclient.Settings {
 	return httpclient.Settings{TLS: c.TLS, Auth: c.Auth, Proxy: c.Proxy, Headers: c.Headers, Timeout: c.Timeout}
 }
 
-// queryHTTP is http for queries that go another way than pushes. What logs in
-// for pushes does not go with them.
+// queryHTTP returns the settings for queries with a client of their own. Credentials for pushes are
+// left out.
 func (c *Config) queryHTTP() httpclient.Settings {
 	s := c.http()
 	s.Auth = c.Query.Auth
@@ -139,7 +136,7 @@ func (c *Config) Output(env pipeline.Env) (pipeline.Output, error) {
 	return o, nil
 }
 
-// pushURL joins url and path, unless the user gave the whole push URL.
+// pushURL joins url and path, unless url is a full push URL.
 func (c *Config) pushURL() (*url.URL, error) {
 	u, err := httpclient.ParseURL(c.URL)
 	if err != nil {

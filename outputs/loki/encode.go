@@ -5,8 +5,8 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// An Encoder turns records into entries of Loki's push protocol, each with its
-// tag and length as it stands inside of its stream.
+// An Encoder turns records into entries of Loki's push protocol, each with its tag and length as
+// inside its stream.
 type Encoder struct {
 	output    *Output
 	sources   map[*event.Source]*source
@@ -17,8 +17,7 @@ type Encoder struct {
 
 var _ pipeline.Encoder = (*Encoder)(nil)
 
-// Encode implements pipeline.Encoder. It refuses no record: a line that is too
-// long is cut.
+// Encode implements pipeline.Encoder. It rejects no record: a line that is too long is truncated.
 func (e *Encoder) Encode(dst *pipeline.Body, b *event.Batch, i int) (uint32, error) {
 	src := e.last
 	if src == nil || src.src != b.Source {
@@ -59,7 +58,7 @@ func appendMetadata(dst []byte, r *event.Record, src *source) []byte {
 	return append(dst, src.metadata...)
 }
 
-// The pairs of each level, and what stands before the ids in theirs.
+// The encoded pair of each level, and what precedes the digits of an id.
 var (
 	levelPairs = func() (pairs [event.Fatal + 1]string) {
 		for l := range pairs {
@@ -88,7 +87,7 @@ func (e *Encoder) appendLine(dst []byte, b *event.Batch, i int) []byte {
 	return closeField(dst, start)
 }
 
-// truncatedMark ends a raw line that was cut; JSON has "truncated":true instead.
+// truncatedMark ends a truncated raw line; JSON has "truncated":true instead.
 const truncatedMark = " [truncated]"
 
 func (e *Encoder) appendRaw(dst []byte, b *event.Batch, i int) []byte {
@@ -99,26 +98,23 @@ func (e *Encoder) appendRaw(dst []byte, b *event.Batch, i int) []byte {
 	return dst
 }
 
-// appendTruncated appends a line that came out longer than allowed.
 func (e *Encoder) appendTruncated(dst []byte, b *event.Batch, i int) []byte {
 	if e.output.raw {
-		dst = append(dst, cutText(b.Line(i), e.output.maxLine-len(truncatedMark))...)
+		dst = append(dst, event.CutText(b.Line(i), e.output.maxLine-len(truncatedMark))...)
 		return append(dst, truncatedMark...)
 	}
 	return e.truncator.append(dst, b, i, e.output.schema, e.output.maxLine)
 }
 
-// smallField is how long a field may be to stay in a record whose message could
-// not be cut enough.
+// smallField bounds a field that stays in a record whose message could not be truncated enough.
 const smallField = 1 << 10
 
-// A truncator writes records that are too long for Loki. It works on a copy of the
-// record that shares the bytes of the batch, which other outputs read as well.
+// A truncator writes records that are too long for Loki, from a copy: other outputs read the batch
+// too.
 type truncator struct{ copy event.Batch }
 
-// append appends record i as JSON of at most limit bytes, marked as truncated.
-// The message is cut; where that is not enough, the long fields are left out,
-// then all of them, then the service.
+// append appends record i as JSON of at most limit bytes. If truncating the message is not enough,
+// it leaves out the long fields, then all fields, then the service.
 func (c *truncator) append(dst []byte, b *event.Batch, i int, schema event.Schema, limit int) []byte {
 	defer c.release()
 	for _, longest := range []int{limit, smallField, -1} {
@@ -132,7 +128,7 @@ func (c *truncator) append(dst []byte, b *event.Batch, i int, schema event.Schem
 	return out
 }
 
-// copyRecord copies record i with the fields that are not longer than longest.
+// copyRecord copies record i with its fields up to a length.
 func (c *truncator) copyRecord(b *event.Batch, i, longest int) {
 	from := &b.Records[i]
 	c.copy.Reset(b.Source)
@@ -148,9 +144,8 @@ func (c *truncator) copyRecord(b *event.Batch, i, longest int) {
 	}
 }
 
-// fit appends the copy, cutting its message until the whole fits. It guesses
-// from how much longer the message gets by escaping; taking n bytes off a
-// message takes at least n off its JSON, and that ends the guessing.
+// fit appends the copy, truncating its message until all fits. It estimates from the growth by
+// escaping; as n bytes of the message take at least n bytes of JSON, it terminates.
 func (c *truncator) fit(dst []byte, schema event.Schema, limit int) (_ []byte, fits bool) {
 	start := len(dst)
 	message := &c.copy.Records[0].Message
@@ -178,7 +173,7 @@ func (c *truncator) fit(dst []byte, schema event.Schema, limit int) (_ []byte, f
 	}
 }
 
-// release lets go of the batch.
+// release drops the references to the batch.
 func (c *truncator) release() {
 	c.copy.Reset(nil)
 	c.copy.Arena = nil

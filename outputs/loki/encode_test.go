@@ -2,6 +2,7 @@ package loki
 
 import (
 	"bytes"
+	std "cmp"
 	"fmt"
 	"strings"
 	"testing"
@@ -18,20 +19,14 @@ import (
 	"github.com/longshore/longshore/pipeline/pipetest"
 )
 
-// withDefaults returns a config whose settings that may not be empty have their defaults.
+// withDefaults returns the settings with the spec's defaults in place of zeros.
 func withDefaults(t testing.TB, c Config) *Config {
+	t.Helper()
 	d := pipetest.Config[*Config](t, Spec(), "url: http://127.0.0.1:1")
-	c.URL, c.Path = orDefault(c.URL, d.URL), orDefault(c.Path, d.Path)
-	c.MaxLineSize, c.MaxLabelValues = orDefault(c.MaxLineSize, d.MaxLineSize), orDefault(c.MaxLabelValues, d.MaxLabelValues)
+	c.URL, c.Path, c.LineFormat = std.Or(c.URL, d.URL), std.Or(c.Path, d.Path), std.Or(c.LineFormat, d.LineFormat)
+	c.MaxLineSize, c.MaxLabelValues = std.Or(c.MaxLineSize, d.MaxLineSize), std.Or(c.MaxLabelValues, d.MaxLabelValues)
+	c.Timeout = std.Or(c.Timeout, d.Timeout)
 	return &c
-}
-
-func orDefault[T comparable](value, fallback T) T {
-	var zero T
-	if value == zero {
-		return fallback
-	}
-	return value
 }
 
 func newOutput(t testing.TB, c Config) *Output {

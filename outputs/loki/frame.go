@@ -11,7 +11,7 @@ import (
 	"github.com/longshore/longshore/pipeline"
 )
 
-// A frame is the memory of one push request. Frames are pooled.
+// A frame is the pooled memory of one push request.
 type frame struct {
 	raw      []byte // a PushRequest, or its head
 	packed   []byte // a PushRequest as a snappy block
@@ -20,13 +20,12 @@ type frame struct {
 	stripped pipeline.Body
 }
 
-// groupSpan is what one group has in a body, and where its next entry goes.
+// A groupSpan is a group's size in a body, and where its next entry goes.
 type groupSpan struct{ size, next int }
 
 var frames = sync.Pool{New: func() any { return new(frame) }}
 
-// pack gives the body as a compressed PushRequest, valid until the frame is
-// used again.
+// pack returns the body as a compressed PushRequest, valid until the frame is used again.
 func (f *frame) pack(body *pipeline.Body) []byte {
 	f.measure(body)
 	if len(f.order) == 1 {
@@ -38,7 +37,7 @@ func (f *frame) pack(body *pipeline.Body) []byte {
 	return f.packed
 }
 
-// packOne packs a body of a single stream from where it is.
+// packOne packs a body of a single stream without copying its entries first.
 func (f *frame) packOne(body *pipeline.Body, group uint32) []byte {
 	f.raw = appendStreamHead(f.raw[:0], body.Groups[group], len(body.Bytes))
 	f.packed = appendSnappyHead(f.packed[:0], len(f.raw)+len(body.Bytes))
@@ -47,11 +46,9 @@ func (f *frame) packOne(body *pipeline.Body, group uint32) []byte {
 	return f.packed
 }
 
-// assemble writes the PushRequest: for each group one stream, with the group's
-// entries in the order of the body. Streams stand in the order of their first
-// entry, but the largest is last: of a request's streams, Loki reports only the
-// last one's rejection, and the largest is the likeliest to meet a limit
-// (ingester/instance.go: appendErr).
+// assemble writes the PushRequest, one stream for each group. The largest stream comes last: Loki
+// reports only the last stream's rejection (ingester/instance.go: appendErr), and the largest is
+// the likeliest to exceed a limit.
 func (f *frame) assemble(body *pipeline.Body) {
 	f.raw = f.raw[:0]
 	for _, g := range f.order {
@@ -103,19 +100,17 @@ func (f *frame) open(dst []byte, labels string, g *groupSpan) []byte {
 	return slices.Grow(dst, g.size)[:len(dst)+g.size]
 }
 
-// appendStreamHead appends all of a stream that stands before its entries, which
-// take size bytes.
+// appendStreamHead appends what precedes the entries of a stream, which take size bytes.
 func appendStreamHead(dst []byte, labels string, size int) []byte {
 	size += 1 + sizeVarint(uint64(len(labels))) + len(labels)
 	dst = append(dst, tagRequestStream)
-	dst = appendVarint(dst, uint64(size))
+	dst = binary.AppendUvarint(dst, uint64(size))
 	dst = append(dst, tagStreamLabels)
-	dst = appendVarint(dst, uint64(len(labels)))
+	dst = binary.AppendUvarint(dst, uint64(len(labels)))
 	return append(dst, labels...)
 }
 
-// withoutMetadata gives the body with the structured metadata taken out of its
-// entries. It shares the body's groups, and nothing else.
+// withoutMetadata returns the body without structured metadata. It shares only the body's groups.
 func (f *frame) withoutMetadata(body *pipeline.Body) *pipeline.Body {
 	f.stripped.Bytes, f.stripped.Items = f.stripped.Bytes[:0], f.stripped.Items[:0]
 	f.stripped.Groups = body.Groups
@@ -142,15 +137,15 @@ func appendStripped(dst, item []byte) []byte {
 		rest = after
 	}
 	dst = append(dst, tagStreamEntry)
-	dst = appendVarint(dst, uint64(len(kept)))
+	dst = binary.AppendUvarint(dst, uint64(len(kept)))
 	return append(dst, kept...)
 }
 
-// maxPooled is how much of one kind of memory is kept for the next request: one very long
-// record may make it very large.
+// maxPooled bounds the memory kept for the next request: one very long record may make it very
+// large.
 const maxPooled = 8 << 20
 
-// release puts the frame back, unless it is too large.
+// release returns the frame to its pool, unless it is too large.
 func (f *frame) release() {
 	f.stripped.Groups = nil
 	if cap(f.raw) <= maxPooled && cap(f.packed) <= maxPooled {
@@ -158,7 +153,7 @@ func (f *frame) release() {
 	}
 }
 
-// An entry is one entry of a body, decoded as far as answers speak of it.
+// An entry is one entry of a body, decoded as far as answers refer to it.
 type entry struct {
 	time     int64
 	line     []byte
@@ -185,7 +180,6 @@ func readEntry(item []byte) entry {
 	return e
 }
 
-// timeOf gives the time of one entry of a body.
 func timeOf(item []byte) int64 {
 	_, inside, _, _ := readField(item)
 	tag, value, _, ok := readField(inside)
@@ -213,19 +207,18 @@ func readTime(p []byte) int64 {
 	return sec*1e9 + nanos
 }
 
-// snappyChunk is how many bytes are compressed by themselves: as many as two bytes can
-// point back to, and as many as the table for such stretches is made for. Bodies of 1 MiB
-// take 0.9 of the time of stretches of 16 KiB, and a tenth less room.
+// snappyChunk is how many bytes are compressed at a time: as far as two bytes can point back.
+// Bodies of 1 MiB take 0.9 of the time of 16 KiB chunks, and a tenth less space.
 const snappyChunk = 64 << 10
 
-// appendSnappyHead begins a snappy block that size bytes will make. A block is
-// its size and then elements (github.com/google/snappy, format_description.txt),
-// so the elements of several may follow each other.
+// appendSnappyHead begins a snappy block for size bytes. A block is its size and then elements
+// (github.com/google/snappy, format_description.txt), so the elements of several may be
+// concatenated.
 func appendSnappyHead(dst []byte, size int) []byte {
 	return binary.AppendUvarint(dst, uint64(size))
 }
 
-// appendSnappy adds bytes to a block.
+// appendSnappy appends the elements of p.
 func appendSnappy(dst, p []byte) []byte {
 	for len(p) > 0 {
 		n := min(snappyChunk, len(p))

@@ -12,19 +12,18 @@ import (
 	"github.com/longshore/longshore/pipeline"
 )
 
-// Of a request with several streams, Loki's ingester reports only the last
-// one's rejection: a 204 may hide that another was not stored (instance.go:
-// appendErr; seen with 3.7.8). Streams that may be rejected are therefore sent in
-// requests of their own, whose answers hold. An ingester rejects
+// Of a request with several streams, Loki's ingester reports only the last one's rejection: a 204
+// may hide that another stream was not stored (instance.go: appendErr; seen with 3.7.8). Streams
+// that may be rejected are therefore sent in requests of their own. An ingester rejects
 //
 //   - a stream it does not hold yet, when the tenant has too many;
 //   - entries more than an hour behind the stream's newest (max_chunk_age/2);
-//   - what is over the stream's rate.
+//   - what exceeds the stream's rate.
 //
-// The usual body has none of them and stays one request.
+// Most bodies have none of these and remain one request.
 const settledAfter = 10 * time.Minute
 
-// streamHealth remember how Loki took the streams sent to it.
+// streamHealth remembers how Loki answered for each stream.
 type streamHealth struct {
 	now func() time.Time
 
@@ -33,11 +32,11 @@ type streamHealth struct {
 	streams map[uint64]streamState // by the hash of the label set: there may be thousands
 }
 
-// A streamState is when a stream was taken, and when it was found to be over its rate, in Unix
+// A streamState is when a stream was last accepted, and when it last exceeded its rate, in Unix
 // nanoseconds; 0 is never.
 type streamState struct{ accepted, limited int64 }
 
-// maxStreamStates bounds the memory; forgetting costs a request per stream.
+// maxStreamStates bounds the memory; a forgotten stream costs one request.
 const maxStreamStates = 1 << 14
 
 func (s *streamHealth) update(body *pipeline.Body, failure *pipeline.SendError) {
@@ -74,8 +73,7 @@ func (s *streamHealth) makeRoom() {
 
 func (s *streamHealth) key(labels string) uint64 { return maphash.String(s.seed, labels) }
 
-// risky gives the groups of a body that Loki may reject. A body of one group
-// has none: its answer holds anyway.
+// risky returns the groups of a body that Loki may reject. A single group needs no isolation.
 func (s *streamHealth) risky(body *pipeline.Body) map[uint32]bool {
 	groups := groupsOf(body)
 	if len(groups) == 1 {
@@ -112,8 +110,7 @@ func groupsOf(body *pipeline.Body) map[uint32]bool {
 	return groups
 }
 
-// sendIsolated sends the risky groups each in a request of its own, after one with
-// all the others.
+// sendIsolated sends each risky group in its own request, after one request for all others.
 func (o *Output) sendIsolated(ctx context.Context, body *pipeline.Body, risky map[uint32]bool) *pipeline.SendError {
 	parts := partsOf(body, risky)
 	part := partPool.Get().(*pipeline.Body)
@@ -132,9 +129,9 @@ func (o *Output) sendIsolated(ctx context.Context, body *pipeline.Body, risky ma
 		}
 		if failure.Items == nil {
 			if k == 0 {
-				return failure // nothing is stored of the body: it has this outcome
+				return failure // nothing is stored
 			}
-			// To be split or bisected alone, it is to come back alone.
+			// What is to be split or bisected comes back alone.
 			failure.Outcome = retryOrHold(failure.Outcome)
 			failure.Items = itemErrors(failure, slices.Concat(parts[k:]...))
 			return mergeFailures(all, failure)
@@ -154,7 +151,7 @@ func retryOrHold(o pipeline.Outcome) pipeline.Outcome {
 	return pipeline.Retry
 }
 
-// partsOf gives the indices of a body's items, request by request.
+// partsOf returns the indices of a body's items, request by request.
 func partsOf(body *pipeline.Body, risky map[uint32]bool) [][]int {
 	parts := [][]int{nil}
 	at := map[uint32]int{}
@@ -175,11 +172,9 @@ func partsOf(body *pipeline.Body, risky map[uint32]bool) [][]int {
 	return parts
 }
 
-// partPool are bodies whose memory is used again: where several files are caught up
-// with, all that is sent goes through them.
+// partPool keeps the memory of parts: catching up with several files, all bodies are sent in parts.
 var partPool = sync.Pool{New: func() any { return new(pipeline.Body) }}
 
-// releasePart gives a part's memory back, as frame.free does.
 func releasePart(part *pipeline.Body) {
 	part.Groups = nil
 	if cap(part.Bytes) <= maxPooled {
@@ -187,14 +182,14 @@ func releasePart(part *pipeline.Body) {
 	}
 }
 
-// subset gives a body of some of a body's items.
+// subset returns a body of some of a body's items.
 func subset(body *pipeline.Body, items []int) *pipeline.Body {
 	part := &pipeline.Body{}
 	subsetInto(part, body, items)
 	return part
 }
 
-// subsetInto is pick into the memory of another body.
+// subsetInto is subset into the memory of another body.
 func subsetInto(part, body *pipeline.Body, items []int) {
 	size := 0
 	for _, i := range items {
@@ -219,7 +214,7 @@ func itemErrors(failure *pipeline.SendError, indices []int) []pipeline.ItemError
 	return items
 }
 
-// mergeFailures makes one failure of two; all may be nil.
+// mergeFailures returns one failure for two; all may be nil.
 func mergeFailures(all, next *pipeline.SendError) *pipeline.SendError {
 	if all != nil {
 		next.Items = append(all.Items, next.Items...)

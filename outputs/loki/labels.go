@@ -13,22 +13,21 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// Bounds of an encoder's memory of sources, and of a source's label sets. When it is full
-// it is emptied; what is still in use comes back.
+// Bounds of an encoder's memory of sources, and of a source's label sets. A full one is cleared;
+// what is in use comes back.
 const (
 	maxSources = 512
 	maxStreams = 4096
 )
 
-// A stream is a label set as an encoder remembers it: its name, and its group
-// in the body that was filled last.
+// A stream is a label set with its group in the last body.
 type stream struct {
 	name  string
 	group uint32
 }
 
-// groupIn gives the stream's group in a body. The strings are one and the same
-// while the body is, so that the comparison looks at no bytes.
+// groupIn returns the stream's group in a body. Within one body the strings are the same, so
+// comparing them is cheap.
 func (s *stream) groupIn(body *pipeline.Body) uint32 {
 	if int(s.group) < len(body.Groups) && body.Groups[s.group] == s.name {
 		return s.group
@@ -42,10 +41,10 @@ func (s *stream) groupIn(body *pipeline.Body) uint32 {
 type source struct {
 	src      *event.Source
 	metadata []byte // encoded pairs that all its records share
-	// variable are the fields in label templates whose values the lines decide.
+	// variable are the template fields whose values depend on the record.
 	variable []string
-	streams  map[string]*stream // by the varying fields' values
-	unnamed  *stream            // of records that name no service, if only that varies
+	streams  map[string]*stream // by the values of the variable fields
+	unnamed  *stream            // of records without a service, if only that is variable
 	last     *stream            // the one of lastKey
 	lastKey  []byte
 }
@@ -64,15 +63,14 @@ func newSource(src *event.Source, labels []label) *source {
 	return s
 }
 
-// isVariable says whether a line can decide a field's value.
+// isVariable reports whether a field's value depends on the record.
 func isVariable(src *event.Source, field string) bool {
 	if field == "service" || field == "level" {
 		return true
 	}
-	return src.Label(field) == "" && !slices.Contains(sourceOnly, field)
+	return src.Label(field) == "" && !event.SourceOnly(field)
 }
 
-// streamOf gives the stream that record i belongs to.
 func (e *Encoder) streamOf(s *source, b *event.Batch, i int) *stream {
 	usual := b.Records[i].Service.Kind == event.None && len(s.variable) == 1 && s.variable[0] == "service"
 	if !usual {
@@ -89,7 +87,7 @@ func (e *Encoder) streamBy(s *source, b *event.Batch, i int) *stream {
 	for _, field := range s.variable {
 		start := len(e.key)
 		e.key = b.AppendNamed(e.key, i, field)
-		e.key = e.key[:start+len(cutText(e.key[start:], maxLabelValue))]
+		e.key = e.key[:start+len(event.CutText(e.key[start:], maxLabelValue))]
 		e.key = append(e.key, 0xff) // in no UTF-8
 	}
 	if s.last != nil && string(s.lastKey) == string(e.key) {
@@ -162,15 +160,8 @@ type label struct {
 	unless string
 }
 
-// forbiddenFields would make a stream of every request, or of every line.
+// forbiddenFields would make a stream of every request or every line.
 var forbiddenFields = []string{"trace_id", "span_id", "timestamp", "message", event.LabelContainerID}
-
-// sourceOnly are the names that a line may not give a value to: what the input
-// knows is true, what stands in a line is a claim.
-var sourceOnly = []string{
-	event.LabelHost, event.LabelFile, event.LabelStream, event.LabelContainerID, event.LabelContainerName,
-	event.LabelImage, event.LabelComposeProject, event.LabelComposeService,
-}
 
 func defaultLabels() []label {
 	one := func(name, field, unless string) label {
@@ -185,8 +176,7 @@ func defaultLabels() []label {
 	}
 }
 
-// parseLabels reads the label templates, sorted by name. Without any it gives
-// the usual ones.
+// parseLabels parses the label templates, sorted by name; without any it returns the default ones.
 func parseLabels(templates map[string]string) ([]label, []pipeline.Problem) {
 	if len(templates) == 0 {
 		return defaultLabels(), nil
@@ -218,7 +208,7 @@ func parseLabels(templates map[string]string) ([]label, []pipeline.Problem) {
 	return labels, problems
 }
 
-// labelName makes a name fit Loki's rule, [a-zA-Z_][a-zA-Z0-9_]*.
+// labelName makes a name valid for Loki: [a-zA-Z_][a-zA-Z0-9_]*.
 func labelName(name string) string {
 	fit := strings.Map(func(r rune) rune {
 		if r < utf8.RuneSelf && (unicode.IsLetter(r) || unicode.IsDigit(r)) {
@@ -232,7 +222,7 @@ func labelName(name string) string {
 	return fit
 }
 
-// parseTemplate reads a template, and refuses names that no label may be made of.
+// parseTemplate parses a template, and rejects fields that no label may use.
 func parseTemplate(text string) (event.Template, error) {
 	parts, err := event.ParseTemplate(text)
 	for _, p := range parts {
@@ -243,8 +233,7 @@ func parseTemplate(text string) (event.Template, error) {
 	return parts, err
 }
 
-// labelValue makes a value fit: UTF-8, no control characters, 2048 bytes at
-// most.
+// labelValue makes a value valid: UTF-8, no control characters, at most 2048 bytes.
 func labelValue(value string) string {
 	value = strings.ToValidUTF8(value, "\ufffd")
 	value = strings.Map(func(r rune) rune {
@@ -253,15 +242,11 @@ func labelValue(value string) string {
 		}
 		return r
 	}, value)
-	return strings.TrimSpace(cutText(value, maxLabelValue))
+	return strings.TrimSpace(event.CutText(value, maxLabelValue))
 }
 
-// cutText cuts a text to n bytes or a few less, not inside of a character.
-func cutText[T string | []byte](s T, n int) T { return event.CutText(s, n) }
-
-// appendLabelSet appends labels as Loki itself prints them: {a="1", b="2"}.
-// Pairs must be sorted by name; those without a value are left out. It never
-// gives an empty set, which Loki does not take.
+// appendLabelSet appends labels as Loki prints them: {a="1", b="2"}. Pairs must be sorted by name;
+// those without a value are left out. The set is never empty, as Loki would reject that.
 func appendLabelSet(dst []byte, pairs []event.Label) []byte {
 	dst = append(dst, '{')
 	first := true

@@ -10,16 +10,16 @@ import (
 	"github.com/longshore/longshore/pipeline"
 )
 
-// Entries that are more than an hour behind the newest of their stream are
-// refused by Loki's ingesters, though the tenant may send entries of their age. The
-// late lane is a stream beside theirs that differs in this label.
+// Loki's ingesters reject entries more than an hour behind the newest of their stream, though the
+// tenant may send entries of that age. They go to the late stream, which has this label in
+// addition.
 const (
 	lateLabel = "late"
 	lateValue = "1"
 )
 
-// sendLate sends what was refused for coming too late to the late lane, and
-// gives what is left of the failure.
+// sendLate sends the entries that came too late to their late streams, and returns what remains of
+// the failure.
 func (o *Output) sendLate(ctx context.Context, body *pipeline.Body, failure *pipeline.SendError) *pipeline.SendError {
 	late, groups := lateItems(body, failure)
 	if len(late) == 0 {
@@ -29,12 +29,12 @@ func (o *Output) sendLate(ctx context.Context, body *pipeline.Body, failure *pip
 	stream.Groups = groups
 	again := o.sendIsolated(ctx, stream, groupsOf(stream)) // or Loki might hide what it rejects
 	if again != nil && again.Items == nil && len(late) < len(body.Items) {
-		// To be split or bisected alone, it is to come back alone.
+		// What is to be split or bisected comes back alone.
 		again.Outcome = retryOrHold(again.Outcome)
 		again.Items = itemErrors(again, indicesUpTo(len(late)))
 	}
 	if again != nil && again.Items == nil {
-		return again // it is what the whole body has come to
+		return again // the outcome of the whole body
 	}
 	stored := len(late)
 	if again != nil {
@@ -44,8 +44,7 @@ func (o *Output) sendLate(ctx context.Context, body *pipeline.Body, failure *pip
 	return mergeLate(failure, again, late)
 }
 
-// mergeLate replaces the outcomes of the late items, which are now those of
-// their lane.
+// mergeLate replaces the outcomes of the late items by those in their late streams.
 func mergeLate(failure, again *pipeline.SendError, late []int) *pipeline.SendError {
 	items := slices.DeleteFunc(slices.Clone(failure.Items), func(item pipeline.ItemError) bool {
 		_, found := slices.BinarySearch(late, item.Index)
@@ -67,8 +66,8 @@ func mergeLate(failure, again *pipeline.SendError, late []int) *pipeline.SendErr
 	return mergeFailures(&rest, again)
 }
 
-// lateItems gives the items that can go to the late lane, and the names of the
-// body's groups there.
+// lateItems returns the items that can go to late streams, and the names of the body's groups
+// there.
 func lateItems(body *pipeline.Body, failure *pipeline.SendError) (late []int, groups []string) {
 	groups = make([]string, len(body.Groups))
 	for _, item := range failure.Items {
@@ -86,8 +85,8 @@ func lateItems(body *pipeline.Body, failure *pipeline.SendError) (late []int, gr
 	return late, groups
 }
 
-// withLateLabel gives a label set with the late label in its place; without it where
-// Loki takes no further label, or the label means something else.
+// withLateLabel returns a label set with the late label; without it where Loki accepts no further
+// label, or the label is in use.
 func withLateLabel(set string) string {
 	pairs := splitLabelSet(set)
 	name := func(pair string) string { name, _, _ := strings.Cut(pair, "="); return name }

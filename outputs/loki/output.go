@@ -16,8 +16,7 @@ import (
 	"github.com/longshore/longshore/pipeline/metric"
 )
 
-// bodyBytes bounds a body. Loki hands it to its ingesters by gRPC, whose limit
-// is 4 MiB for what may be several bodies' worth of labels and shards.
+// bodyBytes bounds a body. Loki's distributors pass it on by gRPC, whose limit is 4 MiB.
 const bodyBytes = 1 << 20
 
 const tenantHeader = "X-Scope-OrgID"
@@ -37,12 +36,10 @@ type Output struct {
 	late    bool
 	querier *querier // nil with reconcile: off
 	target  lokiTarget
-	// health tell which streams may go together.
-	health streamHealth
-	// metadataOff is set when no structured metadata is sent: the user wants none, or
-	// Loki takes none.
-	metadataOff atomic.Bool
-	// warnedIncomplete is set when it was said that Loki cannot show all.
+	health  streamHealth
+	// metadataOff is set if no structured metadata is sent: by configuration, or because Loki
+	// rejected it.
+	metadataOff      atomic.Bool
 	warnedIncomplete atomic.Bool
 }
 
@@ -58,7 +55,7 @@ func (o *Output) Limits() pipeline.Limits {
 	return pipeline.Limits{Bytes: bodyBytes, InOrder: true}
 }
 
-// Original implements pipeline.Output: it gives the entry's line.
+// Original implements pipeline.Output: it returns the entry's line.
 func (o *Output) Original(body *pipeline.Body, i int) []byte {
 	return readEntry(body.Item(i)).line
 }
@@ -112,7 +109,7 @@ func (o *Output) sendRequest(ctx context.Context, body *pipeline.Body) *pipeline
 	return failure
 }
 
-// post makes the request and reads the answer.
+// post sends the request and reads the answer.
 func (o *Output) post(ctx context.Context, body *pipeline.Body) (*http.Response, []byte, error) {
 	f := frames.Get().(*frame)
 	if o.metadataOff.Load() {
@@ -142,7 +139,7 @@ func (o *Output) post(ctx context.Context, body *pipeline.Body) (*http.Response,
 	return resp, text, nil
 }
 
-// setAuth says who we are, to Loki and to what stands in front of it.
+// setAuth identifies us to Loki and to what stands in front of it.
 func setAuth(req *http.Request, tenant string, user *url.Userinfo) {
 	if tenant != "" {
 		req.Header.Set(tenantHeader, tenant)
@@ -153,9 +150,8 @@ func setAuth(req *http.Request, tenant string, user *url.Userinfo) {
 	}
 }
 
-// stored says whether Loki has stored all it was sent: it answers 204, and 200
-// comes from what speaks its protocol. 260 means blocked ingestion, and a page of
-// HTML comes from something that is no Loki.
+// stored reports whether Loki has stored all it was sent. It answers 204, others that speak its
+// protocol 200. 260 means blocked ingestion, and HTML is not Loki's.
 func stored(resp *http.Response) bool {
 	switch resp.StatusCode {
 	case http.StatusNoContent:

@@ -29,28 +29,27 @@ const (
 	maxAnswer = 16 << 20
 	// maxConfig bounds what is read of Loki's configuration, some 50 KiB.
 	maxConfig = 512 << 10
-	// maxQueryURL is the longest query that goes as a GET, which more gateways let
-	// through than POST.
+	// maxQueryURL is the longest query sent as a GET, which more gateways allow than POST.
 	maxQueryURL = 4 << 10
-	// maxQueries is how many questions are on their way at most.
+	// maxQueries bounds the queries in flight.
 	maxQueries = 4
 )
 
-// A querier asks Loki what it holds.
+// A querier asks Loki what it has stored.
 type querier struct {
 	base   *url.URL // with the path before /loki/api/v1
 	tenant string
 	client *httpclient.Client
-	slots  chan struct{} // has as many elements as questions are on their way
-	// reportedLimit is how many entries this Loki lets be asked for; 0 for maxEntries.
+	slots  chan struct{} // holds an element for each query in flight
+	// reportedLimit is this Loki's limit of entries in an answer; 0 if it is not known.
 	reportedLimit atomic.Int64
 	lookback      lookback
 }
 
-// pushPath is where Loki itself takes logs. Queries go to its neighbours.
+// pushPath is where Loki itself receives logs. Queries go beside it.
 const pushPath = "/loki/api/v1/push"
 
-// newQuerier makes the querier of an output that pushes to push.
+// newQuerier returns the querier of an output that pushes to push.
 func (c *Config) newQuerier(push *url.URL, client *httpclient.Client) (*querier, error) {
 	q := &querier{tenant: c.TenantID, client: client, slots: make(chan struct{}, maxQueries)}
 	q.lookback.now = time.Now
@@ -77,19 +76,17 @@ func (c *Config) newQuerier(push *url.URL, client *httpclient.Client) (*querier,
 	return q, nil
 }
 
-// A queryRejected is Loki's answer that it will not be asked, or not by us.
+// A queryRejected is a query that will never be answered.
 type queryRejected struct{ reason string }
 
 func (r *queryRejected) Error() string { return r.reason }
 
-// errTooLarge says that an answer would be, or is, larger than can be had.
 var errTooLarge = errors.New("the answer is too large")
 
-// count gives how many entries a selector has in n milliseconds from a time on.
-// Repeats count, which log queries may hide.
+// count returns how many entries a selector has in some milliseconds from a time on. Duplicates
+// count, which log queries may hide.
 func (q *querier) count(ctx context.Context, selector string, from, milliseconds int64) (int, error) {
-	// A range is open at its start and closed at its end; entries are at whole
-	// nanoseconds.
+	// A range is open at its start and closed at its end; times are whole nanoseconds.
 	params := url.Values{
 		"query": {fmt.Sprintf("sum(count_over_time(%s[%dms]))", selector, milliseconds)},
 		"time":  {queryTime(from + milliseconds*1e6 - 1)},
@@ -105,8 +102,7 @@ func (q *querier) count(ctx context.Context, selector string, from, milliseconds
 	return n, nil
 }
 
-// page gives up to limit entries of a query, the oldest ones from one time until
-// just before another.
+// page returns the oldest entries of a query in [from, to), at most limit.
 func (q *querier) page(ctx context.Context, query string, from, to int64, limit int) ([]queryStream, error) {
 	params := url.Values{
 		"query":     {query},
@@ -126,16 +122,15 @@ func (q *querier) page(ctx context.Context, query string, from, to int64, limit 
 	return streams, nil
 }
 
-// queryTime writes a time as Loki reads it; it takes a number of ten digits or
-// less for seconds.
+// queryTime formats a time for Loki, which takes a number of up to ten digits for seconds.
 func queryTime(ns int64) string { return time.Unix(0, ns).UTC().Format(time.RFC3339Nano) }
 
 func (q *querier) unexpected(path string, err error) error {
 	return &queryRejected{httpclient.Location(q.base.JoinPath(path)) + ": the answer is not Loki's: " + err.Error()}
 }
 
-// do makes one request. Its error is a *refusal, errTooMuch, or a *SendError
-// for what will pass.
+// do makes one request. Its error is a *queryRejected, errTooLarge, or a *SendError for what will
+// pass.
 func (q *querier) do(ctx context.Context, path string, params url.Values, maxBytes int) ([]byte, error) {
 	select {
 	case q.slots <- struct{}{}:
@@ -191,8 +186,8 @@ func (q *querier) request(ctx context.Context, path string, params url.Values) (
 	return req, nil
 }
 
-// noResponse is the error of a query without an answer. What only the user can
-// mend must not hold up the logs, which may well be taken.
+// noResponse is the error of a query without an answer. What only the user can fix must not hold up
+// the logs, as pushes may work.
 func (q *querier) noResponse(err error) error {
 	failure := httpclient.RequestError(err)
 	if failure.Outcome == pipeline.Hold {
@@ -201,16 +196,14 @@ func (q *querier) noResponse(err error) error {
 	return retryLater(failure)
 }
 
-// retryLater makes of a failed query what Send would return: the entries stay
-// uncertain.
+// retryLater makes a failed query leave its entries uncertain.
 func retryLater(failure *pipeline.SendError) error {
 	failure.Outcome, failure.Uncertain = pipeline.Retry, true
-	failure.Reason = "asking Loki what it has stored: " + failure.Reason
+	failure.Reason = "querying what Loki has stored: " + failure.Reason
 	return failure
 }
 
-// The words of Loki by which refusals are told apart: pkg/querier/http.go,
-// pkg/util/http.go and google.golang.org/grpc.
+// From pkg/querier/http.go.
 var tooManyEntries = regexp.MustCompile(`max entries limit per query exceeded.*\(\d+ > (\d+)\)`)
 
 func (q *querier) rejected(resp *http.Response, text []byte) error {
@@ -240,16 +233,14 @@ func (q *querier) entryLimit() int {
 }
 
 const (
-	// defaultLookback is how far back Loki sees what it has not yet written to its
-	// store, if not told otherwise: 2h41m as one process, else 3 h.
+	// defaultLookback is how far back Loki queries what is not in its store yet, unless configured
+	// otherwise: 2h41m as one process, else 3 h.
 	defaultLookback = 2*time.Hour + 30*time.Minute
 	// unlimitedLookback is that of a Loki whose queries always ask the ingesters.
 	unlimitedLookback = time.Duration(1<<63 - 1)
-	// lookbackTTL is how long an answer holds.
-	lookbackTTL = 10 * time.Minute
+	lookbackTTL       = 10 * time.Minute
 )
 
-// lookback remembers how far back Loki sees.
 type lookback struct {
 	now func() time.Time
 
@@ -258,8 +249,8 @@ type lookback struct {
 	readAt   time.Time
 }
 
-// maxLookback says how old entries may be to be seen before they are in Loki's
-// store. Only its configuration tells, which many do not let be read.
+// maxLookback returns how old entries that are not in Loki's store may be to be found. Only Loki's
+// configuration tells, which may not be readable.
 func (q *querier) maxLookback(ctx context.Context) time.Duration {
 	s := &q.lookback
 	s.mu.Lock()
@@ -278,8 +269,8 @@ var (
 	withinSetting   = regexp.MustCompile(`(?m)^ +query_ingesters_within: (\S+)$`)
 )
 
-// parseLookback reads Loki's configuration as it shows it. The look-back wins where
-// both are set (pkg/querier/querier.go: calculateIngesterMaxLookbackPeriod).
+// parseLookback parses Loki's configuration. The look-back period wins where both are set
+// (pkg/querier/querier.go: calculateIngesterMaxLookbackPeriod).
 func parseLookback(config string) time.Duration {
 	for _, setting := range []*regexp.Regexp{lookBackSetting, withinSetting} {
 		m := setting.FindStringSubmatch(config)

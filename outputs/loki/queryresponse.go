@@ -9,21 +9,19 @@ import (
 	"strconv"
 )
 
-// categorizeLabels is the encoding flag by which Loki keeps structured metadata apart
-// from labels.
+// categorizeLabels is the encoding flag with which Loki keeps structured metadata apart from
+// labels.
 const categorizeLabels = "categorize-labels"
 
 // A queryStream is a stream in an answer to a log query.
 type queryStream struct {
 	labels  map[string]string
 	entries []queryEntry
-	// mixed says that the labels hold the entries' structured metadata as well:
-	// a Loki before 2.9.3.
+	// mixed is set if labels include structured metadata: a Loki before 2.9.3.
 	mixed bool
 }
 
-// A queryEntry is ["nanoseconds", "line", {"structuredMetadata": {…}}]; the last
-// only where there is any.
+// A queryEntry is ["nanoseconds", "line", {"structuredMetadata": {…}}]; the last is optional.
 type queryEntry struct {
 	at       int64
 	line     string
@@ -64,7 +62,7 @@ func (e *queryEntry) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// readResult reads an answer whose result must be of a kind.
+// readResult parses an answer whose result must be of a kind.
 func readResult(text []byte, kind string, result any) (flags []string, err error) {
 	var answer struct {
 		Status string
@@ -83,7 +81,7 @@ func readResult(text []byte, kind string, result any) (flags []string, err error
 	return answer.Data.EncodingFlags, json.Unmarshal(answer.Data.Result, result)
 }
 
-// readStreams reads the answer to a log query.
+// readStreams parses the answer to a log query.
 func readStreams(text []byte) ([]queryStream, error) {
 	var result []struct {
 		Stream map[string]string
@@ -101,8 +99,7 @@ func readStreams(text []byte) ([]queryStream, error) {
 	return streams, nil
 }
 
-// readCount reads the answer to a sum over all series: one sample, or none for
-// nothing.
+// readCount parses the answer to a sum over all series: one sample, or none for zero.
 func readCount(text []byte) (int, error) {
 	var result []struct{ Value []json.RawMessage }
 	if _, err := readResult(text, "vector", &result); err != nil {

@@ -14,14 +14,13 @@ import (
 
 var _ pipeline.Reconciler = (*Output)(nil)
 
-// Stored implements pipeline.Reconciler. It counts what each stream holds in the
-// time of the body's entries, and where that is not zero, fetches it and compares
-// time and line. Entries of the late lane are found as well.
+// Stored implements pipeline.Reconciler. It counts what each stream holds in the time range of the
+// body, and where that is not zero, fetches it and compares time and line. Late streams are
+// included.
 //
-// Loki shows a push within a second of its answer; one that timed out may still
-// be at work, so the caller pauses before it asks. Entries that are older than
-// what Loki asks its ingesters for show only once they are in its store: of
-// those, the ones found are set, and the others are sent again, with a warning.
+// Loki shows a push within a second of its answer; one that timed out may still be in progress, so
+// the caller pauses before it asks. Entries older than Loki's look-back are shown only once they
+// are in its store: those not found are sent again, with a warning.
 func (o *Output) Stored(ctx context.Context, body *pipeline.Body, stored []bool) error {
 	if o.querier == nil {
 		return fmt.Errorf("reconcile is off: %w", pipeline.ErrUnknowable)
@@ -66,7 +65,6 @@ func (o *Output) searchAll(ctx context.Context, body *pipeline.Body, found []boo
 	return first
 }
 
-// searchFailed is the error of a search that failed.
 func (o *Output) searchFailed(err error) error {
 	var rejected *queryRejected
 	if !errors.As(err, &rejected) {
@@ -77,11 +75,10 @@ func (o *Output) searchFailed(err error) error {
 	return fmt.Errorf("%w: %w; let longshore query, at url or at query.url, or set reconcile: off", pipeline.ErrUnknowable, rejected)
 }
 
-// lookbackMargin is how much younger than what Loki sees an entry must be to be
-// surely seen, whatever the clocks.
+// lookbackMargin allows for clocks that differ.
 const lookbackMargin = 10 * time.Minute
 
-// allShown says whether what was not found is not there.
+// allShown reports whether what was not found is certainly not stored.
 func (o *Output) allShown(ctx context.Context, body *pipeline.Body, found []bool) bool {
 	oldest := int64(1<<63 - 1)
 	for i := range found {
@@ -104,7 +101,7 @@ func (o *Output) reportResult(complete bool) {
 	}
 	o.metrics.reconciliations.WithLabelValues("incomplete").Inc()
 	if !o.warnedIncomplete.Swap(true) {
-		o.log.Warn("Loki cannot show all that it holds of entries with old times; what it does not show is sent again, and may be there twice",
+		o.log.Warn("Loki cannot show all that it holds of entries with old times; what it does not show is sent again, and may be stored twice",
 			"url", httpclient.Location(o.querier.base),
 			"hint", "in Loki, set ingester.query_store_max_look_back_period: -1ns (one process) or querier.query_ingesters_within: 0")
 	}

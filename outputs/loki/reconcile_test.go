@@ -2,6 +2,7 @@ package loki
 
 import (
 	"bytes"
+	std "cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -298,7 +299,7 @@ func TestStored(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			a := newArchive(t)
 			a.habits = test.habits
-			a.most = orDefault(a.most, 4<<20)
+			a.most = std.Or(a.most, 4<<20)
 			o := newOutput(t, Config{URL: a.URL, LineFormat: "raw"})
 			o.health.now = func() time.Time { return time.Unix(0, start) }
 			body := fill(t, o, test.batches...)

@@ -1,6 +1,7 @@
 package loki
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
 	"strconv"
@@ -10,13 +11,13 @@ import (
 	"github.com/longshore/longshore/pipeline"
 )
 
-// An rejectedEntries is what an ingester says of the one stream it did not take whole
+// rejectedEntries is what an ingester says of the one stream it did not store completely
 // (stream.go: errorForFailedEntries):
 //
 //	entry with timestamp 2026-10-01 00:00:00.5 +0000 UTC ignored, reason: 'entry too far behind, …',
 //	user 'fake', total ignored: 1 out of 1000 for stream: {app="a"}
 //
-// It names ten entries at most (max_returned_stream_errors).
+// It names at most ten entries (max_returned_stream_errors).
 type rejectedEntries struct {
 	named        []namedEntry
 	count, total int
@@ -61,8 +62,8 @@ func parseRejected(message string) (rejectedEntries, bool) {
 	return g, len(g.named) > 0
 }
 
-// items gives what was ignored of the body; the rest was stored. sure is false
-// where the answer does not say enough, and then there are no items.
+// items returns the rejected items of the body; the rest was stored. sure is false if the answer
+// does not identify them.
 func (g rejectedEntries) items(body *pipeline.Body, outcome pipeline.Outcome, status int) (items []pipeline.ItemError, sure bool) {
 	members, ok := streamItems(body, g.labels)
 	if !ok {
@@ -78,12 +79,12 @@ func (g rejectedEntries) items(body *pipeline.Body, outcome pipeline.Outcome, st
 	return items, true
 }
 
-// item words what became of item i. In an answer about entries that come too late,
-// some may have met a rate limit, and those can be sent again.
+// item returns the outcome of item i. Among entries that come too late, some may have exceeded a
+// rate limit, and those can be sent again.
 func (g rejectedEntries) item(body *pipeline.Body, i int, outcome pipeline.Outcome, status int) pipeline.ItemError {
-	reason, _, _ := strings.Cut(g.named[0].reason, ",") // without the other entry's time
+	reason, _, _ := strings.Cut(g.named[0].reason, ",") // without that entry's time
 	item := pipeline.ItemError{Index: i, Outcome: outcome, Status: status, Reason: reason}
-	at := readEntry(body.Item(i)).time
+	at := timeOf(body.Item(i))
 	for _, n := range g.named {
 		if n.time == at {
 			item.Reason = n.reason
@@ -101,7 +102,7 @@ func (g rejectedEntries) found(body *pipeline.Body, members []int) ([]int, bool)
 	}
 	var found []int
 	for _, i := range members {
-		at := readEntry(body.Item(i)).time
+		at := timeOf(body.Item(i))
 		if slices.ContainsFunc(g.named, func(n namedEntry) bool { return n.time == at }) {
 			found = append(found, i)
 		}
@@ -112,13 +113,12 @@ func (g rejectedEntries) found(body *pipeline.Body, members []int) ([]int, bool)
 	return g.prefix(body, members, found)
 }
 
-// prefix finds the entries that came too late when more were than are named. In
-// a stream sent in the order of its times they are its first ones: what Loki
-// accepts moves its limit to an hour before that entry, which no later one is
-// behind.
+// prefix finds the entries that came too late if there are more than are named. In a stream sent in
+// order of time they are the first: accepting an entry moves Loki's limit to an hour before it,
+// which no later entry is behind.
 func (g rejectedEntries) prefix(body *pipeline.Body, members, named []int) ([]int, bool) {
 	inOrder := slices.IsSortedFunc(members, func(a, b int) int {
-		return compareTimes(body, a, b)
+		return cmp.Compare(timeOf(body.Item(a)), timeOf(body.Item(b)))
 	})
 	late := !slices.ContainsFunc(g.named, func(n namedEntry) bool { return !strings.Contains(n.reason, msgTooFarBehind) })
 	if !inOrder || !late || g.total != len(members) || g.count > len(members) || len(named) != len(g.named) {
@@ -128,19 +128,8 @@ func (g rejectedEntries) prefix(body *pipeline.Body, members, named []int) ([]in
 	return first, named[len(named)-1] <= first[len(first)-1]
 }
 
-func compareTimes(body *pipeline.Body, a, b int) int {
-	x, y := readEntry(body.Item(a)).time, readEntry(body.Item(b)).time
-	switch {
-	case x < y:
-		return -1
-	case x > y:
-		return 1
-	}
-	return 0
-}
-
-// streamItems gives the items of the stream that Loki means. It may have added
-// labels of its own to ours: service_name, or a shard's number.
+// streamItems returns the items of a stream that Loki names, perhaps with labels that it added:
+// service_name, or a shard's number.
 func streamItems(body *pipeline.Body, labels string) (members []int, ok bool) {
 	group, ok := groupOf(body, labels)
 	if !ok {
@@ -154,8 +143,8 @@ func streamItems(body *pipeline.Body, labels string) (members []int, ok bool) {
 	return members, len(members) > 0
 }
 
-// groupOf gives the group with these labels, or else the one with the most of
-// them and no other. No labels mean the only group there is.
+// groupOf returns the group with these labels, or else the one with most of them and no other. No
+// labels mean the only group there is.
 func groupOf(body *pipeline.Body, labels string) (group uint32, ok bool) {
 	if labels == "" {
 		return body.Items[0].Group, len(groupsOf(body)) == 1
@@ -176,7 +165,7 @@ func groupOf(body *pipeline.Body, labels string) (group uint32, ok bool) {
 	return group, most > 0
 }
 
-// splitLabelSet gives the pairs of {a="1", b="2"}; nil for anything else.
+// splitLabelSet returns the pairs of {a="1", b="2"}; nil for anything else.
 func splitLabelSet(set string) []string {
 	set, ok := strings.CutPrefix(set, "{")
 	if !ok {

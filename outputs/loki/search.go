@@ -18,25 +18,23 @@ import (
 )
 
 const (
-	// longestSearch bounds the time that one query covers. Loki's
-	// max_query_length is a month, and some set it to a few days.
+	// longestSearch bounds the time range of a query. Loki's max_query_length is a month by
+	// default, often a few days.
 	longestSearch = int64(24 * time.Hour)
-	// pageBytes is how large an answer may be: Loki gives an empty one instead of
-	// one of 4 MiB or more, and calls it success (seen with 3.7.8).
+	// pageBytes bounds an answer: instead of one of 4 MiB or more, Loki returns an empty one, as
+	// success (seen with 3.7.8).
 	pageBytes = 2 << 20
-	// entryOverhead is what an answer has for each entry beside line and
-	// metadata.
+	// entryOverhead is what an answer has for each entry beside its line and metadata.
 	entryOverhead = 100
-	// headRunes is how much of a line is fetched, with its length, to compare it.
-	// Of the long lines that another source may write to the stream a few would be
-	// more than Loki's limit; there are sizes at which it does not even answer.
+	// headRunes is how much of a line is fetched to compare it. A few long lines of another source
+	// in the stream would exceed Loki's limit.
 	headRunes = 512
 )
 
-// headFormat makes Loki give lines as appendHead does.
+// headFormat makes Loki return lines as appendHead writes them.
 var headFormat = fmt.Sprintf(" | line_format `{{printf \"%%d %%.%ds\" (len __line__) __line__}}`", headRunes)
 
-// appendHead appends what is compared of a line.
+// appendHead appends the part of a line that is compared.
 func appendHead(dst, line []byte) []byte {
 	dst = append(strconv.AppendInt(dst, int64(len(line)), 10), ' ')
 	end := 0
@@ -50,7 +48,7 @@ func appendHead(dst, line []byte) []byte {
 	return append(dst, line[:end]...)
 }
 
-// A search looks for entries of one stream, within longestSearch.
+// A search looks for entries of one stream within longestSearch.
 type search struct {
 	querier  *querier
 	selector string
@@ -58,22 +56,22 @@ type search struct {
 	body     *pipeline.Body
 	found    []bool        // of the body's items
 	wanted   []wantedEntry // by time
-	size     int           // bytes of all in an answer, as estimated
+	size     int           // estimated bytes of all in an answer
 	seed     maphash.Seed
 
-	countedWindow window // the last that was counted, and what came of it
+	countedWindow window // the last one, with its count
 	lastCount     int
-	timeouts      int // queries that were not answered in time
+	timeouts      int
 }
 
-// A wantedEntry is one item of the body.
+// A wantedEntry is an item of the body.
 type wantedEntry struct {
 	at   int64
 	hash uint64 // of its line's head
 	item int
 }
 
-// searches gives what is to be looked for in a body.
+// searches returns the searches for a body's items.
 func (o *Output) searches(body *pipeline.Body, found []bool) []*search {
 	seed := maphash.MakeSeed()
 	streams := make([]search, len(body.Groups))
@@ -100,7 +98,7 @@ func (o *Output) searches(body *pipeline.Body, found []bool) []*search {
 	return all
 }
 
-// splitByTime cuts a search into such as Loki answers.
+// splitByTime splits a search by the longest time range of a query.
 func (s *search) splitByTime() []*search {
 	var all []*search
 	average := s.size / len(s.wanted)
@@ -115,14 +113,12 @@ func (s *search) splitByTime() []*search {
 	return all
 }
 
-// window is the time that is asked for: from a nanosecond on, in the whole
-// milliseconds of LogQL.
+// A window is a time range from a nanosecond on, in LogQL's whole milliseconds.
 type window struct{ from, milliseconds int64 }
 
 func (w window) to() int64 { return w.from + w.milliseconds*1e6 }
 
-// remaining gives the window of all that is not yet found from a time on; ok is
-// false where there is nothing.
+// remaining returns the window of all entries not yet found from a time on.
 func (s *search) remaining(from int64) (w window, ok bool) {
 	last := int64(0)
 	for _, e := range s.wanted {
@@ -138,8 +134,8 @@ func (s *search) remaining(from int64) (w window, ok bool) {
 	return w, ok
 }
 
-// run asks, and sets found. Each page gets beyond the first entry that was open,
-// so there are not more pages than entries.
+// run sets found. Each page gets beyond the first entry that was not found, so there are at most as
+// many pages as entries.
 func (s *search) run(ctx context.Context) error {
 	w, ok := s.remaining(s.wanted[0].at)
 	if !ok {
@@ -165,14 +161,13 @@ func (s *search) run(ctx context.Context) error {
 		}
 		w, ok = s.remaining(s.markFoundFull(page))
 		if !whole {
-			limit = maxPage // the trouble is behind us
+			limit = maxPage
 		}
 	}
 	return nil
 }
 
-// count gives how many entries there are in a window. It remembers the last
-// one.
+// count returns the number of entries in a window. It remembers the last one.
 func (s *search) count(ctx context.Context, w window) (int, error) {
 	if w == s.countedWindow {
 		return s.lastCount, nil
@@ -185,9 +180,8 @@ func (s *search) count(ctx context.Context, w window) (int, error) {
 	return n, nil
 }
 
-// page gives entries of a window. It is not whole where Loki counts more than it
-// shows of the time that the page covers: some of the answers that Loki made it
-// of were too large, and came to it empty. A smaller page may show them.
+// page returns entries of a window. whole is false if Loki counts more than it returns of the time
+// covered: some partial answers were too large and came empty. A smaller page may return them.
 func (s *search) page(ctx context.Context, w window, limit int) (page []shownEntry, whole bool, err error) {
 	page, err = s.ask(ctx, w, limit)
 	if limit > 1 && (errors.Is(err, errTooLarge) || s.timedOut(ctx, err)) {
@@ -208,13 +202,11 @@ func (s *search) page(ctx context.Context, w window, limit int) (page []shownEnt
 	return page, shown >= n, err
 }
 
-// maxTimeouts is how many queries may get no answer in time before the search is
-// given up.
+// maxTimeouts bounds the queries that time out before the search is given up.
 const maxTimeouts = 3
 
-// timedOut says whether Loki may have had an answer that was too large to be handed
-// on from one of its parts to the next: it then lets the asker wait in vain (seen
-// with 3.7.8, just over 4 MiB).
+// timedOut reports whether the answer may have been too large to be passed between Loki's
+// components, which then leaves the client waiting (seen with 3.7.8, just over 4 MiB).
 func (s *search) timedOut(ctx context.Context, err error) bool {
 	if ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
 		return false
@@ -223,8 +215,7 @@ func (s *search) timedOut(ctx context.Context, err error) bool {
 	return s.timeouts <= maxTimeouts
 }
 
-// tooLarge makes of an answer that is too large, and cannot be had in parts, a
-// refusal.
+// tooLarge turns an answer that is too large even in parts into a *queryRejected.
 func tooLarge(err error) error {
 	if errors.Is(err, errTooLarge) {
 		return &queryRejected{"its answers are too large, even for one entry"}
@@ -232,15 +223,13 @@ func tooLarge(err error) error {
 	return err
 }
 
-// A shownEntry is an entry that Loki showed. Those of streams that only look like ours
-// are not ours.
+// A shownEntry is an entry that Loki returned. It is ours unless its stream only resembles ours.
 type shownEntry struct {
 	queryEntry
 	ours bool
 }
 
-// ask gives entries in the order of their times, and none from outside of the
-// window, whatever the answer has.
+// ask returns entries in order of time, and none from outside the window, whatever the answer has.
 func (s *search) ask(ctx context.Context, w window, limit int) ([]shownEntry, error) {
 	streams, err := s.querier.page(ctx, s.selector+headFormat, w.from, w.to(), limit)
 	if err != nil {
@@ -263,9 +252,8 @@ func (s *search) ask(ctx context.Context, w window, limit int) ([]shownEntry, er
 	return page, nil
 }
 
-// markFoundFull takes a page that ends where its limit is. It may have ended among
-// the entries of one instant, so that instant is left to the next page, which
-// begins there; unless the page has no other.
+// markFoundFull handles a page that was cut by its limit, perhaps among the entries of one instant.
+// That instant is left to the next page, unless the page has no other.
 func (s *search) markFoundFull(page []shownEntry) (next int64) {
 	last := page[len(page)-1].at
 	whole := slices.IndexFunc(page, func(e shownEntry) bool { return e.at == last })
@@ -277,7 +265,7 @@ func (s *search) markFoundFull(page []shownEntry) (next int64) {
 	return last + 1
 }
 
-// markFound sets found for the entries that are in the page, one item for each.
+// markFound sets found for the entries of a page, one item for each.
 func (s *search) markFound(page []shownEntry) {
 	for _, e := range page {
 		if !e.ours {
@@ -295,9 +283,8 @@ func (s *search) markFound(page []shownEntry) {
 	}
 }
 
-// sameSource says whether nothing in an entry's metadata speaks against its
-// being the item: sources may share a stream, and two of them may write the same
-// line at the same instant.
+// sameSource reports whether an entry's metadata allows it to be the item: sources may share a
+// stream, and write the same line at the same instant.
 func sameSource(item []byte, metadata map[string]string) bool {
 	if len(metadata) == 0 {
 		return true
@@ -314,7 +301,7 @@ func sameSource(item []byte, metadata map[string]string) bool {
 	return same
 }
 
-// eachPair reads the structured metadata of an item.
+// eachPair calls each with the structured metadata of an item.
 func eachPair(item []byte, each func(name, value []byte)) {
 	_, rest, _, ok := readField(item)
 	for ok {
@@ -335,9 +322,8 @@ func eachPair(item []byte, each func(name, value []byte)) {
 // metadataNames are what we send as structured metadata.
 var metadataNames = []string{"container_id", "stream", "detected_level", "level", "trace_id", "span_id"}
 
-// isOurs says whether a stream is the one that was sent to, or its late lane.
-// Loki adds a service_name where there is none. A stream with further labels is
-// another's, even if its lines are like ours.
+// isOurs reports whether a stream is the one that was sent to, or its late stream. Loki may add a
+// service_name. A stream with other labels is another's, even if its lines are equal.
 func (s *search) isOurs(stream *queryStream) bool {
 	for name := range stream.labels {
 		_, sent := s.labels[name]
@@ -350,7 +336,6 @@ func (s *search) isOurs(stream *queryStream) bool {
 	return true
 }
 
-// labelsOf gives the pairs of a label set.
 func labelsOf(set string) map[string]string {
 	labels := map[string]string{}
 	for _, pair := range splitLabelSet(set) {
@@ -362,8 +347,8 @@ func labelsOf(set string) map[string]string {
 	return labels
 }
 
-// selectorOf gives the LogQL for a stream and its late lane. Labels that the
-// output may set and this stream does not have must not be there.
+// selectorOf returns the LogQL for a stream and its late stream. Labels that the output may set and
+// this stream does not have must be absent.
 func selectorOf(stream map[string]string, configured []label) string {
 	var b strings.Builder
 	b.WriteByte('{')
@@ -381,11 +366,10 @@ func selectorOf(stream map[string]string, configured []label) string {
 	return strings.TrimSuffix(b.String(), ", ") + "}"
 }
 
-// hashText is a hash of a text as JSON can carry it.
+// hashText hashes a text as JSON carries it.
 func hashText(seed maphash.Seed, text []byte) uint64 { return maphash.Bytes(seed, asJSONText(text)) }
 
-// asJSONText gives a text as JSON can carry it: bytes that are no UTF-8 come back as
-// U+FFFD, one or several.
+// asJSONText returns a text as JSON carries it: invalid UTF-8 comes back as U+FFFD, one or several.
 func asJSONText(text []byte) []byte {
 	if utf8.Valid(text) && !bytes.ContainsRune(text, utf8.RuneError) {
 		return text
@@ -394,7 +378,7 @@ func asJSONText(text []byte) []byte {
 	return bytes.ToValidUTF8(plain, []byte("\ufffd"))
 }
 
-// jsonSize estimates how long bytes are as JSON, in Loki's way of writing it.
+// jsonSize estimates the length of bytes as JSON by Loki.
 func jsonSize(p []byte) int {
 	n := len(p)
 	for _, c := range p {

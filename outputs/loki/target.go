@@ -12,16 +12,16 @@ import (
 
 var _ pipeline.Targeted = (*Output)(nil)
 
-// A lokiTarget is by what an entry is found: its tenant, its stream and its line.
+// A lokiTarget is what identifies where an entry was sent. Its JSON is stored in the ledger.
 type lokiTarget struct {
 	Tenant  string            `json:"tenant,omitempty"`
-	Labels  map[string]string `json:"labels,omitempty"` // templates; none are the usual ones
+	Labels  map[string]string `json:"labels,omitempty"` // templates; none are the default ones
 	Line    string            `json:"line"`
 	Schema  string            `json:"schema,omitempty"`
 	MaxLine int               `json:"max_line"`
 }
 
-// Place implements pipeline.Targeted.
+// Target implements pipeline.Targeted.
 func (o *Output) Target() []byte {
 	if o.querier == nil {
 		return nil
@@ -34,18 +34,15 @@ func (o *Output) Target() []byte {
 }
 
 func (c *Config) target() lokiTarget {
-	p := lokiTarget{Tenant: c.TenantID, Labels: maps.Clone(c.Labels), Line: "json", MaxLine: int(c.MaxLineSize)}
-	if c.LineFormat == "raw" {
-		p.Line = c.LineFormat
-	}
+	p := lokiTarget{Tenant: c.TenantID, Labels: maps.Clone(c.Labels), Line: c.LineFormat, MaxLine: int(c.MaxLineSize)}
 	if c.Schema != "default" && p.Line == "json" {
 		p.Schema = c.Schema
 	}
 	return p
 }
 
-// AtTarget implements pipeline.Targeted: it gives the output as it was with other
-// labels, lines or another tenant. Where it asks has not changed.
+// AtTarget implements pipeline.Targeted: it returns the output with other labels, lines or another
+// tenant, querying the same Loki.
 func (o *Output) AtTarget(text []byte) (pipeline.PreviousTarget, error) {
 	var p lokiTarget
 	if err := json.Unmarshal(text, &p); err != nil {
@@ -69,7 +66,7 @@ func (o *Output) AtTarget(text []byte) (pipeline.PreviousTarget, error) {
 	return previousTarget{previous}, nil
 }
 
-// A previousTarget is the output as it was, for asking alone.
+// A previousTarget is the output with former settings, for queries only.
 type previousTarget struct{ output *Output }
 
 // Encoder implements pipeline.PreviousTarget.

@@ -10,30 +10,28 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// Lines without a time of their own were dated when they were read, and that time
-// is not remembered. An audit compares them with all lines that their stream has
-// from since on, by their text alone.
+// Lines without a time of their own got the time of reading, which is not remembered. An audit
+// compares them by text with all lines of their stream from since on.
 
 const (
-	// maxUntimed bounds the lines of a stream that are kept for comparison, some 50
-	// bytes each.
+	// maxUntimed bounds the lines of a stream kept for comparison, some 50 bytes each.
 	maxUntimed = 1_000_000
-	// maxUntimedAge is where looking for them begins where since is older.
+	// maxUntimedAge bounds how far back they are searched.
 	maxUntimedAge = 30 * 24 * time.Hour
-	// comparedBytes is how much of a line is compared, without its time.
+	// comparedBytes is how much of a line is compared.
 	comparedBytes = 400
 )
 
 const (
-	reasonSince   = "it has no time of its own, and may be older than what was looked at"
+	reasonSince   = "it has no time of its own, and may be older than the range searched"
 	reasonTooMany = "it has no time of its own, and its stream has too many lines to compare it with all of them"
 )
 
 // untimedLines are the lines of one stream, by the hash of their text.
 type untimedLines struct {
-	times      map[uint64]int // how often each is there, and was not yet found
-	duplicates map[uint64]int // how often there is the same once more, at the same time
-	full       bool           // there are more
+	times      map[uint64]int // copies not yet matched
+	duplicates map[uint64]int // further copies at the same time
+	full       bool           // not all are kept
 	started    map[event.SourceID]bool
 }
 
@@ -61,7 +59,7 @@ func (a *audit) checkUntimed(ctx context.Context, body *pipeline.Body, items []i
 	return nil
 }
 
-// match finds a line of a source.
+// match returns the presence of a line of a source.
 func (l *untimedLines) match(sum uint64, source event.SourceID) pipeline.Presence {
 	switch {
 	case l.times[sum] > 0:
@@ -78,7 +76,7 @@ func (l *untimedLines) match(sum uint64, source event.SourceID) pipeline.Presenc
 	return pipeline.Presence{}
 }
 
-// fetchLines fetches a stream from since until now.
+// fetchLines returns what a stream has from since until now.
 func (a *audit) fetchLines(ctx context.Context, stream string) (*untimedLines, error) {
 	s := &search{querier: a.output.querier, labels: labelsOf(stream)}
 	s.selector = selectorOf(s.labels, a.output.labels)
@@ -127,22 +125,21 @@ func (a *audit) fetchDay(ctx context.Context, s *search, w window, lines *untime
 	return nil
 }
 
-// hashOf is the hash of a line of ours, as it would come back from Loki.
+// hashOf hashes a line as it would come back from Loki.
 func (a *audit) hashOf(line []byte) uint64 {
 	_, head, _ := bytes.Cut(appendHead(nil, line), []byte(" "))
 	return a.hash(head)
 }
 
-// hash is the hash of the head of a line without the time that stands in it.
+// hash hashes the head of a line without the time in it.
 func (a *audit) hash(text []byte) uint64 {
 	if !a.output.raw {
 		text = withoutTime(text)
 	}
-	return maphash.Bytes(a.seed, cutText(asJSONText(text), comparedBytes))
+	return maphash.Bytes(a.seed, event.CutText(asJSONText(text), comparedBytes))
 }
 
-// withoutTime takes the time off a record in JSON, which it begins with under a name
-// that depends on the schema.
+// withoutTime removes the time at the start of a record in JSON, whose name depends on the schema.
 func withoutTime(head []byte) []byte {
 	name, rest, ok := bytes.Cut(bytes.TrimPrefix(head, []byte(`{"`)), []byte(`":"`))
 	if _, after, closed := bytes.Cut(rest, []byte(`"`)); ok && closed && bytes.HasSuffix(bytes.ToLower(name), []byte("timestamp")) {

@@ -9,18 +9,18 @@ import (
 	"time"
 
 	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/event"
 )
 
-// A validationError is one of the messages in the 400 of a distributor, which checks
-// entries one by one and stores the good ones. It groups equal messages and
-// joins the groups by "; " (pkg/util/errors: GroupedErrors):
+// A validationError is one message in the 400 of a distributor, which checks entries one by one and
+// stores the valid ones. Equal messages are grouped, and groups joined by "; " (pkg/util/errors:
+// GroupedErrors):
 //
 //	2 errors like: entry for stream '{app="a"}' has timestamp too old: …; stream '{app="b"}' …
 type validationError struct {
-	text  string
-	count int
-	kind  validationKind
-	// labels name the stream, as Loki prints them.
+	text   string
+	count  int
+	kind   validationKind
 	labels string
 	detail string // the entry's time to a second, or its line's length
 }
@@ -36,8 +36,8 @@ const (
 	metadataRejected
 )
 
-// validationForms are the messages of pkg/validation/validate.go, with the stream as
-// group 1, and the group of the detail.
+// validationForms are the messages of pkg/validation/validate.go, with the stream as group 1, and
+// the group of the detail.
 var validationForms = []struct {
 	kind   validationKind
 	form   *regexp.Regexp
@@ -53,7 +53,7 @@ var validationForms = []struct {
 	{metadataRejected, validationForm(`stream 'LABELS' (?:includes structured metadata, but this feature is disallowed|has structured metadata too large: |has too many structured metadata labels: )[^;]*`), 0},
 }
 
-// labelSet matches a label set as Loki prints it, whatever stands in its quotes.
+// labelSet matches a label set as Loki prints it, whatever is quoted in it.
 const labelSet = `(\{(?:[^"}]|"(?:[^"\\]|\\.)*")*\})`
 
 func validationForm(form string) *regexp.Regexp {
@@ -62,8 +62,8 @@ func validationForm(form string) *regexp.Regexp {
 
 var errorsLike = regexp.MustCompile(`^(\d+) errors like: `)
 
-// parseValidationErrors reads complaints up to the first thing that is none of them;
-// whole says that there was no such thing.
+// parseValidationErrors parses messages up to the first unknown text; whole is false if there is
+// any.
 func parseValidationErrors(message string) (all []validationError, whole bool) {
 	rest := strings.TrimSpace(message)
 	for rest != "" {
@@ -108,16 +108,15 @@ type validationResult struct {
 	body    *pipeline.Body
 	entries []entry
 	found   map[int]pipeline.ItemError
-	// understood is false if it cannot be told which entries are bad.
+	// understood is false if the invalid entries cannot be identified.
 	understood bool
-	// incomplete says that of those not found bad, some may be.
-	incomplete bool
-	// rejectsMetadata says that structured metadata is refused.
+	// incomplete is set if others than those found may be invalid.
+	incomplete      bool
 	rejectsMetadata bool
 }
 
-// classifyValidation finds the items that a distributor complains of. cut says that
-// the answer goes on beyond what was read of it.
+// classifyValidation finds the items that a distributor rejected. truncated is set if the answer
+// was not read to its end.
 func classifyValidation(message string, truncated bool, body *pipeline.Body) *validationResult {
 	v := &validationResult{body: body, found: map[int]pipeline.ItemError{}}
 	errs, whole := parseValidationErrors(message)
@@ -128,7 +127,7 @@ func classifyValidation(message string, truncated bool, body *pipeline.Body) *va
 	for i := range body.Items {
 		v.entries = append(v.entries, readEntry(body.Item(i)))
 	}
-	// Loki checks in the order of the kinds, and complains of an entry once.
+	// Loki checks in the order of the kinds, and reports an entry once.
 	slices.SortStableFunc(errs, func(a, b validationError) int { return cmp.Compare(a.order(), b.order()) })
 	for _, c := range errs {
 		if !v.apply(c) {
@@ -141,13 +140,12 @@ func classifyValidation(message string, truncated bool, body *pipeline.Body) *va
 
 func (c validationError) order() int {
 	if c.kind == badLabels || c.kind == labelsRequired {
-		return -1 // of whole streams, before their entries are looked at
+		return -1 // of whole streams
 	}
 	return int(c.kind)
 }
 
-// apply notes what one complaint is about, and reports whether that could be
-// told.
+// apply records what one error is about, and reports whether that is known.
 func (v *validationResult) apply(c validationError) bool {
 	members, ok := streamItems(v.body, c.labels)
 	if !ok {
@@ -170,9 +168,8 @@ func (v *validationResult) apply(c validationError) bool {
 	return v.record(c, pipeline.Reject, v.withinSecond(c, members), c.count)
 }
 
-// withinSecond gives the entries of the second that the complaint names, those first
-// that are beyond the limit first: the oldest of those too old, the newest of
-// those too new.
+// withinSecond returns the entries of the second that the error names, those furthest beyond the
+// limit first.
 func (v *validationResult) withinSecond(c validationError, members []int) []int {
 	at, err := time.Parse(time.RFC3339, c.detail)
 	if err != nil {
@@ -191,20 +188,18 @@ func (v *validationResult) withinSecond(c validationError, members []int) []int 
 	return same
 }
 
-// record takes the first count items. With fewer there is something that we do
-// not understand.
+// record takes the first count items; with fewer, the error is not understood.
 func (v *validationResult) record(c validationError, outcome pipeline.Outcome, items []int, count int) bool {
 	if count > len(items) {
 		return false
 	}
 	for _, i := range items[:count] {
-		v.found[i] = pipeline.ItemError{Index: i, Outcome: outcome, Reason: cutText(c.text, 1<<10)}
+		v.found[i] = pipeline.ItemError{Index: i, Outcome: outcome, Reason: event.CutText(c.text, 1<<10)}
 	}
 	return true
 }
 
-// items gives the verdict as Send returns it. Where there is doubt, the rest is
-// to be sent again.
+// items returns the result as Send does. If it is incomplete, the rest is sent again.
 func (v *validationResult) items(status int) []pipeline.ItemError {
 	var items []pipeline.ItemError
 	for i := range v.body.Items {

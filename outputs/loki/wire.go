@@ -1,12 +1,12 @@
 package loki
 
 import (
+	"encoding/binary"
 	"math/bits"
 	"strings"
 )
 
-// The tags of logproto's messages, from pkg/push/push.proto of Loki: field
-// number and wire type 2 (length-delimited), but for the numbers in a timestamp.
+// The tags of logproto's messages, from pkg/push/push.proto of Loki: field number and wire type.
 const (
 	tagRequestStream = 1<<3 | 2
 	tagStreamLabels  = 1<<3 | 2
@@ -20,29 +20,15 @@ const (
 	tagNanos         = 2 << 3
 )
 
-func appendVarint(dst []byte, v uint64) []byte {
-	for v >= 0x80 {
-		dst = append(dst, byte(v)|0x80)
-		v >>= 7
-	}
-	return append(dst, byte(v))
-}
-
 func sizeVarint(v uint64) int { return (bits.Len64(v|1) + 6) / 7 }
 
-// readVarint gives a number and what follows it; ok is false where there is
-// none.
+// readVarint returns a number and what follows it.
 func readVarint(p []byte) (v uint64, rest []byte, ok bool) {
-	for i, c := range p {
-		if i == 10 {
-			break
-		}
-		v |= uint64(c&0x7f) << (7 * i)
-		if c < 0x80 {
-			return v, p[i+1:], true
-		}
+	v, n := binary.Uvarint(p)
+	if n <= 0 {
+		return 0, nil, false
 	}
-	return 0, nil, false
+	return v, p[n:], true
 }
 
 // readField takes one length-delimited field off p.
@@ -57,19 +43,17 @@ func readField(p []byte) (tag byte, value, rest []byte, ok bool) {
 	return p[0], after[:n], after[n:], true
 }
 
-// reserved is the room that openField leaves for a length: two bytes are right
-// for 128 to 16383, which most lines are.
+// reserved is the room that openField leaves for a length: most lines are of 128 to 16383 bytes.
 const reserved = 2
 
-// openField appends a tag and room for a length. What is appended next is the
-// field's value, up to closeField.
+// openField appends a tag and room for a length. The field's value is what is appended up to
+// closeField.
 func openField(dst []byte, tag byte) (_ []byte, start int) {
 	dst = append(dst, tag, 0, 0)
 	return dst, len(dst)
 }
 
-// closeField writes the length of what was appended since openField, moving it
-// where the length needs more or less room.
+// closeField writes the length of what was appended since openField, moving it if necessary.
 func closeField(dst []byte, start int) []byte {
 	n := len(dst) - start
 	width := sizeVarint(uint64(n))
@@ -82,18 +66,11 @@ func closeField(dst []byte, start int) []byte {
 		copy(dst[at+width:], dst[start:])
 		dst = dst[:len(dst)+width-reserved]
 	}
-	for v := uint64(n); ; at++ {
-		if v < 0x80 {
-			dst[at] = byte(v)
-			return dst
-		}
-		dst[at] = byte(v) | 0x80
-		v >>= 7
-	}
+	binary.PutUvarint(dst[at:], uint64(n))
+	return dst
 }
 
-// appendTime appends a google.protobuf.Timestamp as the field of an entry. Zeros
-// are left out, as everywhere in proto3.
+// appendTime appends a google.protobuf.Timestamp as the field of an entry. proto3 leaves zeros out.
 func appendTime(dst []byte, ns int64) []byte {
 	sec, nanos := ns/1e9, ns%1e9
 	if nanos < 0 {
@@ -103,34 +80,34 @@ func appendTime(dst []byte, ns int64) []byte {
 	start := len(dst)
 	if sec != 0 {
 		dst = append(dst, tagSeconds)
-		dst = appendVarint(dst, uint64(sec))
+		dst = binary.AppendUvarint(dst, uint64(sec))
 	}
 	if nanos != 0 {
 		dst = append(dst, tagNanos)
-		dst = appendVarint(dst, uint64(nanos))
+		dst = binary.AppendUvarint(dst, uint64(nanos))
 	}
 	dst[start-1] = byte(len(dst) - start) // at most 17
 	return dst
 }
 
-// appendPair appends one pair of structured metadata as the field of an entry;
-// nothing without a value.
+// appendPair appends a pair of structured metadata as the field of an entry, unless it has no
+// value.
 func appendPair(dst []byte, name, value string) []byte {
 	if value == "" {
 		return dst
 	}
 	size := 2 + len(name) + sizeVarint(uint64(len(value))) + 1 + len(value)
 	dst = append(dst, tagEntryMetadata)
-	dst = appendVarint(dst, uint64(size))
+	dst = binary.AppendUvarint(dst, uint64(size))
 	dst = append(dst, tagPairName, byte(len(name)))
 	dst = append(dst, name...)
 	dst = append(dst, tagPairValue)
-	dst = appendVarint(dst, uint64(len(value)))
+	dst = binary.AppendUvarint(dst, uint64(len(value)))
 	return append(dst, value...)
 }
 
-// hexPairHead gives what stands before the digits of a pair whose value is size bytes in
-// hex, up to 16.
+// hexPairHead returns what precedes the digits of a pair whose value is size bytes in hex, up to
+// 16.
 func hexPairHead(name string, size int) string {
 	pair := appendPair(nil, name, strings.Repeat("0", 2*size))
 	return string(pair[:len(pair)-2*size])

@@ -143,6 +143,16 @@ const (
 	LabelComposeService = "compose.service" // com.docker.compose.service
 )
 
+// SourceOnly reports whether a line cannot set the value of a name: only the input knows it for certain.
+func SourceOnly(name string) bool {
+	switch name {
+	case LabelHost, LabelFile, LabelStream, LabelContainerID, LabelContainerName,
+		LabelImage, LabelComposeProject, LabelComposeService:
+		return true
+	}
+	return false
+}
+
 // A Source is one file, one stream of one container, or the like. It is
 // read-only once opened and may be kept for good and shared freely. NewSource
 // makes one.
