@@ -25,7 +25,7 @@ func TestChaos(t *testing.T) {
 				for range 60 {
 					c.step()
 				}
-				c.pass(copyWait + lull)
+				c.pass(copyTimeout + lull)
 				c.collect()
 				if diff := cmp.Diff(c.wrote, c.came); diff != "" {
 					t.Errorf("glob %s, seed %d: how often each line came (-want +got)\n%s", glob, seed, diff)
@@ -72,7 +72,7 @@ func (c *chaos) step() {
 		c.settleDown()
 		c.empty(n)
 	case 6:
-		c.pass(2 * copyWait)
+		c.pass(2 * copyTimeout)
 		c.settleDown()
 		c.delete(n)
 	case 7:

@@ -54,7 +54,7 @@ func (r *rig) wantNoMore() {
 	r.t.Helper()
 	got := r.at()
 	r.restart(nil)
-	r.pass(copyWait + lull)
+	r.pass(copyTimeout + lull)
 	for _, again := range r.at() {
 		if !slices.Contains(got, again) {
 			r.t.Errorf("after a crash, %q came", again)
@@ -62,7 +62,7 @@ func (r *rig) wantNoMore() {
 	}
 	r.feed.Ack()
 	r.restart(nil)
-	r.pass(copyWait + lull)
+	r.pass(copyTimeout + lull)
 	r.want()
 }
 
@@ -90,7 +90,7 @@ func TestCopyTruncateBeforeTheEndWasRead(t *testing.T) {
 				} else {
 					rotate()
 				}
-				r.pass(copyWait + lull)
+				r.pass(copyTimeout + lull)
 				all := r.at()
 				if !stopped {
 					all = all[2:]
@@ -135,7 +135,7 @@ func TestCopyTruncateAgain(t *testing.T) {
 				r.pass(lull)
 			}
 		}
-		r.pass(copyWait + lull)
+		r.pass(copyTimeout + lull)
 		r.wantSet(want...)
 		r.wantLog("")
 		r.wantNoMore()
@@ -157,7 +157,7 @@ func TestCopyThatIsSeenFirst(t *testing.T) {
 		r.append("app.log", "written after the copy\n")
 		r.pass(tick)
 		r.truncate("app.log", "new\n")
-		r.pass(copyWait + lull)
+		r.pass(copyTimeout + lull)
 		if n := len(r.feed.Lines()); n != 102 {
 			t.Errorf("%d lines", n)
 		}
@@ -176,7 +176,7 @@ func TestCopyThatEndsBefore(t *testing.T) {
 		r.pass(tick)
 		r.write("app.log.1", "one\ntwo\nth")
 		r.truncate("app.log", "new\n")
-		r.pass(copyWait + lull)
+		r.pass(copyTimeout + lull)
 		r.wantSet("one", "two", "three", "new")
 		r.wantLog("")
 		r.feed.Ack() // what is in no file any more could not come again after a crash
@@ -205,7 +205,7 @@ func TestLostBetweenCopyAndTruncation(t *testing.T) {
 			} else {
 				rotate()
 			}
-			r.pass(copyWait + lull)
+			r.pass(copyTimeout + lull)
 			want := []string{"one", "two", "th", "four"}
 			if stopped {
 				want = want[2:]
@@ -244,7 +244,7 @@ func TestCopyThatIsNoRotation(t *testing.T) {
 		r.duplicate("worker.log", "worker-1.log")
 		r.pass(tick)
 		r.want("started")
-		r.pass(copyWait)
+		r.pass(copyTimeout)
 		r.want("started", "started")
 		r.append("worker-1.log", "and goes on\n")
 		r.pass(tick)
@@ -321,7 +321,7 @@ func TestGenerationsCompressedWhileStopped(t *testing.T) {
 				r.compress(name)
 			}
 		})
-		r.pass(copyWait + lull)
+		r.pass(copyTimeout + lull)
 		r.wantSet("two", "never seen 0", "never seen 1", "new")
 		r.wantLog("")
 		r.wantNoMore()
@@ -342,11 +342,11 @@ func TestCompressedWhenRead(t *testing.T) {
 			r.feed.Ack()
 			if stopped {
 				r.restart(func() { r.compress("app.log.1") })
-				r.pass(copyWait + lull)
+				r.pass(copyTimeout + lull)
 				r.want()
 			} else {
 				r.compress("app.log.1")
-				r.pass(copyWait + lull)
+				r.pass(copyTimeout + lull)
 				r.want("one", "two")
 			}
 			r.rename("app.log.1.gz", "app.log.2.gz")
@@ -398,7 +398,7 @@ func TestCompressedAndKept(t *testing.T) {
 		r.write("app.log.1.gz", packed("one\n"))
 		r.write("app.log.2.gz", packed("zero\n"))
 		r.start()
-		r.pass(copyWait + lull)
+		r.pass(copyTimeout + lull)
 		r.wantSet("zero", "one")
 		r.wantNoMore()
 	})
@@ -422,9 +422,9 @@ func TestCompressedUnderBackpressure(t *testing.T) {
 		r.write("app.log", "new\n")
 		r.pass(lull)
 		r.compress("app.log.1")
-		r.pass(2 * copyWait)
+		r.pass(2 * copyTimeout)
 		r.feed.Block(false)
-		r.pass(copyWait + lull)
+		r.pass(copyTimeout + lull)
 		r.wantSet(want...)
 		r.wantLog("")
 		r.wantNoMore()

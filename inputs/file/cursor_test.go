@@ -9,12 +9,12 @@ import (
 func testCursor() cursor {
 	return cursor{
 		id: inode{2049, 131}, pos: 1 << 40, size: 1<<40 + 7, modified: 1_790_000_000_000, skipping: true,
-		head: printOf(make([]byte, headMax)), tail: printOf([]byte("the end\n")),
+		head: fingerprintOf(make([]byte, headMax)), tail: fingerprintOf([]byte("the end\n")),
 	}
 }
 
 func TestCursor(t *testing.T) {
-	for _, c := range []cursor{{}, testCursor(), {finished: true, packed: true, size: 3}, {ended: true, pos: 1}} {
+	for _, c := range []cursor{{}, testCursor(), {finished: true, compressed: true, size: 3}, {ended: true, pos: 1}} {
 		got, err := decodeCursor(c.append(nil), "app.log")
 		if err != nil || got != c {
 			t.Errorf("%+v became %+v, %v", c, got, err)
@@ -26,9 +26,9 @@ func TestCursorOfTheFirstVersion(t *testing.T) {
 	for name, packed := range map[string]bool{"app.log": false, "app.log.gz": true} {
 		var p []byte
 		p = append(p, 1, cursorFinished, 5, 6, 7, 8)
-		p = appendPrint(appendPrint(p, fingerprint{}), fingerprint{})
+		p = appendFingerprint(appendFingerprint(p, fingerprint{}), fingerprint{})
 		got, err := decodeCursor(p, name)
-		if want := (cursor{id: inode{5, 6}, pos: 7, size: 8, finished: true, packed: packed}); got != want || err != nil {
+		if want := (cursor{id: inode{5, 6}, pos: 7, size: 8, finished: true, compressed: packed}); got != want || err != nil {
 			t.Errorf("%s: %+v, %v, want %+v", name, got, err, want)
 		}
 	}

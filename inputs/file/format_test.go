@@ -73,7 +73,7 @@ func TestEncodings(t *testing.T) {
 
 func TestLongLinesOfOtherEncodings(t *testing.T) {
 	poll(t, func(r *rig) {
-		r.config.Encoding, r.config.MaxLine = "utf-16le", 21
+		r.config.Encoding, r.config.MaxLineSize = "utf-16le", 21
 		long := strings.Repeat("ä", 1<<20)
 		r.write("app.log", encoded(t, "utf-16le", "one\n"+long+"\ntwo\n"))
 		r.start()

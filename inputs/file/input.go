@@ -3,6 +3,8 @@ package file
 import (
 	"context"
 	"fmt"
+	"io"
+	"log/slog"
 	"sync"
 
 	"github.com/longshore/longshore/inputs/file/glob"
@@ -15,78 +17,93 @@ type input struct {
 	env      pipeline.Env
 }
 
+var _ pipeline.Rereader = (*input)(nil)
+
+// Rereads implements pipeline.Rereader: a file is found by its inode and its head.
+func (in *input) Rereads() {}
+
+// core is what the follower and the readers share.
+type core struct {
+	settings   *settings
+	paths      glob.Set
+	feed       pipeline.Feed
+	log        *slog.Logger
+	schedule   *schedule
+	table      *table
+	open       *openFiles
+	unpacks    *unpackSlots
+	known      *knownSources
+	copies     *copyFinder
+	identifier *identifier
+	missing    *missingFiles
+	health     *healthTracker
+	metrics    *metrics
+}
+
 // Run follows the files until ctx ends.
 func (in *input) Run(ctx context.Context, feed pipeline.Feed) error {
-	w, err := in.follower(feed)
+	c, err := in.core(feed)
 	if err != nil {
 		return err
 	}
-	w.startNotify()
+	w := newFollower(c)
+	w.startWatching()
 	defer w.watcher.Close()
 
 	var wg sync.WaitGroup
-	wg.Go(func() { w.schedule.alarm(ctx) })
+	wg.Go(func() { c.schedule.alarm(ctx) })
 	for range in.settings.readers {
-		wg.Go(func() { w.reader().run(ctx) })
+		wg.Go(func() { (&reader{core: c}).serve(ctx) })
 	}
 	w.run(ctx)
 	wg.Wait()
-	w.closeAll()
+	c.closeAll()
 	return nil
 }
 
-func (in *input) follower(feed pipeline.Feed) (*follower, error) {
+func (in *input) core(feed pipeline.Feed) (*core, error) {
 	paths, err := glob.NewSet(in.settings.paths, in.settings.exclude)
 	if err != nil {
 		return nil, fmt.Errorf("paths: %w", err)
 	}
 	log, health := in.env.Log, in.env.Health
-	s, t, m := newSchedule(), newTable(), newMetrics(in.env.Metrics)
-	w := &follower{
-		settings: &in.settings,
-		paths:    paths,
-		feed:     feed,
-		log:      log,
-		schedule: s,
-		table:    t,
-		open:     newOpenFiles(&in.settings, s, t),
-		unpacks:  &unpackSlots{schedule: s},
-		pasts:    readPasts(feed, log, m),
-		troubles: newTroubles(log, health),
-		metrics:  m,
-		missing:  map[*file]bool{},
-		ill:      map[string]bool{},
-		links:    map[string]string{},
-		moved:    make(chan struct{}, 1),
+	if log == nil {
+		log = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
-	w.copies = &copyFinder{table: t, pasts: w.pasts, wanted: w.wanted}
-	return w, nil
+	if health == nil {
+		health = func(error) {}
+	}
+	schedule, table, metrics := newSchedule(), newTable(), newMetrics(in.env.Metrics)
+	known := readKnown(feed, log, metrics)
+	return &core{
+		settings:   &in.settings,
+		paths:      paths,
+		feed:       feed,
+		log:        log,
+		schedule:   schedule,
+		table:      table,
+		open:       newOpenFiles(&in.settings, schedule, table),
+		unpacks:    &unpackSlots{schedule: schedule},
+		known:      known,
+		copies:     &copyFinder{table, known},
+		identifier: &identifier{table, known},
+		missing:    &missingFiles{files: map[*file]bool{}, grown: make(chan struct{}, 1)},
+		health:     newHealthTracker(log, health),
+		metrics:    metrics,
+	}, nil
 }
 
-func (w *follower) reader() *reader {
-	return &reader{
-		settings: w.settings,
-		feed:     w.feed,
-		log:      w.log,
-		schedule: w.schedule,
-		table:    w.table,
-		open:     w.open,
-		unpacks:  w.unpacks,
-		pasts:    w.pasts,
-		copies:   w.copies,
-		troubles: w.troubles,
-		metrics:  w.metrics,
-		astray:   w.astray,
-	}
+func newFollower(c *core) *follower {
+	return &follower{core: c, unreadable: map[string]bool{}, links: map[string]string{}}
 }
 
-// closeAll closes all files and sources when the readers have gone.
-func (w *follower) closeAll() {
-	w.open.closeAll()
-	for _, f := range w.table.all() {
-		for _, src := range []*event.Source{f.src, f.former} {
+// closeAll closes all files and sources once no reader is left.
+func (c *core) closeAll() {
+	c.open.closeAll()
+	for _, f := range c.table.all() {
+		for _, src := range []*event.Source{f.read.src, f.read.predecessor} {
 			if src != nil {
-				w.feed.Close(src, false)
+				c.feed.Close(src, false)
 			}
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// labelsOf gives the labels of a file.
+// labelsOf returns the labels of a file.
 func labelsOf(path string) []event.Label {
 	host, _ := os.Hostname() // without a name there is no label
 	return []event.Label{
@@ -18,9 +18,8 @@ func labelsOf(path string) []event.Label {
 	}
 }
 
-// serviceOf guesses whose log a file is: app.log → app, app-2024-05-01.log.gz →
-// app. Where the name only says what kind of log it is, the folder tells:
-// /var/log/nginx/access.log → nginx.
+// serviceOf guesses whose log a file is: app.log → app, app-2024-05-01.log.gz → app. Where the name
+// only says what kind of log it is, the folder tells: /var/log/nginx/access.log → nginx.
 func serviceOf(path string) string {
 	name := stem(filepath.Base(path))
 	for dir := filepath.Dir(path); isGeneric(name); dir = filepath.Dir(dir) {
@@ -33,7 +32,7 @@ func serviceOf(path string) string {
 	return name
 }
 
-// stem takes endings, numbers and dates off a file name.
+// stem removes endings, numbers and dates from a file name.
 func stem(name string) string {
 	for {
 		short := trimDate(trimEnding(name))
@@ -56,7 +55,7 @@ func trimEnding(name string) string {
 	return name
 }
 
-// trimDate takes off a number or date that a separator sets apart.
+// trimDate removes a number or date behind a separator.
 func trimDate(name string) string {
 	short := strings.TrimRight(name, "0123456789-_.:T")
 	if len(short) == len(name) || !strings.ContainsRune("-_.", rune(name[len(short)])) {

@@ -209,7 +209,7 @@ func TestLastLineThatMayBecomeAMark(t *testing.T) {
 // TestLastLineThatIsLong: the rest of a line that was cut at max_line is no line.
 func TestLastLineThatIsLong(t *testing.T) {
 	poll(t, func(r *rig) {
-		r.config.MaxLine = 16
+		r.config.MaxLineSize = 16
 		r.write("app.log", strings.Repeat("x", 100))
 		r.start()
 		r.pass(lull)

@@ -7,19 +7,19 @@ import (
 )
 
 type metrics struct {
-	followed prometheus.Gauge
-	open     prometheus.Gauge
-	cut      prometheus.Counter
-	skipped  prometheus.Counter
-	lost     prometheus.Counter
+	followed       prometheus.Gauge
+	open           prometheus.Gauge
+	truncatedLines prometheus.Counter
+	truncatedBytes prometheus.Counter
+	lost           prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
 	return &metrics{
-		followed: metric.Gauge(reg, "longshore_file_followed", "Files that are followed, open or not."),
-		open:     metric.Gauge(reg, "longshore_file_open", "Files that are open."),
-		cut:      metric.Counter(reg, "longshore_file_cut_lines_total", "Lines that were longer than max_line and were cut."),
-		skipped:  metric.Counter(reg, "longshore_file_cut_bytes_total", "Bytes cut off lines that were longer than max_line."),
-		lost:     metric.Counter(reg, "longshore_file_lost_bytes_total", "Bytes known to have been in files that were deleted or truncated before they were read."),
+		followed:       metric.Gauge(reg, "longshore_file_followed_files", "Files that are followed, open or not."),
+		open:           metric.Gauge(reg, "longshore_file_open_files", "Files that are open."),
+		truncatedLines: metric.Counter(reg, "longshore_file_truncated_lines_total", "Lines that were longer than max_line_size and were truncated."),
+		truncatedBytes: metric.Counter(reg, "longshore_file_truncated_bytes_total", "Bytes truncated from lines that were longer than max_line_size."),
+		lost:           metric.Counter(reg, "longshore_file_lost_bytes_total", "Bytes known to have been in files that were deleted or truncated before they were read."),
 	}
 }

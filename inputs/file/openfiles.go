@@ -8,9 +8,8 @@ import (
 	"syscall"
 )
 
-// openFiles keeps the number of open files within a limit. Beyond it, the one
-// whose last turn is longest ago is closed; its identity, by which it is opened
-// again, is not forgotten.
+// openFiles keeps the number of open files within a limit. Beyond it, the one that was read longest
+// ago is closed; it is found again by its inode.
 type openFiles struct {
 	schedule *schedule
 	table    *table
@@ -18,7 +17,7 @@ type openFiles struct {
 
 	mu    sync.Mutex
 	limit int
-	used  list.List // of *file; the latest turn is last
+	used  list.List // of *file; the last read is last
 	where map[*file]*list.Element
 }
 
@@ -34,7 +33,7 @@ func newOpenFiles(set *settings, s *schedule, t *table) *openFiles {
 	}
 }
 
-// open opens a path for f, whose turn it is.
+// open opens a path for f, for the reader that has it.
 func (o *openFiles) open(f *file, path string) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -50,12 +49,12 @@ func (o *openFiles) open(f *file, path string) error {
 	if err != nil {
 		return err
 	}
-	f.fd = fd
+	f.read.fd = fd
 	o.where[f] = o.used.PushBack(f)
 	return nil
 }
 
-// touch notes that f has its turn now.
+// touch notes that f is read now.
 func (o *openFiles) touch(f *file) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -64,7 +63,7 @@ func (o *openFiles) touch(f *file) {
 	}
 }
 
-// close closes f, whose turn it is.
+// close closes f, for the reader that has it.
 func (o *openFiles) close(f *file) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -78,37 +77,34 @@ func (o *openFiles) closeLocked(f *file) {
 	}
 	o.used.Remove(e)
 	delete(o.where, f)
-	f.fd.Close()
-	f.fd = nil
+	f.read.fd.Close()
+	f.read.fd = nil
 }
 
-// closeOldest closes the file that has waited longest for a turn and can be
-// opened again, and tells whether there was one.
+// closeOldest closes the file that was read longest ago and can be opened again, and reports whether
+// there was one.
 func (o *openFiles) closeOldest() bool {
 	for e := o.used.Front(); e != nil; e = e.Next() {
 		f := e.Value.(*file)
-		if _, at, _ := o.table.where(f); at == unlinked {
-			continue
-		}
-		if o.closeIfOff(f) {
+		if o.table.where(f).state != unlinked && o.closeIfIdle(f) {
 			return true
 		}
 	}
 	return false
 }
 
-// closeIfOff closes f unless it is with a reader or half unpacked.
-func (o *openFiles) closeIfOff(f *file) bool {
+// closeIfIdle closes f unless a reader has it or it is half unpacked.
+func (o *openFiles) closeIfIdle(f *file) bool {
 	o.schedule.mu.Lock()
 	defer o.schedule.mu.Unlock()
-	if f.phase == turn || f.unpack != nil {
+	if f.slot.phase == reading || f.read.unpack != nil {
 		return false
 	}
 	o.closeLocked(f)
 	return true
 }
 
-// closeAll closes all files, when there are no more turns.
+// closeAll closes all files, once no reader is left.
 func (o *openFiles) closeAll() {
 	o.mu.Lock()
 	defer o.mu.Unlock()

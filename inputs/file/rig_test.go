@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -68,14 +67,17 @@ func notified(t *testing.T, scenario func(r *rig)) {
 	r.halt()
 }
 
-func configFor(t testing.TB, path string) *Config {
-	return pipetest.Config[*Config](t, Spec(), "paths: ["+strconv.Quote(path)+"]")
-}
-
 func newRig(t *testing.T, dir string) *rig {
 	return &rig{
 		t: t, dir: dir, feed: pipetest.NewFeed(t), logs: &logs{}, health: &health{},
-		config: *configFor(t, filepath.Join(dir, "*.log")),
+		config: testConfig(filepath.Join(dir, "*.log")),
+	}
+}
+
+// testConfig returns a config with the defaults of its tags.
+func testConfig(paths ...string) Config {
+	return Config{
+		Paths: paths, MaxLineSize: 1 << 20, LineTimeout: pipeline.Duration(5 * time.Second), MaxOpenFiles: 1024,
 	}
 }
 

@@ -7,44 +7,45 @@ import (
 	"time"
 )
 
-// between finds the generations that came after a file and were renamed in their
-// turn before anyone saw them under a name of the config's: f is app.log.2 now,
-// and app.log.1, as young as f or younger, was never heard of. With packed, they may
-// be compressed.
-func (w *follower) between(f *file, listed folderList, packed bool) []*file {
-	path, at, _ := w.table.where(f)
-	info, err := os.Stat(path)
-	if at != renamed || err != nil {
+// skippedGenerations follows the generations that came after a file and were renamed in their turn
+// before anyone saw them under a name of the config's: f is app.log.2 now, and app.log.1, as young as
+// f or younger, was never seen.
+func (w *follower) skippedGenerations(f *file, listed folderList, compressed bool) []*file {
+	at := w.table.where(f)
+	info, err := os.Stat(at.path)
+	if at.state != renamed || err != nil {
 		return nil
 	}
-	return w.generations(w.table.seenAt(f), filepath.Dir(path), info.ModTime(), listed, func(path string) bool {
-		return !packed && isCompressed(path)
+	return w.followGenerations(at.firstPath, filepath.Dir(at.path), info.ModTime(), listed, func(path string) bool {
+		return !compressed && isCompressed(path)
 	})
 }
 
-// heirs finds the generations that came after a file that is gone, and that
-// nobody saw: it was app.log when it was last looked at, and app.log.1 is younger
-// than that. A copy of it is none of them.
-func (w *follower) heirs(k *past, listed folderList) []*file {
+// laterGenerations follows the generations that came after a file that is gone, and that nobody saw:
+// it was app.log when it was last looked at, and app.log.1 is younger than that, and no copy of it.
+func (w *follower) laterGenerations(k *knownSource, listed folderList) []*file {
 	if k.at.modified == 0 {
 		return nil
 	}
-	return w.generations(k.Key, filepath.Dir(k.Key), time.UnixMilli(int64(k.at.modified)), listed, k.isCopied)
+	modified := time.UnixMilli(int64(k.at.modified))
+	return w.followGenerations(k.Key, filepath.Dir(k.Key), modified, listed, k.isCopiedAt)
 }
 
-// generations follows what is in a folder under names that rotations of a file
-// have, was not written to before some time, and was never heard of.
-func (w *follower) generations(key, dir string, since time.Time, listed folderList, except func(path string) bool) []*file {
+// followGenerations follows what is in a folder under names that rotations of a file have, was not
+// written to before some time, and was never seen.
+func (w *follower) followGenerations(
+	key, dir string, since time.Time, listed folderList, except func(path string) bool,
+) []*file {
 	var found []*file
-	for id, other := range listed.in(dir) {
-		if !isRotation(filepath.Base(plainName(other)), filepath.Base(key)) || w.wanted(other) || w.paths.Excludes(other) ||
-			w.pasts.has(id, other) {
+	for id, path := range listed.in(dir) {
+		if !isRotation(filepath.Base(plainName(path)), filepath.Base(key)) ||
+			w.paths.Match(path) || w.paths.Excludes(path) || w.known.hasAt(id, path) {
 			continue
 		}
-		if was, err := os.Stat(other); err != nil || was.ModTime().Before(since) || except(other) {
+		if was, err := os.Stat(path); err != nil || was.ModTime().Before(since) || except(path) {
 			continue
 		}
-		if g := w.addGeneration(id, key, other); g != nil {
+		if g := w.addGeneration(id, key, path); g != nil {
 			found = append(found, g)
 		}
 	}
@@ -63,24 +64,50 @@ func (w *follower) addGeneration(id inode, key, path string) *file {
 		return nil
 	}
 	f := w.add(id, key, path)
-	f.lookLocked(sightOf(info))
+	f.updateStatLocked(statOf(info))
 	w.table.moveLocked(f, path, renamed)
 	return f
 }
 
-// isRotation tells whether a name is what a rotation makes of another: with a
-// number or date behind it, or in front of its ending.
+// isRotation reports whether a name is what a rotation makes of another: with a number or date behind
+// it, or in front of its ending.
 func isRotation(name, of string) bool {
 	if rest, ok := strings.CutPrefix(name, of); ok && isNumbering(rest) {
 		return true
 	}
-	end := filepath.Ext(of)
-	rest, front := strings.CutPrefix(name, strings.TrimSuffix(of, end))
-	rest, back := strings.CutSuffix(rest, end)
+	ending := filepath.Ext(of)
+	rest, front := strings.CutPrefix(name, strings.TrimSuffix(of, ending))
+	rest, back := strings.CutSuffix(rest, ending)
 	return front && back && isNumbering(rest)
 }
 
-// isNumbering tells whether s is a separator and a number or date.
+// rotationGroup returns the path that a file had before any rotation: without the ending of a
+// compressed one, numbers and dates.
+func rotationGroup(path string) string {
+	plain := plainName(path)
+	dir, name := filepath.Split(plain)
+	if log := unnumbered(name); log != name {
+		return dir + log
+	}
+	return plain
+}
+
+// unnumbered removes the number or date from a name, at its end or in front of its ending.
+func unnumbered(name string) string {
+	ending := filepath.Ext(name)
+	front := strings.TrimSuffix(name, ending)
+	for i := 1; i < len(name); i++ {
+		if isNumbering(name[i:]) {
+			return name[:i]
+		}
+		if i < len(front) && isNumbering(front[i:]) {
+			return front[:i] + ending
+		}
+	}
+	return name
+}
+
+// isNumbering reports whether s is a separator and a number or date.
 func isNumbering(s string) bool {
 	return len(s) > 1 && strings.ContainsRune(".-_", rune(s[0])) && s[1] >= '0' && s[1] <= '9' &&
 		strings.Trim(s, "0123456789.-_:T") == ""

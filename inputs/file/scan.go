@@ -14,12 +14,11 @@ import (
 	"time"
 
 	"github.com/longshore/longshore/inputs/file/glob"
-
 	"github.com/longshore/longshore/inputs/file/notify"
 )
 
-// firstScan finds the files that are there at the start, and those that were
-// renamed while we were away, and has them read oldest first.
+// firstScan finds the files that exist at the start, and those that were renamed while Longshore was
+// stopped, and has them read oldest first.
 func (w *follower) firstScan(ctx context.Context) {
 	started := len(w.feed.Known()) == 0
 	w.walkAll()
@@ -27,7 +26,7 @@ func (w *follower) firstScan(ctx context.Context) {
 	if w.settings.fromEnd && started {
 		w.startAtEnd()
 	}
-	found = append(found, w.findPasts(ctx)...)
+	found = append(found, w.findKnown(ctx)...)
 	if w.table.len() == 0 {
 		w.log.Warn("no file is there yet; waiting for one", "paths", strings.Join(w.settings.paths, ", "))
 	}
@@ -41,31 +40,30 @@ func (w *follower) scan(ctx context.Context) {
 	w.walkAll()
 	found := w.considerAll()
 	for _, f := range w.table.all() {
-		if w.strayed(f) {
-			w.astray(f)
+		if w.isMissing(f) {
+			w.missing.add(f)
 		}
 	}
-	w.locate(w.takeMissing())
-	w.wakeInOrder(append(found, w.findPasts(ctx)...))
+	w.relocate(w.missing.take())
+	w.wakeInOrder(append(found, w.findKnown(ctx)...))
 }
 
-// walkAll notes the paths and folders that the patterns stand for, and watches
-// the folders.
+// walkAll notes the paths and folders that the patterns match, and watches the folders.
 func (w *follower) walkAll() {
 	w.round++
 	clear(w.links)
-	wasIll := w.ill
-	w.ill = map[string]bool{}
+	before := w.unreadable
+	w.unreadable = map[string]bool{}
 	w.dirs = map[string]bool{}
 	walk := w.walk()
 	for _, p := range w.paths.Include {
 		walk.Visit(p)
 	}
-	w.recheck(wasIll)
+	w.recheck(before)
 }
 
-// walk gives what notes paths and folders. A folder is watched before it is
-// listed: what appears in it meanwhile is found by the one or told by the other.
+// walk returns a walk that notes paths and folders. A folder is watched before it is listed, so that
+// what appears in it meanwhile is listed or reported.
 func (w *follower) walk() glob.Walk {
 	return glob.Walk{
 		File: func(path string) { w.names = append(w.names, path) },
@@ -76,36 +74,35 @@ func (w *follower) walk() glob.Walk {
 			}
 		},
 		Failed: func(path string, err error) {
-			w.isIll(path, fmt.Errorf("listing a folder of logs: %w", err))
+			w.markUnreadable(path, fmt.Errorf("listing a folder of logs: %w", err))
 		},
 	}
 }
 
-func (w *follower) isIll(path string, err error) {
-	w.ill[path] = true
-	w.troubles.set(path, err)
+func (w *follower) markUnreadable(path string, err error) {
+	w.unreadable[path] = true
+	w.health.set(path, err)
 }
 
-// recheck takes back what is no longer true of paths that were ill before.
+// recheck clears the errors of paths that were unreadable before and are no longer.
 func (w *follower) recheck(before map[string]bool) {
 	for path := range before {
-		if _, err := os.Stat(path); !w.ill[path] && (err == nil || errors.Is(err, fs.ErrNotExist)) {
-			w.troubles.clear(path)
+		if _, err := os.Stat(path); !w.unreadable[path] && (err == nil || errors.Is(err, fs.ErrNotExist)) {
+			w.health.clear(path)
 		}
 	}
 }
 
 func (w *follower) watch(dir string) {
-	w.unsure = w.unsure || !notify.IsLocal(dir)
+	w.maybeShared = w.maybeShared || !notify.IsLocal(dir)
 	err := w.watcher.Watch(dir)
 	if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 		return // the next scan tries again
 	}
-	w.cannotWatch(dir, err)
+	w.fallBackToPolling(dir, err)
 }
 
-// considerAll looks at the names that walkAll found and gives the files that
-// have something new.
+// considerAll looks at the names that walkAll found and returns the files to be woken.
 func (w *follower) considerAll() []*file {
 	var found []*file
 	for _, path := range w.names {
@@ -120,24 +117,24 @@ func (w *follower) considerAll() []*file {
 // wakeInOrder wakes files, the oldest first.
 func (w *follower) wakeInOrder(files []*file) {
 	w.table.mu.Lock()
-	sort.SliceStable(files, func(i, j int) bool { return files[i].mtime < files[j].mtime })
+	sort.SliceStable(files, func(i, j int) bool { return files[i].at.mtime < files[j].at.mtime })
 	w.table.mu.Unlock()
-	w.wakeFound(files)
+	w.wakeAll(files)
 }
 
-func (w *follower) wakeFound(files []*file) {
+func (w *follower) wakeAll(files []*file) {
 	for _, f := range files {
 		w.schedule.wake(f)
 	}
 }
 
-// consider looks at a path that the config asks for. It gives the files that
-// are to be woken for it: the one that is there, and the one that was.
+// consider looks at a path that the config asks for. It returns the files to be woken for it: the one
+// that is there, and the one that was.
 func (w *follower) consider(path string) []*file {
-	now, err := lookAt(path)
+	now, err := statFile(path)
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
-			w.isIll(path, fmt.Errorf("looking at a log file: %w", err))
+			w.markUnreadable(path, fmt.Errorf("looking at a log file: %w", err))
 		}
 		return nil
 	}
@@ -152,153 +149,146 @@ func (w *follower) consider(path string) []*file {
 	if fresh {
 		f = w.add(now.id, path, path)
 	}
-	f.round = w.round
-	w.settleName(f, path)
-	if f.target != "" {
-		w.links[f.target] = f.path
+	f.scan.round = w.round
+	w.updateNameLocked(f, path)
+	if f.at.target != "" {
+		w.links[f.at.target] = f.at.path
 	}
 	var wake []*file
 	if before != nil && before != f {
-		w.astray(before)
-		if fresh && !before.ignored {
+		w.missing.add(before)
+		if fresh && !before.scan.ignored {
 			w.schedule.follow(f, before)
 			wake = append(wake, before)
 		}
 	}
-	if changed := f.lookLocked(now); !changed && !fresh || w.tooOld(f, now) {
+	if changed := f.updateStatLocked(now); !changed && !fresh || w.isTooOld(f, now) {
 		return wake
 	}
-	f.taken = true
+	f.scan.handedOut = true
 	return append(wake, f)
 }
 
-// add makes a file known to the table, which is at a path and was first seen at
-// another. The caller holds its mu.
-func (w *follower) add(id inode, seen, path string) *file {
-	f := w.settings.newFile(id, seen, path)
+// add adds a file to the table that is at a path and was first seen at another. The caller holds the
+// table's mu.
+func (w *follower) add(id inode, firstPath, path string) *file {
+	f := w.settings.newFile(id, firstPath, path)
 	w.table.addLocked(f)
 	return f
 }
 
-// settleName notes that f was seen at path. A file with several names keeps
-// the one it has, as long as that leads to it.
-func (w *follower) settleName(f *file, path string) {
-	if f.path == path && f.place == live {
+// updateNameLocked notes that f was seen at path. A file with several names keeps the one it has, as
+// long as that leads to it.
+func (w *follower) updateNameLocked(f *file, path string) {
+	if f.at.path == path && f.at.state == named {
 		return
 	}
-	if f.path != "" && f.place == live && w.wanted(f.path) && leadsTo(f.path, f.id) {
+	if f.at.path != "" && f.at.state == named && w.paths.Match(f.at.path) && leadsTo(f.at.path, f.id) {
 		return
 	}
-	w.table.moveLocked(f, path, live)
-	if f.target != "" {
-		w.watch(filepath.Dir(f.target))
+	w.table.moveLocked(f, path, named)
+	if f.at.target != "" {
+		w.watch(filepath.Dir(f.at.target))
 	}
-	w.found(f)
+	w.missing.remove(f)
 }
 
-// tooOld tells whether a file is to be left alone for its age. One that was not
-// read yet counts as older only as long as it is not written to.
-func (w *follower) tooOld(f *file, now sight) bool {
+// isTooOld reports whether a file is to be left alone for its age. One that was never read counts as
+// too old only until it is written to.
+func (w *follower) isTooOld(f *file, now fileStat) bool {
 	if w.settings.ignoreOlder == 0 || time.Since(time.Unix(0, now.mtime)) <= w.settings.ignoreOlder {
-		f.ignored = false
+		f.scan.ignored = false
 		return false
 	}
-	if f.taken || w.pasts.unread(f.id, now.size) {
+	if f.scan.handedOut || w.known.hasUnread(f.id, now.size) {
 		return false
 	}
-	f.ignored = true
+	f.scan.ignored = true
 	return true
 }
 
-// strayed tells whether a file is no longer where it was, and wakes it if it
-// has changed there.
-func (w *follower) strayed(f *file) bool {
+// isMissing reports whether a file is no longer where it was, and wakes it if it has changed there.
+func (w *follower) isMissing(f *file) bool {
 	w.table.mu.Lock()
 	defer w.table.mu.Unlock()
-	switch f.place {
-	case live:
-		return f.round != w.round
+	switch f.at.state {
+	case named:
+		return f.scan.round != w.round
 	case unlinked:
 		w.schedule.wake(f)
 		return false
 	}
-	now, err := lookAt(f.path)
+	now, err := statFile(f.at.path)
 	if err != nil || now.id != f.id {
 		return true
 	}
-	if f.lookLocked(now) {
+	if f.updateStatLocked(now) {
 		w.schedule.wake(f)
 	}
 	return false
 }
 
-// startAtEnd has what is there now passed over.
+// startAtEnd has what the files have now skipped.
 func (w *follower) startAtEnd() {
 	w.table.mu.Lock()
 	defer w.table.mu.Unlock()
 	for _, f := range w.table.byID {
-		f.startSize = f.size
+		f.read.startSize = f.at.size
 	}
 }
 
-// locate looks for files that are not where they were, in the folders that they
-// were seen in.
-func (w *follower) locate(files []*file) {
+// relocate searches for files that are missing, in the folders that they were seen in.
+func (w *follower) relocate(files []*file) {
 	if len(files) == 0 {
 		return
 	}
 	listed := folderList{}
 	for _, f := range files {
 		path, ok := w.search(f, listed)
-		at := unlinked
+		state := unlinked
 		switch {
-		case ok && w.wanted(path):
-			at = live
+		case ok && w.paths.Match(path):
+			state = named
 		case ok:
-			at = renamed
+			state = renamed
 		case !w.isGone(f):
 			continue // it cannot be told; the next scan looks again
-		case !f.missed:
+		case !f.scan.searched:
 			// A file that is renamed while its folder is listed may not be in the list.
-			f.missed = true
-			w.astray(f)
+			f.scan.searched = true
+			w.missing.add(f)
 			continue
 		}
-		f.missed = false
-		if w.move(f, path, at) {
+		f.scan.searched = false
+		if w.move(f, path, state) {
 			w.schedule.wake(f)
-			w.wakeInOrder(w.between(f, listed, false))
+			w.wakeInOrder(w.skippedGenerations(f, listed, false))
 		}
 	}
 }
 
-// move notes where a file is now, and tells whether it is still followed.
-func (w *follower) move(f *file, path string, at place) bool {
+// move notes where a file is now, and reports whether it is still followed.
+func (w *follower) move(f *file, path string, state nameState) bool {
 	w.table.mu.Lock()
 	defer w.table.mu.Unlock()
 	if w.table.byID[f.id] != f {
 		return false
 	}
-	w.table.moveLocked(f, path, at)
-	if at != live && f.ignored {
+	w.table.moveLocked(f, path, state)
+	if state != named && f.scan.ignored {
 		w.table.removeLocked(f)
 		return false
 	}
 	return true
 }
 
-// search gives the path of a file, if it is in a folder that it was seen in.
+// search returns the path of a file, if it is in a folder that it was seen in.
 func (w *follower) search(f *file, listed folderList) (string, bool) {
-	w.table.mu.Lock()
-	names := [...]string{f.path, f.target, f.seen}
-	w.table.mu.Unlock()
-	if names[0] != "" && leadsTo(names[0], f.id) {
-		return names[0], true
+	at := w.table.where(f)
+	if at.path != "" && leadsTo(at.path, f.id) {
+		return at.path, true
 	}
-	for _, name := range names {
-		if name == "" {
-			continue
-		}
+	for _, name := range at.paths() {
 		if path, ok := listed.in(filepath.Dir(name))[f.id]; ok {
 			return path, true
 		}
@@ -306,11 +296,10 @@ func (w *follower) search(f *file, listed folderList) (string, bool) {
 	return "", false
 }
 
-// isGone tells whether a file that was not found is known not to be in its
-// folder any more. It is not, if the folder cannot be looked at, or if another
-// file system is there now.
+// isGone reports whether a file that was not found is certain not to be in its folder any more. It is
+// not, if the folder cannot be looked at, or if another file system is there now.
 func (w *follower) isGone(f *file) bool {
-	path, _, _ := w.table.where(f)
+	path := w.table.where(f).path
 	if path == "" {
 		return true
 	}
@@ -329,7 +318,7 @@ func (w *follower) isGone(f *file) bool {
 	}
 }
 
-// leadsTo tells whether a path leads to a file.
+// leadsTo reports whether a path leads to a file.
 func leadsTo(path string, id inode) bool {
 	info, err := os.Stat(path)
 	return err == nil && inodeOf(info) == id
@@ -356,23 +345,23 @@ func (l folderList) in(dir string) map[inode]string {
 	return files
 }
 
-// findPasts looks for the known sources that are not at any of the config's
-// names: files that were renamed or compressed while we were away, and what came after
-// those that are gone. It gives the files it finds.
-func (w *follower) findPasts(ctx context.Context) []*file {
-	pasts := w.unseenPasts()
-	if len(pasts) == 0 {
+// findKnown looks for the known sources that are at none of the config's names: files that were
+// renamed or compressed while Longshore was stopped, and what came after those that are gone. It
+// returns the files to be woken.
+func (w *follower) findKnown(ctx context.Context) []*file {
+	sources := w.unlocatedSources()
+	if len(sources) == 0 {
 		return nil
 	}
-	there, listed := w.whereAre(pasts), folderList{}
+	there, listed := w.locateInodes(sources), folderList{}
 	var found []*file
-	var gone []*past
-	for _, k := range pasts {
+	var gone []*knownSource
+	for _, k := range sources {
 		at, ok := there[k.at.id.ino]
 		ok = ok && k.isAt(at.path)
-		f := w.knownAt(k, at, ok)
+		f := w.followKnown(k, at, ok)
 		if f == nil {
-			f = w.heir(ctx, k)
+			f = w.takeOverKnown(ctx, k)
 		}
 		switch {
 		case f != nil:
@@ -382,96 +371,96 @@ func (w *follower) findPasts(ctx context.Context) []*file {
 		}
 	}
 	for _, k := range gone {
-		found = append(found, w.missed(ctx, k, listed)...)
+		found = append(found, w.sourceGone(ctx, k, listed)...)
 	}
 	for _, f := range found {
-		found = append(found, w.between(f, listed, true)...)
+		found = append(found, w.skippedGenerations(f, listed, true)...)
 	}
-	w.queueBehind(found)
+	w.orderGenerations(found)
 	return found
 }
 
-// knownAt follows a known source where it was found, if it is still there.
-func (w *follower) knownAt(k *past, at located, ok bool) *file {
+// followKnown follows a known source where it was found, if it is still there.
+func (w *follower) followKnown(k *knownSource, at locatedFile, ok bool) *file {
 	if !ok {
 		return nil
 	}
 	f := w.addGeneration(at.id, k.Key, at.path)
 	if f != nil {
-		f.known = true
+		f.read.mustBeKnown = true
 	}
 	return f
 }
 
-// missed deals with a known source that is gone and has no copy, and gives its heirs.
-// Where there are some, or what has its name now is not known, the ledger is to remember the
-// source until the next start: they are found by it, should we end before they are known
-// themselves.
-func (w *follower) missed(ctx context.Context, k *past, listed folderList) []*file {
-	k.sought = true
-	w.pasts.drop(k)
-	heirs := w.heirs(k, listed)
-	now := w.table.at(k.Key)
-	isNews := now != nil && !w.pasts.has(now.id, k.Key)
-	switch {
-	case isNews && now.id.ino == k.at.id.ino && !w.table.isOwn(now.id):
-		w.pasts.reportOnce(ctx, k, "its file was truncated or replaced while longshore was not running")
-		w.table.addFormer(now, k)
-	case len(heirs) > 0, isNews && now.id.ino != k.at.id.ino:
-		w.pasts.reportOnce(ctx, k, deletedMeanwhile)
-	case w.hasInode(k.at.id.ino):
-		w.pasts.lost(k, "its file was truncated or replaced while longshore was not running")
-	default:
-		w.pasts.lost(k, deletedMeanwhile)
-	}
-	return heirs
-}
+const (
+	deletedMeanwhile  = "it was deleted while longshore was not running"
+	replacedMeanwhile = "its file was truncated or replaced while longshore was not running"
+)
 
-const deletedMeanwhile = "it was deleted while longshore was not running"
+// sourceGone handles a known source that is gone and has no copy, and returns the generations that
+// came after it. Where there are some, or what has its name now is not known, the ledger remembers the
+// source until the next start: they are found by it, should Longshore stop before they are known.
+func (w *follower) sourceGone(ctx context.Context, k *knownSource, listed folderList) []*file {
+	k.searched = true
+	w.known.remove(k)
+	later := w.laterGenerations(k, listed)
+	now := w.table.at(k.Key)
+	isNew := now != nil && !w.known.hasAt(now.id, k.Key)
+	switch {
+	case isNew && now.id.ino == k.at.id.ino && !w.table.isSource(now.id):
+		w.known.reportOnce(ctx, k, replacedMeanwhile)
+		w.table.addPredecessor(now, k)
+	case len(later) > 0, isNew && now.id.ino != k.at.id.ino:
+		w.known.reportOnce(ctx, k, deletedMeanwhile)
+	case w.hasInode(k.at.id.ino):
+		w.known.lose(k, replacedMeanwhile)
+	default:
+		w.known.lose(k, deletedMeanwhile)
+	}
+	return later
+}
 
 func (w *follower) hasInode(ino uint64) bool {
 	return slices.ContainsFunc(w.table.all(), func(f *file) bool { return f.id.ino == ino })
 }
 
-// unseenPasts gives the known sources that are at none of the config's names and were
-// not looked for yet.
-func (w *follower) unseenPasts() []*past {
+// unlocatedSources returns the known sources that are at none of the config's names and were not
+// searched for yet.
+func (w *follower) unlocatedSources() []*knownSource {
 	at := map[uint64]string{}
 	for _, f := range w.table.all() {
-		at[f.id.ino], _, _ = w.table.where(f)
+		at[f.id.ino] = w.table.where(f).path
 	}
-	var unseen []*past
-	for _, k := range w.pasts.all() {
-		if k.sought || !w.wanted(k.Key) || !k.canTell() {
+	var sources []*knownSource
+	for _, k := range w.known.all() {
+		if k.searched || !w.paths.Match(k.Key) || !k.folderExists() {
 			continue
 		}
 		if path, ok := at[k.at.id.ino]; !(ok && k.isAt(path)) {
-			unseen = append(unseen, k)
+			sources = append(sources, k)
 		}
 	}
-	return unseen
+	return sources
 }
 
-// canTell tells whether the folder of a source is there, on the file system that it
-// was on.
-func (k *past) canTell() bool {
+// folderExists reports whether the folder of a source exists, on the file system that it was on.
+func (k *knownSource) folderExists() bool {
 	info, err := os.Stat(filepath.Dir(k.Key))
 	return err == nil && inodeOf(info).dev == k.at.id.dev
 }
 
-// listAgain is the time between two looks at the same folders.
+// listAgain is the time between listing the same folders twice.
 const listAgain = 20 * time.Millisecond
 
-// whereAre looks for the inodes of known sources. A file that is renamed while
-// its folder is listed may not be in the list, so what is not there is looked for
-// twice.
-func (w *follower) whereAre(pasts []*past) map[uint64]located {
-	there := w.listFolders(pasts)
-	if !slices.ContainsFunc(pasts, func(k *past) bool { return there[k.at.id.ino].path == "" }) {
+// locateInodes searches for the inodes of known sources. A file that is renamed while its folder is
+// listed may not be in the list, so missing ones are searched for twice.
+func (w *follower) locateInodes(sources []*knownSource) map[uint64]locatedFile {
+	there := w.listFolders(sources)
+	if !slices.ContainsFunc(sources, func(k *knownSource) bool { return there[k.at.id.ino].path == "" }) {
 		return there
 	}
 	time.Sleep(listAgain)
-	again := w.listFolders(pasts)
+	again := w.listFolders(sources)
 	for ino, at := range there {
 		if again[ino].path == "" {
 			again[ino] = at
@@ -480,40 +469,40 @@ func (w *follower) whereAre(pasts []*past) map[uint64]located {
 	return again
 }
 
-type located struct {
+type locatedFile struct {
 	id   inode
 	path string
 }
 
-// listFolders gives the files in the folders of known sources and of the
-// config's names, by the number of their inode.
-func (w *follower) listFolders(pasts []*past) map[uint64]located {
+// listFolders returns the files in the folders of known sources and of the config's names, by the
+// number of their inode.
+func (w *follower) listFolders(sources []*knownSource) map[uint64]locatedFile {
 	dirs := maps.Clone(w.dirs)
-	for _, k := range pasts {
+	for _, k := range sources {
 		dirs[filepath.Dir(k.Key)] = true
 	}
 	for target := range w.links {
 		dirs[filepath.Dir(target)] = true
 	}
-	listed, there := folderList{}, map[uint64]located{}
+	listed, there := folderList{}, map[uint64]locatedFile{}
 	for dir := range dirs {
 		for id, path := range listed.in(dir) {
-			there[id.ino] = located{id, path}
+			there[id.ino] = locatedFile{id, path}
 		}
 	}
 	return there
 }
 
-// queueBehind has what now stands at a renamed file's old path read after it,
-// and several generations one after the other.
-func (w *follower) queueBehind(found []*file) {
-	sort.Slice(found, func(i, j int) bool { return found[i].mtime < found[j].mtime })
+// orderGenerations has what is now at a renamed file's old path read after it, and several generations
+// one after the other.
+func (w *follower) orderGenerations(found []*file) {
+	sort.Slice(found, func(i, j int) bool { return found[i].at.mtime < found[j].at.mtime })
 	last := map[string]*file{}
 	for _, f := range found {
-		if before := last[f.key]; before != nil {
+		if before := last[f.read.key]; before != nil {
 			w.schedule.follow(f, before)
 		}
-		last[f.key] = f
+		last[f.read.key] = f
 	}
 	for key, f := range last {
 		if now := w.table.at(key); now != nil && now != f {

@@ -20,7 +20,7 @@ import (
 // complete.
 const (
 	tick = 1500 * time.Millisecond
-	lull = settle + 3*time.Second
+	lull = completeAfter + 3*time.Second
 )
 
 func TestReadsAndFollows(t *testing.T) {
@@ -690,7 +690,7 @@ func TestFileThatMovesOnWhileItIsLookedAt(t *testing.T) {
 		for _, k := range r.feed.Restart().Known() {
 			at, err := decodeCursor(k.Cursor.State, k.Key)
 			r.must(err)
-			p := past{Known: k, at: at}
+			p := knownSource{Known: k, at: at}
 			if k.Key != r.path("app.log") {
 				continue
 			}
@@ -862,7 +862,7 @@ func TestLongLine(t *testing.T) {
 
 func TestLongLineAcrossRestart(t *testing.T) {
 	poll(t, func(r *rig) {
-		r.config.MaxLine = 1 << 10
+		r.config.MaxLineSize = 1 << 10
 		r.write("app.log", "one\n"+strings.Repeat("x", 1<<20))
 		r.start()
 		r.pass(tick)

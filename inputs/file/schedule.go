@@ -11,47 +11,46 @@ import (
 type phase uint8
 
 const (
-	idle  phase = iota // nothing to do, or something only when it is due
-	ready              // in the queue
-	turn               // with a reader
+	idle    phase = iota // nothing to do, or something only when it is due
+	ready                // in the queue
+	reading              // a reader has it
 )
 
 // A slot is a file's part in the schedule, guarded by schedule.mu.
 type slot struct {
 	phase phase
-	again bool // woken during its turn
-	// While it waits it has one turn all the same, to be met: its identity is
-	// stored, so that it is found again should it be renamed while we are away.
-	meeting, met bool
-	index        int32         // in schedule.later, from 1; 0 if it is not there
-	notBefore    time.Duration // the first beat after it was read dry
-	due          time.Duration // when it is to be woken, if index > 0
-	// after is the file that is to be read dry before this one: what
-	// stood at the same path before.
+	again bool // woken while a reader has it
+	// A file that waits for another has one read slice all the same, in which it is preregistered:
+	// its identity is stored, so that it is found should it be renamed while Longshore is stopped.
+	preregistering, preregistered bool
+	index                         int32         // in schedule.later, from 1; 0 if it is not there
+	notBefore                     time.Duration // the first tick after it was read to its end
+	due                           time.Duration // when it is to be woken, if index > 0
+	// after is the file to be read to its end before this one: what was at the same path before.
 	after *file
 	next  []*file // those whose after this is
 }
 
-// A schedule hands out the files that have something to do, in turns, and each
-// to one reader at a time.
+// A schedule hands out the files that have something to do in read slices, each to one reader at a
+// time.
 type schedule struct {
-	beats  beats
+	ticks  ticks
 	mu     sync.Mutex
 	work   sync.Cond
 	closed bool
 	queue  []*file
-	turns  int // files that are with a reader
+	active int // files that a reader has
 	later  laterHeap
 	sooner chan struct{} // the head of later has changed
 }
 
 func newSchedule() *schedule {
-	s := &schedule{beats: beats{time.Now()}, sooner: make(chan struct{}, 1)}
+	s := &schedule{ticks: ticks{time.Now()}, sooner: make(chan struct{}, 1)}
 	s.work.L = &s.mu
 	return s
 }
 
-// wake sees to it that f gets a turn, and tells whether that is so at once.
+// wake queues f, at the next tick if it was just read, and reports whether it did so at once.
 func (s *schedule) wake(f *file) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -59,14 +58,14 @@ func (s *schedule) wake(f *file) bool {
 }
 
 func (s *schedule) wakeLocked(f *file) bool {
-	switch {
-	case f.phase == turn:
-		f.again = true
+	switch slot := &f.slot; {
+	case slot.phase == reading:
+		slot.again = true
 		return false
-	case f.phase == ready || f.after != nil && f.met:
+	case slot.phase == ready || slot.after != nil && slot.preregistered:
 		return false
-	case s.beats.now() < f.notBefore:
-		s.dueLocked(f, f.notBefore)
+	case s.ticks.now() < slot.notBefore:
+		s.dueLocked(f, slot.notBefore)
 		return false
 	}
 	s.enqueue(f)
@@ -75,22 +74,22 @@ func (s *schedule) wakeLocked(f *file) bool {
 
 func (s *schedule) enqueue(f *file) {
 	s.undue(f)
-	f.phase = ready
+	f.slot.phase = ready
 	s.queue = append(s.queue, f)
 	s.work.Signal()
 }
 
-// dueLocked has f woken at a time, or sooner if that was agreed before.
+// dueLocked has f woken at a time, unless it is due sooner.
 func (s *schedule) dueLocked(f *file, at time.Duration) {
-	if f.index > 0 {
-		if at >= f.due {
+	if f.slot.index > 0 {
+		if at >= f.slot.due {
 			return
 		}
 		s.undue(f)
 	}
-	f.due = at
+	f.slot.due = at
 	heap.Push(&s.later, f)
-	if f.index == 1 {
+	if f.slot.index == 1 {
 		select {
 		case s.sooner <- struct{}{}:
 		default:
@@ -99,12 +98,12 @@ func (s *schedule) dueLocked(f *file, at time.Duration) {
 }
 
 func (s *schedule) undue(f *file) {
-	if f.index > 0 {
-		heap.Remove(&s.later, int(f.index)-1)
+	if f.slot.index > 0 {
+		heap.Remove(&s.later, int(f.slot.index)-1)
 	}
 }
 
-// take waits for the next file in the queue; nil means that the schedule is closed.
+// take waits for the next file in the queue. It returns nil once the schedule is closed.
 func (s *schedule) take() *file {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -117,84 +116,83 @@ func (s *schedule) take() *file {
 	f := s.queue[0]
 	s.queue[0] = nil
 	s.queue = s.queue[1:]
-	f.phase, f.again = turn, false
-	s.turns++
-	f.meeting = f.after != nil
+	f.slot.phase, f.slot.again = reading, false
+	s.active++
+	f.slot.preregistering = f.slot.after != nil
 	return f
 }
 
-// hasMore tells, during a turn, whether there are others.
+// hasMore reports, to a reader that has a file, whether there are others.
 func (s *schedule) hasMore() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.turns+len(s.queue) > 1
+	return s.active+len(s.queue) > 1
 }
 
-// A verdict is how a turn ended.
-type verdict struct {
+// A sliceResult is how a read slice ended.
+type sliceResult struct {
 	more bool          // there is more to read now
 	wait time.Duration // look again after this; 0 means when woken
 	grew bool          // something was read
 }
 
-// done ends a turn.
-func (s *schedule) done(f *file, v verdict) {
+// done ends a read slice.
+func (s *schedule) done(f *file, result sliceResult) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	f.phase = idle
-	s.turns--
-	if f.meeting {
-		s.metLocked(f)
+	slot := &f.slot
+	slot.phase = idle
+	s.active--
+	if slot.preregistering {
+		s.preregisteredLocked(f)
 		return
 	}
-	if v.more {
+	if result.more {
 		s.enqueue(f)
 		return
 	}
 	s.release(f)
-	now := s.beats.now()
-	busy := v.grew && f.notBefore > 0 && now-f.notBefore < beat // and in the beat before
-	f.notBefore = next(now)
-	if f.again || busy {
-		s.dueLocked(f, f.notBefore) // whether we are told of it or not
+	now := s.ticks.now()
+	busy := result.grew && slot.notBefore > 0 && now-slot.notBefore < tickInterval // and in the tick before
+	slot.notBefore = nextTick(now)
+	if slot.again || busy {
+		s.dueLocked(f, slot.notBefore) // with or without a notification
 	}
-	if v.wait > 0 {
-		s.dueLocked(f, now+v.wait)
+	if result.wait > 0 {
+		s.dueLocked(f, now+result.wait)
 	}
 }
 
-// metLocked ends the turn of a file that waits; if it no longer does, it has
-// its own.
-func (s *schedule) metLocked(f *file) {
-	f.meeting, f.met = false, true
-	if f.after == nil {
+// preregisteredLocked ends the read slice of a file that waited. If it no longer does, it is queued.
+func (s *schedule) preregisteredLocked(f *file) {
+	f.slot.preregistering, f.slot.preregistered = false, true
+	if f.slot.after == nil {
 		s.enqueue(f)
 	}
 }
 
-// follow has f wait until before was read dry; if it is its turn, from the next one on.
+// follow has f wait until before was read to its end; if a reader has f, from then on.
 func (s *schedule) follow(f, before *file) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if f == before || f.phase == ready || f.after != nil {
+	if f == before || f.slot.phase == ready || f.slot.after != nil {
 		return
 	}
-	f.after, f.met = before, false
-	before.next = append(before.next, f)
+	f.slot.after, f.slot.preregistered = before, false
+	before.slot.next = append(before.slot.next, f)
 }
 
-// release wakes those that waited for f to be read dry.
+// release wakes those that waited for f.
 func (s *schedule) release(f *file) {
-	next := f.next
-	f.next = nil
+	next := f.slot.next
+	f.slot.next = nil
 	for _, g := range next {
-		g.after = nil
+		g.slot.after = nil
 		s.wakeLocked(g)
 	}
 }
 
-// alarm wakes files when they are due, until ctx ends. Then it sends the
-// readers home.
+// alarm wakes files when they are due, and closes the schedule when ctx ends.
 func (s *schedule) alarm(ctx context.Context) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
@@ -210,19 +208,18 @@ func (s *schedule) alarm(ctx context.Context) {
 	}
 }
 
-// wakeDue wakes the files that are due and gives how long it is until the next
-// one.
+// wakeDue wakes the files that are due and returns the time until the next one.
 func (s *schedule) wakeDue() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := s.beats.now()
+	now := s.ticks.now()
 	for len(s.later) > 0 {
 		f := s.later[0]
-		if wait := f.due - now; wait > 0 {
+		if wait := f.slot.due - now; wait > 0 {
 			return wait
 		}
 		s.undue(f)
-		if f.phase == idle && f.after == nil {
+		if f.slot.phase == idle && f.slot.after == nil {
 			s.enqueue(f)
 		}
 	}
@@ -240,21 +237,21 @@ func (s *schedule) close() {
 type laterHeap []*file
 
 func (h laterHeap) Len() int           { return len(h) }
-func (h laterHeap) Less(i, j int) bool { return h[i].due < h[j].due }
+func (h laterHeap) Less(i, j int) bool { return h[i].slot.due < h[j].slot.due }
 func (h laterHeap) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
-	h[i].index, h[j].index = int32(i+1), int32(j+1)
+	h[i].slot.index, h[j].slot.index = int32(i+1), int32(j+1)
 }
 func (h *laterHeap) Push(x any) {
 	f := x.(*file)
 	*h = append(*h, f)
-	f.index = int32(len(*h))
+	f.slot.index = int32(len(*h))
 }
 func (h *laterHeap) Pop() any {
 	old := *h
 	f := old[len(old)-1]
 	old[len(old)-1] = nil
 	*h = old[:len(old)-1]
-	f.index = 0
+	f.slot.index = 0
 	return f
 }

@@ -28,10 +28,10 @@ func newLooks(t *testing.T) *looks {
 	return l
 }
 
-func (l *looks) look(f *file) verdict {
+func (l *looks) look(f *file) sliceResult {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	v := verdict{grew: l.written[f]}
+	v := sliceResult{grew: l.written[f]}
 	l.written[f], l.at[f] = false, append(l.at[f], time.Now())
 	return v
 }
@@ -67,7 +67,7 @@ func TestBusyFilesAreLookedAtOnceInABeat(t *testing.T) {
 			time.Sleep(3 * time.Millisecond)
 			l.write(b)
 		}
-		ofA, ofB, most := l.of(a), l.of(b), int(time.Since(began)/beat)+2
+		ofA, ofB, most := l.of(a), l.of(b), int(time.Since(began)/tickInterval)+2
 		if len(ofA) > most || len(ofB) > most {
 			t.Errorf("%d and %d looks in %v, want %d at the most", len(ofA), len(ofB), time.Since(began), most)
 		}
@@ -75,7 +75,7 @@ func TestBusyFilesAreLookedAtOnceInABeat(t *testing.T) {
 			t.Errorf("the first look was after %v", first)
 		}
 		for i := 1; i < min(len(ofA), len(ofB)); i++ {
-			if wait := ofA[i].Sub(ofA[i-1]); wait > beat || !ofA[i].Equal(ofB[i]) {
+			if wait := ofA[i].Sub(ofA[i-1]); wait > tickInterval || !ofA[i].Equal(ofB[i]) {
 				t.Errorf("look %d: after %v, %v before the other's", i, wait, ofB[i].Sub(ofA[i]))
 			}
 		}
@@ -97,7 +97,7 @@ func TestABusyFileNeedsNoNotices(t *testing.T) {
 		time.Sleep(5 * time.Millisecond)
 		l.write(f)
 		for range 10 {
-			time.Sleep(beat)
+			time.Sleep(tickInterval)
 			synctest.Wait()
 			l.writeUntold(f)
 		}
@@ -119,6 +119,6 @@ func TestOthersAreAtHand(t *testing.T) {
 		if got := s.hasMore(); got != want {
 			t.Errorf("there are others: %v, want %v", got, want)
 		}
-		s.done(f, verdict{})
+		s.done(f, sliceResult{})
 	}
 }

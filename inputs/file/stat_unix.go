@@ -10,33 +10,32 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A sight is what a file looked like from outside. There are many of them in each
-// look at all files, so they are no fs.FileInfo.
-type sight struct {
+// A fileStat is what is needed of a stat. Each scan makes very many, so it is no fs.FileInfo.
+type fileStat struct {
 	id      inode
 	size    int64
 	mtime   int64 // in Unix nanoseconds
 	regular bool
 }
 
-// lookAt is os.Stat.
-func lookAt(path string) (sight, error) {
+// statFile is os.Stat.
+func statFile(path string) (fileStat, error) {
 	var st unix.Stat_t
 	err := unix.Stat(path, &st)
 	for err == unix.EINTR {
 		err = unix.Stat(path, &st)
 	}
 	if err != nil {
-		return sight{}, &fs.PathError{Op: "stat", Path: path, Err: err}
+		return fileStat{}, &fs.PathError{Op: "stat", Path: path, Err: err}
 	}
-	return sight{inode{uint64(st.Dev), st.Ino}, st.Size, st.Mtim.Nano(), st.Mode&unix.S_IFMT == unix.S_IFREG}, nil
+	return fileStat{inode{uint64(st.Dev), st.Ino}, st.Size, st.Mtim.Nano(), st.Mode&unix.S_IFMT == unix.S_IFREG}, nil
 }
 
-func sightOf(info fs.FileInfo) sight {
-	return sight{inodeOf(info), info.Size(), info.ModTime().UnixNano(), info.Mode().IsRegular()}
+func statOf(info fs.FileInfo) fileStat {
+	return fileStat{inodeOf(info), info.Size(), info.ModTime().UnixNano(), info.Mode().IsRegular()}
 }
 
-// inodeOf gives where a file lives.
+// inodeOf returns the inode of a file.
 func inodeOf(info fs.FileInfo) inode {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
@@ -45,19 +44,19 @@ func inodeOf(info fs.FileInfo) inode {
 	return inode{uint64(st.Dev), uint64(st.Ino)}
 }
 
-// isUnlinked tells whether an open file has no name left.
+// isUnlinked reports whether an open file has no name left.
 func isUnlinked(info fs.FileInfo) bool {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	return ok && st.Nlink == 0
 }
 
-// openFile opens a file for reading. It does not wait for a writer, should a
-// pipe have taken the place of the file.
+// openFile opens a file for reading. It does not wait for a writer, should a pipe have replaced the
+// file.
 func openFile(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 }
 
-// openLimit gives how many files the process may hold open, 0 if unknown.
+// openLimit returns how many files the process may hold open, 0 if unknown.
 func openLimit() uint64 {
 	var lim syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim); err != nil {

@@ -10,132 +10,135 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// A place is where a file is to be found.
-type place uint8
+// A nameState says what name a file has.
+type nameState uint8
 
 const (
-	live     place = iota // under a name that the config asks for
-	renamed               // in the same folder under another name
-	unlinked              // nowhere; it can be read as long as it is open
+	named    nameState = iota // one that the config asks for
+	renamed                   // another one in the same folder
+	unlinked                  // none; it can be read as long as it is open
 )
 
-// A file is one file that is followed, whatever its name is at present.
+// A file is one file that is followed, whatever its name is at present. Each part has one owner.
 type file struct {
-	id inode
+	id         inode
+	compressed bool // a .gz file
 
-	slot // guarded by schedule.mu
+	slot slot      // guarded by schedule.mu
+	at   location  // guarded by table.mu
+	scan scanState // the follower's
+	read readState // the reader's that has the slot
+}
 
-	// Where it is; guarded by table.mu.
-	place    place
-	own      bool      // it is a source, and not perhaps a copy of one
-	path     string    // "" if unlinked
-	target   string    // what path links to, if it is a symbolic link
-	placedAt time.Time // when place last changed
-	size     int64     // as the last look at its folder had it
-	mtime    int64     // then, in Unix nanoseconds
-	seen     string    // path at first sight
-	kin      *file     // the next of its family
-	formerly []*past   // what it was in an earlier run, to be forgotten when it is known what it is
-	copyOf   inode     // as long as it is no source: it had the same text as that, when it was compared
-	left     *trace    // as after the last turn
-	before   *trace    // of what it was before it began anew
+// A location is where a file is, and what others must know of its text.
+type location struct {
+	state     nameState
+	isSource  bool      // it is known not to be a copy of a source
+	path      string    // "" if unlinked
+	target    string    // what path links to, if it is a symbolic link
+	since     time.Time // when state last changed
+	size      int64     // when the folder was last scanned
+	mtime     int64     // then, in Unix nanoseconds
+	firstPath string    // under which it was first seen
 
-	// These are the follower's own.
-	round   int32 // the last scan that saw it
-	taken   bool  // it was given to the readers
-	ignored bool  // it is older than ignore_older, and was never given to them
-	missed  bool  // it was looked for once, and not found
+	nextInGroup  *file          // the next file of its rotation group
+	predecessors []*knownSource // what it was in an earlier run, to be forgotten once it is stored what it is
+	copyOf       inode          // of the file that had the same text when compared, unless it is a source
+	digest       *digest        // as of the last read slice
+	earlier      *digest        // of what it was before it began anew
+}
 
-	// known says that it was looked for by its identity, under a name that is
-	// none of the config's: it is only read if it proves to be a known source.
-	known bool
-	// heirOf is the known source of which it was found to be a copy.
-	heirOf *past
-	// startSize is where to begin reading, for read_from: end; -1 for the
-	// beginning.
-	startSize int64
+type scanState struct {
+	round     int32 // of the last scan that saw it
+	handedOut bool  // the readers had it
+	ignored   bool  // it is older than ignore_older, and the readers never had it
+	searched  bool  // it was searched for once, and not found
+}
 
-	// The rest belongs to the reader whose turn it is. fd may be closed by
-	// another in between (openFiles).
-	fd       *os.File
-	ends     uint64    // of a copy that goes on with a source: the size of its text
-	unpack   *unpacker // of a .gz file, while it is being read
-	backoff  time.Duration
-	compress bool // it is a .gz file
-	matched  bool // whether it is a known source has been settled
+// A readState is what a reader knows of a file. The follower sets the first three ahead of the
+// first read slice.
+type readState struct {
+	mustBeKnown   bool         // it was found by its inode under another name: read only if it is a known source
+	takenOverFrom *knownSource // the source that it was found to be a copy of
+	startSize     int64        // where reading begins with read_from: end; -1 for the beginning
+
+	fd         *os.File  // may be closed by openFiles between two read slices
+	copySize   uint64    // of the text of a copy that continues a source
+	unpack     *unpacker // while a compressed file is read
+	backoff    time.Duration
+	identified bool // it is known which source it is
 	progress
 }
 
-// A progress is how far a file was read as one source. A file that is truncated
-// begins another.
+// A progress is how far a file was read as one source. A truncated file begins another.
 type progress struct {
 	begun    bool   // a record was sent
-	finished bool   // compressed, and read to its end when it had doneSize
-	key      string // path at first sight
+	finished bool   // it is compressed, and was read to its end when it had doneSize
+	key      string // the path under which it was first seen
 	src      *event.Source
 	srcID    event.SourceID // of a known source, or of src
-	// former is what the file was before it began anew. The ledger may forget
-	// it when it knows what the file is now.
-	former *event.Source
+	// predecessor is what the file was before it began anew. The ledger may forget it once what
+	// the file is now is stored.
+	predecessor *event.Source
 
-	stored   int       // length of the head that was stored with the identity; -1 for none
-	off      uint64    // start of the next line to be sent
-	sent     uint64    // To of the last batch
-	scanned  uint64    // no line ends between off and here
-	cuts     []uint64  // beyond off: where time has ended a line, in an earlier run
-	lastSize int64     // when it was last looked at
-	modified int64     // then, in Unix nanoseconds
-	grown    time.Time // when it was first seen to have that size
-	doneSize int64
-	past     *trace      // up to the turn before
-	expect   fingerprint // of the bytes before off, where tail is not known
-	split    lines.Splitter
-	text     *lines.Encoding // nil until it is settled
-	head     fingerprint
-	tail     tail
+	storedHead int       // length of the head that was stored with the identity; -1 for none
+	off        uint64    // start of the next line to be sent
+	sent       uint64    // To of the last batch
+	scanned    uint64    // no line ends between off and here
+	boundaries []uint64  // beyond off: where a timeout ended a line in an earlier run
+	lastSize   int64     // when it was last looked at
+	modified   int64     // then, in Unix nanoseconds
+	grownAt    time.Time // when it was first seen to have that size
+	doneSize   int64
+	digest     *digest     // as of the read slice before
+	expectTail fingerprint // of the bytes before off, where tail is not known
+	splitter   lines.Splitter
+	encoding   *lines.Encoding // nil until it is resolved
+	head       fingerprint
+	tail       tail
 }
 
-// newFile gives a file that is at a path and was first seen at another.
-func (s *settings) newFile(id inode, seen, path string) *file {
+// newFile returns a file that is at a path and was first seen at another.
+func (s *settings) newFile(id inode, firstPath, path string) *file {
 	return &file{
-		id: id, seen: seen, startSize: -1, placedAt: time.Now(),
-		compress: isCompressed(path),
-		progress: newProgress(seen, s.maxLine),
+		id: id, compressed: isCompressed(path),
+		at:   location{firstPath: firstPath, since: time.Now()},
+		read: readState{startSize: -1, progress: newProgress(firstPath, s.maxLineSize)},
 	}
 }
 
-func newProgress(key string, maxLine int) progress {
-	return progress{key: key, stored: -1, split: lines.Splitter{Max: maxLine}}
+func newProgress(key string, maxLineSize int) progress {
+	return progress{key: key, storedHead: -1, splitter: lines.Splitter{Max: maxLineSize}}
 }
 
-// trace gives what is remembered of the file's text.
-func (f *file) trace() *trace {
-	t := &trace{head: f.head, size: f.lastSize}
-	if f.past != nil {
-		t.marks, t.since = f.past.marks, f.past.since
+// newDigest returns what is remembered of the text.
+func (s *readState) newDigest() *digest {
+	d := &digest{head: s.head, size: s.lastSize}
+	if s.digest != nil {
+		d.marks, d.since = s.digest.marks, s.digest.since
 	}
-	if t.since.IsZero() {
-		t.since = time.Unix(0, f.modified)
+	if d.since.IsZero() {
+		d.since = time.Unix(0, s.modified)
 	}
-	if f.tail.n > 0 {
-		t.note(mark{f.off, printOf(f.tail.bytes())})
+	if s.tail.n > 0 {
+		d.note(mark{s.off, fingerprintOf(s.tail.bytes())})
 	}
-	return t
+	return d
 }
 
-// table holds all files that are followed.
+// A table holds all files that are followed.
 type table struct {
-	mu     sync.Mutex
-	byID   map[inode]*file
-	byPath map[string]*file // path and target
-	byKin  map[string]*file // family of the path at first sight; the first of a list
+	mu      sync.Mutex
+	byID    map[inode]*file
+	byPath  map[string]*file // path and target
+	byGroup map[string]*file // rotation group of firstPath; the first of a list
 }
 
 func newTable() *table {
-	return &table{byID: map[inode]*file{}, byPath: map[string]*file{}, byKin: map[string]*file{}}
+	return &table{byID: map[inode]*file{}, byPath: map[string]*file{}, byGroup: map[string]*file{}}
 }
 
-// addLocked makes a file known that is at no path yet.
+// addLocked adds a file that is at no path yet.
 func (t *table) addLocked(f *file) {
 	t.byID[f.id] = f
 	t.indexLocked(f)
@@ -153,7 +156,7 @@ func (t *table) len() int {
 	return len(t.byID)
 }
 
-// all gives every file, in no order.
+// all returns every file, in no order.
 func (t *table) all() []*file {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -164,42 +167,35 @@ func (t *table) all() []*file {
 	return files
 }
 
-// where gives a file's path and place.
-func (t *table) where(f *file) (string, place, time.Time) {
+// where returns a copy of a file's location.
+func (t *table) where(f *file) location {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return f.path, f.place, f.placedAt
+	return f.at
 }
 
-// sizeOf gives a file's size when its folder was last looked at.
-func (t *table) sizeOf(f *file) int64 {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return f.size
-}
-
-// moveLocked notes where a file is now.
-func (t *table) moveLocked(f *file, path string, to place) {
+// moveLocked sets a file's path.
+func (t *table) moveLocked(f *file, path string, state nameState) {
 	t.unnameLocked(f)
-	f.path = path
+	f.at.path = path
 	if path != "" {
 		t.byPath[path] = f
-		if f.target = linkTarget(path); f.target != "" {
-			t.byPath[f.target] = f
+		if f.at.target = linkTarget(path); f.at.target != "" {
+			t.byPath[f.at.target] = f
 		}
 	}
-	if f.place != to {
-		f.place, f.placedAt = to, time.Now()
+	if f.at.state != state {
+		f.at.state, f.at.since = state, time.Now()
 	}
 }
 
 func (t *table) unnameLocked(f *file) {
-	for _, p := range [...]string{f.path, f.target} {
+	for _, p := range [...]string{f.at.path, f.at.target} {
 		if p != "" && t.byPath[p] == f {
 			delete(t.byPath, p)
 		}
 	}
-	f.target = ""
+	f.at.target = ""
 }
 
 // remove forgets a file.
@@ -217,127 +213,120 @@ func (t *table) removeLocked(f *file) {
 	}
 }
 
-// has tells whether a file is still followed.
+// has reports whether a file is still followed.
 func (t *table) has(f *file) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.byID[f.id] == f
 }
 
-// settle makes a file a source of its own. False means that it was found to be a
-// copy, and is another's now.
-func (t *table) settle(f *file) bool {
+// markSource makes a file a source of its own. It reports false where the file turned out to be a
+// copy, and continues another source now.
+func (t *table) markSource(f *file) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	f.own = t.byID[f.id] == f
-	if f.own && f.place == live {
-		t.unindexLocked(f)
-		f.seen = f.path // its inode may have been another's, seen elsewhere
-		t.indexLocked(f)
+	f.at.isSource = t.byID[f.id] == f
+	if f.at.isSource && f.at.state == named {
+		t.setFirstPathLocked(f, f.at.path) // its inode may have been another's, seen elsewhere
 	}
-	return f.own
+	return f.at.isSource
 }
 
-// unsettle takes back that a file is a source of its own. It is seen at a path for the
-// first time now. before is what is remembered of the source that it was.
-func (t *table) unsettle(f *file, seen string, before *trace) {
+// unmarkSource reverts markSource. earlier is what is remembered of the source that it was.
+func (t *table) unmarkSource(f *file, firstPath string, earlier *digest) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	f.own, f.copyOf, f.left, f.before = false, inode{}, nil, before
+	f.at.isSource, f.at.copyOf, f.at.digest, f.at.earlier = false, inode{}, nil, earlier
 	if t.byID[f.id] == f {
-		t.unindexLocked(f)
-		f.seen = seen
-		t.indexLocked(f)
+		t.setFirstPathLocked(f, firstPath)
 	}
+}
+
+func (t *table) setFirstPathLocked(f *file, path string) {
+	t.unindexLocked(f)
+	f.at.firstPath = path
+	t.indexLocked(f)
 }
 
 func (t *table) indexLocked(f *file) {
-	log := family(f.seen)
-	f.kin = t.byKin[log]
-	t.byKin[log] = f
+	group := rotationGroup(f.at.firstPath)
+	f.at.nextInGroup = t.byGroup[group]
+	t.byGroup[group] = f
 }
 
 func (t *table) unindexLocked(f *file) {
-	log := family(f.seen)
-	if t.byKin[log] == f && f.kin == nil {
-		delete(t.byKin, log)
-		return
-	}
-	if t.byKin[log] == f {
-		t.byKin[log] = f.kin
-	}
-	for o := t.byKin[log]; o != nil; o = o.kin {
-		if o.kin == f {
-			o.kin = f.kin
+	group, next := rotationGroup(f.at.firstPath), f.at.nextInGroup
+	f.at.nextInGroup = nil
+	switch first := t.byGroup[group]; {
+	case first == f && next == nil:
+		delete(t.byGroup, group)
+	case first == f:
+		t.byGroup[group] = next
+	default:
+		for o := first; o != nil; o = o.at.nextInGroup {
+			if o.at.nextInGroup == f {
+				o.at.nextInGroup = next
+			}
 		}
 	}
-	f.kin = nil
 }
 
-// addFormer notes what a file was in an earlier run.
-func (t *table) addFormer(f *file, k *past) {
+// addPredecessor notes what a file was in an earlier run.
+func (t *table) addPredecessor(f *file, k *knownSource) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	f.formerly = append(f.formerly, k)
+	f.at.predecessors = append(f.at.predecessors, k)
 }
 
-func (t *table) takeFormer(f *file) []*past {
+func (t *table) takePredecessors(f *file) []*knownSource {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	taken := f.formerly
-	f.formerly = nil
+	taken := f.at.predecessors
+	f.at.predecessors = nil
 	return taken
 }
 
-// seenAt gives the path at which a file was first seen.
-func (t *table) seenAt(f *file) string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return f.seen
-}
-
-// replace puts a copy that is a source from now on in the place of what was followed
-// under its inode, which it gives, if there was one. False means that this became
-// a source in the meantime.
-func (t *table) replace(f *file, c *copied, at place) (other *file, ok bool) {
+// replace has a copy, which is a source from now on, followed instead of what was followed under its
+// inode, which it returns, if there was one. It reports false where that became a source meanwhile.
+func (t *table) replace(f *file, c *copyCandidate, state nameState) (other *file, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if other = t.byID[f.id]; other != nil {
-		if other.own && other != c.owner {
+		if other.at.isSource && other != c.owner {
 			return nil, false
 		}
 		t.removeLocked(other)
 	}
 	t.addLocked(f)
-	f.own = true
-	f.lookLocked(sightOf(c.info))
-	t.moveLocked(f, c.path, at)
+	f.at.isSource = true
+	f.updateStatLocked(statOf(c.info))
+	t.moveLocked(f, c.path, state)
 	return other, true
 }
 
-// owner gives the file of an inode, if it is a source, and what is remembered of its text.
-func (t *table) owner(id inode) (*file, *trace) {
+// owner returns the file of an inode, if it is a source, and what is remembered of its text.
+func (t *table) owner(id inode) (*file, *digest) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	f := t.byID[id]
-	if f == nil || !f.own {
+	if f == nil || !f.at.isSource {
 		return nil, nil
 	}
-	return f, f.left
+	return f, f.at.digest
 }
 
-// isOwn tells whether the file of an inode is a source.
-func (t *table) isOwn(id inode) bool {
+// isSource reports whether the file of an inode is a source.
+func (t *table) isSource(id inode) bool {
 	f, _ := t.owner(id)
 	return f != nil
 }
 
-// copyOf tells of which file one was found to be a copy, if of any.
+// copyOf returns the file that one was found to be a copy of, if any.
 func (t *table) copyOf(id inode) inode {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if f := t.byID[id]; f != nil {
-		return f.copyOf
+		return f.at.copyOf
 	}
 	return inode{}
 }
@@ -345,76 +334,73 @@ func (t *table) copyOf(id inode) inode {
 func (t *table) setCopy(f *file, of inode) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	f.copyOf = of
+	f.at.copyOf = of
 }
 
-// leave keeps what is remembered of a file's text for those that may be copies of it.
-func (t *table) leave(f *file, left *trace) {
+// setDigest keeps what is remembered of a file's text for those that may be copies of it.
+func (t *table) setDigest(f *file, d *digest) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	f.left = left
+	f.at.digest = d
 }
 
-// names gives the paths that a file has, and had at first sight.
-func (t *table) names(f *file) (names []string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, name := range [...]string{f.path, f.target, f.seen} {
-		if name != "" && !slices.Contains(names, name) {
-			names = append(names, name)
+// paths returns those that a file has, and had at first.
+func (l *location) paths() (paths []string) {
+	for _, p := range [...]string{l.path, l.target, l.firstPath} {
+		if p != "" && !slices.Contains(paths, p) {
+			paths = append(paths, p)
 		}
 	}
-	return names
+	return paths
 }
 
-// A relative is a file of which another may be a copy, as it was found in the table.
-type relative struct {
-	id     inode
-	path   string // "" if unlinked
-	trace  trace
-	before *trace // of what it was before it began anew; nil if it did not
+// An original is a file that another may be a copy of, as it was found in the table.
+type original struct {
+	id      inode
+	path    string // "" if unlinked
+	digest  digest
+	earlier *digest // of what it was before it began anew; nil if it did not
 }
 
-// relatives gives the files of which f may be a copy by its name: a compressed one, of any
-// of the same log; else of that which has the log's name, or had it at first sight.
-func (t *table) relatives(f *file) (found []relative) {
+// possibleOriginals returns the files that f may be a copy of by its name: a compressed one, of any
+// of its rotation group; else of that which has the log's name, or had it at first.
+func (t *table) possibleOriginals(f *file) (found []original) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	path := f.path
+	path := f.at.path
 	if path == "" {
-		path = f.seen
+		path = f.at.firstPath
 	}
-	log := family(path)
+	log := rotationGroup(path)
 	if path == log {
 		return nil
 	}
-	kin := log // of all that are kin to it; of others, to what was seen there
-	if !f.compress {
-		kin = family(log)
-		if o := t.byPath[log]; o != nil && o.seen != log {
-			found = append(found, o.relativeLocked())
+	group := log
+	if !f.compressed {
+		group = rotationGroup(log)
+		if o := t.byPath[log]; o != nil && o.at.firstPath != log {
+			found = append(found, o.originalLocked())
 		}
 	}
-	for o := t.byKin[kin]; o != nil; o = o.kin {
-		if o != f && !o.compress && (f.compress || o.seen == log) {
-			found = append(found, o.relativeLocked())
+	for o := t.byGroup[group]; o != nil; o = o.at.nextInGroup {
+		if o != f && !o.compressed && (f.compressed || o.at.firstPath == log) {
+			found = append(found, o.originalLocked())
 		}
 	}
 	return found
 }
 
-func (f *file) relativeLocked() relative {
-	r := relative{id: f.id, path: f.path, before: f.before}
-	if f.left != nil {
-		r.trace = *f.left
+func (f *file) originalLocked() original {
+	o := original{id: f.id, path: f.at.path, earlier: f.at.earlier}
+	if f.at.digest != nil {
+		o.digest = *f.at.digest
 	}
-	return r
+	return o
 }
 
-// lookLocked notes the size and time of a file, and tells whether they have
-// changed.
-func (f *file) lookLocked(now sight) bool {
-	changed := f.size != now.size || f.mtime != now.mtime
-	f.size, f.mtime = now.size, now.mtime
+// updateStatLocked notes the size and time of a file, and reports whether they have changed.
+func (f *file) updateStatLocked(now fileStat) bool {
+	changed := f.at.size != now.size || f.at.mtime != now.mtime
+	f.at.size, f.at.mtime = now.size, now.mtime
 	return changed
 }

@@ -16,145 +16,146 @@ import (
 	"github.com/longshore/longshore/inputs/lines"
 )
 
-// unpackAtOnce bounds the files that are being unpacked, each of which needs
-// some 100 KiB, and more where its lines are long.
-const unpackAtOnce = 4
+// maxUnpackers limits the files that are being unpacked, each of which takes some 100 KiB, and more
+// where its lines are long.
+const maxUnpackers = 4
 
-const packedEnding = ".gz"
+const compressedEnding = ".gz"
 
-func isCompressed(path string) bool { return strings.HasSuffix(strings.ToLower(path), packedEnding) }
+func isCompressed(path string) bool {
+	return strings.HasSuffix(strings.ToLower(path), compressedEnding)
+}
 
-// plainName gives the name that a file had before it was compressed.
+// plainName returns the name that a file had before it was compressed.
 func plainName(path string) string {
 	if isCompressed(path) {
-		return path[:len(path)-len(packedEnding)]
+		return path[:len(path)-len(compressedEnding)]
 	}
 	return path
 }
 
-// unpackSlots hands out the right to unpack.
+// unpackSlots limits how many files are unpacked at once.
 type unpackSlots struct {
 	schedule *schedule
 
 	mu      sync.Mutex
-	taken   int
+	used    int
 	waiting []*file
 }
 
-// take gives f a slot, or has it woken when one is free.
-func (s *unpackSlots) take(f *file) bool {
+// acquire reports whether f has a slot; if not, f is woken when one is free.
+func (s *unpackSlots) acquire(f *file) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.taken < unpackAtOnce {
-		s.taken++
+	if s.used < maxUnpackers {
+		s.used++
 		return true
 	}
 	s.waiting = append(s.waiting, f)
 	return false
 }
 
-func (s *unpackSlots) give() {
+func (s *unpackSlots) release() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.taken--
+	s.used--
 	if len(s.waiting) > 0 {
 		s.schedule.wake(s.waiting[0])
 		s.waiting = s.waiting[1:]
 	}
 }
 
-// An unpacker reads what a .gz file unpacks to. Files of several members are
-// read to the end of the last.
+// An unpacker reads the text of a .gz file, to the end of its last member.
 type unpacker struct {
 	zip *gzip.Reader
-	// buf is what was unpacked and not yet sent; it begins at file.off.
-	buf []byte
+	buf []byte // unpacked and not yet sent; it begins at progress.off
 }
 
 // closeUnpack ends the unpacking of a file, if it has begun.
 func (f *file) closeUnpack(slots *unpackSlots) {
-	if f.unpack == nil {
+	s := &f.read
+	if s.unpack == nil {
 		return
 	}
-	if f.tail.n > 0 {
-		f.expect = printOf(f.tail.bytes())
+	if s.tail.n > 0 {
+		s.expectTail = fingerprintOf(s.tail.bytes())
 	}
-	f.unpack = nil
-	slots.give()
+	s.unpack = nil
+	slots.release()
 }
 
-// unpackTurn reads the next blocks of what a .gz file unpacks to.
-func (r *reader) unpackTurn(ctx context.Context, f *file, size int64) (verdict, error) {
-	if f.finished && size == f.doneSize {
+// unpackBlocks reads the next blocks of a .gz file's text.
+func (r *reader) unpackBlocks(ctx context.Context, f *file, size int64) (sliceResult, error) {
+	s := &f.read
+	if s.finished && size == s.doneSize {
 		r.park(f)
-		return verdict{}, nil
+		return sliceResult{}, nil
 	}
-	f.finished = false
-	if f.unpack == nil {
-		if !r.unpacks.take(f) {
-			return verdict{}, nil
+	s.finished = false
+	if s.unpack == nil {
+		if !r.unpacks.acquire(f) {
+			return sliceResult{}, nil
 		}
-		f.unpack = &unpacker{}
-		if err := f.unpack.start(f, r.settings.encoding); err != nil {
-			return r.torn(ctx, f, size, err)
+		s.unpack = &unpacker{}
+		if err := s.unpack.start(s, r.settings.encoding); err != nil {
+			return r.onIncomplete(ctx, f, size, err)
 		}
 	}
 	if err := r.openSource(ctx, f); err != nil {
-		return verdict{}, err
+		return sliceResult{}, err
 	}
-	for range turnBlocks {
-		broken := f.unpack.fill(f.split.Max + 4)
-		if broken == nil || broken == io.EOF {
-			f.unpack.settle(f, r.settings.encoding, broken != nil)
+	for range sliceBlocks {
+		err := s.unpack.fill(s.splitter.Max + 4)
+		if err == nil || err == io.EOF {
+			s.unpack.resolveEncoding(s, r.settings.encoding, err != nil)
 		}
 		switch {
-		case broken == io.EOF:
-			return r.unpacked(ctx, f, size)
-		case broken != nil:
-			return r.torn(ctx, f, size, broken)
+		case err == io.EOF:
+			return r.onUnpacked(ctx, f, size)
+		case err != nil:
+			return r.onIncomplete(ctx, f, size, err)
 		}
 		if err := r.sendUnpacked(ctx, f, false); err != nil {
-			return verdict{}, err
+			return sliceResult{}, err
 		}
 	}
-	return verdict{more: true}, nil
+	return sliceResult{more: true}, nil
 }
 
-// start begins to unpack, and passes over what was sent before. It fails with
-// errRewritten if that is not what is there now.
-func (u *unpacker) start(f *file, choice *lines.Encoding) error {
-	if _, err := f.fd.Seek(0, io.SeekStart); err != nil {
+// start begins to unpack, and skips what was sent before. It fails with errRewritten if that has
+// changed.
+func (u *unpacker) start(s *readState, choice *lines.Encoding) error {
+	if _, err := s.fd.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	zip, err := gzip.NewReader(bufio.NewReaderSize(f.fd, 64<<10))
+	zip, err := gzip.NewReader(bufio.NewReaderSize(s.fd, 64<<10))
 	if err != nil {
-		return asTorn(err)
+		return asIncomplete(err)
 	}
 	u.zip = zip
-	want := f.expect
-	if f.tail.n > 0 {
-		want = printOf(f.tail.bytes())
+	want := s.expectTail
+	if s.tail.n > 0 {
+		want = fingerprintOf(s.tail.bytes())
 	}
-	f.tail.n = 0
-	block, left := make([]byte, 32<<10), f.off
+	s.tail.n = 0
+	block, left := make([]byte, 32<<10), s.off
 	for left > 0 {
 		n, err := zip.Read(block[:min(left, uint64(len(block)))])
-		if left == f.off {
-			f.settleText(choice, block[:n])
+		if left == s.off {
+			s.resolveEncoding(choice, block[:n])
 		}
-		f.tail.set(block[:n])
+		s.tail.set(block[:n])
 		if left -= uint64(n); left > 0 && err != nil {
 			return errRewritten
 		}
 	}
-	if got := f.tail.bytes(); int(want.len) > len(got) || want.len > 0 && printOf(got[len(got)-int(want.len):]) != want {
+	if want.len > 0 && !s.tail.endsWith(want) {
 		return errRewritten
 	}
 	return nil
 }
 
-// fill unpacks up to a block, and further while the first line, of at most
-// line bytes, has no end.
+// fill unpacks up to a block, and further while the first line, of at most line bytes, has no end.
 func (u *unpacker) fill(line int) error {
 	room := max(blockSize, min(2*len(u.buf), line+blockSize))
 	if cap(u.buf) < room {
@@ -164,43 +165,44 @@ func (u *unpacker) fill(line int) error {
 		n, err := u.zip.Read(u.buf[len(u.buf):room])
 		u.buf = u.buf[:len(u.buf)+n]
 		if err != nil {
-			return asTorn(err)
+			return asIncomplete(err)
 		}
 	}
 	return nil
 }
 
-// asTorn gives EOF the name that a file deserves which ends where it should not.
-func asTorn(err error) error {
+// asIncomplete replaces an unexpected EOF by an error that users understand.
+func asIncomplete(err error) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) {
-		return errTorn
+		return errIncomplete
 	}
 	return err
 }
 
-var errTorn = errors.New("it ends in the middle: it was cut off, or is still being written")
+var errIncomplete = errors.New("it is incomplete: it was cut off, or is still being written")
 
-// settle settles the encoding by the first bytes.
-func (u *unpacker) settle(f *file, choice *lines.Encoding, whole bool) {
-	if f.text != nil {
+// resolveEncoding resolves the encoding by the first bytes.
+func (u *unpacker) resolveEncoding(s *readState, choice *lines.Encoding, whole bool) {
+	if s.encoding != nil {
 		return
 	}
-	before := f.off
-	f.settleText(choice, u.buf)
-	if f.text == nil && whole {
-		f.text = lines.UTF8
+	before := s.off
+	s.resolveEncoding(choice, u.buf)
+	if s.encoding == nil && whole {
+		s.encoding = lines.UTF8
 	}
-	u.buf = u.buf[f.off-before:]
+	u.buf = u.buf[s.off-before:]
 }
 
-// sendUnpacked sends the lines that were unpacked. With last, what is left
-// without a line end is a line too.
+// sendUnpacked sends the lines that were unpacked. With last, what is left without a line end is a
+// line too.
 func (r *reader) sendUnpacked(ctx context.Context, f *file, last bool) error {
-	for cut := true; cut; {
+	s := &f.read
+	for bounded := true; bounded; {
 		var end int64
-		end, cut = f.nextCut(int64(f.off) + int64(len(f.unpack.buf)))
-		f.finished = last && !cut
-		if err := r.sendUnpackedTo(ctx, f, int(end-int64(f.off)), last || cut); err != nil {
+		end, bounded = s.nextBoundary(int64(s.off) + int64(len(s.unpack.buf)))
+		s.finished = last && !bounded
+		if err := r.sendUnpackedTo(ctx, f, int(end-int64(s.off)), last || bounded); err != nil {
 			return err
 		}
 	}
@@ -209,68 +211,70 @@ func (r *reader) sendUnpacked(ctx context.Context, f *file, last bool) error {
 
 // sendUnpackedTo is sendUnpacked for the first size bytes.
 func (r *reader) sendUnpackedTo(ctx context.Context, f *file, size int, last bool) error {
-	u, b := f.unpack, r.feed.Batch(f.src)
-	p, d := u.buf[:size], lines.DecodingSplitter{Encoding: f.text, State: &f.split}
+	s := &f.read
+	u, b := s.unpack, r.feed.Batch(s.src)
+	p, d := u.buf[:size], lines.DecodingSplitter{Encoding: s.encoding, State: &s.splitter}
 	used := 0
-	if f.text.IsPlain() {
+	if s.encoding.IsPlain() {
 		grow(b, len(p))
 		b.Arena = append(b.Arena, p...)
-		used = f.split.Split(b, 0, f.off)
+		used = s.splitter.Split(b, 0, s.off)
 	} else {
-		used = d.Split(b, p, f.off)
+		used = d.Split(b, p, s.off)
 	}
 	if last {
-		n := d.Last(b, p[used:], f.off+uint64(used))
+		n := d.Last(b, p[used:], s.off+uint64(used))
 		used, b.EndedByTimeout = used+n, n > 0
 	}
-	f.tail.set(p[:used])
-	to := f.off + uint64(used)
-	f.scanned = to
+	s.tail.set(p[:used])
+	to := s.off + uint64(used)
+	s.scanned = to
 	u.buf = u.buf[:copy(u.buf, u.buf[used:])]
 	return r.send(ctx, f, b, to)
 }
 
-// unpacked ends a file that was unpacked to its end.
-func (r *reader) unpacked(ctx context.Context, f *file, size int64) (verdict, error) {
-	f.doneSize = size
+// onUnpacked ends a file that was unpacked to its end.
+func (r *reader) onUnpacked(ctx context.Context, f *file, size int64) (sliceResult, error) {
+	f.read.doneSize = size
 	if err := r.sendUnpacked(ctx, f, true); err != nil {
-		return verdict{}, err
+		return sliceResult{}, err
 	}
 	r.park(f)
-	return verdict{more: false}, nil
+	return sliceResult{}, nil
 }
 
-// torn deals with a file that cannot be unpacked to its end. It may still be
-// being written; if it no longer grows, what could be unpacked is all there is.
-func (r *reader) torn(ctx context.Context, f *file, size int64, cause error) (verdict, error) {
+// onIncomplete handles a file that cannot be unpacked to its end. It may still be being written; once
+// it no longer grows, what could be unpacked is all there is.
+func (r *reader) onIncomplete(ctx context.Context, f *file, size int64, cause error) (sliceResult, error) {
+	s := &f.read
 	var disk *fs.PathError
 	switch {
 	case errors.As(cause, &disk):
 		f.closeUnpack(r.unpacks)
-		return verdict{}, fmt.Errorf("unpacking a log file: %w", cause)
+		return sliceResult{}, fmt.Errorf("unpacking a log file: %w", cause)
 	case errors.Is(cause, errRewritten):
 		r.restart(ctx, f, "it was rewritten")
-		return verdict{more: true}, nil
+		return sliceResult{more: true}, nil
 	}
-	left := settle - time.Since(f.grown)
-	if f.unpack.zip == nil && left <= 0 {
-		f.finished, f.doneSize = true, size
-		r.log.Warn("cannot unpack", "file", f.key, "error", cause)
+	left := completeAfter - time.Since(s.grownAt)
+	if s.unpack.zip == nil && left <= 0 {
+		s.finished, s.doneSize = true, size
+		r.log.Warn("cannot unpack", "file", s.key, "error", cause)
 		f.closeUnpack(r.unpacks)
-		return verdict{more: true}, nil
+		return sliceResult{more: true}, nil
 	}
-	if f.unpack.zip != nil {
-		f.unpack.settle(f, r.settings.encoding, left <= 0)
+	if s.unpack.zip != nil {
+		s.unpack.resolveEncoding(s, r.settings.encoding, left <= 0)
 		if left <= 0 {
-			r.log.Warn("cannot unpack to the end; what comes before is read", "file", f.key, "at", f.off, "error", cause)
-			return r.unpacked(ctx, f, size)
+			r.log.Warn("cannot unpack to the end; what comes before is read", "file", s.key, "at", s.off, "error", cause)
+			return r.onUnpacked(ctx, f, size)
 		}
-		if f.text != nil {
+		if s.encoding != nil {
 			if err := r.sendUnpacked(ctx, f, false); err != nil {
-				return verdict{}, err
+				return sliceResult{}, err
 			}
 		}
 	}
 	f.closeUnpack(r.unpacks)
-	return verdict{wait: left}, nil
+	return sliceResult{wait: left}, nil
 }

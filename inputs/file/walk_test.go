@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/pipetest"
 )
 
@@ -53,17 +54,19 @@ func TestWhatAppearsDuringAWalk(t *testing.T) {
 	}
 }
 
-// watcher gives a follower that watches and does not run.
+// watcher returns a follower that watches and does not run.
 func watcher(t *testing.T, path string) *follower {
-	made, err := configFor(t, path).Input(pipetest.Env(t))
+	c := testConfig(path)
+	made, err := c.Input(pipeline.Env{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := made.(*input).follower(pipetest.NewFeed(t))
+	core, err := made.(*input).core(pipetest.NewFeed(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.startNotify()
+	w := newFollower(core)
+	w.startWatching()
 	t.Cleanup(w.watcher.Close)
 	w.dirs = map[string]bool{}
 	return w

@@ -166,7 +166,7 @@ func TestInodeOfACopyWasAnothers(t *testing.T) {
 		// Writing in place gives a file's inode to another for sure.
 		r.duplicate("app.log", "app.log.1")
 		r.truncate("app.log", "four\n")
-		r.pass(copyWait + lull)
+		r.pass(copyTimeout + lull)
 		r.wantSet("one, of the oldest", "two, of the next", "three, not read yet", "four")
 		r.wantNoMore()
 	})

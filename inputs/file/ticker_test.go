@@ -14,7 +14,7 @@ func TestNoticesWithoutNewsAreHeldBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const every = 5 * time.Millisecond
 		source := make(chan fsnotify.Event)
-		end := time.After(breath * beat)
+		end := time.After(freeTickEvery * tickInterval)
 		go func() {
 			for {
 				time.Sleep(every)
@@ -25,7 +25,7 @@ func TestNoticesWithoutNewsAreHeldBack(t *testing.T) {
 				}
 			}
 		}()
-		th := newThrottle(source, beats{time.Now()})
+		th := newThrottle(source, ticks{time.Now()})
 		defer th.stop()
 		taken := 0
 		for done := false; !done; {
@@ -33,13 +33,13 @@ func TestNoticesWithoutNewsAreHeldBack(t *testing.T) {
 			case <-th.channel():
 				taken++
 				th.note(false)
-			case <-th.over():
-				th.open()
+			case <-th.resumeAfter():
+				th.resume()
 			case <-end:
 				done = true
 			}
 		}
-		const inBreath, inHeld = int(beat / every), 2 * (breath - 1) / heldFor
+		const inBreath, inHeld = int(tickInterval / every), 2 * (freeTickEvery - 1) / pauseTicks
 		if taken < inBreath || taken > inBreath+inHeld+1 {
 			t.Errorf("%d notices were taken, want %d in the beat that holds none back and %d in all others", taken, inBreath, inHeld)
 		}
@@ -48,7 +48,7 @@ func TestNoticesWithoutNewsAreHeldBack(t *testing.T) {
 
 func TestNewsIsTakenFreely(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		th := newThrottle(make(chan fsnotify.Event), beats{time.Now()})
+		th := newThrottle(make(chan fsnotify.Event), ticks{time.Now()})
 		defer th.stop()
 		for range 1000 {
 			time.Sleep(time.Millisecond)
@@ -56,14 +56,14 @@ func TestNewsIsTakenFreely(t *testing.T) {
 				t.Fatal("it holds back news")
 			}
 		}
-		time.Sleep(beat)
+		time.Sleep(tickInterval)
 		th.note(false)
 		if th.channel() != nil {
 			t.Fatal("it does not hold back what is no news")
 		}
 		held := time.Now()
-		<-th.over()
-		if th.open(); th.channel() == nil || time.Since(held) > heldFor*beat {
+		<-th.resumeAfter()
+		if th.resume(); th.channel() == nil || time.Since(held) > pauseTicks*tickInterval {
 			t.Errorf("notices were held back for %v", time.Since(held))
 		}
 	})

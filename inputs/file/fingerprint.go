@@ -13,26 +13,26 @@ const (
 	tailMax = 64      // bytes before the reading position that are remembered
 )
 
-// inode is where a file lives. It outlives renames; it is given to another file
-// once the file is deleted.
+// An inode identifies a file on this machine. It outlives renames, and may be another file's once
+// the file is deleted.
 type inode struct{ dev, ino uint64 }
 
-// A fingerprint is a hash of a run of bytes, with its length, so that what was
-// shorter when it was last seen can still be compared.
+// A fingerprint is a hash of a run of bytes, with its length, so that what was shorter when it was
+// last seen can still be compared.
 type fingerprint struct {
 	len uint16
 	sum uint64
 }
 
-// printOf hashes at most headMax bytes: the first 8 bytes of SHA-256.
-func printOf(p []byte) fingerprint {
+// fingerprintOf hashes at most headMax bytes: the first 8 bytes of SHA-256.
+func fingerprintOf(p []byte) fingerprint {
 	sum := sha256.Sum256(p)
 	return fingerprint{uint16(len(p)), binary.LittleEndian.Uint64(sum[:])}
 }
 
-// matches tells whether p begins with what was hashed.
+// matches reports whether p begins with what was hashed.
 func (f fingerprint) matches(p []byte) bool {
-	return f.len == 0 || len(p) >= int(f.len) && printOf(p[:f.len]) == f
+	return f.len == 0 || len(p) >= int(f.len) && fingerprintOf(p[:f.len]) == f
 }
 
 // readHead reads the first bytes of a file into buf, fewer if it is shorter.
@@ -44,8 +44,8 @@ func readHead(fd *os.File, buf *[headMax]byte) ([]byte, error) {
 	return buf[:n], nil
 }
 
-// tail holds the last bytes that were read: if they no longer stand before the
-// reading position, the file was rewritten.
+// A tail holds the last bytes that were read: if they are no longer before the reading position,
+// the file was rewritten.
 type tail struct {
 	n   int
 	buf [tailMax]byte
@@ -53,7 +53,12 @@ type tail struct {
 
 func (t *tail) bytes() []byte { return t.buf[:t.n] }
 
-// set remembers the end of p, and what came before it where p is short.
+// endsWith reports whether a fingerprint is that of the end of the tail.
+func (t *tail) endsWith(p fingerprint) bool {
+	return int(p.len) <= t.n && fingerprintOf(t.buf[t.n-int(p.len):t.n]) == p
+}
+
+// set keeps the end of p, and what came before it where p is short.
 func (t *tail) set(p []byte) {
 	if len(p) >= tailMax {
 		t.n = copy(t.buf[:], p[len(p)-tailMax:])

@@ -1,20 +1,3 @@
-// Package file follows log files: it finds them by globs, reads what is
-// appended to them, and stays with them through rotation, truncation and
-// restarts.
-//
-// A file is known by its identity (device, inode and a fingerprint of its
-// head), not by its name. The position of a record is the raw byte offset of
-// its line in the file; for .gz files, in what they unpack to.
-//
-// One goroutine (follow.go) looks after names: which files there are and where
-// they have gone. A few readers (schedule.go, turn.go) take the files that
-// have something new in turns. A file with nothing new costs no goroutine, no
-// timer and no buffer, only one stat in every poll, which is seldom where the system
-// tells of every change.
-//
-// A source outlives its file: when that is truncated or deleted, a copy, plain or
-// compressed, goes on with it (inherit.go, copies.go). What looks like a copy is not
-// read before that is clear (held.go).
 package file
 
 import (
@@ -32,15 +15,15 @@ import (
 
 // Config is the config of the file input.
 type Config struct {
-	Paths        []string          `yaml:"paths" doc:"Files to follow. * and ? stand for characters of one name, ** for any folders in between." required:"true" example:"[/var/log/app/*.log]"`
+	Paths        []string          `yaml:"paths" doc:"Files to follow. * and ? match characters of one name, ** any folders in between." required:"true" example:"[/var/log/app/*.log]"`
 	Exclude      []string          `yaml:"exclude" doc:"Files to leave out: globs of whole paths, or of names where there is no slash." example:"['*.gz', /var/log/app/debug*]"`
 	ReadFrom     string            `yaml:"read_from" doc:"Where to begin with files that are there at the very first start. Files that appear later are read from their beginning." default:"beginning" enum:"beginning|end"`
-	MaxLine      pipeline.Size     `yaml:"max_line" doc:"Longest line. Of a longer one only this much is kept, marked as truncated." default:"1MiB" min:"16B" max:"16MiB"`
-	LineTimeout  pipeline.Duration `yaml:"line_timeout" doc:"How long a last line without its line end is waited for; then it is sent as it is, and what may follow is a line of its own." default:"5s" min:"100ms"`
-	IgnoreOlder  pipeline.Duration `yaml:"ignore_older" doc:"Leave out files that were not written to for this long, unless they were being read before; 0 takes all." default:"0s"`
+	MaxLineSize  pipeline.Size     `yaml:"max_line_size" formerly:"max_line" doc:"Longest line. Of a longer one only this much is kept, marked as truncated." default:"1MiB" min:"16B" max:"16MiB"`
+	LineTimeout  pipeline.Duration `yaml:"line_timeout" doc:"How long to wait for the end of a last line; then it is sent as it is, and what may follow is a line of its own." default:"5s" min:"100ms"`
+	IgnoreOlder  pipeline.Duration `yaml:"ignore_older" doc:"Leave out files that were not written to for this long, unless they were being read before; 0 reads all." default:"0s"`
 	MaxOpenFiles int               `yaml:"max_open_files" doc:"Files held open at once; with more of them, they take turns." default:"1024" min:"16"`
 	Encoding     string            `yaml:"encoding" doc:"Character encoding: auto (by byte-order mark, else UTF-8), utf-8, utf-16le, utf-16be, or a name of the WHATWG Encoding Standard such as windows-1252 or shift_jis." default:"auto"`
-	PollInterval pipeline.Duration `yaml:"poll_interval" doc:"How often all files are looked at, should the system have failed to tell of a change. Without it that is every minute, every 10s where a file system is perhaps not this machine's alone (NFS, FUSE), and every second where the system tells of nothing." min:"100ms" max:"1h"`
+	PollInterval pipeline.Duration `yaml:"poll_interval" doc:"How often all files are checked, should the system fail to report a change. By default every minute; every 10s where other machines may write to the file system (NFS, FUSE); every second where the system reports no changes." min:"100ms" max:"1h"`
 }
 
 // Spec describes the file input.
@@ -54,7 +37,7 @@ func Spec() pipeline.Spec {
 	}
 }
 
-// Check finds what tags cannot say.
+// Check checks what tags cannot express.
 func (c *Config) Check() []pipeline.Problem {
 	var problems []pipeline.Problem
 	for i, p := range c.Paths {
@@ -74,12 +57,13 @@ func checkGlob(setting, glob string) []pipeline.Problem {
 		return []pipeline.Problem{{Path: setting, Message: "is empty; write a path such as /var/log/app/*.log"}}
 	}
 	if _, err := filepath.Match(glob, ""); err != nil {
-		return []pipeline.Problem{{Path: setting, Message: fmt.Sprintf("%q is not a valid glob: a [ without its ], or a \\ at the end", glob)}}
+		message := fmt.Sprintf("%q is not a valid glob: a [ without its ], or a \\ at the end", glob)
+		return []pipeline.Problem{{Path: setting, Message: message}}
 	}
 	return nil
 }
 
-// Input makes the input.
+// Input returns the input.
 func (c *Config) Input(env pipeline.Env) (pipeline.Input, error) {
 	text, err := lines.FindEncoding(c.Encoding)
 	if err != nil {
@@ -89,7 +73,7 @@ func (c *Config) Input(env pipeline.Env) (pipeline.Input, error) {
 		paths:       c.Paths,
 		exclude:     c.Exclude,
 		fromEnd:     c.ReadFrom == "end",
-		maxLine:     int(c.MaxLine),
+		maxLineSize: int(c.MaxLineSize),
 		lineTimeout: time.Duration(c.LineTimeout),
 		ignoreOlder: time.Duration(c.IgnoreOlder),
 		maxOpen:     c.MaxOpenFiles,
@@ -106,12 +90,12 @@ func (c *Config) Input(env pipeline.Env) (pipeline.Input, error) {
 type settings struct {
 	paths, exclude []string
 	fromEnd        bool
-	maxLine        int
+	maxLineSize    int
 	lineTimeout    time.Duration
 	ignoreOlder    time.Duration
 	maxOpen        int
 	encoding       *lines.Encoding
-	poll           time.Duration // 0: as it is needed
+	poll           time.Duration // 0: chosen by the file system
 	readers        int
 	notify         func() (*notify.Watcher, error)
 	openFile       func(path string) (*os.File, error)

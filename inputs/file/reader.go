@@ -1,0 +1,568 @@
+package file
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/longshore/longshore/inputs/lines"
+	"github.com/longshore/longshore/pipeline/event"
+)
+
+const (
+	blockSize   = 128 << 10 // of one read, and so of a batch
+	arenaSpare  = 32 << 10  // room behind a block for what parsers add
+	sliceBlocks = 4         // blocks of one read slice
+	// completeAfter is how long a renamed or deleted file must not grow to count as complete, so
+	// that its last line needs no line end.
+	completeAfter = 5 * time.Second
+	backoffMin    = time.Second
+	backoffMax    = time.Minute
+)
+
+// A reader reads files, one read slice at a time, in which the file's read state is its own.
+type reader struct {
+	*core
+	buf []byte // for text that must be decoded, and for probing
+}
+
+// serve reads what the schedule hands out, until that is closed.
+func (r *reader) serve(ctx context.Context) {
+	for f := r.schedule.take(); f != nil; f = r.schedule.take() {
+		before := f.read.scanned
+		result, err := r.readSlot(ctx, f)
+		result.grew = f.read.scanned != before
+		r.publishDigest(f)
+		if err != nil && ctx.Err() == nil && !f.slot.preregistering {
+			result = r.onError(f, err)
+		}
+		r.schedule.done(f, result)
+	}
+}
+
+// publishDigest has others know what is remembered of a file's text.
+func (r *reader) publishDigest(f *file) {
+	if f.read.identified && !f.compressed {
+		f.read.digest = f.read.newDigest()
+		r.table.setDigest(f, f.read.digest)
+	}
+}
+
+// onError notes an error and has f read again later.
+func (r *reader) onError(f *file, err error) sliceResult {
+	r.health.set(f.read.key, err)
+	f.read.backoff = min(max(2*f.read.backoff, backoffMin), backoffMax)
+	if r.table.where(f).state != unlinked {
+		// It is opened again: the file system may have lost it for good (ESTALE).
+		f.closeUnpack(r.unpacks)
+		r.open.close(f)
+	}
+	return sliceResult{wait: f.read.backoff}
+}
+
+// readSlot reads what is new in a file, up to sliceBlocks.
+func (r *reader) readSlot(ctx context.Context, f *file) (sliceResult, error) {
+	if !r.table.has(f) {
+		if !f.read.identified {
+			f.read.lastSize = 0 // it was a copy, and is read as what it is; or it is gone
+		}
+		r.finish(ctx, f, anotherFile)
+		return sliceResult{}, nil
+	}
+	at := r.table.where(f)
+	if f.read.fd == nil {
+		if ok, err := r.reopen(ctx, f, at); !ok {
+			return sliceResult{}, err
+		}
+	}
+	r.open.touch(f)
+	info, err := f.read.fd.Stat()
+	if err != nil {
+		return sliceResult{}, fmt.Errorf("looking at a log file: %w", err)
+	}
+	if inodeOf(info) != f.id {
+		r.open.close(f)
+		r.missing.add(f)
+		return sliceResult{}, nil
+	}
+	if at.path != "" && isCompressed(at.path) != f.compressed {
+		r.finish(ctx, f, anotherFile) // the next scan finds what it is
+		return sliceResult{}, nil
+	}
+	if f.slot.preregistering {
+		return sliceResult{}, r.preregister(ctx, f, info)
+	}
+	result, err := r.advance(ctx, f, info)
+	if err != nil || ctx.Err() != nil {
+		return result, err
+	}
+	f.read.backoff = 0
+	r.health.clear(f.read.key)
+	if result.more || result.wait > 0 || f.read.fd == nil {
+		return result, nil
+	}
+	return r.onEnd(ctx, f, info, at)
+}
+
+// reopen opens a file that was not open. It reports false where there is nothing to open.
+func (r *reader) reopen(ctx context.Context, f *file, at location) (bool, error) {
+	if at.state == unlinked {
+		f.read.lastSize = max(f.read.lastSize, at.size)
+		r.finish(ctx, f, "it was deleted before it was read to its end")
+		return false, nil
+	}
+	err := r.open.open(f, at.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		r.missing.add(f)
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("opening a log file: %w", err)
+	}
+	return true, nil
+}
+
+// advance reads on in an open file.
+func (r *reader) advance(ctx context.Context, f *file, info fs.FileInfo) (sliceResult, error) {
+	size := info.Size()
+	if ok, wait, err := r.identify(ctx, f, size); !ok || err != nil {
+		return sliceResult{wait: wait}, err
+	}
+	if rewritten, err := r.checkRewritten(ctx, f, size); rewritten || err != nil {
+		return sliceResult{more: rewritten}, err
+	}
+	f.read.noteSize(info)
+	if rewritten, err := r.extendHead(ctx, f, size); rewritten || err != nil {
+		return sliceResult{more: rewritten}, err
+	}
+	if f.read.storedHead < 0 {
+		// Its identity is stored even if there is nothing to read: it may be written to and
+		// renamed while Longshore is stopped.
+		if err := r.openSource(ctx, f); err != nil {
+			return sliceResult{}, err
+		}
+	}
+	if size == 0 {
+		return sliceResult{}, nil
+	}
+	if f.compressed {
+		return r.unpackBlocks(ctx, f, size)
+	}
+	return r.readBlocks(ctx, f, size)
+}
+
+func (s *readState) noteSize(info fs.FileInfo) {
+	if info.Size() != s.lastSize {
+		s.grownAt = time.Now()
+	}
+	s.lastSize, s.modified = info.Size(), info.ModTime().UnixNano()
+}
+
+// preregister stores a file's identity ahead of its first read. An error shows again in that read.
+func (r *reader) preregister(ctx context.Context, f *file, info fs.FileInfo) error {
+	if f.read.mustBeKnown || f.compressed {
+		return nil
+	}
+	size := info.Size()
+	if ok, _, err := r.identify(ctx, f, size); !ok || err != nil {
+		return err
+	}
+	if f.read.srcID != 0 {
+		return nil
+	}
+	f.read.noteSize(info)
+	if rewritten, err := r.extendHead(ctx, f, size); rewritten || err != nil {
+		return err
+	}
+	return r.openSource(ctx, f)
+}
+
+// identify decides, once for every file, which source it is and where reading begins. It reports
+// false where it is none to be read, or, with a time to wait, where it is too early to tell.
+func (r *reader) identify(ctx context.Context, f *file, size int64) (bool, time.Duration, error) {
+	s := &f.read
+	if s.identified {
+		return true, 0, nil
+	}
+	d, err := r.identifier.decide(ctx, f, size)
+	if err != nil {
+		return false, d.wait, err
+	}
+	if d.replaced {
+		r.missing.add(f) // what has become of the sources known by its inode is searched for
+	}
+	switch d.action {
+	case leave:
+		return false, d.wait, nil
+	case dismiss:
+		r.forgetPredecessors(f)
+		r.open.close(f)
+		r.table.remove(f)
+		return false, 0, nil
+	case resume:
+		err = r.resume(f, d.source)
+	case begin:
+		s.key = r.table.where(f).firstPath
+		if s.startSize >= 0 {
+			err = r.startAtEnd(f, min(s.startSize, size))
+		}
+	}
+	s.identified = err == nil
+	return s.identified, 0, err
+}
+
+// resume continues a known source.
+func (r *reader) resume(f *file, k *knownSource) (err error) {
+	r.forgetPredecessors(f)
+	s, atState := &f.read, k.at.pos == k.Cursor.Pos
+	s.srcID, s.key = k.ID, k.Key
+	s.off, s.sent, s.scanned = k.Cursor.Pos, k.Cursor.Pos, k.Cursor.Pos
+	s.head, s.storedHead, s.boundaries = k.at.head, int(k.at.head.len), k.TimeoutBoundaries
+	if atState {
+		s.splitter.Skipping, s.splitter.Ended = k.at.skipping, k.at.ended
+	}
+	if k == s.takenOverFrom {
+		s.head, s.storedHead = fingerprint{}, -1 // the copy's is to be stored
+	}
+	if f.compressed {
+		s.finished, s.doneSize, s.expectTail = k.at.finished && atState, int64(k.at.size), k.tail()
+		return nil
+	}
+	s.digest = &digest{}
+	s.digest.note(mark{s.off, k.tail()})
+	s.tail, err = readTail(s.fd, s.off, k.tail())
+	return err
+}
+
+// startAtEnd skips what a file has, up to its last line end before size.
+func (r *reader) startAtEnd(f *file, size int64) error {
+	s := &f.read
+	if f.compressed {
+		s.finished, s.doneSize = true, size
+		return nil
+	}
+	if err := r.resolveEncoding(f); err != nil {
+		return err
+	}
+	if s.encoding == nil {
+		return nil // it has less than a byte-order mark
+	}
+	from := max(0, size-blockSize/4)
+	unit := int64(s.encoding.Unit())
+	from -= from % unit
+	p := make([]byte, size-from)
+	n, err := s.fd.ReadAt(p, from)
+	if n < len(p) && err != nil {
+		return fmt.Errorf("reading the end of a log file: %w", err)
+	}
+	s.off = uint64(size - size%unit)
+	s.splitter.Skipping = s.off > 0
+	for at := len(p) - len(p)%int(unit) - int(unit); at >= 0; at -= int(unit) {
+		if s.encoding.LineEnd(p[at:at+int(unit)]) == 0 {
+			s.off, s.splitter.Skipping = uint64(from)+uint64(at)+uint64(unit), false
+			break
+		}
+	}
+	s.scanned = s.off
+	s.tail.set(p[:s.off-uint64(from)])
+	return nil
+}
+
+const anotherFile = "it was deleted, and another file has its inode"
+
+// checkRewritten makes a file a new source if it no longer has what was read.
+func (r *reader) checkRewritten(ctx context.Context, f *file, size int64) (bool, error) {
+	s := &f.read
+	path := r.table.where(f).path
+	if s.storedHead == 0 && s.head.len == 0 && size > 0 && path != "" && path != s.key {
+		r.restart(ctx, f, anotherFile) // perhaps: it was empty, and nothing is lost by it
+		return true, nil
+	}
+	if size < s.lastSize || !f.compressed && uint64(size) < s.off {
+		r.restart(ctx, f, "it was truncated")
+		return true, nil
+	}
+	if f.compressed || s.tail.n == 0 {
+		return false, nil
+	}
+	same, err := isTail(s.fd, s.off, &s.tail)
+	if err != nil {
+		return false, fmt.Errorf("reading a log file: %w", err)
+	}
+	if !same {
+		r.restart(ctx, f, "it was rewritten")
+	}
+	return !same, nil
+}
+
+// restart has a file begin anew: as a new source, a known one, or a copy of one.
+func (r *reader) restart(ctx context.Context, f *file, why string) {
+	at, s := r.table.where(f), &f.read
+	if at.state == renamed && !isRotation(filepath.Base(plainName(at.path)), filepath.Base(at.firstPath)) {
+		r.finish(ctx, f, anotherFile)
+		return
+	}
+	f.closeUnpack(r.unpacks)
+	r.health.clear(s.key)
+	key, firstPath, predecessor := s.key, at.firstPath, s.predecessor
+	if at.state == named {
+		key, firstPath = at.path, at.path
+	}
+	earlier := s.newDigest()
+	earlier.read = s.off
+	successor := r.takeOver(ctx, f, at, true)
+	switch {
+	case successor != nil:
+		earlier.read = successor.read.copySize
+		r.schedule.follow(f, successor)
+		r.schedule.wake(successor)
+	case predecessor == nil:
+		predecessor = r.detachSource(f, why)
+	default:
+		r.dropSource(f, why)
+	}
+	s.progress = newProgress(key, r.settings.maxLineSize)
+	s.predecessor, s.grownAt = predecessor, time.Now()
+	s.identified, s.mustBeKnown, s.takenOverFrom, s.startSize = false, false, nil, -1
+	r.table.unmarkSource(f, firstPath, earlier)
+}
+
+// detachSource leaves a file without a source, and reports what is known to have been in it and was
+// never read. It returns the source, still open, if there was one.
+func (r *reader) detachSource(f *file, why string) *event.Source {
+	s := &f.read
+	r.reportLost(f, s.off, why)
+	src := s.src
+	if src == nil && s.srcID != 0 {
+		src, _ = r.feed.Open(s.srcID, s.key, labelsOf(s.key))
+	}
+	s.src, s.srcID = nil, 0
+	return src
+}
+
+// reportLost reports what is known to have been in a file from a position on.
+func (r *reader) reportLost(f *file, from uint64, why string) {
+	lost := f.read.lastSize - int64(from)
+	if lost > 0 && !f.compressed && r.table.copyOf(f.id) == (inode{}) {
+		r.known.reportLost(f.read.key, from, uint64(lost), why)
+	}
+}
+
+// dropSource has the ledger forget the file's source.
+func (r *reader) dropSource(f *file, why string) {
+	if src := r.detachSource(f, why); src != nil {
+		r.feed.Close(src, true)
+	}
+}
+
+// forgetPredecessors has the ledger forget what the file was before it began anew.
+func (r *reader) forgetPredecessors(f *file) {
+	for _, k := range r.table.takePredecessors(f) {
+		r.known.forget(k)
+	}
+	if f.read.predecessor != nil {
+		r.feed.Close(f.read.predecessor, true)
+		f.read.predecessor = nil
+	}
+}
+
+// finish ends a file for good.
+func (r *reader) finish(ctx context.Context, f *file, why string) {
+	at := r.table.where(f)
+	if why == anotherFile {
+		r.table.remove(f) // the other may be a copy
+	}
+	if successor := r.takeOver(ctx, f, at, false); successor != nil {
+		r.schedule.wake(successor)
+	} else {
+		r.dropSource(f, why)
+	}
+	r.unfollow(f) // before its inode can be given to another
+	f.closeUnpack(r.unpacks)
+	r.open.close(f)
+}
+
+// setAside lets go of a file that was moved out of its folder. If it comes back, it is the same
+// source.
+func (r *reader) setAside(f *file) {
+	if f.read.srcID != 0 {
+		r.known.add(f)
+	}
+	r.park(f)
+	r.unfollow(f)
+}
+
+func (r *reader) unfollow(f *file) {
+	r.forgetPredecessors(f)
+	r.table.remove(f)
+	r.health.clear(f.read.key)
+	f.read.progress, f.read.identified = newProgress(f.read.key, r.settings.maxLineSize), false
+}
+
+// park closes a file that is not expected to grow. It is opened again if it does.
+func (r *reader) park(f *file) {
+	f.closeUnpack(r.unpacks)
+	r.open.close(f)
+	if f.read.src != nil {
+		r.feed.Close(f.read.src, false)
+		f.read.src = nil
+	}
+}
+
+// onEnd decides what happens to a file that was read to its end. at is where it was before that.
+func (r *reader) onEnd(ctx context.Context, f *file, info fs.FileInfo, at location) (sliceResult, error) {
+	moved := at.state != named || r.table.where(f).path != f.read.key
+	if wait, err := r.waitForLine(ctx, f, info.Size(), moved); wait > 0 || err != nil || !moved {
+		return sliceResult{wait: wait}, err
+	}
+	since := at.since
+	if since.Before(f.read.grownAt) {
+		since = f.read.grownAt
+	}
+	if left := completeAfter - time.Since(since); left > 0 {
+		return sliceResult{wait: left}, nil
+	}
+	switch {
+	case at.state == renamed:
+		r.park(f)
+	case at.state == unlinked && isUnlinked(info):
+		r.finish(ctx, f, "it was deleted")
+	case at.state == unlinked:
+		r.setAside(f)
+	}
+	return sliceResult{}, nil
+}
+
+// waitForLine sends a last line that has no line end once its timeout has passed; in a file that was
+// moved, once that counts as complete. Until then it returns how long to wait.
+func (r *reader) waitForLine(ctx context.Context, f *file, size int64, moved bool) (time.Duration, error) {
+	if f.compressed || int64(f.read.off) >= size || f.read.encoding == nil && !moved {
+		return 0, nil
+	}
+	timeout := r.settings.lineTimeout
+	if moved {
+		timeout = min(timeout, completeAfter)
+	}
+	if left := timeout - time.Since(f.read.grownAt); left > 0 {
+		return left, nil
+	}
+	return 0, r.readLastLine(ctx, f, size)
+}
+
+// extendHead extends the head's fingerprint by what the file has grown, up to headMax. It reports
+// true where the head has changed, and the file begins anew.
+func (r *reader) extendHead(ctx context.Context, f *file, size int64) (bool, error) {
+	s := &f.read
+	if s.head.len == headMax || int64(s.head.len) == size {
+		return false, nil
+	}
+	var buf [headMax]byte
+	head, err := readHead(s.fd, &buf)
+	if err != nil {
+		return false, fmt.Errorf("reading the head of a log file: %w", err)
+	}
+	if !s.head.matches(head) {
+		r.restart(ctx, f, "it was rewritten")
+		return true, nil
+	}
+	s.head = fingerprintOf(head)
+	return false, nil
+}
+
+// resolveEncoding resolves the encoding, and skips a byte-order mark.
+func (r *reader) resolveEncoding(f *file) error {
+	if f.read.encoding != nil {
+		return nil
+	}
+	var buf [headMax]byte
+	head, err := readHead(f.read.fd, &buf)
+	if err != nil {
+		return fmt.Errorf("reading the head of a log file: %w", err)
+	}
+	f.read.resolveEncoding(r.settings.encoding, head)
+	return nil
+}
+
+func (s *readState) resolveEncoding(choice *lines.Encoding, head []byte) {
+	encoding, bom, ok := choice.Resolve(head)
+	if !ok {
+		return
+	}
+	s.encoding = encoding
+	if s.off == 0 {
+		s.off, s.scanned = uint64(bom), uint64(bom)
+	}
+}
+
+// openSource opens the file's source. Ahead of its first record all that is known of the head is
+// stored with its identity, by a batch without records: else, after a crash, another file that was
+// given the inode would be taken for it.
+func (r *reader) openSource(ctx context.Context, f *file) error {
+	s := &f.read
+	if s.src == nil {
+		src, err := r.feed.Open(s.srcID, s.key, labelsOf(s.key))
+		if err != nil {
+			return fmt.Errorf("opening the source of %s: %w", s.key, err)
+		}
+		s.src, s.srcID = src, src.ID
+	}
+	if s.begun || s.storedHead == int(s.head.len) {
+		return nil
+	}
+	if err := r.send(ctx, f, r.feed.Batch(s.src), s.off); err != nil {
+		return err
+	}
+	s.storedHead = int(s.head.len)
+	r.forgetPredecessors(f)
+	return nil
+}
+
+// send sends a batch that ends at position to.
+func (r *reader) send(ctx context.Context, f *file, b *event.Batch, to uint64) error {
+	s := &f.read
+	b.From, b.To = s.sent, to
+	c := f.cursorAt(to)
+	b.Cursor = c.append(b.Cursor[:0])
+	s.begun = s.begun || len(b.Records) > 0
+	if err := r.feed.Send(ctx, b); err != nil {
+		return fmt.Errorf("sending lines of %s: %w", s.key, err)
+	}
+	s.sent, s.off = to, max(s.off, to)
+	r.countTruncated(&s.splitter)
+	return nil
+}
+
+// cursorAt returns the cursor for a position that was just read up to.
+func (f *file) cursorAt(pos uint64) cursor {
+	s := &f.read
+	c := cursor{
+		id: f.id, pos: pos, size: uint64(s.lastSize), modified: uint64(max(0, s.modified/1e6)),
+		skipping: s.splitter.Skipping, finished: s.finished, ended: s.splitter.Ended, compressed: f.compressed,
+		head: s.head, tail: s.expectTail,
+	}
+	if s.tail.n > 0 {
+		c.tail = fingerprintOf(s.tail.bytes())
+	}
+	return c
+}
+
+// countTruncated moves the splitter's counts to the metrics.
+func (r *reader) countTruncated(s *lines.Splitter) {
+	if s.TruncatedBytes == 0 && s.TruncatedLines == 0 {
+		return
+	}
+	r.metrics.truncatedBytes.Add(float64(s.TruncatedBytes))
+	r.metrics.truncatedLines.Add(float64(s.TruncatedLines))
+	s.TruncatedBytes, s.TruncatedLines = 0, 0
+}
+
+// grow makes room in the batch's arena for n bytes more, and for what parsers add.
+func grow(b *event.Batch, n int) {
+	if cap(b.Arena)-len(b.Arena) < n {
+		b.Arena = slices.Grow(b.Arena, n+arenaSpare)
+	}
+}

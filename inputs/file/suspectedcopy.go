@@ -1,0 +1,172 @@
+package file
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"os"
+	"time"
+)
+
+const (
+	// copyTimeout is how long a file that has the text of another is deferred after it has grown:
+	// the other may be truncated now. If it is not, this is a log like any other.
+	copyTimeout = 30 * time.Second
+	// compressTimeout is how long a file that is perhaps being compressed must not grow before it is
+	// compared.
+	compressTimeout = time.Second
+)
+
+// deferSuspectedCopy returns how long to wait before deciding again about a file that is not known,
+// for it may be a copy of one that is followed; 0 means that it is none.
+func (i *identifier) deferSuspectedCopy(ctx context.Context, f *file, size int64) (time.Duration, error) {
+	originals := i.table.possibleOriginals(f)
+	known := i.known.inGroup(rotationGroup(i.table.where(f).firstPath))
+	if len(originals) == 0 && len(known) == 0 {
+		return 0, nil
+	}
+	s := &f.read
+	if size != s.lastSize || s.grownAt.IsZero() {
+		s.lastSize, s.grownAt = size, time.Now()
+	}
+	quiet := time.Since(s.grownAt)
+	if f.compressed && quiet < compressTimeout {
+		return compressTimeout - quiet, nil
+	}
+	for _, k := range known {
+		if copied, _, err := f.isCopy(ctx, k.digest(), size); copied || err != nil {
+			return compressTimeout, err // the next scan looks for what has become of it
+		}
+	}
+	for _, o := range originals {
+		if done, err := f.isCopyOfEarlier(ctx, o, size); done || err != nil {
+			i.table.setCopy(f, o.id)
+			return compressTimeout, err
+		}
+		similarity, err := f.compare(ctx, o, size)
+		if err != nil {
+			return 0, err
+		}
+		if similarity == same {
+			i.table.setCopy(f, o.id)
+		}
+		switch {
+		case similarity == originalFirst, similarity == same && f.compressed:
+			return compressTimeout, nil
+		case similarity != different && quiet < copyTimeout:
+			return min(compressTimeout, copyTimeout-quiet), nil
+		}
+	}
+	i.table.setCopy(f, inode{})
+	s.lastSize = 0
+	return 0, nil
+}
+
+// isCopy reports whether a file is a copy of a source by what is remembered of that, and returns the
+// sample that it was compared by.
+func (f *file) isCopy(ctx context.Context, of *digest, size int64) (bool, *sample, error) {
+	s, err := takeSample(ctx, f.read.fd, f.compressed, size, of)
+	if err != nil {
+		return false, nil, err
+	}
+	pos, possible := of.find(s)
+	return possible && of.isConclusive(pos, s), s, nil
+}
+
+// isCopyOfEarlier reports whether a deleted file was a copy of what another was before that began
+// anew, and has nothing that was not read.
+func (f *file) isCopyOfEarlier(ctx context.Context, o original, size int64) (bool, error) {
+	if o.earlier == nil || o.earlier.pos() == 0 || !f.isDeleted() {
+		return false, nil
+	}
+	copied, s, err := f.isCopy(ctx, o.earlier, size)
+	return copied && s.size <= o.earlier.read, err
+}
+
+// A similarity is how a file compares to another that it may be a copy of.
+type similarity uint8
+
+const (
+	different     similarity = iota
+	tooEarly                 // it is not complete enough to tell
+	originalFirst            // the reader of the other must look at that first
+	same
+)
+
+// compare compares a file to one that it may be a copy of: plain, to what the other has or had up to
+// some position; compressed, to all of it.
+func (f *file) compare(ctx context.Context, o original, size int64) (similarity, error) {
+	fd := o.open()
+	if fd != nil {
+		defer fd.Close()
+	}
+	if o.digest.head.len == 0 && fd != nil {
+		var buf [headMax]byte
+		head, _ := readHead(fd, &buf) // none, if it cannot be read
+		o.digest.head = fingerprintOf(head)
+	}
+	s, err := takeSample(ctx, f.read.fd, f.compressed, size, &o.digest)
+	if err != nil {
+		return different, err
+	}
+	pos, possible := o.digest.find(s)
+	switch {
+	case !possible && fd != nil && o.hasChanged(ctx, fd):
+		return originalFirst, nil
+	case !possible:
+		return different, nil
+	case s.incomplete, s.size == 0:
+		return tooEarly, nil
+	case pos > 0 && !f.compressed:
+		return same, nil
+	case fd == nil:
+		return originalFirst, nil // it was renamed or deleted: then its reader knows what it was
+	}
+	return s.compareTo(ctx, fd, o, f.compressed), nil
+}
+
+// open opens the file, if it is still at its path.
+func (o *original) open() *os.File {
+	fd, err := openFile(o.path)
+	if err != nil {
+		return nil
+	}
+	if info, err := fd.Stat(); err != nil || inodeOf(info) != o.id {
+		fd.Close()
+		return nil
+	}
+	return fd
+}
+
+// hasChanged reports whether a file no longer has the text that it had when it was last looked at.
+func (o *original) hasChanged(ctx context.Context, fd *os.File) bool {
+	size, err := fd.Seek(0, io.SeekEnd)
+	if err != nil || size < o.digest.size {
+		return true
+	}
+	s, err := takeSample(ctx, fd, false, size, &o.digest)
+	if err != nil {
+		return true
+	}
+	_, possible := o.digest.find(s)
+	return !possible
+}
+
+// compareTo compares a sample to the file that it may be a copy of.
+func (s *sample) compareTo(ctx context.Context, fd *os.File, o original, compressed bool) similarity {
+	size, err := fd.Seek(0, io.SeekEnd)
+	switch {
+	case err != nil, uint64(size) < s.size && size < o.digest.size:
+		return originalFirst // it was truncated just now
+	case uint64(size) < s.size, compressed && uint64(size) != s.size:
+		return different
+	}
+	other, err := takeSample(ctx, fd, false, int64(s.size), &digest{})
+	switch {
+	case err != nil:
+		return originalFirst
+	case !bytes.Equal(other.head, s.head), !bytes.Equal(other.last.bytes(), s.last.bytes()):
+		return different
+	}
+	return same
+}
