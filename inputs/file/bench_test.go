@@ -13,6 +13,7 @@ import (
 
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
+	"github.com/longshore/longshore/pipeline/pipetest"
 )
 
 // discard takes batches and counts their records.
@@ -62,14 +63,14 @@ func BenchmarkFile(b *testing.B) {
 	for b.Loop() {
 		feed := &discard{want: lines, all: make(chan struct{})}
 		before := cpuTime()
-		runUntil(b, testConfig(filepath.Join(dir, "*.log")), feed, feed.all)
+		runUntil(b, testConfig(b, filepath.Join(dir, "*.log")), feed, feed.all)
 		cpu += cpuTime() - before
 	}
 	b.ReportMetric(float64(cpu.Nanoseconds())/float64(b.N*lines), "cpu-ns/line")
 }
 
-func runUntil(b testing.TB, c Config, feed pipeline.Feed, all <-chan struct{}) {
-	in, err := c.Input(pipeline.Env{})
+func runUntil(b testing.TB, c *Config, feed pipeline.Feed, all <-chan struct{}) {
+	in, err := c.Input(pipetest.Env(b))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -97,7 +98,7 @@ func TestReadingDoesNotAllocatePerLine(t *testing.T) {
 	}
 	allocs := testing.AllocsPerRun(1, func() {
 		feed := &discard{want: lines, all: make(chan struct{})}
-		runUntil(t, testConfig(filepath.Join(dir, "*.log")), feed, feed.all)
+		runUntil(t, testConfig(t, filepath.Join(dir, "*.log")), feed, feed.all)
 	})
 	if allocs > lines/50 {
 		t.Errorf("%v allocations for %d lines", allocs, lines)

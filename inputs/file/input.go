@@ -3,7 +3,6 @@ package file
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"sync"
 
@@ -16,11 +15,6 @@ type input struct {
 	settings settings
 	env      pipeline.Env
 }
-
-var _ pipeline.Rereader = (*input)(nil)
-
-// Rereads implements pipeline.Rereader: a file is found by its inode and its head.
-func (in *input) Rereads() {}
 
 // core is what the follower and the readers share.
 type core struct {
@@ -66,13 +60,7 @@ func (in *input) core(feed pipeline.Feed) (*core, error) {
 	if err != nil {
 		return nil, fmt.Errorf("paths: %w", err)
 	}
-	log, health := in.env.Log, in.env.Health
-	if log == nil {
-		log = slog.New(slog.NewTextHandler(io.Discard, nil))
-	}
-	if health == nil {
-		health = func(error) {}
-	}
+	log := in.env.Log
 	schedule, table, metrics := newSchedule(), newTable(), newMetrics(in.env.Metrics)
 	known := readKnown(feed, log, metrics)
 	return &core{
@@ -88,7 +76,7 @@ func (in *input) core(feed pipeline.Feed) (*core, error) {
 		copies:     &copyFinder{table, known},
 		identifier: &identifier{table, known},
 		missing:    &missingFiles{files: map[*file]bool{}, grown: make(chan struct{}, 1)},
-		health:     newHealthTracker(log, health),
+		health:     newHealthTracker(log, in.env.Health),
 		metrics:    metrics,
 	}, nil
 }

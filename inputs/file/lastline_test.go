@@ -119,9 +119,9 @@ func TestHalfALineEnd(t *testing.T) {
 	}
 }
 
-// TestSeveralCuts: a line that came with long pauses is cut at each of them, and at
+// TestSeveralBoundaries: a line that came with long pauses is cut at each of them, and at
 // the same places after a crash.
-func TestSeveralCuts(t *testing.T) {
+func TestSeveralBoundaries(t *testing.T) {
 	poll(t, func(r *rig) {
 		r.start()
 		for _, piece := range []string{"zero\na", "b", "c", "d\nnext"} {

@@ -70,15 +70,12 @@ func notified(t *testing.T, scenario func(r *rig)) {
 func newRig(t *testing.T, dir string) *rig {
 	return &rig{
 		t: t, dir: dir, feed: pipetest.NewFeed(t), logs: &logs{}, health: &health{},
-		config: testConfig(filepath.Join(dir, "*.log")),
+		config: *testConfig(t, filepath.Join(dir, "*.log")),
 	}
 }
 
-// testConfig returns a config with the defaults of its tags.
-func testConfig(paths ...string) Config {
-	return Config{
-		Paths: paths, MaxLineSize: 1 << 20, LineTimeout: pipeline.Duration(5 * time.Second), MaxOpenFiles: 1024,
-	}
+func testConfig(t testing.TB, path string) *Config {
+	return pipetest.Config[*Config](t, Spec(), fmt.Sprintf("paths: [%q]", path))
 }
 
 // start starts the input.

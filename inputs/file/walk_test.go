@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/pipetest"
 )
 
@@ -56,8 +55,7 @@ func TestWhatAppearsDuringAWalk(t *testing.T) {
 
 // watcher returns a follower that watches and does not run.
 func watcher(t *testing.T, path string) *follower {
-	c := testConfig(path)
-	made, err := c.Input(pipeline.Env{})
+	made, err := testConfig(t, path).Input(pipetest.Env(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,5 @@
-// Package stdin reads lines from standard input, to its end. What was read
-// cannot be read again, so every run is a new source: a line that was not
-// delivered when the program is stopped is lost.
+// Package stdin reads lines from standard input, to its end. What was read cannot be read again, so
+// every run is a new source: a line that was not delivered when the program is stopped is lost.
 package stdin
 
 import (
@@ -20,7 +19,7 @@ import (
 
 // Config is the config of the stdin input.
 type Config struct {
-	MaxLine pipeline.Size `yaml:"max_line" doc:"Longest line. Of a longer one only this much is kept, marked as truncated." default:"1MiB" min:"16B" max:"16MiB"`
+	MaxLineSize pipeline.Size `yaml:"max_line_size" formerly:"max_line" doc:"Longest line. Of a longer one only this much is kept, marked as truncated." default:"1MiB" min:"16B" max:"16MiB"`
 }
 
 // Spec describes the stdin input.
@@ -33,27 +32,28 @@ func Spec() pipeline.Spec {
 	}
 }
 
-// Input makes the input of the process's standard input.
+// Input returns the input of the process's standard input.
 func (c *Config) Input(env pipeline.Env) (pipeline.Input, error) {
 	return c.From(os.Stdin, env), nil
 }
 
 const blockSize = 256 << 10
 
-// From returns the input that reads r instead of standard input. If r is an *os.File, it stops at once
-// when it is told to; else only when the Read under way returns.
+// From returns the input that reads r instead of standard input. An *os.File stops being read as soon as
+// ctx ends; another reader only when its Read returns.
 func (c *Config) From(r io.Reader, env pipeline.Env) pipeline.Input {
 	return &input{
-		reader:  r,
-		split:   lines.Splitter{Max: int(c.MaxLine)},
-		skipped: metric.Counter(env.Metrics, "longshore_stdin_cut_bytes_total", "Bytes cut off lines that were longer than max_line."),
+		reader:   r,
+		splitter: lines.Splitter{Max: int(c.MaxLineSize)},
+		truncatedBytes: metric.Counter(env.Metrics, "longshore_stdin_truncated_bytes_total",
+			"Bytes truncated from lines that were longer than max_line_size."),
 	}
 }
 
 type input struct {
-	reader  io.Reader
-	split   lines.Splitter
-	skipped prometheus.Counter
+	reader         io.Reader
+	splitter       lines.Splitter
+	truncatedBytes prometheus.Counter
 
 	src  *event.Source
 	pos  uint64 // position of buf[0]
@@ -84,7 +84,7 @@ func (in *input) Run(ctx context.Context, feed pipeline.Feed) (err error) {
 	return in.readAll(ctx, feed, r)
 }
 
-// forgetEarlier ends the sources of earlier runs that were cut short.
+// forgetEarlier closes the sources of earlier runs that did not end in order.
 func forgetEarlier(feed pipeline.Feed) error {
 	for _, k := range feed.Known() {
 		src, err := feed.Open(k.ID, k.Key, nil)
@@ -124,25 +124,24 @@ func (in *input) fill(r io.Reader) error {
 	return err
 }
 
-// send sends the lines that are there. With last, what is left without a line
-// end is a line too.
+// send sends the lines that were read. With last, what is left without a line end is a line too.
 func (in *input) send(ctx context.Context, feed pipeline.Feed, last bool) error {
 	if len(in.buf) == 0 {
 		return nil
 	}
 	b := feed.Batch(in.src)
 	b.Arena = append(b.Arena, in.buf...)
-	used := in.split.Split(b, 0, in.pos)
+	used := in.splitter.Split(b, 0, in.pos)
 	if last && used < len(b.Arena) {
-		in.split.Last(b, used, in.pos+uint64(used))
+		in.splitter.Last(b, used, in.pos+uint64(used))
 		used = len(b.Arena)
 	}
 	in.pos += uint64(used)
 	in.buf = in.buf[:copy(in.buf, in.buf[used:])]
 	b.From, b.To = in.sent, in.pos
-	b.Cursor = append(b.Cursor[:0], 1) // there is no going back to it
+	b.Cursor = append(b.Cursor[:0], 1) // it cannot be read again
 	in.sent = in.pos
-	in.skipped.Add(float64(in.split.TruncatedBytes))
-	in.split.TruncatedBytes = 0
+	in.truncatedBytes.Add(float64(in.splitter.TruncatedBytes))
+	in.splitter.TruncatedBytes = 0
 	return feed.Send(ctx, b)
 }

@@ -53,7 +53,7 @@ func TestLines(t *testing.T) {
 			"data with EOF": iotest.DataErrReader(strings.NewReader(tt.text)),
 		} {
 			feed := pipetest.NewFeed(t)
-			if err := newInput(t, "max_line: 32B", r).Run(t.Context(), feed); err != nil {
+			if err := newInput(t, "max_line_size: 32B", r).Run(t.Context(), feed); err != nil {
 				t.Errorf("%s, %s: %v", tt.name, how, err)
 			}
 			if diff := cmp.Diff(tt.want, show(feed.Got())); diff != "" {
