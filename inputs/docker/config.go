@@ -68,7 +68,8 @@ func (c *Config) Check() []pipeline.Problem {
 		}
 	}
 	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
-		problems = append(problems, pipeline.Problem{Path: "tls", Message: "cert_file and key_file belong together; set both or none"})
+		const message = "cert_file and key_file belong together; set both or none"
+		problems = append(problems, pipeline.Problem{Path: "tls", Message: message})
 	}
 	problems = append(problems, c.Include.check("include")...)
 	return append(problems, c.Exclude.check("exclude")...)
@@ -77,7 +78,8 @@ func (c *Config) Check() []pipeline.Problem {
 func checkHost(host string) error {
 	scheme, _, found := strings.Cut(host, "://")
 	if !found || !slices.Contains([]string{"unix", "tcp", "http", "https", "npipe"}, scheme) {
-		return fmt.Errorf("%q is not an address of a Docker Engine; write it like unix:///var/run/docker.sock or tcp://192.0.2.1:2376", host)
+		return fmt.Errorf("%q is not an address of a Docker Engine; "+
+			"write it like unix:///var/run/docker.sock or tcp://192.0.2.1:2376", host)
 	}
 	if _, err := client.ParseHostURL(host); err != nil {
 		return fmt.Errorf("%q is not an address of a Docker Engine: %w", host, err)

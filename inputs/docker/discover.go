@@ -126,7 +126,8 @@ func (in *Input) recordEngine(now engineInfo) {
 		in.started = time.Now()
 	}
 	if now.name == "" {
-		in.log.Warn("the Docker Engine does not report its host name, so records have no host.name (allow GET /info on the socket, or set labels)")
+		in.log.Warn("the Docker Engine does not report its host name, so records have no host.name " +
+			"(allow GET /info on the socket, or set labels)")
 	}
 }
 
@@ -309,7 +310,8 @@ func (in *Input) forgetRemoved(existing map[string]bool) {
 			return
 		}
 		in.metrics.unreadable.Add(float64(len(removed)))
-		in.log.Warn("containers were removed while the agent was stopped or disconnected: their last lines may be missing", "containers", len(removed))
+		in.log.Warn("containers were removed while the agent was stopped or disconnected: "+
+			"their last lines may be missing", "containers", len(removed))
 	}()
 	for key, k := range in.known {
 		id, _, _ := strings.Cut(key, "/")

@@ -267,7 +267,8 @@ func (e *engine) lastTime(ctx context.Context, id string) (int64, error) {
 	defer done()
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	body, err := e.client.Load().ContainerLogs(ctx, id, container.LogsOptions{ShowStdout: true, ShowStderr: true, Timestamps: true, Tail: "1"})
+	options := container.LogsOptions{ShowStdout: true, ShowStderr: true, Timestamps: true, Tail: "1"}
+	body, err := e.client.Load().ContainerLogs(ctx, id, options)
 	if err != nil {
 		return 0, err
 	}
@@ -308,9 +309,11 @@ func (e *engine) withAdvice(err error) error {
 	case isUnix && errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("permission denied on %s: %s", path, joinGroup(path))
 	case isUnix && isMissing(path):
-		return fmt.Errorf("there is no Docker socket at %s: start Docker, mount the socket into this container (-v %s:%s:ro), or set host", path, path, path)
+		return fmt.Errorf("there is no Docker socket at %[1]s: "+
+			"start Docker, mount the socket into this container (-v %[1]s:%[1]s:ro), or set host", path)
 	case isUnix && client.IsErrConnectionFailed(err):
-		return fmt.Errorf("nobody answers on the Docker socket %s: is the Docker Engine running? (%w)", path, rootCause(err))
+		return fmt.Errorf("nobody answers on the Docker socket %s: is the Docker Engine running? (%w)",
+			path, rootCause(err))
 	}
 	if advice := e.adviseTLS(err); advice != "" {
 		return fmt.Errorf("TLS with the Docker Engine at %s failed: %s (%w)", e.host, advice, rootCause(err))

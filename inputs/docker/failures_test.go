@@ -108,8 +108,8 @@ func TestEngineEndsStreamEarly(t *testing.T) {
 	})
 }
 
-// TestOldEnginesOnly checks that what makes up for the faults of engines before 23.0 is off on newer
-// ones, whatever version DOCKER_API_VERSION asks for.
+// TestOldEnginesOnly checks that what makes up for the faults of engines before 23.0 is off on
+// newer ones, whatever version DOCKER_API_VERSION asks for.
 func TestOldEnginesOnly(t *testing.T) {
 	for _, tt := range []struct {
 		version, spoken string

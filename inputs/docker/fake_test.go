@@ -24,7 +24,8 @@ import (
 type fakeEngine struct {
 	version    string // of its API
 	negotiated string // the one that requests use, if it is another
-	// oldSince filters every message by its time, as engines before 23.0 do; newer ones stop at the first match.
+	// oldSince filters every message by its time, as engines before 23.0 do; newer ones stop at the
+	// first match.
 	oldSince bool
 	ahead    time.Duration // of its clock against that of the test
 	// breakAfter breaks a log connection after so many bytes of the log, if > 0.

@@ -24,8 +24,8 @@ const (
 	idleTicks = 4
 	idleRead  = 4 << 10 // bytes up to which it has grown little
 
-	// A silent file is read less and less often and finally only when a watch, if the system has room
-	// for one, shows a write.
+	// A silent file is read less and less often and finally only when a watch, if the system has
+	// room for one, shows a write.
 	maxTicks     = 1 << (intervals - 1)
 	watchTimeout = 10 * time.Second
 )
@@ -40,10 +40,11 @@ func (e noFileError) Error() string { return e.err.Error() }
 func (e noFileError) Unwrap() error { return e.err }
 
 func (e noFileError) advice() string {
+	const orAuto = ", or set mode: auto to read it through the engine's API"
 	if errors.Is(e.err, fs.ErrPermission) {
-		return "the engine's files belong to root: run as root or in its group (--group-add 0), or set mode: auto to read it through the engine's API"
+		return "the engine's files belong to root: run as root or in its group (--group-add 0)" + orAuto
 	}
-	return "mount the folder under the same path (-v /var/lib/docker/containers:/var/lib/docker/containers:ro), or set mode: auto to read it through the engine's API"
+	return "mount the folder under the same path (-v /var/lib/docker/containers:/var/lib/docker/containers:ro)" + orAuto
 }
 
 // useFiles reports whether the log is to be read from the engine's files.
@@ -62,7 +63,8 @@ func (f *follower) useFiles(c snapshot) (bool, error) {
 	case mode == modeFiles:
 		return false, noFileError{err}
 	}
-	f.in.log.Debug("reading a container's log through the API, not from its files", "container", f.batcher.identity.name, "reason", err)
+	f.in.log.Debug("reading a container's log through the API, not from its files",
+		"container", f.batcher.identity.name, "reason", err)
 	return false, nil
 }
 

@@ -13,7 +13,8 @@ import (
 var backends = []string{
 	"grafana/loki", "grafana/grafana", "grafana/grafana-oss", "grafana/grafana-enterprise",
 	"bitnami/grafana", "bitnami/grafana-loki",
-	"elasticsearch", "library/elasticsearch", "elasticsearch/elasticsearch", "elasticsearch/elasticsearch-wolfi", "bitnami/elasticsearch",
+	"elasticsearch", "library/elasticsearch", "elasticsearch/elasticsearch",
+	"elasticsearch/elasticsearch-wolfi", "bitnami/elasticsearch",
 	"kibana", "library/kibana", "kibana/kibana", "kibana/kibana-wolfi", "bitnami/kibana",
 	"opensearchproject/opensearch", "opensearchproject/opensearch-dashboards",
 	"victoriametrics/victoria-logs",

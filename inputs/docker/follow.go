@@ -18,8 +18,8 @@ import (
 	"github.com/longshore/longshore/pipeline"
 )
 
-// A connection starts with a small buffer, as most containers are mostly silent, and gets a larger one
-// whenever a read fills it.
+// A connection starts with a small buffer, as most containers are mostly silent, and gets a larger
+// one whenever a read fills it.
 const (
 	smallRead = 1 << 10
 	largeRead = 16 << 10
@@ -163,7 +163,10 @@ type snapshot struct {
 }
 
 func snapshotOf(c container.InspectResponse) snapshot {
-	now := snapshot{status: string(c.State.Status), running: c.State.Running, dead: c.State.Dead, tty: c.Config.Tty, logPath: c.LogPath}
+	now := snapshot{
+		status: string(c.State.Status), running: c.State.Running, dead: c.State.Dead,
+		tty: c.Config.Tty, logPath: c.LogPath,
+	}
 	if c.HostConfig != nil {
 		now.driver = c.HostConfig.LogConfig.Type
 		now.rotation = rotationOf(now.driver, c.HostConfig.LogConfig.Config)
@@ -248,7 +251,8 @@ func (f *follower) read(ctx context.Context, c snapshot) (action, error) {
 	switch {
 	case err == nil:
 		return f.logEnded(ctx, c)
-	case errors.Is(err, errSkipped), errors.Is(err, errDuplicates), errors.Is(err, errWoken), errors.Is(err, errNextFileMissing):
+	case errors.Is(err, errSkipped), errors.Is(err, errDuplicates),
+		errors.Is(err, errWoken), errors.Is(err, errNextFileMissing):
 		f.wake() // at once: the files do not wait
 		return retry, nil
 	case errors.Is(err, errPositionMissing):
@@ -414,7 +418,8 @@ func (f *follower) warnUnreadable(driver, reason string) {
 		return
 	}
 	f.warnedUnreadable = true
-	f.in.log.Warn("this container's log cannot be read: its logging driver does not support it; use json-file, local or journald",
+	f.in.log.Warn("this container's log cannot be read: its logging driver does not support it; "+
+		"use json-file, local or journald",
 		"container", f.batcher.identity.name, "driver", driver, "engine", reason)
 }
 

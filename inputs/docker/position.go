@@ -24,8 +24,8 @@ type position struct {
 	next     uint64 // one above the last line's Pos
 	anchored bool   // the anchor is a message that was read, not just a time
 
-	// latest is the latest time since the anchor. The next anchor must be later, to be the first message of
-	// its time. The cursor does not hold it, as those messages are read again.
+	// latest is the latest time since the anchor. The next anchor must be later, to be the first
+	// message of its time. The cursor does not hold it, as those messages are read again.
 	latest int64
 }
 

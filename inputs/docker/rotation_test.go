@@ -140,8 +140,8 @@ func testSetBack(t *testing.T, old, rotated, running bool) {
 	}
 }
 
-// TestCompressedFilesAreLeftOut: an engine before 23.0 leaves out all rotated files when the oldest is
-// compressed and ends before the requested time. A position in one of them is not gone.
+// TestCompressedFilesAreLeftOut: an engine before 23.0 leaves out all rotated files when the oldest
+// is compressed and ends before the requested time. A position in one of them is not gone.
 func TestCompressedFilesAreLeftOut(t *testing.T) {
 	for _, gone := range []bool{false, true} {
 		for version, requests := range map[string]int{"1.41": 2, "1.44": 1} {
@@ -183,8 +183,8 @@ func testCompressed(t *testing.T, version string, requests int, gone bool) {
 	}
 }
 
-// TestCompressedFilesFromATime: where reading starts at a time and not at a line, nothing would show
-// that an old engine has left out files.
+// TestCompressedFilesFromATime: where reading starts at a time and not at a line, nothing would
+// show that an old engine has left out files.
 func TestCompressedFilesFromATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newFakeEngine(t)

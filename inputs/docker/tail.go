@@ -21,12 +21,12 @@ const (
 	// largeBlocks bounds the large blocks in use at a time.
 	largeBlocks = 16
 
-	// maxEntry is the longest entry that is decoded. Texts are split at 16 KiB, which escapes make up to six
-	// times as long; the rest of an entry are the container's labels.
+	// maxEntry is the longest entry that is decoded. Texts are split at 16 KiB, which escapes make
+	// up to six times as long; the rest of an entry are the container's labels.
 	maxEntry = 1 << 20
 
-	// precedingLen is how much before an offset is compared before reading continues there: more than an
-	// entry's time.
+	// precedingLen is how much before an offset is compared before reading continues there: more
+	// than an entry's time.
 	precedingLen = 64
 )
 

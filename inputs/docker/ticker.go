@@ -10,13 +10,13 @@ import (
 const (
 	tickInterval = 25 * time.Millisecond
 
-	// A wait takes 1, 2, 4 … ticks, of which there are so many. maxInterval is the longest for a log that
-	// has new lines, and the window in which waits are counted.
+	// A wait takes 1, 2, 4 … ticks, of which there are so many. maxInterval is the longest for a
+	// log that has new lines, and the window in which waits are counted.
 	intervals   = 5
 	maxInterval = 8
 
-	// More than manyWaits in a window double the interval, less than fewWaits halve it. Twice fewWaits must be
-	// less than manyWaits, or the interval would oscillate.
+	// More than manyWaits in a window double the interval, less than fewWaits halve it. Twice
+	// fewWaits must be less than manyWaits, or the interval would oscillate.
 	manyWaits = 200
 	fewWaits  = 50
 )

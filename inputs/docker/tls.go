@@ -18,10 +18,12 @@ import (
 func (e *engine) adviseTLS(err error) string {
 	files := e.config.tlsFiles()
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return fmt.Sprintf("its certificate is not signed by %s; set the CA that the engine was set up with (tlscacert)", cmp.Or(files.CA, "any CA that this system trusts"))
+		return fmt.Sprintf("its certificate is not signed by %s; set the CA that the engine was set up with (tlscacert)",
+			cmp.Or(files.CA, "any CA that this system trusts"))
 	}
 	if mismatch, ok := errors.AsType[x509.HostnameError](err); ok {
-		return fmt.Sprintf("its certificate is not for %q; use a name that is in it, or issue one with this name", mismatch.Host)
+		return fmt.Sprintf("its certificate is not for %q; use a name that is in it, or issue one with this name",
+			mismatch.Host)
 	}
 	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired {
 		return fmt.Sprintf("its certificate is valid from %s to %s only, and it is %s now; renew it, or set the clock",
@@ -33,8 +35,10 @@ func (e *engine) adviseTLS(err error) string {
 		return "it rejects the agent's certificate: " + aboutClientCert(files)
 	case strings.Contains(text, "server gave HTTP response to HTTPS client"):
 		return "it does not speak TLS there; leave out tls (or DOCKER_CERT_PATH), or use its TLS port, usually 2376"
-	case strings.Contains(text, "TLS-enabled daemon without TLS"), strings.Contains(text, "HTTP request to an HTTPS server"):
-		return "it requires TLS; set tls.ca_file, tls.cert_file and tls.key_file, or DOCKER_CERT_PATH and DOCKER_TLS_VERIFY"
+	case strings.Contains(text, "TLS-enabled daemon without TLS"),
+		strings.Contains(text, "HTTP request to an HTTPS server"):
+		return "it requires TLS; " +
+			"set tls.ca_file, tls.cert_file and tls.key_file, or DOCKER_CERT_PATH and DOCKER_TLS_VERIFY"
 	}
 	return ""
 }
@@ -49,9 +53,11 @@ func aboutClientCert(files TLS) string {
 		return "it cannot be read: " + fmt.Sprint(err)
 	}
 	if now := time.Now(); now.After(pair.Leaf.NotAfter) || now.Before(pair.Leaf.NotBefore) {
-		return fmt.Sprintf("%s is valid from %s to %s only; renew it", files.Cert, dateOf(pair.Leaf.NotBefore), dateOf(pair.Leaf.NotAfter))
+		return fmt.Sprintf("%s is valid from %s to %s only; renew it",
+			files.Cert, dateOf(pair.Leaf.NotBefore), dateOf(pair.Leaf.NotAfter))
 	}
-	return files.Cert + " must be issued by the CA that the engine was set up with (tlscacert), for client authentication"
+	return files.Cert +
+		" must be issued by the CA that the engine was set up with (tlscacert), for client authentication"
 }
 
 // tlsFiles returns the files of the settings, or else of the environment.
@@ -63,7 +69,11 @@ func (c *Config) tlsFiles() TLS {
 	if dir == "" {
 		return TLS{}
 	}
-	return TLS{CA: filepath.Join(dir, "ca.pem"), Cert: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem")}
+	return TLS{
+		CA:   filepath.Join(dir, "ca.pem"),
+		Cert: filepath.Join(dir, "cert.pem"),
+		Key:  filepath.Join(dir, "key.pem"),
+	}
 }
 
 func dateOf(t time.Time) string { return t.UTC().Format(time.DateTime) }

@@ -13,8 +13,8 @@ const (
 	// systemError is the type of the frames in which the engine reports an error.
 	systemError = 3
 
-	// maxFrame bounds a frame. The engine's log drivers split messages at 16 KiB, or 256 KiB at most;
-	// a larger one means that this is no log stream.
+	// maxFrame bounds a frame. The engine's log drivers split messages at 16 KiB, or 256 KiB at
+	// most; a larger one means that this is no log stream.
 	maxFrame = 64 << 20
 
 	// maxEngineError bounds the text of the engine's own error.

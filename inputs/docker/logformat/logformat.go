@@ -14,8 +14,8 @@ const (
 
 func (s Stream) String() string { return [...]string{"stdout", "stderr"}[s] }
 
-// A Receiver takes the messages of a log. A message is what the engine writes at once: a time, and a
-// line or a part of a line longer than 16 KiB. Slices are valid during the call.
+// A Receiver takes the messages of a log. A message is what the engine writes at once: a time, and
+// a line or a part of a line longer than 16 KiB. Slices are valid during the call.
 type Receiver interface {
 	// Begin starts a message. Unless timed, its time is unknown.
 	Begin(s Stream, ts int64, timed bool) error

@@ -29,8 +29,8 @@ func cutTimestamp(p []byte) (ts int64, rest []byte, ok bool) {
 	return ts, p[space+1:], true
 }
 
-// parseTimestamp returns the Unix nanoseconds of an RFC 3339 time with up to nine fractional digits.
-// Docker pads to nine digits and writes Z; Podman does neither.
+// parseTimestamp returns the Unix nanoseconds of an RFC 3339 time with up to nine fractional
+// digits. Docker pads to nine digits and writes Z; Podman does neither.
 func parseTimestamp(p []byte) (ns int64, ok bool) {
 	if len(p) < len("2006-01-02T15:04:05Z") || len(p) > maxTimestamp {
 		return 0, false

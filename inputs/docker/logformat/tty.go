@@ -7,8 +7,9 @@ const paddedLen = len("2006-01-02T15:04:05.000000000Z ")
 
 // tty decodes the stream of a container with a TTY: messages with nothing between them. Where one
 // did not end in a newline (a part of a long line, a prompt before a restart), the next one's
-// timestamp stands in the middle of a line. It differs from text by its form, nine digits and Z, and
-// by its time, which is never before that of the message: an application can only write past times.
+// timestamp stands in the middle of a line. It differs from text by its form, nine digits and Z,
+// and by its time, which is never before that of the message: an application can only write past
+// times.
 type tty struct {
 	to   Receiver
 	buf  []byte // bytes not yet passed on

@@ -21,12 +21,12 @@ const (
 func zeroes(w uint64) uint64 { return ^((w&lowBits + lowBits) | w | lowBits) }
 
 // unescape writes the text of a JSON string without its quotes to dst, which must be unescapeRoom
-// bytes longer than p and must not overlap it. It reports false at a bare quote or an escape that is
-// not valid. Bytes that JSON does not allow in a string are kept.
+// bytes longer than p and must not overlap it. It reports false at a bare quote or an escape that
+// is not valid. Bytes that JSON does not allow in a string are kept.
 //
-// JSON within JSON has an escape every few bytes, nearly all of them quotes. So it takes eight bytes at
-// a time and, where their backslashes all stand before quotes and their quotes behind backslashes,
-// removes these from the word.
+// JSON within JSON has an escape every few bytes, nearly all of them quotes. So it takes eight
+// bytes at a time and, where their backslashes all stand before quotes and their quotes behind
+// backslashes, removes these from the word.
 func unescape(dst, p []byte) (n int, ok bool) {
 	i, carry := 0, uint64(0) // the top bit of the lowest byte: the byte before was a backslash
 	for i+8 <= len(p) {
