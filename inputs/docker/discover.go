@@ -141,13 +141,18 @@ func (in *Input) predatesAgent(c container.InspectResponse) bool {
 func (in *Input) watch(ctx context.Context, sub *subscription) error {
 	tick := time.NewTicker(listInterval)
 	defer tick.Stop()
+	ready := sub.ready
+	var messages <-chan events.Message
+	var errs <-chan error
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case m := <-sub.events:
+		case <-ready:
+			ready, messages, errs = nil, sub.events, sub.errs
+		case m := <-messages:
 			in.handle(ctx, m)
-		case err := <-sub.errs:
+		case err := <-errs:
 			return fmt.Errorf("following the events of the Docker Engine at %s: %w", in.engine.host, err)
 		case <-tick.C:
 			if err := in.reconcile(ctx); err != nil {
@@ -176,50 +181,32 @@ func (in *Input) probe(ctx context.Context) {
 
 // A subscription is the stream of the engine's events.
 type subscription struct {
-	ready  chan struct{} // closed when the stream has begun
-	events chan events.Message
-	errs   chan error
 	cancel context.CancelFunc
-	done   chan struct{}
+	ready  chan struct{} // closed when the stream has begun; guards the other channels
+	events <-chan events.Message
+	errs   <-chan error
 }
 
 func (s *subscription) stop() {
 	s.cancel()
-	<-s.done
+	<-s.ready
+	for range s.errs { // until it is closed
+	}
 }
 
 // subscribe requests the events of containers. They are not filtered by the engine, as Podman names
 // some differently.
 func (in *Input) subscribe(ctx context.Context) *subscription {
 	ctx, cancel := context.WithCancel(ctx)
-	s := &subscription{
-		cancel: cancel,
-		ready:  make(chan struct{}),
-		events: make(chan events.Message),
-		errs:   make(chan error, 1),
-		done:   make(chan struct{}),
-	}
+	s := &subscription{cancel: cancel, ready: make(chan struct{})}
 	options := events.ListOptions{Filters: filters.NewArgs(filters.Arg("type", "container"))}
 	if in.latestEvent > 0 {
 		options.Since = fmt.Sprintf("%d.%09d", in.latestEvent/1e9, in.latestEvent%1e9)
 	}
 	c := in.engine.client.Load()
 	go func() {
-		defer close(s.done)
-		messages, errs := c.Events(ctx, options)
+		s.events, s.errs = c.Events(ctx, options)
 		close(s.ready)
-		for {
-			select {
-			case m := <-messages:
-				select {
-				case s.events <- m:
-				case <-ctx.Done():
-				}
-			case err := <-errs:
-				s.errs <- err
-				return
-			}
-		}
 	}()
 	return s
 }

@@ -260,13 +260,11 @@ func (e *engine) list(ctx context.Context) (map[string]bool, error) {
 
 // lastTime returns the time of the newest message of a container's log, or 0 if there is none.
 func (e *engine) lastTime(ctx context.Context, id string) (int64, error) {
-	done, err := e.acquire(ctx)
+	ctx, done, err := e.acquire(ctx)
 	if err != nil {
 		return 0, err
 	}
 	defer done()
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
 	options := container.LogsOptions{ShowStdout: true, ShowStderr: true, Timestamps: true, Tail: "1"}
 	body, err := e.client.Load().ContainerLogs(ctx, id, options)
 	if err != nil {
@@ -277,24 +275,23 @@ func (e *engine) lastTime(ctx context.Context, id string) (int64, error) {
 	return logformat.FirstTime(head), err
 }
 
-// acquire waits for one of the slots.
-func (e *engine) acquire(ctx context.Context) (done func(), err error) {
+// acquire waits for one of the slots. The context that it returns bounds the request.
+func (e *engine) acquire(ctx context.Context) (_ context.Context, done func(), err error) {
 	select {
 	case e.slots <- struct{}{}:
-		return func() { <-e.slots }, nil
+		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+		return ctx, func() { cancel(); <-e.slots }, nil
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return nil, nil, ctx.Err()
 	}
 }
 
 func (e *engine) inspect(ctx context.Context, id string) (container.InspectResponse, error) {
-	done, err := e.acquire(ctx)
+	ctx, done, err := e.acquire(ctx)
 	if err != nil {
 		return container.InspectResponse{}, err
 	}
 	defer done()
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
 	c, err := e.client.Load().ContainerInspect(ctx, id)
 	if err == nil && (c.ContainerJSONBase == nil || c.State == nil || c.Config == nil) {
 		err = errors.New("the engine's answer lacks the container's state or config")

@@ -101,19 +101,21 @@ func (m *Match) label(ident *identity) bool {
 
 func (m *Match) check(path string) []pipeline.Problem {
 	var problems []pipeline.Problem
-	for name, list := range map[string][]string{
-		"names": m.Names, "images": m.Images, "labels": m.Labels, "projects": m.Projects, "services": m.Services,
+	for _, list := range []struct {
+		name     string
+		patterns []string
+	}{
+		{"images", m.Images}, {"labels", m.Labels}, {"names", m.Names}, {"projects", m.Projects}, {"services", m.Services},
 	} {
-		for i, pattern := range list {
+		for i, pattern := range list.patterns {
 			if pattern == "" || strings.HasPrefix(pattern, "=") {
 				problems = append(problems, pipeline.Problem{
-					Path:    fmt.Sprintf("%s.%s[%d]", path, name, i),
+					Path:    fmt.Sprintf("%s.%s[%d]", path, list.name, i),
 					Message: "this pattern is empty and matches nothing; remove it, or write * for everything",
 				})
 			}
 		}
 	}
-	slices.SortFunc(problems, func(a, b pipeline.Problem) int { return strings.Compare(a.Path, b.Path) })
 	return problems
 }
 

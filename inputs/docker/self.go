@@ -1,7 +1,6 @@
 package docker
 
 import (
-	"bufio"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -26,28 +25,16 @@ var longID = regexp.MustCompile(`[0-9a-f]{64}`)
 func findSelf(proc string) self {
 	var s self
 	s.hostname, _ = os.Hostname()
-	eachLine(filepath.Join(proc, "cgroup"), s.cgroup)
-	eachLine(filepath.Join(proc, "mountinfo"), s.mount)
-	return s
-}
-
-func eachLine(path string, take func(string)) {
-	file, err := os.Open(path)
-	if err != nil {
-		return
-	}
-	defer file.Close()
-	for lines := bufio.NewScanner(file); lines.Scan(); {
-		take(lines.Text())
-	}
-}
-
-// cgroup reads a line like 0::/system.slice/docker-<id>.scope. There may be several, as an engine
-// can run in a container.
-func (s *self) cgroup(line string) {
-	for _, id := range longID.FindAllString(line, -1) {
+	// Lines like 0::/system.slice/docker-<id>.scope: several if the engine runs in a container.
+	cgroups, _ := os.ReadFile(filepath.Join(proc, "cgroup"))
+	for _, id := range longID.FindAllString(string(cgroups), -1) {
 		s.add(id)
 	}
+	mounts, _ := os.ReadFile(filepath.Join(proc, "mountinfo"))
+	for line := range strings.Lines(string(mounts)) {
+		s.mount(strings.TrimSuffix(line, "\n"))
+	}
+	return s
 }
 
 // mount reads a line of mountinfo (proc_pid_mountinfo(5)). The engine mounts hostname, hosts and

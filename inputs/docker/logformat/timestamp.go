@@ -40,7 +40,10 @@ func parseTimestamp(p []byte) (ns int64, ok bool) {
 	}
 	year, month, day := parseNumber(p[0:4]), parseNumber(p[5:7]), parseNumber(p[8:10])
 	hour, minute, sec := parseNumber(p[11:13]), parseNumber(p[14:16]), parseNumber(p[17:19])
-	if year < firstYear || year > lastYear || month < 1 || month > 12 || day < 1 || day > daysIn(year, month) {
+	if year < firstYear || year > lastYear || month < 1 || month > 12 || day < 1 {
+		return 0, false
+	}
+	if day > 28 && day > event.Days(year, month+1, 1)-event.Days(year, month, 1) {
 		return 0, false
 	}
 	if hour < 0 || hour > 23 || minute < 0 || minute > 59 || sec < 0 || sec > 59 {
@@ -101,17 +104,4 @@ func parseZone(p []byte) (seconds int64, ok bool) {
 		seconds = -seconds
 	}
 	return seconds, true
-}
-
-func daysIn(year, month int64) int64 {
-	switch month {
-	case 2:
-		if year%4 == 0 && (year%100 != 0 || year%400 == 0) {
-			return 29
-		}
-		return 28
-	case 4, 6, 9, 11:
-		return 30
-	}
-	return 31
 }
