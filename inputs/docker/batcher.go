@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -66,8 +68,8 @@ type batcher struct {
 
 	mu        sync.Mutex
 	identity  *identity
-	streams   []streamState // stdout, and stderr unless there is a TTY
-	current   *streamState  // of the message being read
+	streams   []*streamState // stdout, and stderr unless there is a TTY
+	current   *streamState   // of the message being read
 	due       time.Time
 	timer     *time.Timer
 	armed     bool
@@ -141,22 +143,19 @@ func (b *batcher) lines() uint64 {
 }
 
 // connect prepares for a log that is read from the time it returns. Incomplete lines are discarded,
-// as they come again. now is the engine's time, kept how it keeps the log.
+// as they come again. now is the engine's time.
 func (b *batcher) connect(now int64, rot rotation, inOrder bool) (since int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.warned, b.partial, b.current, b.inOrder = false, false, nil, inOrder
 	b.skips.connect(now, rot)
-	for i := range b.streams {
-		st := &b.streams[i]
+	since = math.MaxInt64
+	for _, st := range b.streams {
 		st.line.open = false
 		st.search.start(st.at)
-		s := st.at.since()
+		since = min(since, st.at.since())
 		if rot.leavesOutFiles() && !st.at.anchored {
-			s = 0 // without an anchor, nothing would show that files were left out
-		}
-		if i == 0 || s < since {
-			since = s
+			since = 0 // without an anchor, nothing would show that files were left out
 		}
 	}
 	return since
@@ -176,8 +175,7 @@ func (b *batcher) sendAll() error {
 func (b *batcher) endLog() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for i := range b.streams {
-		st := &b.streams[i]
+	for _, st := range b.streams {
 		if st.line.open {
 			if err := b.endLine(st, false); err != nil {
 				return err
@@ -197,8 +195,8 @@ func (b *batcher) endLog() error {
 func (b *batcher) clockSetBack(now int64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for i := range b.streams {
-		at := &b.streams[i].at
+	for _, st := range b.streams {
+		at := &st.at
 		if at.anchored && (now > 0 && now < at.anchor-sinceMargin || at.earliest < at.anchor-stepMargin) {
 			return true
 		}
@@ -212,8 +210,7 @@ func (b *batcher) clockSetBack(now int64) bool {
 func (b *batcher) endFullRead() (moved bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for i := range b.streams {
-		st := &b.streams[i]
+	for _, st := range b.streams {
 		if !st.search.active || st.search.anchorFound || !st.at.anchored {
 			continue
 		}
@@ -233,8 +230,7 @@ func (b *batcher) stop(gone bool) {
 	}
 	b.mu.Unlock()
 	b.wg.Wait()
-	for i := range b.streams {
-		st := &b.streams[i]
+	for _, st := range b.streams {
 		if st.batch != nil {
 			b.openBatches.Add(-1)
 			st.batch = nil
@@ -303,7 +299,7 @@ func (b *batcher) Message(s logformat.Stream, ts int64, p []byte) error {
 
 // state returns the state of a stream. With a TTY there are no frames of stderr.
 func (b *batcher) state(s logformat.Stream) *streamState {
-	return &b.streams[min(int(s), len(b.streams)-1)]
+	return b.streams[min(int(s), len(b.streams)-1)]
 }
 
 // observe updates all positions with a message's time, before it is read.
@@ -316,8 +312,7 @@ func (b *batcher) observe(ts int64) error {
 		}
 		b.warn("probably rotated away lines before they were read", before, ts)
 	}
-	for i := range b.streams {
-		st := &b.streams[i]
+	for _, st := range b.streams {
 		if st.search.active {
 			if st.search.observe(ts) {
 				if b.partial {
@@ -358,8 +353,8 @@ func (b *batcher) setPartial(yes bool) {
 func (b *batcher) checkFound() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for i := range b.streams {
-		if s := &b.streams[i].search; b.partial && s.active && !s.anchorFound && s.want.anchored {
+	for _, st := range b.streams {
+		if s := &st.search; b.partial && s.active && !s.anchorFound && s.want.anchored {
 			return errPositionMissing
 		}
 	}
@@ -441,9 +436,9 @@ func (b *batcher) open(st *streamState) error {
 		b.feed.Close(st.src, false)
 		st.src = nil
 	}
-	for i := range b.streams {
-		if b.streams[i].src == nil {
-			if err := b.openStream(&b.streams[i]); err != nil {
+	for _, other := range b.streams {
+		if other.src == nil {
+			if err := b.openStream(other); err != nil {
 				return err
 			}
 		}
@@ -482,12 +477,7 @@ func (b *batcher) sendWhenDue() error {
 }
 
 func (b *batcher) hasBatch() bool {
-	for i := range b.streams {
-		if b.streams[i].batch != nil {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(b.streams, func(st *streamState) bool { return st.batch != nil })
 }
 
 func (b *batcher) onTimer() {
@@ -501,11 +491,12 @@ func (b *batcher) onTimer() {
 }
 
 func (b *batcher) flush() error {
-	for i := range b.streams {
-		if b.streams[i].batch != nil {
-			if err := b.send(&b.streams[i]); err != nil {
-				return err
-			}
+	for _, st := range b.streams {
+		if st.batch == nil {
+			continue
+		}
+		if err := b.send(st); err != nil {
+			return err
 		}
 	}
 	b.due = time.Now().Add(batchInterval)
@@ -541,8 +532,7 @@ func (b *batcher) sendUpTo(st *streamState, batch *event.Batch, to uint64) error
 
 // moveIdleCursors moves the cursors of streams that were silent for long, by empty batches.
 func (b *batcher) moveIdleCursors(bytes int) error {
-	for i := range b.streams {
-		st := &b.streams[i]
+	for _, st := range b.streams {
 		st.lag += bytes
 		if st.lag < idleBytes || st.src == nil || st.batch != nil || st.search.active {
 			continue
@@ -566,14 +556,14 @@ func (b *batcher) moveCursor(st *streamState) error {
 func (b *batcher) startAt(ts int64) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for i := range b.streams {
-		b.streams[i].at = positionAt(ts, 0)
+	for _, st := range b.streams {
+		st.at = positionAt(ts, 0)
 	}
-	if err := b.open(&b.streams[0]); err != nil {
+	if err := b.open(b.streams[0]); err != nil {
 		return err
 	}
-	for i := range b.streams {
-		if err := b.moveCursor(&b.streams[i]); err != nil {
+	for _, st := range b.streams {
+		if err := b.moveCursor(st); err != nil {
 			return err
 		}
 	}

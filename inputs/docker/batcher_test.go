@@ -22,10 +22,10 @@ func newBatcher(t testing.TB, feed pipeline.Feed) *batcher {
 	b := &batcher{
 		ctx: t.Context(), feed: feed, log: slog.New(slog.DiscardHandler),
 		metrics: newMetrics(prometheus.NewRegistry()), openBatches: new(atomic.Int64),
-		identity: &identity{id: "x", name: "x"}, streams: make([]streamState, 2),
+		identity: &identity{id: "x", name: "x"}, streams: make([]*streamState, 2),
 	}
 	for i := range b.streams {
-		b.streams[i] = streamState{stream: logformat.Stream(i), key: sourceKey("x", logformat.Stream(i))}
+		b.streams[i] = &streamState{stream: logformat.Stream(i), key: sourceKey("x", logformat.Stream(i))}
 		b.streams[i].line.max = 1 << 20
 	}
 	b.connect(0, rotation{}, false)

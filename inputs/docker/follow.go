@@ -185,15 +185,10 @@ func (f *follower) start(c container.InspectResponse) (follow bool) {
 		f.in.log.Debug("not following a container: "+reason, "container", ident.name)
 		return false
 	}
-	streams := []logformat.Stream{logformat.Stdout, logformat.Stderr}
-	if c.Config.Tty {
-		streams = streams[:1]
+	f.batcher.streams = []*streamState{f.restore(logformat.Stdout, ident)}
+	if !c.Config.Tty {
+		f.batcher.streams = append(f.batcher.streams, f.restore(logformat.Stderr, ident))
 	}
-	states := make([]streamState, len(streams))
-	for i, s := range streams {
-		f.restore(&states[i], s, ident)
-	}
-	f.batcher.streams = states
 	f.batcher.setIdentity(ident)
 	fresh := f.known == [2]*pipeline.Known{}
 	f.startAtEnd = fresh && f.in.config.ReadFrom == "end" && f.in.predatesAgent(c)
@@ -201,26 +196,26 @@ func (f *follower) start(c container.InspectResponse) (follow bool) {
 	return true
 }
 
-// restore sets a stream to the position that the ledger has.
-func (f *follower) restore(st *streamState, s logformat.Stream, ident *identity) {
-	st.stream, st.key = s, sourceKey(f.id, s)
+// restore returns a stream at the position that the ledger has.
+func (f *follower) restore(s logformat.Stream, ident *identity) *streamState {
+	st := &streamState{stream: s, key: sourceKey(f.id, s)}
 	st.line.max = int(f.in.config.MaxLine)
 	known := f.known[s]
 	if known == nil {
-		return
+		return st
 	}
-	cursor := known.Cursor
-	st.id, st.sentTo, st.at.next = known.ID, cursor.Pos, cursor.Pos
-	if cursor.Pos == 0 {
-		return
+	pos := known.Cursor.Pos
+	st.id, st.sentTo, st.at.next = known.ID, pos, pos
+	if pos == 0 {
+		return st
 	}
-	at, ok := parseCursor(cursor.State, cursor.Pos)
-	if !ok {
+	var ok bool
+	if st.at, ok = parseCursor(known.Cursor.State, pos); !ok {
 		f.in.log.Warn("the stored position in a container's log cannot be decoded; continuing by its time alone",
 			"container", ident.name, "stream", s.String())
-		at = positionAt(int64(min(cursor.Pos, math.MaxInt64)), cursor.Pos)
+		st.at = positionAt(int64(min(pos, math.MaxInt64)), pos)
 	}
-	st.at = at
+	return st
 }
 
 // updateName updates the container's name.
