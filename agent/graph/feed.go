@@ -15,25 +15,25 @@ import (
 
 // feed is what one input sees of the graph.
 type feed struct {
-	input     string
-	labels    []event.Label
-	ledger    *ledger.Ledger
-	batches   *pool
-	pipelines []*pipelineOf
-	all       []*pipelineOf // of the config
-	parsers   map[string]parserOf
-	types     *config.Config // of parsers
-	log       *slog.Logger
-	workers   []*worker
-	stride    uint64
+	input        string
+	labels       []event.Label
+	ledger       *ledger.Ledger
+	batches      *batchPool
+	pipelines    []*sharedPipeline
+	all          []*sharedPipeline // of the config
+	parsers      map[string]parserFactory
+	config       *config.Config // to make other parsers
+	log          *slog.Logger
+	workers      []*worker
+	reserveAhead uint64
 
 	read     atomic.Uint64 // records
 	due      atomic.Uint64 // how often they are to end: at each output of their source's pipelines
 	inFlight atomic.Int64  // records read that the pipelines have not taken yet
 
 	mu      sync.Mutex
-	usual   *way // of sources that choose nothing
-	sources map[event.SourceID]*opened
+	usual   *plan // of sources without options
+	sources map[event.SourceID]*openSource
 }
 
 var _ pipeline.Feed = (*feed)(nil)
@@ -51,18 +51,22 @@ func (f *feed) Known() []pipeline.Known {
 func (f *feed) Open(id event.SourceID, key string, labels []event.Label) (*event.Source, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	labels, choices := choose(labels)
-	pipelines, err := choices.pipelines(f.pipelines, f.all)
+	labels, options := splitOptions(labels)
+	pipelines, err := options.pipelines(f.pipelines, f.all)
 	f.warn(key, err)
-	progress, err := f.ledger.Open(id, f.input, key, routesOf(pipelines), f.stride)
+	var routes []string
+	for _, p := range pipelines {
+		routes = append(routes, p.routes()...)
+	}
+	progress, err := f.ledger.Open(id, f.input, key, routes, f.reserveAhead)
 	if err != nil {
 		return nil, err
 	}
 	src := event.NewSource(progress.ID(), f.input, key, append(labels, f.labels...))
 	o := f.sources[src.ID]
 	if o == nil {
-		o = &opened{progress: progress, way: f.way(key, pipelines, choices)}
-		if err := o.settle(); err != nil {
+		o = &openSource{progress: progress, plan: f.planOf(key, pipelines, options)}
+		if err := o.setTargets(); err != nil {
 			return nil, fmt.Errorf("opening %s: %w", key, err)
 		}
 		f.sources[src.ID] = o
@@ -72,36 +76,27 @@ func (f *feed) Open(id event.SourceID, key string, labels []event.Label) (*event
 	return src, nil
 }
 
-// way gives how a source is taken that has chosen these pipelines.
-func (f *feed) way(key string, pipelines []*pipelineOf, choices choices) *way {
-	if len(choices) == 0 && f.usual != nil {
+func (f *feed) planOf(key string, pipelines []*sharedPipeline, options sourceOptions) *plan {
+	if len(options) == 0 && f.usual != nil {
 		return f.usual
 	}
-	w := &way{pipelines: pipelines, takings: make([]*taking, len(pipelines)), workers: len(f.workers)}
+	p := &plan{pipelines: pipelines, parsing: make([]*parsing, len(pipelines)), workers: len(f.workers)}
 	var err error
-	for i, of := range pipelines {
-		w.takings[i], err = choices.taking(of.taking, f.parsers, f.types)
+	for i, shared := range pipelines {
+		p.parsing[i], err = options.parsing(shared.parsing, f.parsers, f.config)
 	}
 	f.warn(key, err)
-	if len(choices) == 0 {
-		f.usual = w
+	if len(options) == 0 {
+		f.usual = p
 	}
-	return w
+	return p
 }
 
-// warn tells of a choice that cannot be followed.
+// warn logs an option that cannot be applied.
 func (f *feed) warn(key string, err error) {
 	if err != nil {
-		f.log.Warn("a source is not taken as it chooses", "source", key, "error", err)
+		f.log.Warn("an option of a source cannot be applied", "source", key, "error", err)
 	}
-}
-
-func routesOf(pipelines []*pipelineOf) []string {
-	var routes []string
-	for _, p := range pipelines {
-		routes = append(routes, p.routes()...)
-	}
-	return routes
 }
 
 // Batch implements pipeline.Feed.
@@ -118,26 +113,26 @@ func (f *feed) Send(ctx context.Context, b *event.Batch) error {
 		f.batches.put(b)
 		return err
 	}
-	f.take(o, records)
+	f.count(o, records)
 	select {
-	case f.worker(b.Source).in <- message{of: o, batch: b, feed: f}:
+	case f.workerOf(b.Source).in <- message{of: o, batch: b, feed: f}:
 		return nil
 	case <-ctx.Done():
-		f.take(o, -records)
+		f.count(o, -records)
 		f.batches.put(b)
 		return ctx.Err()
 	}
 }
 
-// take counts records in, or back out again.
-func (f *feed) take(o *opened, records int) {
+// count counts records in, or back out again.
+func (f *feed) count(o *openSource, records int) {
 	f.read.Add(uint64(records))
-	f.due.Add(uint64(records * o.way.routes()))
+	f.due.Add(uint64(records * o.plan.routes()))
 	f.inFlight.Add(int64(records))
 }
 
-// Close implements pipeline.Feed. It takes its turn behind the source's
-// batches: until their worker has seen them, the ledger does not know of them.
+// Close implements pipeline.Feed. It goes the way of the source's batches: until their worker has seen
+// them, the ledger does not know of them.
 func (f *feed) Close(src *event.Source, gone bool) {
 	o := f.source(src.ID)
 	if o == nil {
@@ -146,11 +141,11 @@ func (f *feed) Close(src *event.Source, gone bool) {
 	f.mu.Lock()
 	opens := o.opens
 	f.mu.Unlock()
-	f.worker(src).in <- message{of: o, gone: gone, closed: func(gone bool) { f.closed(src.ID, o, opens, gone) }}
+	f.workerOf(src).in <- message{of: o, gone: gone, closed: func(gone bool) { f.closed(src.ID, o, opens, gone) }}
 }
 
 // closed ends a source unless it was opened again in the meantime.
-func (f *feed) closed(id event.SourceID, o *opened, opens int, gone bool) {
+func (f *feed) closed(id event.SourceID, o *openSource, opens int, gone bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if o.opens != opens {
@@ -163,13 +158,13 @@ func (f *feed) closed(id event.SourceID, o *opened, opens int, gone bool) {
 	}
 }
 
-func (f *feed) source(id event.SourceID) *opened {
+func (f *feed) source(id event.SourceID) *openSource {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.sources[id]
 }
 
-func (f *feed) worker(src *event.Source) *worker {
+func (f *feed) workerOf(src *event.Source) *worker {
 	return f.workers[src.ShardKey%uint64(len(f.workers))]
 }
 

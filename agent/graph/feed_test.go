@@ -83,11 +83,11 @@ func TestSourcesThatAreClosedDoNotCountAsOpen(t *testing.T) {
 	}
 }
 
-func TestPoolKeepsNoGiants(t *testing.T) {
-	p := &pool{}
+func TestPoolKeepsNoLargeBatches(t *testing.T) {
+	p := &batchPool{}
 	long, many, usual := &event.Batch{}, &event.Batch{}, &event.Batch{}
-	long.Put(bytes.Repeat([]byte("x"), pooledArena+1))
-	for range pooledRecords + 1 {
+	long.Put(bytes.Repeat([]byte("x"), maxPooledArena+1))
+	for range maxPooledRecords + 1 {
 		many.Add(0, 0, event.Span{})
 	}
 	usual.Add(0, 0, usual.PutString("usual"))

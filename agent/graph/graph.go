@@ -1,5 +1,3 @@
-// Package graph builds the inputs, parsers and outputs that a config names into
-// one running whole, and ends it in order.
 package graph
 
 import (
@@ -10,6 +8,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,6 +18,7 @@ import (
 	"github.com/longshore/longshore/agent/ledger"
 	"github.com/longshore/longshore/agent/spool"
 	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/condition"
 	"github.com/longshore/longshore/pipeline/config"
 	"github.com/longshore/longshore/pipeline/event"
 )
@@ -28,9 +28,9 @@ type Options struct {
 	Config  *config.Config
 	Log     *slog.Logger
 	Metrics prometheus.Registerer
-	// Health gives the function by which a component says how it is.
+	// Health returns the function by which a component reports how it is.
 	Health func(kind pipeline.Kind, name string) func(error)
-	// Vital gives that of a part of the graph itself.
+	// Vital returns that of a part of the graph itself.
 	Vital func(name string) func(error)
 	// Now is the clock that dates lines without a time.
 	Now func() time.Time
@@ -40,11 +40,11 @@ type Options struct {
 type Graph struct {
 	Options
 	ledger    *ledger.Ledger
-	batches   *pool
+	batches   *batchPool
 	inputs    []*input
 	outputs   []*output
-	parsers   map[string]parserOf
-	pipelines []*pipelineOf
+	parsers   map[string]parserFactory
+	pipelines []*sharedPipeline
 	workers   []*worker
 }
 
@@ -58,19 +58,18 @@ type input struct {
 type output struct {
 	name      string
 	output    pipeline.Output
-	place     []byte // where it puts records; see pipeline.Targeted
+	target    []byte // see pipeline.Targeted
 	deliverer *deliver.Deliverer
 	spools    *spools
 }
 
-// Build makes the graph and takes its data folder. Nothing runs yet. Run or
-// Close must follow.
+// Build makes the graph and locks its data folder. Nothing runs yet. Run or Close must follow.
 func Build(o Options) (*Graph, error) {
 	l, err := ledger.Open(o.Config.DataDir, o.Log)
 	if err != nil {
 		return nil, err
 	}
-	g := &Graph{Options: o, batches: &pool{}, ledger: l}
+	g := &Graph{Options: o, batches: &batchPool{}, ledger: l}
 	if err := g.build(); err != nil {
 		return nil, errors.Join(err, g.Close())
 	}
@@ -96,7 +95,7 @@ func (g *Graph) build() error {
 		return err
 	}
 	for _, in := range g.inputs {
-		in.feed.parsers, in.feed.types, in.feed.all, in.feed.pipelines = g.parsers, g.Config, g.pipelines, g.pipelinesOf(in.name)
+		in.feed.parsers, in.feed.config, in.feed.all, in.feed.pipelines = g.parsers, g.Config, g.pipelines, g.pipelinesOf(in.name)
 	}
 	return nil
 }
@@ -110,74 +109,8 @@ func (g *Graph) env(kind pipeline.Kind, name string) pipeline.Env {
 	}
 }
 
-func (g *Graph) addOutput(c config.Output) error {
-	env := g.env(pipeline.KindOutput, c.Name)
-	out, err := c.Settings.Output(env)
-	if err != nil {
-		return err
-	}
-	letters := deliver.NewDeadLetterFile(filepath.Join(g.Config.DataDir, letterFolder), c.Name)
-	letters.Max = int64(c.Common.DeadLetters)
-	spools, err := openSpools(spoolOf(g.Config, c), int64(c.Common.Spool), max(1, c.Common.Lanes), spool.Options{KeepFree: keepFree, Log: env.Log})
-	if err != nil {
-		return errors.Join(err, out.Close())
-	}
-	g.outputs = append(g.outputs, &output{
-		name: c.Name, output: out, place: placeOf(out), spools: spools,
-		deliverer: deliver.New(deliver.Options{
-			Name: c.Name, Type: c.Type, Number: len(g.outputs), Output: out, Settings: c.Common, Log: env.Log,
-			Health: env.Health, Metrics: env.Metrics, DeadLetters: letters,
-			Spool: spools.lane, SpoolAfter: g.patienceOf(c.Name),
-		}),
-	})
-	return nil
-}
-
-func placeOf(out pipeline.Output) []byte {
-	if p, ok := out.(pipeline.Targeted); ok {
-		return p.Target()
-	}
-	return nil
-}
-
-func (g *Graph) addPipelines() error {
-	g.parsers = map[string]parserOf{}
-	for _, c := range g.Config.Parsers {
-		p, err := newParserOf(c)
-		if err != nil {
-			return fmt.Errorf("parser %s: %w", c.Name, err)
-		}
-		g.parsers[c.Name] = p
-	}
-	for _, c := range g.Config.Pipelines {
-		p := &pipelineOf{name: c.Name}
-		var mine []parserOf
-		for _, name := range c.Parsers {
-			mine = append(mine, g.parsers[name])
-		}
-		p.taking = newTaking(mine)
-		transforms, err := g.newTransforms(c)
-		if err != nil {
-			return err
-		}
-		p.transforms = transforms
-		for _, name := range c.Outputs {
-			p.outputs = append(p.outputs, g.output(name))
-		}
-		pipelineMetrics(prometheus.WrapRegistererWith(prometheus.Labels{"pipeline": p.name}, g.Metrics), p)
-		g.pipelines = append(g.pipelines, p)
-	}
-	return nil
-}
-
-func (g *Graph) output(name string) *output {
-	for _, o := range g.outputs {
-		if o.name == name {
-			return o
-		}
-	}
-	return nil
-}
+// fileReserveAhead is what is reserved ahead where an input's traits do not say: in a file, bytes.
+const fileReserveAhead = 1 << 20
 
 func (g *Graph) addInput(c config.Input) error {
 	env := g.env(pipeline.KindInput, c.Name)
@@ -186,36 +119,116 @@ func (g *Graph) addInput(c config.Input) error {
 		return err
 	}
 	f := &feed{
-		input: c.Name, log: env.Log, batches: g.batches, workers: g.workers,
-		ledger: g.ledger, sources: map[event.SourceID]*opened{}, stride: cmp.Or(c.Traits.ReserveAhead, fileStride),
+		input: c.Name, log: env.Log, batches: g.batches, workers: g.workers, ledger: g.ledger,
+		sources: map[event.SourceID]*openSource{}, reserveAhead: cmp.Or(c.Traits.ReserveAhead, fileReserveAhead),
 	}
 	for name, value := range c.Common.Labels {
 		f.labels = append(f.labels, event.Label{Name: name, Value: value})
 	}
-	inputMetrics(env.Metrics, f)
+	f.register(env.Metrics)
 	g.inputs = append(g.inputs, &input{c.Name, c.Traits.Ephemeral, in, f})
 	return nil
 }
 
-// fileStride is what is reserved ahead of a file, in bytes.
-const fileStride = 1 << 20
+func (g *Graph) addOutput(c config.Output) error {
+	env := g.env(pipeline.KindOutput, c.Name)
+	out, err := c.Settings.Output(env)
+	if err != nil {
+		return err
+	}
+	spools, err := openSpools(SpoolFolder(g.Config, c), c, spool.Options{KeepFree: spoolKeepFree, Log: env.Log})
+	if err != nil {
+		return errors.Join(err, out.Close())
+	}
+	o := &output{name: c.Name, output: out, spools: spools}
+	if t, ok := out.(pipeline.Targeted); ok {
+		o.target = t.Target()
+	}
+	o.deliverer = deliver.New(deliver.Options{
+		Name: c.Name, Type: c.Type, Number: len(g.outputs), Output: out, Settings: c.Common, Log: env.Log,
+		Health: env.Health, Metrics: env.Metrics, DeadLetters: DeadLetters(g.Config, c),
+		Spool: spools.lane, SpoolAfter: g.spoolAfter(c.Name),
+	})
+	g.outputs = append(g.outputs, o)
+	return nil
+}
 
-func (g *Graph) pipelinesOf(input string) []*pipelineOf {
-	var of []*pipelineOf
-	for i, c := range g.Config.Pipelines {
-		for _, name := range c.Inputs {
-			if name == input {
-				of = append(of, g.pipelines[i])
+// DeadLetters returns the dead letters of an output.
+func DeadLetters(cfg *config.Config, c config.Output) *deliver.DeadLetterFile {
+	file := deliver.NewDeadLetterFile(filepath.Join(cfg.DataDir, deadLetterFolder), c.Name)
+	file.Max = int64(c.Common.DeadLetters)
+	return file
+}
+
+func (g *Graph) addPipelines() error {
+	g.parsers = map[string]parserFactory{}
+	for _, c := range g.Config.Parsers {
+		p, err := newParserFactory(c)
+		if err != nil {
+			return fmt.Errorf("parser %s: %w", c.Name, err)
+		}
+		g.parsers[c.Name] = p
+	}
+	for _, c := range g.Config.Pipelines {
+		p := &sharedPipeline{name: c.Name}
+		var parsers []parserFactory
+		for _, name := range c.Parsers {
+			parsers = append(parsers, g.parsers[name])
+		}
+		p.parsing = newParsing(parsers)
+		for _, name := range c.Transforms {
+			t, err := g.newTransform(name, c.Name)
+			if err != nil {
+				return fmt.Errorf("transform %s: %w", name, err)
 			}
+			p.transforms = append(p.transforms, t)
+		}
+		for _, name := range c.Outputs {
+			for _, o := range g.outputs {
+				if o.name == name {
+					p.outputs = append(p.outputs, o)
+				}
+			}
+		}
+		p.register(prometheus.WrapRegistererWith(prometheus.Labels{"pipeline": p.name}, g.Metrics))
+		g.pipelines = append(g.pipelines, p)
+	}
+	return nil
+}
+
+// newTransform makes a transform. Every pipeline has its own, since it may remember records.
+func (g *Graph) newTransform(name, pipelineName string) (pipeline.Transform, error) {
+	i := slices.IndexFunc(g.Config.Transforms, func(c config.Transform) bool { return c.Name == name })
+	c := g.Config.Transforms[i]
+	env := pipeline.TransformEnv{Env: g.env(pipeline.KindTransform, name)}
+	env.Log = env.Log.With("pipeline", pipelineName)
+	env.Metrics = prometheus.WrapRegistererWith(prometheus.Labels{"pipeline": pipelineName}, env.Metrics)
+	for _, o := range g.Config.Outputs {
+		env.Outputs = append(env.Outputs, o.Name)
+	}
+	if c.Common.If != "" {
+		when, err := condition.Compile(c.Common.If)
+		if err != nil {
+			return nil, fmt.Errorf("its condition: %w", err)
+		}
+		env.If = when.Holds
+	}
+	return c.Settings.Transform(env)
+}
+
+func (g *Graph) pipelinesOf(input string) []*sharedPipeline {
+	var of []*sharedPipeline
+	for i, c := range g.Config.Pipelines {
+		if slices.Contains(c.Inputs, input) {
+			of = append(of, g.pipelines[i])
 		}
 	}
 	return of
 }
 
-// Run runs the graph until ctx ends or every input has ended by itself, and
-// then delivers what was read: when ctx has ended, for as long as the config's
-// shutdown_timeout. What is not delivered by then is read again next time. The
-// error is that an input could not go on, or that progress could not be stored.
+// Run runs the graph until ctx ends or every input has ended by itself, and then delivers what was read:
+// when ctx has ended, for as long as the config's shutdown_timeout. What is not delivered by then is read
+// again next time. The error is that an input could not go on, or that progress could not be stored.
 func (g *Graph) Run(ctx context.Context) error {
 	hard, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -248,7 +261,7 @@ func (g *Graph) Run(ctx context.Context) error {
 	return errors.Join(err, g.Close())
 }
 
-// store runs the ledger until the function it gives is called.
+// store runs the ledger until the returned function is called.
 func (g *Graph) store() (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var storing sync.WaitGroup
@@ -276,7 +289,7 @@ func (g *Graph) runInputs(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Close frees what Build took; Run does so itself.
+// Close frees what Build took. Run does so itself.
 func (g *Graph) Close() error {
 	var errs []error
 	for _, o := range g.outputs {

@@ -28,7 +28,7 @@ type world struct {
 	mu        sync.Mutex
 	sources   map[string][]string
 	endless   bool
-	impatient bool
+	ephemeral bool
 	stored    map[string][]string // by output
 	away      map[string]bool
 	answer    func(output string, lines []string) error // nil: all is stored
@@ -39,7 +39,7 @@ type world struct {
 
 func (w *world) specs() []pipeline.Spec {
 	return append([]pipeline.Spec{
-		{Kind: pipeline.KindInput, Type: "script", Traits: pipeline.Traits{Ephemeral: w.impatient}, New: func() any { return &scriptConfig{world: w} }},
+		{Kind: pipeline.KindInput, Type: "script", Traits: pipeline.Traits{Ephemeral: w.ephemeral}, New: func() any { return &scriptConfig{world: w} }},
 		{Kind: pipeline.KindParser, Type: "words", New: func() any { return &wordsConfig{} }},
 		{Kind: pipeline.KindParser, Type: "none", New: func() any { return &noneConfig{} }},
 		{Kind: pipeline.KindOutput, Type: "memory", New: func() any { return &memoryConfig{world: w} }},
@@ -204,10 +204,10 @@ func TestRecordsArriveParsedAndOnce(t *testing.T) {
 	if err := g.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	mark := time.Unix(100, 0).UnixNano()
+	anchor := time.Unix(100, 0).UnixNano()
 	want := []string{
-		"info|5|test|info t=5", "warn|6|test|warn t=5", fmt.Sprintf("|%d|test|no level", mark),
-		"error|9|test|error t=9", fmt.Sprintf("info|%d|test|info", mark+1),
+		"info|5|test|info t=5", "warn|6|test|warn t=5", fmt.Sprintf("|%d|test|no level", anchor),
+		"error|9|test|error t=9", fmt.Sprintf("info|%d|test|info", anchor+1),
 	}
 	if diff := cmp.Diff(want, w.stored["out"]); diff != "" {
 		t.Error(diff)

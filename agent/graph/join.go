@@ -8,61 +8,59 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// A join merges the lines of one source into records, as one pipeline goes
-// through it, before they are parsed. The record that is open at the end of a batch
-// is held until the next lines come, and so is the batch's coverage of the
-// source: what the pipeline hands on ends before it.
+// A join merges the lines of one source into records, as one pipeline goes through it, before they are
+// parsed. The record that is open at the end of a batch is pending until the next lines come, and so is the
+// batch's coverage of the source: what the pipeline hands on ends before it.
 //
-// Records end in the same places when the lines are read again: where the joiner says
-// so, which knows nothing but the record's own lines; where a limit says so, which
-// counts those; and at bounds, which are known beforehand.
+// Records end in the same places when the lines are read again: where the joiner says so, which knows nothing
+// but the record's own lines; where a limit says so, which counts those; and at bounds, which are known
+// beforehand.
 type join struct {
 	joiner pipeline.Joiner
 	limits pipeline.JoinLimits
 
-	// bounds are positions, ascending, at which a record ends whatever the joiner says:
-	// the cuts that time made, and the ends of what was done in an earlier run (also
-	// if that run has joined otherwise, no line may become part of a record that is
-	// skipped).
+	// bounds are positions, ascending, at which a record ends whatever the joiner says: the timeout
+	// boundaries, and the ends of what was done in an earlier run (also if that run has joined otherwise, no
+	// line may become part of a record that is skipped).
 	bounds []uint64
-	// begin is where the first record of this run begins: the lines before it are of
-	// one that was done in an earlier run.
+	// begin is where the first record of this run begins: the lines before it are of one that was done in an
+	// earlier run.
 	begin uint64
 
 	open openRecord
-	text []byte // of the open record, if it is held
+	text []byte // of the open record, if it is pending
 
-	carried openRecord // was held, and is the first record of the batch under way
-	passed  bool       // it is parsed, and has its time
-	after   resumption // how the pipeline goes on behind it
-	needed  bool       // a bound has ended what the joiner would have gone on with
+	carried     openRecord // was pending, and is the first record of the current batch
+	passed      bool       // it is parsed, and has its time
+	after       resumption // how the pipeline goes on behind it
+	boundNeeded bool       // a bound has ended what the joiner would have continued
 }
 
-func newJoin(how *taking, src *event.Source, begin uint64, cuts []uint64) *join {
-	return &join{joiner: how.newJoiner(src), limits: how.limits, begin: begin, bounds: cuts}
+func newJoin(p *parsing, src *event.Source, begin uint64, bounds []uint64) *join {
+	return &join{joiner: p.newJoiner(src), limits: p.limits, begin: begin, bounds: bounds}
 }
 
-// keptText is how much memory a join keeps for the next record that it holds.
-const keptText = 16 << 10
+// maxKeptText is how much memory a join keeps for the next pending record.
+const maxKeptText = 16 << 10
 
 // openRecord is a record of which more lines may come.
 type openRecord struct {
 	lines    int // 0: there is none
 	pos      uint64
 	time     int64
-	line     event.Span // in the batch, unless it is held
+	line     event.Span // in the batch, unless it is pending
 	flags    event.Flags
-	complete bool // there comes no more
-	held     bool
+	complete bool // no more lines come
+	pending  bool
 
-	first uint64 // position of the batch that its first line came with
-	date  int64  // the time mark it takes, if it has no time; 0: not decided yet
+	batchFrom uint64 // position of the batch that its first line came with
+	assigned  int64  // the time it is assigned, if it has none of its own; 0: not decided yet
 }
 
-// undated says that it takes a time mark, and that it is not known which.
-func (o *openRecord) undated() bool { return o.lines > 0 && o.time == 0 && o.date == 0 }
+// needsTime reports whether it has no time, and is not assigned one yet.
+func (o *openRecord) needsTime() bool { return o.lines > 0 && o.time == 0 && o.assigned == 0 }
 
-// wait is how long a record is held.
+// wait returns how long a record is pending.
 func (j *join) wait() time.Duration {
 	if j == nil {
 		return 0
@@ -70,46 +68,46 @@ func (j *join) wait() time.Duration {
 	return time.Duration(j.limits.Wait)
 }
 
-// holding says whether a record is held.
-func (j *join) holding() bool { return j != nil && j.open.lines > 0 }
+// pending reports whether a record is pending between two batches.
+func (j *join) pending() bool { return j != nil && j.open.lines > 0 }
 
-// take makes records of the lines of a batch, in place. The batch then ends where
-// the record begins that is still open.
-func (j *join) take(b *event.Batch) {
-	first := b.From
+// joinLines makes records of the lines of a batch, in place. The batch then ends where the record begins
+// that is still open.
+func (j *join) joinLines(b *event.Batch) {
+	batchFrom := b.From
 	if j.open.lines > 0 {
 		b.From = j.open.pos
 	}
 	records, o := 0, &j.open
-	for i := j.passDone(b); i < len(b.Records); i++ {
+	for i := j.skipDone(b); i < len(b.Records); i++ {
 		r := &b.Records[i]
 		pos, time, span, flags := r.Pos, r.Time, r.Line, r.Flags
-		joint := j.joiner.Line(b.Bytes(span))
-		if joint&pipeline.Continues != 0 || len(j.bounds) > 0 && pos >= j.bounds[0] {
-			joint = j.judge(joint, pos, b.Bytes(span))
+		decision := j.joiner.Line(b.Bytes(span))
+		if decision&pipeline.Continues != 0 || len(j.bounds) > 0 && pos >= j.bounds[0] {
+			decision = j.restrict(decision, pos, b.Bytes(span))
 		}
-		if joint&pipeline.Continues != 0 {
+		if decision&pipeline.Continues != 0 {
 			j.extend(b, span)
 			o.flags |= flags
-			o.complete = joint&pipeline.Complete != 0
+			o.complete = decision&pipeline.Complete != 0
 			continue
 		}
-		if o.lines > 0 && !o.held { // as write does, for the many
+		if o.lines > 0 && !o.pending { // as write does, for the many
 			r := &b.Records[records]
 			r.Pos, r.Time, r.Line, r.Flags = o.pos, o.time, o.line, o.flags
 			records++
 		} else {
 			records = j.write(b, records)
 		}
-		o.lines, o.held, o.complete = 1, false, joint&pipeline.Complete != 0
+		o.lines, o.pending, o.complete = 1, false, decision&pipeline.Complete != 0
 		o.pos, o.time, o.line, o.flags = pos, time, span, flags
-		o.first, o.date = first, 0
+		o.batchFrom, o.assigned = batchFrom, 0
 	}
 	j.end(b, records)
 }
 
-// passDone gives the index of the first line that is not of a record done before.
-func (j *join) passDone(b *event.Batch) int {
+// skipDone returns the index of the first line that is not of a record done before.
+func (j *join) skipDone(b *event.Batch) int {
 	i := 0
 	for i < len(b.Records) && b.Records[i].Pos < j.begin {
 		i++
@@ -117,23 +115,23 @@ func (j *join) passDone(b *event.Batch) int {
 	return i
 }
 
-// judge holds what the joiner says of a line against the bounds and limits. Where
-// these end the open record, it is asked again, for a line that begins one.
-func (j *join) judge(joint pipeline.JoinDecision, pos uint64, line []byte) pipeline.JoinDecision {
-	bound := j.pass(pos)
-	if joint&pipeline.Continues == 0 {
-		return joint
+// restrict applies the bounds and limits to what the joiner says of a line. Where these end the open record,
+// it is asked again, for a line that begins one.
+func (j *join) restrict(decision pipeline.JoinDecision, pos uint64, line []byte) pipeline.JoinDecision {
+	bound := j.passBounds(pos)
+	if decision&pipeline.Continues == 0 {
+		return decision
 	}
 	if !bound && j.hasRoom(len(line)) {
-		return joint
+		return decision
 	}
-	j.needed = j.needed || bound
+	j.boundNeeded = j.boundNeeded || bound
 	j.joiner.End()
 	return j.joiner.Line(line) &^ pipeline.Continues
 }
 
-// pass leaves the bounds up to a position behind, and says whether there was one.
-func (j *join) pass(pos uint64) bool {
+// passBounds removes the bounds up to a position, and reports whether there was one.
+func (j *join) passBounds(pos uint64) bool {
 	n := 0
 	for n < len(j.bounds) && j.bounds[n] <= pos {
 		n++
@@ -142,28 +140,28 @@ func (j *join) pass(pos uint64) bool {
 	return n > 0
 }
 
-// hasRoom says whether the open record takes a line more.
+// hasRoom reports whether the open record takes another line.
 func (j *join) hasRoom(line int) bool {
 	o := &j.open
 	return o.lines > 0 && !o.complete && o.lines < j.limits.Lines && j.size()+1+line <= j.limits.Bytes
 }
 
-// full says that the open record takes no line more.
+// full reports whether the open record takes no other line.
 func (j *join) full() bool { return j.open.lines >= j.limits.Lines || j.size() >= j.limits.Bytes }
 
 func (j *join) size() int {
-	if j.open.held {
+	if j.open.pending {
 		return len(j.text)
 	}
 	return int(j.open.line.Len)
 }
 
-// extend adds a line to the open record. In the block of a file it stands behind
-// the others, with a line end between.
+// extend adds a line to the open record. In the block of a file it stands behind the others, with a line end
+// between.
 func (j *join) extend(b *event.Batch, line event.Span) {
 	o := &j.open
 	o.lines++
-	if o.held {
+	if o.pending {
 		j.text = append(append(j.text, '\n'), b.Bytes(line)...)
 		return
 	}
@@ -179,17 +177,16 @@ func (j *join) extend(b *event.Batch, line event.Span) {
 	o.line.Len += 1 + line.Len
 }
 
-// write puts the open record behind the first records of a batch, and gives their
-// number.
+// write puts the open record behind the first records of a batch, and returns their number.
 func (j *join) write(b *event.Batch, records int) int {
 	o := &j.open
 	if o.lines == 0 {
 		return records
 	}
-	if o.held {
+	if o.pending {
 		o.line = b.Put(j.text)
 		j.carried = *o
-		if cap(j.text) > keptText {
+		if cap(j.text) > maxKeptText {
 			j.text = nil
 		}
 	}
@@ -203,7 +200,7 @@ func (j *join) write(b *event.Batch, records int) int {
 	return records + 1
 }
 
-// end ends a batch: the open record is held if more of it may come.
+// end ends a batch: the open record is pending if more of it may come.
 func (j *join) end(b *event.Batch, records int) {
 	if j.open.lines > 0 && (j.open.complete || j.full() || len(j.bounds) > 0 && j.bounds[0] <= b.To) {
 		records = j.write(b, records)
@@ -212,30 +209,27 @@ func (j *join) end(b *event.Batch, records int) {
 	if j.open.lines == 0 {
 		return
 	}
-	if !j.open.held {
+	if !j.open.pending {
 		j.text = append(j.text[:0], b.Bytes(j.open.line)...)
-		j.open.held = true
+		j.open.pending = true
 	}
 	b.To = j.open.pos
 }
 
-// release puts the record that is held into an empty batch, which ends where the
-// source does.
+// release puts the pending record into an empty batch, which ends where the source does.
 func (j *join) release(b *event.Batch, to uint64) {
 	b.From, b.To = j.open.pos, to
 	b.Records = b.Records[:j.write(b, 0)]
 }
 
-// bound adds bounds.
-func (j *join) bound(at ...uint64) {
+func (j *join) addBounds(at ...uint64) {
 	j.bounds = append(slices.Clip(j.bounds), at...)
 	slices.Sort(j.bounds)
 	j.bounds = slices.Compact(j.bounds)
 }
 
-// first notes how the pipeline goes on behind the first record of a batch, if that
-// was held.
-func (j *join) first(after resumption, b *event.Batch) {
+// onFirst notes how the pipeline goes on behind the first record of a batch, if that was pending.
+func (j *join) onFirst(after resumption, b *event.Batch) {
 	if j.carried.lines == 0 {
 		return
 	}

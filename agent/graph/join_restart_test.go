@@ -124,7 +124,7 @@ func (c *slowConfig) pause() time.Duration {
 	return []time.Duration{0, 0, 0, 0, 50 * time.Millisecond, 400 * time.Millisecond, 1500 * time.Millisecond}[c.world.rnd.IntN(7)]
 }
 
-// batch sends some lines, and now and then none. A line that was never read before may have been cut by
+// batch sends some lines, and now and then none. A line that was never read before may have been ended by
 // time.
 func (c *slowConfig) batch(feed pipeline.Feed, src *event.Source, lines []string, at uint64) *event.Batch {
 	b := feed.Batch(src)
@@ -312,7 +312,7 @@ func (w *slowWorld) checkJoined(t *testing.T, output string, repeats bool) {
 	}
 }
 
-// split gives the parts of a stored record.
+// split returns the parts of a stored record.
 func split(stored string) (level, at, line string) {
 	level, rest, _ := strings.Cut(stored, "|")
 	at, rest, _ = strings.Cut(rest, "|")

@@ -22,7 +22,7 @@ func TestBlocksKeepTheContract(t *testing.T) {
 	pipetest.TestJoiner(t, newJoiner, "a", " b", "[c", "d", " e", "]", " f", "{g", " h", "]", "[i", "[j")
 }
 
-// newTestJoin gives a join of blocks.
+// newTestJoin returns a join of blocks.
 func newTestJoin(limits pipeline.JoinLimits, bounds ...uint64) *join {
 	return &join{joiner: &blocks{}, limits: limits, bounds: bounds}
 }
@@ -37,7 +37,7 @@ func joinBatches(j *join, lines []string, ends ...uint64) (batches [][]string) {
 		for pos := from; pos < to; pos++ {
 			b.Add(pos, 0, b.PutString(lines[pos]))
 		}
-		j.take(b)
+		j.joinLines(b)
 		batches = append(batches, recordsOf(b))
 		from = to
 	}
@@ -61,20 +61,20 @@ func TestJoin(t *testing.T) {
 		ends   []uint64
 		want   string
 	}{
-		{"the last is held", "a|.b|c", wide, nil, []uint64{3}, "0:a+.b"},
+		{"the last is pending", "a|.b|c", wide, nil, []uint64{3}, "0:a+.b"},
 		{"and goes on", "a|.b|c|.d|.e|f", wide, nil, []uint64{3, 6}, "0:a+.b/2:c+.d+.e"},
 		{"over many batches", "a|.b|.c|.d|e", wide, nil, []uint64{1, 2, 2, 3, 4, 5}, "/////0:a+.b+.c+.d"},
-		{"what is complete is not held", "a|{b", wide, nil, []uint64{2}, "0:a 1:{b"},
+		{"what is complete is not pending", "a|{b", wide, nil, []uint64{2}, "0:a 1:{b"},
 		{"one more record than lines", "a|{b", wide, nil, []uint64{1, 2}, "/0:a 1:{b"},
 		{"nothing continues what is complete", "{a|.b|c", wide, nil, []uint64{3}, "0:{a 1:.b"},
 		{"complete at the end of a block", "[a|b|]c|.d|e", wide, nil, []uint64{3, 5}, "0:[a+b+]c/3:.d"},
 		{"too many lines", "[a|b|c|d|e|]", pipeline.JoinLimits{Lines: 3, Bytes: 99}, nil, []uint64{6}, "0:[a+b+c 3:d 4:e"},
 		{"too many bytes", "[a|bb|cc|.d|e", pipeline.JoinLimits{Lines: 9, Bytes: 5}, nil, []uint64{5}, "0:[a+bb 2:cc+.d"},
-		{"what is full is not held", "[a|b|c", pipeline.JoinLimits{Lines: 2, Bytes: 99}, nil, []uint64{2, 3}, "0:[a+b/"},
+		{"what is full is not pending", "[a|b|c", pipeline.JoinLimits{Lines: 2, Bytes: 99}, nil, []uint64{2, 3}, "0:[a+b/"},
 		{"a bound", "[a|b|c|.d|e", wide, []uint64{2}, []uint64{5}, "0:[a+b 2:c+.d"},
 		{"a bound that is no news", "a|.b|c|.d|e", wide, []uint64{2}, []uint64{5}, "0:a+.b 2:c+.d"},
 		{"a bound at the end of a batch", "[a|b|c|d", wide, []uint64{2}, []uint64{2, 4}, "0:[a+b/2:c"},
-		{"a bound in what is held", "[a|b|c|d", wide, []uint64{1, 3}, []uint64{2, 3, 4}, "0:[a/1:b 2:c/"},
+		{"a bound in what is pending", "[a|b|c|d", wide, []uint64{1, 3}, []uint64{2, 3, 4}, "0:[a/1:b 2:c/"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -108,7 +108,7 @@ func TestJoinInAnyBatches(t *testing.T) {
 		all := func(ends ...uint64) []string {
 			j := newTestJoin(limits, bounds...)
 			got := slices.Concat(joinBatches(j, lines, append(ends, end)...)...)
-			if b := (&event.Batch{}); j.holding() {
+			if b := (&event.Batch{}); j.pending() {
 				j.release(b, end)
 				got = append(got, recordsOf(b)...)
 			}
@@ -139,7 +139,7 @@ func TestJoinCopiesNothingItNeedNot(t *testing.T) {
 	}
 	b.Records[2].Flags = event.Truncated
 	size := len(b.Arena)
-	newTestJoin(pipeline.JoinLimits{Lines: 9, Bytes: 99}).take(b)
+	newTestJoin(pipeline.JoinLimits{Lines: 9, Bytes: 99}).joinLines(b)
 	if len(b.Arena) != size || len(b.Records) != 4 || string(b.Line(1)) != "b\n c\n d" {
 		t.Errorf("the arena grew by %d bytes, and holds %d records, of which the second is %q", len(b.Arena)-size, len(b.Records), b.Line(1))
 	}
@@ -203,11 +203,11 @@ func (s *steps) sendBatch(timed bool, lines []string) {
 	}
 }
 
-func (s *steps) cuts(want ...uint64) {
+func (s *steps) boundaries(want ...uint64) {
 	s.Helper()
 	synctest.Wait()
 	if got := s.feed.Known()[0].TimeoutBoundaries; !slices.Equal(got, want) {
-		s.Errorf("the ledger has the cuts %v, want %v", got, want)
+		s.Errorf("the ledger has the boundaries %v, want %v", got, want)
 	}
 }
 
@@ -218,7 +218,7 @@ func (s *steps) stored(want ...string) {
 	}
 }
 
-// lines gives the records that are stored.
+// lines returns the records that are stored.
 func (s *steps) lines() (lines []string) {
 	synctest.Wait()
 	s.w.mu.Lock()
@@ -236,8 +236,8 @@ func (s *steps) away(away bool) {
 	s.w.away["out"] = away
 }
 
-// TestARecordEndsByTime, and only when nothing of it came for that long.
-func TestARecordEndsByTime(t *testing.T) {
+// TestTimeoutEndsARecord, and only when nothing of it came for that long.
+func TestTimeoutEndsARecord(t *testing.T) {
 	w := newWorld()
 	w.runSteps(t, t.TempDir(), func(s *steps, _ func()) {
 		s.send("a", " b")
@@ -261,30 +261,30 @@ func TestTimeoutBoundariesAreKeptWhereTheyMatter(t *testing.T) {
 	w.away["out"] = true
 	w.runSteps(t, t.TempDir(), func(s *steps, _ func()) {
 		s.send("a")
-		s.cuts()
+		s.boundaries()
 		time.Sleep(1100 * time.Millisecond)
-		s.cuts(1)
+		s.boundaries(1)
 		s.send("b")
-		s.cuts()
+		s.boundaries()
 		time.Sleep(1100 * time.Millisecond)
-		s.cuts(2)
+		s.boundaries(2)
 		s.send(" c")
-		s.cuts(2)
+		s.boundaries(2)
 		time.Sleep(1100 * time.Millisecond)
-		s.cuts(2, 3)
+		s.boundaries(2, 3)
 		s.sendBatch(true, []string{"d", "e"})
-		s.cuts(2, 5)
+		s.boundaries(2, 5)
 		s.send("f")
-		s.cuts(2, 5) // the input's own is its own
+		s.boundaries(2, 5) // the input's own is its own
 		s.away(false)
 		time.Sleep(time.Minute)
 		s.stored("a", "b", " c", "d", "e", "f")
-		s.cuts()
+		s.boundaries()
 	})
 }
 
-// TestATimedBatchEndsItsRecord, as the line that it ends with is known to end there.
-func TestATimedBatchEndsItsRecord(t *testing.T) {
+// TestBatchEndedByTimeoutEndsItsRecord, as the line that it ends with is known to end there.
+func TestBatchEndedByTimeoutEndsItsRecord(t *testing.T) {
 	w := newWorld()
 	w.runSteps(t, t.TempDir(), func(s *steps, _ func()) {
 		s.send("a")
@@ -323,9 +323,9 @@ func TestPendingRecordAtTheEnd(t *testing.T) {
 	}
 }
 
-// TestAHeldUpWorkerCutsNothing: a destination that is away for long holds up all,
+// TestBlockedWorkerSplitsNoRecord: a destination that is away for long holds up all,
 // and what waits behind it is not missing.
-func TestAHeldUpWorkerCutsNothing(t *testing.T) {
+func TestBlockedWorkerSplitsNoRecord(t *testing.T) {
 	w := newWorld()
 	w.runSteps(t, t.TempDir(), func(s *steps, _ func()) {
 		other, _ := s.feed.Open(0, "b", nil)
@@ -341,7 +341,7 @@ func TestAHeldUpWorkerCutsNothing(t *testing.T) {
 		s.send(" b", "c")
 		time.Sleep(time.Minute)
 		if !slices.Contains(s.lines(), "a\n b") {
-			t.Error("a record was cut in two since its worker was held up")
+			t.Error("a record was split since its worker was held up")
 		}
 	})
 }
@@ -413,7 +413,7 @@ func BenchmarkJoin(b *testing.B) {
 				for k := range batch.Records {
 					batch.Records[k].Pos, batch.Records[k].Line = uint64(k), line
 				}
-				j.take(batch)
+				j.joinLines(batch)
 			}
 		})
 	}

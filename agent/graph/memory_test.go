@@ -124,7 +124,7 @@ func liveHeap() uint64 {
 	return m.HeapAlloc
 }
 
-// run runs a graph with the flood while scenario goes on, and gives what the
+// run runs a graph with the flood while scenario goes on, and returns what the
 // output said of itself last.
 func (f *flood) run(t *testing.T, yaml string, scenario func(said func() error)) {
 	f.next = map[event.SourceID]uint64{}
@@ -221,7 +221,7 @@ func TestAFullSpoolMakesSourcesWait(t *testing.T) {
 			if fed := f.fed.Load(); fed < 8<<20 || fed > 24<<20 {
 				t.Errorf("%d MiB were taken in, with 16 MiB of spool", fed>>20)
 			}
-			if err := said(); err == nil || !strings.Contains(err.Error(), "away") || !strings.Contains(err.Error(), "16MiB that the setting spool allows") {
+			if err := said(); err == nil || !strings.Contains(err.Error(), "away") || !strings.Contains(err.Error(), "16MiB that spool_size allows") {
 				t.Errorf("it says %v", err)
 			}
 			f.look()
@@ -241,8 +241,8 @@ func TestAFullSpoolMakesSourcesWait(t *testing.T) {
 // its input holds of it.
 const smallSource = 2000
 
-// TestQuietSourcesAreSmall: as of a host with thousands of files, of which few are written to.
-func TestQuietSourcesAreSmall(t *testing.T) {
+// TestIdleSourcesAreSmall: as of a host with thousands of files, of which few are written to.
+func TestIdleSourcesAreSmall(t *testing.T) {
 	const sources = 10_000
 	loki := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)

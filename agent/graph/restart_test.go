@@ -31,7 +31,7 @@ pipelines:
 `
 
 // TestRestartsAtRandom stops and starts a graph again and again, in order and
-// in the middle of outages, before destinations that are away, refuse and ask
+// in the middle of outages, before destinations that are away, reject and ask
 // for smaller requests. In the end each record is at each of its outputs once,
 // or among its dead letters, in the order of its source.
 func TestRestartsAtRandom(t *testing.T) {
@@ -42,8 +42,8 @@ func TestRestartsAtRandom(t *testing.T) {
 
 func restartsAtRandom(t *testing.T, rnd *rand.Rand) {
 	dir, w := t.TempDir(), worldAtRandom(rnd)
-	refused := map[string]bool{}
-	w.answer = func(output string, lines []string) error { return answerAtRandom(rnd, refused, output, lines) }
+	rejected := map[string]bool{}
+	w.answer = func(output string, lines []string) error { return answerAtRandom(rnd, rejected, output, lines) }
 	for range 6 {
 		synctest.Test(t, func(t *testing.T) {
 			ctx, stop := context.WithTimeout(t.Context(), time.Duration(rnd.IntN(3000))*time.Millisecond)
@@ -91,7 +91,7 @@ func TestCrashesAtRandom(t *testing.T) {
 
 func crashAtRandom(t *testing.T, rnd *rand.Rand) {
 	dir, w := t.TempDir(), worldAtRandom(rnd)
-	refused := map[string]bool{}
+	rejected := map[string]bool{}
 	for range 4 {
 		next, stored, requests := t.TempDir(), map[string][]string(nil), rnd.IntN(500)
 		w.answer = func(output string, lines []string) error {
@@ -99,7 +99,7 @@ func crashAtRandom(t *testing.T, rnd *rand.Rand) {
 				stored = copyOf(w.stored)
 				copyDir(t, next, dir)
 			}
-			return answerAtRandom(rnd, refused, output, lines)
+			return answerAtRandom(rnd, rejected, output, lines)
 		}
 		synctest.Test(t, func(t *testing.T) {
 			ctx, stop := context.WithTimeout(t.Context(), time.Minute)
@@ -137,7 +137,7 @@ func copyDir(t *testing.T, to, from string) {
 		t.Error(err)
 	}
 	slices.SortStableFunc(entries, func(a, b os.DirEntry) int {
-		return cmp.Compare(strings.Index(a.Name(), letterFolder), strings.Index(b.Name(), letterFolder))
+		return cmp.Compare(strings.Index(a.Name(), deadLetterFolder), strings.Index(b.Name(), deadLetterFolder))
 	})
 	for _, e := range entries {
 		if err := copyEntry(filepath.Join(to, e.Name()), filepath.Join(from, e.Name()), e.IsDir()); err != nil {
@@ -157,9 +157,9 @@ func copyEntry(to, from string, folder bool) error {
 	return os.WriteFile(to, content, 0o600)
 }
 
-func answerAtRandom(rnd *rand.Rand, refused map[string]bool, output string, lines []string) error {
+func answerAtRandom(rnd *rand.Rand, rejected map[string]bool, output string, lines []string) error {
 	for _, line := range lines {
-		if refused[output+line] {
+		if rejected[output+line] {
 			return &pipeline.SendError{Outcome: pipeline.Bisect, Reason: "one is bad"}
 		}
 	}
@@ -171,7 +171,7 @@ func answerAtRandom(rnd *rand.Rand, refused map[string]bool, output string, line
 	case 3:
 		return &pipeline.SendError{Outcome: pipeline.Split, Reason: "too large"}
 	case 4:
-		refused[output+lines[rnd.IntN(len(lines))]] = true
+		rejected[output+lines[rnd.IntN(len(lines))]] = true
 		return &pipeline.SendError{Outcome: pipeline.Bisect, Reason: "one is bad"}
 	}
 	return nil
@@ -180,7 +180,7 @@ func answerAtRandom(rnd *rand.Rand, refused map[string]bool, output string, line
 // check holds what is stored and the dead letters against the sources.
 func (w *world) check(t *testing.T, dir string, good func(got, want int) bool) {
 	t.Helper()
-	letters := map[string]int{}
+	deadLetters := map[string]int{}
 	for _, name := range []string{"x", "y", "z"} {
 		content, _ := os.ReadFile(filepath.Join(dir, "dead-letters", name+".jsonl"))
 		for line := range strings.Lines(string(content)) {
@@ -188,7 +188,7 @@ func (w *world) check(t *testing.T, dir string, good func(got, want int) bool) {
 			if err := json.Unmarshal([]byte(line), &l); err != nil {
 				t.Fatal(err)
 			}
-			letters[name+text(l.Record)]++
+			deadLetters[name+text(l.Record)]++
 		}
 	}
 	for key, lines := range w.sources {
@@ -201,7 +201,7 @@ func (w *world) check(t *testing.T, dir string, good func(got, want int) bool) {
 				want["z"] = 1
 			}
 			for _, name := range []string{"x", "y", "z"} {
-				got := letters[name+line]
+				got := deadLetters[name+line]
 				for _, s := range w.stored[name] {
 					if text(s) == line {
 						got++
@@ -229,5 +229,5 @@ func (w *world) checkOrder(t *testing.T, output string) {
 	}
 }
 
-// text gives the line of a stored record.
+// text returns the line of a stored record.
 func text(stored string) string { return stored[strings.LastIndexByte(stored, '|')+1:] }

@@ -12,48 +12,38 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// source is a source on its way through the graph. Its worker owns it.
-type source struct {
-	of       *opened
-	progress *ledger.Source
-	pipes    []*pipe
-	times    lineTimes
-	state    []byte // scratch
+// sourceState is what a source that is not idle has in the graph. Its worker owns it.
+type sourceState struct {
+	of         *openSource
+	progress   *ledger.Source
+	pipelines  []*pipelineInstance
+	timestamps timestamps
+	state      []byte // scratch
 
-	now    []resumption  // scratch
-	kept   []checkpoint  // that records held keep back, ascending
-	src    *event.Source // of the batch that came last
-	to     uint64        // where that ended
-	unsure uint64        // an earlier run may have sent what is below
-	wait   time.Duration // how long records are held now
-	due    time.Time     // when they have been held long enough
-	wake   time.Time     // when the worker is to look
-	queued bool          // to be looked at
-	cut    uint64        // where time has last ended a record; 0: what came since has shown whether it had to
+	resumptions    []resumption  // scratch
+	kept           []checkpoint  // that pending records keep back, ascending
+	src            *event.Source // of the last batch
+	to             uint64        // where that ended
+	uncertainBelow uint64        // an earlier run may have sent what is below
+	wait           time.Duration // how long records are pending now
+	due            time.Time     // when they have been so for long enough
+	wake           time.Time     // when the worker is to look
+	queued         bool          // to be looked at
+	boundary       uint64        // the last of a timeout; 0 once a later line has shown whether it is needed
 }
 
-// pipe is one pipeline as one source goes through it.
-type pipe struct {
-	pipeline *pipelineOf
-	how      *taking
-	parsers  chain
-	join     *join // nil: lines stay as they are
-	ties     ties
-	tracks   []deliver.Track // one for each of the pipeline's outputs
-}
-
-// pipelineOf is a pipeline of the config: what its records go through.
-type pipelineOf struct {
+// sharedPipeline is a pipeline of the config, which its sources share.
+type sharedPipeline struct {
 	name string
-	*taking
+	*parsing
 	transforms []pipeline.Transform
 	outputs    []*output
 	read       atomic.Uint64 // lines taken
 	joined     atomic.Uint64 // of these, how many became part of another's record
-	inFlight   atomic.Int64  // of these, how many are held, since more may belong to them
+	pending    atomic.Int64  // of these, how many wait for more that may belong to them
 }
 
-func (p *pipelineOf) routes() []string {
+func (p *sharedPipeline) routes() []string {
 	var routes []string
 	for _, o := range p.outputs {
 		routes = append(routes, p.name+"/"+o.name)
@@ -61,69 +51,76 @@ func (p *pipelineOf) routes() []string {
 	return routes
 }
 
-// newSource makes a source that goes on from where the ledger says.
-func newSource(o *opened, src *event.Source) (*source, error) {
+// pipelineInstance is a pipeline as one source goes through it.
+type pipelineInstance struct {
+	shared     *sharedPipeline
+	parsing    *parsing
+	parsers    chain
+	join       *join // nil: lines stay as they are
+	uniquifier uniquifier
+	tracks     []deliver.Track // one for each of the pipeline's outputs
+}
+
+// newSourceState returns the state of a source that goes on from where the ledger says.
+func newSourceState(o *openSource, src *event.Source) (*sourceState, error) {
 	byPipeline, _, _ := readState(o.progress.State())
-	s := &source{of: o, progress: o.progress, times: newLineTimes(o.progress)}
-	s.unsure = s.times.until
-	for k, of := range o.way.pipelines {
-		p, err := o.newPipe(k, src, byPipeline[of.name])
+	s := &sourceState{of: o, progress: o.progress, timestamps: newTimestamps(o.progress)}
+	s.uncertainBelow = s.timestamps.anchoredBelow
+	for k, of := range o.plan.pipelines {
+		p, err := o.newPipelineInstance(k, src, byPipeline[of.name])
 		if err != nil {
 			return nil, fmt.Errorf("opening %s: %w", src.Key, err)
 		}
 		if p.join != nil {
-			s.times.joins = append(s.times.joins, p.join)
+			s.timestamps.joins = append(s.timestamps.joins, p.join)
 		}
-		s.pipes = append(s.pipes, p)
+		s.pipelines = append(s.pipelines, p)
 	}
 	return s, nil
 }
 
-// newPipe makes the source's way through pipeline k.
-func (o *opened) newPipe(k int, src *event.Source, from resumption) (*pipe, error) {
-	of, how := o.way.pipelines[k], o.way.takings[k]
-	number := src.ShardKey % uint64(o.way.workers*chainsPerWorker) // that says which worker, too
-	p := &pipe{pipeline: of, how: how, parsers: how.parsers.of(number, src), ties: from.ties}
-	if how.newJoiner != nil {
-		p.join = newJoin(how, src, from.begin, o.progress.TimeoutBoundaries())
+func (o *openSource) newPipelineInstance(k int, src *event.Source, from resumption) (*pipelineInstance, error) {
+	shared, parsing := o.plan.pipelines[k], o.plan.parsing[k]
+	number := src.ShardKey % uint64(o.plan.workers*chainsPerWorker) // that determines the worker, too
+	p := &pipelineInstance{shared: shared, parsing: parsing, parsers: parsing.chains.get(number, src), uniquifier: from.uniquifier}
+	if parsing.newJoiner != nil {
+		p.join = newJoin(parsing, src, from.begin, o.progress.TimeoutBoundaries())
 	}
-	for _, route := range of.routes() {
+	for _, route := range shared.routes() {
 		track, err := o.progress.Track(route)
 		if err != nil {
 			return nil, err
 		}
 		p.tracks = append(p.tracks, track)
 		if p.join != nil {
-			p.join.bound(track.Bounds()...)
+			p.join.addBounds(track.Bounds()...)
 		}
 	}
 	return p, nil
 }
 
-// understand parses every record of a batch, gives each its own time, and
-// applies the transforms.
-func (p *pipe) understand(b *event.Batch, times *lineTimes, now func() time.Time) {
+// apply parses every record of a batch, gives each its own time, and applies the transforms.
+func (p *pipelineInstance) apply(b *event.Batch, t *timestamps, now func() time.Time) {
 	for i := range b.Records {
 		p.parsers.parse(b, i)
 		r := &b.Records[i]
 		if r.Time == 0 {
-			r.Time = p.undated(i, r.Pos, times, now)
+			r.Time = p.assignTime(i, r.Pos, t, now)
 		}
-		r.Time = p.ties.unique(r.Time)
-		p.dropLow(r)
+		r.Time = p.uniquifier.unique(r.Time)
+		p.dropBelowLevel(r)
 		if i == 0 && p.join != nil {
-			p.join.first(p.resumption(), b)
+			p.join.onFirst(p.resumption(), b)
 		}
 	}
-	for _, t := range p.pipeline.transforms {
-		t.Apply(b)
+	for _, transform := range p.shared.transforms {
+		transform.Apply(b)
 	}
 }
 
-// dropLow drops a record whose level is below the lowest that is taken. One without a
-// level counts as info.
-func (p *pipe) dropLow(r *event.Record) {
-	least := p.how.least
+// dropBelowLevel drops a record whose level is too low. One without a level counts as info.
+func (p *pipelineInstance) dropBelowLevel(r *event.Record) {
+	least := p.parsing.lowestLevel
 	if least == event.NoLevel {
 		return
 	}
@@ -132,10 +129,10 @@ func (p *pipe) dropLow(r *event.Record) {
 	}
 }
 
-// undated gives the time of record i, which knows none.
-func (p *pipe) undated(i int, pos uint64, times *lineTimes, now func() time.Time) int64 {
+// assignTime returns a time for record i, which has none.
+func (p *pipelineInstance) assignTime(i int, pos uint64, t *timestamps, now func() time.Time) int64 {
 	if i == 0 && p.join != nil && p.join.carried.lines > 0 {
-		return times.ofHeld(&p.join.carried, now)
+		return t.ofPending(&p.join.carried, now)
 	}
-	return times.at(pos, now)
+	return t.at(pos, now)
 }

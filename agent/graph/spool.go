@@ -17,20 +17,17 @@ import (
 	"github.com/longshore/longshore/pipeline/config"
 )
 
-// How long a lane is full before it spools: what cannot wait is given half a
-// second, and files, which wait where they are, as long as an outage takes that may
-// outlast their rotation.
+// How long a lane is full before it spools; see the package comment.
 const (
-	impatience = 500 * time.Millisecond
-	patience   = time.Minute
+	spoolAfterEphemeral = 500 * time.Millisecond
+	spoolAfterFiles     = time.Minute
 )
 
-// keepFree is what a spool leaves free on its disk.
-const keepFree = 64 << 20
+// spoolKeepFree is what a spool leaves free on its disk.
+const spoolKeepFree = 64 << 20
 
-// spools are those of one output: one for each lane, in the folders 0, 1, …,
-// and those of lanes that an earlier run had more of. Together they take no more than
-// the output's size.
+// spools are those of one output: one for each lane, in the folders 0, 1, …, and those of lanes that an
+// earlier run had more of. Together they take no more than the output's size.
 type spools struct {
 	log   *slog.Logger
 	size  int64
@@ -38,19 +35,19 @@ type spools struct {
 	lanes int
 }
 
-// spoolOf gives the folder of an output's spools. Its type is in the name: bodies
-// that were encoded for one mean nothing to another.
-func spoolOf(cfg *config.Config, c config.Output) string {
+// SpoolFolder returns the folder that has a spool for each lane of an output. Its type is in the name:
+// bodies that were encoded for one mean nothing to another.
+func SpoolFolder(cfg *config.Config, c config.Output) string {
 	return filepath.Join(cfg.DataDir, spoolFolder, c.Name, c.Type)
 }
 
-// openSpools opens the spools of an output, which are there even without a size
-// when an earlier run has left something.
-func openSpools(dir string, size int64, lanes int, o spool.Options) (*spools, error) {
-	s := &spools{log: o.Log, size: size, lanes: lanes}
-	o.MaxSize = max(size, spool.MinSize)
-	o.SegmentSize = min(4<<20, max(64<<10, size/int64(4*lanes)))
-	for i := 0; i < lanes || exists(filepath.Join(dir, strconv.Itoa(i))); i++ {
+// openSpools opens the spools of an output, which are there even without a size when an earlier run has left
+// something.
+func openSpools(dir string, c config.Output, o spool.Options) (*spools, error) {
+	s := &spools{log: o.Log, size: int64(c.Common.Spool), lanes: max(1, c.Common.Lanes)}
+	o.MaxSize = max(s.size, spool.MinSize)
+	o.SegmentSize = min(4<<20, max(64<<10, s.size/int64(4*s.lanes)))
+	for i := 0; i < s.lanes || exists(filepath.Join(dir, strconv.Itoa(i))); i++ {
 		one, err := spool.Open(disk.OS{}, filepath.Join(dir, strconv.Itoa(i)), o)
 		if err != nil {
 			s.close()
@@ -72,7 +69,7 @@ func (s *spools) close() {
 	}
 }
 
-// bytes is what all of them take on disk.
+// bytes returns what all of them take on disk.
 func (s *spools) bytes() (n int64) {
 	for _, one := range s.all {
 		_, b := one.Len()
@@ -81,13 +78,13 @@ func (s *spools) bytes() (n int64) {
 	return n
 }
 
-// lane gives the spool of a lane, which reads first what was left by lanes that
-// are no more; nil where there is no size and nothing left.
+// lane returns the spool of a lane, which reads first what was left by lanes that are no more; nil where there
+// is no size and nothing left.
 func (s *spools) lane(i int) deliver.Spool {
 	l := &laneSpool{of: s, own: s.all[i]}
 	for k := i; k < len(s.all); k += s.lanes {
 		left, _ := s.all[k].Len()
-		l.from = append(l.from, &reading{spool: s.all[k], left: left, earlier: left})
+		l.from = append(l.from, &spoolReader{spool: s.all[k], left: left, earlier: left})
 	}
 	// The lane's own comes last: what is added to it comes behind all others.
 	l.from = append(l.from[1:], l.from[0])
@@ -101,13 +98,13 @@ func (s *spools) lane(i int) deliver.Spool {
 type laneSpool struct {
 	of   *spools
 	own  *spool.Spool
-	from []*reading
+	from []*spoolReader
 	buf  []byte
 }
 
-// reading is one spool as a lane reads it: how many bodies are left to be
-// given, and how many of these an earlier run has put there.
-type reading struct {
+// spoolReader is one spool as a lane reads it: how many bodies are left to be read, and how many of these an
+// earlier run has put there.
+type spoolReader struct {
 	spool         *spool.Spool
 	left, earlier int
 }
@@ -124,7 +121,7 @@ func (l *laneSpool) Len() (n int) {
 func (l *laneSpool) Append(b *deliver.Body) error {
 	l.buf = spool.AppendBody(l.buf[:0], b)
 	if l.of.bytes()+int64(len(l.buf)) > l.of.size {
-		return fmt.Errorf("all %s that the setting spool allows are in use: %w", pipeline.Size(l.of.size), spool.ErrFull)
+		return fmt.Errorf("all %s that spool_size allows are in use: %w", pipeline.Size(l.of.size), spool.ErrFull)
 	}
 	if err := l.own.Append(l.buf); err != nil {
 		return err
@@ -142,7 +139,7 @@ func (l *laneSpool) Next(b *deliver.Body) (earlier, ok bool, err error) {
 		if err != nil {
 			return false, false, fmt.Errorf("reading the spool: %w", err)
 		}
-		if !ok { // the rest was damaged, and set aside
+		if !ok { // the rest was damaged, and quarantined
 			r.left, r.earlier = 0, 0
 			continue
 		}
@@ -150,80 +147,71 @@ func (l *laneSpool) Next(b *deliver.Body) (earlier, ok bool, err error) {
 		r.left--
 		earlier = r.earlier > 0
 		r.earlier = max(0, r.earlier-1)
-		if err := decode(r.spool, record, b); err != nil {
+		if err := readBody(r.spool, record, b); err != nil {
 			b.Reset()
-			return l.setAside(r.spool, record, err, b)
+			return l.quarantine(r.spool, record, err, b)
 		}
 		return earlier, true, nil
 	}
 	return false, false, nil
 }
 
-// setAside keeps a record that is no body out of the way, and goes on with the next.
-func (l *laneSpool) setAside(from *spool.Spool, record spool.Record, cause error, b *deliver.Body) (earlier, ok bool, err error) {
+// quarantine keeps a record that is no body out of the way, and goes on with the next.
+func (l *laneSpool) quarantine(from *spool.Spool, record spool.Record, cause error, b *deliver.Body) (earlier, ok bool, err error) {
 	path, err := from.SetAside(record)
 	if err != nil {
 		return false, false, fmt.Errorf("%w; %w", cause, err)
 	}
-	l.of.log.Warn("records in the spool cannot be read and are not delivered; they are kept, and \"longshore verify\" sends what its sources still have", "error", cause, "kept_as", path)
+	l.of.log.Warn("records in the spool cannot be read and are not delivered; they are kept, and \"longshore verify\" sends what its sources still have",
+		"error", cause, "kept_as", path)
 	return l.Next(b)
 }
 
-// decode reads a record into a body, whose runs tell the spool when all of it is
-// done.
-func decode(from *spool.Spool, record spool.Record, b *deliver.Body) error {
-	note := &receipt{spool: from, id: record.ID}
-	if err := spool.ReadBody(record.Data, b, note); err != nil {
+// readBody reads a record into a body, whose runs tell the spool when all of it is done.
+func readBody(from *spool.Spool, record spool.Record, b *deliver.Body) error {
+	track := &spoolTrack{spool: from, id: record.ID}
+	if err := spool.ReadBody(record.Data, b, track); err != nil {
 		return err
 	}
 	for i := range b.Runs {
-		note.left.Add(b.Runs[i].To - b.Runs[i].From)
+		track.left.Add(b.Runs[i].To - b.Runs[i].From)
 	}
 	return nil
 }
 
-// receipt is the track of a body out of a spool: when the stretches of all its
-// runs are done, so is the spool's record.
-type receipt struct {
+// spoolTrack is the track of a spooled body: when the stretches of all its runs are done, so is the spool's
+// record. All that a run finds in its spool is uncertain, so it need not be reserved.
+type spoolTrack struct {
 	spool *spool.Spool
 	id    spool.ID
 	left  atomic.Uint64
 }
 
 // Done implements deliver.Track.
-func (r *receipt) Done(from, to uint64) {
-	if r.left.Add(from-to) == 0 {
-		_ = r.spool.Done(r.id) // it is done all the same, but may come again after a restart
+func (t *spoolTrack) Done(from, to uint64) {
+	if t.left.Add(from-to) == 0 {
+		_ = t.spool.Done(t.id) // it is done all the same, but may come again after a restart
 	}
 }
 
-// Skip implements deliver.Track.
-func (r *receipt) Skip(uint64) bool { return false }
+func (t *spoolTrack) Skip(uint64) bool      { return false }
+func (t *spoolTrack) Uncertain(uint64) bool { return false }
+func (t *spoolTrack) Reserve(uint64) error  { return nil }
 
-// Uncertain implements deliver.Track.
-func (r *receipt) Uncertain(uint64) bool { return false }
-
-// Reserve implements deliver.Track: what is in a spool is uncertain after a
-// restart, whether it was sent or not.
-func (r *receipt) Reserve(uint64) error { return nil }
-
-// patienceOf says how long a lane of an output is full before it spools.
-func (g *Graph) patienceOf(output string) time.Duration {
+// spoolAfter returns how long a lane of an output is full before it spools.
+func (g *Graph) spoolAfter(output string) time.Duration {
 	for _, p := range g.Config.Pipelines {
-		if slices.Contains(p.Outputs, output) && g.impatient(p) {
-			return impatience
+		if slices.Contains(p.Outputs, output) && g.fedByEphemeral(p) {
+			return spoolAfterEphemeral
 		}
 	}
-	return patience
+	return spoolAfterFiles
 }
 
-// impatient says whether an input that cannot wait feeds a pipeline. One without inputs is
-// for sources that choose it.
-func (g *Graph) impatient(p config.Pipeline) bool {
-	for _, in := range g.inputs {
-		if in.ephemeral && (len(p.Inputs) == 0 || slices.Contains(p.Inputs, in.name)) {
-			return true
-		}
-	}
-	return false
+// fedByEphemeral reports whether an ephemeral input feeds a pipeline. One without inputs is for sources whose
+// options choose it.
+func (g *Graph) fedByEphemeral(p config.Pipeline) bool {
+	return slices.ContainsFunc(g.inputs, func(in *input) bool {
+		return in.ephemeral && (len(p.Inputs) == 0 || slices.Contains(p.Inputs, in.name))
+	})
 }

@@ -27,11 +27,11 @@ parsers: {words: {type: words}}
 outputs: {x: {type: memory, queue_size: 64KiB, spool_size: %s, concurrency: %d}}
 `
 
-// TestWhatCannotWaitIsSpooled fills the spool while the destination is away,
+// TestEphemeralSourcesAreSpooled fills the spool while the destination is away,
 // and empties it in later runs with fewer lanes and without a size.
-func TestWhatCannotWaitIsSpooled(t *testing.T) {
+func TestEphemeralSourcesAreSpooled(t *testing.T) {
 	dir, w := t.TempDir(), newWorld()
-	w.impatient, w.away["x"] = true, true
+	w.ephemeral, w.away["x"] = true, true
 	var want []string
 	for i := range 8 {
 		for k := range 400 {
@@ -77,9 +77,9 @@ func TestWhatCannotWaitIsSpooled(t *testing.T) {
 	}
 }
 
-func TestNoSizeIsNoSpool(t *testing.T) {
+func TestNoSizeMeansNoSpool(t *testing.T) {
 	dir, w := t.TempDir(), newWorld()
-	w.impatient, w.away["x"] = true, true
+	w.ephemeral, w.away["x"] = true, true
 	for k := range 1000 {
 		w.sources["a"] = append(w.sources["a"], fmt.Sprintf("info %0500d", k))
 	}
@@ -105,7 +105,7 @@ func TestNoSizeIsNoSpool(t *testing.T) {
 // not forgotten silently, and is delivered when it is back.
 func TestLeftoversAreReported(t *testing.T) {
 	dir, w := t.TempDir(), newWorld()
-	w.impatient, w.away["x"] = true, true
+	w.ephemeral, w.away["x"] = true, true
 	for k := range 1000 {
 		w.sources["a"] = append(w.sources["a"], fmt.Sprintf("info %0500d", k))
 	}
@@ -128,13 +128,13 @@ func TestLeftoversAreReported(t *testing.T) {
 	if said, c := run(here); said != "" || c.Spooled == 0 {
 		t.Fatalf("%+v; it says %s", c, said)
 	}
-	if err := deliver.NewDeadLetterFile(filepath.Join(dir, letterFolder), "x").Write([]deliver.DeadLetter{{Record: "a"}}); err != nil {
+	if err := deliver.NewDeadLetterFile(filepath.Join(dir, deadLetterFolder), "x").Write([]deliver.DeadLetter{{Record: "a"}}); err != nil {
 		t.Fatal(err)
 	}
 	for _, of := range []struct{ name, kind string }{{"y", "memory"}, {"x", "other"}} {
 		said, _ := run(strings.Replace(here, "x: {type: memory", of.name+": {type: "+of.kind, 1))
-		letters := strings.Contains(said, filepath.Join(dir, letterFolder, "x.jsonl"))
-		if !strings.Contains(said, filepath.Join(dir, "spool", "x", "memory")) || letters != (of.name == "y") {
+		deadLetters := strings.Contains(said, filepath.Join(dir, deadLetterFolder, "x.jsonl"))
+		if !strings.Contains(said, filepath.Join(dir, "spool", "x", "memory")) || deadLetters != (of.name == "y") {
 			t.Errorf("with %v it says %s", of, said)
 		}
 	}

@@ -1,10 +1,13 @@
 package graph
 
-import "github.com/longshore/longshore/agent/deliver"
+import (
+	"github.com/prometheus/client_golang/prometheus"
 
-// Status is the graph's account of its records. What an input has read is what
-// its pipelines took and what is in flight to them; what the pipelines took is,
-// for each of their outputs, what that has taken.
+	"github.com/longshore/longshore/agent/deliver"
+)
+
+// Status is the graph's account of its records. What an input has read is what its pipelines took and what is
+// in flight to them; what the pipelines took is, for each of their outputs, what that has taken.
 type Status struct {
 	Inputs    []InputStatus    `json:"inputs"`
 	Pipelines []PipelineStatus `json:"pipelines"`
@@ -19,8 +22,8 @@ type InputStatus struct {
 	InFlight int64  `json:"in_flight"` // to its pipelines
 }
 
-// PipelineStatus is the account of one pipeline, in lines. What is neither joined
-// nor in flight is a record, which its outputs take.
+// PipelineStatus is the account of one pipeline, in lines. What is neither joined nor pending is a record,
+// which its outputs take.
 type PipelineStatus struct {
 	Name    string `json:"name"`
 	Read    uint64 `json:"read"`
@@ -34,14 +37,14 @@ type OutputStatus struct {
 	deliver.Counts
 }
 
-// Status gives the account as it is now.
+// Status returns the account as it is now.
 func (g *Graph) Status() Status {
 	var s Status
 	for _, in := range g.inputs {
 		s.Inputs = append(s.Inputs, InputStatus{in.name, in.feed.open(), in.feed.read.Load(), in.feed.inFlight.Load()})
 	}
 	for _, p := range g.pipelines {
-		s.Pipelines = append(s.Pipelines, PipelineStatus{p.name, p.read.Load(), p.joined.Load(), p.inFlight.Load()})
+		s.Pipelines = append(s.Pipelines, PipelineStatus{p.name, p.read.Load(), p.joined.Load(), p.pending.Load()})
 	}
 	for _, o := range g.outputs {
 		s.Outputs = append(s.Outputs, OutputStatus{o.name, o.deliverer.Counts()})
@@ -49,28 +52,26 @@ func (g *Graph) Status() Status {
 	return s
 }
 
-// Counts are the sums of a Status. With several outputs, a record counts at
-// each of them.
+// Counts are the sums of a Status. With several outputs, a record counts at each of them.
 type Counts struct {
 	Read uint64
-	// Due counts each record once for every output of every pipeline that it
-	// goes through: as often as it is to end. What is joined to another line does not end
-	// by itself.
+	// Due counts each record once for every output of every pipeline that it goes through: as often as it is
+	// to end. What is joined to another line does not end by itself.
 	Due uint64
-	// Joined counts lines that became part of another's record, once for every
-	// output of the pipeline that joined them.
+	// Joined counts lines that became part of another's record, once for every output of the pipeline that
+	// joined them.
 	Joined uint64
 	deliver.Counts
 }
 
-// Pending gives how often a record has not ended yet: it waits or is on its way.
-// What is left of them at the end of a run is read again in the next.
+// Pending returns how often a record has not ended yet: it waits or is on its way. What is pending at the end
+// of a run is read again in the next.
 func (c Counts) Pending() uint64 {
 	ended := c.Delivered + c.Rejected + c.Filtered + c.Skipped
 	return max(c.Due+c.Restored, ended) - ended
 }
 
-// Counts gives the sums as they are now.
+// Counts returns the sums as they are now.
 func (g *Graph) Counts() Counts {
 	var c Counts
 	for _, in := range g.inputs {
@@ -85,4 +86,27 @@ func (g *Graph) Counts() Counts {
 		c.Counts.Add(o.deliverer.Counts())
 	}
 	return c
+}
+
+func (f *feed) register(reg prometheus.Registerer) {
+	counter(reg, "input_records_total", "Records read.", func() float64 { return float64(f.read.Load()) })
+	gauge(reg, "input_in_flight_records", "Records read that the pipelines have not taken yet.",
+		func() float64 { return float64(f.inFlight.Load()) })
+	gauge(reg, "input_sources", "Sources that are open.", func() float64 { return float64(f.open()) })
+}
+
+func (p *sharedPipeline) register(reg prometheus.Registerer) {
+	counter(reg, "pipeline_lines_total", "Lines taken.", func() float64 { return float64(p.read.Load()) })
+	counter(reg, "pipeline_joined_lines_total", "Lines that became part of the record of a line before.",
+		func() float64 { return float64(p.joined.Load()) })
+	gauge(reg, "pipeline_pending_lines", "Lines that wait for the next, which may belong to their record.",
+		func() float64 { return float64(p.pending.Load()) })
+}
+
+func counter(reg prometheus.Registerer, name, help string, value func() float64) {
+	reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "longshore_" + name, Help: help}, value))
+}
+
+func gauge(reg prometheus.Registerer, name, help string, value func() float64) {
+	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "longshore_" + name, Help: help}, value))
 }

@@ -17,8 +17,8 @@ import (
 // waiting, and at the end.
 func TestTheAccountCloses(t *testing.T) {
 	t.Run("lines", func(t *testing.T) { accountCloses(t, twoPipelines, 500, "") })
-	held := strings.ReplaceAll(twoPipelines, "y: {type: memory}", "y: {type: memory, queue_size: 64KiB, spool_size: 0}")
-	t.Run("held up", func(t *testing.T) { accountCloses(t, held, 500, strings.Repeat(" far=away", 300)) })
+	blocked := strings.ReplaceAll(twoPipelines, "y: {type: memory}", "y: {type: memory, queue_size: 64KiB, spool_size: 0}")
+	t.Run("blocked", func(t *testing.T) { accountCloses(t, blocked, 500, strings.Repeat(" far=away", 300)) })
 	joined := strings.Replace(twoPipelines, "words: {type: words}", "words: {type: blocks}", 1)
 	t.Run("joined", func(t *testing.T) { accountCloses(t, joined, 170, "") })
 }

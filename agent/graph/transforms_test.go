@@ -21,7 +21,7 @@ func transforms() []pipeline.Spec {
 }
 
 // TestTransforms sends lines through a pipeline that redacts by default, drops some and
-// directs some, and one that refuses what it does not understand. The account closes.
+// directs some, and one that rejects what it does not understand. The account closes.
 func TestTransforms(t *testing.T) {
 	w := newWorld()
 	w.more = transforms()
@@ -54,9 +54,9 @@ pipelines:
 				t.Errorf("%s: %+v", s.Outputs[i].Name, c)
 			}
 		}
-		letters, err := os.ReadFile(filepath.Join(dir, "dead-letters", "x.jsonl"))
-		if err != nil || !bytes.Contains(letters, []byte("what is this password=[REDACTED]")) || bytes.Contains(letters, []byte("hunter2")) {
-			t.Errorf("dead letters: %s, %v", letters, err)
+		deadLetters, err := os.ReadFile(filepath.Join(dir, "dead-letters", "x.jsonl"))
+		if err != nil || !bytes.Contains(deadLetters, []byte("what is this password=[REDACTED]")) || bytes.Contains(deadLetters, []byte("hunter2")) {
+			t.Errorf("dead letters: %s, %v", deadLetters, err)
 		}
 	})
 }

@@ -15,14 +15,13 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// A Trial takes lines through one pipeline of a config and tells what becomes of
-// them. Nothing is stored or sent. It is the Feed of one input, which Run must
-// then take the lines of.
+// A Trial takes lines through one pipeline of a config, and returns what becomes of them. Nothing is stored
+// or sent. It is the Feed of one input, whose lines Run then takes.
 type Trial struct {
-	pipe       *pipe
+	pipeline   *pipelineInstance
 	transforms []string // their names
 	outputs    []string // of the pipeline
-	bits       []uint32 // of each output in NotTo
+	bits       []uint32 // of each output in ExcludedOutputs
 	src        *event.Source
 	now        func() time.Time
 	pos        uint64
@@ -47,14 +46,14 @@ type Step struct {
 	Record []byte
 }
 
-// Record gives the record as it leaves the pipeline.
+// Record returns the record as it leaves the pipeline.
 func (o *Outcome) Record() []byte { return o.Steps[len(o.Steps)-1].Record }
 
 // byParsers is the name of the first step.
 const byParsers = "parsers"
 
-// NewTrial prepares the trial of a pipeline; an empty name is the first one's. now
-// is the time of lines without one.
+// NewTrial prepares the trial of a pipeline; an empty name is the first one's. now is the time of lines
+// without one.
 func NewTrial(cfg *config.Config, name string, labels []event.Label, log *slog.Logger, now func() time.Time) (*Trial, error) {
 	g := &Graph{Options: Options{
 		Config: cfg, Log: log, Metrics: prometheus.NewRegistry(),
@@ -63,13 +62,13 @@ func NewTrial(cfg *config.Config, name string, labels []event.Label, log *slog.L
 	if err := g.addPipelines(); err != nil {
 		return nil, err
 	}
-	labels, choices := choose(labels)
-	k, err := g.pipelineToTry(name, choices)
+	labels, options := splitOptions(labels)
+	k, err := g.pipelineToTry(name, options)
 	if err != nil {
 		return nil, err
 	}
-	of := g.pipelines[k]
-	how, err := choices.taking(of.taking, g.parsers, cfg)
+	shared := g.pipelines[k]
+	parsing, err := options.parsing(shared.parsing, g.parsers, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -77,9 +76,9 @@ func NewTrial(cfg *config.Config, name string, labels []event.Label, log *slog.L
 		transforms: cfg.Pipelines[k].Transforms, outputs: cfg.Pipelines[k].Outputs,
 		src: event.NewSource(1, "try", "try", labels), now: now, batches: make(chan *event.Batch),
 	}
-	t.pipe = &pipe{pipeline: of, how: how, parsers: how.parsers.of(0, t.src)}
-	if how.newJoiner != nil {
-		t.pipe.join = newJoin(how, t.src, 0, nil)
+	t.pipeline = &pipelineInstance{shared: shared, parsing: parsing, parsers: parsing.chains.get(0, t.src)}
+	if parsing.newJoiner != nil {
+		t.pipeline.join = newJoin(parsing, t.src, 0, nil)
 	}
 	for _, output := range t.outputs {
 		bit := slices.IndexFunc(cfg.Outputs, func(o config.Output) bool { return o.Name == output })
@@ -88,11 +87,10 @@ func NewTrial(cfg *config.Config, name string, labels []event.Label, log *slog.L
 	return t, nil
 }
 
-// pipelineToTry gives the index of a pipeline: the one named, or the first of those that
-// are chosen, or the first.
-func (g *Graph) pipelineToTry(name string, c choices) (int, error) {
+// pipelineToTry returns the index of a pipeline: the one named, or the first that the options choose.
+func (g *Graph) pipelineToTry(name string, o sourceOptions) (int, error) {
 	if name == "" {
-		chosen, err := c.pipelines(g.pipelines, g.pipelines)
+		chosen, err := o.pipelines(g.pipelines, g.pipelines)
 		return slices.Index(g.pipelines, chosen[0]), err
 	}
 	var names []string
@@ -105,9 +103,9 @@ func (g *Graph) pipelineToTry(name string, c choices) (int, error) {
 	return 0, fmt.Errorf("there is no pipeline %q; there is %s", name, strings.Join(names, ", "))
 }
 
-// Run tells of every record of the input that is fed to the trial, in order, until
-// the input closes its source, ctx ends or each gives an error.
-func (t *Trial) Run(ctx context.Context, each func(Outcome) error) error {
+// Run calls visit for every record of the input that feeds the trial, in order, until the input closes its
+// source, ctx ends or visit returns an error.
+func (t *Trial) Run(ctx context.Context, visit func(Outcome) error) error {
 	wait := time.NewTimer(0)
 	defer wait.Stop()
 	for {
@@ -115,32 +113,32 @@ func (t *Trial) Run(ctx context.Context, each func(Outcome) error) error {
 		select {
 		case b, ok := <-t.batches:
 			if !ok {
-				return tell(t.End(), each)
+				return visitAll(t.End(), visit)
 			}
-			outcomes = t.take(b)
-			wait.Reset(t.pipe.join.wait())
+			outcomes = t.join(b)
+			wait.Reset(t.pipeline.join.wait())
 		case <-wait.C:
 			outcomes = t.End()
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if err := tell(outcomes, each); err != nil {
+		if err := visitAll(outcomes, visit); err != nil {
 			return err
 		}
 	}
 }
 
-func tell(outcomes []Outcome, each func(Outcome) error) error {
+func visitAll(outcomes []Outcome, visit func(Outcome) error) error {
 	for _, o := range outcomes {
-		if err := each(o); err != nil {
+		if err := visit(o); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// Lines takes lines that the source has at a time, or at none that it knows (zero),
-// and gives the records that are whole. Call it, and End after it, instead of Run.
+// Lines takes lines of a time, or of none that is known (zero), and returns the records that are whole. Call
+// it, and End after it, instead of Run.
 func (t *Trial) Lines(lines []string, at time.Time) []Outcome {
 	b := t.Batch(t.src)
 	b.From = t.pos
@@ -153,23 +151,23 @@ func (t *Trial) Lines(lines []string, at time.Time) []Outcome {
 		t.pos += uint64(len(line)) + 1
 	}
 	b.To = t.pos
-	return t.take(b)
+	return t.join(b)
 }
 
-// End ends the record of which more lines could come.
+// End ends the record that is pending.
 func (t *Trial) End() []Outcome {
-	if !t.pipe.join.holding() {
+	if !t.pipeline.join.pending() {
 		return nil
 	}
 	b := t.Batch(t.src)
-	t.pipe.join.release(b, t.pos)
+	t.pipeline.join.release(b, t.pos)
 	return t.outcomes(b)
 }
 
-func (t *Trial) take(b *event.Batch) []Outcome {
+func (t *Trial) join(b *event.Batch) []Outcome {
 	t.pos = b.To
-	if t.pipe.join != nil {
-		t.pipe.join.take(b)
+	if t.pipeline.join != nil {
+		t.pipeline.join.joinLines(b)
 	}
 	return t.outcomes(b)
 }
@@ -177,17 +175,17 @@ func (t *Trial) take(b *event.Batch) []Outcome {
 func (t *Trial) outcomes(b *event.Batch) []Outcome {
 	all := make([]Outcome, len(b.Records))
 	for i := range b.Records {
-		t.pipe.parsers.parse(b, i)
+		t.pipeline.parsers.parse(b, i)
 		r := &b.Records[i]
 		if r.Time == 0 {
 			r.Time = t.now().UnixNano()
 		}
-		r.Time = t.pipe.ties.unique(r.Time)
-		t.pipe.dropLow(r)
+		r.Time = t.pipeline.uniquifier.unique(r.Time)
+		t.pipeline.dropBelowLevel(r)
 		all[i] = Outcome{Line: string(b.Line(i)), Format: r.Format}
 	}
 	t.step(all, b, byParsers)
-	for k, transform := range t.pipe.pipeline.transforms {
+	for k, transform := range t.pipeline.shared.transforms {
 		transform.Apply(b)
 		t.step(all, b, t.transforms[k])
 	}
@@ -197,7 +195,7 @@ func (t *Trial) outcomes(b *event.Batch) []Outcome {
 	return all
 }
 
-// step notes what each record has become, if it is another than before.
+// step notes what each record has become, if it has changed.
 func (t *Trial) step(all []Outcome, b *event.Batch, by string) {
 	for i := range all {
 		o, r := &all[i], &b.Records[i]

@@ -8,44 +8,41 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// A worker joins and parses the batches of its share of the sources, in their order,
-// and hands them to the outputs.
+// A worker takes the batches of its share of the sources through their pipelines, in their order, and hands
+// them to the outputs.
 type worker struct {
-	in      chan message
-	batches *pool
-	now     func() time.Time
-	waiting waiting
-	recent  recent
-	since   time.Time // when it last took up work again that had been held up
-	ended   bool      // the sources have ended by themselves; set before in is closed
+	in        chan message
+	batches   *batchPool
+	now       func() time.Time
+	deadlines deadlines
+	recent    recentSources
+	since     time.Time // when it last went on after it had been held up
+	ended     bool      // the sources have ended by themselves; set before in is closed
 }
 
-func newWorker(batches *pool, now func() time.Time) *worker {
-	// Nothing queues before a worker: a batch is taken up while the processor still has it
-	// near, and what would wait can as well wait in its file.
-	w := &worker{in: make(chan message), batches: batches, now: now, recent: newRecent()}
-	w.waiting.timer = time.NewTimer(0)
-	w.waiting.timer.Stop()
+func newWorker(batches *batchPool, now func() time.Time) *worker {
+	w := &worker{in: make(chan message), batches: batches, now: now, recent: newRecentSources()}
+	w.deadlines.timer = time.NewTimer(0)
+	w.deadlines.timer.Stop()
 	return w
 }
 
 // message is a batch of a source, or, without one, the source's end.
 type message struct {
-	of     *opened
+	of     *openSource
 	batch  *event.Batch
 	feed   *feed // that the batch came by
 	gone   bool  // it has ended for good
 	closed func(gone bool)
 }
 
-// heldUp is how long a worker must be busy with one batch to have kept its sources
-// waiting.
-const heldUp = 200 * time.Millisecond
+// heldUpAfter is how long a worker must be busy with one batch to have kept its sources waiting.
+const heldUpAfter = 200 * time.Millisecond
 
-// run works until in is closed and empty. When ctx ends, batches are let go:
-// nothing of them is acknowledged.
+// run works until in is closed and empty. When ctx ends, batches are discarded: nothing of them is
+// acknowledged.
 func (w *worker) run(ctx context.Context) {
-	defer w.waiting.timer.Stop()
+	defer w.deadlines.timer.Stop()
 	defer w.recent.timer.Stop()
 	for {
 		select {
@@ -55,11 +52,11 @@ func (w *worker) run(ctx context.Context) {
 				return
 			}
 			w.handle(ctx, m)
-		case <-w.waiting.timer.C:
+		case <-w.deadlines.timer.C:
 			w.handleQueued(ctx)
 			w.releaseDue(ctx)
 		case <-w.recent.timer.C:
-			w.recent.again()
+			w.recent.onTimer()
 		}
 	}
 }
@@ -68,8 +65,8 @@ func (w *worker) handle(ctx context.Context, m message) {
 	alive := ctx.Err() == nil
 	switch {
 	case m.batch == nil:
-		if m.gone && alive && m.of.source != nil {
-			w.release(ctx, m.of.source)
+		if m.gone && alive && m.of.state != nil {
+			w.release(ctx, m.of.state)
 		}
 		m.closed(m.gone && alive)
 	case !alive:
@@ -77,18 +74,18 @@ func (w *worker) handle(ctx context.Context, m message) {
 	default:
 		began := time.Now()
 		w.process(ctx, m)
-		if now := time.Now(); now.Sub(began) > heldUp {
+		if now := time.Now(); now.Sub(began) > heldUpAfter {
 			w.since = now
 		}
 	}
 }
 
-// mostQueued bounds what is handled before records are ended that have waited long enough.
-const mostQueued = 8
+// maxQueued bounds what is handled before records are ended that have waited long enough.
+const maxQueued = 8
 
-// handleQueued handles what has come and was not taken yet.
+// handleQueued handles what waits to be taken.
 func (w *worker) handleQueued(ctx context.Context) {
-	for range mostQueued {
+	for range maxQueued {
 		select {
 		case m, ok := <-w.in:
 			if !ok {
@@ -103,99 +100,94 @@ func (w *worker) handleQueued(ctx context.Context) {
 
 // releaseDue ends the records that have waited long enough for more lines.
 func (w *worker) releaseDue(ctx context.Context) {
-	for s := w.waiting.next(w.since); s != nil && ctx.Err() == nil; s = w.waiting.next(w.since) {
-		s.unsure = 0
+	for s := w.deadlines.next(w.since); s != nil && ctx.Err() == nil; s = w.deadlines.next(w.since) {
+		s.uncertainBelow = 0
 		w.release(ctx, s)
 	}
 }
 
-// end sends what is still held, where nothing more can come. When the program is told to
-// stop, it is left to the next run: it is read again from there.
+// end sends what is pending, where nothing more can come. When the program is told to stop, it is left to
+// the next run: it is read again from there.
 func (w *worker) end(ctx context.Context) {
-	for _, s := range w.waiting.queue {
+	for _, s := range w.deadlines.queue {
 		if w.ended && ctx.Err() == nil {
 			w.release(ctx, s)
 		}
 	}
 }
 
-// process takes a batch through the pipelines of its source. Each but the
-// first gets a copy, since joining and parsing write into the batch.
+// process takes a batch through the pipelines of its source. Each but the last gets a copy, since joining
+// and parsing write into the batch.
 func (w *worker) process(ctx context.Context, m message) {
-	s, b := m.of.rouse(m.batch.Source), m.batch
+	s, b := m.of.activate(m.batch.Source), m.batch
 	lines, to := len(b.Records), b.To
 	s.to = to
 	if b.EndedByTimeout {
-		s.cutHere()
+		s.addTimeoutBoundary()
 	}
 	if lines > 0 && !m.of.begun {
 		m.of.begun = true
 		s.progress.Begin(b.Records[0].Pos)
 	}
-	s.times.round(b.From)
-	through := make([]passage, 0, 2)
-	for k := range s.pipes {
+	s.timestamps.startBatch(b.From)
+	all := make([]processed, 0, 2)
+	for k := range s.pipelines {
 		mine := b
-		if k < len(s.pipes)-1 {
+		if k < len(s.pipelines)-1 {
 			mine = w.batches.get(b.Source)
 			mine.CopyFrom(b)
 		}
-		through = append(through, s.pass(k, mine, w.now))
+		all = append(all, s.process(k, mine, w.now))
 	}
 	if lines > 0 {
-		s.uncut()
+		s.reviewBoundary()
 	}
 	s.checkpoint(to, b.Cursor)
-	if lines > 0 && s.holding() {
-		s.hold()
-		w.waiting.add(s)
+	if lines > 0 && s.pending() {
+		s.startWait()
+		w.deadlines.add(s)
 	}
 	m.feed.inFlight.Add(int64(-lines))
-	w.handOn(ctx, through)
+	w.handOver(ctx, all)
 	w.recent.add(m.of)
 }
 
-// release ends the records of a source that are held, and the cut is noted before
-// they are sent.
-func (w *worker) release(ctx context.Context, s *source) {
-	if !s.holding() {
+// release ends the pending records of a source. The boundary is noted before they are sent.
+func (w *worker) release(ctx context.Context, s *sourceState) {
+	if !s.pending() {
 		return
 	}
-	if s.cutHere() {
-		s.cut = s.to
+	if s.addTimeoutBoundary() {
+		s.boundary = s.to
 	}
-	s.times.round(s.to)
-	var through []passage
-	for k, p := range s.pipes {
-		if p.join.holding() {
-			through = append(through, s.release(k, w.batches.get(s.src), w.now))
+	s.timestamps.startBatch(s.to)
+	var all []processed
+	for k, p := range s.pipelines {
+		if p.join.pending() {
+			all = append(all, s.release(k, w.batches.get(s.src), w.now))
 		}
 	}
 	s.storeKept()
-	w.handOn(ctx, through)
+	w.handOver(ctx, all)
 }
 
-// handOn gives the outputs what has gone through the pipelines. All of it is accounted
-// for before the first of them may hold it up.
-func (w *worker) handOn(ctx context.Context, through []passage) {
-	for i := range through {
-		through[i].account()
+// handOver hands the outputs what has gone through the pipelines. All of it is accounted for before the
+// first of them may hold it up.
+func (w *worker) handOver(ctx context.Context, all []processed) {
+	for i := range all {
+		all[i].account()
 	}
-	for i := range through {
-		t := &through[i]
-		if b := t.batch; b.From == b.To {
+	for i := range all {
+		p, b := all[i].pipeline, all[i].batch
+		if b.From == b.To {
 			w.batches.put(b)
 			continue
 		}
-		w.hand(ctx, t.pipe, t.batch)
-	}
-}
-
-func (w *worker) hand(ctx context.Context, p *pipe, b *event.Batch) {
-	outputs := p.pipeline.outputs
-	shared := deliver.Share(b, len(outputs), w.batches.put)
-	for i, o := range outputs {
-		// An error is ctx's end: the batch is released, and not acknowledged.
-		_ = o.deliverer.Put(ctx, shared, p.tracks[i])
+		outputs := p.shared.outputs
+		shared := deliver.Share(b, len(outputs), w.batches.put)
+		for k, o := range outputs {
+			// An error is ctx's end: the batch is released, and not acknowledged.
+			_ = o.deliverer.Put(ctx, shared, p.tracks[k])
+		}
 	}
 }

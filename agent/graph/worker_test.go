@@ -10,10 +10,10 @@ import (
 // waits to be taken.
 func TestWhatHasComeIsTakenFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorker(&pool{}, time.Now)
+		w := newWorker(&batchPool{}, time.Now)
 		taken := 0
 		for range 2 {
-			go func() { w.in <- message{of: &opened{}, closed: func(bool) { taken++ }} }()
+			go func() { w.in <- message{of: &openSource{}, closed: func(bool) { taken++ }} }()
 		}
 		synctest.Wait()
 		if w.handleQueued(t.Context()); taken != 2 {

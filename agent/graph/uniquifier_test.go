@@ -9,7 +9,7 @@ import (
 	"github.com/longshore/longshore/agent/disk/payload"
 )
 
-func TestTies(t *testing.T) {
+func TestUniquifier(t *testing.T) {
 	tests := []struct {
 		name     string
 		in, want []int64
@@ -18,15 +18,15 @@ func TestTies(t *testing.T) {
 		{"equal times count up", []int64{5, 5, 5}, []int64{5, 6, 7}},
 		{"what was counted into is taken", []int64{5, 5, 5, 6, 7, 8}, []int64{5, 6, 7, 8, 9, 10}},
 		{"out of order", []int64{5, 3, 5, 3, 4}, []int64{5, 3, 6, 4, 7}},
-		{"a mark among many instants", []int64{5, 100, 200, 300, 400, 500, 5, 600, 700, 800, 900, 5, 1000, 5}, []int64{5, 100, 200, 300, 400, 500, 6, 600, 700, 800, 900, 7, 1000, 8}},
+		{"an anchor among many instants", []int64{5, 100, 200, 300, 400, 500, 5, 600, 700, 800, 900, 5, 1000, 5}, []int64{5, 100, 200, 300, 400, 500, 6, 600, 700, 800, 900, 7, 1000, 8}},
 		{"before the epoch", []int64{-5, -5, 0, 0}, []int64{-5, -4, 0, 1}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			var ties ties
+			var u uniquifier
 			var got []int64
 			for _, at := range test.in {
-				got = append(got, ties.unique(at))
+				got = append(got, u.unique(at))
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Error(diff)
@@ -40,7 +40,7 @@ func TestTies(t *testing.T) {
 func TestTimestampsAreUniqueAndSurviveARestart(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(3, 4))
 	var in, want []int64
-	var whole ties
+	var whole uniquifier
 	seen := map[int64]bool{}
 	at := int64(1_700_000_000_000)
 	for range 2000 {
@@ -59,7 +59,7 @@ func TestTimestampsAreUniqueAndSurviveARestart(t *testing.T) {
 	}
 	for cut := 0; cut < len(in); cut += 97 {
 		r := payload.Reader{Rest: append(states[cut], "rest"...)}
-		again := readTies(&r)
+		again := readUniquifier(&r)
 		if r.Damaged || string(r.Rest) != "rest" {
 			t.Fatalf("the state at %d cannot be read", cut)
 		}
@@ -72,11 +72,11 @@ func TestTimestampsAreUniqueAndSurviveARestart(t *testing.T) {
 }
 
 func FuzzReadState(f *testing.F) {
-	var t ties
+	var t uniquifier
 	for _, at := range []int64{5, 5, 9, -3} {
 		t.unique(at)
 	}
-	r := resumption{pipeline: "main", ties: t, begin: 700}
+	r := resumption{pipeline: "main", uniquifier: t, begin: 700}
 	f.Add(appendState(nil, []resumption{r, r}, []byte("cursor")))
 	f.Fuzz(func(t *testing.T, p []byte) {
 		of, cursor, ok := readState(p)
@@ -84,13 +84,13 @@ func FuzzReadState(f *testing.F) {
 			t.Fatal("the cursor is longer than the state")
 		}
 		for _, r := range of {
-			r.ties.unique(7)
+			r.uniquifier.unique(7)
 		}
 	})
 }
 
-func BenchmarkTies(b *testing.B) {
-	var t ties
+func BenchmarkUniquifier(b *testing.B) {
+	var t uniquifier
 	at := int64(1_700_000_000_000_000_000)
 	for i := range b.N {
 		t.unique(at + int64(i/3)*1_000_000)

@@ -8,22 +8,40 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// chains are the parsers of one way to take lines. Each source would have its own if
-// that did not take so much memory where there are thousands: so those that fall on the same
-// one share them; these must be of one worker.
+// parsing is how lines become records.
+type parsing struct {
+	chains      *chains
+	newJoiner   pipeline.NewJoiner // nil: lines stay as they are
+	limits      pipeline.JoinLimits
+	lowestLevel event.Level // records below it are dropped
+}
+
+// newParsing returns what parsers do. The first that joins lines does so.
+func newParsing(parsers []parserFactory) *parsing {
+	p := &parsing{chains: &chains{parsers: parsers}}
+	for _, f := range parsers {
+		if p.newJoiner == nil {
+			p.newJoiner, p.limits = f.newJoiner, f.limits
+		}
+	}
+	return p
+}
+
+// chains are the parsers of one parsing, made for few sources each: for every source they would take too
+// much memory. The sources of a chain must be of one worker.
 type chains struct {
-	parsers []parserOf
+	parsers []parserFactory
 
 	mu   sync.Mutex
 	made map[uint64]chain
 }
 
-// chainsPerWorker is enough for sources that are read at the same time; for parsers learn the
-// looks of other lines from the first one of a batch.
+// chainsPerWorker is enough for sources that are read at the same time: parsers learn another format from
+// the first line of a batch.
 const chainsPerWorker = 16
 
-// of gives a chain by its number, which is made for src if it is new.
-func (c *chains) of(number uint64, src *event.Source) chain {
+// get returns a chain by its number. If it is new, it is made for src.
+func (c *chains) get(number uint64, src *event.Source) chain {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	made, known := c.made[number]
@@ -37,50 +55,50 @@ func (c *chains) of(number uint64, src *event.Source) chain {
 	return made
 }
 
-// chain is the parsers of a pipeline, as a source goes through them.
+// chain is the parsers of a pipeline, in their order.
 type chain []link
 
 type link struct {
 	parser  pipeline.Parser
-	field   string      // to understand instead of the line
-	failing event.Flags // of records that have it and are not understood
+	field   string      // to parse instead of the line
+	onError event.Flags // of records that have it and cannot be parsed
 }
 
-// parserOf is a parser of the config, before it is made for a source.
-type parserOf struct {
+// parserFactory is a parser of the config, before it is made for a source.
+type parserFactory struct {
 	settings  pipeline.ParserSettings
-	make      pipeline.NewParser
+	newParser pipeline.NewParser
 	newJoiner pipeline.NewJoiner // nil where it joins no lines
 	limits    pipeline.JoinLimits
 }
 
-func newParserOf(c config.Parser) (p parserOf, err error) {
-	p.settings = c.Common
-	if p.make, err = c.Settings.Parser(); err != nil {
-		return p, err
+func newParserFactory(c config.Parser) (f parserFactory, err error) {
+	f.settings = c.Common
+	if f.newParser, err = c.Settings.Parser(); err != nil {
+		return f, err
 	}
 	if j, ok := c.Settings.(pipeline.JoinerConfig); ok && c.Common.Field == "" {
-		p.newJoiner, p.limits, err = j.Joiner()
+		f.newJoiner, f.limits, err = j.Joiner()
 	}
-	return p, err
+	return f, err
 }
 
-func newChain(parsers []parserOf, src *event.Source) chain {
+func newChain(parsers []parserFactory, src *event.Source) chain {
 	var c chain
-	for _, p := range parsers {
-		l := link{parser: p.make(src), field: p.settings.Field}
-		switch p.settings.OnError {
+	for _, f := range parsers {
+		l := link{parser: f.newParser(src), field: f.settings.Field}
+		switch f.settings.OnError {
 		case "drop":
-			l.failing = event.Dropped
+			l.onError = event.Dropped
 		case "dead_letter":
-			l.failing = event.Rejected
+			l.onError = event.Rejected
 		}
 		c = append(c, l)
 	}
 	return c
 }
 
-// parse has each parser look at record i, as pipeline.ParserSettings says.
+// parse calls each parser for record i, as pipeline.ParserSettings says.
 func (c chain) parse(b *event.Batch, i int) {
 	r := &b.Records[i]
 	for k := range c {
@@ -95,15 +113,14 @@ func (c chain) parse(b *event.Batch, i int) {
 		if ok {
 			r.Flags |= event.Parsed
 		}
-		if tried && !ok && l.failing != 0 {
-			r.Flags |= l.failing
+		if tried && !ok && l.onError != 0 {
+			r.Flags |= l.onError
 			return
 		}
 	}
 }
 
-// parseField has the parser look at a field as if it were the line. What it finds
-// takes the place of the field.
+// parseField parses a field as if it were the line. What is found replaces the field.
 func (l *link) parseField(b *event.Batch, i int) (tried, ok bool) {
 	r := &b.Records[i]
 	k, value := fieldNamed(b, i, l.field)
@@ -127,10 +144,10 @@ func (l *link) parseField(b *event.Batch, i int) (tried, ok bool) {
 	return true, ok
 }
 
-// messageField is the name by which the message is asked for.
+// messageField is the name of the message.
 const messageField = "message"
 
-// fieldNamed finds a field; the message has the index -1.
+// fieldNamed returns a field. The message has the index -1.
 func fieldNamed(b *event.Batch, i int, name string) (int, event.Value) {
 	if name == messageField {
 		return -1, b.MessageOf(i)
@@ -143,7 +160,7 @@ func fieldNamed(b *event.Batch, i int, name string) (int, event.Value) {
 	return -1, event.Value{}
 }
 
-// textOf gives the span of a value's text.
+// textOf returns the span of a value's text.
 func textOf(b *event.Batch, v event.Value) event.Span {
 	if v.Kind != event.Escaped {
 		return v.Span

@@ -25,11 +25,11 @@ func TestReplayGivesEveryLineTheTimeItHad(t *testing.T) {
 	}
 	clock := time.Unix(100, 0)
 	now := func() time.Time { clock = clock.Add(70 * time.Millisecond); return clock }
-	times := newLineTimes(s)
+	times := newTimestamps(s)
 	had := map[uint64]int64{}
 	const batch, end = 30, 900
 	for first := uint64(0); first < end; first += batch {
-		times.round(first)
+		times.startBatch(first)
 		for pos := first; pos < first+batch; pos += 10 {
 			had[pos] = times.at(pos, now)
 		}
@@ -43,12 +43,12 @@ func TestReplayGivesEveryLineTheTimeItHad(t *testing.T) {
 	if s, err = l.Open(s.ID(), "in", "a.log", []string{"x"}, 1000); err != nil {
 		t.Fatal(err)
 	}
-	times = newLineTimes(s)
+	times = newTimestamps(s)
 	clock = time.Unix(5000, 0)
 	different := map[int64]bool{}
 	for pos := uint64(0); pos < end; pos += 10 {
 		if pos%70 == 0 {
-			times.round(pos)
+			times.startBatch(pos)
 		}
 		got := times.at(pos, now)
 		if got != had[pos] {
@@ -82,9 +82,9 @@ func TestLinesOfASourceThatHadNoneKeepTheirTime(t *testing.T) {
 		if s, err = l.Open(s.ID(), "in", "a.log", []string{"x"}, 1000); err != nil {
 			t.Fatal(err)
 		}
-		times := newLineTimes(s)
+		times := newTimestamps(s)
 		for _, first := range []uint64{0, 30} {
-			times.round(first)
+			times.startBatch(first)
 			had = append(had, times.at(first+10, now))
 		}
 		track, err := s.Track("x")
@@ -103,7 +103,7 @@ func TestLinesOfASourceThatHadNoneKeepTheirTime(t *testing.T) {
 	}
 }
 
-// crashed gives a ledger as the next process finds it when this one is killed now.
+// crashed returns a ledger as the next process finds it when this one is killed now.
 func crashed(t *testing.T, l *ledger.Ledger, dir string) (*ledger.Ledger, string) {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join(dir, "ledger.log"))
@@ -127,30 +127,30 @@ func openLedger(t *testing.T, dir string) *ledger.Ledger {
 	return l
 }
 
-// TestMarksOfALongOutageAreFew dates a line a second for a month during which
+// TestLongOutageHasFewAnchors dates a line a second for a month during which
 // nothing is acknowledged.
-func TestMarksOfALongOutageAreFew(t *testing.T) {
+func TestLongOutageHasFewAnchors(t *testing.T) {
 	l := openLedger(t, t.TempDir())
 	defer l.Close()
 	s, err := l.Open(0, "in", "a.log", []string{"x"}, 1000)
 	if err != nil {
 		t.Fatal(err)
 	}
-	times := newLineTimes(s)
+	times := newTimestamps(s)
 	start := time.Unix(1_700_000_000, 0)
 	const month = 30 * 24 * 3600
 	for i := uint64(0); i < month; i++ {
-		times.round(i)
+		times.startBatch(i)
 		times.at(i, func() time.Time { return start.Add(time.Duration(i) * time.Second) })
 	}
-	if times.held > 20*marksHeld {
-		t.Errorf("%d marks are held after a month", times.held)
+	if times.kept > 20*anchorsKept {
+		t.Errorf("%d anchors are kept after a month", times.kept)
 	}
 }
 
-// TestAHeldRecordKeepsItsTime: a record is held that takes a mark, and before it is
+// TestPendingRecordKeepsItsTime: a record is pending that is assigned a time, and before it is
 // known to, lines that come after it do.
-func TestAHeldRecordKeepsItsTime(t *testing.T) {
+func TestPendingRecordKeepsItsTime(t *testing.T) {
 	dir := t.TempDir()
 	l := openLedger(t, dir)
 	s, err := l.Open(0, "in", "a.log", []string{"x"}, 1000)
@@ -159,14 +159,14 @@ func TestAHeldRecordKeepsItsTime(t *testing.T) {
 	}
 	clock := time.Unix(100, 0)
 	now := func() time.Time { clock = clock.Add(time.Second); return clock }
-	times, held := newLineTimes(s), &join{}
-	times.joins = []*join{held}
-	times.round(0)
-	held.open = openRecord{lines: 1, pos: 30, first: 0}
-	times.round(40)
-	had := []int64{times.at(50, now), times.ofHeld(&held.open, now)}
-	held.open = openRecord{}
-	times.round(60)
+	times, pending := newTimestamps(s), &join{}
+	times.joins = []*join{pending}
+	times.startBatch(0)
+	pending.open = openRecord{lines: 1, pos: 30, batchFrom: 0}
+	times.startBatch(40)
+	had := []int64{times.at(50, now), times.ofPending(&pending.open, now)}
+	pending.open = openRecord{}
+	times.startBatch(60)
 	had = append(had, times.at(60, now))
 	track, err := s.Track("x")
 	if err != nil {
@@ -180,8 +180,8 @@ func TestAHeldRecordKeepsItsTime(t *testing.T) {
 	if s, err = l.Open(s.ID(), "in", "a.log", []string{"x"}, 1000); err != nil {
 		t.Fatal(err)
 	}
-	times = newLineTimes(s)
-	times.round(0)
+	times = newTimestamps(s)
+	times.startBatch(0)
 	for i, pos := range []uint64{50, 30, 60} {
 		if got := times.at(pos, now); got != had[i] {
 			t.Errorf("the record at %d had the time %d, and has %d after a crash", pos, had[i], got)

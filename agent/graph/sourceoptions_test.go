@@ -13,8 +13,8 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// TestChoices has a source with each choice, and one without. The account closes.
-func TestChoices(t *testing.T) {
+// TestSourceOptions has a source with each choice, and one without. The account closes.
+func TestSourceOptions(t *testing.T) {
 	lines := []string{"debug t=1", "error t=2", "  more"}
 	plain := []string{"debug|debug t=1", "error|error t=2", "|  more"}
 	for _, tt := range []struct{ label, output, text string }{
@@ -66,28 +66,28 @@ pipelines:
 	}
 }
 
-// TestChoicesAreNoLabels sees to it that they are not put on records.
-func TestChoicesAreNoLabels(t *testing.T) {
-	rest, c := choose([]event.Label{{Name: "a", Value: "b"}, {Name: pipeline.OptionLevel, Value: "warn"}})
+// TestSourceOptionsAreNoLabels sees to it that they are not put on records.
+func TestSourceOptionsAreNoLabels(t *testing.T) {
+	rest, c := splitOptions([]event.Label{{Name: "a", Value: "b"}, {Name: pipeline.OptionLevel, Value: "warn"}})
 	if len(rest) != 1 || rest[0].Name != "a" || c[pipeline.OptionLevel] != "warn" {
 		t.Errorf("labels %v, choices %v", rest, c)
 	}
 }
 
-func TestLinesStayApartIfChosen(t *testing.T) {
-	joins := &taking{newJoiner: func(*event.Source) pipeline.Joiner { return nil }}
-	how, err := choices{pipeline.OptionMultiline: "false"}.taking(joins, nil, nil)
-	if err != nil || how.newJoiner != nil {
+func TestMultilineOptionKeepsLinesApart(t *testing.T) {
+	joins := &parsing{newJoiner: func(*event.Source) pipeline.Joiner { return nil }}
+	changed, err := sourceOptions{pipeline.OptionMultiline: "false"}.parsing(joins, nil, nil)
+	if err != nil || changed.newJoiner != nil {
 		t.Errorf("lines are joined (%v)", err)
 	}
 }
 
-// TestPipelinesByLabelAreImpatient, as the containers are that choose them.
-func TestPipelinesByLabelAreImpatient(t *testing.T) {
+// TestPipelinesByLabelSpillEarly, as the containers are that choose them.
+func TestPipelinesByLabelSpillEarly(t *testing.T) {
 	w := newWorld()
 	g := &Graph{inputs: []*input{{name: "in", ephemeral: true, input: &scriptConfig{world: w}}}}
 	g.Config = &config.Config{Pipelines: []config.Pipeline{{Name: "by-label", Outputs: []string{"x"}}, {Name: "files", Inputs: []string{"f"}, Outputs: []string{"y"}}}}
-	if x, y := g.patienceOf("x"), g.patienceOf("y"); x != impatience || y != patience {
+	if x, y := g.spoolAfter("x"), g.spoolAfter("y"); x != spoolAfterEphemeral || y != spoolAfterFiles {
 		t.Errorf("x %v, y %v", x, y)
 	}
 }

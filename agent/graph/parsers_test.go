@@ -10,7 +10,7 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-func TestChain(t *testing.T) {
+func TestParserChain(t *testing.T) {
 	asJSON := func(s pipeline.ParserSettings) config.Parser {
 		return config.Parser{Common: s, Settings: &json.Config{}}
 	}
@@ -51,9 +51,9 @@ func TestChain(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			var parsers []parserOf
+			var parsers []parserFactory
 			for _, c := range tt.parsers {
-				p, err := newParserOf(c)
+				p, err := newParserFactory(c)
 				if err != nil {
 					t.Fatal(err)
 				}

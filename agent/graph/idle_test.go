@@ -14,9 +14,9 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// TestASourceThatHasRestedGoesOn where it was: the time of its next line is as if it had
+// TestIdleSourceGoesOn where it was: the time of its next line is as if it had
 // not. While a record of it is not done it does not rest.
-func TestASourceThatHasRestedGoesOn(t *testing.T) {
+func TestIdleSourceGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		g := w.build(t, t.TempDir(), oneOutput)
@@ -29,7 +29,7 @@ func TestASourceThatHasRestedGoesOn(t *testing.T) {
 			b, _ := feed.Open(0, "b", nil)
 			rests := func(src *event.Source) bool {
 				synctest.Wait()
-				return g.inputs[0].feed.sources[src.ID].source == nil
+				return g.inputs[0].feed.sources[src.ID].state == nil
 			}
 			at := map[*event.Source]uint64{}
 			send := func(src *event.Source, line string) {

@@ -1,0 +1,131 @@
+package graph
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/longshore/longshore/agent/ledger"
+	"github.com/longshore/longshore/pipeline/event"
+)
+
+// openSource is a source that an input has open. Most are idle, so their state is created on the first
+// batch and released once the source is idle and fully acknowledged.
+type openSource struct {
+	progress *ledger.Source
+	plan     *plan
+
+	// Its worker owns these:
+	state  *sourceState // nil while it is idle
+	begun  bool         // its first record has come
+	recent bool         // it is among the worker's recentSources
+
+	// Guarded by feed.mu:
+	closed bool
+	opens  int // how often it was opened
+}
+
+// plan is how a source goes through the graph.
+type plan struct {
+	pipelines []*sharedPipeline
+	parsing   []*parsing // by each of the pipelines
+	workers   int
+}
+
+// routes returns the number of the outputs.
+func (p *plan) routes() int {
+	n := 0
+	for _, shared := range p.pipelines {
+		n += len(shared.outputs)
+	}
+	return n
+}
+
+// setTargets tells the ledger where the records of each route go.
+func (o *openSource) setTargets() error {
+	for _, p := range o.plan.pipelines {
+		for i, route := range p.routes() {
+			if err := o.progress.SetTarget(route, p.outputs[i].target); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// activate returns the source's state for a batch.
+func (o *openSource) activate(src *event.Source) *sourceState {
+	if o.state == nil {
+		var err error
+		if o.state, err = newSourceState(o, src); err != nil {
+			panic(fmt.Sprintf("BUG: it was opened, and cannot be any more: %v", err))
+		}
+	}
+	o.state.src = src
+	return o.state
+}
+
+// deactivate releases the source's state if all that came of it is done, and otherwise what can be spared.
+func (o *openSource) deactivate() bool {
+	s := o.state
+	if s == nil {
+		return true
+	}
+	s.src.Rest()
+	s.resumptions, s.state = nil, nil
+	if s.queued || s.pending() || len(s.kept) > 0 || s.to < s.timestamps.earlierEnd || !o.progress.DoneTo(s.to) {
+		return false
+	}
+	o.state = nil
+	return true
+}
+
+// recentSources are those of which a worker had lines last, the oldest first.
+type recentSources struct {
+	sources []*openSource
+	most    int
+	timer   *time.Timer // when to try again to deactivate some
+	armed   bool
+}
+
+const (
+	// maxRecentSources is more than write at the same time on nearly every host.
+	maxRecentSources = 1024
+	// deactivateAgain is how long what came of the oldest sources is given to be done.
+	deactivateAgain = 200 * time.Millisecond
+)
+
+func newRecentSources() recentSources {
+	r := recentSources{most: maxRecentSources, timer: time.NewTimer(0)}
+	r.timer.Stop()
+	return r
+}
+
+// add notes that a source has had lines.
+func (r *recentSources) add(o *openSource) {
+	if !o.recent {
+		o.recent = true
+		r.sources = append(r.sources, o)
+	}
+	r.trim(2)
+}
+
+// trim deactivates the oldest sources where there are too many, at most so many at a time.
+func (r *recentSources) trim(most int) {
+	for range min(most, len(r.sources)-r.most) {
+		oldest := r.sources[0]
+		r.sources = r.sources[1:]
+		if oldest.recent = !oldest.deactivate(); oldest.recent {
+			r.sources = append(r.sources, oldest)
+		}
+	}
+	if len(r.sources) > r.most && !r.armed {
+		r.armed = true
+		r.timer.Reset(deactivateAgain)
+	}
+}
+
+// onTimer is to be called when the timer fires.
+func (r *recentSources) onTimer() {
+	r.armed = false
+	r.trim(len(r.sources))
+}
