@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -29,6 +30,17 @@ func LokiImitation(t testing.TB, config ...string) *LokiServer {
 	}
 	t.Cleanup(loki.Close)
 	return &LokiServer{Server: &Server{t: t, d: &imitation{loki: loki}}, URL: loki.URL()}
+}
+
+// buildImitation builds the command of the imitation into a folder.
+func buildImitation(dir string) (string, error) {
+	module, err := moduleFolder()
+	if err != nil {
+		return "", err
+	}
+	binary := filepath.Join(dir, "loki")
+	_, err = run(filepath.Join(module, "e2e", "imitation"), []string{"CGO_ENABLED=0"}, "go", "build", "-trimpath", "-o", binary, ".")
+	return binary, err
 }
 
 // LokiOrImitation is a real Loki where one can be had, and else the imitation. It is for long tests of something else.

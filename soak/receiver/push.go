@@ -41,6 +41,7 @@ func NewLokiLike(dir string, faults *Faults, config *LokiConfig) (*Loki, error) 
 	mux.HandleFunc("POST /api/prom/push", take)
 	mux.HandleFunc("POST /flush", l.flush)
 	mux.HandleFunc("GET /config", l.showConfig)
+	mux.HandleFunc("GET /ready", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ready") })
 	ask := func(how func(*http.Request) reply) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
 			takeRead(faults, w, r, func() reply { return how(r) })

@@ -35,6 +35,9 @@ func newServer(faults *Faults, handler http.Handler) (*Server, error) {
 // URL gives the server's address, without a path.
 func (s *Server) URL() string { return "http://" + s.address }
 
+// Handler answers as the server does, for one that listens elsewhere.
+func (s *Server) Handler() http.Handler { return s.handler }
+
 // Listen takes requests again after Close, at the same address.
 func (s *Server) Listen() error {
 	s.mu.Lock()
