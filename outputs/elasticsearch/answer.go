@@ -14,17 +14,17 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// An item is what a bulk answer says of one record.
+// An item is the outcome of one record in a bulk answer.
 type item struct {
 	status       int
 	detail       errorDetail
 	failureStore bool // it was stored, but in the failure store
 }
 
-// A errorDetail is an error as Elasticsearch describes it.
+// An errorDetail is an error as Elasticsearch describes it.
 type errorDetail struct{ errorType, reason, cause string }
 
-// String gives the problem in one line, bounded.
+// String returns the error in one line, bounded.
 func (p errorDetail) String() string {
 	s := p.errorType
 	switch {
@@ -41,7 +41,6 @@ func (p errorDetail) String() string {
 	return oneLine(s[:min(len(s), maxText)])
 }
 
-// oneLine makes foreign words fit for a log.
 func oneLine(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
@@ -52,21 +51,18 @@ func oneLine(s string) string {
 }
 
 const (
-	// maxText bounds the strings that are kept of an answer.
-	maxText = 1 << 10
-	// maxDepth bounds how deep an answer may be nested.
+	// maxText bounds the strings kept of an answer.
+	maxText  = 1 << 10
 	maxDepth = 64
-	// maxAnswer and maxAnswerItem bound an answer's length, for all and for
-	// each record sent.
+	// maxAnswer and maxAnswerItem bound an answer, in all and for each record sent.
 	maxAnswer     = 1 << 20
 	maxAnswerItem = 64 << 10
 )
 
 var errNoItems = errors.New("it has no items")
 
-// readAnswer reads the answer to a bulk request of n records and hands each
-// item to take, which may not keep it. It is an error when there are fewer or
-// more. The answer is never in memory as a whole.
+// readAnswer reads the answer to a bulk request of n records and calls take with each item, which
+// it may not keep. Fewer or more items are an error. The answer is never in memory as a whole.
 func readAnswer(body io.Reader, n int, take func(i int, it *item)) error {
 	d := answers.Get().(*decoder)
 	defer d.release()
@@ -102,15 +98,14 @@ func readAnswer(body io.Reader, n int, take func(i int, it *item)) error {
 
 var answers = sync.Pool{New: newDecoder}
 
-// A decoder reads the JSON of a bulk answer: only what is needed of it, without
-// memory of its own for each item.
+// A decoder reads what is needed of the JSON of a bulk answer, without allocating for each item.
 type decoder struct {
 	r       *bufio.Reader
 	key     [32]byte
 	current item
 	buf     []byte
 
-	// Kept, since making them for each item costs an allocation.
+	// Closures, made once to save an allocation for each item.
 	readAction, readField func(key []byte) error
 }
 
@@ -126,7 +121,7 @@ func (d *decoder) release() {
 	answers.Put(d)
 }
 
-// usualItem is what nearly all items are, character by character.
+// usualItem is what nearly all items are, byte by byte.
 const usualItem = `{"create":{"status":201}}`
 
 // item reads {"create":{"status":201,…}}.
@@ -160,7 +155,7 @@ func (d *decoder) itemField(key []byte) error {
 	return d.skip(4)
 }
 
-// errorDetail reads an error: an object, or mere text.
+// errorDetail reads an error: an object, or plain text.
 func (d *decoder) errorDetail(depth int, p *errorDetail) error {
 	c, err := d.peek()
 	if err != nil {
@@ -188,7 +183,7 @@ func (d *decoder) errorDetail(depth int, p *errorDetail) error {
 	})
 }
 
-// object reads an object and calls each for every member, to read its value.
+// object reads an object and calls each for every key, to read its value.
 func (d *decoder) object(depth int, each func(key []byte) error) error {
 	return d.list(depth, '{', '}', func() error {
 		key, err := d.readString(d.key[:0], len(d.key))
@@ -237,7 +232,6 @@ func (d *decoder) list(depth int, open, end byte, each func() error) error {
 	}
 }
 
-// skip reads a value of any kind.
 func (d *decoder) skip(depth int) error {
 	c, err := d.peek()
 	if err != nil {
@@ -256,7 +250,7 @@ func (d *decoder) skip(depth int) error {
 	return err
 }
 
-// readText reads a string and gives its text, bounded. Of another value it gives "".
+// readText reads a string, bounded; for another value it returns "".
 func (d *decoder) readText(depth int) (string, error) {
 	if c, err := d.peek(); err != nil || c != '"' {
 		if err != nil {
@@ -269,8 +263,7 @@ func (d *decoder) readText(depth int) (string, error) {
 	return string(event.AppendUnescaped(nil, inside)), err
 }
 
-// readString reads a string, and appends what is between its quotes to dst until that
-// has limit bytes.
+// readString reads a string, and appends up to limit bytes of what is between its quotes.
 func (d *decoder) readString(dst []byte, limit int) ([]byte, error) {
 	if err := d.expect('"'); err != nil {
 		return dst, err
@@ -290,7 +283,6 @@ func (d *decoder) readString(dst []byte, limit int) ([]byte, error) {
 	}
 }
 
-// readNumber reads an integer.
 func (d *decoder) readNumber() (int, error) {
 	var room [32]byte
 	digits, err := d.readScalar(room[:0])
@@ -304,7 +296,7 @@ func (d *decoder) readNumber() (int, error) {
 	return n, nil
 }
 
-// readScalar reads a number or a word, and gives the first 32 bytes of it.
+// readScalar reads a number or a word, and returns its first 32 bytes.
 func (d *decoder) readScalar(dst []byte) ([]byte, error) {
 	if c, err := d.peek(); err != nil || !isScalar(c) {
 		if err == nil {

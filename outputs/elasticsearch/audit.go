@@ -12,14 +12,13 @@ import (
 
 var _ pipeline.Auditor = (*Output)(nil)
 
-// Audit implements pipeline.Auditor. Ids do not tell how old a document is, so
-// that since means nothing here.
+// Audit implements pipeline.Auditor. Ids do not tell how old a document is, so since is not used.
 func (o *Output) Audit(time.Time) pipeline.Audit { return audit{o} }
 
 type audit struct{ output *Output }
 
-// Held implements pipeline.Audit: it searches for the ids, in an index as in
-// what rolls over, where one id may be in several indices.
+// Held implements pipeline.Audit: it searches for the ids, as one may be in several indices after a
+// rollover.
 func (a audit) Held(ctx context.Context, body *pipeline.Body, held []pipeline.Presence) error {
 	o := a.output
 	if !o.ids {
@@ -41,8 +40,8 @@ func (a audit) Held(ctx context.Context, body *pipeline.Body, held []pipeline.Pr
 	return nil
 }
 
-// searchTarget widens a target whose name has the date of records that have
-// forgotten theirs: they may be in the index of any day.
+// searchTarget widens a dated index name for records without a time of their own: they may be in
+// the index of any day.
 func (o *Output) searchTarget(t *indexItems, body *pipeline.Body) *indexItems {
 	one := t.items[t.sortedIDs()[0]] // all are of one day
 	_, document, _ := bytes.Cut(body.Item(one), []byte("\n"))
@@ -52,10 +51,10 @@ func (o *Output) searchTarget(t *indexItems, body *pipeline.Body) *indexItems {
 	return t
 }
 
-// untimed begins a document whose time is below pipeline.Undated.
+// untimed begins a document whose time is below pipeline.UntimedUntil.
 const untimed = `{"@timestamp":"1970-01-01T`
 
-// countIDs counts how often each id of a target is there.
+// countIDs counts the copies of each id.
 func (o *Output) countIDs(ctx context.Context, t *indexItems, copies []int) error {
 	if err := o.refresh(ctx, t.index); err != nil {
 		return err
@@ -68,8 +67,8 @@ func (o *Output) countIDs(ctx context.Context, t *indexItems, copies []int) erro
 	return nil
 }
 
-// countBatch asks for fewer ids at a time where an answer is full of repeats, and
-// takes the repeats of one id that fill it alone for all there are.
+// countBatch searches for fewer ids at a time if an answer is full of duplicates; those of a single
+// id need not be counted further.
 func (o *Output) countBatch(ctx context.Context, t *indexItems, ids []string, copies []int) error {
 	shown, err := o.hits(ctx, t.index, ids)
 	if err != nil {

@@ -1,5 +1,3 @@
-// Package elasticsearch sends records to Elasticsearch 7.17, 8 and 9, to
-// OpenSearch, and to what else understands their bulk request.
 package elasticsearch
 
 import (
@@ -108,7 +106,7 @@ func (c *Config) http() httpclient.Settings {
 	return s
 }
 
-// encodedKey gives an API key as the header wants it: base64 of id:key.
+// encodedKey returns an API key as the header needs it: base64 of id:key.
 func encodedKey(key string) string {
 	if strings.Contains(key, ":") {
 		return base64.StdEncoding.EncodeToString([]byte(key))

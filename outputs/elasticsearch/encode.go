@@ -8,8 +8,7 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// An encoder writes an item as two lines of a bulk request, the action and the
-// document:
+// An encoder writes an item as two lines of a bulk request, the action and the document:
 //
 //	{"create":{"_index":"logs-longshore-default","_id":"AAAAAAAAAAcAAAAAAAAAAA"}}
 //	{"@timestamp":"2023-11-14T22:13:20.123Z","timestamp":…}
@@ -37,8 +36,8 @@ func (e *encoder) Encode(dst *pipeline.Body, b *event.Batch, i int) (uint32, err
 	return 0, nil
 }
 
-// appendDocument appends the record in the default shape with @timestamp
-// first, which data streams and Kibana want.
+// appendDocument appends the record in the default shape, with @timestamp first for data streams
+// and Kibana.
 func appendDocument(dst []byte, b *event.Batch, i int) []byte {
 	dst = append(dst, `{"@timestamp":"`...)
 	dst = event.AppendTime(dst, b.Records[i].Time)
@@ -49,8 +48,8 @@ func appendDocument(dst []byte, b *event.Batch, i int) []byte {
 	return dst
 }
 
-// appendID appends a record's identity: source and position, big endian, as
-// base64url. Ids of one source ascend, which Lucene likes.
+// appendID appends a record's identity: source and position, big endian, as base64url. Ids of one
+// source ascend, which Lucene handles best.
 func appendID(dst []byte, source event.SourceID, pos uint64) []byte {
 	var id [16]byte
 	binary.BigEndian.PutUint64(id[:8], uint64(source))

@@ -14,27 +14,26 @@ import (
 
 const (
 	defaultIndex = "logs-longshore-default"
-	// maxIndexName is Elasticsearch's bound, in bytes.
 	maxIndexName = 255
-	// maxIndexField bounds what one field gives to a name, in bytes.
+	// maxIndexField bounds a field's part of a name, in bytes.
 	maxIndexField = 100
-	// missingField stands in for a field that a record does not have.
+	// missingField replaces a field that a record does not have.
 	missingField = "unknown"
 )
 
-// An index is the template of an index's name.
+// An index is the template of an index name.
 type index struct {
 	text  string // as it is written
 	parts []part
 	dated bool
-	// stable names depend on nothing but the record's source and time.
+	// stable is set if names depend only on the record's source and time.
 	stable bool
 }
 
-// A part is literal text, a date's layout in Go's terms, or a field's name.
+// A part is literal text, a date layout in Go's terms, or a field's name.
 type part struct{ text, layout, field string }
 
-// parseIndex reads a template of literal text, {field} and {yyyy.MM.dd}.
+// parseIndex parses a template of literal text, {field} and {yyyy.MM.dd}.
 func parseIndex(template string) (*index, error) {
 	if template == "" {
 		template = defaultIndex
@@ -87,7 +86,6 @@ func parsePlaceholder(inside string) (part, error) {
 	return part{field: inside}, nil
 }
 
-// dateLayout turns yyyy.MM.dd into Go's layout.
 func dateLayout(pattern string) (string, error) {
 	layout := strings.NewReplacer("yyyy", "2006", "MM", "01", "dd", "02", "HH", "15").Replace(pattern)
 	if strings.ContainsFunc(layout, func(r rune) bool { return !unicode.IsDigit(r) && !strings.ContainsRune(".-_", r) }) {
@@ -96,8 +94,7 @@ func dateLayout(pattern string) (string, error) {
 	return layout, nil
 }
 
-// check holds the literal text against Elasticsearch's rules; what comes from
-// records is made to fit them.
+// check validates the literal text; what comes from records is sanitized.
 func (x *index) check() error {
 	for _, p := range x.parts {
 		for _, r := range p.text {
@@ -119,16 +116,16 @@ func (x *index) check() error {
 	return nil
 }
 
-// badIndexRune tells what must not stand in an index's name: see "Create index
-// API" in Elasticsearch's reference.
+// badIndexRune reports whether a character is not allowed in an index name; see "Create index API"
+// in Elasticsearch's reference.
 func badIndexRune(r rune) bool {
 	return r <= ' ' || r == 0x7f || r == utf8.RuneError || strings.ContainsRune(`\/*?"<>|,#:`, r) || unicode.IsControl(r) || unicode.IsSpace(r)
 }
 
-// pattern gives the template with a * for each { }.
+// pattern returns the template with a * for each { }.
 func (x *index) pattern() string { return x.fill("*") }
 
-// overflow is the name for records whose own would be one too many.
+// overflow is the name for records beyond max_indices.
 func (x *index) overflow() string { return x.fill("overflow") }
 
 func (x *index) fill(placeholder string) string {
@@ -142,8 +139,7 @@ func (x *index) fill(placeholder string) string {
 	return name.String()
 }
 
-// appendName appends what the template gives for record i; it need not be a
-// valid name yet.
+// appendName appends the name for record i, which need not be valid yet.
 func (x *index) appendName(dst []byte, b *event.Batch, i int) []byte {
 	for _, p := range x.parts {
 		switch {
@@ -171,7 +167,7 @@ func appendField(dst []byte, b *event.Batch, i int, name string) []byte {
 	return dst[:min(len(dst), start+maxIndexField)]
 }
 
-// sanitize makes a name fit Elasticsearch's rules.
+// sanitize makes a name valid.
 func sanitize(name []byte) string {
 	clean := bytes.Map(func(r rune) rune {
 		if badIndexRune(r) {

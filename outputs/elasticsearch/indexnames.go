@@ -14,9 +14,8 @@ import (
 // idleIndex is how long a name counts after it was last used.
 const idleIndex = 24 * time.Hour
 
-// indexNames are the names of indices in use, a bounded number of them: a field
-// with ever new values, or times from everywhere, would otherwise make an index
-// each, until the cluster takes no more.
+// indexNames bounds the index names in use: a field with ever new values, or arbitrary times, would
+// otherwise create indices until the cluster accepts no more.
 type indexNames struct {
 	template   *index
 	max        int
@@ -40,7 +39,7 @@ func newIndexNames(template *index, limit int, log *slog.Logger, overflowed prom
 	}
 }
 
-// admit gives the name that stands for what the template gave.
+// admit returns the valid name for a template's result.
 func (x *indexNames) admit(raw []byte) string {
 	name := sanitize(raw)
 	now := time.Now()
@@ -69,26 +68,25 @@ func (x *indexNames) overflow(name string) {
 }
 
 const (
-	// maxActions bounds what an encoder keeps of names it asked for, in number
-	// and in records.
+	// Bounds of an encoder's memory of names, in number and in records.
 	maxActions = 1024
 	actionsTTL = 1 << 16
 )
 
-// indexNamer gives the start of action lines, for one encoder.
+// An indexNamer returns the start of action lines, for one encoder.
 type indexNamer struct {
 	names     *indexNames
 	actions   map[string][]byte // start of the action line by what the template gave
 	remaining int               // records until names are asked for anew
 	raw       []byte
 
-	// last holds for source and times in [from, until), of steady names.
+	// last is valid for source and times in [from, until), if names are stable.
 	last        []byte
 	source      *event.Source
 	from, until int64
 }
 
-// action gives {"create":{"_index":"…" for record i.
+// action returns {"create":{"_index":"…" for record i.
 func (n *indexNamer) action(b *event.Batch, i int) []byte {
 	at := b.Records[i].Time
 	if n.remaining--; n.remaining <= 0 || len(n.actions) > maxActions {
@@ -110,7 +108,7 @@ func (n *indexNamer) action(b *event.Batch, i int) []byte {
 	return action
 }
 
-// hourOf gives the hour around a time: no template's date is finer.
+// hourOf returns the hour around a time: no template's date is finer.
 func hourOf(at int64) (from, until int64) {
 	hour := int64(time.Hour)
 	from = at - ((at%hour)+hour)%hour

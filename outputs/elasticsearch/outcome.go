@@ -41,7 +41,7 @@ func (t *bulkResult) add(i int, it *item) {
 	})
 }
 
-// err gives what Send returns; nil if all is stored.
+// err returns what Send returns.
 func (t *bulkResult) err(where string, retryAfter time.Duration) error {
 	if len(t.failed) == 0 {
 		return nil
@@ -57,7 +57,6 @@ func (t *bulkResult) err(where string, retryAfter time.Duration) error {
 	}
 }
 
-// itemOutcome says what an item's status means for its record.
 func itemOutcome(status int, p errorDetail) pipeline.Outcome {
 	switch {
 	case status == http.StatusTooManyRequests, status >= 500, status < 400:
@@ -70,8 +69,8 @@ func itemOutcome(status int, p errorDetail) pipeline.Outcome {
 	return pipeline.Reject
 }
 
-// needsOperator tells the errors that Elasticsearch answers with 400 though
-// the document is not to blame: no record may become a dead letter for them.
+// needsOperator reports whether a 400 is not the document's fault: no record may become a dead
+// letter for it.
 func needsOperator(p errorDetail) bool {
 	switch p.errorType {
 	case "index_closed_exception", "invalid_index_name_exception", "cluster_block_exception",
@@ -87,8 +86,7 @@ func needsOperator(p errorDetail) bool {
 	return false
 }
 
-// requestError says what it means that a request was not taken; body is the
-// head of the answer.
+// requestError returns the error of a request that was rejected; body is the head of the answer.
 func requestError(resp *http.Response, body []byte) *pipeline.SendError {
 	e := httpclient.ResponseError(resp, body)
 	p, found := readProblem(body)
@@ -108,15 +106,14 @@ func requestError(resp *http.Response, body []byte) *pipeline.SendError {
 	return e
 }
 
-// misdirected tells the 400 of something that is no Elasticsearch, or not at
-// this port.
+// misdirected reports whether a 400 is not from Elasticsearch, or from another port.
 func misdirected(resp *http.Response, body []byte) bool {
 	text := strings.ToLower(string(body))
 	return httpclient.IsHTML(resp.Header) ||
 		strings.Contains(text, "to an https server") || strings.Contains(text, "to https port")
 }
 
-// readProblem finds Elasticsearch's own words in an answer.
+// readProblem returns Elasticsearch's error in an answer.
 func readProblem(body []byte) (errorDetail, bool) {
 	var answer struct {
 		Error json.RawMessage `json:"error"`

@@ -18,8 +18,7 @@ import (
 	"github.com/longshore/longshore/pipeline/metric"
 )
 
-// maxBytes suits the destination and our own memory: with more the server gains
-// nothing, and a body is held for each request in flight.
+// maxBytes bounds a body: more gains nothing, and one is held for each request in flight.
 const maxBytes = 1 << 20
 
 // An Output sends bulk requests to a cluster. Config makes it.
@@ -79,7 +78,7 @@ func (o *Output) Send(ctx context.Context, body *pipeline.Body) error {
 	return o.bulk(ctx, trip, body, header)
 }
 
-// payload gives the request's body, and the headers that describe it.
+// payload returns the request's body, and the headers that describe it.
 func (o *Output) payload(body *pipeline.Body) (payload []byte, header http.Header, done func(), err error) {
 	header = http.Header{"Content-Type": {"application/x-ndjson"}}
 	if o.gzip == nil {
@@ -90,7 +89,7 @@ func (o *Output) payload(body *pipeline.Body) (payload []byte, header http.Heade
 	return payload, header, done, err
 }
 
-// bulk makes the request and reads what became of the records.
+// bulk sends the request and reads the answer.
 func (o *Output) bulk(ctx context.Context, trip *trip, body *pipeline.Body, header http.Header) error {
 	request := esapi.BulkRequest{
 		Body:       http.NoBody, // carrier puts the payload in its place
@@ -109,7 +108,7 @@ func (o *Output) bulk(ctx context.Context, trip *trip, body *pipeline.Body, head
 	return o.readItems(trip, resp, body)
 }
 
-// rejected says what it means that the request as a whole was not taken.
+// rejected returns the error of a request that was rejected as a whole.
 func (o *Output) rejected(trip *trip, resp *esapi.Response) error {
 	answer := &http.Response{
 		StatusCode: resp.StatusCode,
@@ -125,8 +124,7 @@ func (o *Output) rejected(trip *trip, resp *esapi.Response) error {
 	return requestError(answer, text)
 }
 
-// readItems reads the items of an answer. An answer that does not account for
-// every record counts for none.
+// readItems reads the items of an answer. Unless it accounts for every record it counts for none.
 func (o *Output) readItems(trip *trip, resp *esapi.Response, body *pipeline.Body) error {
 	result := bulkResult{ids: o.ids}
 	if err := readAnswer(resp.Body, len(body.Items), result.add); err != nil {
@@ -138,7 +136,7 @@ func (o *Output) readItems(trip *trip, resp *esapi.Response, body *pipeline.Body
 	return result.err(httpclient.Location(trip.to), httpclient.RetryAfter(resp.Header, time.Now()))
 }
 
-// unreadable is the error of an answer that cannot be made sense of.
+// unreadable is the error of an answer that could not be read.
 func (o *Output) unreadable(trip *trip, err error) *pipeline.SendError {
 	var network *httpclient.Error
 	if errors.As(err, &network) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {

@@ -17,17 +17,14 @@ import (
 
 var _ pipeline.Reconciler = (*Output)(nil)
 
-// askedIDs is how many ids a search asks for, and shownIDs how many of its hits
-// are shown: an id may be in several indices, and the answer must fit into what
-// is read of it.
+// maxSearchIDs bounds the ids of a search and maxHits its hits: an id may be in several indices.
 const (
 	maxSearchIDs = 500
 	maxHits      = 3 * maxSearchIDs
 )
 
-// Stored implements pipeline.Reconciler. An index takes no id twice, so that
-// there nothing needs to be asked. A data stream does, once it has rolled over,
-// and so does an alias: in those, the ids are searched for.
+// Stored implements pipeline.Reconciler. An index accepts no id twice, so it needs no search. A
+// data stream that has rolled over does, and so does an alias: there the ids are searched for.
 func (o *Output) Stored(ctx context.Context, body *pipeline.Body, stored []bool) error {
 	if !o.ids {
 		return fmt.Errorf("document_ids is false: %w", pipeline.ErrUnknowable)
@@ -58,7 +55,7 @@ func (o *Output) Stored(ctx context.Context, body *pipeline.Body, stored []bool)
 	return nil
 }
 
-// A indexItems is an index's name and the items of a body that go there, by id.
+// indexItems is an index name and the items of a body for it, by id.
 type indexItems struct {
 	index string
 	items map[string]int
@@ -92,7 +89,7 @@ func groupByIndex(body *pipeline.Body) ([]*indexItems, error) {
 
 func (t *indexItems) sortedIDs() []string { return slices.Sorted(maps.Keys(t.items)) }
 
-// search sets found for the ids that are in a target.
+// search sets found for the ids that are in an index.
 func (o *Output) search(ctx context.Context, t *indexItems, found []bool) error {
 	if err := o.refresh(ctx, t.index); err != nil {
 		return err
@@ -105,9 +102,8 @@ func (o *Output) search(ctx context.Context, t *indexItems, found []bool) error 
 	return nil
 }
 
-// refresh makes visible what was stored until now. A key that may search need not
-// be allowed to do that; then the target's own refreshing must do, every second
-// as a rule.
+// refresh makes visible what was stored until now. An API key that may search need not be allowed
+// to refresh; then the index's own refresh must do, by default every second.
 func (o *Output) refresh(ctx context.Context, index string) error {
 	resp, body, err := o.query(ctx, http.MethodPost, "/"+index+"/_refresh?filter_path=_shards.failed", nil)
 	if err != nil {
@@ -119,8 +115,7 @@ func (o *Output) refresh(ctx context.Context, index string) error {
 	return nil
 }
 
-// searchBatch searches until it has seen all that is there: an answer may be
-// full of repeats of the same ids.
+// searchBatch repeats the search while its answer is full of duplicates of the same ids.
 func (o *Output) searchBatch(ctx context.Context, t *indexItems, ids []string, found []bool) error {
 	for len(ids) > 0 {
 		shown, err := o.hits(ctx, t.index, ids)
@@ -141,7 +136,7 @@ func (o *Output) searchBatch(ctx context.Context, t *indexItems, ids []string, f
 	return nil
 }
 
-// hits gives which of the ids are there, at most shownIDs.
+// hits returns the ids that are stored, at most maxHits.
 func (o *Output) hits(ctx context.Context, index string, ids []string) ([]string, error) {
 	doing := "searching " + index
 	query, err := json.Marshal(object{
@@ -151,7 +146,7 @@ func (o *Output) hits(ctx context.Context, index string, ids []string) ([]string
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", doing, err)
 	}
-	// Without a shard, what is in it would seem to be absent.
+	// A shard that does not answer would seem empty.
 	resp, body, err := o.query(ctx, http.MethodPost, "/"+index+"/_search?allow_partial_search_results=false&filter_path=timed_out,_shards.failed,hits.hits._id", query)
 	if err != nil {
 		return nil, err
@@ -184,7 +179,7 @@ func (o *Output) hits(ctx context.Context, index string, ids []string) ([]string
 	return shown, nil
 }
 
-// rolloverCache remembers which names stand for several indices, one after the other.
+// rolloverCache remembers which names stand for several indices.
 type rolloverCache struct {
 	mu    sync.Mutex
 	known map[string]rolloverEntry
@@ -196,16 +191,15 @@ type rolloverEntry struct {
 }
 
 const (
-	// streamTTL and indicesStay are how long it is taken for granted that a name
-	// is a data stream or alias, and that it is not: one may come with the
-	// first record.
+	// streamTTL and indexTTL are how long a name is taken for a data stream or alias, and for an
+	// index: the first record may create one.
 	streamTTL = time.Hour
 	indexTTL  = time.Minute
-	// maxRolloverNames bounds the memory; forgetting costs two requests.
+	// maxRolloverNames bounds the memory; a forgotten name costs two requests.
 	maxRolloverNames = 10_000
 )
 
-// check says whether a name is that of a data stream or an alias.
+// check reports whether a name is that of a data stream or an alias.
 func (r *rolloverCache) check(ctx context.Context, o *Output, name string) (bool, error) {
 	now := time.Now()
 	r.mu.Lock()
@@ -251,8 +245,7 @@ func (o *Output) queryRollover(ctx context.Context, name string) (bool, error) {
 	return false, nil
 }
 
-// query makes a request that stores nothing. Its records stay uncertain when
-// it fails.
+// query makes a request that stores nothing; if it fails, its records stay uncertain.
 func (o *Output) query(ctx context.Context, method, path string, body []byte) (*http.Response, []byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, o.wire.timeout())
 	defer cancel()
@@ -265,7 +258,7 @@ func (o *Output) query(ctx context.Context, method, path string, body []byte) (*
 	return nil, nil, failure
 }
 
-// queryError tells an answer that will always be so from one that will pass.
+// queryError distinguishes a permanent failure from one that will pass.
 func queryError(doing string, resp *http.Response, body []byte) error {
 	if e := requestError(resp, body); e.Outcome != pipeline.Retry {
 		return fmt.Errorf("%w: %s: %w", pipeline.ErrUnknowable, doing, e)

@@ -21,15 +21,13 @@ const (
 	managedBy = "longshore"
 	// setupVersion is raised whenever what is installed changes.
 	setupVersion = 1
-	// templatePriority is above Elasticsearch's own "logs" (100) and below the
-	// templates of Elastic Agent's integrations (200): two templates with a
-	// common name and the same priority are refused.
+	// templatePriority is above Elasticsearch's own "logs" (100) and below those of Elastic Agent's
+	// integrations (200): equal priorities of overlapping templates are rejected.
 	templatePriority = 150
 )
 
-// A setup installs the index template, and the lifecycle policy where the
-// server has such, before the first record is sent. What is there and is not
-// longshore's own stays as it is.
+// A setup installs the index template, and the lifecycle policy if the server supports those,
+// before the first record is sent. What exists and was not made by longshore is left as it is.
 type setup struct {
 	wire      *wire
 	log       *slog.Logger
@@ -90,7 +88,7 @@ func (s *setup) name() string {
 	return managedBy + "-" + strings.ReplaceAll(s.index.pattern(), "*", "any")
 }
 
-// hasDataStreams asks the server; those without them know no such path.
+// hasDataStreams asks the server; one without them does not know the path.
 func (s *setup) hasDataStreams(ctx context.Context) (bool, error) {
 	resp, body, err := s.request(ctx, http.MethodGet, "/_data_stream/"+s.index.pattern(), nil)
 	if err != nil {
@@ -105,7 +103,7 @@ func (s *setup) hasDataStreams(ctx context.Context) (bool, error) {
 	return false, s.setupError("looking for data streams", resp, body)
 }
 
-// installPolicy gives the name of the lifecycle policy, or "" if there is none.
+// installPolicy returns the name of the lifecycle policy, or "" if there is none.
 func (s *setup) installPolicy(ctx context.Context, rollover bool) (string, error) {
 	if !rollover && s.retention == 0 {
 		return "", nil
@@ -115,8 +113,7 @@ func (s *setup) installPolicy(ctx context.Context, rollover bool) (string, error
 	if err != nil {
 		return "", err
 	}
-	// Elasticsearch answers 404 for a policy that is not there, others for a
-	// path that they do not know.
+	// Elasticsearch answers 404 for a missing policy, others for an unknown path.
 	p, _ := readProblem(body)
 	switch {
 	case resp.StatusCode == http.StatusOK:
@@ -137,11 +134,9 @@ func (s *setup) warnNoLifecycle() {
 	}
 }
 
-// An object is a JSON object.
 type object = map[string]any
 
-// policy rolls an index over while it can be handled, and deletes it when
-// retention says so; never without.
+// policy rolls an index over at a manageable size, and deletes it only if there is a retention.
 func (s *setup) policy(rollover bool) object {
 	phases := object{}
 	hot := object{}
@@ -160,7 +155,7 @@ func (s *setup) policy(rollover bool) object {
 
 func (s *setup) template(stream bool, policy string) object {
 	settings := object{
-		// A number that is text once costs that field, not the document.
+		// A malformed number costs that field, not the document.
 		"mapping": object{"ignore_malformed": true},
 	}
 	if policy != "" {
@@ -222,16 +217,15 @@ func (s *setup) mappings() object {
 	}
 }
 
-// meta is what our template and our policy say of themselves.
+// meta identifies our template and our policy.
 type meta struct {
 	ManagedBy string `json:"managed_by"`
 	Version   int    `json:"version"`
 	Config    string `json:"config"` // of which settings it was made
 }
 
-// put installs a template or a policy, unless it is there as it should be, or
-// is not ours. Where it puts the meta into the definition, find finds it in the
-// server's answer.
+// put installs a template or a policy, unless it is up to date or not ours. find returns the meta
+// in the server's answer.
 func (s *setup) put(ctx context.Context, path string, definition object, find func(answer []byte) (meta, error)) error {
 	plain, err := json.Marshal(definition)
 	if err != nil {
@@ -262,7 +256,7 @@ func (s *setup) put(ctx context.Context, path string, definition object, find fu
 	return nil
 }
 
-// outdated looks at what is there.
+// outdated reports whether what exists is to be replaced.
 func (s *setup) outdated(ctx context.Context, path string, want meta, find func([]byte) (meta, error)) (bool, error) {
 	resp, answer, err := s.request(ctx, http.MethodGet, path, nil)
 	if err != nil {
@@ -325,7 +319,7 @@ func (s *setup) request(ctx context.Context, method, path string, body []byte) (
 	return resp, answer, nil
 }
 
-// setupError is a refusal: passing, or one that only the operator can mend.
+// setupError is an error that will pass, or one that only the operator can fix.
 func (s *setup) setupError(doing string, resp *http.Response, body []byte) *pipeline.SendError {
 	e := requestError(resp, body)
 	e.Uncertain = false

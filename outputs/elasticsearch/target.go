@@ -10,12 +10,13 @@ import (
 
 var _ pipeline.Targeted = (*Output)(nil)
 
-// A esTarget is by which index a record is found. Its id is the same everywhere.
+// An esTarget is the index of a record; its id is the same everywhere. Its JSON is stored in the
+// ledger.
 type esTarget struct {
 	Index string `json:"index"`
 }
 
-// Place implements pipeline.Targeted.
+// Target implements pipeline.Targeted.
 func (o *Output) Target() []byte {
 	if !o.ids {
 		return nil
@@ -41,7 +42,7 @@ func (o *Output) AtTarget(text []byte) (pipeline.PreviousTarget, error) {
 	return f, nil
 }
 
-// A previousTarget is the output as it was with another index.
+// A previousTarget is the output with another index.
 type previousTarget struct {
 	*Output
 	indexNames *indexNames
@@ -52,8 +53,8 @@ func (f *previousTarget) Encoder() pipeline.Encoder {
 	return &encoder{ids: true, schema: f.schema, namer: indexNamer{names: f.indexNames}}
 }
 
-// Stored implements pipeline.PreviousTarget. Nothing is sent there any more that an index
-// could refuse as a repeat, so that it is asked whatever it is.
+// Stored implements pipeline.PreviousTarget. It always searches: nothing is sent there any more
+// that an index could reject as a duplicate.
 func (f *previousTarget) Stored(ctx context.Context, body *pipeline.Body, stored []bool) error {
 	targets, err := groupByIndex(body)
 	if err != nil {

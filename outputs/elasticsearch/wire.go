@@ -18,9 +18,8 @@ import (
 	"github.com/longshore/longshore/outputs/httpclient"
 )
 
-// A wire carries requests to the cluster: Elastic's transport, which chooses the
-// node, over the HTTP client that all outputs share. The transport's own
-// retries are off, and so is its check of the product.
+// A wire sends requests to the cluster: Elastic's transport, which chooses the node, over the
+// client of all HTTP outputs. The transport's own retries and product check are off.
 type wire struct {
 	client    *httpclient.Client
 	transport *elastictransport.Client
@@ -45,7 +44,7 @@ func newWire(urls []*url.URL, client *httpclient.Client) (*wire, error) {
 	return w, nil
 }
 
-// A trip is one request on its way. It is in the request's context.
+// A trip is one request in flight. It is in the request's context.
 type trip struct {
 	payload []byte
 	body    *borrowed
@@ -54,8 +53,8 @@ type trip struct {
 
 type tripKey struct{}
 
-// withTrip gives a context for a request with this payload. The memory is the
-// caller's again after end.
+// withTrip returns a context for a request with this payload, whose memory is the caller's again
+// after release.
 func withTrip(ctx context.Context, payload []byte) (context.Context, *trip) {
 	t := &trip{payload: payload}
 	return context.WithValue(ctx, tripKey{}, t), t
@@ -67,8 +66,8 @@ func (t *trip) release() {
 	}
 }
 
-// carrier is where the transport's requests go out. It notes the node, adds the query of its URL, and
-// gives the request its body: the interfaces above lose its length and its memory's owner.
+// A carrier sends the transport's requests. It notes the node, adds the query of its URL, and sets
+// the body: the interfaces above lose its length and who owns its memory.
 type carrier struct {
 	client *httpclient.Client
 	urls   []*url.URL
@@ -103,9 +102,8 @@ func (c carrier) addQuery(to *url.URL) {
 	}
 }
 
-// borrowed is memory that readers may read until it is taken back. net/http may
-// read a request's body on after it has given up on the request; without this
-// it would send what the memory is used for next.
+// borrowed is memory that can be read until it is released. net/http may read a body after it has
+// given up on its request; without this it would send what the memory is used for next.
 type borrowed struct {
 	mu      sync.RWMutex
 	payload []byte // nil when it is taken back
@@ -124,7 +122,6 @@ type borrowedReader struct {
 	at       int
 }
 
-// Read implements io.Reader.
 func (r *borrowedReader) Read(p []byte) (int, error) {
 	r.borrowed.mu.RLock()
 	defer r.borrowed.mu.RUnlock()
@@ -139,10 +136,9 @@ func (r *borrowedReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Close implements io.Closer.
 func (r *borrowedReader) Close() error { return nil }
 
-// do makes a small request, whose path may have a query, and gives the status and the head of the answer.
+// do makes a small request, whose path may have a query, and returns the head of the answer.
 func (w *wire) do(ctx context.Context, method, path string, body []byte) (*http.Response, []byte, error) {
 	var reader io.Reader
 	if body != nil {
@@ -166,10 +162,8 @@ func (w *wire) do(ctx context.Context, method, path string, body []byte) (*http.
 	return resp, answer, err
 }
 
-// timeout is how long one request may take.
 func (w *wire) timeout() time.Duration { return w.client.Timeout() }
 
-// close frees connections.
 func (w *wire) close() error {
 	w.client.CloseIdleConnections()
 	if err := w.transport.Close(context.Background()); err != nil {
@@ -178,8 +172,7 @@ func (w *wire) close() error {
 	return nil
 }
 
-// A compressor makes gzip of request bodies, with memory that is used again:
-// one set for each request in flight.
+// A compressor compresses request bodies, with a buffer for each request in flight.
 type compressor struct {
 	level int
 	pool  sync.Pool // of *squeeze
@@ -190,8 +183,7 @@ type gzipBuffer struct {
 	gz  *gzip.Writer
 }
 
-// compress gives the body compressed. The memory is the compressor's again when
-// done is called.
+// compress returns the compressed body, whose memory is the compressor's again after done.
 func (c *compressor) compress(body []byte) (compressed []byte, done func(), err error) {
 	s, ok := c.pool.Get().(*gzipBuffer)
 	if !ok {
@@ -212,15 +204,13 @@ func (c *compressor) compress(body []byte) (compressed []byte, done func(), err 
 }
 
 const (
-	// A node that failed is left out for firstRest, and twice as long each time
-	// that it fails again, up to longestRest.
+	// Bounds of the time for which a failed node is left out; it doubles with each failure.
 	initialBackoff = time.Second
 	maxBackoff     = time.Minute
 )
 
-// nodes are the cluster's nodes, asked in turn. One that is down is left out
-// for a while and then tried with a single request. Where all are down the one
-// that has rested longest is tried, so that there always is one.
+// nodes are the cluster's nodes, in turn. One that failed is left out for a while and then tried
+// with a single request. If all have failed, the one due first is tried.
 type nodes struct {
 	mu   sync.Mutex
 	all  []*node
@@ -230,7 +220,7 @@ type nodes struct {
 type node struct {
 	conn     *elastictransport.Connection
 	failures int
-	// until is when it may be asked again; zero when it is well.
+	// until is when it may be used again; zero if it works.
 	until time.Time
 }
 
@@ -269,7 +259,7 @@ func (n *nodes) Next() (*elastictransport.Connection, error) {
 	return best.conn, nil
 }
 
-// tried keeps others away from a node that is not known to be well again.
+// tried keeps others away from a node that has not recovered for certain.
 func (o *node) tried(now time.Time) {
 	if o.failures > 0 {
 		o.until = now.Add(o.backoff())
@@ -280,8 +270,7 @@ func (o *node) backoff() time.Duration {
 	return min(initialBackoff<<min(o.failures-1, 10), maxBackoff)
 }
 
-// OnSuccess implements elastictransport.ConnectionPool: the node answered,
-// whatever it said.
+// OnSuccess implements elastictransport.ConnectionPool: the node answered, whatever the answer.
 func (n *nodes) OnSuccess(c *elastictransport.Connection) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -51,8 +51,7 @@ func (c *Config) Check() []pipeline.Problem {
 	return nil
 }
 
-// Output implements pipeline.OutputConfig. The file is opened at the first
-// Send.
+// Output implements pipeline.OutputConfig. The file is opened at the first Send.
 func (c *Config) Output(env pipeline.Env) (pipeline.Output, error) {
 	if problems := c.Check(); len(problems) > 0 {
 		return nil, fmt.Errorf("%s %s", problems[0].Path, problems[0].Message)
@@ -95,7 +94,7 @@ func (e encoder) Encode(dst *pipeline.Body, b *event.Batch, i int) (uint32, erro
 	return 0, nil
 }
 
-// Send implements pipeline.Output: all of the body is in the file, or none.
+// Send implements pipeline.Output: all of the body is written, or none.
 func (o *Output) Send(_ context.Context, body *pipeline.Body) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -108,7 +107,7 @@ func (o *Output) Send(_ context.Context, body *pipeline.Body) error {
 	return o.append(body.Bytes)
 }
 
-// reopen opens the file, anew if it was renamed away or deleted.
+// reopen opens the file, again if it was renamed away or deleted.
 func (o *Output) reopen() error {
 	info, err := os.Stat(o.path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -140,8 +139,7 @@ func (o *Output) open() error {
 	return nil
 }
 
-// endLine ends a last line that was torn by a crash, so that it does not spoil
-// the next.
+// endLine completes a last line that a crash left incomplete.
 func endLine(f *os.File) error {
 	size, err := f.Seek(0, io.SeekEnd)
 	if err != nil || size == 0 {
@@ -155,7 +153,7 @@ func endLine(f *os.File) error {
 	return err
 }
 
-// syncFolder makes the name of a new file durable, where that can be done.
+// syncFolder makes the name of a new file durable, if possible.
 func (o *Output) syncFolder() {
 	if !o.sync {
 		return
@@ -168,7 +166,7 @@ func (o *Output) syncFolder() {
 	_ = folder.Sync() // not every file system can
 }
 
-// append writes lines, and takes them back if they cannot be written whole.
+// append writes lines, and removes them again if they cannot be written completely.
 func (o *Output) append(lines []byte) error {
 	before, err := o.file.Seek(0, io.SeekEnd)
 	if err != nil {
@@ -198,7 +196,7 @@ func (o *Output) close() {
 	}
 }
 
-// failed is a failure that somebody has to mend: permission, space, a folder.
+// failed is a failure that somebody has to fix: permission, space, a folder.
 func failed(err error) *pipeline.SendError {
 	return &pipeline.SendError{Outcome: pipeline.Hold, Reason: err.Error(), Err: err}
 }

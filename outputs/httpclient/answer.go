@@ -16,16 +16,14 @@ import (
 const (
 	// MaxBody is how much of an answer ReadBody keeps.
 	MaxBody = 64 << 10
-	// maxDrained is how much more it reads, so that the connection can be used
-	// again; a longer answer costs the connection.
-	maxDrained = 256 << 10
-	// maxRetryAfter bounds what a destination may ask for.
+	// maxDrained is how much more it reads, so that the connection can be reused.
+	maxDrained    = 256 << 10
 	maxRetryAfter = 5 * time.Minute
-	// maxReason bounds a destination's words in logs and dead letters.
+	// maxReason bounds a destination's text in logs and dead letters.
 	maxReason = 1 << 10
 )
 
-// ReadBody reads an answer, keeps its first KeptBody bytes, and closes it.
+// ReadBody reads an answer, keeps its first MaxBody bytes, and closes it.
 func ReadBody(resp *http.Response) ([]byte, error) {
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, MaxBody))
@@ -36,9 +34,8 @@ func ReadBody(resp *http.Response) ([]byte, error) {
 	return body, nil
 }
 
-// ResponseError turns an answer that is not success into what an output's Send
-// returns, by its status alone; body is what ReadBody kept of it. Outputs that
-// understand more of the answer change the outcome.
+// ResponseError returns what an output's Send returns for an answer that is not success, by its
+// status alone; body is what ReadBody kept. Outputs that understand more of it change the outcome.
 func ResponseError(resp *http.Response, body []byte) *pipeline.SendError {
 	outcome, uncertain := outcomeOf(resp.StatusCode)
 	where := ""
@@ -73,9 +70,8 @@ func outcomeOf(status int) (outcome pipeline.Outcome, uncertain bool) {
 	return pipeline.Hold, false
 }
 
-// RetryAfter reads the header of that name (RFC 9110, 10.2.3), in seconds or as
-// a date. It gives 0 where there is none or it makes no sense, and at most five
-// minutes.
+// RetryAfter parses the header of that name (RFC 9110, 10.2.3), in seconds or as a date; 0 if it is
+// missing or invalid, and at most five minutes.
 func RetryAfter(h http.Header, now time.Time) time.Duration {
 	text := strings.TrimSpace(h.Get("Retry-After"))
 	if seconds, err := strconv.ParseFloat(text, 64); err == nil {
@@ -97,9 +93,8 @@ func boundRetry(seconds float64) time.Duration {
 	return time.Duration(seconds * float64(time.Second))
 }
 
-// Message gives what a destination said, fit for a log: one line, bounded, of a
-// gateway's HTML page only the title, and the status in words where it said
-// nothing.
+// Message returns a destination's text for logs: one bounded line, only the title of a gateway's
+// HTML page, or the status's text if there is none.
 func Message(resp *http.Response, body []byte) string {
 	text := string(body)
 	if IsHTML(resp.Header) {
@@ -114,8 +109,7 @@ func Message(resp *http.Response, body []byte) string {
 	return "an answer without words"
 }
 
-// IsHTML says that an answer is a page for people: a gateway's, or a login's, whatever
-// its status.
+// IsHTML reports whether an answer is a page for people: a gateway's, or a login's.
 func IsHTML(h http.Header) bool { return strings.HasPrefix(h.Get("Content-Type"), "text/html") }
 
 func title(page string) string {
@@ -127,8 +121,8 @@ func title(page string) string {
 	return inside
 }
 
-// Clean makes foreign words fit for a log: valid UTF-8 in one line, without
-// control characters, and bounded.
+// Clean makes a destination's text fit for logs: valid UTF-8 in one bounded line, without control
+// characters.
 func Clean(s string) string {
 	long := len(s) > maxReason
 	if long {

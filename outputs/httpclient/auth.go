@@ -15,8 +15,7 @@ import (
 	"github.com/longshore/longshore/pipeline"
 )
 
-// Auth says who we are: a user with a password, a token, or OAuth2. The zero
-// value says nothing.
+// Auth is a user with a password, a token, or OAuth2. The zero value is none.
 type Auth struct {
 	Username        string          `yaml:"username" doc:"User for basic authentication."`
 	Password        pipeline.Secret `yaml:"password" doc:"Password for basic authentication." example:"${LONGSHORE_PASSWORD}"`
@@ -56,8 +55,7 @@ func (a *Auth) methods() int {
 	return n
 }
 
-// Check finds what is wrong, in the token file too. The path is the setting's
-// name.
+// Check returns what is invalid, in the token file too. The path is the setting's name.
 func (a *Auth) Check(path string) []pipeline.Problem {
 	var problems []pipeline.Problem
 	found := func(setting, format string, args ...any) {
@@ -89,11 +87,11 @@ func (a *Auth) Check(path string) []pipeline.Problem {
 	return problems
 }
 
-// An authorizer gives the value of a request's Authorization header, or "".
+// An authorizer returns the value of a request's Authorization header, or "".
 type authorizer func(ctx context.Context) (string, error)
 
-// authorizer gives the way the settings name. Tokens of OAuth2 are fetched
-// through base. reject is called when a destination answers 401.
+// authorizer returns the configured one; it gets OAuth2 tokens through base. invalidate is called
+// when a destination answers 401.
 func (a *Auth) authorizer(base http.RoundTripper) (authorize authorizer, invalidate func()) {
 	invalidate = func() {}
 	switch {
@@ -121,7 +119,7 @@ func constant(header string) authorizer {
 	return func(context.Context) (string, error) { return header, nil }
 }
 
-// maxToken bounds a token file; servers refuse headers long before.
+// maxToken bounds a token file; servers reject such headers anyway.
 const maxToken = 64 << 10
 
 func readToken(path string) (string, error) {
@@ -141,13 +139,12 @@ func readToken(path string) (string, error) {
 	return token, nil
 }
 
-// tokens keeps the OAuth2 token of one client and fetches the next when it has
-// run out. Unlike the library's own sources, the wait for it ends with the
-// context of the request that needs it.
+// tokens keeps the OAuth2 token of one client and renews it. Unlike with the library's sources,
+// waiting for it ends with the context of the request.
 type tokens struct {
 	config clientcredentials.Config
 	client *http.Client
-	// slot holds the token, nil at first. Whoever has taken it out has the turn.
+	// slot holds the token, nil at first. Whoever has taken it out may renew it.
 	slot chan *oauth2.Token
 }
 
@@ -201,7 +198,7 @@ func (t *tokens) location() string {
 	return Location(u)
 }
 
-// invalidate forgets the token: the destination did not take it.
+// invalidate forgets the token, which the destination rejected.
 func (t *tokens) invalidate() {
 	select {
 	case <-t.slot:

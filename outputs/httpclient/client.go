@@ -19,9 +19,9 @@ import (
 
 const handshakeTimeout = 10 * time.Second
 
-// A Client is the connections of one output. It is a http.RoundTripper that adds
-// the settings' headers and authorization, and follows no redirect: a 3xx is an
-// error. All its errors are *Error. It is safe for concurrent use.
+// A Client is the connection pool of one output: a http.RoundTripper that adds the settings'
+// headers and authorization, and follows no redirect: a 3xx is an error. All its errors are *Error.
+// It is safe for concurrent use.
 type Client struct {
 	base       *http.Transport
 	authorize  authorizer
@@ -33,8 +33,7 @@ type Client struct {
 
 var _ http.RoundTripper = (*Client)(nil)
 
-// New makes a client. It reads the files that the settings name, and connects
-// to nothing.
+// New makes a client. It reads the files that the settings name, but does not connect.
 func New(s Settings) (*Client, error) {
 	if problems := s.Check(); len(problems) > 0 {
 		return nil, fmt.Errorf("%s %s", problems[0].Path, problems[0].Message)
@@ -70,16 +69,13 @@ func New(s Settings) (*Client, error) {
 	return c, nil
 }
 
-// Timeout is how long one request may take, answer and all. Callers give their
-// requests a context that ends with it: a RoundTripper cannot bound the reading
-// of the answer.
+// Timeout bounds one request and its answer. It is for the caller's context: a RoundTripper cannot
+// bound reading the answer.
 func (c *Client) Timeout() time.Duration { return c.timeout }
 
-// CloseIdleConnections closes the connections that are not in use.
 func (c *Client) CloseIdleConnections() { c.base.CloseIdleConnections() }
 
-// Transport is the connection pool under the client, without headers and
-// authorization.
+// Transport is the connection pool under the client, without headers and authorization.
 func (c *Client) Transport() *http.Transport { return c.base }
 
 // RoundTrip implements http.RoundTripper.
@@ -107,13 +103,11 @@ func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// noUpgrade takes no answer of 101: its body is the bare connection, which knows
-// of no deadline.
+// noUpgrade rejects an answer of 101: its body is the bare connection, which has no deadline.
 type noUpgrade struct{ http.RoundTripper }
 
 var errUpgrade = errors.New("it answered 101, to go on in another protocol that nobody asked for; check the url")
 
-// RoundTrip implements http.RoundTripper.
 func (t noUpgrade) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := t.RoundTripper.RoundTrip(req)
 	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
@@ -123,8 +117,7 @@ func (t noUpgrade) RoundTrip(req *http.Request) (*http.Response, error) {
 	return nil, errUpgrade
 }
 
-// authFailed is the error of a request that could not be made, since we had
-// nothing to say who we are.
+// authFailed is the error of a request without credentials.
 func authFailed(to *url.URL, err error) error {
 	var e *Error
 	if errors.As(err, &e) {
@@ -133,7 +126,7 @@ func authFailed(to *url.URL, err error) error {
 	return &Error{URL: Location(to), Err: err}
 }
 
-// withHeaders gives a copy of the request with our headers.
+// withHeaders returns a copy of the request with our headers.
 func (c *Client) withHeaders(ctx context.Context, req *http.Request, authorization string) *http.Request {
 	out := req.Clone(ctx)
 	if out.Header == nil {
@@ -167,8 +160,7 @@ func redirectTo(from *url.URL, to string, status int) error {
 	return &redirectError{to: Location(target), status: status}
 }
 
-// UserAgent is how we call ourselves: longshore/ and the version that Go stamped
-// into the binary.
+// UserAgent is longshore/ and the version that Go put into the binary.
 func UserAgent() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
@@ -177,15 +169,13 @@ func UserAgent() string {
 	return "longshore/" + info.Main.Version
 }
 
-// A Payload is a request's body in memory that the caller wants back: a
-// transport may go on reading a body after it gave the answer. The zero value is
-// ready; it must not be copied.
+// A Payload is a request body whose memory the caller wants back: a transport may read it even
+// after the answer. The zero value is ready; it must not be copied.
 type Payload struct {
 	open atomic.Int32
 }
 
-// Attach makes p the body of the request, and lets the transport send it anew
-// on another connection where the first turned out to be closed.
+// Attach makes p the body of the request, also if the transport retries on another connection.
 func (p *Payload) Attach(req *http.Request, body []byte) {
 	reader := func() (io.ReadCloser, error) {
 		p.open.Add(1)
@@ -196,7 +186,7 @@ func (p *Payload) Attach(req *http.Request, body []byte) {
 	req.GetBody = reader
 }
 
-// Free says whether nobody reads the bytes any more, once the request is over.
+// Free reports whether nobody reads the memory any more, once the request is done.
 func (p *Payload) Free() bool { return p.open.Load() == 0 }
 
 type payloadReader struct {

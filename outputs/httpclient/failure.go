@@ -21,21 +21,20 @@ import (
 
 // An Error is a request that got no usable answer.
 type Error struct {
-	// URL is where the request was to go, without secrets.
+	// URL is the destination, without secrets.
 	URL string
-	// Sent says that a connection was had, so that some of the request may have
-	// arrived. Without it, none has.
+	// Sent is set if a connection was made, so that some of the request may have arrived.
 	Sent bool
 	Err  error
 }
 
-// Error says what went wrong, where, and what to do about it.
+// Error says what failed, where, and what to do about it.
 func (e *Error) Error() string { return e.URL + ": " + describe(e.Err) }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// A redirectError is an answer that points elsewhere.
+// A redirectError is an answer that redirects.
 type redirectError struct {
 	to     string
 	status int
@@ -45,8 +44,8 @@ func (r *redirectError) Error() string {
 	return fmt.Sprintf("it answered %d and points to %q; redirects are not followed, set the url to where the logs belong", r.status, r.to)
 }
 
-// RequestError turns the error of a request, or of reading its answer, into what an
-// output's Send returns.
+// RequestError returns what an output's Send returns for the error of a request, or of reading its
+// answer.
 func RequestError(err error) *pipeline.SendError {
 	failure := &pipeline.SendError{Outcome: pipeline.Retry, Uncertain: true, Reason: describe(err), Err: err}
 	var e *Error
@@ -60,7 +59,7 @@ func RequestError(err error) *pipeline.SendError {
 	return failure
 }
 
-// needsUser tells what will not pass by itself: trust, tokens, redirects.
+// needsUser reports whether an error will not pass by itself: trust, tokens, redirects.
 func needsUser(err error) bool {
 	var certificate *tls.CertificateVerificationError
 	var token *oauth2.RetrieveError
@@ -75,8 +74,7 @@ func needsUser(err error) bool {
 	return false
 }
 
-// describe puts the usual errors in plain words, with the setting that mends
-// them.
+// describe explains common errors, with the setting that fixes them.
 func describe(err error) string {
 	if text := describeTLS(err); text != "" {
 		return text
@@ -146,7 +144,7 @@ func isTimeout(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// withoutURL gives an error's text without the URL that net/http put before it.
+// withoutURL returns an error's text without the URL that net/http put before it.
 func withoutURL(err error) string {
 	var wrapped *url.Error
 	if errors.As(err, &wrapped) {

@@ -1,6 +1,10 @@
-// Package httpclient is the part of an output that speaks HTTP: the settings for
-// TLS, proxy, authentication and headers, a connection pool made from them, and
-// the words for what goes wrong on the way.
+// Package httpclient is the HTTP part of an output: settings for TLS, proxy, authentication and
+// headers, a connection pool made from them, and explanations of what fails.
+//
+// Answers and errors become a pipeline.SendError by their status alone; outputs that understand
+// more of an answer refine it. Redirects are not followed, as they would repeat the body and its
+// credentials elsewhere. URLs in messages have no user, password or query, any of which may be
+// secret.
 package httpclient
 
 import (
@@ -14,8 +18,8 @@ import (
 	"github.com/longshore/longshore/pipeline"
 )
 
-// Settings are what the outputs' configs have in common. A config has them as
-// fields of its own, with these names and tags:
+// Settings are what the outputs' configs have in common. A config has them as fields of its own,
+// with these names and tags:
 //
 //	TLS     httpclient.TLS             `yaml:"tls" doc:"…"`
 //	Auth    httpclient.Auth            `yaml:"auth" doc:"…"`
@@ -25,24 +29,21 @@ import (
 //
 // and hands them over as one value. The zero value works.
 type Settings struct {
-	TLS TLS
-	// Auth is how we say who we are.
+	TLS  TLS
 	Auth Auth
-	// Proxy is the URL of a proxy; "" takes HTTPS_PROXY, HTTP_PROXY and NO_PROXY
-	// from the environment, and "none" uses no proxy.
-	Proxy string
-	// Headers go with every request. Their values are never shown.
+	// Proxy is the URL of a proxy, or "none"; "" uses the environment's HTTPS_PROXY, HTTP_PROXY and
+	// NO_PROXY.
+	Proxy   string
 	Headers map[string]pipeline.Secret
-	// Timeout bounds one request, including its answer. It is
-	// for the caller's context: see Client.Timeout.
+	// Timeout bounds one request, including its answer. It is for the caller's context: see
+	// Client.Timeout.
 	Timeout pipeline.Duration
 }
 
 // reservedHeaders are those that a setting would break.
 var reservedHeaders = []string{"Connection", "Content-Encoding", "Content-Length", "Content-Type", "Transfer-Encoding"}
 
-// Check finds what is wrong in the settings, the files they name included. The
-// problems' paths are those of the fields named above.
+// Check returns what is invalid in the settings and the files they name.
 func (s *Settings) Check() []pipeline.Problem {
 	problems := append(s.TLS.Check("tls"), s.Auth.Check("auth")...)
 	if _, err := proxyFunc(s.Proxy); err != nil {
@@ -79,9 +80,8 @@ func validHeaderValue(value string) bool {
 	return !strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
 }
 
-// CheckURL says what is wrong with the URL of a destination; nil if nothing is.
-// The path is the setting's name. Auth is the output's, since a URL may name a
-// user as well.
+// CheckURL returns what is invalid in a destination's URL. The path is the setting's name. Auth is
+// the output's, as a URL may name a user too.
 func CheckURL(path, raw string, auth *Auth) []pipeline.Problem {
 	u, err := ParseURL(raw)
 	if err != nil {
@@ -96,8 +96,8 @@ func CheckURL(path, raw string, auth *Auth) []pipeline.Problem {
 	return nil
 }
 
-// ParseURL reads the URL of a destination. The error does not repeat the URL,
-// which may hold a password.
+// ParseURL parses a destination's URL. The error does not repeat the URL, which may contain a
+// password.
 func ParseURL(raw string) (*url.URL, error) {
 	return parseURL(raw, "http", "https")
 }
@@ -127,8 +127,8 @@ func proxyFunc(proxy string) (func(*http.Request) (*url.URL, error), error) {
 	return http.ProxyURL(u), nil
 }
 
-// WithQuery returns the query of a configured URL with a request's own parameters, which replace those of
-// the same name.
+// WithQuery returns the query of a configured URL with a request's own parameters, which replace
+// those of the same name.
 func WithQuery(configured string, own url.Values) string {
 	if configured == "" {
 		return own.Encode()
@@ -141,8 +141,8 @@ func WithQuery(configured string, own url.Values) string {
 	return all.Encode()
 }
 
-// Location gives a URL for people: without user, password, query and fragment,
-// any of which may hold a secret.
+// Location returns a URL for people: without user, password, query and fragment, any of which may
+// be secret.
 func Location(u *url.URL) string {
 	if u == nil {
 		return ""

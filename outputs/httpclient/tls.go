@@ -17,8 +17,7 @@ import (
 	"github.com/longshore/longshore/pipeline"
 )
 
-// TLS says whom to trust and what to show. The zero value trusts the system's
-// authorities.
+// TLS is whom to trust, and our own certificate. The zero value trusts the system's authorities.
 type TLS struct {
 	CAFile             string `yaml:"ca_file" doc:"Certificates of the authorities to trust (PEM), instead of the system's." example:"/etc/longshore/ca.crt"`
 	CAFingerprint      string `yaml:"ca_fingerprint" doc:"SHA-256 of the one authority to trust, in hex, as Elasticsearch prints it at its first start."`
@@ -28,7 +27,7 @@ type TLS struct {
 	InsecureSkipVerify bool   `yaml:"insecure_skip_verify" doc:"Trust any certificate. Whoever sits in between can then read and change everything."`
 }
 
-// Check finds what is wrong, in the files too. The path is the setting's name.
+// Check returns what is invalid, in the files too. The path is the setting's name.
 func (t *TLS) Check(path string) []pipeline.Problem {
 	var problems []pipeline.Problem
 	found := func(setting, format string, args ...any) {
@@ -59,8 +58,8 @@ func (t *TLS) Check(path string) []pipeline.Problem {
 	return problems
 }
 
-// Config gives the settings as Go wants them. The CA file is read once, the
-// client's certificate at every handshake, so that it can be renewed on disk.
+// Config returns the configuration for crypto/tls. The CA file is read once, the client certificate
+// at every handshake, so that it can be renewed on disk.
 func (t *TLS) Config() (*tls.Config, error) {
 	if problems := t.Check("tls"); len(problems) > 0 {
 		return nil, fmt.Errorf("%s %s", problems[0].Path, problems[0].Message)
@@ -94,9 +93,8 @@ func (t *TLS) Config() (*tls.Config, error) {
 	return config, nil
 }
 
-// dialer gives what a http.Transport needs besides Config to trust a
-// fingerprint: a connection's state tells the server's name only where it is no
-// IP address. nil where there is no fingerprint.
+// dialer returns the DialTLSContext for a fingerprint, or nil: a connection's state has no server
+// name if that is an IP address.
 func (t *TLS) dialer(dial dialFunc) dialFunc {
 	if t.CAFingerprint == "" {
 		return nil
@@ -174,9 +172,8 @@ var (
 	errNoServerName = errors.New("its certificate cannot be checked by fingerprint for an IP address behind a proxy; set tls.server_name")
 )
 
-// verifyFingerprint trusts the one shown certificate that has the fingerprint,
-// as if it stood in a CA file: the server's own must be signed by it, be in
-// date, and have the right name.
+// verifyFingerprint trusts the certificate with the fingerprint as if it were in a CA file: the
+// server's own must be signed by it, be in date, and have the right name.
 func verifyFingerprint(state tls.ConnectionState, fingerprint []byte, name string) error {
 	roots, intermediates := x509.NewCertPool(), x509.NewCertPool()
 	err := errFingerprint

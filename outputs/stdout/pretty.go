@@ -12,7 +12,7 @@ import (
 // pretty writes a record for people:
 //
 //	22:13:20.123 WARN  checkout     slow query  ms=1500 user=ann trace=4bf92f35
-//	    what is on further lines is indented
+//	    further lines are indented
 type pretty struct {
 	color    bool
 	location *time.Location
@@ -20,7 +20,7 @@ type pretty struct {
 }
 
 const (
-	// nameWidth is how wide the name is at least, and nameMax at most.
+	// The least and the greatest width of the name.
 	nameWidth = 12
 	nameMax   = 24
 	indent    = "    "
@@ -84,11 +84,11 @@ func (p *pretty) appendLevel(dst []byte, l event.Level) []byte {
 	return p.plain(dst)
 }
 
-// nameColors leave out what the levels use for trouble.
+// nameColors leave out those of warnings and errors.
 var nameColors = [...]string{"36", "35", "34", "32", "96", "95", "94", "92"}
 
-// appendName appends the service's name, or whatever tells best where the
-// record is from, in a colour of its own.
+// appendName appends the service's name, or what else identifies the source best, in a colour of
+// its own.
 func (p *pretty) appendName(dst []byte, b *event.Batch, i int) []byte {
 	name := p.nameOf(b, i)
 	if len(name) > nameMax {
@@ -131,8 +131,8 @@ func hash(s []byte) uint32 {
 	return h
 }
 
-// appendFields appends the rest as key=value, and below it the values that have
-// several lines, such as stack traces.
+// appendFields appends the fields as key=value, and below them those of several lines, such as
+// stack traces.
 func (p *pretty) appendFields(dst []byte, b *event.Batch, i int) []byte {
 	r := &b.Records[i]
 	dst = p.paint(dst, dim)

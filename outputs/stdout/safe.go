@@ -5,12 +5,10 @@ import (
 	"unicode/utf8"
 )
 
-// What stands in a log may come from anybody, and a terminal obeys what is
-// written to it: it would move the cursor, rename the window, or show text
-// in another order than it is in. So control characters are shown, not sent.
+// A log may contain anything, and a terminal obeys control characters: they could move the cursor,
+// rename the window, or reorder text. So they are shown, not sent.
 
-// appendBlock appends text of several lines; those after the first are
-// indented.
+// appendBlock appends text of several lines, those after the first indented.
 func appendBlock(dst, text []byte) []byte {
 	for {
 		line, rest, more := bytes.Cut(text, []byte("\n"))
@@ -23,7 +21,7 @@ func appendBlock(dst, text []byte) []byte {
 	}
 }
 
-// appendInline appends text in one line, in quotes where asked.
+// appendInline appends text in one line, quoted if asked.
 func appendInline(dst, text []byte, quote bool) []byte {
 	if !quote {
 		return appendSafe(dst, text)
@@ -40,9 +38,8 @@ func appendInline(dst, text []byte, quote bool) []byte {
 	}
 }
 
-// appendSafe appends text without what a terminal would obey. Colours that the
-// program itself wrote are taken out, other control characters are shown as
-// \x1b or \u202e; tabs stay.
+// appendSafe appends text without control characters. Colours that the program wrote are removed,
+// other control characters are shown as \x1b or \u202e; tabs stay.
 func appendSafe(dst, text []byte) []byte {
 	for i := 0; i < len(text); {
 		c := text[i]
@@ -66,8 +63,8 @@ func appendSafe(dst, text []byte) []byte {
 	return dst
 }
 
-// colorLength gives the length of an SGR sequence, ESC [ digits m, that the text
-// starts with; 0 if there is none.
+// colorLength returns the length of an SGR sequence, ESC [ digits m, at the start of the text; 0 if
+// there is none.
 func colorLength(text []byte) int {
 	if len(text) < 3 || text[0] != 0x1b || text[1] != '[' {
 		return 0
@@ -96,15 +93,15 @@ func appendControl(dst []byte, c byte) []byte {
 }
 
 func appendRune(dst []byte, r rune) []byte {
-	if !obeyed(r) {
+	if !isControl(r) {
 		return utf8.AppendRune(dst, r)
 	}
 	return append(dst, '\\', 'u', hexDigits[r>>12&15], hexDigits[r>>8&15], hexDigits[r>>4&15], hexDigits[r&15])
 }
 
-// obeyed tells the characters that do something: C1 controls, line separators,
-// and those that change the direction of the text around them.
-func obeyed(r rune) bool {
+// isControl reports whether a character has an effect: C1 controls, line separators, and those that
+// change the direction of text.
+func isControl(r rune) bool {
 	return r >= 0x80 && r <= 0x9f ||
 		r == 0x200e || r == 0x200f || r == 0x061c ||
 		r >= 0x2028 && r <= 0x202e ||

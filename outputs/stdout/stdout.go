@@ -1,5 +1,5 @@
-// Package stdout prints records on standard output: for people on a terminal,
-// one line of JSON each otherwise.
+// Package stdout prints records on standard output: for people on a terminal, one line of JSON each
+// otherwise.
 package stdout
 
 import (
@@ -27,7 +27,7 @@ type Config struct {
 var (
 	_ pipeline.OutputConfig = (*Config)(nil)
 	_ pipeline.Output       = (*Output)(nil)
-	_ pipeline.Encoder      = documents{}
+	_ pipeline.Encoder      = jsonEncoder{}
 	_ pipeline.Encoder      = (*pretty)(nil)
 )
 
@@ -41,19 +41,18 @@ func Spec() pipeline.Spec {
 	}
 }
 
-// A Screen is what records are printed on.
+// A Screen is where records are printed.
 type Screen struct {
 	io.Writer
-	// Terminal says that people read it.
+	// Terminal is set if people read it.
 	Terminal bool
-	// Color says that it shows colours.
-	Color bool
-	// Location is the time zone that pretty shows times in; nil means UTC.
+	Color    bool
+	// Location is the time zone of pretty; nil means UTC.
 	Location *time.Location
 }
 
-// StandardOutput is the process's own. It has colours on a terminal, unless
-// NO_COLOR is set (no-color.org) or TERM is dumb.
+// StandardOutput is the process's own. It has colours on a terminal, unless NO_COLOR is set
+// (no-color.org) or TERM is dumb.
 func StandardOutput() Screen {
 	terminal := term.IsTerminal(int(os.Stdout.Fd()))
 	return Screen{
@@ -69,7 +68,7 @@ func (c *Config) Output(pipeline.Env) (pipeline.Output, error) {
 	return c.On(StandardOutput()), nil
 }
 
-// On gives the output that prints on the given screen.
+// On returns the output that prints on the given screen.
 func (c *Config) On(s Screen) *Output {
 	if s.Location == nil {
 		s.Location = time.UTC
@@ -90,10 +89,10 @@ type Output struct {
 	mu sync.Mutex // held while writing
 }
 
-// maxBytes keeps what is shown at once small: nobody waits for a full body.
+// maxBytes is small, so that people need not wait for a full body.
 const maxBytes = 256 << 10
 
-// Limits implements pipeline.Output: each source is shown in its order.
+// Limits implements pipeline.Output: each source is printed in order.
 func (o *Output) Limits() pipeline.Limits { return pipeline.Limits{Bytes: maxBytes, InOrder: true} }
 
 // Original implements pipeline.Output: what was to be printed.
@@ -107,21 +106,21 @@ func (o *Output) Encoder() pipeline.Encoder {
 	if o.pretty {
 		return &pretty{color: o.screen.Color, location: o.screen.Location}
 	}
-	return documents{o.schema}
+	return jsonEncoder{o.schema}
 }
 
-// documents writes a record as one line of JSON.
-type documents struct{ schema event.Schema }
+// jsonEncoder writes a record as one line of JSON.
+type jsonEncoder struct{ schema event.Schema }
 
 // Encode implements pipeline.Encoder.
-func (d documents) Encode(dst *pipeline.Body, b *event.Batch, i int) (uint32, error) {
+func (d jsonEncoder) Encode(dst *pipeline.Body, b *event.Batch, i int) (uint32, error) {
 	dst.Bytes = d.schema.Append(dst.Bytes, b, i, true)
 	dst.Bytes = append(dst.Bytes, '\n')
 	return 0, nil
 }
 
-// Send implements pipeline.Output. What was printed before an error counts as
-// delivered. It cannot be interrupted while the screen takes nothing.
+// Send implements pipeline.Output. What was printed before an error counts as delivered. It cannot
+// be interrupted while the screen blocks.
 func (o *Output) Send(_ context.Context, body *pipeline.Body) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -143,7 +142,7 @@ func reason(err error) string {
 	return fmt.Sprintf("writing to standard output: %v", err)
 }
 
-// unprinted gives the items that end beyond the first n bytes.
+// unprinted returns the items that end beyond the first n bytes.
 func unprinted(body *pipeline.Body, n int, reason string) []pipeline.ItemError {
 	var rest []pipeline.ItemError
 	for i, item := range body.Items {

@@ -180,7 +180,7 @@ func FuzzPretty(f *testing.F) {
 			t.Errorf("%q is not UTF-8", got)
 		}
 		for _, r := range got {
-			if r < 0x20 && r != '\n' && r != '\t' || r == 0x7f || obeyed(r) {
+			if r < 0x20 && r != '\n' && r != '\t' || r == 0x7f || isControl(r) {
 				t.Fatalf("%q has %q in it", got, r)
 			}
 		}

@@ -1,9 +1,12 @@
-// Package redact takes secrets out of records: out of fields, message and the
-// line itself, so that none gets out whatever an output writes.
+// Package redact removes secrets from records: from fields, message and the line itself.
 //
-// What a detector takes for a secret is said beside it. All look at bytes as they
-// stand in the line, JSON escapes and all; a match never has a quote or a part of
-// an escape at its ends, so that valid JSON stays valid.
+// It is on by default and comes first, so that nothing that follows (a transform that copies a
+// field, raw lines, a dead letter) can reveal a secret.
+//
+// Detectors look at bytes as they are in the line, JSON escapes included; a match has no quote or
+// part of an escape at its ends, so that valid JSON stays valid. A line of JSON says no more than its
+// record (event.Record.RedundantText), so names and texts are enough to look at there: 52 ns for 220
+// bytes. Other lines are searched whole, three bytes of every four against a set of bits.
 package redact
 
 import (

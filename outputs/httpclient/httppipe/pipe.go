@@ -1,5 +1,5 @@
-// Package httppipe serves HTTP over pipes in memory, for tests in a bubble of
-// testing/synctest: it cannot wait for a network.
+// Package httppipe serves HTTP over pipes in memory, for tests with testing/synctest, which cannot
+// wait for a network.
 package httppipe
 
 import (
@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// Dial serves a handler, and gives what connects to it whatever the address. The
-// server ends with the test; connections are the client's to close.
+// Dial serves a handler, and returns what connects to it whatever the address. The server ends with
+// the test; connections are the client's to close.
 func Dial(t testing.TB, handler http.Handler) func(context.Context, string, string) (net.Conn, error) {
 	l := &listener{conns: make(chan net.Conn), closed: make(chan struct{})}
 	server := &http.Server{Handler: handler}
