@@ -53,8 +53,8 @@ func (s *readState) nextBoundary(size int64) (end int64, bounded bool) {
 	return size, false
 }
 
-// hasLine reports whether there may be a whole line to read. Of a long line that is written in small
-// pieces, only the pieces are read.
+// hasLine reports whether there may be a whole line to read. Of a long line that is written in
+// small pieces, only the pieces are read.
 func (r *reader) hasLine(f *file, size int64) (bool, error) {
 	s := &f.read
 	at := int64(s.scanned)

@@ -12,20 +12,23 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// TestChaos writes, rotates, copies and truncates, compresses, deletes, stops and crashes at random. Every
-// line must come exactly once: what comes again after a crash is the same record.
+// TestChaos writes, rotates, copies and truncates, compresses, deletes, stops and crashes at
+// random. Every line must come exactly once: what comes again after a crash is the same record.
 func TestChaos(t *testing.T) {
 	for _, glob := range []string{"*.log", "*"} {
 		for seed := range uint64(25) {
 			poll(t, func(r *rig) {
 				r.config.Paths = []string{r.path(glob)}
 				r.config.MaxOpenFiles = 16
-				c := &chaos{rig: r, rand: rand.New(rand.NewPCG(seed, 0)), all: glob == "*", came: map[string]int{}, wrote: map[string]int{}, records: map[identity]string{}}
+				c := &chaos{
+					rig: r, rand: rand.New(rand.NewPCG(seed, 0)), all: glob == "*",
+					came: map[string]int{}, wrote: map[string]int{}, records: map[identity]string{},
+				}
 				c.start()
 				for range 60 {
 					c.step()
 				}
-				c.pass(copyTimeout + lull)
+				c.pass(copyTimeout + quietTime)
 				c.collect()
 				if diff := cmp.Diff(c.wrote, c.came); diff != "" {
 					t.Errorf("glob %s, seed %d: how often each line came (-want +got)\n%s", glob, seed, diff)
@@ -41,11 +44,11 @@ func TestChaos(t *testing.T) {
 type chaos struct {
 	*rig
 	rand  *rand.Rand
-	all   bool // the glob takes rotated names too
+	all   bool // the glob matches rotated names too
 	lines int
 	wrote map[string]int
 	came  map[string]int
-	// records are those that came, by what they are known by at a destination.
+	// records are those that came, by their identity at a destination.
 	records map[identity]string
 	seen    [3]bool // whether the file at this name was there at a poll
 	full    [3]bool // and had a whole line
@@ -92,7 +95,7 @@ func (c *chaos) there(n int) bool {
 
 // settleDown lets everything be read.
 func (c *chaos) settleDown() {
-	c.pass(tick)
+	c.pass(pollTime)
 	for n := range c.seen {
 		info, err := os.Stat(c.path(c.name(n)))
 		c.seen[n], c.full[n] = err == nil, err == nil && info.Size() > 30
@@ -146,11 +149,11 @@ func (c *chaos) grow(n int) {
 	}
 }
 
-// hesitate writes a line without its end, for longer than that is waited for, and
-// then its end, or more.
+// hesitate writes a line without its end, for longer than the line timeout, and then its end, or
+// more.
 func (c *chaos) hesitate(n int) {
 	c.append(c.name(n), c.line())
-	c.pass(lull)
+	c.pass(quietTime)
 	if c.rand.IntN(3) == 0 {
 		c.crash(nil)
 	}
@@ -266,7 +269,7 @@ func (c *chaos) meanwhile() {
 
 func (c *chaos) appendWhole(n int) { c.append(c.name(n), c.line()+"\n") }
 
-// rotateStopped gives the file a name that takes no other's place.
+// rotateStopped renames the file to a name that no other has.
 func (c *chaos) rotateStopped(n int) {
 	c.rename(c.name(n), fmt.Sprintf("%s.%d", c.name(n), 1000+c.lines))
 	c.seen[n], c.full[n] = false, false

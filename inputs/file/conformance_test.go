@@ -9,8 +9,7 @@ import (
 	"github.com/longshore/longshore/pipeline/pipetest"
 )
 
-// TestConformance runs on real time with the system's notices; the poll is an
-// hour away.
+// TestConformance runs on real time with the system's notifications; the poll is an hour away.
 func TestConformance(t *testing.T) {
 	pipetest.TestInput(t, Spec(), func(t *testing.T) pipetest.InputHarness {
 		r := newRig(t, t.TempDir())

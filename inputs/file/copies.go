@@ -60,8 +60,8 @@ type sample struct {
 	incomplete bool   // it is compressed, and ends in the middle
 }
 
-// find returns up to which of its marks the source is in a file, and whether it can be at all. 0 means
-// that there was nothing to compare but the head.
+// find returns up to which of its marks the source is in a file, and whether it can be at all. 0
+// means that there was nothing to compare but the head.
 func (d *digest) find(s *sample) (pos uint64, possible bool) {
 	if s.size >= uint64(d.head.len) && !d.head.matches(s.head) {
 		return 0, false
@@ -165,8 +165,8 @@ type copyFinder struct {
 }
 
 // find looks for copies of a source, which was at these paths under an inode, among the files that
-// are no source themselves. It returns the one that continues where reading stopped, if there is one,
-// and those that end before.
+// are no source themselves. It returns the one that continues where reading stopped, if there is
+// one, and those that end before.
 func (c *copyFinder) find(ctx context.Context, d *digest, of inode, paths []string) (
 	next *copyCandidate, short []*copyCandidate, err error,
 ) {
@@ -185,8 +185,8 @@ func (c *copyFinder) find(ctx context.Context, d *digest, of inode, paths []stri
 	return next, short, nil
 }
 
-// candidates returns the files in the folders of a source that are of its rotation group, the oldest
-// first.
+// candidates returns the files in the folders of a source that are of its rotation group, the
+// oldest first.
 func (c *copyFinder) candidates(d *digest, of inode, paths []string) (found []*copyCandidate) {
 	listed := folderList{}
 	for _, name := range paths {
@@ -204,8 +204,8 @@ func (c *copyFinder) candidates(d *digest, of inode, paths []string) (found []*c
 	return found
 }
 
-// compare takes the sample of a candidate, and returns up to which position it has the source, if it
-// is a copy.
+// compare takes the sample of a candidate, and returns up to which position it has the source, if
+// it is a copy.
 func (c *copyFinder) compare(ctx context.Context, there *copyCandidate, d *digest, of inode) (
 	at uint64, same bool, err error,
 ) {

@@ -30,12 +30,12 @@ func (r *rig) compress(name string) {
 	r.t.Helper()
 	info, err := os.Stat(r.path(name))
 	r.must(err)
-	r.write(name+".gz", packed(r.read(name)))
+	r.write(name+".gz", gzipped(r.read(name)))
 	r.must(os.Chtimes(r.path(name+".gz"), info.ModTime(), info.ModTime()))
 	r.remove(name)
 }
 
-// twice runs a scenario with globs that take rotated files, and without.
+// twice runs a scenario with globs that match rotated files, and without.
 func twice(t *testing.T, scenario func(r *rig)) {
 	t.Helper()
 	for _, glob := range []string{"app.log", "app.log*"} {
@@ -48,13 +48,12 @@ func twice(t *testing.T, scenario func(r *rig)) {
 	}
 }
 
-// wantNoMore checks that nothing comes after a restart, nor the same again after a
-// crash.
+// wantNoMore checks that nothing comes after a restart, nor the same again after a crash.
 func (r *rig) wantNoMore() {
 	r.t.Helper()
 	got := r.at()
 	r.restart(nil)
-	r.pass(copyTimeout + lull)
+	r.pass(copyTimeout + quietTime)
 	for _, again := range r.at() {
 		if !slices.Contains(got, again) {
 			r.t.Errorf("after a crash, %q came", again)
@@ -62,25 +61,25 @@ func (r *rig) wantNoMore() {
 	}
 	r.feed.Ack()
 	r.restart(nil)
-	r.pass(copyTimeout + lull)
+	r.pass(copyTimeout + quietTime)
 	r.want()
 }
 
 // TestCopyTruncateBeforeTheEndWasRead: the rest is in the copy.
 func TestCopyTruncateBeforeTheEndWasRead(t *testing.T) {
 	for _, stopped := range []bool{false, true} {
-		for _, packed := range []bool{false, true} {
+		for _, compressed := range []bool{false, true} {
 			twice(t, func(r *rig) {
 				r.write("app.log", "one\ntwo\n")
 				r.start()
-				r.pass(tick)
+				r.pass(pollTime)
 				r.wantAt("0:one", "4:two")
 				source := r.feed.Got()[0].Source.ID
 				rotate := func() {
 					r.append("app.log", "three\n")
 					r.duplicate("app.log", "app.log.1")
 					r.truncate("app.log", "four and more than there was before\n")
-					if packed {
+					if compressed {
 						r.compress("app.log.1")
 					}
 				}
@@ -90,14 +89,14 @@ func TestCopyTruncateBeforeTheEndWasRead(t *testing.T) {
 				} else {
 					rotate()
 				}
-				r.pass(copyTimeout + lull)
+				r.pass(copyTimeout + quietTime)
 				all := r.at()
 				if !stopped {
 					all = all[2:]
 				}
 				slices.Sort(all)
 				if !slices.Equal(all, []string{"0:four and more than there was before", "8:three"}) {
-					t.Errorf("stopped %v, compressed %v: %q", stopped, packed, all)
+					t.Errorf("stopped %v, compressed %v: %q", stopped, compressed, all)
 				}
 				for _, g := range r.feed.Got() {
 					if same := g.Source.ID == source; same == strings.HasPrefix(g.Line, "four") {
@@ -122,7 +121,7 @@ func TestCopyTruncateAgain(t *testing.T) {
 				r.rename("app.log.1", "app.log.2")
 			}
 			r.append("app.log", fmt.Sprintf("%d read\n", i))
-			r.pass(tick)
+			r.pass(pollTime)
 			r.append("app.log", fmt.Sprintf("%d unread\n", i))
 			r.duplicate("app.log", "app.log.1")
 			r.must(os.Truncate(r.path("app.log"), 0))
@@ -132,32 +131,32 @@ func TestCopyTruncateAgain(t *testing.T) {
 			}
 			want = append(want, fmt.Sprintf("%d read", i), fmt.Sprintf("%d unread", i))
 			if i%2 == 0 {
-				r.pass(lull)
+				r.pass(quietTime)
 			}
 		}
-		r.pass(copyTimeout + lull)
+		r.pass(copyTimeout + quietTime)
 		r.wantSet(want...)
 		r.wantLog("")
 		r.wantNoMore()
 	})
 }
 
-// TestCopyThatIsSeenFirst: the copy is there, and grows, before the file is truncated,
-// and what was written after it was made is read.
+// TestCopyThatIsSeenFirst: the copy exists, and grows, before the file is truncated, and what was
+// written after it was made is read.
 func TestCopyThatIsSeenFirst(t *testing.T) {
 	twice(t, func(r *rig) {
 		text := strings.Repeat("a line of the log\n", 100)
 		r.write("app.log", text)
 		r.start()
-		r.pass(tick)
+		r.pass(pollTime)
 		for i := 0; i < len(text); i += 300 {
 			r.append("app.log.1", text[i:min(i+300, len(text))])
-			r.pass(tick)
+			r.pass(pollTime)
 		}
 		r.append("app.log", "written after the copy\n")
-		r.pass(tick)
+		r.pass(pollTime)
 		r.truncate("app.log", "new\n")
-		r.pass(copyTimeout + lull)
+		r.pass(copyTimeout + quietTime)
 		if n := len(r.feed.Lines()); n != 102 {
 			t.Errorf("%d lines", n)
 		}
@@ -171,12 +170,12 @@ func TestCopyThatEndsBefore(t *testing.T) {
 	twice(t, func(r *rig) {
 		r.write("app.log", "one\ntwo\n")
 		r.start()
-		r.pass(tick)
+		r.pass(pollTime)
 		r.append("app.log", "three\n")
-		r.pass(tick)
+		r.pass(pollTime)
 		r.write("app.log.1", "one\ntwo\nth")
 		r.truncate("app.log", "new\n")
-		r.pass(copyTimeout + lull)
+		r.pass(copyTimeout + quietTime)
 		r.wantSet("one", "two", "three", "new")
 		r.wantLog("")
 		r.feed.Ack() // what is in no file any more could not come again after a crash
@@ -184,16 +183,15 @@ func TestCopyThatEndsBefore(t *testing.T) {
 	})
 }
 
-// TestLostBetweenCopyAndTruncation: what nobody can know of is counted where it was
-// seen to have been there.
+// TestLostBetweenCopyAndTruncation: what is in no file any more is counted where it was seen.
 func TestLostBetweenCopyAndTruncation(t *testing.T) {
 	for _, stopped := range []bool{false, true} {
 		twice(t, func(r *rig) {
 			r.write("app.log", "one\ntwo\n")
 			r.start()
-			r.pass(tick)
+			r.pass(pollTime)
 			r.append("app.log", "three")
-			r.pass(tick) // it is seen, but not yet read as a line
+			r.pass(pollTime) // it is seen, but not yet read as a line
 			r.append("app.log", " is cut off\n")
 			rotate := func() {
 				r.write("app.log.1", "one\ntwo\nth")
@@ -205,7 +203,7 @@ func TestLostBetweenCopyAndTruncation(t *testing.T) {
 			} else {
 				rotate()
 			}
-			r.pass(copyTimeout + lull)
+			r.pass(copyTimeout + quietTime)
 			want := []string{"one", "two", "th", "four"}
 			if stopped {
 				want = want[2:]
@@ -226,35 +224,35 @@ func TestTruncatedWithoutACopy(t *testing.T) {
 		r.write("app.log", "one\ntwo")
 		r.write("app.log.1", "another log\n")
 		r.start()
-		r.pass(tick)
+		r.pass(pollTime)
 		r.truncate("app.log", "x\n")
-		r.pass(tick)
+		r.pass(pollTime)
 		r.wantLog("part of a file was never read: it was truncated")
 		r.wantLost(3)
 	})
 }
 
-// TestCopyThatIsNoRotation: a copy of a file that is never truncated is a log of
-// its own in the end.
+// TestCopyThatIsNoRotation: a copy of a file that is never truncated is a log of its own in the
+// end.
 func TestCopyThatIsNoRotation(t *testing.T) {
 	poll(t, func(r *rig) {
 		r.write("worker.log", "started\n")
 		r.start()
-		r.pass(tick)
+		r.pass(pollTime)
 		r.duplicate("worker.log", "worker-1.log")
-		r.pass(tick)
+		r.pass(pollTime)
 		r.want("started")
 		r.pass(copyTimeout)
 		r.want("started", "started")
 		r.append("worker-1.log", "and goes on\n")
-		r.pass(tick)
+		r.pass(pollTime)
 		r.want("started", "started", "and goes on")
 		r.wantNoMore()
 	})
 }
 
-// TestLogsThatBeginAlike: logs of which one is named like the other's rotation are
-// read at once when they differ.
+// TestLogsThatBeginAlike: logs of which one is named like the other's rotation are read at once
+// when they differ.
 func TestLogsThatBeginAlike(t *testing.T) {
 	poll(t, func(r *rig) {
 		head := strings.Repeat("#Version: 1.0\n", 100)
@@ -262,26 +260,26 @@ func TestLogsThatBeginAlike(t *testing.T) {
 		r.write("worker-1.log", head+"first\n")
 		r.write("worker-2.log", head+"second\n")
 		r.start()
-		r.pass(tick)
+		r.pass(pollTime)
 		if n := len(r.feed.Lines()); n != 303 {
 			t.Errorf("%d lines, want 303", n)
 		}
 		r.truncate("worker.log", "again\n")
-		r.pass(tick)
+		r.pass(pollTime)
 		if n := len(r.feed.Lines()); n != 304 {
 			t.Errorf("%d lines, want 304", n)
 		}
 	})
 }
 
-// TestCompressedBeforeTheEndWasRead: while we are away, the file is rotated and
-// compressed, and its compressed form may be renamed on.
+// TestCompressedBeforeTheEndWasRead: while Longshore is stopped, the file is rotated and
+// compressed, and its compressed form may be renamed again.
 func TestCompressedBeforeTheEndWasRead(t *testing.T) {
 	for _, name := range []string{"app.log.1.gz", "app.log.5.gz"} {
 		twice(t, func(r *rig) {
 			r.write("app.log", "one\n")
 			r.start()
-			r.pass(tick)
+			r.pass(pollTime)
 			source := r.feed.Got()[0].Source.ID
 			r.feed.Ack()
 			r.append("app.log", "two\n")
@@ -292,7 +290,7 @@ func TestCompressedBeforeTheEndWasRead(t *testing.T) {
 				r.compress("app.log.1")
 				r.must(os.Rename(r.path("app.log.1.gz"), r.path(name)))
 			})
-			r.pass(lull)
+			r.pass(quietTime)
 			r.wantAt("4:two", "8:three", "14:last", "0:new")
 			if id := r.feed.Got()[0].Source.ID; id != source {
 				t.Errorf("source %s is %s now", source, id)
@@ -308,7 +306,7 @@ func TestGenerationsCompressedWhileStopped(t *testing.T) {
 	twice(t, func(r *rig) {
 		r.write("app.log", "one line that is long enough\n")
 		r.start()
-		r.pass(tick)
+		r.pass(pollTime)
 		r.feed.Ack()
 		r.restart(func() {
 			r.append("app.log", "two\n")
@@ -321,41 +319,41 @@ func TestGenerationsCompressedWhileStopped(t *testing.T) {
 				r.compress(name)
 			}
 		})
-		r.pass(copyTimeout + lull)
+		r.pass(copyTimeout + quietTime)
 		r.wantSet("two", "never seen 0", "never seen 1", "new")
 		r.wantLog("")
 		r.wantNoMore()
 	})
 }
 
-// TestCompressedWhenRead: a file that was read is compressed, while longshore runs
-// or not; it is not read again.
+// TestCompressedWhenRead: a file that was read is compressed, while Longshore runs or not; it is
+// not read again.
 func TestCompressedWhenRead(t *testing.T) {
 	for _, stopped := range []bool{false, true} {
 		twice(t, func(r *rig) {
 			r.write("app.log", "one\n")
 			r.start()
-			r.pass(tick)
+			r.pass(pollTime)
 			r.rename("app.log", "app.log.1")
 			r.write("app.log", "two\n")
-			r.pass(lull)
+			r.pass(quietTime)
 			r.feed.Ack()
 			if stopped {
 				r.restart(func() { r.compress("app.log.1") })
-				r.pass(copyTimeout + lull)
+				r.pass(copyTimeout + quietTime)
 				r.want()
 			} else {
 				r.compress("app.log.1")
-				r.pass(copyTimeout + lull)
+				r.pass(copyTimeout + quietTime)
 				r.want("one", "two")
 			}
 			r.rename("app.log.1.gz", "app.log.2.gz")
-			r.pass(tick)
+			r.pass(pollTime)
 			r.wantLog("")
 			r.feed.Ack()
 			r.wantNoMore()
 			r.remove("app.log.2.gz")
-			r.pass(lull)
+			r.pass(quietTime)
 			r.feed.Ack()
 			if known := r.feed.Restart().Known(); len(known) != 1 {
 				t.Errorf("%d sources are known, want 1", len(known))
@@ -370,18 +368,18 @@ func TestCompressedSlowly(t *testing.T) {
 		text := strings.Repeat("a line of the log\n", 10_000)
 		r.write("app.log", text)
 		r.start()
-		r.pass(tick)
+		r.pass(pollTime)
 		r.rename("app.log", "app.log.1")
 		r.write("app.log", "new\n")
-		r.pass(lull)
-		whole := packed(text)
+		r.pass(quietTime)
+		whole := gzipped(text)
 		for i := 0; i < len(whole); i += 30 {
 			r.append("app.log.1.gz", whole[i:min(i+30, len(whole))])
-			r.pass(tick)
+			r.pass(pollTime)
 		}
 		r.pass(time.Minute)
 		r.remove("app.log.1")
-		r.pass(lull)
+		r.pass(quietTime)
 		if n := len(r.feed.Lines()); n != 10_001 {
 			t.Errorf("%d lines", n)
 		}
@@ -395,44 +393,44 @@ func TestCompressedAndKept(t *testing.T) {
 	poll(t, func(r *rig) {
 		r.config.Paths = []string{r.path("*")}
 		r.write("app.log.1", "one\n")
-		r.write("app.log.1.gz", packed("one\n"))
-		r.write("app.log.2.gz", packed("zero\n"))
+		r.write("app.log.1.gz", gzipped("one\n"))
+		r.write("app.log.2.gz", gzipped("zero\n"))
 		r.start()
-		r.pass(copyTimeout + lull)
+		r.pass(copyTimeout + quietTime)
 		r.wantSet("zero", "one")
 		r.wantNoMore()
 	})
 }
 
-// TestCompressedUnderBackpressure: the file is compressed and deleted while it
-// is open, and there is more to read.
+// TestCompressedUnderBackpressure: the file is compressed and deleted while it is open, and there
+// is more to read.
 func TestCompressedUnderBackpressure(t *testing.T) {
 	twice(t, func(r *rig) {
 		r.write("app.log", "one\n")
 		r.start()
-		r.pass(tick)
+		r.pass(pollTime)
 		r.feed.Block(true)
 		want := []string{"one", "new"}
 		for i := range 50_000 {
 			want = append(want, fmt.Sprintf("line %d of a longer text", i))
 		}
 		r.append("app.log", strings.Join(want[2:], "\n")+"\n")
-		r.pass(tick)
+		r.pass(pollTime)
 		r.rename("app.log", "app.log.1")
 		r.write("app.log", "new\n")
-		r.pass(lull)
+		r.pass(quietTime)
 		r.compress("app.log.1")
 		r.pass(2 * copyTimeout)
 		r.feed.Block(false)
-		r.pass(copyTimeout + lull)
+		r.pass(copyTimeout + quietTime)
 		r.wantSet(want...)
 		r.wantLog("")
 		r.wantNoMore()
 	})
 }
 
-// TestCompressedWhenClosed: the file was closed for want of room before the rest was
-// written, rotated and compressed.
+// TestCompressedWhenClosed: the file was closed as the limit of open files was reached, before the
+// rest was written, rotated and compressed.
 func TestCompressedWhenClosed(t *testing.T) {
 	twice(t, func(r *rig) {
 		r.config.MaxOpenFiles = 16
@@ -442,17 +440,17 @@ func TestCompressedWhenClosed(t *testing.T) {
 		want := []string{"one", "two", "new"}
 		r.write("app.log", "one\n")
 		r.start()
-		r.pass(tick)
+		r.pass(pollTime)
 		for i := range 40 {
 			want = append(want, fmt.Sprintf("other %d", i))
 			r.write(fmt.Sprintf("other/%d", i), want[len(want)-1]+"\n")
 		}
-		r.pass(tick)
+		r.pass(pollTime)
 		r.append("app.log", "two\n")
 		r.rename("app.log", "app.log.1")
 		r.write("app.log", "new\n")
 		r.compress("app.log.1")
-		r.pass(lull)
+		r.pass(quietTime)
 		r.wantSet(want...)
 		r.wantLog("")
 		r.wantNoMore()

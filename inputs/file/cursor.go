@@ -5,12 +5,12 @@ import (
 	"errors"
 )
 
-// A cursor is what is stored with a position: enough to find the file again and to be sure that it is
-// the same one.
+// A cursor is what is stored with a position: enough to find the file again and to be sure that it
+// is the same one.
 //
-// Its bytes are: the version (3), flags, then as uvarints the device, inode, position, size and time
-// of modification (not in version 1), then the length (uvarint) and sum (8 bytes, little endian) of
-// the head's fingerprint and of the tail's.
+// Its bytes are: the version (3), flags, then as uvarints the device, inode, position, size and
+// time of modification (not in version 1), then the length (uvarint) and sum (8 bytes, little
+// endian) of the head's fingerprint and of the tail's.
 type cursor struct {
 	id       inode
 	pos      uint64 // the position that the cursor is for

@@ -23,12 +23,13 @@ func TestCursor(t *testing.T) {
 }
 
 func TestCursorOfTheFirstVersion(t *testing.T) {
-	for name, packed := range map[string]bool{"app.log": false, "app.log.gz": true} {
+	for name, compressed := range map[string]bool{"app.log": false, "app.log.gz": true} {
 		var p []byte
 		p = append(p, 1, cursorFinished, 5, 6, 7, 8)
 		p = appendFingerprint(appendFingerprint(p, fingerprint{}), fingerprint{})
 		got, err := decodeCursor(p, name)
-		if want := (cursor{id: inode{5, 6}, pos: 7, size: 8, finished: true, compressed: packed}); got != want || err != nil {
+		want := cursor{id: inode{5, 6}, pos: 7, size: 8, finished: true, compressed: compressed}
+		if got != want || err != nil {
 			t.Errorf("%s: %+v, %v, want %+v", name, got, err, want)
 		}
 	}

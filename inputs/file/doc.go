@@ -4,32 +4,34 @@
 // A file is known by its inode and by fingerprints of its text, not by its name. The position of a
 // record is the raw byte offset of its line in the file; for .gz files, in their text.
 //
-// One goroutine, the follower (follower.go, scan.go), looks after names: which files exist and where
-// they have gone. A few readers (reader.go) take the files that have something new, one read slice at a
-// time (schedule.go). A file with nothing new costs no goroutine, no timer and no buffer, only a stat in
-// every scan. What one file is to the follower, to the readers and to both stands in separate parts of
-// it (table.go).
+// One goroutine, the follower (follower.go, scan.go), looks after names: which files exist and
+// where they have gone. A few readers (reader.go) take the files that have something new, one read
+// slice at a time (schedule.go). A file with nothing new costs no goroutine, no timer and no
+// buffer, only a stat in every scan. What one file is to the follower, to the readers and to both
+// stands in separate parts of it (table.go).
 //
 // # Decisions
 //
 //   - A cursor has the file's device and inode, and hashes of up to 1 KiB of its head and of the 64
-//     bytes before the position. The latter are compared before every block, so that a rewritten file
-//     is noticed and never read on.
-//   - The head is stored ahead of the first record, not only when the file is found: an empty file says
-//     nothing, and after a crash its inode may be another file's.
-//   - A copy takes the source over. When a file is truncated or deleted, its folder is searched for what
-//     continues it: a file of the same rotation group, plain or gzipped, with the same head and the same
-//     bytes before the position; or, if it ends earlier, before one of the last eight positions. The
-//     source's id and positions continue, as those of a gzipped file are those of its text.
-//   - A file that looks like a copy of a followed one is deferred until that is clear: 30 s for a plain
-//     one, as two workers may log the same; a gzipped one that has all of a file is never read beside it.
+//     bytes before the position. The latter are compared before every block, so that a rewritten
+//     file is noticed and never read on.
+//   - The head is stored ahead of the first record, not only when the file is found: an empty file
+//     says nothing, and after a crash its inode may be another file's.
+//   - A copy takes the source over. When a file is truncated or deleted, its folder is searched for
+//     what continues it: a file of the same rotation group, plain or gzipped, with the same head
+//     and the same bytes before the position; or, if it ends earlier, before one of the last eight
+//     positions. The source's id and positions continue, as those of a gzipped file are those of
+//     its text.
+//   - A file that looks like a copy of a followed one is deferred until that is clear: 30 s for a
+//     plain one, as two workers may log the same; a gzipped one that has all of a file is never
+//     read beside it.
 //   - Files that are written to all the time are read at common ticks of 75 ms, with or without
-//     notifications: a wake-up costs 0.1 ms and more, a line 1.5 µs. A tick is longer than the outputs'
-//     linger time, so that what busy files write leaves within the one and not both. Notifications are
-//     paused for two ticks once they bring no news, and the system merges those of one file meanwhile;
-//     in one tick of 32 they are not, so that they cannot pile up. The first line after a quiet time is
-//     read at once.
-//   - All names are scanned every minute on file systems that only this machine writes to, where every
-//     change is reported; elsewhere every 10 s, and every second where none is. With 10,000 idle files
-//     the scans are all that they cost.
+//     notifications: a wake-up costs 0.1 ms and more, a line 1.5 µs. A tick is longer than the
+//     outputs' linger time, so that what busy files write leaves within the one and not both.
+//     Notifications are paused for two ticks once they bring no news, and the system merges those
+//     of one file meanwhile; in one tick of 32 they are not, so that they cannot pile up. The first
+//     line after a quiet time is read at once.
+//   - All names are scanned every minute on file systems that only this machine writes to, where
+//     every change is reported; elsewhere every 10 s, and every second where none is. With 10,000
+//     idle files the scans are all that they cost.
 package file

@@ -18,8 +18,8 @@ const (
 	// passed without another.
 	relocateDelay = 5 * time.Millisecond
 	rescanDelay   = 100 * time.Millisecond
-	// How often all files are scanned, unless a setting says it: where the system reports all changes;
-	// none; and where it may miss some, or names could not be looked at.
+	// How often all files are scanned, unless a setting says it: where the system reports all
+	// changes; none; and where it may miss some, or names could not be looked at.
 	pollSeldom    = time.Minute
 	pollUnwatched = time.Second
 	pollShared    = 10 * time.Second
@@ -163,7 +163,8 @@ func stopAll(timers ...*time.Timer) {
 
 func (w *follower) onWatchError(err error) {
 	if errors.Is(err, fsnotify.ErrEventOverflow) {
-		// Some notifications are lost. A scan finds what they were about; more losses do not delay it.
+		// Some notifications are lost. A scan finds what they were about; more losses do not delay
+		// it.
 		if !w.overflowed {
 			w.overflowed = true
 			w.rescan.Reset(rescanDelay)

@@ -9,18 +9,18 @@ import (
 	"github.com/klauspost/compress/gzip"
 )
 
-// FuzzUnpack holds the unpacker against the standard library: what it gives of any
-// bytes is what they unpack to, and all of it where it says that this was the end.
+// FuzzUnpack compares the unpacker to the standard library: what it returns of any bytes is what
+// they unpack to, and all of it where it reports the end.
 func FuzzUnpack(f *testing.F) {
-	var packed bytes.Buffer
+	var zipped bytes.Buffer
 	for _, member := range []string{"one\ntwo\n", "", "three"} {
-		z := stdgzip.NewWriter(&packed)
+		z := stdgzip.NewWriter(&zipped)
 		_, _ = z.Write([]byte(member))
 		_ = z.Close()
 	}
-	f.Add(packed.Bytes(), 10)
-	f.Add(packed.Bytes()[:packed.Len()-5], 1)
-	f.Add(append(packed.Bytes(), "garbage"...), 1<<20)
+	f.Add(zipped.Bytes(), 10)
+	f.Add(zipped.Bytes()[:zipped.Len()-5], 1)
+	f.Add(append(zipped.Bytes(), "garbage"...), 1<<20)
 	f.Fuzz(func(t *testing.T, raw []byte, line int) {
 		if len(raw) > 1<<12 || line < 0 || line > 1<<20 {
 			return

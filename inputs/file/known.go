@@ -35,8 +35,8 @@ type knownSources struct {
 	byIno map[uint64][]*knownSource
 }
 
-// readKnown reads what the ledger knows. What cannot be decoded stays in the ledger: a later version
-// may have written it.
+// readKnown reads what the ledger knows. What cannot be decoded stays in the ledger: a later
+// version may have written it.
 func readKnown(feed pipeline.Feed, log *slog.Logger, m *metrics) *knownSources {
 	s := &knownSources{feed: feed, log: log, metrics: m, byIno: map[uint64][]*knownSource{}}
 	for _, k := range feed.Known() {
@@ -137,15 +137,15 @@ func (s *knownSources) markReplaced(id inode) bool {
 // alike.
 const weakHead = 16
 
-// mayBeAt reports whether a file at this path can be the source. One of which little is known must at
-// least be named like it: app.log.1 for app.log.
+// mayBeAt reports whether a file at this path can be the source. One of which little is known must
+// at least be named like it: app.log.1 for app.log.
 func (k *knownSource) mayBeAt(path string) bool {
 	return k.at.head.len >= weakHead || filepath.Dir(path) == filepath.Dir(k.Key) &&
 		strings.HasPrefix(filepath.Base(path), stem(filepath.Base(k.Key)))
 }
 
-// matches reports whether an open file is this source: it has the same head, and the same bytes before
-// the reading position.
+// matches reports whether an open file is this source: it has the same head, and the same bytes
+// before the reading position.
 func (k *knownSource) matches(fd *os.File, compressed bool, head []byte, size int64) bool {
 	if !k.at.head.matches(head) || compressed != k.at.compressed {
 		return false
@@ -161,7 +161,8 @@ func (k *knownSource) matches(fd *os.File, compressed bool, head []byte, size in
 }
 
 // isAt reports whether the file that was just seen at a path with the source's inode is the source:
-// the inode may have been given to another file. One that cannot be read, or was renamed since, may be.
+// the inode may have been given to another file. One that cannot be read, or was renamed since, may
+// be.
 func (k *knownSource) isAt(path string) bool {
 	if k.replaced.Load() || !k.mayBeAt(path) {
 		return false
@@ -179,8 +180,8 @@ func (k *knownSource) isAt(path string) bool {
 	return same || err != nil
 }
 
-// isCopiedAt reports whether the file at a path has all that was read of the source, and enough of it
-// to rule out chance.
+// isCopiedAt reports whether the file at a path has all that was read of the source, and enough of
+// it to rule out chance.
 func (k *knownSource) isCopiedAt(path string) bool {
 	if k.at.head.len < weakHead {
 		return false
@@ -243,8 +244,8 @@ func isTail(fd *os.File, pos uint64, want *tail) (bool, error) {
 	return err == nil && bytes.Equal(got, want.bytes()), nil
 }
 
-// lose forgets a source whose file is gone, and reports what it is known to have had beyond what was
-// read.
+// lose forgets a source whose file is gone, and reports what it is known to have had beyond what
+// was read.
 func (s *knownSources) lose(k *knownSource, why string) {
 	s.forget(k)
 	s.reportUnread(k, k.Cursor.Pos, why)

@@ -12,7 +12,7 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// at gives the records that came, each with its position.
+// at returns the records that came, each with its position.
 func (r *rig) at() (got []string) {
 	for _, g := range r.feed.Got() {
 		got = append(got, fmt.Sprintf("%d:%s", g.Pos, g.Line))
@@ -27,8 +27,8 @@ func (r *rig) wantAt(records ...string) {
 	}
 }
 
-// TestLastLineWithoutEnd: it is sent after a while, and what comes then is what
-// stands behind it, whether all was acknowledged, nothing, or longshore ran on.
+// TestLastLineWithoutEnd: it is sent after a while, and what comes then is what follows it, whether
+// all was acknowledged, nothing, or Longshore ran on.
 func TestLastLineWithoutEnd(t *testing.T) {
 	for _, tt := range []struct {
 		then string
@@ -46,9 +46,9 @@ func TestLastLineWithoutEnd(t *testing.T) {
 			poll(t, func(r *rig) {
 				r.write("app.log", "one\ntwo")
 				r.start()
-				r.pass(tick)
+				r.pass(pollTime)
 				r.wantAt("0:one")
-				r.pass(lull)
+				r.pass(quietTime)
 				r.wantAt("0:one", "4:two")
 				want := append([]string{"0:one", "4:two"}, tt.want...)
 				switch between {
@@ -61,7 +61,7 @@ func TestLastLineWithoutEnd(t *testing.T) {
 				default:
 					r.append("app.log", tt.then)
 				}
-				r.pass(lull)
+				r.pass(quietTime)
 				r.wantAt(want...)
 				r.wantLog("")
 				if t.Failed() {
@@ -82,7 +82,7 @@ func TestLastLineInPieces(t *testing.T) {
 		}
 		r.want()
 		r.append("app.log", "\n")
-		r.pass(tick)
+		r.pass(pollTime)
 		r.want("a line in pieces")
 	})
 }
@@ -105,34 +105,34 @@ func TestHalfALineEnd(t *testing.T) {
 		poll(t, func(r *rig) {
 			r.write("app.log", "one")
 			r.start()
-			r.pass(lull)
+			r.pass(quietTime)
 			r.append("app.log", "\r")
-			r.pass(lull)
+			r.pass(quietTime)
 			if crash {
 				r.restart(nil)
-				r.pass(lull)
+				r.pass(quietTime)
 			}
 			r.append("app.log", "\ntwo\n")
-			r.pass(tick)
+			r.pass(pollTime)
 			r.wantAt("0:one", "5:two")
 		})
 	}
 }
 
-// TestSeveralBoundaries: a line that came with long pauses is cut at each of them, and at
-// the same places after a crash.
+// TestSeveralBoundaries: a line that came with long pauses is split at each of them, and at the
+// same positions after a crash.
 func TestSeveralBoundaries(t *testing.T) {
 	poll(t, func(r *rig) {
 		r.start()
 		for _, piece := range []string{"zero\na", "b", "c", "d\nnext"} {
 			r.append("app.log", piece)
-			r.pass(lull)
+			r.pass(quietTime)
 		}
 		want := []string{"0:zero", "5:a", "6:b", "7:c", "8:d", "10:next"}
 		r.wantAt(want...)
 		for acked := range 6 {
 			r.restart(func() { r.append("app.log", "!") })
-			r.pass(lull)
+			r.pass(quietTime)
 			want = append(want, fmt.Sprintf("%d:!", 14+acked))
 			r.wantAt(want...)
 			r.feed.AckBatch()
@@ -141,7 +141,7 @@ func TestSeveralBoundaries(t *testing.T) {
 	})
 }
 
-// unacknowledged gives the records that come again after a crash.
+// unacknowledged returns the records that come again after a crash.
 func (r *rig) unacknowledged() (left []string) {
 	for _, g := range r.feed.Got() {
 		if g.Pos >= r.feed.Restart().Known()[0].Cursor.Pos {
@@ -151,18 +151,18 @@ func (r *rig) unacknowledged() (left []string) {
 	return left
 }
 
-// TestCutOfARotatedFile: the file was taken as complete, and is written to again
-// while we are away.
-func TestCutOfARotatedFile(t *testing.T) {
+// TestBoundaryOfARotatedFile: the file counted as complete, and is written to again while Longshore
+// is stopped.
+func TestBoundaryOfARotatedFile(t *testing.T) {
 	poll(t, func(r *rig) {
 		r.write("app.log", "one\ntwo")
 		r.start()
-		r.pass(tick)
+		r.pass(pollTime)
 		r.rename("app.log", "app.log.1")
-		r.pass(lull)
+		r.pass(quietTime)
 		r.wantAt("0:one", "4:two")
 		r.restart(func() { r.append("app.log.1", " and more\n") })
-		r.pass(lull)
+		r.pass(quietTime)
 		r.wantAt("0:one", "4:two", "7: and more")
 	})
 }
@@ -175,73 +175,73 @@ func TestLastLineOfOtherEncodings(t *testing.T) {
 			end := wide("\r\n")
 			r.write("app.log", wide("one\ntwö")+wide("x")[:1])
 			r.start()
-			r.pass(lull)
+			r.pass(quietTime)
 			r.wantAt("0:one", "8:twö")
 			r.restart(nil)
-			r.pass(lull)
+			r.pass(quietTime)
 			r.append("app.log", wide("x")[1:]+end[:1])
-			r.pass(lull)
+			r.pass(quietTime)
 			r.wantAt("0:one", "8:twö", "14:x")
 			for i := 1; i < len(end); i++ {
 				r.append("app.log", end[i:i+1])
-				r.pass(lull)
+				r.pass(quietTime)
 			}
 			r.append("app.log", wide("next\n"))
 			r.restart(nil)
-			r.pass(lull)
+			r.pass(quietTime)
 			r.wantAt("0:one", "8:twö", "14:x", "20:next")
 		})
 	}
 }
 
-// TestLastLineThatMayBecomeAMark: the first bytes of a byte-order mark are no text.
-func TestLastLineThatMayBecomeAMark(t *testing.T) {
+// TestLastLineThatMayBecomeABOM: the first bytes of a byte-order mark are no text.
+func TestLastLineThatMayBecomeABOM(t *testing.T) {
 	poll(t, func(r *rig) {
 		r.write("app.log", "\xff")
 		r.start()
-		r.pass(lull)
+		r.pass(quietTime)
 		r.append("app.log", "\xfe"+encoded(t, "utf-16le", "one"))
-		r.pass(lull)
+		r.pass(quietTime)
 		r.wantAt("2:one")
 	})
 }
 
-// TestLastLineThatIsLong: the rest of a line that was cut at max_line is no line.
+// TestLastLineThatIsLong: the rest of a truncated line is no line.
 func TestLastLineThatIsLong(t *testing.T) {
 	poll(t, func(r *rig) {
 		r.config.MaxLineSize = 16
 		r.write("app.log", strings.Repeat("x", 100))
 		r.start()
-		r.pass(lull)
+		r.pass(quietTime)
 		r.append("app.log", strings.Repeat("y", 100))
-		r.pass(lull)
+		r.pass(quietTime)
 		r.restart(nil)
-		r.pass(lull)
+		r.pass(quietTime)
 		r.append("app.log", "\nshort")
-		r.pass(lull)
+		r.pass(quietTime)
 		r.wantAt("0:"+strings.Repeat("x", 16), "201:short")
 		if got := r.feed.Got(); got[0].Flags&event.Truncated == 0 || got[1].Flags&event.Truncated != 0 {
-			t.Error("the wrong line is marked as cut")
+			t.Error("the wrong line is marked as truncated")
 		}
 	})
 }
 
-// TestLastLineOfACompressedFile: a member that is appended later goes on with
-// the line, but the line was sent.
+// TestLastLineOfACompressedFile: a member that is appended later continues the line, but the line
+// was sent.
 func TestLastLineOfACompressedFile(t *testing.T) {
 	for _, crash := range []bool{false, true} {
 		poll(t, func(r *rig) {
 			r.config.Paths = []string{r.path("*.gz")}
-			r.write("app.log.gz", packed("one\ntwo"))
+			r.write("app.log.gz", gzipped("one\ntwo"))
 			r.start()
-			r.pass(tick)
+			r.pass(pollTime)
 			r.wantAt("0:one", "4:two")
 			if crash {
-				r.restart(func() { r.append("app.log.gz", packed(" and more\nthree\n")) })
+				r.restart(func() { r.append("app.log.gz", gzipped(" and more\nthree\n")) })
 			} else {
-				r.append("app.log.gz", packed(" and more\nthree\n"))
+				r.append("app.log.gz", gzipped(" and more\nthree\n"))
 			}
-			r.pass(lull)
+			r.pass(quietTime)
 			r.wantAt("0:one", "4:two", "7: and more", "17:three")
 		})
 	}

@@ -16,10 +16,13 @@ type metrics struct {
 
 func newMetrics(reg prometheus.Registerer) *metrics {
 	return &metrics{
-		followed:       metric.Gauge(reg, "longshore_file_followed_files", "Files that are followed, open or not."),
-		open:           metric.Gauge(reg, "longshore_file_open_files", "Files that are open."),
-		truncatedLines: metric.Counter(reg, "longshore_file_truncated_lines_total", "Lines that were longer than max_line_size and were truncated."),
-		truncatedBytes: metric.Counter(reg, "longshore_file_truncated_bytes_total", "Bytes truncated from lines that were longer than max_line_size."),
-		lost:           metric.Counter(reg, "longshore_file_lost_bytes_total", "Bytes known to have been in files that were deleted or truncated before they were read."),
+		followed: metric.Gauge(reg, "longshore_file_followed_files", "Files that are followed, open or not."),
+		open:     metric.Gauge(reg, "longshore_file_open_files", "Files that are open."),
+		truncatedLines: metric.Counter(reg, "longshore_file_truncated_lines_total",
+			"Lines that were longer than max_line_size and were truncated."),
+		truncatedBytes: metric.Counter(reg, "longshore_file_truncated_bytes_total",
+			"Bytes truncated from lines that were longer than max_line_size."),
+		lost: metric.Counter(reg, "longshore_file_lost_bytes_total",
+			"Bytes known to have been in files that were deleted or truncated before they were read."),
 	}
 }

@@ -10,10 +10,10 @@ import (
 	"github.com/longshore/longshore/inputs/file/notify"
 )
 
-// These run on real time with the system's notices. The poll is an hour away,
-// so what arrives, arrived by notice.
+// These run on real time with the system's notifications. The poll is an hour away, so what
+// arrives, arrived by notification.
 
-func TestNoticesOfGrowth(t *testing.T) {
+func TestNotificationsOfGrowth(t *testing.T) {
 	notified(t, func(r *rig) {
 		r.write("app.log", "0\n")
 		r.start()
@@ -25,7 +25,7 @@ func TestNoticesOfGrowth(t *testing.T) {
 	})
 }
 
-func TestNoticesOfRotation(t *testing.T) {
+func TestNotificationsOfRotation(t *testing.T) {
 	notified(t, func(r *rig) {
 		r.write("app.log", "0\n")
 		r.start()
@@ -48,7 +48,7 @@ func TestNoticesOfRotation(t *testing.T) {
 	})
 }
 
-func TestNoticesOfANewFolder(t *testing.T) {
+func TestNotificationsOfANewFolder(t *testing.T) {
 	notified(t, func(r *rig) {
 		r.config.Paths = []string{r.path("a/b/*/x.log")}
 		r.start()
@@ -64,7 +64,7 @@ func TestNoticesOfANewFolder(t *testing.T) {
 	})
 }
 
-func TestNoticesBehindASymlink(t *testing.T) {
+func TestNotificationsBehindASymlink(t *testing.T) {
 	notified(t, func(r *rig) {
 		r.config.Paths = []string{r.path("link.log")}
 		r.write("data/1", "one\n")
@@ -85,7 +85,7 @@ func TestNoticesBehindASymlink(t *testing.T) {
 	})
 }
 
-func TestNoticesOfTruncation(t *testing.T) {
+func TestNotificationsOfTruncation(t *testing.T) {
 	notified(t, func(r *rig) {
 		r.write("app.log", "one and more\n")
 		r.start()
@@ -141,9 +141,9 @@ func TestNoMoreWatches(t *testing.T) {
 			r.logs.all = &l
 			r.write("app.log", "one\n")
 			r.start()
-			r.pass(tick)
+			r.pass(pollTime)
 			r.append("app.log", "two\n")
-			r.pass(tick)
+			r.pass(pollTime)
 			r.want("one", "two")
 		})
 		if got := l.String(); strings.Count(got, sysctl) != 1 {

@@ -81,8 +81,8 @@ func (o *openFiles) closeLocked(f *file) {
 	f.read.fd = nil
 }
 
-// closeOldest closes the file that was read longest ago and can be opened again, and reports whether
-// there was one.
+// closeOldest closes the file that was read longest ago and can be opened again, and reports
+// whether there was one.
 func (o *openFiles) closeOldest() bool {
 	for e := o.used.Front(); e != nil; e = e.Next() {
 		f := e.Value.(*file)

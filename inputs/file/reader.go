@@ -437,8 +437,8 @@ func (r *reader) onEnd(ctx context.Context, f *file, info fs.FileInfo, at locati
 	return sliceResult{}, nil
 }
 
-// waitForLine sends a last line that has no line end once its timeout has passed; in a file that was
-// moved, once that counts as complete. Until then it returns how long to wait.
+// waitForLine sends a last line that has no line end once its timeout has passed; in a file that
+// was moved, once that counts as complete. Until then it returns how long to wait.
 func (r *reader) waitForLine(ctx context.Context, f *file, size int64, moved bool) (time.Duration, error) {
 	if f.compressed || int64(f.read.off) >= size || f.read.encoding == nil && !moved {
 		return 0, nil

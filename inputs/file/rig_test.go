@@ -41,8 +41,7 @@ type rig struct {
 	settle  func()               // waits for the input to be idle, where time is fake
 }
 
-// poll runs a scenario on fake time, with no notices from the system: all is
-// found by polling.
+// poll runs a scenario on fake time, without the system's notifications: all is found by polling.
 func poll(t *testing.T, scenario func(r *rig)) {
 	t.Helper()
 	dir := t.TempDir()
@@ -57,8 +56,8 @@ func poll(t *testing.T, scenario func(r *rig)) {
 	})
 }
 
-// notified runs a scenario on real time with the system's notices, and with a
-// poll so slow that it cannot help.
+// notified runs a scenario on real time with the system's notifications, and with a poll so slow
+// that it cannot help.
 func notified(t *testing.T, scenario func(r *rig)) {
 	t.Helper()
 	r := newRig(t, t.TempDir())
@@ -87,7 +86,9 @@ func (r *rig) start() {
 func (r *rig) startOn(feed pipeline.Feed) {
 	r.t.Helper()
 	r.metrics = prometheus.NewRegistry()
-	env := pipeline.Env{Name: "app", Log: slog.New(slog.NewTextHandler(r.logs, nil)), Health: r.health.set, Metrics: r.metrics}
+	env := pipeline.Env{
+		Name: "app", Log: slog.New(slog.NewTextHandler(r.logs, nil)), Health: r.health.set, Metrics: r.metrics,
+	}
 	made, err := r.config.Input(env)
 	if err != nil {
 		r.t.Fatal(err)
@@ -117,8 +118,7 @@ func (r *rig) halt() {
 	}
 }
 
-// restart stops the input, does what is to happen meanwhile, and starts it with
-// what was acknowledged.
+// restart stops the input, calls meanwhile, and starts it with what was acknowledged.
 func (r *rig) restart(meanwhile func()) {
 	r.halt()
 	r.feed = r.feed.Restart()
@@ -236,7 +236,7 @@ func (l *logs) Write(p []byte) (int, error) {
 		l.all.Write(p)
 	}
 	if bytes.Contains(p, []byte("files are polled")) {
-		return len(p), nil // every scenario without notices says so
+		return len(p), nil // every scenario without notifications logs it
 	}
 	return l.buf.Write(p)
 }

@@ -8,8 +8,8 @@ import (
 )
 
 // skippedGenerations follows the generations that came after a file and were renamed in their turn
-// before anyone saw them under a name of the config's: f is app.log.2 now, and app.log.1, as young as
-// f or younger, was never seen.
+// before anyone saw them under a name of the config's: f is app.log.2 now, and app.log.1, as young
+// as f or younger, was never seen.
 func (w *follower) skippedGenerations(f *file, listed folderList, compressed bool) []*file {
 	at := w.table.where(f)
 	info, err := os.Stat(at.path)
@@ -21,8 +21,9 @@ func (w *follower) skippedGenerations(f *file, listed folderList, compressed boo
 	})
 }
 
-// laterGenerations follows the generations that came after a file that is gone, and that nobody saw:
-// it was app.log when it was last looked at, and app.log.1 is younger than that, and no copy of it.
+// laterGenerations follows the generations that came after a file that is gone, and that nobody
+// saw: it was app.log when it was last looked at, and app.log.1 is younger than that, and no copy
+// of it.
 func (w *follower) laterGenerations(k *knownSource, listed folderList) []*file {
 	if k.at.modified == 0 {
 		return nil
@@ -69,8 +70,8 @@ func (w *follower) addGeneration(id inode, key, path string) *file {
 	return f
 }
 
-// isRotation reports whether a name is what a rotation makes of another: with a number or date behind
-// it, or in front of its ending.
+// isRotation reports whether a name is what a rotation makes of another: with a number or date
+// behind it, or in front of its ending.
 func isRotation(name, of string) bool {
 	if rest, ok := strings.CutPrefix(name, of); ok && isNumbering(rest) {
 		return true

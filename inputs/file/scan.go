@@ -17,8 +17,8 @@ import (
 	"github.com/longshore/longshore/inputs/file/notify"
 )
 
-// firstScan finds the files that exist at the start, and those that were renamed while Longshore was
-// stopped, and has them read oldest first.
+// firstScan finds the files that exist at the start, and those that were renamed while Longshore
+// was stopped, and has them read oldest first.
 func (w *follower) firstScan(ctx context.Context) {
 	started := len(w.feed.Known()) == 0
 	w.walkAll()
@@ -62,8 +62,8 @@ func (w *follower) walkAll() {
 	w.recheck(before)
 }
 
-// walk returns a walk that notes paths and folders. A folder is watched before it is listed, so that
-// what appears in it meanwhile is listed or reported.
+// walk returns a walk that notes paths and folders. A folder is watched before it is listed, so
+// that what appears in it meanwhile is listed or reported.
 func (w *follower) walk() glob.Walk {
 	return glob.Walk{
 		File: func(path string) { w.names = append(w.names, path) },
@@ -128,8 +128,8 @@ func (w *follower) wakeAll(files []*file) {
 	}
 }
 
-// consider looks at a path that the config asks for. It returns the files to be woken for it: the one
-// that is there, and the one that was.
+// consider looks at a path that the config asks for. It returns the files to be woken for it: the
+// one that is there, and the one that was.
 func (w *follower) consider(path string) []*file {
 	now, err := statFile(path)
 	if err != nil {
@@ -169,16 +169,16 @@ func (w *follower) consider(path string) []*file {
 	return append(wake, f)
 }
 
-// add adds a file to the table that is at a path and was first seen at another. The caller holds the
-// table's mu.
+// add adds a file to the table that is at a path and was first seen at another. The caller holds
+// the table's mu.
 func (w *follower) add(id inode, firstPath, path string) *file {
 	f := w.settings.newFile(id, firstPath, path)
 	w.table.addLocked(f)
 	return f
 }
 
-// updateNameLocked notes that f was seen at path. A file with several names keeps the one it has, as
-// long as that leads to it.
+// updateNameLocked notes that f was seen at path. A file with several names keeps the one it has,
+// as long as that leads to it.
 func (w *follower) updateNameLocked(f *file, path string) {
 	if f.at.path == path && f.at.state == named {
 		return
@@ -193,8 +193,8 @@ func (w *follower) updateNameLocked(f *file, path string) {
 	w.missing.remove(f)
 }
 
-// isTooOld reports whether a file is to be left alone for its age. One that was never read counts as
-// too old only until it is written to.
+// isTooOld reports whether a file is to be left alone for its age. One that was never read counts
+// as too old only until it is written to.
 func (w *follower) isTooOld(f *file, now fileStat) bool {
 	if w.settings.ignoreOlder == 0 || time.Since(time.Unix(0, now.mtime)) <= w.settings.ignoreOlder {
 		f.scan.ignored = false
@@ -296,8 +296,8 @@ func (w *follower) search(f *file, listed folderList) (string, bool) {
 	return "", false
 }
 
-// isGone reports whether a file that was not found is certain not to be in its folder any more. It is
-// not, if the folder cannot be looked at, or if another file system is there now.
+// isGone reports whether a file that was not found is certain not to be in its folder any more. It
+// is not, if the folder cannot be looked at, or if another file system is there now.
 func (w *follower) isGone(f *file) bool {
 	path := w.table.where(f).path
 	if path == "" {
@@ -398,8 +398,9 @@ const (
 )
 
 // sourceGone handles a known source that is gone and has no copy, and returns the generations that
-// came after it. Where there are some, or what has its name now is not known, the ledger remembers the
-// source until the next start: they are found by it, should Longshore stop before they are known.
+// came after it. Where there are some, or what has its name now is not known, the ledger remembers
+// the source until the next start: they are found by it, should Longshore stop before they are
+// known.
 func (w *follower) sourceGone(ctx context.Context, k *knownSource, listed folderList) []*file {
 	k.searched = true
 	w.known.remove(k)
@@ -493,8 +494,8 @@ func (w *follower) listFolders(sources []*knownSource) map[uint64]locatedFile {
 	return there
 }
 
-// orderGenerations has what is now at a renamed file's old path read after it, and several generations
-// one after the other.
+// orderGenerations has what is now at a renamed file's old path read after it, and several
+// generations one after the other.
 func (w *follower) orderGenerations(found []*file) {
 	sort.Slice(found, func(i, j int) bool { return found[i].at.mtime < found[j].at.mtime })
 	last := map[string]*file{}

@@ -15,29 +15,29 @@ import (
 	"github.com/longshore/longshore/pipeline/pipetest"
 )
 
-// Each scenario is what may happen to files, on fake time. A tick is longer than
-// a poll; a lull is longer than what a file may rest before it counts as
-// complete.
+// Each scenario is what may happen to files, on fake time. A pollTime is longer than a poll; a
+// quietTime is longer than a file must not grow before it counts as complete.
 const (
-	tick = 1500 * time.Millisecond
-	lull = completeAfter + 3*time.Second
+	pollTime  = 1500 * time.Millisecond
+	quietTime = completeAfter + 3*time.Second
 )
 
 func TestReadsAndFollows(t *testing.T) {
 	poll(t, func(r *rig) {
 		r.write("app.log", "one\n\ntwo\r\nthr")
 		r.start()
-		r.pass(tick)
+		r.pass(pollTime)
 		r.want("one", "", "two")
 		r.append("app.log", "ee\n")
-		r.pass(tick)
+		r.pass(pollTime)
 		r.want("one", "", "two", "three")
 		got := r.feed.Got()
 		if got[2].Pos != 5 || got[3].Pos != 10 {
 			t.Errorf("positions %d and %d, want 5 and 10", got[2].Pos, got[3].Pos)
 		}
 		src := got[0].Source
-		if src.Key != r.path("app.log") || src.Label(event.LabelFile) != src.Key || src.Label(event.LabelService) != "app" {
+		file, service := src.Label(event.LabelFile), src.Label(event.LabelService)
+		if src.Key != r.path("app.log") || file != src.Key || service != "app" {
 			t.Errorf("source %+v", src)
 		}
 		r.wantLog("")
@@ -48,16 +48,16 @@ func TestRestart(t *testing.T) {
 	poll(t, func(r *rig) {
 		r.write("app.log", "one\ntwo\n")
 		r.start()
-		r.pass(tick)
+		r.pass(pollTime)
 		r.feed.Ack()
 		r.append("app.log", "three\n")
-		r.pass(tick)
+		r.pass(pollTime)
 		r.restart(func() { r.append("app.log", "four\n") })
-		r.pass(tick)
+		r.pass(pollTime)
 		r.want("three", "four") // three was not acknowledged
 		r.feed.Ack()
 		r.restart(nil)
-		r.pass(tick)
+		r.pass(pollTime)
 		r.want()
 		r.wantLog("")
 	})
@@ -74,14 +74,14 @@ func (s *sends) Send(ctx context.Context, b *event.Batch) error {
 	return s.Feed.Send(ctx, b)
 }
 
-// The identity of a new source must be stored before its first record is sent,
-// or a crash right after would have it read again as another.
+// The identity of a new source must be stored before its first record is sent, or a crash right
+// after would have it read again as another.
 func TestIdentityGoesAheadOfRecords(t *testing.T) {
 	poll(t, func(r *rig) {
 		r.write("app.log", "one\n")
 		feed := &sends{Feed: r.feed}
 		r.startOn(feed)
-		r.pass(tick)
+		r.pass(pollTime)
 		if diff := cmp.Diff([]int{0, 1}, feed.records); diff != "" {
 			t.Errorf("records in each batch (-want +got)\n%s", diff)
 		}
@@ -93,14 +93,14 @@ func TestReadFromEnd(t *testing.T) {
 		r.config.ReadFrom = "end"
 		r.write("old.log", "one\ntwo\nthr")
 		r.start()
-		r.pass(tick)
+		r.pass(pollTime)
 		r.append("old.log", "ee\nfour\n")
 		r.write("new.log", "from the beginning\n")
-		r.pass(tick)
+		r.pass(pollTime)
 		r.wantSet("three", "four", "from the beginning")
 		r.feed.Ack()
 		r.restart(func() { r.write("newer.log", "newer\n"); r.append("old.log", "five\n") })
-		r.pass(tick)
+		r.pass(pollTime)
 		r.wantSet("newer", "five")
 	})
 }
@@ -110,9 +110,9 @@ func TestReadFromEndOfALineWithoutEnd(t *testing.T) {
 		r.config.ReadFrom = "end"
 		r.write("app.log", strings.Repeat("x", 100<<10))
 		r.start()
-		r.pass(tick)
+		r.pass(pollTime)
 		r.append("app.log", "rest\nnext\n")
-		r.pass(tick)
+		r.pass(pollTime)
 		r.want("next")
 	})
 }
@@ -124,9 +124,9 @@ func TestReadFromEndOfAlmostNothing(t *testing.T) {
 			r.config.ReadFrom = "end"
 			r.write("app.log", begun)
 			r.start()
-			r.pass(tick)
+			r.pass(pollTime)
 			r.append("app.log", "\xef\xbb\xbfone\n"[len(begun):])
-			r.pass(tick)
+			r.pass(pollTime)
 			r.want("one")
 		})
 	}
@@ -136,22 +136,22 @@ func TestRenameRotation(t *testing.T) {
 	poll(t, func(r *rig) {
 		r.write("app.log", "one\n")
 		r.start()
-		r.pass(tick)
+		r.pass(pollTime)
 		r.append("app.log", "two\nlast")
 		r.rename("app.log", "app.log.1")
 		r.write("app.log", "three\n")
-		r.pass(lull)
+		r.pass(quietTime)
 		r.want("one", "two", "three", "last")
 		got := r.feed.Got()
 		if got[0].Source != got[3].Source || got[0].Source.ID == got[2].Source.ID {
 			t.Error("the rotated file is to stay one source, the new one to be another")
 		}
 		r.append("app.log.1", " words\n") // its writer had not noticed
-		r.pass(tick)
+		r.pass(pollTime)
 		r.want("one", "two", "three", "last", " words")
 		r.feed.Ack()
 		r.restart(nil)
-		r.pass(tick)
+		r.pass(pollTime)
 		r.want()
 		r.wantLog("")
 	})
@@ -162,19 +162,19 @@ func TestRenameRotationIntoTheGlob(t *testing.T) {
 		r.config.Paths = []string{r.path("app.log*")}
 		r.write("app.log", "one\n")
 		r.start()
-		r.pass(tick)
+		r.pass(pollTime)
 		for i, text := range []string{"two\n", "three\n", "four\n"} {
 			if i > 0 {
 				r.rename("app.log.1", "app.log.2")
 			}
 			r.rename("app.log", "app.log.1")
 			r.write("app.log", text)
-			r.pass(tick)
+			r.pass(pollTime)
 		}
 		r.want("one", "two", "three", "four")
 		r.feed.Ack()
 		r.restart(nil)
-		r.pass(tick)
+		r.pass(pollTime)
 		r.want()
 	})
 }
@@ -183,7 +183,7 @@ func TestRotationWhileStopped(t *testing.T) {
 	poll(t, func(r *rig) {
 		r.write("app.log", "one\n")
 		r.start()
-		r.pass(tick)
+		r.pass(pollTime)
 		r.feed.Ack()
 		r.append("app.log", "two\n")
 		r.restart(func() {
@@ -196,11 +196,11 @@ func TestRotationWhileStopped(t *testing.T) {
 			r.rename("app.log", "app.log.1")
 			r.write("app.log", "four\n")
 		})
-		r.pass(lull)
+		r.pass(quietTime)
 		r.want("two", "three", "never seen", "four", "last")
 		r.feed.Ack()
 		r.restart(func() { r.rename("app.log.2", "app.log.4"); r.rename("app.log", "app.log.2") })
-		r.pass(lull)
+		r.pass(quietTime)
 		r.want()
 	})
 }
@@ -210,7 +210,7 @@ func TestSeveralGenerationsWhileStopped(t *testing.T) {
 		r.start()
 		for i := range 3 {
 			r.write("app.log", fmt.Sprintf("%d head\n", i))
-			r.pass(tick)
+			r.pass(pollTime)
 			r.feed.Ack()
 			r.append("app.log", fmt.Sprintf("%d unread\n", i))
 			stamp := time.Unix(int64(1e9+i), 0)
@@ -224,8 +224,8 @@ func TestSeveralGenerationsWhileStopped(t *testing.T) {
 			}
 			r.write("app.log", "new\n")
 		})
-		r.pass(tick)
-		// Only the first generation was taken before the feed blocked.
+		r.pass(pollTime)
+		// Only the first generation was sent before the feed blocked.
 		r.want("0 unread", "new")
 	})
 }
@@ -236,10 +236,10 @@ func TestGenerationsAreReadInOrder(t *testing.T) {
 		r.start()
 		for i := range 3 {
 			r.write("app.log", fmt.Sprintf("%d head\n", i))
-			r.pass(tick)
+			r.pass(pollTime)
 			r.rename("app.log", fmt.Sprintf("app.log.%d", 3-i))
 		}
-		r.pass(tick)
+		r.pass(pollTime)
 		r.feed.Ack()
 		r.restart(func() {
 			for i := range 3 {
@@ -250,7 +250,7 @@ func TestGenerationsAreReadInOrder(t *testing.T) {
 			}
 			r.write("app.log", "3 live\n")
 		})
-		r.pass(tick)
+		r.pass(pollTime)
 		lines := r.feed.Lines()
 		if len(lines) != 3001 {
 			t.Fatalf("%d lines", len(lines))
@@ -267,10 +267,10 @@ func TestCopyTruncate(t *testing.T) {
 	poll(t, func(r *rig) {
 		r.write("app.log", "one\ntwo\n")
 		r.start()
-		r.pass(tick)
+		r.pass(pollTime)
 		before := r.feed.Got()[0].Source.ID
 		r.write("app.log", "x\n")
-		r.pass(tick)
+		r.pass(pollTime)
 		r.want("one", "two", "x")
 		if got := r.feed.Got()[2]; got.Source.ID == before || got.Pos != 0 {
 			t.Errorf("a truncated file is to be a new source from 0, not %v at %d", got.Source.ID, got.Pos)
@@ -282,9 +282,9 @@ func TestTruncatedAndGrownBeyond(t *testing.T) {
 	poll(t, func(r *rig) {
 		r.write("app.log", "one\ntwo\n")
 		r.start()
-		r.pass(tick)
+		r.pass(pollTime)
 		r.write("app.log", "ten\neleven\ntwelve\n")
-		r.pass(tick)
+		r.pass(pollTime)
 		r.want("one", "two", "ten", "eleven", "twelve")
 	})
 }
@@ -294,10 +294,10 @@ func TestTruncatedWithTheSameHead(t *testing.T) {
 	poll(t, func(r *rig) {
 		r.write("app.log", head+"one\n")
 		r.start()
-		r.pass(tick)
+		r.pass(pollTime)
 		n := len(r.feed.Lines())
 		r.write("app.log", head+"ten\neleven\n")
-		r.pass(tick)
+		r.pass(pollTime)
 		lines := r.feed.Lines()
 		if len(lines) != 2*n+1 || lines[len(lines)-1] != "eleven" {
 			t.Errorf("%d lines, want %d", len(lines), 2*n+1)
@@ -310,10 +310,10 @@ func TestTruncatedWhileStopped(t *testing.T) {
 		poll(t, func(r *rig) {
 			r.write("app.log", "one\ntwo\n")
 			r.start()
-			r.pass(tick)
+			r.pass(pollTime)
 			r.feed.Ack()
 			r.restart(func() { r.write("app.log", text) })
-			r.pass(tick)
+			r.pass(pollTime)
 			r.wantSet(strings.Fields(text)...)
 			for _, k := range r.feed.Restart().Known() {
 				if k.Cursor.Pos == 8 {
@@ -329,14 +329,14 @@ func TestFilesOfThreeBytes(t *testing.T) {
 		r.write("a.log", "ab\n")
 		r.write("b.log", "ab\n")
 		r.start()
-		r.pass(tick)
+		r.pass(pollTime)
 		r.want("ab", "ab")
 		r.feed.Ack()
 		r.restart(func() { r.append("a.log", "cd\n") })
-		r.pass(tick)
+		r.pass(pollTime)
 		r.want("cd")
 		r.append("b.log", "ef\n")
-		r.pass(tick)
+		r.pass(pollTime)
 		r.want("cd", "ef")
 	})
 }
@@ -347,7 +347,7 @@ func TestIdenticalHeads(t *testing.T) {
 		r.write("a.log", head+"a\n")
 		r.write("b.log", head+"b\n")
 		r.start()
-		r.pass(tick)
+		r.pass(pollTime)
 		if n := len(r.feed.Lines()); n != 402 {
 			t.Errorf("%d lines, want 402", n)
 		}
@@ -358,7 +358,7 @@ func TestIdenticalHeads(t *testing.T) {
 			r.append("b.log", "more of b\n")
 			r.write("a.log", head)
 		})
-		r.pass(tick)
+		r.pass(pollTime)
 		if n := len(r.feed.Lines()); n != 202 {
 			t.Errorf("%d lines, want 202", n)
 		}
@@ -369,12 +369,12 @@ func TestInodeReused(t *testing.T) {
 	poll(t, func(r *rig) {
 		r.write("app.log", "one\ntwo\n")
 		r.start()
-		r.pass(tick)
+		r.pass(pollTime)
 		r.feed.Ack()
-		// The kernel may give a deleted file's inode to the next; rewriting in
-		// place does so for sure.
+		// The kernel may give a deleted file's inode to the next; rewriting in place certainly
+		// does.
 		r.restart(func() { r.write("app.log", "other\nfile\n"); r.rename("app.log", "other.log") })
-		r.pass(tick)
+		r.pass(pollTime)
 		r.want("other", "file")
 		if key := r.feed.Got()[0].Source.Key; key != r.path("other.log") {
 			t.Errorf("the new source is called %s", key)
@@ -382,14 +382,14 @@ func TestInodeReused(t *testing.T) {
 	})
 }
 
-// TestGenerationNobodySawHasTheInodeOfADeletedFile: the kernel gives inodes
-// again, and then the ledger knows the file's number, but not the file.
+// TestGenerationNobodySawHasTheInodeOfADeletedFile: the kernel reuses inodes, and then the ledger
+// knows the file's number, but not the file.
 func TestGenerationNobodySawHasTheInodeOfADeletedFile(t *testing.T) {
 	poll(t, func(r *rig) {
 		r.write("app.log", "one\n")
 		r.write("other.log", "deleted afterwards\n")
 		r.start()
-		r.pass(tick)
+		r.pass(pollTime)
 		r.feed.Ack()
 		r.restart(func() {
 			r.append("app.log", "two\n")
@@ -398,7 +398,7 @@ func TestGenerationNobodySawHasTheInodeOfADeletedFile(t *testing.T) {
 			r.rename("other.log", "app.log.1")
 			r.write("app.log", "three\n")
 		})
-		r.pass(tick)
+		r.pass(pollTime)
 		r.want("two", "never seen, of the inode of other.log", "three")
 		for _, got := range r.feed.Got() {
 			if got.Source.Key != r.path("app.log") {
@@ -408,8 +408,8 @@ func TestGenerationNobodySawHasTheInodeOfADeletedFile(t *testing.T) {
 	})
 }
 
-// TestGenerationNobodySawIsFoundWithoutTheOneBefore: while we were away, the
-// file was rotated twice, and the one that we knew was deleted.
+// TestGenerationNobodySawIsFoundWithoutTheOneBefore: while Longshore was stopped, the file was
+// rotated twice, and the one that was known was deleted.
 func TestGenerationNobodySawIsFoundWithoutTheOneBefore(t *testing.T) {
 	for _, test := range []struct {
 		name, text string
@@ -425,7 +425,7 @@ func TestGenerationNobodySawIsFoundWithoutTheOneBefore(t *testing.T) {
 		poll(t, func(r *rig) {
 			r.write("app.log", "one line that is long enough\n")
 			r.start()
-			r.pass(tick)
+			r.pass(pollTime)
 			r.feed.Ack()
 			r.restart(func() {
 				r.write(test.name, test.text)
@@ -436,11 +436,11 @@ func TestGenerationNobodySawIsFoundWithoutTheOneBefore(t *testing.T) {
 				r.write("app.new", "new\n")
 				r.rename("app.new", "app.log")
 			})
-			r.pass(tick)
+			r.pass(pollTime)
 			r.want(test.want...)
 			r.feed.Ack()
 			r.restart(nil)
-			r.pass(tick)
+			r.pass(pollTime)
 			r.want()
 		})
 	}
@@ -450,15 +450,15 @@ func TestDeletedWhileOpen(t *testing.T) {
 	poll(t, func(r *rig) {
 		r.write("app.log", "one\n")
 		r.start()
-		r.pass(tick)
+		r.pass(pollTime)
 		fd, err := os.OpenFile(r.path("app.log"), os.O_WRONLY|os.O_APPEND, 0)
 		r.must(err)
 		defer fd.Close()
 		r.remove("app.log")
-		r.pass(tick)
+		r.pass(pollTime)
 		_, err = fd.WriteString("two\nthree")
 		r.must(err)
-		r.pass(lull)
+		r.pass(quietTime)
 		r.want("one", "two", "three")
 		if r.feed.IsOpen(r.path("app.log")) {
 			t.Error("the source of the deleted file is still open")
@@ -476,10 +476,10 @@ func TestDeletedWhileStopped(t *testing.T) {
 		r.write("app.log", "one\n")
 		r.write("stays.log", "one\n")
 		r.start()
-		r.pass(tick)
+		r.pass(pollTime)
 		r.feed.Ack()
 		r.restart(func() { r.remove("app.log") })
-		r.pass(tick)
+		r.pass(pollTime)
 		if known := r.feed.Restart().Known(); len(known) != 1 {
 			t.Errorf("the ledger knows %v", known)
 		}
@@ -491,13 +491,13 @@ func TestFolderThatIsAwayIsNotForgotten(t *testing.T) {
 		r.config.Paths = []string{r.path("vol/*.log")}
 		r.write("vol/app.log", "one\n")
 		r.start()
-		r.pass(tick)
+		r.pass(pollTime)
 		r.feed.Ack()
 		r.restart(func() { r.rename("vol", "away") })
-		r.pass(tick)
+		r.pass(pollTime)
 		r.rename("away", "vol")
 		r.append("vol/app.log", "two\n")
-		r.pass(tick)
+		r.pass(pollTime)
 		r.want("two")
 	})
 }
@@ -507,13 +507,13 @@ func TestFolderGoesAwayAndComesBack(t *testing.T) {
 		r.config.Paths = []string{r.path("vol/*.log")}
 		r.write("vol/app.log", "one\n")
 		r.start()
-		r.pass(tick)
+		r.pass(pollTime)
 		r.rename("vol", "away")
 		r.append("away/app.log", "two\n")
 		r.pass(time.Minute)
 		r.rename("away", "vol")
 		r.append("vol/app.log", "three\n")
-		r.pass(tick)
+		r.pass(pollTime)
 		r.want("one", "two", "three")
 		r.wantLog("")
 	})
@@ -524,7 +524,7 @@ func TestFolderThatCannotBeLookedAt(t *testing.T) {
 		r.config.Paths = []string{r.path("vol/*.log")}
 		r.write("vol/app.log", "one\n")
 		r.start()
-		r.pass(tick)
+		r.pass(pollTime)
 		r.rename("vol", "away")
 		r.must(os.Symlink("vol", r.path("vol"))) // a loop: for root, too, an error
 		r.append("away/app.log", "two\n")
@@ -537,7 +537,7 @@ func TestFolderThatCannotBeLookedAt(t *testing.T) {
 		}
 		r.remove("vol")
 		r.rename("away", "vol")
-		r.pass(tick)
+		r.pass(pollTime)
 		r.want("one", "two")
 		if err := r.health.get(); err != nil {
 			t.Error(err)
@@ -554,7 +554,7 @@ func TestOneBlockedSource(t *testing.T) {
 		for i := range 10 {
 			r.write(fmt.Sprintf("%d.log", i), strings.Repeat("line\n", 100))
 		}
-		r.pass(tick)
+		r.pass(pollTime)
 		if n := len(r.feed.Lines()); n != 900 {
 			t.Errorf("%d lines", n)
 		}
@@ -574,19 +574,19 @@ func (o *oneBlocked) Send(ctx context.Context, b *event.Batch) error {
 	return o.Feed.Send(ctx, b)
 }
 
-// TestFilesThatWaitAreKnown: what waits for the generation before it to be read
-// has its identity stored all the same, and is found when it was rotated in its
-// turn, while that generation, and what followed, is gone.
-func TestFilesThatWaitAreKnown(t *testing.T) {
+// TestWaitingFilesArePreregistered: what waits for the generation before it to be read has its
+// identity stored all the same, and is found when it was rotated too, while that generation, and
+// what followed, is gone.
+func TestWaitingFilesArePreregistered(t *testing.T) {
 	poll(t, func(r *rig) {
 		r.start()
 		r.halt()
 		r.startOn(&recordsBlocked{Feed: r.feed})
 		r.write("app.log", "one\n")
-		r.pass(tick)
+		r.pass(pollTime)
 		r.rename("app.log", "app.log.1")
 		r.write("app.log", "two\n")
-		r.pass(tick)
+		r.pass(pollTime)
 		r.feed.Ack()
 		if known := r.feed.Restart().Known(); len(known) != 2 {
 			t.Errorf("%d files are known, want 2", len(known))
@@ -596,7 +596,7 @@ func TestFilesThatWaitAreKnown(t *testing.T) {
 			r.remove("app.log.1")
 			r.write("app.log", "three\n")
 		})
-		r.pass(tick)
+		r.pass(pollTime)
 		r.want("two", "three")
 		r.wantLog("part of a file was never read")
 	})
@@ -613,15 +613,15 @@ func (b *recordsBlocked) Send(ctx context.Context, batch *event.Batch) error {
 	return b.Feed.Send(ctx, batch)
 }
 
-// TestHeirsAreNotForgotten: a generation that nobody saw is found behind a file
-// that is gone, but longshore ends again before it is read; and the inode of the
-// file that is gone may have been given to another.
-func TestHeirsAreNotForgotten(t *testing.T) {
+// TestLaterGenerationsAreNotForgotten: a generation that nobody saw is found after a file that is
+// gone, but Longshore stops again before it is read; and the inode of the file that is gone may
+// have been given to another.
+func TestLaterGenerationsAreNotForgotten(t *testing.T) {
 	for _, reuse := range []bool{false, true} {
 		poll(t, func(r *rig) {
 			r.write("app.log", "one line that is long enough\n")
 			r.start()
-			r.pass(tick)
+			r.pass(pollTime)
 			r.feed.Ack()
 			r.halt()
 			r.feed = r.feed.Restart()
@@ -637,7 +637,7 @@ func TestHeirsAreNotForgotten(t *testing.T) {
 			r.halt()
 			r.feed = r.feed.Restart()
 			r.start()
-			r.pass(tick)
+			r.pass(pollTime)
 			want := []string{"never seen", "new"}
 			if reuse {
 				want = append(want, "another file")
@@ -645,7 +645,7 @@ func TestHeirsAreNotForgotten(t *testing.T) {
 			r.wantSet(want...)
 			r.feed.Ack()
 			r.restart(nil)
-			r.pass(tick)
+			r.pass(pollTime)
 			r.want()
 			if known := r.feed.Restart().Known(); len(known) != len(want) {
 				t.Errorf("%d files are known, want %d", len(known), len(want))
@@ -654,13 +654,13 @@ func TestHeirsAreNotForgotten(t *testing.T) {
 	}
 }
 
-// TestFileIsRememberedUntilTheNextIsKnown: the file was replaced while we were
-// away, and the new one is rotated, too, before longshore can store what it is.
+// TestFileIsRememberedUntilTheNextIsKnown: the file was replaced while Longshore was stopped, and
+// the new one is rotated, too, before Longshore can store what it is.
 func TestFileIsRememberedUntilTheNextIsKnown(t *testing.T) {
 	poll(t, func(r *rig) {
 		r.write("app.log", "one line that is long enough\n")
 		r.start()
-		r.pass(tick)
+		r.pass(pollTime)
 		r.feed.Ack()
 		r.halt()
 		r.feed = r.feed.Restart()
@@ -672,19 +672,19 @@ func TestFileIsRememberedUntilTheNextIsKnown(t *testing.T) {
 			r.rename("app.log", "app.log.1")
 			r.write("app.log", "new\n")
 		})
-		r.pass(tick)
+		r.pass(pollTime)
 		r.wantSet("unread", "new")
 	})
 }
 
-// TestFileThatMovesOnWhileItIsLookedAt: at the path where a known file was just
-// seen there is another one, or none; that does not make it unknown.
-func TestFileThatMovesOnWhileItIsLookedAt(t *testing.T) {
+// TestFileThatIsRenamedWhileItIsChecked: at the path where a known file was just seen there is
+// another one, or none; that does not make it unknown.
+func TestFileThatIsRenamedWhileItIsChecked(t *testing.T) {
 	poll(t, func(r *rig) {
 		r.write("app.log", "one line that is long enough\n")
 		r.write("next.log", "another line that is long enough\n")
 		r.start()
-		r.pass(tick)
+		r.pass(pollTime)
 		r.feed.Ack()
 		r.halt()
 		for _, k := range r.feed.Restart().Known() {
@@ -701,7 +701,7 @@ func TestFileThatMovesOnWhileItIsLookedAt(t *testing.T) {
 			}
 			r.write("app.log", "its inode was given to another\n")
 			if p.isAt(r.path("app.log")) {
-				t.Error("another file of the same inode is taken for it")
+				t.Error("another file of the same inode is mistaken for it")
 			}
 		}
 	})
@@ -713,12 +713,12 @@ func TestSymlinkMovesOn(t *testing.T) {
 		r.write("data/1", "one\n")
 		r.must(os.Symlink(r.path("data/1"), r.path("current.log")))
 		r.start()
-		r.pass(tick)
+		r.pass(pollTime)
 		r.append("data/1", "two\n")
 		r.write("data/2", "three\n")
 		r.must(os.Symlink(r.path("data/2"), r.path("tmp")))
 		r.rename("tmp", "current.log")
-		r.pass(tick)
+		r.pass(pollTime)
 		r.want("one", "two", "three")
 	})
 }
@@ -730,11 +730,11 @@ func TestLinksToOneFileAreOneSource(t *testing.T) {
 		r.must(os.Symlink(r.path("a.log"), r.path("b.log")))
 		r.must(os.Link(r.path("a.log"), r.path("c.log")))
 		r.start()
-		r.pass(tick)
+		r.pass(pollTime)
 		r.want("one")
 		r.remove("a.log")
 		r.append("c.log", "two\n")
-		r.pass(tick)
+		r.pass(pollTime)
 		r.want("one", "two")
 	})
 }
@@ -744,13 +744,13 @@ func TestFolderAppearsLater(t *testing.T) {
 		r.config.Paths = []string{r.path("x/**/*.log")}
 		r.config.Exclude = []string{"no*"}
 		r.start()
-		r.pass(tick)
+		r.pass(pollTime)
 		r.wantLog("no file is there yet")
 		r.write("x/y/z/app.log", "one\n")
 		r.write("x/y/z/not.log", "no\n")
-		r.pass(tick)
+		r.pass(pollTime)
 		r.write("x/app.log", "two\n")
-		r.pass(tick)
+		r.pass(pollTime)
 		r.want("one", "two")
 	})
 }
@@ -766,17 +766,17 @@ func TestIgnoreOlder(t *testing.T) {
 		r.must(os.Chtimes(r.path("old.log"), old, old))
 		r.must(os.Chtimes(r.path("known.log"), fresh, fresh))
 		r.start()
-		r.pass(tick)
+		r.pass(pollTime)
 		r.want("known.log")
 		r.feed.Ack()
 		r.restart(func() {
 			r.append("known.log", "two\n")
 			r.must(os.Chtimes(r.path("known.log"), old, old))
 		})
-		r.pass(tick)
+		r.pass(pollTime)
 		r.want("two")
 		r.append("old.log", "woken\n")
-		r.pass(tick)
+		r.pass(pollTime)
 		r.want("two", "old.log", "woken")
 	})
 }
@@ -793,7 +793,7 @@ func TestMoreFilesThanMayBeOpen(t *testing.T) {
 			want = append(want, line)
 		}
 		r.start()
-		r.pass(tick)
+		r.pass(pollTime)
 		r.wantSet(want...)
 		if n := openHere(t, r.dir); n > 16 {
 			t.Errorf("%d files are open", n)
@@ -805,7 +805,7 @@ func TestMoreFilesThanMayBeOpen(t *testing.T) {
 		}
 		r.rename("7.log", "7.log.old")
 		r.write("7.log", "new\n")
-		r.pass(tick)
+		r.pass(pollTime)
 		r.wantSet(append(want, "new")...)
 	})
 }
@@ -829,14 +829,14 @@ func TestPermissionThatComesBack(t *testing.T) {
 		r.write("a.log", "a\n")
 		r.must(os.Symlink("loop.log", r.path("loop.log"))) // cannot be opened, not even by root
 		r.start()
-		r.pass(tick)
+		r.pass(pollTime)
 		if err := r.health.get(); err == nil || !strings.Contains(err.Error(), r.path("loop.log")) {
 			t.Errorf("health is %v", err)
 		}
 		r.wantLog("cannot read, will try again")
 		r.remove("loop.log")
 		r.write("loop.log", "b\n")
-		r.pass(tick)
+		r.pass(pollTime)
 		if err := r.health.get(); err != nil {
 			t.Errorf("health is %v", err)
 		}
@@ -852,10 +852,10 @@ func TestLongLine(t *testing.T) {
 		long := strings.Repeat("0123456789", 1<<20)
 		r.write("app.log", "one\n"+long+"\ntwo\n")
 		r.start()
-		r.pass(tick)
+		r.pass(pollTime)
 		r.want("one", long[:1<<20], "two")
 		if got := r.feed.Got()[1]; got.Flags&event.Truncated == 0 {
-			t.Error("the line is not marked as cut")
+			t.Error("the line is not marked as truncated")
 		}
 	})
 }
@@ -865,12 +865,12 @@ func TestLongLineAcrossRestart(t *testing.T) {
 		r.config.MaxLineSize = 1 << 10
 		r.write("app.log", "one\n"+strings.Repeat("x", 1<<20))
 		r.start()
-		r.pass(tick)
+		r.pass(pollTime)
 		r.want("one", strings.Repeat("x", 1<<10))
 		r.feed.Ack()
 		r.append("app.log", "yyy")
 		r.restart(func() { r.append("app.log", "zzz\ntwo\n") })
-		r.pass(tick)
+		r.pass(pollTime)
 		r.want("two")
 	})
 }
@@ -881,11 +881,11 @@ func TestLongLineInSmallPieces(t *testing.T) {
 		piece := strings.Repeat("x", 50<<10)
 		for range 10 {
 			r.append("app.log", piece)
-			r.pass(tick)
+			r.pass(pollTime)
 		}
 		r.want()
 		r.append("app.log", "end\nnext\n")
-		r.pass(tick)
+		r.pass(pollTime)
 		r.want(strings.Repeat(piece, 10)+"end", "next")
 	})
 }
@@ -894,7 +894,7 @@ func TestGarbageIsKept(t *testing.T) {
 	poll(t, func(r *rig) {
 		r.write("app.log", "\x00\x00one\xff\n\xc3\x28\n")
 		r.start()
-		r.pass(tick)
+		r.pass(pollTime)
 		r.want("\x00\x00one\xff", "\xc3\x28")
 	})
 }
@@ -909,13 +909,13 @@ func TestBackpressure(t *testing.T) {
 		r.pass(time.Minute)
 		r.want()
 		r.feed.Block(false)
-		r.pass(tick)
+		r.pass(pollTime)
 		if n := len(r.feed.Lines()); n != 20 {
 			t.Errorf("%d lines", n)
 		}
 		r.feed.Block(true)
 		r.append("1.log", "two\n")
-		r.pass(tick)
+		r.pass(pollTime)
 		began := time.Now()
 		r.halt()
 		if took := time.Since(began); took > 0 {
@@ -936,13 +936,13 @@ func TestHostileCursors(t *testing.T) {
 		feed.Close(src, false)
 		feed.Ack()
 		r.restart(nil)
-		r.pass(tick)
+		r.pass(pollTime)
 		r.want("one")
 		r.wantLog("cannot be understood")
 	})
 }
 
-func TestFairTurns(t *testing.T) {
+func TestFairReadSlices(t *testing.T) {
 	poll(t, func(r *rig) {
 		tune := r.tune
 		r.tune = func(s *settings) { tune(s); s.readers = 1 }
@@ -951,7 +951,7 @@ func TestFairTurns(t *testing.T) {
 		stamp := time.Unix(1e9, 0)
 		r.must(os.Chtimes(r.path("big.log"), stamp, stamp))
 		r.start()
-		r.pass(tick)
+		r.pass(pollTime)
 		at := -1
 		for i, l := range r.feed.Lines() {
 			if l == "small" {
@@ -959,7 +959,7 @@ func TestFairTurns(t *testing.T) {
 			}
 		}
 		if at < 0 || at > 12_000 {
-			t.Errorf("the small file came behind %d lines of the big one", at)
+			t.Errorf("the small file came after %d lines of the big one", at)
 		}
 	})
 }

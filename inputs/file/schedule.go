@@ -163,7 +163,8 @@ func (s *schedule) done(f *file, result sliceResult) {
 	}
 }
 
-// preregisteredLocked ends the read slice of a file that waited. If it no longer does, it is queued.
+// preregisteredLocked ends the read slice of a file that waited. If it no longer does, it is
+// queued.
 func (s *schedule) preregisteredLocked(f *file) {
 	f.slot.preregistering, f.slot.preregistered = false, true
 	if f.slot.after == nil {

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// looks runs a schedule whose files take no time to read, and notes when each was looked at.
+// reads runs a schedule whose files take no time to read, and notes when each was read.
 // A file has grown if it was written to since.
-type looks struct {
+type reads struct {
 	schedule *schedule
 
 	mu      sync.Mutex
@@ -17,18 +17,18 @@ type looks struct {
 	at      map[*file][]time.Time
 }
 
-func newLooks(t *testing.T) *looks {
-	l := &looks{schedule: newSchedule(), written: map[*file]bool{}, at: map[*file][]time.Time{}}
+func newReads(t *testing.T) *reads {
+	l := &reads{schedule: newSchedule(), written: map[*file]bool{}, at: map[*file][]time.Time{}}
 	go l.schedule.alarm(t.Context())
 	go func() {
 		for f := l.schedule.take(); f != nil; f = l.schedule.take() {
-			l.schedule.done(f, l.look(f))
+			l.schedule.done(f, l.read(f))
 		}
 	}()
 	return l
 }
 
-func (l *looks) look(f *file) sliceResult {
+func (l *reads) read(f *file) sliceResult {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	v := sliceResult{grew: l.written[f]}
@@ -36,30 +36,30 @@ func (l *looks) look(f *file) sliceResult {
 	return v
 }
 
-// of gives when a file was looked at.
-func (l *looks) of(f *file) []time.Time {
+// of returns when a file was read.
+func (l *reads) of(f *file) []time.Time {
 	synctest.Wait()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.at[f]
 }
 
-func (l *looks) write(f *file) {
-	l.writeUntold(f)
+func (l *reads) write(f *file) {
+	l.writeUnnoticed(f)
 	l.schedule.wake(f)
 }
 
-func (l *looks) writeUntold(f *file) {
+func (l *reads) writeUnnoticed(f *file) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.written[f] = true
 }
 
-// TestBusyFilesAreLookedAtOnceInABeat, and all at the same instants; but what was
-// quiet is looked at when it is written to.
-func TestBusyFilesAreLookedAtOnceInABeat(t *testing.T) {
+// TestBusyFilesAreReadOnceATick, and all at the same instants; but what was quiet is read when it
+// is written to.
+func TestBusyFilesAreReadOnceATick(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l, a, b := newLooks(t), &file{}, &file{}
+		l, a, b := newReads(t), &file{}, &file{}
 		began := time.Now()
 		for range 200 {
 			time.Sleep(5 * time.Millisecond)
@@ -69,14 +69,14 @@ func TestBusyFilesAreLookedAtOnceInABeat(t *testing.T) {
 		}
 		ofA, ofB, most := l.of(a), l.of(b), int(time.Since(began)/tickInterval)+2
 		if len(ofA) > most || len(ofB) > most {
-			t.Errorf("%d and %d looks in %v, want %d at the most", len(ofA), len(ofB), time.Since(began), most)
+			t.Errorf("%d and %d reads in %v, want %d at the most", len(ofA), len(ofB), time.Since(began), most)
 		}
 		if first := ofA[0].Sub(began); first != 5*time.Millisecond {
-			t.Errorf("the first look was after %v", first)
+			t.Errorf("the first read was after %v", first)
 		}
 		for i := 1; i < min(len(ofA), len(ofB)); i++ {
 			if wait := ofA[i].Sub(ofA[i-1]); wait > tickInterval || !ofA[i].Equal(ofB[i]) {
-				t.Errorf("look %d: after %v, %v before the other's", i, wait, ofB[i].Sub(ofA[i]))
+				t.Errorf("read %d: after %v, %v before the other's", i, wait, ofB[i].Sub(ofA[i]))
 			}
 		}
 		time.Sleep(time.Second)
@@ -84,32 +84,32 @@ func TestBusyFilesAreLookedAtOnceInABeat(t *testing.T) {
 		l.write(a)
 		ofA = l.of(a)
 		if last := ofA[len(ofA)-1]; !last.Equal(written) {
-			t.Errorf("after a second it was looked at %v after it was written to", last.Sub(written))
+			t.Errorf("after a second it was read %v after it was written to", last.Sub(written))
 		}
 	})
 }
 
-// TestABusyFileNeedsNoNotices: it is looked at in each beat, until there is nothing new.
-func TestABusyFileNeedsNoNotices(t *testing.T) {
+// TestABusyFileNeedsNoNotifications: it is read at each tick, until there is nothing new.
+func TestABusyFileNeedsNoNotifications(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l, f := newLooks(t), &file{}
+		l, f := newReads(t), &file{}
 		l.write(f)
 		time.Sleep(5 * time.Millisecond)
 		l.write(f)
 		for range 10 {
 			time.Sleep(tickInterval)
 			synctest.Wait()
-			l.writeUntold(f)
+			l.writeUnnoticed(f)
 		}
 		time.Sleep(time.Minute)
 		if n := len(l.of(f)); n != 13 {
-			t.Errorf("%d looks, want 2 that were told of, 10 at what had grown, and one in vain", n)
+			t.Errorf("%d reads, want 2 after notifications, 10 of what had grown, and one in vain", n)
 		}
 	})
 }
 
-// TestOthersAreAtHand: during a turn it is known whether there are others to follow.
-func TestOthersAreAtHand(t *testing.T) {
+// TestHasMore: a reader that has a file can ask whether there are others.
+func TestHasMore(t *testing.T) {
 	s := newSchedule()
 	for range 2 {
 		s.wake(&file{})

@@ -12,8 +12,8 @@ const (
 	// copyTimeout is how long a file that has the text of another is deferred after it has grown:
 	// the other may be truncated now. If it is not, this is a log like any other.
 	copyTimeout = 30 * time.Second
-	// compressTimeout is how long a file that is perhaps being compressed must not grow before it is
-	// compared.
+	// compressTimeout is how long a file that is perhaps being compressed must not grow before it
+	// is compared.
 	compressTimeout = time.Second
 )
 
@@ -62,8 +62,8 @@ func (i *identifier) deferSuspectedCopy(ctx context.Context, f *file, size int64
 	return 0, nil
 }
 
-// isCopy reports whether a file is a copy of a source by what is remembered of that, and returns the
-// sample that it was compared by.
+// isCopy reports whether a file is a copy of a source by what is remembered of that, and returns
+// the sample that it was compared by.
 func (f *file) isCopy(ctx context.Context, of *digest, size int64) (bool, *sample, error) {
 	s, err := takeSample(ctx, f.read.fd, f.compressed, size, of)
 	if err != nil {
@@ -93,8 +93,8 @@ const (
 	same
 )
 
-// compare compares a file to one that it may be a copy of: plain, to what the other has or had up to
-// some position; compressed, to all of it.
+// compare compares a file to one that it may be a copy of: plain, to what the other has or had up
+// to some position; compressed, to all of it.
 func (f *file) compare(ctx context.Context, o original, size int64) (similarity, error) {
 	fd := o.open()
 	if fd != nil {

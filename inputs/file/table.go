@@ -286,8 +286,9 @@ func (t *table) takePredecessors(f *file) []*knownSource {
 	return taken
 }
 
-// replace has a copy, which is a source from now on, followed instead of what was followed under its
-// inode, which it returns, if there was one. It reports false where that became a source meanwhile.
+// replace has a copy, which is a source from now on, followed instead of what was followed under
+// its inode, which it returns, if there was one. It reports false where that became a source
+// meanwhile.
 func (t *table) replace(f *file, c *copyCandidate, state nameState) (other *file, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -6,8 +6,8 @@ import (
 )
 
 // takeOver looks for a copy, plain or compressed, that continues the source of a file which was
-// truncated, rewritten or deleted. The source is that copy's from then on. It returns nil if there is
-// none.
+// truncated, rewritten or deleted. The source is that copy's from then on. It returns nil if there
+// is none.
 func (r *reader) takeOver(ctx context.Context, f *file, at location, emptied bool) *file {
 	if f.compressed || f.read.head.len == 0 {
 		return nil
@@ -75,8 +75,8 @@ func (r *reader) skipCopy(f *file, firstPath string, c *copyCandidate) {
 	}
 }
 
-// followCopy has a copy followed as a source, instead of what was followed under its inode. It reports
-// false where that became a source meanwhile.
+// followCopy has a copy followed as a source, instead of what was followed under its inode. It
+// reports false where that became a source meanwhile.
 func (c *core) followCopy(f *file, copied *copyCandidate) bool {
 	state := renamed
 	if c.paths.Match(copied.path) {
@@ -99,8 +99,8 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// takeOverKnown looks for a copy of a known source whose file is gone, and follows it. It returns nil
-// if there is none, or if it has nothing to read.
+// takeOverKnown looks for a copy of a known source whose file is gone, and follows it. It returns
+// nil if there is none, or if it has nothing to read.
 func (w *follower) takeOverKnown(ctx context.Context, k *knownSource) *file {
 	next, _, err := w.copies.find(ctx, k.digest(), k.at.id, []string{k.Key})
 	if err != nil || next == nil || next.size < k.Cursor.Pos || !w.isCredible(k, next.path) {

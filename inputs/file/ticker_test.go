@@ -8,9 +8,9 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// TestNoticesWithoutNewsAreHeldBack counts how many are taken of a file that is written to
-// every 5 ms. The system keeps one until it is taken, and merges all others.
-func TestNoticesWithoutNewsAreHeldBack(t *testing.T) {
+// TestNotificationsWithoutNewsArePaused counts how many are received of a file that is written to
+// every 5 ms. The system keeps one until it is received, and merges all others.
+func TestNotificationsWithoutNewsArePaused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const every = 5 * time.Millisecond
 		source := make(chan fsnotify.Event)
@@ -27,11 +27,11 @@ func TestNoticesWithoutNewsAreHeldBack(t *testing.T) {
 		}()
 		th := newThrottle(source, ticks{time.Now()})
 		defer th.stop()
-		taken := 0
+		received := 0
 		for done := false; !done; {
 			select {
 			case <-th.channel():
-				taken++
+				received++
 				th.note(false)
 			case <-th.resumeAfter():
 				th.resume()
@@ -39,32 +39,33 @@ func TestNoticesWithoutNewsAreHeldBack(t *testing.T) {
 				done = true
 			}
 		}
-		const inBreath, inHeld = int(tickInterval / every), 2 * (freeTickEvery - 1) / pauseTicks
-		if taken < inBreath || taken > inBreath+inHeld+1 {
-			t.Errorf("%d notices were taken, want %d in the beat that holds none back and %d in all others", taken, inBreath, inHeld)
+		const inFree, inPaused = int(tickInterval / every), 2 * (freeTickEvery - 1) / pauseTicks
+		if received < inFree || received > inFree+inPaused+1 {
+			t.Errorf("%d notifications were received, want %d in the free tick and %d in all others",
+				received, inFree, inPaused)
 		}
 	})
 }
 
-func TestNewsIsTakenFreely(t *testing.T) {
+func TestNewsIsNotPaused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		th := newThrottle(make(chan fsnotify.Event), ticks{time.Now()})
 		defer th.stop()
 		for range 1000 {
 			time.Sleep(time.Millisecond)
 			if th.note(true); th.channel() == nil {
-				t.Fatal("it holds back news")
+				t.Fatal("it pauses for news")
 			}
 		}
 		time.Sleep(tickInterval)
 		th.note(false)
 		if th.channel() != nil {
-			t.Fatal("it does not hold back what is no news")
+			t.Fatal("it does not pause for what is no news")
 		}
-		held := time.Now()
+		paused := time.Now()
 		<-th.resumeAfter()
-		if th.resume(); th.channel() == nil || time.Since(held) > pauseTicks*tickInterval {
-			t.Errorf("notices were held back for %v", time.Since(held))
+		if th.resume(); th.channel() == nil || time.Since(paused) > pauseTicks*tickInterval {
+			t.Errorf("notifications were paused for %v", time.Since(paused))
 		}
 	})
 }

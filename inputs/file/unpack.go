@@ -243,8 +243,8 @@ func (r *reader) onUnpacked(ctx context.Context, f *file, size int64) (sliceResu
 	return sliceResult{}, nil
 }
 
-// onIncomplete handles a file that cannot be unpacked to its end. It may still be being written; once
-// it no longer grows, what could be unpacked is all there is.
+// onIncomplete handles a file that cannot be unpacked to its end. It may still be being written;
+// once it no longer grows, what could be unpacked is all there is.
 func (r *reader) onIncomplete(ctx context.Context, f *file, size int64, cause error) (sliceResult, error) {
 	s := &f.read
 	var disk *fs.PathError
@@ -266,7 +266,8 @@ func (r *reader) onIncomplete(ctx context.Context, f *file, size int64, cause er
 	if s.unpack.zip != nil {
 		s.unpack.resolveEncoding(s, r.settings.encoding, left <= 0)
 		if left <= 0 {
-			r.log.Warn("cannot unpack to the end; what comes before is read", "file", s.key, "at", s.off, "error", cause)
+			r.log.Warn("cannot unpack to the end; what comes before is read",
+				"file", s.key, "at", s.off, "error", cause)
 			return r.onUnpacked(ctx, f, size)
 		}
 		if s.encoding != nil {

@@ -10,9 +10,9 @@ import (
 	"github.com/longshore/longshore/pipeline/pipetest"
 )
 
-// TestWhatAppearsDuringAWalk makes a file at the moment when its folder, or
-// that in which the folder is missing, is watched: from then on the system tells
-// of new files, so the walk must find this one.
+// TestWhatAppearsDuringAWalk makes a file at the moment when its folder, or that in which the
+// folder is missing, is watched: from then on the system reports new files, so the walk must find
+// this one.
 func TestWhatAppearsDuringAWalk(t *testing.T) {
 	for _, tt := range []struct{ glob, at, file string }{
 		{"*.log", ".", "app.log"},

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// TestReadErrors: what cannot be read is tried again, on a file that is opened anew,
-// and nothing is lost or repeated.
+// TestReadErrors: what cannot be read is tried again, on a file that is opened again, and nothing
+// is lost or duplicated.
 func TestReadErrors(t *testing.T) {
 	poll(t, func(r *rig) {
 		var broken atomic.Bool
@@ -26,7 +26,7 @@ func TestReadErrors(t *testing.T) {
 		}
 		r.write("app.log", "one\n")
 		r.start()
-		r.pass(tick)
+		r.pass(pollTime)
 		if err := r.health.get(); err == nil || !strings.Contains(err.Error(), "app.log") {
 			t.Errorf("health is %v", err)
 		}
@@ -56,27 +56,27 @@ func TestDeletedUnderBackpressure(t *testing.T) {
 	poll(t, func(r *rig) {
 		r.write("app.log", "one\n")
 		r.start()
-		r.pass(tick)
+		r.pass(pollTime)
 		r.feed.Block(true)
 		r.append("app.log", "two\nthree")
-		r.pass(tick)
+		r.pass(pollTime)
 		r.remove("app.log")
 		r.pass(time.Minute)
 		r.feed.Block(false)
-		r.pass(lull)
+		r.pass(quietTime)
 		r.want("one", "two", "three")
 		r.wantLog("")
 	})
 }
 
-// TestTruncatedAndRotatedBeforeItIsKnown: what a file became is rotated away before
-// that could be stored; it is found all the same.
+// TestTruncatedAndRotatedBeforeItIsKnown: what a file became is rotated away before that could be
+// stored; it is found all the same.
 func TestTruncatedAndRotatedBeforeItIsKnown(t *testing.T) {
 	for _, stopped := range []bool{false, true} {
 		poll(t, func(r *rig) {
 			r.write("app.log", "one line that is long enough\n")
 			r.start()
-			r.pass(tick)
+			r.pass(pollTime)
 			r.feed.Ack()
 			if stopped {
 				r.halt()
@@ -88,12 +88,12 @@ func TestTruncatedAndRotatedBeforeItIsKnown(t *testing.T) {
 				r.feed.Block(true)
 				r.truncate("app.log", "another beginning\n")
 			}
-			r.pass(tick)
+			r.pass(pollTime)
 			r.restart(func() {
 				r.rename("app.log", "app.log.1")
 				r.write("app.log", "new\n")
 			})
-			r.pass(tick)
+			r.pass(pollTime)
 			r.wantSet("another beginning", "new")
 			r.feed.Ack()
 			r.wantNoMore()
@@ -104,13 +104,13 @@ func TestTruncatedAndRotatedBeforeItIsKnown(t *testing.T) {
 	}
 }
 
-// TestLossIsToldOnce: the source is remembered for what came after it, and what was
-// lost of it is not told again.
-func TestLossIsToldOnce(t *testing.T) {
+// TestLossIsReportedOnce: the source is remembered for what came after it, and what was lost of it
+// is not reported again.
+func TestLossIsReportedOnce(t *testing.T) {
 	poll(t, func(r *rig) {
 		r.write("app.log", "one line that is long enough\nunread")
 		r.start()
-		r.pass(tick)
+		r.pass(pollTime)
 		r.feed.Ack()
 		for i := range 3 {
 			r.halt()
@@ -124,7 +124,7 @@ func TestLossIsToldOnce(t *testing.T) {
 			r.pass(0)
 		}
 		if n := strings.Count(r.logs.String(), "part of a file was never read"); n != 1 {
-			t.Errorf("it was told %d times:\n%s", n, r.logs.String())
+			t.Errorf("it was reported %d times:\n%s", n, r.logs.String())
 		}
 		r.wantLog("missing_at_least=6")
 	})
@@ -136,7 +136,7 @@ func TestFolderThatComesLaterIsSearched(t *testing.T) {
 		r.config.Paths = []string{r.path("vol/app.log")}
 		r.write("vol/app.log", "one\n")
 		r.start()
-		r.pass(tick)
+		r.pass(pollTime)
 		r.feed.Ack()
 		r.restart(func() {
 			r.append("vol/app.log", "two\n")
@@ -146,27 +146,27 @@ func TestFolderThatComesLaterIsSearched(t *testing.T) {
 		r.rename("away/app.log", "away/app.log.1")
 		r.write("away/app.log", "three\n")
 		r.rename("away", "vol")
-		r.pass(lull)
+		r.pass(quietTime)
 		r.want("two", "three")
 		r.wantNoMore()
 	})
 }
 
-// TestInodeOfACopyWasAnothers: a rotated file is deleted, and the copy of a file that
-// is then truncated has its inode.
+// TestInodeOfACopyWasAnothers: a rotated file is deleted, and the copy of a file that is then
+// truncated has its inode.
 func TestInodeOfACopyWasAnothers(t *testing.T) {
 	twice(t, func(r *rig) {
 		r.write("app.log", "one, of the oldest\n")
 		r.start()
-		r.pass(tick)
+		r.pass(pollTime)
 		r.rename("app.log", "app.log.1")
 		r.write("app.log", "two, of the next\n")
-		r.pass(tick)
+		r.pass(pollTime)
 		r.append("app.log", "three, not read yet\n")
-		// Writing in place gives a file's inode to another for sure.
+		// Writing in place certainly gives a file's inode to another.
 		r.duplicate("app.log", "app.log.1")
 		r.truncate("app.log", "four\n")
-		r.pass(copyTimeout + lull)
+		r.pass(copyTimeout + quietTime)
 		r.wantSet("one, of the oldest", "two, of the next", "three, not read yet", "four")
 		r.wantNoMore()
 	})
@@ -178,10 +178,10 @@ func TestOldInodeBecomesACompressedFile(t *testing.T) {
 		r.config.Paths = []string{r.path("*")}
 		r.write("app.log", "one\n")
 		r.start()
-		r.pass(tick)
-		r.write("app.log", packed("two\n"))
+		r.pass(pollTime)
+		r.write("app.log", gzipped("two\n"))
 		r.rename("app.log", "other.log.gz")
-		r.pass(lull)
+		r.pass(quietTime)
 		r.want("one", "two")
 	})
 }

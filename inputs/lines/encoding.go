@@ -26,9 +26,14 @@ type Encoding struct {
 // UTF8, UTF16LE and UTF16BE are those that a byte-order mark tells apart.
 var (
 	UTF8    = &Encoding{unit: 1, bom: "\xef\xbb\xbf"}
-	UTF16LE = &Encoding{unit: 2, from: unicode.UTF16(unicode.LittleEndian, unicode.IgnoreBOM), bom: "\xff\xfe"}
-	UTF16BE = &Encoding{unit: 2, from: unicode.UTF16(unicode.BigEndian, unicode.IgnoreBOM), bom: "\xfe\xff", bigEndian: true}
+	UTF16LE = utf16(unicode.LittleEndian, "\xff\xfe")
+	UTF16BE = utf16(unicode.BigEndian, "\xfe\xff")
 )
+
+func utf16(order unicode.Endianness, bom string) *Encoding {
+	from := unicode.UTF16(order, unicode.IgnoreBOM)
+	return &Encoding{unit: 2, from: from, bigEndian: order == unicode.BigEndian, bom: bom}
+}
 
 // FindEncoding returns the encoding of a name: auto, or one of the WHATWG Encoding Standard.
 func FindEncoding(name string) (*Encoding, error) {

@@ -11,8 +11,8 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// feed gives text to a splitter in blocks of the given size, carrying what is
-// unfinished, and writes the records as "pos:line" with a ! behind cut ones.
+// feed splits text in blocks of the given size, carrying what is incomplete, and returns the
+// records as "pos:line" with a ! behind truncated ones.
 func feed(s *Splitter, text string, block int) (got []string) {
 	var carry []byte
 	pos := uint64(0)
@@ -101,7 +101,7 @@ func TestALineEndThatComesAfterAll(t *testing.T) {
 			rest = string(b.Arena[end:])
 			b.Arena = b.Arena[:end]
 			if end == start {
-				t.Fatalf("%q: nothing is taken of %q", tt.then, rest)
+				t.Fatalf("%q: nothing is used of %q", tt.then, rest)
 			}
 		}
 		var got []string

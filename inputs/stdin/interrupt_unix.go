@@ -12,12 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// interruptible returns a reader whose Read returns io.EOF soon after ctx ends, even if nothing ever
-// comes, and a function that releases it.
+// interruptible returns a reader whose Read returns io.EOF soon after ctx ends, even if nothing
+// ever comes, and a function that releases it.
 //
-// A read deadline would need standard input to be non-blocking, which would change the open terminal or
-// pipe for every process that shares it. Instead, poll(2) waits for input or for a byte in a pipe of its
-// own, and Read is called only when it will not block.
+// A read deadline would need standard input to be non-blocking, which would change the open
+// terminal or pipe for every process that shares it. Instead, poll(2) waits for input or for a byte
+// in a pipe of its own, and Read is called only when it will not block.
 func interruptible(ctx context.Context, r io.Reader) (io.Reader, func(), error) {
 	file, ok := r.(*os.File)
 	if !ok {

@@ -39,8 +39,8 @@ func (c *Config) Input(env pipeline.Env) (pipeline.Input, error) {
 
 const blockSize = 256 << 10
 
-// From returns the input that reads r instead of standard input. An *os.File stops being read as soon as
-// ctx ends; another reader only when its Read returns.
+// From returns the input that reads r instead of standard input. An *os.File stops being read as
+// soon as ctx ends; another reader only when its Read returns.
 func (c *Config) From(r io.Reader, env pipeline.Env) pipeline.Input {
 	return &input{
 		reader:   r,

@@ -44,7 +44,10 @@ func TestLines(t *testing.T) {
 		{"nothing", "", nil},
 		{"lines", "one\r\n\ntwo\n", []string{"0:one", "5:", "6:two"}},
 		{"last line without end", "one\ntwo", []string{"0:one", "4:two"}},
-		{"long line", "one\n" + strings.Repeat("x", 100) + "\ntwo", []string{"0:one", "4:" + strings.Repeat("x", 32) + "!", "105:two"}},
+		{
+			"long line", "one\n" + strings.Repeat("x", 100) + "\ntwo",
+			[]string{"0:one", "4:" + strings.Repeat("x", 32) + "!", "105:two"},
+		},
 		{"garbage", "\x00\xff\n", []string{"0:\x00\xff"}},
 	} {
 		for how, r := range map[string]io.Reader{

@@ -42,7 +42,9 @@ func TestWalkAgreesWithMatch(t *testing.T) {
 		every = append(every, path)
 	}
 	os.Symlink(dir, filepath.Join(dir, "x/loop"))
-	for _, text := range []string{"*.log", "**/*.log", "x/**", "*/y/*.log", "x/**/y/*", "**/y/**/*.log", "a.log", "none/*.log", "x/y"} {
+	for _, text := range []string{
+		"*.log", "**/*.log", "x/**", "*/y/*.log", "x/**/y/*", "**/y/**/*.log", "a.log", "none/*.log", "x/y",
+	} {
 		g := New(filepath.Join(dir, text))
 		var got, want []string
 		w := Walk{
