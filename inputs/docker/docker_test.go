@@ -629,7 +629,7 @@ func TestDyingContainers(t *testing.T) {
 		}
 		_, sinces := e.asked()
 		if len(sinces) > 60 {
-			t.Errorf("asked for %d logs", len(sinces))
+			t.Errorf("%d logs were requested", len(sinces))
 		}
 		text := r.logged.String()
 		for _, c := range []*fakeContainer{none, syslog} {
@@ -727,7 +727,7 @@ func TestConnectAdvice(t *testing.T) {
 	l.(*net.UnixListener).SetUnlinkOnClose(false)
 	l.Close()
 	_, err = e.connect(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "nobody answers on the Docker socket "+path) {
+	if err == nil || !strings.Contains(err.Error(), "no answer on the Docker socket "+path) {
 		t.Errorf("dead: %v", err)
 	}
 	e = newEngine(&Config{Host: "tcp://127.0.0.1:1", TLS: TLS{CA: "/no/such/ca.pem"}})

@@ -309,7 +309,7 @@ func (e *engine) withAdvice(err error) error {
 		return fmt.Errorf("there is no Docker socket at %[1]s: "+
 			"start Docker, mount the socket into this container (-v %[1]s:%[1]s:ro), or set host", path)
 	case isUnix && client.IsErrConnectionFailed(err):
-		return fmt.Errorf("nobody answers on the Docker socket %s: is the Docker Engine running? (%w)",
+		return fmt.Errorf("no answer on the Docker socket %s: is the Docker Engine running? (%w)",
 			path, rootCause(err))
 	}
 	if advice := e.adviseTLS(err); advice != "" {

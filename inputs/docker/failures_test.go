@@ -173,12 +173,12 @@ func TestRemovedAtOnce(t *testing.T) {
 			synctest.Wait()
 			e.remove(c)
 		}, []string{"one", strings.Repeat("x", 150-8-31-len("one\n")-8-31)}, 1},
-		{"before it was looked at", Config{}, func(e *fakeEngine, c *fakeContainer) {
+		{"before it was inspected", Config{}, func(e *fakeEngine, c *fakeContainer) {
 			e.change(func() { c.ID = strings.Repeat("a", 64) })
 			e.event("start", c)
 			e.event("destroy", c)
 		}, nil, 1},
-		{"and nobody wants it", Config{Exclude: Match{Names: []string{"brief"}}}, func(e *fakeEngine, c *fakeContainer) {
+		{"and it is excluded", Config{Exclude: Match{Names: []string{"brief"}}}, func(e *fakeEngine, c *fakeContainer) {
 			e.change(func() { c.ID = strings.Repeat("a", 64) })
 			e.event("start", c)
 			e.event("destroy", c)

@@ -244,22 +244,21 @@ func (p *pollWait) next(read int64, common int) int {
 
 // pause waits until the file is to be read again.
 func (f *follower) pause(ctx context.Context, ticks int) error {
+	path := f.tail.path
+	var changed <-chan struct{}
 	if ticks == maxTicks {
-		if w := f.in.watcher.add(f.tail.path); w != nil {
-			defer f.in.watcher.remove(w)
-			return f.waitForWrite(ctx, w)
-		}
+		changed = f.in.watcher.add(path)
 	}
-	return f.waitFor(ctx, f.in.ticker.after(ticks), nil)
-}
-
-func (f *follower) waitForWrite(ctx context.Context, w *watch) error {
+	if changed == nil {
+		return f.waitFor(ctx, f.in.ticker.after(ticks), nil)
+	}
+	defer f.in.watcher.remove(path)
 	if f.tail.hasGrown() {
 		return nil
 	}
 	timer := time.NewTimer(watchTimeout)
 	defer timer.Stop()
-	return f.waitFor(ctx, w.changed, timer.C)
+	return f.waitFor(ctx, changed, timer.C)
 }
 
 // waitFor waits for a signal or a timeout, and returns errWoken if the container may have changed.

@@ -364,12 +364,12 @@ func TestWatch(t *testing.T) {
 	defer w.close()
 	j := newJSONFile(t, 1, 2, false)
 	for range 3 {
-		one := w.add(j.path)
+		changed := w.add(j.path)
 		j.write(out(1, "line\n"))
-		<-one.changed
-		w.remove(one)
+		<-changed
+		w.remove(j.path)
 	}
-	if one := w.add(j.path + "-missing"); one != nil {
+	if changed := w.add(j.path + "-missing"); changed != nil {
 		t.Error("a missing file is watched")
 	}
 }

@@ -460,12 +460,7 @@ func (f *follower) probe(ctx context.Context, read uint64) error {
 }
 
 // wake makes the follower inspect its container.
-func (f *follower) wake() {
-	select {
-	case f.woken <- struct{}{}:
-	default:
-	}
-}
+func (f *follower) wake() { signal(f.woken) }
 
 func short(id string) string { return id[:min(12, len(id))] }
 

@@ -6,18 +6,12 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// A watch signals the first change of a file and is then over. Busy files are not watched: each
-// line would be an event.
-type watch struct {
-	path    string
-	changed chan struct{} // holds one
-}
-
-// A watcher has the watches of an input. A nil one watches nothing.
+// A watcher signals changes of silent files. Busy files are not watched: each line would be an
+// event. A nil watcher watches nothing.
 type watcher struct {
 	mu     sync.Mutex
 	notify *fsnotify.Watcher
-	files  map[string]*watch
+	files  map[string]chan struct{} // by path; each holds one signal
 	done   sync.WaitGroup
 }
 
@@ -27,21 +21,22 @@ func startWatcher() *watcher {
 	if err != nil {
 		return nil
 	}
-	w := &watcher{notify: notify, files: map[string]*watch{}}
+	w := &watcher{notify: notify, files: map[string]chan struct{}{}}
 	w.done.Go(w.run)
 	return w
 }
 
 func (w *watcher) run() {
-	events, errs := w.notify.Events, w.notify.Errors
-	for events != nil {
+	for {
 		select {
-		case e, ok := <-events:
+		case e, ok := <-w.notify.Events:
 			if !ok {
 				return
 			}
-			w.signal(e.Name)
-		case _, ok := <-errs:
+			w.mu.Lock()
+			signal(w.files[e.Name])
+			w.mu.Unlock()
+		case _, ok := <-w.notify.Errors:
 			if !ok {
 				return
 			}
@@ -50,50 +45,43 @@ func (w *watcher) run() {
 	}
 }
 
-func (w *watcher) signal(path string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if one := w.files[path]; one != nil {
-		one.signal()
-	}
-}
-
 func (w *watcher) signalAll() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, one := range w.files {
-		one.signal()
+	for _, changed := range w.files {
+		signal(changed)
 	}
 }
 
-func (w *watch) signal() {
+// signal sends to a channel that holds one signal, unless it does already.
+func signal(c chan<- struct{}) {
 	select {
-	case w.changed <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
 
 // add watches a file. It returns nil if that is not possible.
-func (w *watcher) add(path string) *watch {
+func (w *watcher) add(path string) (changed <-chan struct{}) {
 	if w == nil {
 		return nil
 	}
-	added := &watch{path, make(chan struct{}, 1)}
+	c := make(chan struct{}, 1)
 	w.mu.Lock()
-	w.files[path] = added
+	w.files[path] = c
 	w.mu.Unlock()
 	if w.notify.Add(path) != nil {
-		w.remove(added)
+		w.remove(path)
 		return nil
 	}
-	return added
+	return c
 }
 
-func (w *watcher) remove(removed *watch) {
+func (w *watcher) remove(path string) {
 	w.mu.Lock()
-	delete(w.files, removed.path)
+	delete(w.files, path)
 	w.mu.Unlock()
-	w.notify.Remove(removed.path)
+	w.notify.Remove(path)
 }
 
 func (w *watcher) close() {
