@@ -47,22 +47,22 @@ func (r *Runs) SourceOf(i int) *event.Source {
 
 // A Track records what one output has done of one source.
 type Track interface {
-	// Done notes that every record at a position in [from, to) is delivered, rejected or dropped. It may
-	// be called in any order, from any goroutine.
+	// Done notes that every record at a position in [from, to) is delivered, rejected or dropped.
+	// It may be called in any order, from any goroutine.
 	Done(from, to uint64)
-	// Skip reports whether the record at a position was done in an earlier run, and is not to be sent
-	// again. It costs next to nothing where none was.
+	// Skip reports whether the record at a position was done in an earlier run, and is not to be
+	// sent again. It costs next to nothing where none was.
 	Skip(pos uint64) bool
-	// Uncertain reports whether the record at a position, if it was not done, may have been sent in an
-	// earlier run. It costs next to nothing where none was.
+	// Uncertain reports whether the record at a position, if it was not done, may have been sent in
+	// an earlier run. It costs next to nothing where none was.
 	Uncertain(pos uint64) bool
-	// Reserve returns once it is on disk that records below a position may have been sent. None is sent
-	// before.
+	// Reserve returns once it is on disk that records below a position may have been sent. None is
+	// sent before.
 	Reserve(to uint64) error
 }
 
-// itemRange returns the stretch of the source that item i of run k stands for: from itself (the first
-// of a run: from the run's start) to the next item.
+// itemRange returns the stretch of the source that item i of run k stands for: from itself (the
+// first of a run: from the run's start) to the next item.
 func (b *Body) itemRange(k, i int) (from, to uint64) {
 	run := &b.Runs[k]
 	from, to = run.From, run.To
@@ -132,7 +132,8 @@ func copyRuns(dst, src *Body, chosen func(i int) bool, leave func(run *Run, from
 				continue
 			}
 			if !open {
-				dst.Runs = append(dst.Runs, Run{Source: run.Source, Track: run.Track, First: len(dst.Items), From: from})
+				next := Run{Source: run.Source, Track: run.Track, First: len(dst.Items), From: from}
+				dst.Runs = append(dst.Runs, next)
 				open = true
 			}
 			dst.Runs[len(dst.Runs)-1].To = to

@@ -17,8 +17,8 @@ import (
 	"github.com/longshore/longshore/pipeline"
 )
 
-// DeadLetters keeps the records that a destination rejected. They are on disk once Write has returned
-// nil. Write is called concurrently.
+// DeadLetters keeps the records that a destination rejected. They are on disk once Write has
+// returned nil. Write is called concurrently.
 type DeadLetters interface {
 	Write(letters []DeadLetter) error
 }
@@ -66,7 +66,8 @@ type DeadLetterFile struct {
 	mu   sync.Mutex
 }
 
-// NewDeadLetterFile returns the dead letters of one output in a folder. The file is made with the first.
+// NewDeadLetterFile returns the dead letters of one output in a folder. The file is made with the
+// first.
 func NewDeadLetterFile(dir, output string) *DeadLetterFile {
 	return &DeadLetterFile{path: filepath.Join(dir, output+".jsonl")}
 }
@@ -97,8 +98,8 @@ func (f *DeadLetterFile) Write(letters []DeadLetter) error {
 	return nil
 }
 
-// lock keeps other processes away until the returned file is closed: an agent adds dead letters while a
-// replay takes some out.
+// lock keeps other processes away until the returned file is closed: an agent adds dead letters
+// while a replay takes some out.
 func (f *DeadLetterFile) lock() (*os.File, error) {
 	if err := os.MkdirAll(filepath.Dir(f.path), 0o750); err != nil {
 		return nil, err
@@ -137,12 +138,12 @@ func (f *DeadLetterFile) checkRoom(size int64, more int) error {
 	if f.Max <= 0 || size == 0 || size+int64(more) <= f.Max {
 		return nil
 	}
-	return fmt.Errorf("it has %d bytes of the %s that dead_letters_size allows; rejected records are held until you run \"longshore replay\", move the file away or allow more",
-		size, pipeline.Size(f.Max))
+	return fmt.Errorf("it has %d bytes of the %s that dead_letters_size allows; rejected records are held "+
+		"until you run \"longshore replay\", move the file away or allow more", size, pipeline.Size(f.Max))
 }
 
-// open opens the file, whose name is on disk then, and returns its size. A last line that a crash has torn
-// is ended, so that it does not spoil the next.
+// open opens the file, whose name is on disk then, and returns its size. A last line that a crash
+// has torn is ended, so that it does not spoil the next.
 func (f *DeadLetterFile) open() (file *os.File, size int64, err error) {
 	dir := filepath.Dir(f.path)
 	if err := os.MkdirAll(dir, 0o750); err != nil {
@@ -177,8 +178,8 @@ func endLine(file *os.File) error {
 	return err
 }
 
-// EachPending calls visit for every dead letter there is: those in the file, and those that a replay has
-// taken out of it and not yet dealt with.
+// EachPending calls visit for every dead letter there is: those in the file, and those that a
+// replay has taken out of it and not yet dealt with.
 func (f *DeadLetterFile) EachPending(visit func(*DeadLetter) error) error {
 	if err := f.Each(visit); err != nil {
 		return err
@@ -242,8 +243,8 @@ func eachLine(from io.Reader, visit func(l *DeadLetter, line []byte) error) erro
 	}
 }
 
-// move moves the chosen dead letters to the end of another file. They are there on disk before they are
-// taken from this one.
+// move moves the chosen dead letters to the end of another file. They are there on disk before they
+// are taken from this one.
 func (f *DeadLetterFile) move(to string, chosen func(*DeadLetter) bool) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -17,8 +17,8 @@ import (
 	"github.com/longshore/longshore/pipeline"
 )
 
-// kept returns the records of the dead letters in a file, line by line, and "torn"
-// for a line that is none.
+// kept returns the records of the dead letters in a file, line by line, and "torn" for a line that
+// is none.
 func kept(t *testing.T, path string) []string {
 	t.Helper()
 	content, err := os.ReadFile(path)
@@ -70,8 +70,8 @@ func TestDeadLetterFileMayBeDeleted(t *testing.T) {
 	}
 }
 
-// TestFullDeadLetterFileHoldsRecords: what is rejected waits until there is room for its dead letter,
-// and it is said why.
+// TestFullDeadLetterFileHoldsRecords: what is rejected waits until there is room for its dead
+// letter, and it is said why.
 func TestFullDeadLetterFileHoldsRecords(t *testing.T) {
 	file := NewDeadLetterFile(t.TempDir(), "out")
 	file.Max = 1 << 10

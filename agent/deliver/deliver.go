@@ -50,9 +50,10 @@ type Deliverer struct {
 // New returns a Deliverer. Run starts it.
 func New(o Options) *Deliverer {
 	d := &Deliverer{
-		Options: o, limits: limitsOf(o), filter: newFilter(o.Settings.Filter), limiter: newLimiter(o.Settings.Lanes),
-		health:     newHealthTracker(o.Log, o.Health),
-		rejections: throttledLog{log: o.Log}, unknowable: throttledLog{log: o.Log}, spoolProblems: throttledLog{log: o.Log},
+		Options: o, limits: limitsOf(o), filter: newFilter(o.Settings.Filter),
+		limiter: newLimiter(o.Settings.Lanes), health: newHealthTracker(o.Log, o.Health),
+		rejections: throttledLog{log: o.Log}, unknowable: throttledLog{log: o.Log},
+		spoolProblems: throttledLog{log: o.Log},
 	}
 	if o.Metrics != nil {
 		d.metrics.register(o.Metrics, d.limiter)
@@ -90,8 +91,8 @@ func limitsOf(o Options) pipeline.Limits {
 func (d *Deliverer) Expect(records int) { d.metrics.add(records) }
 
 // Put hands over a batch that Expect was told of, and blocks while its lane is full. The batch is
-// released once it is encoded, or when Put fails with ctx's error. track is that of the batch's source
-// for this output.
+// released once it is encoded, or when Put fails with ctx's error. track is that of the batch's
+// source for this output.
 func (d *Deliverer) Put(ctx context.Context, b *Shared, track Track) error {
 	n := len(b.Records)
 	select {
@@ -115,8 +116,8 @@ func (d *Deliverer) Finish() {
 	}
 }
 
-// Run delivers until Finish was called and all is done, or until ctx ends. What is not done then stays
-// so in the ledger.
+// Run delivers until Finish was called and all is done, or until ctx ends. What is not done then
+// stays so in the ledger.
 func (d *Deliverer) Run(ctx context.Context) {
 	var lanes sync.WaitGroup
 	for _, l := range d.lanes {

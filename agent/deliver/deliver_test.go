@@ -23,8 +23,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// destination is an output whose answers a test decides. It keeps the lines it
-// stored, in order.
+// destination is an output whose answers a test decides. It keeps the lines it stored, in order.
 type destination struct {
 	limits pipeline.Limits
 	answer func(try int, lines []string) error
@@ -307,8 +306,8 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// TestFaultsAtRandom lets a destination answer anything, and holds what it
-// stored and what became dead letters against what was sent.
+// TestFaultsAtRandom lets a destination answer anything, and holds what it stored and what became
+// dead letters against what was sent.
 func TestFaultsAtRandom(t *testing.T) {
 	for seed := range uint64(50) {
 		synctest.Test(t, func(t *testing.T) {
@@ -583,8 +582,8 @@ func TestStopLeavesTheRestUndone(t *testing.T) {
 	})
 }
 
-// TestGenerationsShareALane: what a rotated file goes on as takes the same way, so
-// that its lines arrive behind those of the file before, in every run.
+// TestGenerationsShareALane: what a rotated file goes on as takes the same way, so that its lines
+// arrive behind those of the file before, in every run.
 func TestGenerationsShareALane(t *testing.T) {
 	r := newRig(t, &destination{}, func(s *pipeline.OutputSettings) { s.Lanes = 64 })
 	lanes := map[*lane]bool{}

@@ -10,11 +10,12 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// gatherTime is how long what an input has at hand may take to come: it may also be for another lane.
+// gatherTime is how long what an input has at hand may take to come: it may also be for another
+// lane.
 const gatherTime = 5 * time.Millisecond
 
-// encode puts a batch's records into the open body, and begins another whenever that is full. It returns
-// false if ctx ended before it was done.
+// encode puts a batch's records into the open body, and begins another whenever that is full. It
+// returns false if ctx ended before it was done.
 func (l *lane) encode(ctx context.Context, dl delivery) bool {
 	b := dl.batch.Batch
 	defer dl.batch.Release()
@@ -125,8 +126,9 @@ func (l *lane) encodeUnlessRejected(dst *Body, b *event.Batch, i int) (group uin
 	return l.encoder.Encode(&dst.Body, b, i)
 }
 
-// rejectLast makes a dead letter of the open body's last item, whose bytes are the raw line, and removes
-// it. Where the dead letter cannot be kept, everything waits until it can; false means that ctx ended first.
+// rejectLast makes a dead letter of the open body's last item, whose bytes are the raw line, and
+// removes it. Where the dead letter cannot be kept, everything waits until it can; false means that
+// ctx ended first.
 func (l *lane) rejectLast(ctx context.Context, cause error) bool {
 	last := len(l.open.Items) - 1
 	letter := l.d.newDeadLetter(l.open, last, 0, cause.Error(), l.open.Item(last))

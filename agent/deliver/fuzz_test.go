@@ -7,8 +7,7 @@ import (
 	"testing"
 )
 
-// FuzzReplay reads any file as one of dead letters: each line that is a dead letter is
-// sent once.
+// FuzzReplay reads any file as one of dead letters: each line that is a dead letter is sent once.
 func FuzzReplay(f *testing.F) {
 	letter := `{"output":"out","reason":"too old","source":"ff","position":7,"group":"g","record":"a","encoded":"YQ=="}` + "\n"
 	f.Add([]byte(letter + "torn{\n" + letter))

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// A healthTracker reports that deliveries fail: when it starts, now and then while it lasts, and when it
-// is over. It also reports a spool that is full.
+// A healthTracker reports that deliveries fail: when it starts, now and then while it lasts, and
+// when it is over. It also reports a spool that is full.
 type healthTracker struct {
 	log    *slog.Logger
 	report func(error)
@@ -89,8 +89,8 @@ func (t *healthTracker) update() {
 	}
 }
 
-// A throttledLog counts records that something happened to. It logs the first at once, and then now and
-// then how many more there were.
+// A throttledLog counts records that something happened to. It logs the first at once, and then now
+// and then how many more there were.
 type throttledLog struct {
 	log *slog.Logger
 

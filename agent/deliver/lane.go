@@ -14,8 +14,8 @@ type delivery struct {
 	track Track
 }
 
-// A lane is a sequence of requests: at most one is in flight, while the next body fills. One goroutine
-// owns all of it.
+// A lane is a sequence of requests: at most one is in flight, while the next body fills. One
+// goroutine owns all of it.
 type lane struct {
 	d       *Deliverer
 	in      chan delivery
@@ -44,8 +44,9 @@ type lane struct {
 
 func newLane(d *Deliverer) *lane {
 	return &lane{
-		d: d, in: make(chan delivery), encoder: d.Output.Encoder(), accepts: map[*event.Source]bool{}, open: NewBody(),
-		results: make(chan attemptResult, 1), permit: d.limiter.newPermit(), backoff: backoff{settings: d.Settings.Retry},
+		d: d, in: make(chan delivery), encoder: d.Output.Encoder(), accepts: map[*event.Source]bool{},
+		open: NewBody(), results: make(chan attemptResult, 1), permit: d.limiter.newPermit(),
+		backoff: backoff{settings: d.Settings.Retry},
 	}
 }
 
@@ -83,8 +84,8 @@ func (l *lane) run(ctx context.Context) {
 	}
 }
 
-// shortenPause shortens the pause after a failure, since there may be little time left at the end, and
-// the destination may be back.
+// shortenPause shortens the pause after a failure, since there may be little time left at the end,
+// and the destination may be back.
 func (l *lane) shortenPause() {
 	if soon := time.Now().Add(reconcileDelay); l.pauseUntil.After(soon) {
 		l.pauseUntil = soon
@@ -117,7 +118,8 @@ func (l *lane) wakeAt(at time.Time) {
 	}
 }
 
-// intake returns the channel to read batches from, or nil while the lane has as much as it may hold.
+// intake returns the channel to read batches from, or nil while the lane has as much as it may
+// hold.
 func (l *lane) intake() <-chan delivery {
 	full := l.overBudget()
 	spills := l.spill.due(full, time.Now())
@@ -127,15 +129,15 @@ func (l *lane) intake() <-chan delivery {
 	return l.in
 }
 
-// overBudget reports whether memory holds as much as it may. There is to be room for all of the batch
-// that comes next, or each lane would have a third body, with very little in it.
+// overBudget reports whether memory holds as much as it may. There is to be room for all of the
+// batch that comes next, or each lane would have a third body, with very little in it.
 func (l *lane) overBudget() bool {
 	budget := int(l.d.Settings.Queue) / len(l.d.lanes)
 	return l.queuedBytes > 0 && l.queuedBytes+len(l.open.Bytes) >= budget-budget/8
 }
 
-// abandonAfter is how long a request may take to notice that ctx has ended. Some never do: a terminal
-// that is stopped takes no write and does not return it either.
+// abandonAfter is how long a request may take to notice that ctx has ended. Some never do: a
+// terminal that is stopped takes no write and does not return it either.
 const abandonAfter = 5 * time.Second
 
 // abandon waits for the request in flight, which ctx is ending, and releases the batches that wait.
@@ -148,7 +150,8 @@ func (l *lane) abandon() {
 				l.onResult(result)
 			}
 		case <-time.After(abandonAfter):
-			l.d.Log.Warn("a delivery does not end and is abandoned; its records are read again next time", "records", len(l.inFlight.Items))
+			l.d.Log.Warn("a delivery does not end and is abandoned; its records are read again next time",
+				"records", len(l.inFlight.Items))
 		}
 	}
 	for {
@@ -208,8 +211,8 @@ func (l *lane) account(bytes int) {
 	l.d.metrics.queued.Add(int64(bytes))
 }
 
-// send starts the next request if there is something to send, it is time, and the limiter allows it.
-// If not yet, the lane wakes up then.
+// send starts the next request if there is something to send, it is time, and the limiter allows
+// it. If not yet, the lane wakes up then.
 func (l *lane) send(ctx context.Context) {
 	if len(l.spill.tail) > 0 {
 		l.spillTail()
@@ -237,15 +240,16 @@ func (l *lane) send(ctx context.Context) {
 	go l.request(ctx, l.inFlight)
 }
 
-// request makes an attempt at a body, and gives up its permit as soon as there is an answer: the lane
-// may be held up elsewhere.
+// request makes an attempt at a body, and gives up its permit as soon as there is an answer: the
+// lane may be held up elsewhere.
 func (l *lane) request(ctx context.Context, b *Body) {
 	result := l.d.attempt(ctx, b)
 	l.permit.releaseAfter(signalOf(result.err))
 	l.results <- result
 }
 
-// ready reports whether there is something to send by now. If it is not yet time, the timer fires then.
+// ready reports whether there is something to send by now. If it is not yet time, the timer fires
+// then.
 func (l *lane) ready() bool {
 	full := len(l.queue) > 0
 	if !full && (len(l.open.Items) == 0 || l.spill.pending()) {
@@ -267,8 +271,8 @@ func (l *lane) next() *Body {
 	return l.open
 }
 
-// delay returns how long to wait with the next request: through the pause after a failure, and, with a
-// body that is not full, for the linger time and for what an input has at hand.
+// delay returns how long to wait with the next request: through the pause after a failure, and,
+// with a body that is not full, for the linger time and for what an input has at hand.
 func (l *lane) delay(full bool) time.Duration {
 	now := time.Now()
 	delay := l.pauseUntil.Sub(now)

@@ -16,8 +16,8 @@ import (
 	"github.com/longshore/longshore/pipeline"
 )
 
-// TestWhatIsFilteredTakesNoMemory: batches of which an output takes nothing go
-// by without a trace while its destination is away.
+// TestWhatIsFilteredTakesNoMemory: batches of which an output takes nothing go by without a trace
+// while its destination is away.
 func TestWhatIsFilteredTakesNoMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var back atomic.Bool
@@ -114,8 +114,7 @@ func TestAnAnswerThatNamesARecordTwice(t *testing.T) {
 	})
 }
 
-// TestOneFailingLaneIsEnough: what another lane delivers does not make the
-// output healthy.
+// TestOneFailingLaneIsEnough: what another lane delivers does not make the output healthy.
 func TestOneFailingLaneIsEnough(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		to := &destination{limits: pipeline.Limits{Records: 1}}
@@ -143,8 +142,8 @@ func TestOneFailingLaneIsEnough(t *testing.T) {
 	})
 }
 
-// TestStopTakesNoteOfTheLastAnswer: records that are known to be stored are
-// done, though others of their request are not.
+// TestStopTakesNoteOfTheLastAnswer: records that are known to be stored are done, though others of
+// their request are not.
 func TestStopTakesNoteOfTheLastAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		to := &destination{}
@@ -166,8 +165,8 @@ func TestStopTakesNoteOfTheLastAnswer(t *testing.T) {
 	})
 }
 
-// TestStopDoesNotWaitForOneThatHangs: a screen that takes nothing, a network
-// file system that is away.
+// TestStopDoesNotWaitForOneThatHangs: a screen that takes nothing, a network file system that is
+// away.
 func TestStopDoesNotWaitForOneThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		free := make(chan struct{})
@@ -193,8 +192,8 @@ func TestStopDoesNotWaitForOneThatHangs(t *testing.T) {
 	})
 }
 
-// TestPauseIsShortenedAtTheEnd: a destination that is back is tried once more
-// when nothing else comes, however long the pause was to be.
+// TestPauseIsShortenedAtTheEnd: a destination that is back is tried once more when nothing else
+// comes, however long the pause was to be.
 func TestPauseIsShortenedAtTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		to := &destination{}
@@ -246,8 +245,8 @@ func TestCoverageOfPickedBodies(t *testing.T) {
 	}
 }
 
-// TestWhatIsAtHandGoesTogether: while an input has more of a source at hand, a body that is
-// not full waits for it, but not for long.
+// TestWhatIsAtHandGoesTogether: while an input has more of a source at hand, a body that is not
+// full waits for it, but not for long.
 func TestWhatIsAtHandGoesTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		to := &destination{}

@@ -11,10 +11,10 @@ import (
 	"github.com/longshore/longshore/pipeline"
 )
 
-// A limiter bounds how many requests of an output are in flight, to what its destination takes: one more
-// whenever as many as are allowed have succeeded while lanes wait, half as many when it is overloaded
-// (additive increase, multiplicative decrease, as in RFC 5681). After the first decrease, more are tried
-// less often. Lanes that wait take turns.
+// A limiter bounds how many requests of an output are in flight, to what its destination takes: one
+// more whenever as many as are allowed have succeeded while lanes wait, half as many when it is
+// overloaded (additive increase, multiplicative decrease, as in RFC 5681). After the first
+// decrease, more are tried less often. Lanes that wait take turns.
 type limiter struct {
 	most int
 
@@ -26,8 +26,8 @@ type limiter struct {
 	waiting   []*permit // longest first
 }
 
-// A permit is what one lane has of the limiter. Its methods belong to the lane, and to its request while
-// that is in flight.
+// A permit is what one lane has of the limiter. Its methods belong to the lane, and to its request
+// while that is in flight.
 type permit struct {
 	limiter *limiter
 	granted chan struct{} // fires when a lane that waits may send
@@ -39,11 +39,11 @@ type permit struct {
 }
 
 const (
-	// initialLimit is where the limit starts, and what it comes back to even while no lane waits: with one
-	// request at a time, a single one that hangs would hold up all lanes.
+	// initialLimit is where the limit starts, and what it comes back to even while no lane waits:
+	// with one request at a time, a single one that hangs would hold up all lanes.
 	initialLimit = 2
-	// roundsAfterDecrease is how many rounds must succeed before one more is tried, once the destination
-	// has turned some away: each attempt may be in vain.
+	// roundsAfterDecrease is how many rounds must succeed before one more is tried, once the
+	// destination has turned some away: each attempt may be in vain.
 	roundsAfterDecrease = 8
 )
 
@@ -53,8 +53,8 @@ func newLimiter(most int) *limiter {
 
 func (m *limiter) newPermit() *permit { return &permit{limiter: m, granted: make(chan struct{}, 1)} }
 
-// acquire reports whether the lane may send. If not, granted fires when it may; then acquire is called
-// again, or release.
+// acquire reports whether the lane may send. If not, granted fires when it may; then acquire is
+// called again, or release.
 func (p *permit) acquire() bool {
 	m := p.limiter
 	m.mu.Lock()
@@ -111,8 +111,9 @@ func (m *limiter) remove(p *permit) {
 	}
 }
 
-// adjust changes the limit by an answer to a request that began after a number of decreases. Of requests
-// that were in flight at the same time only the first overload counts: they all say the same.
+// adjust changes the limit by an answer to a request that began after a number of decreases. Of
+// requests that were in flight at the same time only the first overload counts: they all say the
+// same.
 func (m *limiter) adjust(s signal, decreases int) {
 	switch {
 	case s == overload && decreases == m.decreases:
@@ -170,7 +171,8 @@ func signalOf(err error) signal {
 }
 
 func isBusy(status int) bool {
-	return status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable || status == http.StatusGatewayTimeout
+	return status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable ||
+		status == http.StatusGatewayTimeout
 }
 
 func isTimeout(err error) bool {

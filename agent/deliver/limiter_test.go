@@ -17,8 +17,8 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// narrow is a destination that serves so many requests at a time, each in a
-// tenth of a second, and has no time for more.
+// narrow is a destination that serves so many requests at a time, each in a tenth of a second, and
+// has no time for more.
 type narrow struct {
 	*destination
 	takes int // 0: any number
@@ -107,9 +107,8 @@ func keepFeeding(ctx context.Context, t *testing.T, d *Deliverer, src *event.Sou
 	}
 }
 
-// TestConcurrencyFindsWhatTheDestinationTakes: as many requests are in flight as
-// are served, with few turned away; more is stored than one after the other
-// would be; and no lane is forgotten.
+// TestConcurrencyFindsWhatTheDestinationTakes: as many requests are in flight as are served, with
+// few turned away; more is stored than one after the other would be; and no lane is forgotten.
 func TestConcurrencyFindsWhatTheDestinationTakes(t *testing.T) {
 	const long, lanes = 100 * time.Second, 16
 	for _, takes := range []int{1, 2, 3, 5, 8, 16, 0} {
@@ -145,8 +144,7 @@ func TestConcurrencyFindsWhatTheDestinationTakes(t *testing.T) {
 	}
 }
 
-// TestConcurrencyComesDownAndUpAgain follows a destination that has less room
-// for a while.
+// TestConcurrencyComesDownAndUpAgain follows a destination that has less room for a while.
 func TestConcurrencyComesDownAndUpAgain(t *testing.T) {
 	g := newLimiter(8)
 	var all []*permit
@@ -186,8 +184,8 @@ func TestConcurrencyComesDownAndUpAgain(t *testing.T) {
 	want("when all is well again", 8)
 }
 
-// TestLanesTakeTurns: the lane that waits longest is let in first; one that gives
-// up is passed over.
+// TestLanesTakeTurns: the lane that waits longest is let in first; one that gives up is passed
+// over.
 func TestLanesTakeTurns(t *testing.T) {
 	g := newLimiter(1)
 	first, second, third, fourth := g.newPermit(), g.newPermit(), g.newPermit(), g.newPermit()
@@ -229,8 +227,8 @@ func TestAnIdleOutputSendsAtOnce(t *testing.T) {
 	})
 }
 
-// TestBlockedLaneHoldsNoPermit: lanes that wait for room for their dead
-// letters do not keep others from sending.
+// TestBlockedLaneHoldsNoPermit: lanes that wait for room for their dead letters do not keep others
+// from sending.
 func TestBlockedLaneHoldsNoPermit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		free := make(chan struct{})

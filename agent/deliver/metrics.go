@@ -20,24 +20,30 @@ func (m *metrics) register(reg prometheus.Registerer, l *limiter) {
 		reg.MustRegister(prometheus.NewCounterFunc(opts, func() float64 { return float64(n.Load()) }))
 	}
 	gauge := func(name, help string, value func() float64) {
-		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "longshore_output_" + name, Help: help}, value))
+		opts := prometheus.GaugeOpts{Name: "longshore_output_" + name, Help: help}
+		reg.MustRegister(prometheus.NewGaugeFunc(opts, value))
 	}
-	counter("records_taken_total", "Records handed over by the pipelines: the sum of delivered, rejected, filtered, skipped and in flight.", &m.taken)
+	counter("records_taken_total",
+		"Records from the pipelines: the sum of delivered, rejected, filtered, skipped and in flight.", &m.taken)
 	counter("records_delivered_total", "Records that the destination has stored.", &m.delivered)
 	counter("records_rejected_total", "Records that the destination rejected; they are dead letters.", &m.rejected)
 	counter("records_filtered_total", "Records left out by the output's filter or dropped by a rule.", &m.filtered)
 	counter("records_skipped_total", "Records that an earlier run had already delivered.", &m.skipped)
 	counter("records_retried_total", "Records sent again.", &m.retried)
-	counter("records_reconciled_total", "Uncertain records that the destination was found to hold when it was asked.", &m.reconciled)
-	counter("records_unknowable_total", "Uncertain records that the destination cannot be asked for; they may be duplicates.", &m.unknowable)
+	counter("records_reconciled_total",
+		"Uncertain records that the destination was found to hold when it was asked.", &m.reconciled)
+	counter("records_unknowable_total",
+		"Uncertain records that the destination cannot be asked for; they may be duplicates.", &m.unknowable)
 	counter("records_spooled_total", "Records kept on disk because the destination lags.", &m.spooled)
 	counter("records_restored_total", "Records that an earlier run kept on disk.", &m.restored)
 	counter("requests_total", "Requests made.", &m.requests)
 	counter("requests_failed_total", "Requests that did not store every record.", &m.failed)
 	counter("bytes_total", "Bytes of records sent, before compression.", &m.bytes)
-	gauge("in_flight_records", "Records that wait or are being sent.", func() float64 { return float64(m.inFlight.Load()) })
-	gauge("queued_bytes", "Encoded records that wait in memory or are in flight.", func() float64 { return float64(m.queued.Load()) })
-	gauge("concurrency", "Requests that may be in flight now: from 1 to the setting of that name, as many as the destination takes.",
+	gauge("in_flight_records", "Records that wait or are being sent.",
+		func() float64 { return float64(m.inFlight.Load()) })
+	gauge("queued_bytes", "Encoded records that wait in memory or are in flight.",
+		func() float64 { return float64(m.queued.Load()) })
+	gauge("concurrency", "Requests that may be in flight now: at most the setting, as many as the destination takes.",
 		func() float64 { return float64(l.current()) })
 }
 
@@ -56,7 +62,9 @@ func (m *metrics) end(outcome *atomic.Uint64, n int) {
 func (m *metrics) counts() Counts {
 	return Counts{
 		Taken: m.taken.Load(), InFlight: m.inFlight.Load(),
-		Delivered: m.delivered.Load(), Rejected: m.rejected.Load(), Filtered: m.filtered.Load(), Skipped: m.skipped.Load(),
-		Retried: m.retried.Load(), Reconciled: m.reconciled.Load(), Spooled: m.spooled.Load(), Restored: m.restored.Load(),
+		Delivered: m.delivered.Load(), Rejected: m.rejected.Load(),
+		Filtered: m.filtered.Load(), Skipped: m.skipped.Load(),
+		Retried: m.retried.Load(), Reconciled: m.reconciled.Load(),
+		Spooled: m.spooled.Load(), Restored: m.restored.Load(),
 	}
 }

@@ -15,9 +15,9 @@ type movedTrack interface {
 	AtTarget(pos uint64) (targets [][]byte)
 }
 
-// storedElsewhere returns the positions of a batch's records that are stored at a target that the config
-// named before. Uncertain records come before all others. It happens only when the config was changed after a
-// crash, so the lane may wait for the answers. ok is false if ctx ended.
+// storedElsewhere returns the positions of a batch's records that are stored at a target that the
+// config named before. Uncertain records come before all others. It happens only when the config
+// was changed after a crash, so the lane may wait for the answers. ok is false if ctx ended.
 func (l *lane) storedElsewhere(ctx context.Context, dl delivery) (stored map[uint64]bool, ok bool) {
 	track, moved := dl.track.(movedTrack)
 	output, targeted := l.d.Output.(pipeline.Targeted)
@@ -79,7 +79,8 @@ func (l *lane) askPreviousTarget(
 
 func (l *lane) cannotAsk(records int, why error) {
 	l.d.metrics.unknowable.Add(uint64(records))
-	l.d.unknowable.warn(records, "records may be duplicates of what was sent before the config was changed: that cannot be asked", "why", why)
+	l.d.unknowable.warn(records,
+		"records may be duplicates of what was sent before the config was changed: that cannot be asked", "why", why)
 }
 
 // encodeFor encodes records of a batch. What cannot be encoded was not sent either.
@@ -92,7 +93,8 @@ func encodeFor(encoder pipeline.Encoder, b *event.Batch, records []int) *pipelin
 			body.Bytes = body.Bytes[:start]
 			continue
 		}
-		body.Items = append(body.Items, pipeline.Item{Pos: b.Records[i].Pos, End: uint32(len(body.Bytes)), Group: group})
+		item := pipeline.Item{Pos: b.Records[i].Pos, End: uint32(len(body.Bytes)), Group: group}
+		body.Items = append(body.Items, item)
 	}
 	return body
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// relocatable is a destination with several targets; at a previous one lines have its name
-// before them.
+// relocatable is a destination with several targets; at a previous one lines have its name before
+// them.
 type relocatable struct {
 	*library
 	previous map[string][]string // what is stored, by target

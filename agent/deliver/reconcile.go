@@ -9,8 +9,8 @@ import (
 	"github.com/longshore/longshore/pipeline"
 )
 
-// reconcileDelay is how long to wait before asking what became of an uncertain body: its request may
-// still be at work in the destination.
+// reconcileDelay is how long to wait before asking what became of an uncertain body: its request
+// may still be at work in the destination.
 const reconcileDelay = time.Second
 
 // attemptResult is how an attempt at a body ended: with the answer to sending it, or with what the
@@ -20,7 +20,8 @@ type attemptResult struct {
 	stored []bool // not nil when it was asked
 }
 
-// attempt sends a body or, where some of it may be stored already and the destination can be asked, asks.
+// attempt sends a body or, where some of it may be stored already and the destination can be asked,
+// asks.
 func (d *Deliverer) attempt(ctx context.Context, b *Body) attemptResult {
 	if err := b.reserve(); err != nil {
 		reason := fmt.Sprintf("noting on disk what is about to be sent: %v", err)
@@ -42,7 +43,9 @@ func (l *lane) onReconciled(b *Body, result attemptResult) {
 	switch {
 	case errors.Is(result.err, pipeline.ErrUnknowable):
 		l.d.metrics.unknowable.Add(uint64(len(b.Items)))
-		l.d.unknowable.warn(len(b.Items), "records are sent again, and may be duplicates: the destination cannot be asked what it holds", "why", result.err)
+		l.d.unknowable.warn(len(b.Items),
+			"records are sent again, and may be duplicates: the destination cannot be asked what it holds",
+			"why", result.err)
 		b.Uncertain = false
 		l.pushFront(b)
 	case result.err != nil:
@@ -74,8 +77,8 @@ func (l *lane) sendMissing(b *Body, stored []bool) {
 	}
 }
 
-// mustAskAgain reports whether to ask once more: an answer that took long may come from a destination
-// that stood still, and works only now on what was sent before.
+// mustAskAgain reports whether to ask once more: an answer that took long may come from a
+// destination that stood still, and works only now on what was sent before.
 func (l *lane) mustAskAgain() bool {
 	l.askedAgain = !l.askedAgain && time.Since(l.attemptAt) > reconcileDelay
 	return l.askedAgain

@@ -120,8 +120,8 @@ func TestUncertainRecordsOfAnEarlierRunAreAskedFor(t *testing.T) {
 	})
 }
 
-// TestExactlyOnceAtRandom lets a destination fail in every way, lose
-// acknowledgements of what it stored among them: each record is there once.
+// TestExactlyOnceAtRandom lets a destination fail in every way, lose acknowledgements of what it
+// stored among them: each record is there once.
 func TestExactlyOnceAtRandom(t *testing.T) {
 	for seed := range uint64(50) {
 		synctest.Test(t, func(t *testing.T) {
@@ -161,8 +161,8 @@ func TestExactlyOnceAtRandom(t *testing.T) {
 	}
 }
 
-// TestHalvesOfAnUncertainBodyAreAskedFor: of a request that was too large for one
-// part of the destination, another may have taken some.
+// TestHalvesOfAnUncertainBodyAreAskedFor: of a request that was too large for one part of the
+// destination, another may have taken some.
 func TestHalvesOfAnUncertainBodyAreAskedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		to, r := newLibrary(t, nil)
@@ -184,8 +184,8 @@ func TestHalvesOfAnUncertainBodyAreAskedFor(t *testing.T) {
 	})
 }
 
-// TestLateAnswerIsCheckedAgain: a destination that stood still answers as soon as it
-// goes on, and has by then not yet stored what it was sent before.
+// TestLateAnswerIsCheckedAgain: a destination that stood still answers as soon as it goes on, and
+// has by then not yet stored what it was sent before.
 func TestLateAnswerIsCheckedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		to, r := newLibrary(t, nil)
@@ -207,8 +207,7 @@ func TestLateAnswerIsCheckedAgain(t *testing.T) {
 	})
 }
 
-// standing stands still from its first request on, until some time into the
-// first question.
+// standing stands still from its first request on, until some time into the first question.
 type standing struct {
 	*library
 	moving bool

@@ -14,9 +14,9 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// A Replay sends dead letters to their output again. It is the spool of a Deliverer with one lane: they are
-// uncertain, so that a replay that was interrupted can be repeated without duplicates. An agent may go on
-// writing dead letters meanwhile.
+// A Replay sends dead letters to their output again. It is the spool of a Deliverer with one lane:
+// they are uncertain, so that a replay that was interrupted can be repeated without duplicates. An
+// agent may go on writing dead letters meanwhile.
 type Replay struct {
 	path string // of the dead letters that are being sent
 
@@ -36,8 +36,8 @@ const (
 	replayedAtOnceIn = 512 << 10 // bytes
 )
 
-// OpenReplay takes the chosen dead letters out of the file, and adds what an earlier replay has left.
-// Close must follow.
+// OpenReplay takes the chosen dead letters out of the file, and adds what an earlier replay has
+// left. Close must follow.
 func OpenReplay(from *DeadLetterFile, chosen func(*DeadLetter) bool) (*Replay, error) {
 	r := &Replay{path: from.path + replaySuffix}
 	sendable := func(l *DeadLetter) bool { return len(l.Encoded) > 0 && chosen(l) }
@@ -75,8 +75,8 @@ func OpenReplay(from *DeadLetterFile, chosen func(*DeadLetter) bool) (*Replay, e
 // DeadLetters returns how many there are to be sent.
 func (r *Replay) DeadLetters() int { return r.total }
 
-// Close ends the replay. When all dead letters were dealt with, they are deleted, but for what is damaged;
-// otherwise the next replay begins with them.
+// Close ends the replay. When all dead letters were dealt with, they are deleted, but for what is
+// damaged; otherwise the next replay begins with them.
 func (r *Replay) Close() error {
 	if r.file == nil {
 		return nil

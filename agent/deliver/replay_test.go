@@ -15,8 +15,8 @@ import (
 	"github.com/longshore/longshore/pipeline"
 )
 
-// keptLetters returns a file of dead letters whose records are the words of a text,
-// with alternating reasons.
+// keptLetters returns a file of dead letters whose records are the words of a text, with
+// alternating reasons.
 func keptLetters(t *testing.T, words string) *DeadLetterFile {
 	t.Helper()
 	file := NewDeadLetterFile(t.TempDir(), "out")
@@ -92,8 +92,8 @@ func TestReplay(t *testing.T) {
 	}
 }
 
-// TestInterruptedReplayIsResumed loses an acknowledgement, stops, and begins again,
-// with a further dead letter.
+// TestInterruptedReplayIsResumed loses an acknowledgement, stops, and begins again, with a further
+// dead letter.
 func TestInterruptedReplayIsResumed(t *testing.T) {
 	var words []string
 	for i := range 2000 {

@@ -89,8 +89,8 @@ func (l *lane) rejectAll(b *Body, answer *pipeline.SendError) {
 	l.applyItems(b, &pipeline.SendError{Items: items, Status: answer.Status, Reason: answer.Reason})
 }
 
-// applyItems deals with an answer item by item: dead letters are kept, what is to be sent again makes a
-// new body, and all else is delivered.
+// applyItems deals with an answer item by item: dead letters are kept, what is to be sent again
+// makes a new body, and all else is delivered.
 func (l *lane) applyItems(b *Body, answer *pipeline.SendError) {
 	rejected, again := partition(b, answer)
 	if err := l.keepDeadLetters(b, rejected); err != nil {
@@ -107,8 +107,8 @@ func (l *lane) applyItems(b *Body, answer *pipeline.SendError) {
 	}
 }
 
-// keepOnly returns a body of the chosen items, and notes all others as done. Where there are none it
-// returns nil, and the lane has succeeded.
+// keepOnly returns a body of the chosen items, and notes all others as done. Where there are none
+// it returns nil, and the lane has succeeded.
 func (l *lane) keepOnly(b *Body, chosen func(i int) bool) *Body {
 	rest := l.d.bodies.get()
 	keepItems(rest, b, chosen)
@@ -121,8 +121,8 @@ func (l *lane) keepOnly(b *Body, chosen func(i int) bool) *Body {
 	return nil
 }
 
-// partition separates an answer's rejected items from those to be sent again, and makes the answer's
-// outcome the most severe of the latter.
+// partition separates an answer's rejected items from those to be sent again, and makes the
+// answer's outcome the most severe of the latter.
 func partition(b *Body, answer *pipeline.SendError) (rejected []pipeline.ItemError, again map[int]bool) {
 	again = map[int]bool{}
 	seen := map[int]bool{}
@@ -166,7 +166,8 @@ func (l *lane) warnOfRejections(n int, first *DeadLetter) {
 		"reason", first.Reason, "source", first.Key, "position", first.Position)
 }
 
-// asSendError returns err as a SendError. After an error of another kind it is not known what was stored.
+// asSendError returns err as a SendError. After an error of another kind it is not known what was
+// stored.
 func asSendError(err error) *pipeline.SendError {
 	var answer *pipeline.SendError
 	if errors.As(err, &answer) {

@@ -7,11 +7,12 @@ import (
 
 // A Spool keeps one lane's bodies on disk while its destination lags. It is used by one goroutine.
 type Spool interface {
-	// Append puts a body at the end of the queue; nil says that it is on disk. It keeps nothing of b.
+	// Append puts a body at the end of the queue; nil says that it is on disk. It keeps nothing of
+	// b.
 	Append(b *Body) error
 	// Next reads the oldest body that was not read yet into an empty one; ok is false when there is
-	// none. The tracks of its runs take note of what is done. earlier says that another process has put
-	// it there.
+	// none. The tracks of its runs take note of what is done. earlier says that another process has
+	// put it there.
 	Next(b *Body) (earlier, ok bool, err error)
 	// Len returns how many bodies are left to be read.
 	Len() int
@@ -34,8 +35,8 @@ func (s *spill) pending() bool {
 	return len(s.tail) > 0 || s.spool != nil && s.spool.Len() > 0
 }
 
-// due reports whether a lane should spill by now: at once where it has begun to, and otherwise when it
-// has been full for a while, which is noted here.
+// due reports whether a lane should spill by now: at once where it has begun to, and otherwise when
+// it has been full for a while, which is noted here.
 func (s *spill) due(full bool, now time.Time) bool {
 	if !full {
 		s.fullSince = time.Time{}
@@ -47,8 +48,8 @@ func (s *spill) due(full bool, now time.Time) bool {
 	return s.spool != nil && (s.pending() || now.Sub(s.fullSince) >= s.after)
 }
 
-// enqueue puts a sealed body behind all others: into the queue or, when there are others behind that
-// already or it is full, on disk.
+// enqueue puts a sealed body behind all others: into the queue or, when there are others behind
+// that already or it is full, on disk.
 func (l *lane) enqueue(b *Body) {
 	if !l.spill.pending() && !l.spill.due(l.overBudget(), time.Now()) {
 		l.push(b)
@@ -59,8 +60,8 @@ func (l *lane) enqueue(b *Body) {
 	l.spillTail()
 }
 
-// spillTail puts the tail on disk, which acknowledges its sources. What finds no room stays, and while it
-// does no more is taken in.
+// spillTail puts the tail on disk, which acknowledges its sources. What finds no room stays, and
+// while it does no more is taken in.
 func (l *lane) spillTail() {
 	s := &l.spill
 	for len(s.tail) > 0 && !time.Now().Before(s.retryAt) {
@@ -68,7 +69,8 @@ func (l *lane) spillTail() {
 		if err := l.spillBody(b); err != nil {
 			s.retryAt = time.Now().Add(spillRetry)
 			l.d.health.setSpool(l, err)
-			l.d.spoolProblems.warn(len(b.Items), "the spool takes no more: sources wait until the destination catches up", "why", err)
+			l.d.spoolProblems.warn(len(b.Items),
+				"the spool takes no more: sources wait until the destination catches up", "why", err)
 			return
 		}
 		l.d.health.setSpool(l, nil)
@@ -80,8 +82,8 @@ func (l *lane) spillTail() {
 	}
 }
 
-// spillBody puts a body on disk. Its records are reserved first: should the acknowledgement of their
-// source be lost, they come again as uncertain.
+// spillBody puts a body on disk. Its records are reserved first: should the acknowledgement of
+// their source be lost, they come again as uncertain.
 func (l *lane) spillBody(b *Body) error {
 	if err := b.reserve(); err != nil {
 		return err

@@ -79,8 +79,8 @@ func newShelfRig(t *testing.T, to *destination, s *shelf, change func(*Options))
 	return r
 }
 
-// TestALongOutageGoesToDisk: sources are acknowledged while the destination is
-// away, and all arrives in order when it is back.
+// TestALongOutageGoesToDisk: sources are acknowledged while the destination is away, and all
+// arrives in order when it is back.
 func TestALongOutageGoesToDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var back atomic.Bool
@@ -183,9 +183,8 @@ func TestWhatAnEarlierRunLeftIsAskedForAndSent(t *testing.T) {
 	})
 }
 
-// TestSpillingAtRandom mixes a destination that fails in every way with a spool
-// that is full now and then: each record arrives once, and in order where
-// nothing was rejected.
+// TestSpillingAtRandom mixes a destination that fails in every way with a spool that is full now
+// and then: each record arrives once, and in order where nothing was rejected.
 func TestSpillingAtRandom(t *testing.T) {
 	for seed := range uint64(50) {
 		synctest.Test(t, func(t *testing.T) {

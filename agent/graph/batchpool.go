@@ -6,9 +6,9 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// batchPool keeps batches for reuse, and returns the one that came back last: it is most likely in the
-// processor's cache. Batches for which it has no room, and those that one long line or very many short ones
-// have inflated, are left to the garbage collector.
+// batchPool keeps batches for reuse, and returns the one that came back last: it is most likely in
+// the processor's cache. Batches for which it has no room, and those that one long line or very
+// many short ones have inflated, are left to the garbage collector.
 type batchPool struct {
 	mu   sync.Mutex
 	free []*event.Batch

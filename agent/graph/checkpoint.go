@@ -6,13 +6,13 @@ import "slices"
 type resumption struct {
 	pipeline   string
 	uniquifier uniquifier
-	// begin is where the first record begins that is not done at the checkpoint, if that is beyond it: the
-	// lines before it belong to a record that began earlier.
+	// begin is where the first record begins that is not done at the checkpoint, if that is beyond
+	// it: the lines before it belong to a record that began earlier.
 	begin uint64
 }
 
-// A checkpoint is kept back while a record is pending that began before it: only when that has passed is it
-// known how its pipeline goes on. The cursor could not come there earlier in any case.
+// A checkpoint is kept back while a record is pending that began before it: only when that has
+// passed is it known how its pipeline goes on. The cursor could not come there earlier in any case.
 type checkpoint struct {
 	pos         uint64
 	cursor      []byte
@@ -66,7 +66,8 @@ func (s *sourceState) passed(k int, after resumption) {
 	}
 }
 
-// storeKept stores the checkpoints that wait no longer. One waits for all that those before it wait for.
+// storeKept stores the checkpoints that wait no longer. One waits for all that those before it wait
+// for.
 func (s *sourceState) storeKept() {
 	n := 0
 	for n < len(s.kept) && s.kept[n].left == 0 {

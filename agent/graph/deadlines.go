@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// deadlines are the sources of which a worker has pending records, the one that is due first in front. A
-// source is there once: lines that come later only put its deadline off, which is seen when it is due.
+// deadlines are the sources of which a worker has pending records, the one that is due first in
+// front. A source is there once: lines that come later only put its deadline off, which is seen
+// when it is due.
 type deadlines struct {
 	timer *time.Timer
 	queue sourceHeap
@@ -22,9 +23,9 @@ func (d *deadlines) add(s *sourceState) {
 	d.setTimer()
 }
 
-// next removes a source that has waited long enough, and returns it, or nil. No source is due before the
-// time that a line may take to come since the worker has last taken lines without delay: what it has kept
-// waiting itself is not missing.
+// next removes a source that has waited long enough, and returns it, or nil. No source is due
+// before the time that a line may take to come since the worker has last taken lines without delay:
+// what it has kept waiting itself is not missing.
 func (d *deadlines) next(since time.Time) *sourceState {
 	now := time.Now()
 	for len(d.queue) > 0 && !d.queue[0].wake.After(now) {

@@ -131,8 +131,8 @@ func (f *feed) count(o *openSource, records int) {
 	f.inFlight.Add(int64(records))
 }
 
-// Close implements pipeline.Feed. It goes the way of the source's batches: until their worker has seen
-// them, the ledger does not know of them.
+// Close implements pipeline.Feed. It goes the way of the source's batches: until their worker has
+// seen them, the ledger does not know of them.
 func (f *feed) Close(src *event.Source, gone bool) {
 	o := f.source(src.ID)
 	if o == nil {

@@ -26,8 +26,8 @@ func batchOf(feed pipeline.Feed, src *event.Source, from uint64, lines ...string
 	return b
 }
 
-// TestSourcesThatAreGoneLeaveNothing: as of containers that live for a moment,
-// many at the same time.
+// TestSourcesThatAreGoneLeaveNothing: as of containers that live for a moment, many at the same
+// time.
 func TestSourcesThatAreGoneLeaveNothing(t *testing.T) {
 	w := newWorld()
 	g := w.build(t, t.TempDir(), twoPipelines)

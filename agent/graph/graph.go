@@ -95,7 +95,8 @@ func (g *Graph) build() error {
 		return err
 	}
 	for _, in := range g.inputs {
-		in.feed.parsers, in.feed.config, in.feed.all, in.feed.pipelines = g.parsers, g.Config, g.pipelines, g.pipelinesOf(in.name)
+		f := in.feed
+		f.parsers, f.config, f.all, f.pipelines = g.parsers, g.Config, g.pipelines, g.pipelinesOf(in.name)
 	}
 	return nil
 }
@@ -226,9 +227,10 @@ func (g *Graph) pipelinesOf(input string) []*sharedPipeline {
 	return of
 }
 
-// Run runs the graph until ctx ends or every input has ended by itself, and then delivers what was read:
-// when ctx has ended, for as long as the config's shutdown_timeout. What is not delivered by then is read
-// again next time. The error is that an input could not go on, or that progress could not be stored.
+// Run runs the graph until ctx ends or every input has ended by itself, and then delivers what was
+// read: when ctx has ended, for as long as the config's shutdown_timeout. What is not delivered by
+// then is read again next time. The error is that an input could not go on, or that progress could
+// not be stored.
 func (g *Graph) Run(ctx context.Context) error {
 	hard, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()

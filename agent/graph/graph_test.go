@@ -22,8 +22,8 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// world is the outside of a graph under test: the lines of some sources, and
-// what each output has stored.
+// world is the outside of a graph under test: the lines of some sources, and what each output has
+// stored.
 type world struct {
 	mu        sync.Mutex
 	sources   map[string][]string
@@ -51,8 +51,8 @@ type scriptConfig struct{ world *world }
 
 func (c *scriptConfig) Input(pipeline.Env) (pipeline.Input, error) { return c, nil }
 
-// Run sends every source's lines in batches of three, from where the ledger
-// says; position i is line i.
+// Run sends every source's lines in batches of three, from where the ledger says; position i is
+// line i.
 func (c *scriptConfig) Run(ctx context.Context, feed pipeline.Feed) error {
 	known := map[string]pipeline.Known{}
 	for _, k := range feed.Known() {
@@ -250,8 +250,8 @@ pipelines:
   raw: {inputs: [in], parsers: [none], outputs: [z]}
 `
 
-// TestAnOutputThatIsAwayGetsEverythingLater runs three outputs of which one is
-// away, and again when it is back: nothing is lost, nothing repeated.
+// TestAnOutputThatIsAwayGetsEverythingLater runs three outputs of which one is away, and again when
+// it is back: nothing is lost, nothing repeated.
 func TestAnOutputThatIsAwayGetsEverythingLater(t *testing.T) {
 	dir, w := t.TempDir(), newWorld()
 	for i := range 10 {

@@ -8,8 +8,8 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// openSource is a source that an input has open. Most are idle, so their state is created on the first
-// batch and released once the source is idle and fully acknowledged.
+// openSource is a source that an input has open. Most are idle, so their state is created on the
+// first batch and released once the source is idle and fully acknowledged.
 type openSource struct {
 	progress *ledger.Source
 	plan     *plan
@@ -64,7 +64,8 @@ func (o *openSource) activate(src *event.Source) *sourceState {
 	return o.state
 }
 
-// deactivate releases the source's state if all that came of it is done, and otherwise what can be spared.
+// deactivate releases the source's state if all that came of it is done, and otherwise what can be
+// spared.
 func (o *openSource) deactivate() bool {
 	s := o.state
 	if s == nil {

@@ -14,8 +14,8 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// TestIdleSourceGoesOn where it was: the time of its next line is as if it had
-// not. While a record of it is not done it does not rest.
+// TestIdleSourceGoesOn where it was: the time of its next line is as if it had not. While a record
+// of it is not done it does not rest.
 func TestIdleSourceGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()

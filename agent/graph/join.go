@@ -8,23 +8,23 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// A join merges the lines of one source into records, as one pipeline goes through it, before they are
-// parsed. The record that is open at the end of a batch is pending until the next lines come, and so is the
-// batch's coverage of the source: what the pipeline hands on ends before it.
+// A join merges the lines of one source into records, as one pipeline goes through it, before they
+// are parsed. The record that is open at the end of a batch is pending until the next lines come,
+// and so is the batch's coverage of the source: what the pipeline hands on ends before it.
 //
-// Records end in the same places when the lines are read again: where the joiner says so, which knows nothing
-// but the record's own lines; where a limit says so, which counts those; and at bounds, which are known
-// beforehand.
+// Records end in the same places when the lines are read again: where the joiner says so, which
+// knows nothing but the record's own lines; where a limit says so, which counts those; and at
+// bounds, which are known beforehand.
 type join struct {
 	joiner pipeline.Joiner
 	limits pipeline.JoinLimits
 
 	// bounds are positions, ascending, at which a record ends whatever the joiner says: the timeout
-	// boundaries, and the ends of what was done in an earlier run (also if that run has joined otherwise, no
-	// line may become part of a record that is skipped).
+	// boundaries, and the ends of what was done in an earlier run (also if that run has joined
+	// otherwise, no line may become part of a record that is skipped).
 	bounds []uint64
-	// begin is where the first record of this run begins: the lines before it are of one that was done in an
-	// earlier run.
+	// begin is where the first record of this run begins: the lines before it are of one that was
+	// done in an earlier run.
 	begin uint64
 
 	open openRecord
@@ -71,8 +71,8 @@ func (j *join) wait() time.Duration {
 // pending reports whether a record is pending between two batches.
 func (j *join) pending() bool { return j != nil && j.open.lines > 0 }
 
-// joinLines makes records of the lines of a batch, in place. The batch then ends where the record begins
-// that is still open.
+// joinLines makes records of the lines of a batch, in place. The batch then ends where the record
+// begins that is still open.
 func (j *join) joinLines(b *event.Batch) {
 	batchFrom := b.From
 	if j.open.lines > 0 {
@@ -115,8 +115,8 @@ func (j *join) skipDone(b *event.Batch) int {
 	return i
 }
 
-// restrict applies the bounds and limits to what the joiner says of a line. Where these end the open record,
-// it is asked again, for a line that begins one.
+// restrict applies the bounds and limits to what the joiner says of a line. Where these end the
+// open record, it is asked again, for a line that begins one.
 func (j *join) restrict(decision pipeline.JoinDecision, pos uint64, line []byte) pipeline.JoinDecision {
 	bound := j.passBounds(pos)
 	if decision&pipeline.Continues == 0 {
@@ -156,8 +156,8 @@ func (j *join) size() int {
 	return int(j.open.line.Len)
 }
 
-// extend adds a line to the open record. In the block of a file it stands behind the others, with a line end
-// between.
+// extend adds a line to the open record. In the block of a file it stands behind the others, with a
+// line end between.
 func (j *join) extend(b *event.Batch, line event.Span) {
 	o := &j.open
 	o.lines++

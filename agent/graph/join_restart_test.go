@@ -16,9 +16,9 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// blocksConfig joins lines: what begins with a blank goes on with the record before;
-// a line that begins with [ begins a block, which goes on to a line that begins with ];
-// one that begins with { is complete. It reads the time that stands in a record as t=N.
+// blocksConfig joins lines: what begins with a blank goes on with the record before; a line that
+// begins with [ begins a block, which goes on to a line that begins with ]; one that begins with {
+// is complete. It reads the time that stands in a record as t=N.
 type blocksConfig struct {
 	Lines int               `yaml:"lines" default:"9"`
 	Bytes int               `yaml:"bytes" default:"1000"`
@@ -66,8 +66,7 @@ func (j *blocks) Line(line []byte) pipeline.JoinDecision {
 	return 0
 }
 
-// slowConfig reads the lines of the world as they come: in batches of any size, with
-// pauses.
+// slowConfig reads the lines of the world as they come: in batches of any size, with pauses.
 type slowConfig struct{ world *slowWorld }
 
 // slowWorld is a world whose sources take their time.
@@ -124,8 +123,8 @@ func (c *slowConfig) pause() time.Duration {
 	return []time.Duration{0, 0, 0, 0, 50 * time.Millisecond, 400 * time.Millisecond, 1500 * time.Millisecond}[c.world.rnd.IntN(7)]
 }
 
-// batch sends some lines, and now and then none. A line that was never read before may have been ended by
-// time.
+// batch sends some lines, and now and then none. A line that was never read before may have been
+// ended by time.
 func (c *slowConfig) batch(feed pipeline.Feed, src *event.Source, lines []string, at uint64) *event.Batch {
 	b := feed.Batch(src)
 	b.From, b.To = at, min(at+c.world.rnd.Uint64N(7), uint64(len(lines)))
@@ -190,10 +189,10 @@ func slowWorldAtRandom(rnd *rand.Rand) *slowWorld {
 	return w
 }
 
-// TestJoinedRecordsCrashAtRandom goes on from what was on disk and at the destinations
-// at some moment of a run, again and again. All that is stored twice is the same to
-// the byte, time and all, so that what destinations keep apart by it is there once; and no line is
-// missing or in two records.
+// TestJoinedRecordsCrashAtRandom goes on from what was on disk and at the destinations at some
+// moment of a run, again and again. All that is stored twice is the same to the byte, time and all,
+// so that what destinations keep apart by it is there once; and no line is missing or in two
+// records.
 func TestJoinedRecordsCrashAtRandom(t *testing.T) {
 	for seed := range uint64(8) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { joinAtRandom(t, rand.New(rand.NewPCG(seed, 21)), true) })

@@ -27,9 +27,9 @@ func newTestJoin(limits pipeline.JoinLimits, bounds ...uint64) *join {
 	return &join{joiner: &blocks{}, limits: limits, bounds: bounds}
 }
 
-// joinBatches takes lines, the one at position i being lines[i], through a join in
-// batches that end at the given positions. It shows the records of each batch as
-// "pos:line", with a + where lines are joined.
+// joinBatches takes lines, the one at position i being lines[i], through a join in batches that end
+// at the given positions. It shows the records of each batch as "pos:line", with a + where lines
+// are joined.
 func joinBatches(j *join, lines []string, ends ...uint64) (batches [][]string) {
 	from := uint64(0)
 	for _, to := range ends {
@@ -93,8 +93,8 @@ func TestJoin(t *testing.T) {
 	}
 }
 
-// TestJoinInAnyBatches: records do not depend on the batches that the lines come in, nor
-// on the record that reading begins with.
+// TestJoinInAnyBatches: records do not depend on the batches that the lines come in, nor on the
+// record that reading begins with.
 func TestJoinInAnyBatches(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for range 2000 {
@@ -323,8 +323,8 @@ func TestPendingRecordAtTheEnd(t *testing.T) {
 	}
 }
 
-// TestBlockedWorkerSplitsNoRecord: a destination that is away for long holds up all,
-// and what waits behind it is not missing.
+// TestBlockedWorkerSplitsNoRecord: a destination that is away for long holds up all, and what waits
+// behind it is not missing.
 func TestBlockedWorkerSplitsNoRecord(t *testing.T) {
 	w := newWorld()
 	w.runSteps(t, t.TempDir(), func(s *steps, _ func()) {
@@ -346,8 +346,8 @@ func TestBlockedWorkerSplitsNoRecord(t *testing.T) {
 	})
 }
 
-// TestJoinedOtherwise: after a change of how lines are joined, or whether, a line may be
-// in two records, but none is missing.
+// TestJoinedOtherwise: after a change of how lines are joined, or whether, a line may be in two
+// records, but none is missing.
 func TestJoinedOtherwise(t *testing.T) {
 	for seed := range uint64(4) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { joinOtherwise(t, rand.New(rand.NewPCG(seed, 23))) })

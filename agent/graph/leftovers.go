@@ -25,20 +25,21 @@ func (g *Graph) warnOfLeftovers() {
 	deadLetters := g.sizes(deadLetterFolder, ".jsonl", func(path string) string { return path })
 	for _, folder := range slices.Sorted(maps.Keys(spools)) {
 		if !used[folder] {
-			g.Log.Warn("records wait in the spool of an output that is not in the config, and are not delivered; put it back, with its old name and type, or remove the folder",
+			g.Log.Warn("records wait in the spool of an output that is not in the config, and are not delivered; "+
+				"put it back, with its old name and type, or remove the folder",
 				"folder", folder, "bytes", spools[folder])
 		}
 	}
 	for _, path := range slices.Sorted(maps.Keys(deadLetters)) {
 		if !used[strings.TrimSuffix(filepath.Base(path), ".jsonl")] {
-			g.Log.Warn("there are dead letters of an output that is not in the config; put it back to replay them, or remove the file",
-				"file", path, "bytes", deadLetters[path])
+			g.Log.Warn("there are dead letters of an output that is not in the config; "+
+				"put it back to replay them, or remove the file", "file", path, "bytes", deadLetters[path])
 		}
 	}
 }
 
-// sizes adds up the bytes of the files under a folder of the data folder whose name has an ending, by what of
-// returns for each. What cannot be read is left out.
+// sizes adds up the bytes of the files under a folder of the data folder whose name has an ending,
+// by what of returns for each. What cannot be read is left out.
 func (g *Graph) sizes(folder, ending string, of func(path string) string) map[string]int64 {
 	sum := map[string]int64{}
 	_ = filepath.WalkDir(filepath.Join(g.Config.DataDir, folder), func(path string, e fs.DirEntry, err error) error {

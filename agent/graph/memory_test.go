@@ -24,8 +24,8 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// A flood is an input of many sources that have far more than fits in memory, and
-// an output that counts what it gets of each.
+// A flood is an input of many sources that have far more than fits in memory, and an output that
+// counts what it gets of each.
 type flood struct {
 	sources, lines int // lines of each source
 	width          int // bytes of a line
@@ -124,8 +124,8 @@ func liveHeap() uint64 {
 	return m.HeapAlloc
 }
 
-// run runs a graph with the flood while scenario goes on, and returns what the
-// output said of itself last.
+// run runs a graph with the flood while scenario goes on, and returns what the output said of
+// itself last.
 func (f *flood) run(t *testing.T, yaml string, scenario func(said func() error)) {
 	f.next = map[event.SourceID]uint64{}
 	specs := []pipeline.Spec{
@@ -185,9 +185,9 @@ parsers: {none: {type: none}}
 outputs: {out: {type: flood, queue_size: 2MiB, spool_size: %s}}
 `
 
-// TestMemoryStaysBoundedWhileTheDestinationIsAway ships far more than may be in
-// memory, from many sources through several lanes, with nowhere to go: all is on
-// disk, and nearly nothing in memory; also while it drains.
+// TestMemoryStaysBoundedWhileTheDestinationIsAway ships far more than may be in memory, from many
+// sources through several lanes, with nowhere to go: all is on disk, and nearly nothing in memory;
+// also while it drains.
 func TestMemoryStaysBoundedWhileTheDestinationIsAway(t *testing.T) {
 	dir := t.TempDir()
 	f := &flood{sources: 200, lines: 1000, width: 500}
@@ -237,8 +237,8 @@ func TestAFullSpoolMakesSourcesWait(t *testing.T) {
 	}
 }
 
-// smallSource bounds what a source takes that had a line and is quiet: everything but what
-// its input holds of it.
+// smallSource bounds what a source takes that had a line and is quiet: everything but what its
+// input holds of it.
 const smallSource = 2000
 
 // TestIdleSourcesAreSmall: as of a host with thousands of files, of which few are written to.
@@ -285,8 +285,8 @@ pipelines: {main: {inputs: [in], parsers: [auto], outputs: [out]}}
 	runtime.KeepAlive(g)
 }
 
-// busyAlone waits until so many records are delivered, and then writes as many lines to one
-// source alone, so that all others come to rest.
+// busyAlone waits until so many records are delivered, and then writes as many lines to one source
+// alone, so that all others come to rest.
 func busyAlone(ctx context.Context, g *Graph, feed pipeline.Feed, records uint64) error {
 	for g.Counts().Delivered < records && ctx.Err() == nil {
 		runtime.Gosched()

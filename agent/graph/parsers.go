@@ -27,8 +27,8 @@ func newParsing(parsers []parserFactory) *parsing {
 	return p
 }
 
-// chains are the parsers of one parsing, made for few sources each: for every source they would take too
-// much memory. The sources of a chain must be of one worker.
+// chains are the parsers of one parsing, made for few sources each: for every source they would
+// take too much memory. The sources of a chain must be of one worker.
 type chains struct {
 	parsers []parserFactory
 
@@ -36,8 +36,8 @@ type chains struct {
 	made map[uint64]chain
 }
 
-// chainsPerWorker is enough for sources that are read at the same time: parsers learn another format from
-// the first line of a batch.
+// chainsPerWorker is enough for sources that are read at the same time: parsers learn another
+// format from the first line of a batch.
 const chainsPerWorker = 16
 
 // get returns a chain by its number. If it is new, it is made for src.

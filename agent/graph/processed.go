@@ -10,7 +10,8 @@ import (
 type processed struct {
 	pipeline *pipelineInstance
 	batch    *event.Batch
-	// Lines that were taken, that became part of another's record, and that are pending more than before.
+	// Lines that were taken, that became part of another's record, and that are pending more than
+	// before.
 	lines, joined, pending int
 }
 
@@ -55,7 +56,8 @@ func (s *sourceState) processJoined(k int, b *event.Batch, lines, before int, no
 		s.passed(k, p.join.after)
 	}
 	after := p.join.open.lines
-	return processed{pipeline: p, batch: b, lines: lines, joined: lines + before - after - len(b.Records), pending: after - before}
+	joined := lines + before - after - len(b.Records)
+	return processed{pipeline: p, batch: b, lines: lines, joined: joined, pending: after - before}
 }
 
 // pending reports whether a record of the source is pending in a pipeline.
@@ -68,9 +70,9 @@ func (s *sourceState) pending() bool {
 	return false
 }
 
-// replayWait is how many times longer a record is pending of what an earlier run may have sent: what it had
-// in one must not be split because reading it again is slow. When nothing has come for so long, nothing more
-// of that run comes.
+// replayWait is how many times longer a record is pending of what an earlier run may have sent:
+// what it had in one must not be split because reading it again is slow. When nothing has come for
+// so long, nothing more of that run comes.
 const replayWait = 10
 
 // startWait begins to wait for the lines that may belong to what is pending.
@@ -99,8 +101,8 @@ func (s *sourceState) addTimeoutBoundary() (added bool) {
 	return added
 }
 
-// reviewBoundary removes the boundary that a timeout has made, when the first line since would have begun a
-// record anyway.
+// reviewBoundary removes the boundary that a timeout has made, when the first line since would have
+// begun a record anyway.
 func (s *sourceState) reviewBoundary() {
 	if s.boundary == 0 {
 		return

@@ -30,10 +30,9 @@ pipelines:
   raw: {inputs: [in], parsers: [none], outputs: [x, z]}
 `
 
-// TestRestartsAtRandom stops and starts a graph again and again, in order and
-// in the middle of outages, before destinations that are away, reject and ask
-// for smaller requests. In the end each record is at each of its outputs once,
-// or among its dead letters, in the order of its source.
+// TestRestartsAtRandom stops and starts a graph again and again, in order and in the middle of
+// outages, before destinations that are away, reject and ask for smaller requests. In the end each
+// record is at each of its outputs once, or among its dead letters, in the order of its source.
 func TestRestartsAtRandom(t *testing.T) {
 	for seed := range uint64(4) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { restartsAtRandom(t, rand.New(rand.NewPCG(seed, 7))) })
@@ -81,8 +80,8 @@ func worldAtRandom(rnd *rand.Rand) *world {
 	return w
 }
 
-// TestCrashesAtRandom goes on from what was on disk and at the destinations at
-// some moment of a run: nothing is lost.
+// TestCrashesAtRandom goes on from what was on disk and at the destinations at some moment of a
+// run: nothing is lost.
 func TestCrashesAtRandom(t *testing.T) {
 	for seed := range uint64(4) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { crashAtRandom(t, rand.New(rand.NewPCG(seed, 11))) })
@@ -129,8 +128,8 @@ func copyOf(m map[string][]string) map[string][]string {
 	return c
 }
 
-// copyDir copies what is on disk at some moment of a run: the dead letters last, as what they
-// hold is on disk before the ledger says that it is done.
+// copyDir copies what is on disk at some moment of a run: the dead letters last, as what they hold
+// is on disk before the ledger says that it is done.
 func copyDir(t *testing.T, to, from string) {
 	entries, err := os.ReadDir(from)
 	if err != nil {

@@ -82,7 +82,8 @@ func newSourceState(o *openSource, src *event.Source) (*sourceState, error) {
 func (o *openSource) newPipelineInstance(k int, src *event.Source, from resumption) (*pipelineInstance, error) {
 	shared, parsing := o.plan.pipelines[k], o.plan.parsing[k]
 	number := src.ShardKey % uint64(o.plan.workers*chainsPerWorker) // that determines the worker, too
-	p := &pipelineInstance{shared: shared, parsing: parsing, parsers: parsing.chains.get(number, src), uniquifier: from.uniquifier}
+	p := &pipelineInstance{shared: shared, parsing: parsing, uniquifier: from.uniquifier}
+	p.parsers = parsing.chains.get(number, src)
 	if parsing.newJoiner != nil {
 		p.join = newJoin(parsing, src, from.begin, o.progress.TimeoutBoundaries())
 	}

@@ -44,8 +44,8 @@ func (o sourceOptions) pipelines(ofInput, all []*sharedPipeline) ([]*sharedPipel
 	return chosen, nil
 }
 
-// parsing returns a pipeline's parsing as the options change it. What cannot be done stays as it was, and
-// is the error.
+// parsing returns a pipeline's parsing as the options change it. What cannot be done stays as it
+// was, and is the error.
 func (o sourceOptions) parsing(of *parsing, named map[string]parserFactory, cfg *config.Config) (*parsing, error) {
 	if len(o) == 0 {
 		return of, nil
@@ -95,8 +95,8 @@ func parserNamed(name string, named map[string]parserFactory, cfg *config.Config
 	}
 	p, err := parserOfType(name, nil, cfg)
 	if err != nil {
-		return p, fmt.Errorf("the label %s: there is no parser %q in the config, and no type of that name that needs no settings",
-			pipeline.OptionParser, name)
+		return p, fmt.Errorf("the label %s: there is no parser %q in the config, "+
+			"and no type of that name that needs no settings", pipeline.OptionParser, name)
 	}
 	return p, nil
 }

@@ -26,8 +26,8 @@ const (
 // spoolKeepFree is what a spool leaves free on its disk.
 const spoolKeepFree = 64 << 20
 
-// spools are those of one output: one for each lane, in the folders 0, 1, …, and those of lanes that an
-// earlier run had more of. Together they take no more than the output's size.
+// spools are those of one output: one for each lane, in the folders 0, 1, …, and those of lanes
+// that an earlier run had more of. Together they take no more than the output's size.
 type spools struct {
 	log   *slog.Logger
 	size  int64
@@ -35,14 +35,14 @@ type spools struct {
 	lanes int
 }
 
-// SpoolFolder returns the folder that has a spool for each lane of an output. Its type is in the name:
-// bodies that were encoded for one mean nothing to another.
+// SpoolFolder returns the folder that has a spool for each lane of an output. Its type is in the
+// name: bodies that were encoded for one mean nothing to another.
 func SpoolFolder(cfg *config.Config, c config.Output) string {
 	return filepath.Join(cfg.DataDir, spoolFolder, c.Name, c.Type)
 }
 
-// openSpools opens the spools of an output, which are there even without a size when an earlier run has left
-// something.
+// openSpools opens the spools of an output, which are there even without a size when an earlier run
+// has left something.
 func openSpools(dir string, c config.Output, o spool.Options) (*spools, error) {
 	s := &spools{log: o.Log, size: int64(c.Common.Spool), lanes: max(1, c.Common.Lanes)}
 	o.MaxSize = max(s.size, spool.MinSize)
@@ -78,8 +78,8 @@ func (s *spools) bytes() (n int64) {
 	return n
 }
 
-// lane returns the spool of a lane, which reads first what was left by lanes that are no more; nil where there
-// is no size and nothing left.
+// lane returns the spool of a lane, which reads first what was left by lanes that are no more; nil
+// where there is no size and nothing left.
 func (s *spools) lane(i int) deliver.Spool {
 	l := &laneSpool{of: s, own: s.all[i]}
 	for k := i; k < len(s.all); k += s.lanes {
@@ -102,8 +102,8 @@ type laneSpool struct {
 	buf  []byte
 }
 
-// spoolReader is one spool as a lane reads it: how many bodies are left to be read, and how many of these an
-// earlier run has put there.
+// spoolReader is one spool as a lane reads it: how many bodies are left to be read, and how many of
+// these an earlier run has put there.
 type spoolReader struct {
 	spool         *spool.Spool
 	left, earlier int
@@ -157,13 +157,15 @@ func (l *laneSpool) Next(b *deliver.Body) (earlier, ok bool, err error) {
 }
 
 // quarantine keeps a record that is no body out of the way, and goes on with the next.
-func (l *laneSpool) quarantine(from *spool.Spool, record spool.Record, cause error, b *deliver.Body) (earlier, ok bool, err error) {
+func (l *laneSpool) quarantine(
+	from *spool.Spool, record spool.Record, cause error, b *deliver.Body,
+) (earlier, ok bool, err error) {
 	path, err := from.SetAside(record)
 	if err != nil {
 		return false, false, fmt.Errorf("%w; %w", cause, err)
 	}
-	l.of.log.Warn("records in the spool cannot be read and are not delivered; they are kept, and \"longshore verify\" sends what its sources still have",
-		"error", cause, "kept_as", path)
+	l.of.log.Warn("records in the spool cannot be read and are not delivered; "+
+		"they are kept, and \"longshore verify\" sends what its sources still have", "error", cause, "kept_as", path)
 	return l.Next(b)
 }
 
@@ -179,8 +181,8 @@ func readBody(from *spool.Spool, record spool.Record, b *deliver.Body) error {
 	return nil
 }
 
-// spoolTrack is the track of a spooled body: when the stretches of all its runs are done, so is the spool's
-// record. All that a run finds in its spool is uncertain, so it need not be reserved.
+// spoolTrack is the track of a spooled body: when the stretches of all its runs are done, so is the
+// spool's record. All that a run finds in its spool is uncertain, so it need not be reserved.
 type spoolTrack struct {
 	spool *spool.Spool
 	id    spool.ID
@@ -208,8 +210,8 @@ func (g *Graph) spoolAfter(output string) time.Duration {
 	return spoolAfterFiles
 }
 
-// fedByEphemeral reports whether an ephemeral input feeds a pipeline. One without inputs is for sources whose
-// options choose it.
+// fedByEphemeral reports whether an ephemeral input feeds a pipeline. One without inputs is for
+// sources whose options choose it.
 func (g *Graph) fedByEphemeral(p config.Pipeline) bool {
 	return slices.ContainsFunc(g.inputs, func(in *input) bool {
 		return in.ephemeral && (len(p.Inputs) == 0 || slices.Contains(p.Inputs, in.name))

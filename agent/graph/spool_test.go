@@ -27,8 +27,8 @@ parsers: {words: {type: words}}
 outputs: {x: {type: memory, queue_size: 64KiB, spool_size: %s, concurrency: %d}}
 `
 
-// TestEphemeralSourcesAreSpooled fills the spool while the destination is away,
-// and empties it in later runs with fewer lanes and without a size.
+// TestEphemeralSourcesAreSpooled fills the spool while the destination is away, and empties it in
+// later runs with fewer lanes and without a size.
 func TestEphemeralSourcesAreSpooled(t *testing.T) {
 	dir, w := t.TempDir(), newWorld()
 	w.ephemeral, w.away["x"] = true, true
@@ -101,8 +101,8 @@ func TestNoSizeMeansNoSpool(t *testing.T) {
 	}
 }
 
-// TestLeftoversAreReported: what waits for an output that is no more in the config is
-// not forgotten silently, and is delivered when it is back.
+// TestLeftoversAreReported: what waits for an output that is no more in the config is not forgotten
+// silently, and is delivered when it is back.
 func TestLeftoversAreReported(t *testing.T) {
 	dir, w := t.TempDir(), newWorld()
 	w.ephemeral, w.away["x"] = true, true

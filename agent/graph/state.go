@@ -6,8 +6,8 @@ import (
 	"github.com/longshore/longshore/agent/disk/payload"
 )
 
-// The ledger keeps one state for each source: how every pipeline goes on with it, and then the input's
-// own cursor.
+// The ledger keeps one state for each source: how every pipeline goes on with it, and then the
+// input's own cursor.
 //
 //	version byte (2) | count | for each: length, pipeline name, uniquifier, begin | cursor
 //
@@ -46,8 +46,8 @@ func readState(p []byte) (byPipeline map[string]resumption, cursor []byte, ok bo
 	return byPipeline, r.Rest, true
 }
 
-// Restart returns the state of a source that is to be read from its beginning once more: its input finds
-// the source by it, and its pipelines know of no record.
+// Restart returns the state of a source that is to be read from its beginning once more: its input
+// finds the source by it, and its pipelines know of no record.
 func Restart(state []byte) []byte {
 	_, cursor, ok := readState(state)
 	if !ok {

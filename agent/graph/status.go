@@ -6,8 +6,9 @@ import (
 	"github.com/longshore/longshore/agent/deliver"
 )
 
-// Status is the graph's account of its records. What an input has read is what its pipelines took and what is
-// in flight to them; what the pipelines took is, for each of their outputs, what that has taken.
+// Status is the graph's account of its records. What an input has read is what its pipelines took
+// and what is in flight to them; what the pipelines took is, for each of their outputs, what that
+// has taken.
 type Status struct {
 	Inputs    []InputStatus    `json:"inputs"`
 	Pipelines []PipelineStatus `json:"pipelines"`
@@ -22,8 +23,8 @@ type InputStatus struct {
 	InFlight int64  `json:"in_flight"` // to its pipelines
 }
 
-// PipelineStatus is the account of one pipeline, in lines. What is neither joined nor pending is a record,
-// which its outputs take.
+// PipelineStatus is the account of one pipeline, in lines. What is neither joined nor pending is a
+// record, which its outputs take.
 type PipelineStatus struct {
 	Name    string `json:"name"`
 	Read    uint64 `json:"read"`
@@ -55,17 +56,17 @@ func (g *Graph) Status() Status {
 // Counts are the sums of a Status. With several outputs, a record counts at each of them.
 type Counts struct {
 	Read uint64
-	// Due counts each record once for every output of every pipeline that it goes through: as often as it is
-	// to end. What is joined to another line does not end by itself.
+	// Due counts each record once for every output of every pipeline that it goes through: as often
+	// as it is to end. What is joined to another line does not end by itself.
 	Due uint64
-	// Joined counts lines that became part of another's record, once for every output of the pipeline that
-	// joined them.
+	// Joined counts lines that became part of another's record, once for every output of the
+	// pipeline that joined them.
 	Joined uint64
 	deliver.Counts
 }
 
-// Pending returns how often a record has not ended yet: it waits or is on its way. What is pending at the end
-// of a run is read again in the next.
+// Pending returns how often a record has not ended yet: it waits or is on its way. What is pending
+// at the end of a run is read again in the next.
 func (c Counts) Pending() uint64 {
 	ended := c.Delivered + c.Rejected + c.Filtered + c.Skipped
 	return max(c.Due+c.Restored, ended) - ended

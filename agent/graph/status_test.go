@@ -13,8 +13,8 @@ import (
 	"github.com/longshore/longshore/pipeline"
 )
 
-// TestTheAccountCloses looks at the account in the midst of trouble, when all is
-// waiting, and at the end.
+// TestTheAccountCloses looks at the account in the midst of trouble, when all is waiting, and at
+// the end.
 func TestTheAccountCloses(t *testing.T) {
 	t.Run("lines", func(t *testing.T) { accountCloses(t, twoPipelines, 500, "") })
 	blocked := strings.ReplaceAll(twoPipelines, "y: {type: memory}", "y: {type: memory, queue_size: 64KiB, spool_size: 0}")
@@ -23,8 +23,7 @@ func TestTheAccountCloses(t *testing.T) {
 	t.Run("joined", func(t *testing.T) { accountCloses(t, joined, 170, "") })
 }
 
-// accountCloses sends 500 lines that end alike, which the first pipeline makes so many
-// records of.
+// accountCloses sends 500 lines that end alike, which the first pipeline makes so many records of.
 func accountCloses(t *testing.T, yaml string, records uint64, end string) {
 	w := newWorld()
 	w.more = []pipeline.Spec{{Kind: pipeline.KindParser, Type: "blocks", New: func() any { return &blocksConfig{} }}}
@@ -84,8 +83,8 @@ func accountCloses(t *testing.T, yaml string, records uint64, end string) {
 	})
 }
 
-// closes checks that no record is unaccounted for; outputs gives the number of
-// outputs of the first pipeline, and the others have one.
+// closes checks that no record is unaccounted for; outputs gives the number of outputs of the first
+// pipeline, and the others have one.
 func closes(t *testing.T, s Status, outputs uint64) {
 	t.Helper()
 	var read, taken uint64

@@ -7,16 +7,16 @@ import (
 	"github.com/longshore/longshore/agent/ledger"
 )
 
-// anchorEvery is how far apart the times are that lines without one are assigned, besides the nanosecond
-// that sets each apart. It doubles with every anchorsKept that the ledger has to keep, since a destination
-// may be away for weeks while a source goes on.
+// anchorEvery is how far apart the times are that lines without one are assigned, besides the
+// nanosecond that sets each apart. It doubles with every anchorsKept that the ledger has to keep,
+// since a destination may be away for weeks while a source goes on.
 const (
 	anchorEvery = 500 * time.Millisecond
 	anchorsKept = 128
 )
 
-// timestamps assigns times to the lines of one source that have none of their own. Each is anchored in the
-// ledger before a line with it is sent, so that a replay assigns every line the same time.
+// timestamps assigns times to the lines of one source that have none of their own. Each is anchored
+// in the ledger before a line with it is sent, so that a replay assigns every line the same time.
 type timestamps struct {
 	progress      *ledger.Source
 	earlier       []ledger.TimeAnchor // of the run before
@@ -44,8 +44,8 @@ func (t *timestamps) at(pos uint64, now func() time.Time) int64 {
 	return t.assign(pos, t.from, now)
 }
 
-// ofPending returns the time of a record that was pending since an earlier batch: that which its first line
-// would have been assigned then.
+// ofPending returns the time of a record that was pending since an earlier batch: that which its
+// first line would have been assigned then.
 func (t *timestamps) ofPending(o *openRecord, now func() time.Time) int64 {
 	if o.assigned != 0 {
 		return o.assigned
@@ -76,8 +76,8 @@ func (t *timestamps) earlierAt(pos uint64) (int64, bool) {
 	return 0, false
 }
 
-// decide chooses the time of all lines from a position on: the last one, or now. It holds for pending
-// records, too: an anchor before theirs could not be added any more.
+// decide chooses the time of all lines from a position on: the last one, or now. It holds for
+// pending records, too: an anchor before theirs could not be added any more.
 func (t *timestamps) decide(from uint64, now int64) {
 	t.decided = true
 	for _, j := range t.joins {

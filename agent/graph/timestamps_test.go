@@ -10,8 +10,8 @@ import (
 	"github.com/longshore/longshore/agent/ledger"
 )
 
-// TestReplayGivesEveryLineTheTimeItHad dates lines while the clock runs on,
-// crashes, and dates them again, in other batches and on another clock.
+// TestReplayGivesEveryLineTheTimeItHad dates lines while the clock runs on, crashes, and dates them
+// again, in other batches and on another clock.
 func TestReplayGivesEveryLineTheTimeItHad(t *testing.T) {
 	dir := t.TempDir()
 	l := openLedger(t, dir)
@@ -61,8 +61,8 @@ func TestReplayGivesEveryLineTheTimeItHad(t *testing.T) {
 	}
 }
 
-// TestLinesOfASourceThatHadNoneKeepTheirTime crashes when a source is known and
-// none of its lines was read, and again when some were sent.
+// TestLinesOfASourceThatHadNoneKeepTheirTime crashes when a source is known and none of its lines
+// was read, and again when some were sent.
 func TestLinesOfASourceThatHadNoneKeepTheirTime(t *testing.T) {
 	dir := t.TempDir()
 	l := openLedger(t, dir)
@@ -127,8 +127,8 @@ func openLedger(t *testing.T, dir string) *ledger.Ledger {
 	return l
 }
 
-// TestLongOutageHasFewAnchors dates a line a second for a month during which
-// nothing is acknowledged.
+// TestLongOutageHasFewAnchors dates a line a second for a month during which nothing is
+// acknowledged.
 func TestLongOutageHasFewAnchors(t *testing.T) {
 	l := openLedger(t, t.TempDir())
 	defer l.Close()

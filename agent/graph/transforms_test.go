@@ -20,8 +20,8 @@ func transforms() []pipeline.Spec {
 	return slices.DeleteFunc(components.All(), func(s pipeline.Spec) bool { return s.Kind != pipeline.KindTransform })
 }
 
-// TestTransforms sends lines through a pipeline that redacts by default, drops some and
-// directs some, and one that rejects what it does not understand. The account closes.
+// TestTransforms sends lines through a pipeline that redacts by default, drops some and directs
+// some, and one that rejects what it does not understand. The account closes.
 func TestTransforms(t *testing.T) {
 	w := newWorld()
 	w.more = transforms()

@@ -15,8 +15,8 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// A Trial takes lines through one pipeline of a config, and returns what becomes of them. Nothing is stored
-// or sent. It is the Feed of one input, whose lines Run then takes.
+// A Trial takes lines through one pipeline of a config, and returns what becomes of them. Nothing
+// is stored or sent. It is the Feed of one input, whose lines Run then takes.
 type Trial struct {
 	pipeline   *pipelineInstance
 	transforms []string // their names
@@ -52,9 +52,11 @@ func (o *Outcome) Record() []byte { return o.Steps[len(o.Steps)-1].Record }
 // byParsers is the name of the first step.
 const byParsers = "parsers"
 
-// NewTrial prepares the trial of a pipeline; an empty name is the first one's. now is the time of lines
-// without one.
-func NewTrial(cfg *config.Config, name string, labels []event.Label, log *slog.Logger, now func() time.Time) (*Trial, error) {
+// NewTrial prepares the trial of a pipeline; an empty name is the first one's. now is the time of
+// lines without one.
+func NewTrial(
+	cfg *config.Config, name string, labels []event.Label, log *slog.Logger, now func() time.Time,
+) (*Trial, error) {
 	g := &Graph{Options: Options{
 		Config: cfg, Log: log, Metrics: prometheus.NewRegistry(),
 		Health: func(pipeline.Kind, string) func(error) { return func(error) {} },
@@ -87,7 +89,8 @@ func NewTrial(cfg *config.Config, name string, labels []event.Label, log *slog.L
 	return t, nil
 }
 
-// pipelineToTry returns the index of a pipeline: the one named, or the first that the options choose.
+// pipelineToTry returns the index of a pipeline: the one named, or the first that the options
+// choose.
 func (g *Graph) pipelineToTry(name string, o sourceOptions) (int, error) {
 	if name == "" {
 		chosen, err := o.pipelines(g.pipelines, g.pipelines)
@@ -103,8 +106,8 @@ func (g *Graph) pipelineToTry(name string, o sourceOptions) (int, error) {
 	return 0, fmt.Errorf("there is no pipeline %q; there is %s", name, strings.Join(names, ", "))
 }
 
-// Run calls visit for every record of the input that feeds the trial, in order, until the input closes its
-// source, ctx ends or visit returns an error.
+// Run calls visit for every record of the input that feeds the trial, in order, until the input
+// closes its source, ctx ends or visit returns an error.
 func (t *Trial) Run(ctx context.Context, visit func(Outcome) error) error {
 	wait := time.NewTimer(0)
 	defer wait.Stop()
@@ -137,8 +140,8 @@ func visitAll(outcomes []Outcome, visit func(Outcome) error) error {
 	return nil
 }
 
-// Lines takes lines of a time, or of none that is known (zero), and returns the records that are whole. Call
-// it, and End after it, instead of Run.
+// Lines takes lines of a time, or of none that is known (zero), and returns the records that are
+// whole. Call it, and End after it, instead of Run.
 func (t *Trial) Lines(lines []string, at time.Time) []Outcome {
 	b := t.Batch(t.src)
 	b.From = t.pos

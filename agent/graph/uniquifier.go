@@ -6,14 +6,14 @@ import (
 	"github.com/longshore/longshore/agent/disk/payload"
 )
 
-// A uniquifier makes the times of a source unique: of records of one instant, each after the first gets the
-// next free nanosecond. Loki silently keeps one of several equal lines of one instant, and applications that
-// write milliseconds have many such. It is deterministic, and its state is part of the source's cursor, so
-// that a replay gives every record the same time.
+// A uniquifier makes the times of a source unique: of records of one instant, each after the first
+// gets the next free nanosecond. Loki silently keeps one of several equal lines of one instant, and
+// applications that write milliseconds have many such. It is deterministic, and its state is part
+// of the source's cursor, so that a replay gives every record the same time.
 //
-// It remembers the intervals of taken nanoseconds that were used last. A record that comes later than that
-// many other instants may collide. So lines that take an assigned timestamp keep theirs among lines of many
-// instants.
+// It remembers the intervals of taken nanoseconds that were used last. A record that comes later
+// than that many other instants may collide. So lines that take an assigned timestamp keep theirs
+// among lines of many instants.
 type uniquifier struct {
 	taken  [maxIntervals]interval
 	count  int   // how many are in use

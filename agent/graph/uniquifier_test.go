@@ -35,8 +35,8 @@ func TestUniquifier(t *testing.T) {
 	}
 }
 
-// TestTimestampsAreUniqueAndSurviveARestart interleaves two clocks of milliseconds,
-// and cuts the run at every place: the state must bring the same times again.
+// TestTimestampsAreUniqueAndSurviveARestart interleaves two clocks of milliseconds, and cuts the
+// run at every place: the state must bring the same times again.
 func TestTimestampsAreUniqueAndSurviveARestart(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(3, 4))
 	var in, want []int64

@@ -8,8 +8,8 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// A worker takes the batches of its share of the sources through their pipelines, in their order, and hands
-// them to the outputs.
+// A worker takes the batches of its share of the sources through their pipelines, in their order,
+// and hands them to the outputs.
 type worker struct {
 	in        chan message
 	batches   *batchPool
@@ -106,8 +106,8 @@ func (w *worker) releaseDue(ctx context.Context) {
 	}
 }
 
-// end sends what is pending, where nothing more can come. When the program is told to stop, it is left to
-// the next run: it is read again from there.
+// end sends what is pending, where nothing more can come. When the program is told to stop, it is
+// left to the next run: it is read again from there.
 func (w *worker) end(ctx context.Context) {
 	for _, s := range w.deadlines.queue {
 		if w.ended && ctx.Err() == nil {
@@ -116,8 +116,8 @@ func (w *worker) end(ctx context.Context) {
 	}
 }
 
-// process takes a batch through the pipelines of its source. Each but the last gets a copy, since joining
-// and parsing write into the batch.
+// process takes a batch through the pipelines of its source. Each but the last gets a copy, since
+// joining and parsing write into the batch.
 func (w *worker) process(ctx context.Context, m message) {
 	s, b := m.of.activate(m.batch.Source), m.batch
 	lines, to := len(b.Records), b.To
@@ -171,8 +171,8 @@ func (w *worker) release(ctx context.Context, s *sourceState) {
 	w.handOver(ctx, all)
 }
 
-// handOver hands the outputs what has gone through the pipelines. All of it is accounted for before the
-// first of them may hold it up.
+// handOver hands the outputs what has gone through the pipelines. All of it is accounted for before
+// the first of them may hold it up.
 func (w *worker) handOver(ctx context.Context, all []processed) {
 	for i := range all {
 		all[i].account()

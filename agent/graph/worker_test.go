@@ -6,8 +6,7 @@ import (
 	"time"
 )
 
-// TestWhatHasComeIsTakenFirst: a record does not end by time while its next line
-// waits to be taken.
+// TestWhatHasComeIsTakenFirst: a record does not end by time while its next line waits to be taken.
 func TestWhatHasComeIsTakenFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorker(&batchPool{}, time.Now)
