@@ -1,5 +1,5 @@
-// Package components is the one table of all components. Commands, examples and tests take it from here, so that
-// neither the agent nor a component knows of another.
+// Package components is the one table of all components. Commands, examples and tests take it from
+// here, so that neither the agent nor a component knows of another.
 package components
 
 import (

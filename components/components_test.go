@@ -10,9 +10,9 @@ import (
 	"github.com/longshore/longshore/pipeline/config"
 )
 
-// suites are the conformance suites by the folder of the components they are
-// for.
-var suites = map[string]string{"inputs": "pipetest.TestInput(", "parsers": "pipetest.TestParser(", "transforms": "pipetest.TestTransform(", "outputs": "pipetest.TestOutput("}
+// suites are the conformance suites by the folder of the components they are for.
+var suites = map[string]string{"inputs": "pipetest.TestInput(", "parsers": "pipetest.TestParser(",
+	"transforms": "pipetest.TestTransform(", "outputs": "pipetest.TestOutput("}
 
 var specFunc = regexp.MustCompile(`(?m)^func Spec\(\) pipeline\.Spec`)
 

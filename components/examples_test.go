@@ -35,8 +35,7 @@ func TestExamplesAreRight(t *testing.T) {
 	}
 }
 
-// configWith is a config of a component x that has one setting beside those that are
-// required.
+// configWith is a config of a component x that has one setting beside those that are required.
 func configWith(spec pipeline.Spec, settings []config.Setting, chosen string) string {
 	sections := map[pipeline.Kind]string{
 		pipeline.KindInput:  "  in: {type: stdin}\n",
@@ -44,7 +43,8 @@ func configWith(spec pipeline.Spec, settings []config.Setting, chosen string) st
 	}
 	sections[spec.Kind] += "  x:\n    type: " + spec.Type + "\n" + membersWith(settings, "", chosen, "    ")
 	var b strings.Builder
-	for _, kind := range []pipeline.Kind{pipeline.KindInput, pipeline.KindParser, pipeline.KindTransform, pipeline.KindOutput} {
+	for _, kind := range []pipeline.Kind{pipeline.KindInput, pipeline.KindParser, pipeline.KindTransform,
+		pipeline.KindOutput} {
 		if sections[kind] != "" {
 			fmt.Fprintf(&b, "%ss:\n%s", kind, sections[kind])
 		}
@@ -66,7 +66,8 @@ func membersWith(settings []config.Setting, under, chosen, indent string) string
 		case s.Type == "section":
 			fmt.Fprintf(&b, "%s%s:\n%s", indent, name, membersWith(settings, s.Path+".", chosen, indent+"  "))
 		case s.Type == "list of section" && s.Path != chosen:
-			fmt.Fprintf(&b, "%s%s:\n%s-\n%s", indent, name, indent, membersWith(settings, s.Path+"[].", chosen, indent+"  "))
+			fmt.Fprintf(&b, "%s%s:\n%s-\n%s", indent, name, indent,
+				membersWith(settings, s.Path+"[].", chosen, indent+"  "))
 		default:
 			fmt.Fprintf(&b, "%s%s: %s\n", indent, name, s.Example)
 		}

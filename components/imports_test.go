@@ -9,7 +9,8 @@ import (
 
 const module = "github.com/longshore/longshore/"
 
-// TestImportsRunOneWay holds the layout: pipeline ← {each kind of component, agent} ← components ← cmd.
+// TestImportsRunOneWay holds the layout: pipeline ← {each kind of component, agent} ← components ←
+// cmd.
 func TestImportsRunOneWay(t *testing.T) {
 	kinds := []string{"inputs", "parsers", "transforms", "outputs"}
 	may := map[string][]string{
@@ -27,7 +28,8 @@ func TestImportsRunOneWay(t *testing.T) {
 			for path := range strings.FieldsSeq(imports) {
 				own, isOurs := strings.CutPrefix(path, module)
 				if top, _, _ := strings.Cut(own, "/"); isOurs && !slices.Contains(allowed, top) {
-					t.Errorf("%s depends on %s; what is in %s may use only %s", pkg, own, folder, strings.Join(allowed, ", "))
+					t.Errorf("%s depends on %s; what is in %s may use only %s", pkg, own, folder,
+						strings.Join(allowed, ", "))
 				}
 			}
 		}
@@ -37,7 +39,8 @@ func TestImportsRunOneWay(t *testing.T) {
 // deps returns "package: all that it depends on" for the packages below a folder, tests apart.
 func deps(t *testing.T, folder string) []string {
 	t.Helper()
-	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}}:{{range .Deps}} {{.}}{{end}}`, module+folder+"/...").Output()
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}}:{{range .Deps}} {{.}}{{end}}`,
+		module+folder+"/...").Output()
 	if err != nil {
 		t.Fatalf("go list %s: %v", folder, err)
 	}

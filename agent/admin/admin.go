@@ -1,5 +1,5 @@
-// Package admin is the HTTP server: /health, /ready, /metrics, /api/v1/status and /debug/pprof/, so that a
-// binary in the field can show where its time and memory go.
+// Package admin is the HTTP server: /health, /ready, /metrics, /api/v1/status and /debug/pprof/, so
+// that a binary in the field can show where its time and memory go.
 //
 // Other machines need a token for all but /health, /ready and /metrics.
 package admin
@@ -35,8 +35,8 @@ const (
 	maxScrapes    = 4
 )
 
-// A Server serves one address. /health, /ready and /metrics are open to everyone who can reach it: they
-// contain no secrets and change nothing. See Options.Token for the rest.
+// A Server serves one address. /health, /ready and /metrics are open to everyone who can reach it:
+// they contain no secrets and change nothing. See Options.Token for the rest.
 type Server struct {
 	listener net.Listener
 	http     *http.Server
@@ -77,7 +77,8 @@ func Listen(o Options) (*Server, error) {
 func listenError(address string, err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("listening on %s: the address is in use by another program (another longshore?); set http.listen to a free one", address)
+		return fmt.Errorf("listening on %s: the address is in use by another program (another longshore?); set "+
+			"http.listen to a free one", address)
 	case errors.Is(err, syscall.EACCES):
 		return fmt.Errorf("listening on %s: not permitted; set http.listen to a port from 1024 up", address)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
@@ -119,7 +120,10 @@ func handler(o Options, local bool) http.Handler {
 		EnableOpenMetrics:   true,
 	}))
 	api := http.NewServeMux()
-	api.HandleFunc("GET /api/v1/status", func(w http.ResponseWriter, _ *http.Request) { write(w, http.StatusOK, o.Status()) })
+	api.HandleFunc("GET /api/v1/status", func(w http.ResponseWriter,
+		_ *http.Request) {
+		write(w, http.StatusOK, o.Status())
+	})
 	mux.Handle("/api/", guard(api, o.Token, local))
 	mux.Handle("/debug/pprof/", guard(profiles(), o.Token, local))
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
@@ -140,7 +144,8 @@ func guard(next http.Handler, token pipeline.Secret, local bool) http.Handler {
 		got := sha256.Sum256([]byte(r.Header.Get("Authorization")))
 		switch {
 		case token == "" && !local:
-			http.Error(w, "closed, as http.listen can be reached from other machines; set http.token to open the API", http.StatusForbidden)
+			http.Error(w, "closed, as http.listen can be reached from other machines; set http.token to open the API",
+				http.StatusForbidden)
 		case token != "" && subtle.ConstantTimeCompare(got[:], want[:]) != 1:
 			w.Header().Set("WWW-Authenticate", "Bearer")
 			http.Error(w, "send the token of http.token as: Authorization: Bearer TOKEN", http.StatusUnauthorized)

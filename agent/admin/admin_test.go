@@ -25,7 +25,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // start returns the URL of a running server, which is ended with the test.
 func start(t *testing.T, metrics *prometheus.Registry, health *admin.Health) string {
 	t.Helper()
-	server, err := admin.Listen(admin.Options{Address: "127.0.0.1:0", Metrics: metrics, Health: health, Status: status, Log: slog.New(slog.DiscardHandler)})
+	server, err := admin.Listen(admin.Options{Address: "127.0.0.1:0", Metrics: metrics, Health: health, Status: status,
+		Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +75,8 @@ func TestHealthAndReady(t *testing.T) {
 	}{
 		{"before the start", func() {}, 200, 503, "alive", "starting"},
 		{"started", func() { health.Ready(true) }, 200, 200, "alive", "ready"},
-		{"an output has a problem", func() { loki(errors.New("connection refused")) }, 200, 503, "alive", "connection refused"},
+		{"an output has a problem", func() { loki(errors.New("connection refused")) }, 200, 503, "alive",
+			"connection refused"},
 		{"for another reason", func() { loki(errors.New("HTTP 500")) }, 200, 503, "alive", "HTTP 500"},
 		{"the problem is gone", func() { loki(nil); loki(nil) }, 200, 200, "alive", "ready"},
 		{"the ledger has a problem", func() { ledger(errors.New("disk full")) }, 503, 503, "disk full", "disk full"},
@@ -167,7 +169,8 @@ func TestLargeHeaderIsRejected(t *testing.T) {
 }
 
 func TestEndsWithOpenConnections(t *testing.T) {
-	server, err := admin.Listen(admin.Options{Address: "127.0.0.1:0", Metrics: prometheus.NewRegistry(), Health: &admin.Health{}, Status: status, Log: slog.New(slog.DiscardHandler)})
+	server, err := admin.Listen(admin.Options{Address: "127.0.0.1:0", Metrics: prometheus.NewRegistry(),
+		Health: &admin.Health{}, Status: status, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,7 +210,8 @@ func TestAddressUnavailable(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := admin.Listen(admin.Options{Address: test.address, Metrics: prometheus.NewRegistry(), Health: &admin.Health{}, Status: status, Log: slog.New(slog.DiscardHandler)})
+			_, err := admin.Listen(admin.Options{Address: test.address, Metrics: prometheus.NewRegistry(),
+				Health: &admin.Health{}, Status: status, Log: slog.New(slog.DiscardHandler)})
 			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), test.address) {
 				t.Errorf("the error is %v, want one with %q and the address", err, test.want)
 			}

@@ -28,7 +28,8 @@ func TestTokenForOtherMachines(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			local := !strings.HasPrefix(test.address, "0.")
-			h := handler(Options{Token: test.token, Metrics: prometheus.NewRegistry(), Health: &Health{}, Log: slog.New(slog.DiscardHandler), Status: func() any { return 7 }}, local)
+			h := handler(Options{Token: test.token, Metrics: prometheus.NewRegistry(), Health: &Health{},
+				Log: slog.New(slog.DiscardHandler), Status: func() any { return 7 }}, local)
 			for _, path := range []string{"/api/v1/status", "/debug/pprof/heap"} {
 				r := httptest.NewRequest("GET", path, nil)
 				r.Header.Set("Authorization", test.authorization)

@@ -9,8 +9,8 @@ import (
 	"github.com/longshore/longshore/pipeline"
 )
 
-// Health holds the present problems of the agent's parts. It is safe for concurrent use, and its zero value
-// is ready to use: healthy, but not started.
+// Health holds the present problems of the agent's parts. It is safe for concurrent use, and its
+// zero value is ready to use: healthy, but not started.
 type Health struct {
 	mu       sync.Mutex
 	problems map[part]Problem
@@ -30,14 +30,14 @@ type Problem struct {
 	Since  time.Time `json:"since"`
 }
 
-// Component returns the function by which a component reports its health, pipeline.Env.Health. Its problems
-// show in /ready.
+// Component returns the function by which a component reports its health, pipeline.Env.Health. Its
+// problems show in /ready.
 func (h *Health) Component(kind pipeline.Kind, name string) func(error) {
 	return h.note(part{kind: string(kind), name: name})
 }
 
-// Vital returns the same for a part of the agent without which it cannot work and only a restart may help.
-// Its problems show in /health, too.
+// Vital returns the same for a part of the agent without which it cannot work and only a restart
+// may help. Its problems show in /health, too.
 func (h *Health) Vital(name string) func(error) {
 	return h.note(part{kind: "agent", name: name, vital: true})
 }

@@ -89,8 +89,7 @@ func TestNoRoomToCompact(t *testing.T) {
 	l.file.dir = dir
 }
 
-// TestOneWriteServesAllWhoWait: as of thousands of sources that begin at the
-// same time.
+// TestOneWriteServesAllWhoWait: as of thousands of sources that begin at the same time.
 func TestOneWriteServesAllWhoWait(t *testing.T) {
 	l := open(t, t.TempDir())
 	defer l.Close()

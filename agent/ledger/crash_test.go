@@ -298,8 +298,7 @@ func (f *expectation) check(t *testing.T, l *Ledger, k pipeline.Known) {
 	}
 }
 
-// goOn is the next process, as far as it comes; it says whether its source was
-// on disk.
+// goOn is the next process, as far as it comes; it says whether its source was on disk.
 func (v *history) goOn(d *disktest.Disk) bool {
 	l, err := openSimulated(d)
 	if err != nil {
@@ -309,9 +308,8 @@ func (v *history) goOn(d *disktest.Disk) bool {
 	return err == nil && durable(s) == nil
 }
 
-// TestPowerLossAtEveryOperation: after a kill or any power loss, also one
-// during the recovery, nothing is done that was not acknowledged, and all that the ledger
-// said was on disk is there.
+// TestPowerLossAtEveryOperation: after a kill or any power loss, also one during the recovery,
+// nothing is done that was not acknowledged, and all that the ledger said was on disk is there.
 func TestPowerLossAtEveryOperation(t *testing.T) {
 	for n := range uint64(3) {
 		rnd := rand.New(rand.NewPCG(n, 2))

@@ -20,7 +20,8 @@ import (
 //
 //	'S' a source is created:    id, input, key
 //	'P' its progress:           id, resume position, resume state,
-//	                            count of tracks, each: route, reserved, count of spans, each: from, to
+//	                            count of tracks, each: route, reserved,
+//	                                count of spans, each: from, to
 //	                            count of time anchors, each: position, time
 //	'C' new timeout boundaries: id, count, each: distance from the one before
 //	'O' a route's origin:       id, route, position, target,

@@ -150,9 +150,8 @@ func TestGoneSourceIsKeptUntilItsSuccessorIsKnown(t *testing.T) {
 	}
 }
 
-// TestUnusedTimeAnchorsAreDropped: records were dated that were not sent before
-// a clean stop. The next run dates them anew, and a replay of that must not
-// find the dates they had first.
+// TestUnusedTimeAnchorsAreDropped: records were dated that were not sent before a clean stop. The
+// next run dates them anew, and a replay of that must not find the dates they had first.
 func TestUnusedTimeAnchorsAreDropped(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir)
@@ -431,9 +430,8 @@ func FuzzReplay(f *testing.F) {
 	})
 }
 
-// TestReservation goes through the life of a reservation: on disk before Reserve
-// returns, ahead of what was asked, uncertain after a crash, gone after a
-// clean stop.
+// TestReservation goes through the life of a reservation: on disk before Reserve returns, ahead of
+// what was asked, uncertain after a crash, gone after a clean stop.
 func TestReservation(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir)
@@ -524,8 +522,7 @@ func TestSteadySourceNeedsNoWritesOfItsOwn(t *testing.T) {
 	}
 }
 
-// TestDamagedHeader costs nothing but the file: without what it says, sources would
-// begin anew.
+// TestDamagedHeader costs nothing but the file: without what it says, sources would begin anew.
 func TestDamagedHeader(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir)

@@ -89,8 +89,7 @@ func TestPowerLossAtEveryOperation(t *testing.T) {
 	}
 }
 
-// recover opens the spool on a disk whose power fails once more, and then on one
-// that goes on.
+// recover opens the spool on a disk whose power fails once more, and then on one that goes on.
 func (h *history) recover(t *testing.T, d *disktest.Disk, rnd *rand.Rand) {
 	t.Helper()
 	d.StopAt(1 + rnd.IntN(40))

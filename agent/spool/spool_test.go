@@ -198,8 +198,7 @@ func TestOneLargeRecordAfterTheOther(t *testing.T) {
 	}
 }
 
-// TestReadyFires: whoever waits is woken, and the next after it, as long as
-// there is something.
+// TestReadyFires: whoever waits is woken, and the next after it, as long as there is something.
 func TestReadyFires(t *testing.T) {
 	s := open(t, disktest.New(), small)
 	add(t, s, "a", "b")
@@ -605,8 +604,7 @@ func BenchmarkAppendNextDone(b *testing.B) {
 	}
 }
 
-// TestSetAside is in a file of its own from then on, and comes no
-// more.
+// TestSetAside is in a file of its own from then on, and comes no more.
 func TestSetAside(t *testing.T) {
 	d := disktest.New()
 	s := open(t, d, small)

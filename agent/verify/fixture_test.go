@@ -88,7 +88,8 @@ func (w *fixture) run(text string) {
 	nobody := func(error) {}
 	g, err := graph.Build(graph.Options{
 		Config: w.config(text), Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(), Now: time.Now,
-		Health: func(pipeline.Kind, string) func(error) { return nobody }, Vital: func(string) func(error) { return nobody },
+		Health: func(pipeline.Kind, string) func(error) { return nobody },
+		Vital:  func(string) func(error) { return nobody },
 	})
 	if err == nil {
 		err = g.Run(w.t.Context())

@@ -134,8 +134,9 @@ func (a *app) replayOutput(ctx context.Context, c config.Output, file *deliver.D
 	defer func() { err = errors.Join(err, out.Close()) }()
 	c.Common.Lanes = 1
 	d := deliver.New(deliver.Options{
-		Name: c.Name, Type: c.Type, Output: out, Settings: c.Common, Log: log, Health: func(error) {}, DeadLetters: file,
-		Spool: func(int) deliver.Spool { return letters },
+		Name: c.Name, Type: c.Type, Output: out, Settings: c.Common, Log: log, Health: func(error) {},
+		DeadLetters: file,
+		Spool:       func(int) deliver.Spool { return letters },
 	})
 	d.Finish()
 	a.watch(func() string {

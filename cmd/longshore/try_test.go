@@ -92,7 +92,8 @@ no json
 
 func TestTryWithoutAConfig(t *testing.T) {
 	code, stdout, stderr := call(t, "2026-05-01 12:00:00,123 WARN [main] com.example.Shop - low\n  stock\n", "try")
-	want := `{"timestamp":"2026-05-01T12:00:00.123Z","level":"warn","message":"low\n  stock","thread":"main","logger":"com.example.Shop"}` + "\n"
+	want := `{"timestamp":"2026-05-01T12:00:00.123Z","level":"warn","message":"low\n  ` +
+		`stock","thread":"main","logger":"com.example.Shop"}` + "\n"
 	if diff := cmp.Diff(want, stdout); code != 0 || diff != "" {
 		t.Errorf("exit %d, stderr %q (-want +got)\n%s", code, stderr, diff)
 	}

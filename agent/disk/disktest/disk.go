@@ -107,8 +107,7 @@ func (d *Disk) Ops() int {
 	return d.ops
 }
 
-// do runs one operation under the disk's lock, unless a fault or a power loss
-// prevents it.
+// do runs one operation under the disk's lock, unless a fault or a power loss prevents it.
 func (d *Disk) do(kind Kind, name string, operation func() error) error {
 	if d.Fault != nil {
 		if err := d.Fault(Op{kind, name}); err != nil {
