@@ -1,4 +1,4 @@
-// Package add puts fields into records.
+// Package add adds fields to records.
 package add
 
 import (
@@ -17,14 +17,14 @@ func Spec() pipeline.Spec {
 	return pipeline.Spec{
 		Kind:    pipeline.KindTransform,
 		Type:    "add",
-		Summary: "Puts fields into records, or other values into those that are there. Depends on nothing but the record.",
+		Summary: "Adds fields to records, or replaces their values. Depends on nothing but the record.",
 		New:     func() any { return new(Config) },
 	}
 }
 
 // Config is the transform's config.
 type Config struct {
-	Fields map[string]string `yaml:"fields" required:"true" doc:"Names and their values. {name} stands for what the record has under a name: its fields, message, level, service, trace_id, a label of its source; {name} alone keeps numbers as they are. What comes out empty is not added. message, service and level can be set too." example:"{env: production, where: \"{container.name}:{status}\"}"`
+	Fields map[string]string `yaml:"fields" required:"true" doc:"Names and their values. {name} is a value of the record: a field, message, level, service, trace_id, or a label of its source; {name} alone keeps numbers as they are. An empty value is not added. message, service and level can be set too." example:"{env: production, where: \"{container.name}:{status}\"}"`
 }
 
 // Check implements pipeline.Checker.
@@ -72,8 +72,7 @@ func (a adder) add(b *event.Batch, i int) {
 	}
 }
 
-// valueOf gives the value for record i: a field's own where the template is nothing
-// but its name.
+// valueOf returns the value for record i: a field's own if the template is only its name.
 func (f *addition) valueOf(b *event.Batch, i int) event.Value {
 	if len(f.value) == 1 && f.value[0].Field != "" {
 		if k := b.FieldNamed(i, f.value[0].Field); k >= 0 {

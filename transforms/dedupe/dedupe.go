@@ -1,4 +1,4 @@
-// Package dedupe drops records that say what was just said.
+// Package dedupe drops records that repeat a recent one.
 package dedupe
 
 import (
@@ -17,7 +17,7 @@ func Spec() pipeline.Spec {
 	return pipeline.Spec{
 		Kind:    pipeline.KindTransform,
 		Type:    "dedupe",
-		Summary: "Drops records that repeat another within a short time. Depends on what came before, so a replay after a crash may decide anew.",
+		Summary: "Drops records that repeat another within a short time. Depends on earlier records, so a replay after a crash may decide differently.",
 		Traits:  pipeline.Traits{Stateful: true},
 		New:     func() any { return new(Config) },
 	}
@@ -25,9 +25,9 @@ func Spec() pipeline.Spec {
 
 // Config is the transform's config.
 type Config struct {
-	Key    string            `yaml:"key" default:"{service} {level} {message}" doc:"What makes two records the same: a template of the record's names." example:"\"{container.name} {message}\""`
+	Key    string            `yaml:"key" default:"{service} {level} {message}" doc:"What two equal records have in common: a template of the record's fields." example:"\"{container.name} {message}\""`
 	Window pipeline.Duration `yaml:"window" default:"5s" min:"1ms" max:"1h" doc:"How long a record is remembered, by the records' own times, counted from the one that was kept."`
-	Max    int               `yaml:"max_keys" default:"10000" min:"2" max:"1000000" doc:"Records remembered at most; the oldest are forgotten first. Each takes about 50 bytes."`
+	Max    int               `yaml:"max_keys" default:"10000" min:"2" max:"1000000" doc:"Most records remembered; the oldest are forgotten first. Each takes about 50 bytes."`
 }
 
 // Check implements pipeline.Checker.
@@ -39,14 +39,13 @@ func (c *Config) Transform(env pipeline.TransformEnv) (pipeline.Transform, error
 	if err != nil {
 		return nil, fmt.Errorf("key %w", err)
 	}
-	m := &memory{key: key, window: int64(time.Duration(c.Window)), max: c.Max, seed: maphash.MakeSeed()}
+	m := &history{key: key, window: int64(time.Duration(c.Window)), max: c.Max, seed: maphash.MakeSeed()}
 	return perrecord.Record(env, m.dedupe), nil
 }
 
-// A memory holds when records were kept, by the hash of their keys. It has two
-// generations: when the young one is full it becomes the old one, and what was
-// in that is forgotten.
-type memory struct {
+// A history holds when records were kept, by the hash of their keys, in two generations: when the
+// young one is full it becomes the old one, and the old one is dropped.
+type history struct {
 	key    event.Template
 	window int64
 	max    int
@@ -57,18 +56,18 @@ type memory struct {
 	text       []byte
 }
 
-func (m *memory) dedupe(b *event.Batch, i int) {
+func (m *history) dedupe(b *event.Batch, i int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.text = m.key.Append(m.text[:0], b, i)
 	r := &b.Records[i]
-	if !m.take(maphash.Bytes(m.seed, m.text), r.Time) {
+	if !m.remember(maphash.Bytes(m.seed, m.text), r.Time) {
 		r.Flags |= event.Dropped
 	}
 }
 
-// take tells whether a record is to be kept, and remembers it if so.
-func (m *memory) take(key uint64, now int64) bool {
+// remember reports whether a record is to be kept, and remembers it if so.
+func (m *history) remember(key uint64, now int64) bool {
 	last, known := m.young[key]
 	if !known {
 		last, known = m.old[key]

@@ -34,14 +34,14 @@ func TestDedupe(t *testing.T) {
 }
 
 func TestMemoryIsBounded(t *testing.T) {
-	m := &memory{window: 10, max: 100}
+	m := &history{window: 10, max: 100}
 	for key := range uint64(10_000) {
-		m.take(key, 0)
+		m.remember(key, 0)
 		if n := len(m.young) + len(m.old); n > 100 {
 			t.Fatalf("%d keys are remembered", n)
 		}
 	}
-	if m.take(9_999, 0) || !m.take(0, 0) {
+	if m.remember(9_999, 0) || !m.remember(0, 0) {
 		t.Error("the last key is forgotten, or the first is not")
 	}
 }

@@ -12,13 +12,13 @@ func Spec() pipeline.Spec {
 	return pipeline.Spec{
 		Kind:    pipeline.KindTransform,
 		Type:    "drop",
-		Summary: "Drops the records for which its condition, if, holds. Depends on nothing but the record.",
+		Summary: "Drops the records for which if holds. Depends on nothing but the record.",
 		Traits:  pipeline.Traits{NeedsCondition: true},
 		New:     func() any { return new(Config) },
 	}
 }
 
-// Config is the transform's config: nothing but what all transforms have.
+// Config has no settings of its own.
 type Config struct{}
 
 // Transform implements pipeline.TransformConfig.

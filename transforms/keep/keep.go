@@ -12,13 +12,13 @@ func Spec() pipeline.Spec {
 	return pipeline.Spec{
 		Kind:    pipeline.KindTransform,
 		Type:    "keep",
-		Summary: "Keeps the records for which its condition, if, holds, and drops all others. Depends on nothing but the record.",
+		Summary: "Keeps the records for which if holds, and drops all others. Depends on nothing but the record.",
 		Traits:  pipeline.Traits{NeedsCondition: true},
 		New:     func() any { return new(Config) },
 	}
 }
 
-// Config is the transform's config: nothing but what all transforms have.
+// Config has no settings of its own.
 type Config struct{}
 
 // Transform implements pipeline.TransformConfig.

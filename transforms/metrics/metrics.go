@@ -1,4 +1,4 @@
-// Package metrics makes metrics of records.
+// Package metrics counts and measures records.
 package metrics
 
 import (
@@ -25,7 +25,7 @@ func Spec() pipeline.Spec {
 	return pipeline.Spec{
 		Kind:    pipeline.KindTransform,
 		Type:    "metrics",
-		Summary: "Counts and measures records in /metrics; the records stay as they are. Numbers begin at zero at every start, and a replay after a crash is counted again.",
+		Summary: "Counts and measures records in /metrics; the records stay as they are. Counts begin at zero at every start, and a replay after a crash is counted again.",
 		New:     func() any { return new(Config) },
 	}
 }
@@ -33,18 +33,18 @@ func Spec() pipeline.Spec {
 // Config is the transform's config.
 type Config struct {
 	Metrics []Metric `yaml:"metrics" required:"true" doc:"What to count and measure."`
-	Max     int      `yaml:"max_series" default:"1000" min:"1" max:"100000" doc:"Combinations of labels that one metric may have; those of further ones are all \"other\"."`
+	Max     int      `yaml:"max_series" default:"1000" min:"1" max:"100000" doc:"Label sets of one metric; those beyond it are all \"other\"."`
 }
 
 // A Metric is one metric of records.
 type Metric struct {
 	Name    string            `yaml:"name" required:"true" doc:"The metric's name." example:"http_request_seconds"`
-	Type    string            `yaml:"type" default:"counter" enum:"counter|gauge|histogram" doc:"counter counts records, or adds up a field; gauge has a field's last value; histogram counts a field's values by size."`
-	Field   string            `yaml:"field" doc:"The field with the number. Records without one are left out." example:"duration_ms"`
-	Factor  float64           `yaml:"factor" default:"1" doc:"What the number is multiplied by." example:"0.001"`
+	Type    string            `yaml:"type" default:"counter" enum:"counter|gauge|histogram" doc:"counter counts records or sums a field; gauge has a field's last value; histogram counts a field's values by size."`
+	Field   string            `yaml:"field" doc:"The field with the number. Records without one are ignored." example:"duration_ms"`
+	Factor  float64           `yaml:"factor" default:"1" doc:"Factor for the number." example:"0.001"`
 	Help    string            `yaml:"help" doc:"What the metric means."`
-	Labels  map[string]string `yaml:"labels" doc:"The metric's labels, with templates of the record's names. Never use what has a new value with every record." example:"{service: \"{service}\", status: \"{status}\"}"`
-	Buckets []float64         `yaml:"buckets" doc:"Upper bounds of a histogram's buckets; without them those of Prometheus, from 5 ms to 10 s in seconds." example:"[0.1, 1, 10]"`
+	Labels  map[string]string `yaml:"labels" doc:"The metric's labels, with templates of the record's fields. Never use one that has a new value in every record." example:"{service: \"{service}\", status: \"{status}\"}"`
+	Buckets []float64         `yaml:"buckets" doc:"Upper bounds of a histogram's buckets; by default those of Prometheus, from 5 ms to 10 s in seconds." example:"[0.1, 1, 10]"`
 }
 
 var (
@@ -78,7 +78,7 @@ func (m *Metric) check() []pipeline.Problem {
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.Labels)) {
 		if !labelName.MatchString(name) || name == "transform" || name == "pipeline" || name == "le" {
-			found("labels."+name, "is no label's name: letters, digits and _ only, and not transform, pipeline or le, which it has already")
+			found("labels."+name, "is not a valid label name: letters, digits and _ only, and not transform, pipeline or le, which are in use")
 		}
 		if _, err := event.ParseTemplate(m.Labels[name]); err != nil {
 			found("labels."+name, err.Error())
@@ -177,7 +177,7 @@ func (m *metric) observe(b *event.Batch, i int) {
 	m.seriesOf(b, i)(n * m.factor)
 }
 
-// number gives a field's number; a text that is one counts.
+// number returns a field's number; a text that is a number counts.
 func number(b *event.Batch, i int, name string) (float64, bool) {
 	v := b.Lookup(i, name)
 	if v.Kind != event.Number && !v.Kind.IsString() || v.Len > 40 {
@@ -187,10 +187,9 @@ func number(b *event.Batch, i int, name string) (float64, bool) {
 	return n, err == nil && !math.IsNaN(n) && !math.IsInf(n, 0)
 }
 
-// maxValue is the longest value of a label, in bytes.
+// maxValue bounds a label's value, in bytes.
 const maxValue = 256
 
-// seriesOf gives the series of record i's labels.
 func (m *metric) seriesOf(b *event.Batch, i int) func(float64) {
 	m.text = m.text[:0]
 	for _, l := range m.labels {
@@ -213,7 +212,7 @@ func (m *metric) seriesOf(b *event.Batch, i int) func(float64) {
 	return s
 }
 
-// values takes the labels' values out of m.text again.
+// values returns the labels' values in m.text.
 func (m *metric) values() []string {
 	values := make([]string, 0, len(m.labels))
 	for start, at := 0, 0; at < len(m.text); at++ {
@@ -225,9 +224,9 @@ func (m *metric) values() []string {
 	return values
 }
 
-// other gives the series of all that are too many.
+// other returns the series of all label sets beyond the limit.
 func (m *metric) other() func(float64) {
-	const key = "other" // those of labels end in 0xff
+	const key = "other" // label sets end in 0xff
 	if s := m.series[key]; s != nil {
 		return s
 	}

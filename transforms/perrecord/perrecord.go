@@ -1,4 +1,4 @@
-// Package each makes transforms of functions over one record.
+// Package perrecord makes transforms of functions over one record.
 package perrecord
 
 import (
@@ -8,9 +8,8 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// Record gives the transform that calls do for every record it is for: those for
-// which its condition holds, without those that are dropped or refused. It counts
-// what do drops.
+// Record returns the transform that calls do for every record for which its condition holds,
+// without those that are dropped or rejected. It counts what do drops.
 func Record(env pipeline.TransformEnv, do func(b *event.Batch, i int)) pipeline.Transform {
 	t := &transform{env.If, do, prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "longshore_transform_dropped_records_total", Help: "Records that the transform dropped.",
@@ -43,7 +42,7 @@ func (t *transform) Apply(b *event.Batch) {
 	}
 }
 
-// CheckKey finds what is wrong with the setting key, a template.
+// CheckKey validates the setting key, a template.
 func CheckKey(key string) []pipeline.Problem {
 	if _, err := event.ParseTemplate(key); err != nil {
 		return []pipeline.Problem{{Path: "key", Message: err.Error()}}

@@ -6,17 +6,15 @@ import (
 	"strings"
 )
 
-// A finding is a stretch of a text that is to be taken out.
+// A finding is a part of a text that is to be replaced.
 type finding struct {
 	from, to int
 	kind     kind
-	// quotes are put around what stands in its place: those that make a string of what
-	// was none.
+	// quotes are put around the replacement, to make a string of what was none.
 	quotes quotes
 }
 
-// quotes are a quote with backslashes before it, as in JSON within a JSON string;
-// char 0 is none.
+// quotes are a quote with backslashes before it, as in JSON within a JSON string; char 0 is none.
 type quotes struct {
 	slashes int
 	char    byte
@@ -32,15 +30,15 @@ func (q quotes) append(dst []byte) []byte {
 	return append(dst, q.char)
 }
 
-// A detector finds what is to be taken out of a text. It is read-only.
+// A detector finds what is to be replaced in a text. It is read-only.
 type detector struct {
-	secrets  bool
-	index    *index
-	names    names
-	own      *regexp.Regexp // the user's own keys
-	patterns []*regexp.Regexp
-	personal [kinds]bool
-	anyMore  bool // personal data, own keys or patterns
+	secrets       bool
+	index         *index
+	names         names
+	customKeys    *regexp.Regexp // the user's own keys
+	patterns      []*regexp.Regexp
+	personal      [kinds]bool
+	beyondSecrets bool // personal data, own keys or patterns
 }
 
 func newDetector(c *Config) *detector {
@@ -48,43 +46,43 @@ func newDetector(c *Config) *detector {
 	d.names = names{secrets: d.secrets, except: c.Except}
 	for k, name := range kindNames {
 		d.personal[k] = slices.Contains(c.Detect, name)
-		d.anyMore = d.anyMore || d.personal[k]
+		d.beyondSecrets = d.beyondSecrets || d.personal[k]
 	}
 	for _, key := range c.Keys {
-		d.names.own = append(d.names.own, strings.ToLower(key))
+		d.names.custom = append(d.names.custom, strings.ToLower(key))
 	}
 	if len(c.Keys) > 0 {
 		var any []string
 		for _, key := range c.Keys {
 			any = append(any, regexp.QuoteMeta(key))
 		}
-		d.own = regexp.MustCompile("(?i)(?:" + strings.Join(any, "|") + ")")
+		d.customKeys = regexp.MustCompile("(?i)(?:" + strings.Join(any, "|") + ")")
 	}
 	for _, p := range c.Patterns {
 		d.patterns = append(d.patterns, regexp.MustCompile(p))
 	}
-	d.anyMore = d.anyMore || d.own != nil || len(d.patterns) > 0
+	d.beyondSecrets = d.beyondSecrets || d.customKeys != nil || len(d.patterns) > 0
 	return d
 }
 
-// scan appends what is found in a text, in no certain order.
+// scan appends the findings in a text, in no certain order.
 func (d *detector) scan(p []byte, found []finding) []finding {
 	if d.secrets {
-		if at, quiet := d.index.quiet(p); !quiet {
+		if at, quiet := d.index.none(p); !quiet {
 			found = d.urlPasswords(p, found)
 			found = d.index.scan(p, at, &d.names, found)
 		}
 	}
-	if d.anyMore {
-		found = d.more(p, found)
+	if d.beyondSecrets {
+		found = d.scanBeyondSecrets(p, found)
 	}
 	return found
 }
 
-// more is what is not looked for by default.
-func (d *detector) more(p []byte, found []finding) []finding {
-	if d.own != nil {
-		found = d.ownKeys(p, found)
+// scanBeyondSecrets finds what is not looked for by default.
+func (d *detector) scanBeyondSecrets(p []byte, found []finding) []finding {
+	if d.customKeys != nil {
+		found = d.matchCustomKeys(p, found)
 	}
 	for _, re := range d.patterns {
 		before := len(found)
@@ -102,9 +100,9 @@ func (d *detector) more(p []byte, found []finding) []finding {
 	return d.personalData(p, found)
 }
 
-func (d *detector) ownKeys(p []byte, found []finding) []finding {
+func (d *detector) matchCustomKeys(p []byte, found []finding) []finding {
 	s := scanner{p: p, names: &d.names}
-	for _, m := range d.own.FindAllIndex(p, -1) {
+	for _, m := range d.customKeys.FindAllIndex(p, -1) {
 		if f, ok := s.keyed(m[0], m[1], ordinary); ok {
 			found = append(found, f)
 		}

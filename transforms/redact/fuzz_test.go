@@ -47,9 +47,9 @@ func FuzzIndex(f *testing.F) {
 	}
 	patterns := secretPatterns()
 	f.Fuzz(func(t *testing.T, p []byte) {
-		want := merged(slow(p, patterns))
-		at, quiet := secretIndex.quiet(p)
-		got := merged(secretIndex.scan(p, at, &names{}, nil))
+		want := mergeFindings(slow(p, patterns))
+		at, quiet := secretIndex.none(p)
+		got := mergeFindings(secretIndex.scan(p, at, &names{}, nil))
 		if diff := cmp.Diff(want, got, cmp.AllowUnexported(finding{}, quotes{})); diff != "" {
 			t.Errorf("%q: %s", p, diff)
 		}
@@ -73,8 +73,8 @@ func TestIndexAtEveryPlace(t *testing.T) {
 					filler[i] = " .;x7\"\\"[random.IntN(7)]
 				}
 				p := []byte(string(filler[:before]) + piece + string(filler[before:]))
-				at, _ := secretIndex.quiet(p)
-				if diff := cmp.Diff(merged(slow(p, patterns)), merged(secretIndex.scan(p, at, &names{}, nil)), cmp.AllowUnexported(finding{}, quotes{})); diff != "" {
+				at, _ := secretIndex.none(p)
+				if diff := cmp.Diff(mergeFindings(slow(p, patterns)), mergeFindings(secretIndex.scan(p, at, &names{}, nil)), cmp.AllowUnexported(finding{}, quotes{})); diff != "" {
 					t.Fatalf("%q: %s", p, diff)
 				}
 			}

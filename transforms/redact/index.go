@@ -6,10 +6,9 @@ import (
 	"slices"
 )
 
-// An index tells quickly that none of its patterns is in a text. Every pattern has
-// four neighbouring groups of three bytes in it; so one of them stands at a multiple
-// of four, and it is enough to look there. A set of bits, by a hash, says that
-// a group is in no pattern: most are not.
+// An index quickly rules out that a text has any of its patterns. Every pattern has four
+// neighbouring groups of three bytes, so one of them is at a multiple of four, and it is enough to
+// look there. A set of bits, by a hash, says which groups are in no pattern: most are not.
 type index struct {
 	bits  [1 << 16 / 64]uint64
 	slots [1 << 12]slot // where groups are found by their hash, each after those with the same
@@ -21,27 +20,27 @@ type slot struct {
 	candidates []candidate
 }
 
-// A candidate is a pattern in which a group occurs, and how far behind its start.
+// A candidate is a pattern in which a group occurs, and at which offset.
 type candidate struct {
 	pattern *textPattern
 	off     int
 }
 
-// A textPattern is a text that secrets have, in any case, and what follows from it.
+// A textPattern is a text that secrets have, in any case, and how to read what follows.
 type textPattern struct {
 	text string
-	// before and after are characters of which one stands before and behind the text, where
-	// its own are too few for four groups; "" for none needed.
+	// before and after are the characters of which one precedes and follows the text, if its own
+	// are too few for four groups; "" if they are not needed.
 	before, after string
 	from          int // the first of the four groups; with before, -1
 
 	form  form
-	class class  // of a key
-	token *token // of a token
-	exact string // of a JWT's head
+	class keyClass // of a key
+	token *token   // of a token
+	exact string   // of a JWT's head
 }
 
-// form is what a pattern is of, and so how what it finds is read.
+// form is how to read what a pattern finds.
 type form uint8
 
 const (
@@ -98,7 +97,7 @@ func (x *index) add(g uint32, c candidate) {
 	}
 }
 
-// slot gives the slot of a group, or the free one where it belongs.
+// slot returns the slot of a group, or the free one where it belongs.
 func (x *index) slot(g uint32) *slot {
 	for i := bitOf(g); ; i++ {
 		s := &x.slots[i%uint32(len(x.slots))]
@@ -108,8 +107,7 @@ func (x *index) slot(g uint32) *slot {
 	}
 }
 
-// eachGroup calls do with every group that may stand off bytes behind the pattern's
-// start.
+// eachGroup calls do with every group that may be at an offset of the pattern.
 func (p *textPattern) eachGroup(off int, do func(g uint32)) {
 	at := func(i int) string {
 		switch {
@@ -129,8 +127,7 @@ func (p *textPattern) eachGroup(off int, do func(g uint32)) {
 	}
 }
 
-// scan appends what the patterns find in a text, of which nothing is in a group of
-// theirs before an index: a multiple of four.
+// scan appends the findings in a text that has no group before index at, a multiple of four.
 func (x *index) scan(p []byte, at int, names *names, found []finding) []finding {
 	s := scanner{p: p, names: names}
 	for {
@@ -139,32 +136,31 @@ func (x *index) scan(p []byte, at int, names *names, found []finding) []finding 
 			return found
 		}
 		next := at + 4
-		if f, ok := x.look(&s, at, group(p[at], p[at+1], p[at+2])); ok {
+		if f, ok := x.match(&s, at, group(p[at], p[at+1], p[at+2])); ok {
 			found, next = append(found, f), max(f.to, next)
 		}
 		at = next
 	}
 }
 
-// Each byte of these is the same.
 const (
-	ones  = 0x0101010101010101
-	highs = 0x80 * ones
-	ats   = '@' * ones
+	ones     = 0x0101010101010101
+	highBits = 0x80 * ones
+	ats      = '@' * ones
 )
 
-// quiet tells, quickly, that a text has neither a group of a pattern nor an @ in it: most
-// have not. Otherwise it gives an index, a multiple of four, before which there is none.
-func (x *index) quiet(p []byte) (at int, quiet bool) {
+// hasNone reports whether a text has neither a group nor an @, as most have not. Otherwise it
+// returns an index, a multiple of four, before which there is none.
+func (x *index) none(p []byte) (at int, none bool) {
 	for ; at+8 <= len(p); at += 8 {
 		w := binary.LittleEndian.Uint64(p[at:])
 		folded := w | 0x2020202020202020
 		w ^= ats
-		sign := (w - ones) &^ w & highs
-		if sign|x.has(uint32(folded))|x.has(uint32(folded>>32)) == 0 {
+		sign := (w - ones) &^ w & highBits
+		if sign|x.mayBeGroup(uint32(folded))|x.mayBeGroup(uint32(folded>>32)) == 0 {
 			continue
 		}
-		if sign != 0 || x.knows(uint32(folded)) || x.knows(uint32(folded>>32)) {
+		if sign != 0 || x.isGroup(uint32(folded)) || x.isGroup(uint32(folded>>32)) {
 			return at, false
 		}
 	}
@@ -174,42 +170,40 @@ func (x *index) quiet(p []byte) (at int, quiet bool) {
 	w := binary.LittleEndian.Uint64(p[len(p)-8:]) // once more some of what was looked at
 	rest := w | 0x2020202020202020
 	w ^= ats
-	found := (w - ones) &^ w & highs
+	found := (w - ones) &^ w & highBits
 	if n := len(p) - at; n >= 3 {
-		found |= x.has(uint32(rest >> (64 - 8*n)))
+		found |= x.mayBeGroup(uint32(rest >> (64 - 8*n)))
 		if n == 7 {
-			found |= x.has(uint32(rest >> 40))
+			found |= x.mayBeGroup(uint32(rest >> 40))
 		}
 	}
 	return at, found == 0
 }
 
-// knows tells whether the first three bytes of a word are a group of a pattern.
-func (x *index) knows(w uint32) bool {
+// isGroup reports whether the first three bytes of a word are a group.
+func (x *index) isGroup(w uint32) bool {
 	w &= 0xffffff
 	return x.slot(w).candidates != nil
 }
 
-// skip goes on in steps of four to an index whose group may be in a pattern, or to where
-// there is none any more.
+// skip advances in steps of four to where a group may be, or to the end.
 func (x *index) skip(p []byte, at int) int {
 	for ; at+4 <= len(p); at += 4 {
-		if x.has(binary.LittleEndian.Uint32(p[at:])|0x20202020) != 0 {
+		if x.mayBeGroup(binary.LittleEndian.Uint32(p[at:])|0x20202020) != 0 {
 			return at
 		}
 	}
 	return at
 }
 
-// has gives 1 if the first three bytes of a word may be a group of a pattern.
-func (x *index) has(w uint32) uint64 {
+// mayBeGroup returns 1 if the first three bytes of a word may be a group.
+func (x *index) mayBeGroup(w uint32) uint64 {
 	h := bitOf(w & 0xffffff)
 	return x.bits[h>>6] >> (h & 63) & 1
 }
 
-// look tells whether one of the patterns in which the group at an index occurs is there,
-// and what it finds.
-func (x *index) look(s *scanner, at int, g uint32) (finding, bool) {
+// match returns the finding of the first pattern that matches with the group at an index.
+func (x *index) match(s *scanner, at int, g uint32) (finding, bool) {
 	for _, c := range x.slot(g).candidates {
 		start := at - c.off
 		end := start + len(c.pattern.text)
@@ -237,23 +231,23 @@ func equalFold(p []byte, text string) bool {
 	return true
 }
 
-// A scanner goes through one text from its start to its end.
+// A scanner goes through one text from start to end.
 type scanner struct {
 	p     []byte
 	names *names
 	done  int // behind what was found last
 
-	// How many double quotes stand before an index, for quotes without and with one
-	// backslash: an odd number means within a string.
+	// The parity of the double quotes before an index, for quotes without and with one backslash:
+	// odd means within a string.
 	counted int
 	odd     [2]bool
-	// dull is the end of the last run of letters that was looked at and is no secret.
-	dull int
+	// proseEnd is the end of the last run of letters that is no secret.
+	proseEnd int
 }
 
-// within tells whether an index is inside of a string whose quotes have so many
-// backslashes. It is asked for ascending indices.
-func (s *scanner) within(at, slashes int) bool {
+// insideString reports whether an index is inside a string whose quotes have so many backslashes.
+// Indices must ascend.
+func (s *scanner) insideString(at, slashes int) bool {
 	for s.counted < at {
 		next := bytes.IndexByte(s.p[s.counted:at], '"')
 		if next < 0 {

@@ -8,21 +8,21 @@ import (
 	"github.com/longshore/longshore/pipeline"
 )
 
-// class is what is special about a key.
-type class uint8
+// keyClass is what is special about a key.
+type keyClass uint8
 
 const (
-	ordinary class = iota
+	ordinary keyClass = iota
 	headerAuth
 	headerCookie
 )
 
-// keyWords end the names of keys whose values are secrets. from is where the rarest
-// four groups begin.
-var keyWords = []struct {
+// keySuffixes end the names of keys whose values are secrets. from is where the rarest four groups
+// begin.
+var keySuffixes = []struct {
 	text  string
 	from  int
-	class class
+	class keyClass
 }{
 	{"password", 1, ordinary}, {"passwd", 0, ordinary}, {"passphrase", 2, ordinary}, {"passcode", 2, ordinary},
 	{"password_hash", 1, ordinary}, {"passwordhash", 1, ordinary},
@@ -37,18 +37,18 @@ var keyWords = []struct {
 	{"authorization", 4, headerAuth}, {"cookie", 0, headerCookie}, {"cookies", 0, headerCookie},
 }
 
-// behindKey are the characters that may follow a key: those of separators and quotes.
-const behindKey = "=:\"'\\] \t"
+// afterKey are the characters that may follow a key: separators and quotes.
+const afterKey = "=:\"'\\] \t"
 
-// shortNames are names too short to be looked for in text.
+// shortNames are too short to be looked for in text.
 var shortNames = []string{"pwd", "jwt", "psk"}
 
 const shortLength = 3
 
-// names tells which names are those of secrets.
+// names are the names of secrets.
 type names struct {
 	secrets bool
-	own     []string // in lower case
+	custom  []string // in lower case
 	except  []string
 }
 
@@ -56,10 +56,10 @@ func (n *names) isSecret(name []byte) bool {
 	if !n.mayBeSecret(name) {
 		return false
 	}
-	if n.secrets && (isShortName(name) || endsInKeyWord(name)) {
+	if n.secrets && (isShortName(name) || hasKeySuffix(name)) {
 		return !n.excepted(name)
 	}
-	for _, own := range n.own {
+	for _, own := range n.custom {
 		if len(name) >= len(own) && equalFold(name[len(name)-len(own):], own) {
 			return !n.excepted(name)
 		}
@@ -67,7 +67,7 @@ func (n *names) isSecret(name []byte) bool {
 	return false
 }
 
-// mayBeSecret is isSecret for most names, at once: it looks at how they end.
+// mayBeSecret rules out most names by their last two characters.
 func (n *names) mayBeSecret(name []byte) bool {
 	if len(name) >= shortLength && n.secrets {
 		switch last := name[len(name)-2:]; uint16(fold(last[0]))<<8 | uint16(fold(last[1])) {
@@ -76,7 +76,7 @@ func (n *names) mayBeSecret(name []byte) bool {
 			return true
 		}
 	}
-	return len(n.own) > 0
+	return len(n.custom) > 0
 }
 
 func (n *names) excepted(name []byte) bool {
@@ -87,8 +87,8 @@ func isShortName(name []byte) bool {
 	return len(name) == shortLength && slices.ContainsFunc(shortNames, func(s string) bool { return equalFold(name, s) })
 }
 
-func endsInKeyWord(name []byte) bool {
-	for _, w := range keyWords {
+func hasKeySuffix(name []byte) bool {
+	for _, w := range keySuffixes {
 		if len(name) >= len(w.text) && equalFold(name[len(name)-len(w.text):], w.text) {
 			return true
 		}
@@ -100,9 +100,9 @@ func endsInKeyWord(name []byte) bool {
 //
 //	"password":"…"   password=…   'token' => '…'   Authorization: Bearer …
 //
-// Prose and code have such too (unexpected token: foo, token = next): there a value
-// without quotes counts only if it has letters and digits.
-func (s *scanner) keyed(start, end int, class class) (finding, bool) {
+// Prose and code have such too (unexpected token: foo, token = next): there a value without quotes
+// counts only if it has letters and digits.
+func (s *scanner) keyed(start, end int, class keyClass) (finding, bool) {
 	p := s.p
 	key, at := quoteAt(p, end)
 	if key.char == 0 && at < len(p) && p[at] == ']' { // user[password]=
@@ -134,10 +134,10 @@ func (s *scanner) keyed(start, end int, class class) (finding, bool) {
 			return cookies(p, at)
 		}
 	}
-	return s.run(at, loose)
+	return s.unquoted(at, loose)
 }
 
-// excepted tells whether the user has said that a key's value is no secret.
+// excepted reports whether the settings except a key.
 func (s *scanner) excepted(start, end int) bool {
 	if len(s.names.except) == 0 {
 		return false
@@ -148,7 +148,7 @@ func (s *scanner) excepted(start, end int) bool {
 	return s.names.excepted(s.p[start:end])
 }
 
-// quoteAt reads a quote with its backslashes, and gives the index behind it.
+// quoteAt reads a quote with its backslashes, and returns the index behind it.
 func quoteAt(p []byte, at int) (quotes, int) {
 	q := at
 	for q < len(p) && p[q] == '\\' {
@@ -160,7 +160,7 @@ func quoteAt(p []byte, at int) (quotes, int) {
 	return quotes{}, at
 }
 
-// skipBlanks goes past up to three blanks.
+// skipBlanks skips up to three blanks.
 func skipBlanks(p []byte, at int) int {
 	for end := min(at+3, len(p)); at < end && (p[at] == ' ' || p[at] == '\t'); {
 		at++
@@ -168,8 +168,7 @@ func skipBlanks(p []byte, at int) int {
 	return at
 }
 
-// separator reads what stands between a key and its value, and gives the index behind
-// it, or -1.
+// separator reads what separates a key and its value, and returns the index behind it, or -1.
 func separator(p []byte, at int) (colon bool, next int) {
 	rest := p[min(at, len(p)):]
 	switch {
@@ -184,24 +183,24 @@ func separator(p []byte, at int) (colon bool, next int) {
 	return false, -1
 }
 
-// quoted finds a value in quotes, which begins at an index. The quote behind a key
-// without any may be the end of a string that the key is in.
+// quoted finds a value in quotes. The quote after a key without quotes may end a string that
+// contains the key.
 func (s *scanner) quoted(key, value quotes, start, from int) (finding, bool) {
 	switch {
 	case key.char != 0 && key.slashes != value.slashes:
 		return finding{}, false
-	case key.char == 0 && value.char == '"' && (value.slashes > 1 || s.within(start, value.slashes)):
+	case key.char == 0 && value.char == '"' && (value.slashes > 1 || s.insideString(start, value.slashes)):
 		return finding{}, false
 	}
 	to := value.end(s.p, from)
-	if harmless(s.p[from:to]) {
+	if isHarmless(s.p[from:to]) {
 		return finding{}, false
 	}
 	return finding{from: from, to: to}, true
 }
 
-// end gives the index of the quote (with its backslashes) that ends what a quote of this
-// kind began before at; the text's end if there is none.
+// end returns the index of the quote, with its backslashes, that ends a string begun by q; the
+// text's end if there is none.
 func (q quotes) end(p []byte, at int) int {
 	for from := at; ; {
 		next := bytes.IndexByte(p[from:], q.char)
@@ -217,8 +216,7 @@ func (q quotes) end(p []byte, at int) int {
 	}
 }
 
-// bareValue finds the value of a key in quotes that is in none itself: a number, an
-// object, a list.
+// bareValue finds the value of a quoted key that is not quoted itself: a number, an object, a list.
 func bareValue(p []byte, at int, key quotes) (finding, bool) {
 	to := at
 	if at < len(p) && (p[at] == '{' || p[at] == '[') {
@@ -228,11 +226,11 @@ func bareValue(p []byte, at int, key quotes) (finding, bool) {
 	for to < len(p) && (isAlnum(p[to]) || p[to] == '.' || p[to] == '-' || p[to] == '+') {
 		to++
 	}
-	return finding{from: at, to: to, quotes: key}, !harmless(p[at:to])
+	return finding{from: at, to: to, quotes: key}, !isHarmless(p[at:to])
 }
 
-// endOfNested gives the index behind the object or list that begins at an index, in a text
-// whose strings have quotes of this kind.
+// endOfNested returns the index behind the object or list at an index, in a text whose strings have
+// quotes of this kind.
 func (q quotes) endOfNested(p []byte, at int) int {
 	depth := 0
 	for at < len(p) {
@@ -263,11 +261,10 @@ func (q quotes) endOfNested(p []byte, at int) int {
 	return len(p)
 }
 
-// schemes are what stands before the credentials in an Authorization header.
+// schemes precede the credentials in an Authorization header.
 var schemes = []string{"basic", "bearer", "digest", "token", "apikey", "negotiate", "ntlm", "aws4-hmac-sha256"}
 
-// pastScheme goes past the scheme of an Authorization header. Behind one that is known,
-// all is credentials.
+// pastScheme skips the scheme of an Authorization header. After a known one, all is credentials.
 func pastScheme(p []byte, at int, loose bool) (int, bool) {
 	if at < len(p) && p[at] == '[' { // Go prints headers as map[Authorization:[Bearer …]]
 		at++
@@ -287,8 +284,7 @@ func pastScheme(p []byte, at int, loose bool) (int, bool) {
 	return at, loose
 }
 
-// cookies finds what follows Cookie: and Set-Cookie:, up to the end of the line or the
-// string.
+// cookies finds what follows Cookie: and Set-Cookie:, up to the end of the line or the string.
 func cookies(p []byte, at int) (finding, bool) {
 	end, pair := at, false
 	for end < len(p) && p[end] != '"' && p[end] != '\n' && p[end] != '\r' && p[end] != '\\' && p[end] != '\'' {
@@ -301,9 +297,9 @@ func cookies(p []byte, at int) (finding, bool) {
 	return finding{from: at, to: end}, pair
 }
 
-// run finds a value without quotes; loose says that what it is found in may be prose.
-func (s *scanner) run(at int, loose bool) (finding, bool) {
-	if loose && at < s.dull {
+// unquoted finds a value without quotes; loose is set if it may be prose.
+func (s *scanner) unquoted(at int, loose bool) (finding, bool) {
+	if loose && at < s.proseEnd {
 		return finding{}, false
 	}
 	end := at
@@ -315,16 +311,16 @@ func (s *scanner) run(at int, loose bool) (finding, bool) {
 		end++
 	}
 	if loose && (!letter || !digit || end-at < 6) {
-		s.dull = end
+		s.proseEnd = end
 		return finding{}, false
 	}
 	for tries := 0; end > at && strings.IndexByte(")]}.:|", s.p[end-1]) >= 0; tries++ {
-		if tries < 4 && harmless(s.p[at:end]) { // [FILTERED])
+		if tries < 4 && isHarmless(s.p[at:end]) { // [FILTERED])
 			return finding{}, false
 		}
 		end--
 	}
-	return finding{from: at, to: end}, !harmless(s.p[at:end])
+	return finding{from: at, to: end}, !isHarmless(s.p[at:end])
 }
 
 var endsRun = func() (t [256]bool) {
@@ -334,9 +330,9 @@ var endsRun = func() (t [256]bool) {
 	return t
 }()
 
-// harmless tells whether a value says nothing, or was taken out already: empty, true,
-// nil, ***, [FILTERED], <redacted>, ${VAR}, a number of up to three digits.
-func harmless(p []byte) bool {
+// isHarmless reports whether a value says nothing or is redacted already: empty, true, nil, ***,
+// [FILTERED], <redacted>, ${VAR}, a number of up to three digits.
+func isHarmless(p []byte) bool {
 	alnum, digits := false, true
 	for _, c := range p {
 		alnum = alnum || isAlnum(c) || c >= 0x80

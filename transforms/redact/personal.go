@@ -6,8 +6,7 @@ import (
 	"strings"
 )
 
-// personalData finds what was asked for of e-mail addresses, IP addresses, card numbers and
-// IBANs.
+// personalData finds the configured kinds of personal data.
 func (d *detector) personalData(p []byte, found []finding) []finding {
 	if d.personal[email] {
 		found = emails(p, found)
@@ -26,14 +25,14 @@ func (d *detector) personalData(p []byte, found []finding) []finding {
 	return found
 }
 
-// quoteNumbers gives quotes to what was found, in ascending order, where it is a number in
-// JSON: what stands in its place is none.
+// quoteNumbers adds quotes to findings, in ascending order, that are numbers in JSON: their
+// replacement is none.
 func quoteNumbers(p []byte, found []finding) {
 	s := scanner{p: p}
 	for i := range found {
 		f := &found[i]
 		before, after := len(bytes.TrimRight(p[:f.from], " ")), bytes.TrimLeft(p[f.to:min(len(p), f.to+4)], " ")
-		if before > 0 && strings.IndexByte(":[,", p[before-1]) >= 0 && len(after) > 0 && strings.IndexByte(",]}", after[0]) >= 0 && !s.within(f.from, 0) {
+		if before > 0 && strings.IndexByte(":[,", p[before-1]) >= 0 && len(after) > 0 && strings.IndexByte(",]}", after[0]) >= 0 && !s.insideString(f.from, 0) {
 			f.quotes = quotes{char: '"'}
 		}
 	}
@@ -74,7 +73,8 @@ func emails(p []byte, found []finding) []finding {
 	return found
 }
 
-// pastEscape goes past what is left of an escape, such as the n of \n.
+// pastEscape skips the rest of an escape, such as the n of
+// .
 func pastEscape(p []byte, from int) int {
 	switch {
 	case from == 0 || p[from-1] != '\\':
@@ -89,7 +89,7 @@ func inLocal(c byte) bool {
 	return isAlnum(c) || c == '.' || c == '_' || c == '-' || c == '+' || c == '%'
 }
 
-// hasTopLevel tells whether a domain ends in a label of two letters or more.
+// hasTopLevel reports whether a domain ends in a label of two letters or more.
 func hasTopLevel(domain []byte) bool {
 	dot := bytes.LastIndexByte(domain, '.')
 	if dot < 1 || len(domain)-dot < 3 {
@@ -103,8 +103,8 @@ func hasTopLevel(domain []byte) bool {
 	return true
 }
 
-// addresses finds IPv4 and IPv6 addresses, but for the unspecified and loopback ones.
-// Versions of four numbers look the same.
+// addresses finds IPv4 and IPv6 addresses, except unspecified and loopback ones. Versions of four
+// numbers look the same.
 func addresses(p []byte, found []finding) []finding {
 	for at := 0; at < len(p); {
 		if !inAddress(p[at]) {
@@ -114,7 +114,7 @@ func addresses(p []byte, found []finding) []finding {
 		from := at
 		var dots, colons int
 		for at < len(p) && inAddress(p[at]) {
-			dots, colons = dots+one(p[at] == '.'), colons+one(p[at] == ':')
+			dots, colons = dots+boolToInt(p[at] == '.'), colons+boolToInt(p[at] == ':')
 			at++
 		}
 		if at-from > 64 || dots < 3 && colons < 2 || !atBoundary(p, from) || at < len(p) && isAlnum(p[at]) {
@@ -127,7 +127,7 @@ func addresses(p []byte, found []finding) []finding {
 	return found
 }
 
-func one(yes bool) int {
+func boolToInt(yes bool) int {
 	if yes {
 		return 1
 	}
@@ -138,8 +138,8 @@ func inAddress(c byte) bool {
 	return c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'f' || c == '.' || c == ':'
 }
 
-// address gives where in a run of its characters an address stands; a port may
-// follow an IPv4 address, and what ends a sentence either.
+// address returns where an address is in a run of its characters, without a port or the end of a
+// sentence.
 func address(run []byte) (from, to int) {
 	text := bytes.TrimRight(run, ".:")
 	trimmed := bytes.TrimLeft(text, ".")
@@ -160,8 +160,8 @@ func beforePort(p []byte) []byte {
 	return p
 }
 
-// cards finds numbers of payment cards: 13 to 19 digits, with blanks or dashes between
-// them or without, that begin as cards do and have the right check digit (ISO/IEC 7812).
+// cards finds payment card numbers: 13 to 19 digits, perhaps with blanks or dashes between them,
+// with a card's first digits and a valid check digit (ISO/IEC 7812).
 func cards(p []byte, found []finding) []finding {
 	for at := 0; at < len(p); {
 		if p[at] < '0' || p[at] > '9' {
@@ -190,7 +190,7 @@ func cards(p []byte, found []finding) []finding {
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-// isCard tells whether a number begins as those of the card networks do, and is as long.
+// isCard reports whether a number has the first digits and the length of a card network's.
 func isCard(n []byte) bool {
 	head := int(n[0])*1000 + int(n[1])*100 + int(n[2])*10 + int(n[3])
 	switch length := len(n); {
@@ -229,7 +229,7 @@ func luhn(n []byte) bool {
 }
 
 // ibans finds bank accounts: a country, two check digits and up to 30 more letters and digits,
-// in groups of four or not (ISO 13616).
+// perhaps in groups of four (ISO 13616).
 func ibans(p []byte, found []finding) []finding {
 	for at := 0; at+15 <= len(p); at++ {
 		if !isUpper(p[at]) || !isUpper(p[at+1]) || !isDigit(p[at+2]) || !isDigit(p[at+3]) || !atBoundary(p, at) {
@@ -247,7 +247,7 @@ func isUpper(c byte) bool { return 'A' <= c && c <= 'Z' }
 
 const minIBAN, maxIBAN = 15, 34
 
-// ibanEnd gives the index behind the longest IBAN that begins at an index, or 0.
+// ibanEnd returns the index behind the longest IBAN at an index, or 0.
 func ibanEnd(p []byte, from int) int {
 	var account [maxIBAN]byte
 	n, to := 0, 0

@@ -4,9 +4,9 @@
 // field, raw lines, a dead letter) can reveal a secret.
 //
 // Detectors look at bytes as they are in the line, JSON escapes included; a match has no quote or
-// part of an escape at its ends, so that valid JSON stays valid. A line of JSON says no more than its
-// record (event.Record.RedundantText), so names and texts are enough to look at there: 52 ns for 220
-// bytes. Other lines are searched whole, three bytes of every four against a set of bits.
+// part of an escape at its ends, so that valid JSON stays valid. A line of JSON says no more than
+// its record (event.Record.RedundantText), so names and texts are enough to look at there: 52 ns
+// for 220 bytes. Other lines are searched whole, three bytes of every four against a set of bits.
 package redact
 
 import (
@@ -28,20 +28,20 @@ func Spec() pipeline.Spec {
 	return pipeline.Spec{
 		Kind:    pipeline.KindTransform,
 		Type:    "redact",
-		Summary: "Takes passwords, tokens, keys and, if you like, personal data out of records. Every pipeline has one unless redact: false stands at the top of the config. Depends on nothing but the record.",
+		Summary: "Removes passwords, tokens, keys and, optionally, personal data from records. Every pipeline has one unless the config has redact: false at its top. Depends on nothing but the record.",
 		New:     func() any { return new(Config) },
 	}
 }
 
 // Config is the transform's config.
 type Config struct {
-	Detect      []string        `yaml:"detect" default:"[secrets]" enum:"secrets|email|ip|card|iban" doc:"What to look for. secrets are values of keys such as password, token, api_key, authorization and cookie, passwords in URLs, bearer tokens and JWTs, keys of cloud services, and private keys; card, iban: only those whose check digits are right." example:"[secrets, email, card]"`
-	Keys        []string        `yaml:"keys" doc:"Further names of fields whose values are secrets, in any case; also those that end in one." example:"[ssn, birth_date]"`
-	Except      []string        `yaml:"except" doc:"Names whose values are no secrets, whatever they look like; * stands for any characters." example:"[next_token, csrf_cookie]"`
-	Patterns    []string        `yaml:"patterns" doc:"Regular expressions of what else to take out: what the first group matches, or all. They cost more than the built-in detectors." example:"['customer-([0-9]{8})']"`
-	Action      string          `yaml:"action" formerly:"how" default:"replace" enum:"replace|hash|mask" doc:"replace puts a text there; hash puts a keyed hash there, so that equal values can be told; mask keeps the last four characters of long ones."`
-	Replacement string          `yaml:"replacement" formerly:"with" default:"\"[REDACTED]\"" doc:"The text for replace; {kind} stands for what was found: secret, email, ip, card, iban, pattern." example:"\"[{kind}]\""`
-	HashKey     pipeline.Secret `yaml:"hash_key" doc:"The key for hash: long and random. Whoever has it can try values."`
+	Detect      []string        `yaml:"detect" default:"[secrets]" enum:"secrets|email|ip|card|iban" doc:"What to look for. secrets are values of keys such as password, token, api_key, authorization and cookie, passwords in URLs, bearer tokens and JWTs, keys of cloud services, and private keys; card, iban: only those with valid check digits." example:"[secrets, email, card]"`
+	Keys        []string        `yaml:"keys" doc:"Additional names of fields whose values are secrets, in any case; also names that end in one." example:"[ssn, birth_date]"`
+	Except      []string        `yaml:"except" doc:"Names whose values are no secrets, whatever they look like; * matches any characters." example:"[next_token, csrf_cookie]"`
+	Patterns    []string        `yaml:"patterns" doc:"Regular expressions of what else to redact: what the first group matches, or all. They cost more than the built-in detectors." example:"['customer-([0-9]{8})']"`
+	Action      string          `yaml:"action" formerly:"how" default:"replace" enum:"replace|hash|mask" doc:"replace inserts a text; hash inserts a keyed hash, so that equal values can be recognised; mask keeps the last four characters of long ones."`
+	Replacement string          `yaml:"replacement" formerly:"with" default:"\"[REDACTED]\"" doc:"The text of replace; {kind} is what was found: secret, email, ip, card, iban, pattern." example:"\"[{kind}]\""`
+	HashKey     pipeline.Secret `yaml:"hash_key" doc:"The key of hash: long and random. Whoever has it can guess values."`
 }
 
 // Check implements pipeline.Checker.
@@ -52,7 +52,7 @@ func (c *Config) Check() []pipeline.Problem {
 	}
 	for i, p := range c.Patterns {
 		if _, err := regexp.Compile(p); err != nil {
-			found(fmt.Sprintf("patterns[%d]", i), "is no regular expression: "+err.Error())
+			found(fmt.Sprintf("patterns[%d]", i), "is not a regular expression: "+err.Error())
 		}
 	}
 	for i, k := range c.Keys {
@@ -61,15 +61,15 @@ func (c *Config) Check() []pipeline.Problem {
 		}
 	}
 	if strings.ContainsFunc(c.Replacement, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) {
-		found("replacement", `has to be plain ASCII, without " and \, so that it can stand anywhere`)
+		found("replacement", `must be plain ASCII without " and \, so that it is valid anywhere`)
 	}
 	if c.Action == "hash" && len(c.HashKey) < 16 {
-		found("hash_key", "is missing or short; hash needs 16 characters or more, or the values could be guessed")
+		found("hash_key", "is missing or too short; hash needs 16 characters or more, or values could be guessed")
 	}
 	return problems
 }
 
-// kind is what was found.
+// kind is the kind of a finding.
 type kind uint8
 
 const (
@@ -110,8 +110,7 @@ type transform struct {
 	detector     *detector
 }
 
-// Apply implements pipeline.Transform. Refused records have their lines
-// redacted too: they become dead letters.
+// Apply implements pipeline.Transform. Rejected records are redacted too: they become dead letters.
 func (t *transform) Apply(b *event.Batch) {
 	for i := range b.Records {
 		if b.Records[i].Flags&event.Dropped == 0 && (t.when == nil || t.when(b, i)) {
@@ -120,9 +119,8 @@ func (t *transform) Apply(b *event.Batch) {
 	}
 }
 
-// appendInstead appends what stands in the place of a value: plain ASCII without
-// anything that JSON escapes.
-func (t *transform) appendInstead(dst, value []byte, k kind) []byte {
+// appendReplacement appends what replaces a value: plain ASCII that JSON need not escape.
+func (t *transform) appendReplacement(dst, value []byte, k kind) []byte {
 	switch t.action {
 	case "hash":
 		sum := hmac.New(sha256.New, t.key)
@@ -134,7 +132,7 @@ func (t *transform) appendInstead(dst, value []byte, k kind) []byte {
 	return append(dst, t.replacements[k]...)
 }
 
-// lastFour gives the last four characters of a long value, if they are plain.
+// lastFour returns the last four characters of a long value, if they are plain.
 func lastFour(value []byte) []byte {
 	if len(value) < 12 {
 		return nil

@@ -190,7 +190,7 @@ func TestSettings(t *testing.T) {
 func TestNamesOfSecrets(t *testing.T) {
 	n := names{secrets: true}
 	all := append([]string{"db.Password", "X-Api-Key"}, shortNames...)
-	for _, w := range keyWords {
+	for _, w := range keySuffixes {
 		all = append(all, w.text, strings.ToUpper(w.text))
 	}
 	for _, name := range all {

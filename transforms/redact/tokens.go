@@ -12,13 +12,12 @@ const (
 	headLen = 128 // how far the head of a private key is looked at
 )
 
-// notInWords are the characters that may stand before a token: the n, r and t are those
-// of \n, \r and \t.
-const notInWords = " \t\n\r!\"#$%&'()*+,-./:;<=>?@[\\]^`{|}~nrt"
+// boundaryChars may precede a token: n, r and t are those of
+// , \r and \t.
+const boundaryChars = " \t\n\r!\"#$%&'()*+,-./:;<=>?@[\\]^`{|}~nrt"
 
-// A token has a text at its start by which it is known, in this case exactly, and
-// so many characters of its own behind it. The forms are those that their issuers
-// document.
+// A token begins with a text, in this case exactly, and has so many more characters, as its issuer
+// documents.
 type token struct {
 	text          string
 	min, max      int
@@ -28,46 +27,45 @@ type token struct {
 }
 
 var tokens = []token{
-	{text: "AKIA", min: 16, max: 16, before: notInWords, after: lower + digits, from: -1}, // AWS
-	{text: "ASIA", min: 16, max: 16, before: notInWords, after: lower + digits, from: -1},
-	{text: "AIza", min: 35, max: 35, chars: "_-", before: notInWords, after: word64, from: -1}, // Google
+	{text: "AKIA", min: 16, max: 16, before: boundaryChars, after: lower + digits, from: -1}, // AWS
+	{text: "ASIA", min: 16, max: 16, before: boundaryChars, after: lower + digits, from: -1},
+	{text: "AIza", min: 35, max: 35, chars: "_-", before: boundaryChars, after: word64, from: -1}, // Google
 	{text: "ya29.", min: 20, chars: "_-", after: word64},
-	{text: "ghp_", min: 36, before: notInWords, after: lower + digits, from: -1}, // GitHub
-	{text: "gho_", min: 36, before: notInWords, after: lower + digits, from: -1},
-	{text: "ghu_", min: 36, before: notInWords, after: lower + digits, from: -1},
-	{text: "ghs_", min: 36, before: notInWords, after: lower + digits, from: -1},
-	{text: "ghr_", min: 36, before: notInWords, after: lower + digits, from: -1},
+	{text: "ghp_", min: 36, before: boundaryChars, after: lower + digits, from: -1}, // GitHub
+	{text: "gho_", min: 36, before: boundaryChars, after: lower + digits, from: -1},
+	{text: "ghu_", min: 36, before: boundaryChars, after: lower + digits, from: -1},
+	{text: "ghs_", min: 36, before: boundaryChars, after: lower + digits, from: -1},
+	{text: "ghr_", min: 36, before: boundaryChars, after: lower + digits, from: -1},
 	{text: "github_pat_", min: 22, chars: "_", from: 3},
-	{text: "glpat-", min: 20, chars: "_-"},                                                                                                 // GitLab
-	{text: "xoxa-", min: 10, chars: "-", before: notInWords, from: -1}, {text: "xoxb-", min: 10, chars: "-", before: notInWords, from: -1}, // Slack
-	{text: "xoxe-", min: 10, chars: "-", before: notInWords, from: -1}, {text: "xoxo-", min: 10, chars: "-", before: notInWords, from: -1},
-	{text: "xoxp-", min: 10, chars: "-", before: notInWords, from: -1}, {text: "xoxr-", min: 10, chars: "-", before: notInWords, from: -1},
-	{text: "xoxs-", min: 10, chars: "-", before: notInWords, from: -1},
+	{text: "glpat-", min: 20, chars: "_-"},                                                                                                       // GitLab
+	{text: "xoxa-", min: 10, chars: "-", before: boundaryChars, from: -1}, {text: "xoxb-", min: 10, chars: "-", before: boundaryChars, from: -1}, // Slack
+	{text: "xoxe-", min: 10, chars: "-", before: boundaryChars, from: -1}, {text: "xoxo-", min: 10, chars: "-", before: boundaryChars, from: -1},
+	{text: "xoxp-", min: 10, chars: "-", before: boundaryChars, from: -1}, {text: "xoxr-", min: 10, chars: "-", before: boundaryChars, from: -1},
+	{text: "xoxs-", min: 10, chars: "-", before: boundaryChars, from: -1},
 	{text: "sk_live_", min: 16}, {text: "sk_test_", min: 16}, {text: "rk_live_", min: 16}, {text: "rk_test_", min: 16}, // Stripe
 	{text: "sk-ant-", min: 20, chars: "_-"}, {text: "sk-proj-", min: 20, chars: "_-"}, // Anthropic, OpenAI
-	{text: "npm_", min: 36, before: notInWords, after: lower + digits, from: -1},
-	{text: "hvs.", min: 24, chars: "_-", before: notInWords, after: word64, from: -1}, // Vault
+	{text: "npm_", min: 36, before: boundaryChars, after: lower + digits, from: -1},
+	{text: "hvs.", min: 24, chars: "_-", before: boundaryChars, after: word64, from: -1}, // Vault
 	{text: "dop_v1_", min: 40}, {text: "pypi-AgEI", min: 16, chars: "_-"},
 	{text: "hooks.slack.com/services/", min: 20, chars: "/", from: 7},
 }
 
-// jwtHeads are how base64 begins of {" and the parameters of RFC 7515, 7516 and 7519, and some
-// that are often the first.
+// jwtHeads are the base64 of {" and the parameters of RFC 7515, 7516 and 7519, and some others that
+// often come first.
 var jwtHeads = []string{
 	"eyJhbGci" /* alg */, "eyJ0eXAi" /* typ */, "eyJraWQi" /* kid */, "eyJlbmMi" /* enc */, "eyJjdHki" /* cty */, "eyJ4NXQi", /* x5t */
 	"eyJ4NWMi" /* x5c */, "eyJ4NXUi" /* x5u */, "eyJqa3Ui" /* jku */, "eyJqd2si" /* jwk */, "eyJjcml0" /* crit */, "eyJ6aXAi", /* zip */
 	"eyJub25j" /* nonce */, "eyJ2ZXIi" /* ver */, "eyJpc3Mi", /* iss */
 }
 
-// secretIndex finds secrets.
 var secretIndex = newIndex(secretPatterns())
 
 func secretPatterns() []*textPattern {
 	var all []*textPattern
-	for _, w := range keyWords {
+	for _, w := range keySuffixes {
 		p := &textPattern{text: w.text, from: w.from, form: keyForm, class: w.class}
 		if len(w.text) < w.from+6 {
-			p.after = behindKey
+			p.after = afterKey
 		}
 		all = append(all, p)
 	}
@@ -97,7 +95,8 @@ func (t *token) find(p []byte, start, end int) (finding, bool) {
 	return finding{from: start, to: to}, n >= t.min && (t.max == 0 || n <= t.max)
 }
 
-// atBoundary tells whether no word goes on at an index. The n of \n, in JSON, is no word.
+// atBoundary reports whether no word continues at an index. The n of
+// , in JSON, is no word.
 func atBoundary(p []byte, at int) bool {
 	if at == 0 {
 		return true
@@ -106,14 +105,14 @@ func atBoundary(p []byte, at int) bool {
 	case 'n', 'r', 't':
 		return at > 1 && p[at-2] == '\\'
 	default:
-		return strings.IndexByte(notInWords, before) >= 0
+		return strings.IndexByte(boundaryChars, before) >= 0
 	}
 }
 
 func isBase64URL(c byte) bool { return isAlnum(c) || c == '_' || c == '-' }
 
-// jwt finds a JSON Web Token: three or five parts of base64url with dots between
-// them (RFC 7515, 7516). The last may be empty.
+// jwt finds a JSON Web Token: three or five parts of base64url with dots between them (RFC 7515,
+// 7516). The last may be empty.
 func jwt(p []byte, head string, start, end int) (finding, bool) {
 	if string(p[start:end]) != head || !atBoundary(p, start) {
 		return finding{}, false
@@ -138,8 +137,7 @@ func jwt(p []byte, head string, start, end int) (finding, bool) {
 	return finding{from: start, to: to}, parts >= 3
 }
 
-// bearer finds the token behind the word: 16 characters or more, a digit among
-// them (RFC 6750).
+// bearer finds the token after the word: 16 characters or more, with a digit (RFC 6750).
 func bearer(p []byte, start, end int) (finding, bool) {
 	from := skipBlanks(p, end)
 	if from == end || !atBoundary(p, start) {
@@ -153,8 +151,8 @@ func bearer(p []byte, start, end int) (finding, bool) {
 	return finding{from: from, to: to}, digit && to-from >= 16
 }
 
-// privateKey finds a PEM block with a private key (RFC 7468), up to its end or that of
-// the string it is in.
+// privateKey finds a PEM block with a private key (RFC 7468), up to its end or that of the string
+// it is in.
 func privateKey(p []byte, start, end int) (finding, bool) {
 	head := p[end:min(len(p), end+headLen)]
 	dashes := bytes.Index(head, []byte("-----"))
@@ -192,7 +190,7 @@ func (d *detector) urlPasswords(p []byte, found []finding) []finding {
 	var lastFrom int
 	for at := bytes.IndexByte(p, '@'); at >= 0; {
 		from := passwordBefore(p, at, last, lastFrom)
-		if from > 0 && !harmless(p[from:at]) {
+		if from > 0 && !isHarmless(p[from:at]) {
 			found = append(found, finding{from: from, to: at})
 		}
 		next := bytes.IndexByte(p[at+1:], '@')
@@ -204,8 +202,8 @@ func (d *detector) urlPasswords(p []byte, found []finding) []finding {
 	return found
 }
 
-// passwordBefore gives where the password before an @ begins, or 0. Where nothing ends
-// the URL since the last @, that is a part of the password.
+// passwordBefore returns where the password before an @ begins, or 0. If nothing ends the URL since
+// the last @, that is part of the password.
 func passwordBefore(p []byte, at, last, lastFrom int) int {
 	colon := 0
 	for i := at - 1; i > last; i-- {

@@ -1,4 +1,4 @@
-// Package remove takes fields out of records.
+// Package remove removes fields from records.
 package remove
 
 import (
@@ -14,15 +14,15 @@ func Spec() pipeline.Spec {
 	return pipeline.Spec{
 		Kind:    pipeline.KindTransform,
 		Type:    "remove",
-		Summary: "Takes fields out of records, or all but some. Depends on nothing but the record.",
+		Summary: "Removes fields from records, or all but some. Depends on nothing but the record.",
 		New:     func() any { return new(Config) },
 	}
 }
 
 // Config is the transform's config.
 type Config struct {
-	Fields []string `yaml:"fields" required:"true" doc:"Names of the fields; * stands for any characters. trace_id, span_id, service and level can be named in full. The line itself, which outputs with line_format: raw write, stays as it is." example:"[password, debug_*]"`
-	Except []string `yaml:"except" doc:"Of these, the names that stay; with fields: [\"*\"] nothing but these stays." example:"[status, http.*]"`
+	Fields []string `yaml:"fields" required:"true" doc:"Names of the fields; * matches any characters. trace_id, span_id, service and level can be named in full. The line itself, which outputs with line_format: raw write, stays as it is." example:"[password, debug_*]"`
+	Except []string `yaml:"except" doc:"Names among these that stay; with fields: [\"*\"] only these stay." example:"[status, http.*]"`
 }
 
 // Check implements pipeline.Checker.
@@ -31,7 +31,7 @@ func (c *Config) Check() []pipeline.Problem {
 	for i, name := range c.Fields {
 		if name == "message" || name == "timestamp" {
 			problems = append(problems, pipeline.Problem{
-				Path: fmt.Sprintf("fields[%d]", i), Message: "cannot be removed, every record has one; for a message, add sets another text and truncate cuts it",
+				Path: fmt.Sprintf("fields[%d]", i), Message: "cannot be removed, every record has one; add sets another message, and truncate shortens it",
 			})
 		}
 	}
@@ -54,7 +54,7 @@ func (c *Config) remove(b *event.Batch, i int) {
 	}
 }
 
-// nameOf gives a key's bytes; keys with escapes are rare, and copied.
+// nameOf returns a key's bytes; keys with escapes are rare, and copied.
 func nameOf(b *event.Batch, key event.Value) []byte {
 	if key.Kind == event.Escaped {
 		return b.AppendText(nil, key)

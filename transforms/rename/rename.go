@@ -1,4 +1,4 @@
-// Package rename gives fields other names.
+// Package rename renames fields.
 package rename
 
 import (
@@ -15,14 +15,14 @@ func Spec() pipeline.Spec {
 	return pipeline.Spec{
 		Kind:    pipeline.KindTransform,
 		Type:    "rename",
-		Summary: "Gives fields other names. Depends on nothing but the record.",
+		Summary: "Renames fields. Depends on nothing but the record.",
 		New:     func() any { return new(Config) },
 	}
 }
 
 // Config is the transform's config.
 type Config struct {
-	Fields map[string]string `yaml:"fields" required:"true" doc:"Old names and the new ones. A field that has the new name already is replaced. message, service and level may be old or new names." example:"{msg_body: message, usr: user.name}"`
+	Fields map[string]string `yaml:"fields" required:"true" doc:"Old and new names. A field that already has the new name is replaced. message, service and level may be old or new names." example:"{msg_body: message, usr: user.name}"`
 }
 
 // Check implements pipeline.Checker.
@@ -55,7 +55,7 @@ type renamer []pair
 
 type pair struct{ old, new string }
 
-// rename takes all values before it puts any back: names may be swapped.
+// rename takes all values before it puts any back, as names may be swapped.
 func (r renamer) rename(b *event.Batch, i int) {
 	var room [8]event.Value
 	taken := room[:0]

@@ -25,14 +25,14 @@ func Spec() pipeline.Spec {
 
 // Config is the transform's config.
 type Config struct {
-	Routes []Route  `yaml:"routes" required:"true" doc:"The ways records may go; the first whose condition holds is taken." example:"[{if: level >= \"error\", outputs: [loki, elastic]}]"`
-	Else   []string `yaml:"else" doc:"Outputs of records that no route is for; without it they go to all." example:"[loki]"`
+	Routes []Route  `yaml:"routes" required:"true" doc:"The routes; a record takes the first whose condition holds." example:"[{if: level >= \"error\", outputs: [loki, elastic]}]"`
+	Else   []string `yaml:"else" doc:"Outputs of records that take no route; by default all." example:"[loki]"`
 }
 
-// A Route is one way a record may go.
+// A Route is a condition and its outputs.
 type Route struct {
-	If      string   `yaml:"if" required:"true" doc:"Which records go this way." example:"level >= \"error\""`
-	Outputs []string `yaml:"outputs" required:"true" doc:"Names of the outputs it leads to, which the pipeline must have too." example:"[loki]"`
+	If      string   `yaml:"if" required:"true" doc:"Which records take this route." example:"level >= \"error\""`
+	Outputs []string `yaml:"outputs" required:"true" doc:"Names of its outputs, which the pipeline must have too." example:"[loki]"`
 }
 
 // Check implements pipeline.Checker.
@@ -56,7 +56,7 @@ func (c *Config) CheckOutputs(outputs []string) []pipeline.Problem {
 			if !slices.Contains(outputs, name) {
 				problems = append(problems, pipeline.Problem{
 					Path:    fmt.Sprintf("%s[%d]", path, k),
-					Message: fmt.Sprintf("there is no output with the name %q; there is %s", name, strings.Join(outputs, ", ")),
+					Message: fmt.Sprintf("there is no output %q; there are %s", name, strings.Join(outputs, ", ")),
 				})
 			}
 		}
@@ -68,7 +68,7 @@ func (c *Config) CheckOutputs(outputs []string) []pipeline.Problem {
 	return problems
 }
 
-// maxOutputs is how many outputs a record can be kept from.
+// maxOutputs is the number of bits of event.Record.ExcludedOutputs.
 const maxOutputs = 32
 
 // Transform implements pipeline.TransformConfig.
@@ -85,16 +85,16 @@ func (c *Config) Transform(env pipeline.TransformEnv) (pipeline.Transform, error
 		if err != nil {
 			return nil, fmt.Errorf("routes[%d].if: %w", i, err)
 		}
-		r.ways = append(r.ways, way{when, allBut(env.Outputs, route.Outputs)})
+		r.routes = append(r.routes, compiledRoute{when, excludedBits(env.Outputs, route.Outputs)})
 	}
 	if len(c.Else) > 0 {
-		r.rest = allBut(env.Outputs, c.Else)
+		r.otherwise = excludedBits(env.Outputs, c.Else)
 	}
 	return perrecord.Record(env, r.direct), nil
 }
 
-// allBut gives the bits of the outputs that are not chosen.
-func allBut(outputs, chosen []string) uint32 {
+// excludedBits returns the bits of the outputs that are not chosen.
+func excludedBits(outputs, chosen []string) uint32 {
 	var bits uint32
 	for k, name := range outputs {
 		if !slices.Contains(chosen, name) {
@@ -105,21 +105,21 @@ func allBut(outputs, chosen []string) uint32 {
 }
 
 type router struct {
-	ways []way
-	rest uint32 // not for records that no way is for
+	routes    []compiledRoute
+	otherwise uint32 // excluded for records that take no route
 }
 
-type way struct {
-	when *condition.Condition
-	not  uint32
+type compiledRoute struct {
+	when     *condition.Condition
+	excluded uint32
 }
 
 func (r *router) direct(b *event.Batch, i int) {
-	for _, w := range r.ways {
+	for _, w := range r.routes {
 		if w.when.Holds(b, i) {
-			b.Records[i].ExcludedOutputs |= w.not
+			b.Records[i].ExcludedOutputs |= w.excluded
 			return
 		}
 	}
-	b.Records[i].ExcludedOutputs |= r.rest
+	b.Records[i].ExcludedOutputs |= r.otherwise
 }

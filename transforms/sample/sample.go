@@ -15,14 +15,14 @@ func Spec() pipeline.Spec {
 	return pipeline.Spec{
 		Kind:    pipeline.KindTransform,
 		Type:    "sample",
-		Summary: "Keeps a part of the records and drops the rest: all records of a trace or none. Depends on nothing but the record, so every host and every replay decides alike.",
+		Summary: "Keeps a fraction of the records and drops the rest: all records of a trace or none. Depends on nothing but the record, so every host and every replay decides alike.",
 		New:     func() any { return new(Config) },
 	}
 }
 
 // Config is the transform's config.
 type Config struct {
-	Rate float64 `yaml:"rate" required:"true" min:"0" max:"1" doc:"The part to keep, from 0 to 1. Records without a trace are chosen one by one, by where they stand in their source." example:"0.1"`
+	Rate float64 `yaml:"rate" required:"true" min:"0" max:"1" doc:"The fraction to keep, from 0 to 1. Records without a trace are chosen one by one, by their position." example:"0.1"`
 }
 
 // Transform implements pipeline.TransformConfig.
@@ -34,8 +34,7 @@ func (c *Config) Transform(env pipeline.TransformEnv) (pipeline.Transform, error
 	}), nil
 }
 
-// identity gives what a record is chosen by: its trace, or its place in its
-// source.
+// identity returns what decides about a record: its trace, or its position in its source.
 func identity(b *event.Batch, i int) uint64 {
 	r := &b.Records[i]
 	if r.Flags&event.HasTrace == 0 {
@@ -44,8 +43,8 @@ func identity(b *event.Batch, i int) uint64 {
 	return mix(mix(binary.BigEndian.Uint64(r.TraceID[:8])) ^ binary.BigEndian.Uint64(r.TraceID[8:]))
 }
 
-// mix spreads a number over all its bits: the finalizer of splitmix64 (Steele, Lea and
-// Flood, "Fast splittable pseudorandom number generators").
+// mix is the finalizer of splitmix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number
+// generators").
 func mix(x uint64) uint64 {
 	x += 0x9e3779b97f4a7c15
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
@@ -53,7 +52,7 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// keeps tells whether a number is among the lowest part of all.
+// keeps reports whether x is within the kept part of all numbers.
 func keeps(rate float64, x uint64) bool {
 	if rate >= 1 {
 		return true

@@ -1,4 +1,4 @@
-// Package throttle holds back what comes too fast.
+// Package throttle limits the rate of records.
 package throttle
 
 import (
@@ -17,7 +17,7 @@ func Spec() pipeline.Spec {
 	return pipeline.Spec{
 		Kind:    pipeline.KindTransform,
 		Type:    "throttle",
-		Summary: "Drops records of what logs too fast, and says how many. Depends on the clock, so a replay after a crash may decide anew.",
+		Summary: "Drops records beyond a rate, and logs how many. Depends on the clock, so a replay after a crash may decide differently.",
 		Traits:  pipeline.Traits{Stateful: true},
 		New:     func() any { return new(Config) },
 	}
@@ -25,10 +25,10 @@ func Spec() pipeline.Spec {
 
 // Config is the transform's config.
 type Config struct {
-	Rate  float64 `yaml:"rate" required:"true" min:"0.001" doc:"Records a second that pass, of each key." example:"100"`
-	Burst int     `yaml:"burst" min:"1" doc:"Records of a key that pass at once after a quiet time; without it, as many as in a second." example:"1000"`
-	Key   string  `yaml:"key" default:"{service}" doc:"What is counted by itself: a template of the record's names; one text without a name counts all records together." example:"\"{container.name}\""`
-	Max   int     `yaml:"max_keys" default:"10000" min:"2" max:"1000000" doc:"Keys remembered at most; those that were quiet for longest are forgotten first."`
+	Rate  float64 `yaml:"rate" required:"true" min:"0.001" doc:"Records per second of each key." example:"100"`
+	Burst int     `yaml:"burst" min:"1" doc:"Records of a key that pass at once after a pause; by default those of one second." example:"1000"`
+	Key   string  `yaml:"key" default:"{service}" doc:"What is limited separately: a template of the record's fields; a text without a field limits all records together." example:"\"{container.name}\""`
+	Max   int     `yaml:"max_keys" default:"10000" min:"2" max:"1000000" doc:"Most keys remembered; those unused for longest are forgotten first."`
 }
 
 // Check implements pipeline.Checker.
@@ -47,9 +47,8 @@ func (c *Config) Transform(env pipeline.TransformEnv) (pipeline.Transform, error
 	return perrecord.Record(env, t.throttle), nil
 }
 
-// throttle has a bucket for each key, which fills with time and which every
-// record takes one from. There are two generations of buckets: when the young one is
-// full it becomes the old one, and what was in that is forgotten.
+// throttle has a token bucket for each key, in two generations: when the young one is full it
+// becomes the old one, and the old one is dropped.
 type throttle struct {
 	key         event.Template
 	rate, burst float64
@@ -59,14 +58,14 @@ type throttle struct {
 	mu         sync.Mutex
 	young, old map[string]*bucket
 	text       []byte
-	held       int    // since it was last said
-	last       []byte // the key of which something was held
-	said       time.Time
+	dropped    int    // since the last warning
+	lastKey    []byte // of the last dropped record
+	warnedAt   time.Time
 }
 
 type bucket struct {
-	left float64
-	at   time.Time
+	tokens  float64
+	updated time.Time
 }
 
 func (t *throttle) throttle(b *event.Batch, i int) {
@@ -76,15 +75,15 @@ func (t *throttle) throttle(b *event.Batch, i int) {
 	now := time.Now()
 	if !t.bucket(now).take(now, t.rate, t.burst) {
 		b.Records[i].Flags |= event.Dropped
-		t.held++
-		t.last = append(t.last[:0], event.CutText(t.text, 100)...)
+		t.dropped++
+		t.lastKey = append(t.lastKey[:0], event.CutText(t.text, 100)...)
 	}
-	if t.held > 0 {
-		t.say(now)
+	if t.dropped > 0 {
+		t.warn(now)
 	}
 }
 
-// bucket gives the bucket of the key in t.text.
+// bucket returns the bucket of the key in t.text.
 func (t *throttle) bucket(now time.Time) *bucket {
 	if b := t.young[string(t.text)]; b != nil {
 		return b
@@ -101,24 +100,24 @@ func (t *throttle) bucket(now time.Time) *bucket {
 }
 
 func (b *bucket) take(now time.Time, rate, burst float64) bool {
-	b.left = min(burst, b.left+rate*now.Sub(b.at).Seconds())
-	b.at = now
-	if b.left < 1 {
+	b.tokens = min(burst, b.tokens+rate*now.Sub(b.updated).Seconds())
+	b.updated = now
+	if b.tokens < 1 {
 		return false
 	}
-	b.left--
+	b.tokens--
 	return true
 }
 
-// sayEvery is the time between two messages about what is held back. The rest of a burst
-// is told of with the first record that comes after it.
-const sayEvery = time.Minute
+// warnInterval is the time between two warnings. The rest of a burst is reported with the first
+// record after it.
+const warnInterval = time.Minute
 
-func (t *throttle) say(now time.Time) {
-	if !t.said.IsZero() && now.Sub(t.said) < sayEvery {
+func (t *throttle) warn(now time.Time) {
+	if !t.warnedAt.IsZero() && now.Sub(t.warnedAt) < warnInterval {
 		return
 	}
-	t.log.Warn("records are dropped: they come faster than the throttle lets through",
-		"dropped", t.held, "key", string(t.last), "rate", t.rate)
-	t.held, t.said = 0, now
+	t.log.Warn("records are dropped: they exceed the rate",
+		"dropped", t.dropped, "key", string(t.lastKey), "rate", t.rate)
+	t.dropped, t.warnedAt = 0, now
 }

@@ -1,4 +1,4 @@
-// Package truncate cuts long texts.
+// Package truncate truncates long texts.
 package truncate
 
 import (
@@ -12,18 +12,18 @@ func Spec() pipeline.Spec {
 	return pipeline.Spec{
 		Kind:    pipeline.KindTransform,
 		Type:    "truncate",
-		Summary: "Cuts a message or fields that are too long, and marks the record with \"truncated\": true. Depends on nothing but the record.",
+		Summary: "Truncates a message or fields that are too long, and marks the record with \"truncated\": true. Depends on nothing but the record.",
 		New:     func() any { return new(Config) },
 	}
 }
 
 // Config is the transform's config.
 type Config struct {
-	Fields  []string      `yaml:"fields" default:"[message]" doc:"What to cut: message, or names of fields; * stands for any characters. The line itself, which outputs with line_format: raw write, stays as it is." example:"[message, stack_*]"`
-	MaxSize pipeline.Size `yaml:"max_size" formerly:"max" required:"true" min:"16B" doc:"Longest value in bytes, with the … that ends what was cut. It is never cut inside of a character." example:"8KiB"`
+	Fields  []string      `yaml:"fields" default:"[message]" doc:"What to truncate: message, or names of fields; * matches any characters. The line itself, which outputs with line_format: raw write, stays as it is." example:"[message, stack_*]"`
+	MaxSize pipeline.Size `yaml:"max_size" formerly:"max" required:"true" min:"16B" doc:"Longest value in bytes, with the … at its end. Characters are never cut in two." example:"8KiB"`
 }
 
-// mark ends what was cut.
+// mark ends what was truncated.
 const mark = "…"
 
 // Transform implements pipeline.TransformConfig.
@@ -46,7 +46,7 @@ func (c *Config) truncate(b *event.Batch, i int) {
 	}
 }
 
-// cut gives the head of a value and the mark, at the end of the arena.
+// cut returns the head of a value and the mark, at the end of the arena.
 func (c *Config) cut(b *event.Batch, v event.Value) event.Value {
 	v = v.Truncate(b.Bytes(v.Span), int(c.MaxSize)-len(mark))
 	head := b.Put(b.Bytes(v.Span))
