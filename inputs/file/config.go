@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"time"
 
 	"github.com/longshore/longshore/inputs/file/notify"
 	"github.com/longshore/longshore/inputs/lines"
@@ -21,7 +20,7 @@ type Config struct {
 	MaxLineSize  pipeline.Size     `yaml:"max_line_size" formerly:"max_line" doc:"Longest line. Of a longer one only this much is kept, marked as truncated." default:"1MiB" min:"16B" max:"16MiB"`
 	LineTimeout  pipeline.Duration `yaml:"line_timeout" doc:"How long to wait for the end of a last line; then it is sent as it is, and what may follow is a line of its own." default:"5s" min:"100ms"`
 	IgnoreOlder  pipeline.Duration `yaml:"ignore_older" doc:"Leave out files that were not written to for this long, unless they were being read before; 0 reads all." default:"0s"`
-	MaxOpenFiles int               `yaml:"max_open_files" doc:"Files held open at once; with more of them, they take turns." default:"1024" min:"16"`
+	MaxOpenFiles int               `yaml:"max_open_files" doc:"Files held open at once; with more of them, those read longest ago are closed." default:"1024" min:"16"`
 	Encoding     string            `yaml:"encoding" doc:"Character encoding: auto (by byte-order mark, else UTF-8), utf-8, utf-16le, utf-16be, or a name of the WHATWG Encoding Standard such as windows-1252 or shift_jis." default:"auto"`
 	PollInterval pipeline.Duration `yaml:"poll_interval" doc:"How often all files are checked, should the system fail to report a change. By default every minute; every 10s where other machines may write to the file system (NFS, FUSE); every second where the system reports no changes." min:"100ms" max:"1h"`
 }
@@ -65,38 +64,20 @@ func checkGlob(setting, glob string) []pipeline.Problem {
 
 // Input returns the input.
 func (c *Config) Input(env pipeline.Env) (pipeline.Input, error) {
-	text, err := lines.FindEncoding(c.Encoding)
+	encoding, err := lines.FindEncoding(c.Encoding)
 	if err != nil {
 		return nil, fmt.Errorf("encoding: %w", err)
 	}
-	set := settings{
-		paths:       c.Paths,
-		exclude:     c.Exclude,
-		fromEnd:     c.ReadFrom == "end",
-		maxLineSize: int(c.MaxLineSize),
-		lineTimeout: time.Duration(c.LineTimeout),
-		ignoreOlder: time.Duration(c.IgnoreOlder),
-		maxOpen:     c.MaxOpenFiles,
-		encoding:    text,
-		poll:        time.Duration(c.PollInterval),
-		readers:     max(4, runtime.GOMAXPROCS(0)),
-		notify:      notify.New,
-		openFile:    openFile,
-	}
-	return &input{settings: set, env: env}, nil
+	set := settings{Config: *c, encoding: encoding, notify: notify.New, openFile: openFile}
+	set.readers = max(4, runtime.GOMAXPROCS(0))
+	return &input{set, env}, nil
 }
 
-// settings are the config as the input uses it.
+// settings are the config and what tests replace.
 type settings struct {
-	paths, exclude []string
-	fromEnd        bool
-	maxLineSize    int
-	lineTimeout    time.Duration
-	ignoreOlder    time.Duration
-	maxOpen        int
-	encoding       *lines.Encoding
-	poll           time.Duration // 0: chosen by the file system
-	readers        int
-	notify         func() (*notify.Watcher, error)
-	openFile       func(path string) (*os.File, error)
+	Config
+	encoding *lines.Encoding
+	readers  int
+	notify   func() (*notify.Watcher, error)
+	openFile func(path string) (*os.File, error)
 }

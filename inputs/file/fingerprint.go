@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 )
@@ -39,7 +40,7 @@ func (f fingerprint) matches(p []byte) bool {
 func readHead(fd *os.File, buf *[headMax]byte) ([]byte, error) {
 	n, err := fd.ReadAt(buf[:], 0)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
+		return nil, fmt.Errorf("reading the head of a log file: %w", err)
 	}
 	return buf[:n], nil
 }

@@ -140,8 +140,8 @@ func (w *follower) pollEvery() time.Duration {
 	if w.maybeShared || len(w.unreadable) > 0 {
 		every = pollShared
 	}
-	if w.settings.poll > 0 {
-		every = w.settings.poll
+	if w.settings.PollInterval > 0 {
+		every = time.Duration(w.settings.PollInterval)
 	}
 	if w.fastPoll {
 		every = min(every, pollUnwatched)

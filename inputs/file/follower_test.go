@@ -3,6 +3,8 @@ package file
 import (
 	"testing"
 	"time"
+
+	"github.com/longshore/longshore/pipeline"
 )
 
 func TestHowOftenFilesArePolled(t *testing.T) {
@@ -19,7 +21,7 @@ func TestHowOftenFilesArePolled(t *testing.T) {
 		"the setting, where none is":     {follower{fastPoll: true}, time.Hour, time.Second},
 		"a short setting, where none is": {follower{fastPoll: true}, time.Millisecond, time.Millisecond},
 	} {
-		c.w.core = &core{settings: &settings{poll: c.poll}}
+		c.w.core = &core{settings: &settings{Config: Config{PollInterval: pipeline.Duration(c.poll)}}}
 		if got := c.w.pollEvery(); got != c.want {
 			t.Errorf("%s: every %v, want %v", name, got, c.want)
 		}

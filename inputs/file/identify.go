@@ -2,7 +2,6 @@ package file
 
 import (
 	"context"
-	"fmt"
 	"time"
 )
 
@@ -61,7 +60,7 @@ func (i *identifier) claim(f *file, size int64) (*knownSource, error) {
 	var buf [headMax]byte
 	head, err := readHead(f.read.fd, &buf)
 	if err != nil {
-		return nil, fmt.Errorf("reading the head of a log file: %w", err)
+		return nil, err
 	}
 	return i.known.claim(f, i.table.where(f).path, head, size), nil
 }

@@ -56,7 +56,7 @@ func (in *input) Run(ctx context.Context, feed pipeline.Feed) error {
 }
 
 func (in *input) core(feed pipeline.Feed) (*core, error) {
-	paths, err := glob.NewSet(in.settings.paths, in.settings.exclude)
+	paths, err := glob.NewSet(in.settings.Paths, in.settings.Exclude)
 	if err != nil {
 		return nil, fmt.Errorf("paths: %w", err)
 	}

@@ -167,45 +167,31 @@ func (k *knownSource) isAt(path string) bool {
 	if k.replaced.Load() || !k.mayBeAt(path) {
 		return false
 	}
-	fd, err := os.Open(path)
-	if err != nil {
-		return true
-	}
-	defer fd.Close()
-	info, err := fd.Stat()
-	if err != nil || inodeOf(info).ino != k.at.id.ino {
-		return true
-	}
-	same, err := k.isIn(fd, path, info.Size())
-	return same || err != nil
+	same, id, err := k.compare(path)
+	return same || err != nil || id.ino != k.at.id.ino
 }
 
 // isCopiedAt reports whether the file at a path has all that was read of the source, and enough of
 // it to rule out chance.
 func (k *knownSource) isCopiedAt(path string) bool {
-	if k.at.head.len < weakHead {
-		return false
-	}
+	same, _, err := k.compare(path)
+	return same && err == nil && k.at.head.len >= weakHead
+}
+
+// compare reports whether the file at a path is the source, and returns its inode.
+func (k *knownSource) compare(path string) (same bool, id inode, err error) {
 	fd, err := os.Open(path)
 	if err != nil {
-		return false
+		return false, id, err
 	}
 	defer fd.Close()
 	info, err := fd.Stat()
 	if err != nil {
-		return false
+		return false, id, err
 	}
-	same, err := k.isIn(fd, path, info.Size())
-	return same && err == nil
-}
-
-func (k *knownSource) isIn(fd *os.File, path string, size int64) (bool, error) {
 	var buf [headMax]byte
 	head, err := readHead(fd, &buf)
-	if err != nil {
-		return false, err
-	}
-	return k.matches(fd, isCompressed(path), head, size), nil
+	return k.matches(fd, isCompressed(path), head, info.Size()), inodeOf(info), err
 }
 
 // tail returns the fingerprint of the bytes before the reading position. It is empty where the

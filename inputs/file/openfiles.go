@@ -23,7 +23,7 @@ type openFiles struct {
 
 // newOpenFiles leaves at least half of the process's own limit to others.
 func newOpenFiles(set *settings, s *schedule, t *table) *openFiles {
-	limit := set.maxOpen
+	limit := set.MaxOpenFiles
 	if lim := openLimit(); lim > 0 {
 		limit = int(min(uint64(limit), lim/2))
 	}

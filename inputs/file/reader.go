@@ -325,7 +325,7 @@ func (r *reader) restart(ctx context.Context, f *file, why string) {
 	default:
 		r.dropSource(f, why)
 	}
-	s.progress = newProgress(key, r.settings.maxLineSize)
+	s.progress = r.settings.newProgress(key)
 	s.predecessor, s.grownAt = predecessor, time.Now()
 	s.identified, s.mustBeKnown, s.takenOverFrom, s.startSize = false, false, nil, -1
 	r.table.unmarkSource(f, firstPath, earlier)
@@ -400,7 +400,7 @@ func (r *reader) unfollow(f *file) {
 	r.forgetPredecessors(f)
 	r.table.remove(f)
 	r.health.clear(f.read.key)
-	f.read.progress, f.read.identified = newProgress(f.read.key, r.settings.maxLineSize), false
+	f.read.progress, f.read.identified = r.settings.newProgress(f.read.key), false
 }
 
 // park closes a file that is not expected to grow. It is opened again if it does.
@@ -443,7 +443,7 @@ func (r *reader) waitForLine(ctx context.Context, f *file, size int64, moved boo
 	if f.compressed || int64(f.read.off) >= size || f.read.encoding == nil && !moved {
 		return 0, nil
 	}
-	timeout := r.settings.lineTimeout
+	timeout := time.Duration(r.settings.LineTimeout)
 	if moved {
 		timeout = min(timeout, completeAfter)
 	}
@@ -463,7 +463,7 @@ func (r *reader) extendHead(ctx context.Context, f *file, size int64) (bool, err
 	var buf [headMax]byte
 	head, err := readHead(s.fd, &buf)
 	if err != nil {
-		return false, fmt.Errorf("reading the head of a log file: %w", err)
+		return false, err
 	}
 	if !s.head.matches(head) {
 		r.restart(ctx, f, "it was rewritten")
@@ -481,7 +481,7 @@ func (r *reader) resolveEncoding(f *file) error {
 	var buf [headMax]byte
 	head, err := readHead(f.read.fd, &buf)
 	if err != nil {
-		return fmt.Errorf("reading the head of a log file: %w", err)
+		return err
 	}
 	f.read.resolveEncoding(r.settings.encoding, head)
 	return nil

@@ -23,12 +23,12 @@ func (w *follower) firstScan(ctx context.Context) {
 	started := len(w.feed.Known()) == 0
 	w.walkAll()
 	found := w.considerAll()
-	if w.settings.fromEnd && started {
+	if w.settings.ReadFrom == "end" && started {
 		w.startAtEnd()
 	}
 	found = append(found, w.findKnown(ctx)...)
 	if w.table.len() == 0 {
-		w.log.Warn("no file is there yet; waiting for one", "paths", strings.Join(w.settings.paths, ", "))
+		w.log.Warn("no file is there yet; waiting for one", "paths", strings.Join(w.settings.Paths, ", "))
 	}
 	w.wakeInOrder(found)
 }
@@ -196,7 +196,8 @@ func (w *follower) updateNameLocked(f *file, path string) {
 // isTooOld reports whether a file is to be left alone for its age. One that was never read counts
 // as too old only until it is written to.
 func (w *follower) isTooOld(f *file, now fileStat) bool {
-	if w.settings.ignoreOlder == 0 || time.Since(time.Unix(0, now.mtime)) <= w.settings.ignoreOlder {
+	limit := time.Duration(w.settings.IgnoreOlder)
+	if limit == 0 || time.Since(time.Unix(0, now.mtime)) <= limit {
 		f.scan.ignored = false
 		return false
 	}
@@ -359,8 +360,13 @@ func (w *follower) findKnown(ctx context.Context) []*file {
 	for _, k := range sources {
 		at, ok := there[k.at.id.ino]
 		ok = ok && k.isAt(at.path)
-		f := w.followKnown(k, at, ok)
-		if f == nil {
+		var f *file
+		if ok {
+			f = w.addGeneration(at.id, k.Key, at.path)
+		}
+		if f != nil {
+			f.read.mustBeKnown = true
+		} else {
 			f = w.takeOverKnown(ctx, k)
 		}
 		switch {
@@ -380,18 +386,6 @@ func (w *follower) findKnown(ctx context.Context) []*file {
 	return found
 }
 
-// followKnown follows a known source where it was found, if it is still there.
-func (w *follower) followKnown(k *knownSource, at locatedFile, ok bool) *file {
-	if !ok {
-		return nil
-	}
-	f := w.addGeneration(at.id, k.Key, at.path)
-	if f != nil {
-		f.read.mustBeKnown = true
-	}
-	return f
-}
-
 const (
 	deletedMeanwhile  = "it was deleted while longshore was not running"
 	replacedMeanwhile = "its file was truncated or replaced while longshore was not running"
@@ -408,7 +402,7 @@ func (w *follower) sourceGone(ctx context.Context, k *knownSource, listed folder
 	now := w.table.at(k.Key)
 	isNew := now != nil && !w.known.hasAt(now.id, k.Key)
 	switch {
-	case isNew && now.id.ino == k.at.id.ino && !w.table.isSource(now.id):
+	case isNew && now.id.ino == k.at.id.ino && !w.table.where(now).isSource:
 		w.known.reportOnce(ctx, k, replacedMeanwhile)
 		w.table.addPredecessor(now, k)
 	case len(later) > 0, isNew && now.id.ino != k.at.id.ino:

@@ -103,12 +103,12 @@ func (s *settings) newFile(id inode, firstPath, path string) *file {
 	return &file{
 		id: id, compressed: isCompressed(path),
 		at:   location{firstPath: firstPath, since: time.Now()},
-		read: readState{startSize: -1, progress: newProgress(firstPath, s.maxLineSize)},
+		read: readState{startSize: -1, progress: s.newProgress(firstPath)},
 	}
 }
 
-func newProgress(key string, maxLineSize int) progress {
-	return progress{key: key, storedHead: -1, splitter: lines.Splitter{Max: maxLineSize}}
+func (s *settings) newProgress(key string) progress {
+	return progress{key: key, storedHead: -1, splitter: lines.Splitter{Max: int(s.MaxLineSize)}}
 }
 
 // newDigest returns what is remembered of the text.
@@ -314,12 +314,6 @@ func (t *table) owner(id inode) (*file, *digest) {
 		return nil, nil
 	}
 	return f, f.at.digest
-}
-
-// isSource reports whether the file of an inode is a source.
-func (t *table) isSource(id inode) bool {
-	f, _ := t.owner(id)
-	return f != nil
 }
 
 // copyOf returns the file that one was found to be a copy of, if any.

@@ -46,7 +46,7 @@ func (r *reader) transfer(f *file, firstPath string, c *copyCandidate) *file {
 		return nil
 	}
 	r.reportLost(f, max(f.read.off, c.size), writtenAfterCopy)
-	f.read.progress = newProgress(f.read.key, r.settings.maxLineSize)
+	f.read.progress = r.settings.newProgress(f.read.key)
 	return successor
 }
 
