@@ -34,7 +34,8 @@ func (b bench) agentCommand(config string, workers int) (*exec.Cmd, error) {
 		return nil, err
 	}
 	file := filepath.Join(data, "longshore.yml")
-	text := fmt.Sprintf("version: 1\ndata_dir: %s\nhttp: {listen: %q}\n%s", data, cmp.Or(b.admin, "127.0.0.1:0"), config)
+	text := fmt.Sprintf("version: 1\ndata_dir: %s\nhttp: {listen: %q}\n%s", data, cmp.Or(b.admin, "127.0.0.1:0"),
+		config)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
@@ -176,7 +177,8 @@ type cpuMask [16]uint64
 
 // affinity gives the cores that a thread may run on; 0 is the one that asks.
 func affinity(thread int) (mask cpuMask, err error) {
-	_, _, errno := syscall.RawSyscall(syscall.SYS_SCHED_GETAFFINITY, uintptr(thread), unsafe.Sizeof(mask), uintptr(unsafe.Pointer(&mask)))
+	_, _, errno := syscall.RawSyscall(syscall.SYS_SCHED_GETAFFINITY, uintptr(thread), unsafe.Sizeof(mask),
+		uintptr(unsafe.Pointer(&mask)))
 	if errno != 0 {
 		return mask, fmt.Errorf("reading the CPU affinity: %w", errno)
 	}
@@ -184,7 +186,8 @@ func affinity(thread int) (mask cpuMask, err error) {
 }
 
 func setAffinity(thread int, mask cpuMask) error {
-	_, _, errno := syscall.RawSyscall(syscall.SYS_SCHED_SETAFFINITY, uintptr(thread), unsafe.Sizeof(mask), uintptr(unsafe.Pointer(&mask)))
+	_, _, errno := syscall.RawSyscall(syscall.SYS_SCHED_SETAFFINITY, uintptr(thread), unsafe.Sizeof(mask),
+		uintptr(unsafe.Pointer(&mask)))
 	if errno != 0 {
 		return fmt.Errorf("setting the CPU affinity: %w", errno)
 	}

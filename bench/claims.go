@@ -34,6 +34,7 @@ func (c *claims) steady(what string, s steadiness, l limit) {
 func (c *claims) print() {
 	t := newTable("marks", "                   ", "measured", "mark", "")
 	for _, one := range c.all {
-		t.row(one.what, one.unit, fmt.Sprintf("%.4g", one.got), fmt.Sprintf("%.4g", one.mark), verdict(true, one.got <= one.mark))
+		t.row(one.what, one.unit, fmt.Sprintf("%.4g", one.got), fmt.Sprintf("%.4g", one.mark),
+			verdict(true, one.got <= one.mark))
 	}
 }

@@ -113,6 +113,8 @@ func (c *chatter) log(to *container, i int, rnd *rand.Rand) (bool, error) {
 // timedText is a line as log4j writes it, that ends with the nanosecond it was written.
 func timedText(dst []byte, now time.Time, rnd *rand.Rand) []byte {
 	dst = now.UTC().AppendFormat(dst, "2006-01-02 15:04:05,000")
-	return fmt.Appendf(dst, " INFO  [http-nio-8080-exec-%d] com.example.shop.OrderService - %s: order %d of user u%05d, trace_id=%016x%016x, written %d\n",
-		1+rnd.IntN(20), pick(messages, rnd), rnd.IntN(100000), rnd.IntN(100000), rnd.Uint64(), rnd.Uint64(), now.UnixNano())
+	return fmt.Appendf(dst, " INFO  [http-nio-8080-exec-%d] com.example.shop.OrderService - %s: order %d of "+
+		"user u%05d, trace_id=%016x%016x, written %d\n",
+		1+rnd.IntN(20), pick(messages, rnd), rnd.IntN(100000), rnd.IntN(100000),
+		rnd.Uint64(), rnd.Uint64(), now.UnixNano())
 }

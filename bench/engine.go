@@ -121,9 +121,11 @@ func (c *container) inspect(w http.ResponseWriter, _ *http.Request) {
 	reply(w, map[string]any{
 		"Id": c.id, "Name": "/" + c.name, "Created": c.created.Format(time.RFC3339Nano), "LogPath": c.logPath,
 		"State": map[string]any{"Status": "running", "Running": true},
-		"Config": map[string]any{"Image": "registry.example.com/shop/app:1.4.2", "Tty": false, "Labels": map[string]string{
-			"com.docker.compose.project": "shop", "com.docker.compose.service": strings.TrimSuffix(strings.TrimPrefix(c.name, "shop-"), "-1"),
-		}},
+		"Config": map[string]any{"Image": "registry.example.com/shop/app:1.4.2", "Tty": false,
+			"Labels": map[string]string{
+				"com.docker.compose.project": "shop",
+				"com.docker.compose.service": strings.TrimSuffix(strings.TrimPrefix(c.name, "shop-"), "-1"),
+			}},
 		"HostConfig": map[string]any{"LogConfig": map[string]any{"Type": "json-file", "Config": map[string]string{}}},
 	})
 }

@@ -67,7 +67,8 @@ func (b bench) idle(ctx context.Context) error {
 	}
 	share, idle := 100*(after-before).Seconds()/b.span.Seconds(), mib(resident<<10)
 	t := newTable("idle", "files", "% of a core", "MiB", "peak MiB, at the start", "longest wait for a line")
-	t.row(name, files, fmt.Sprintf("%.2f", share), fmt.Sprintf("%.1f", idle), fmt.Sprintf("%.1f", mib(took.peak)), round(longest))
+	t.row(name, files, fmt.Sprintf("%.2f", share), fmt.Sprintf("%.1f", idle), fmt.Sprintf("%.1f", mib(took.peak)),
+		round(longest))
 	b.claims.add(name, "% of a core", share, 0.5)
 	b.claims.add(name, "MiB", idle, 64)
 	b.claims.add(name, "longest wait, ms", longest.Seconds()*1e3, 1000)

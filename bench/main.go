@@ -34,7 +34,8 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	b := bench{agent: *agent, lines: *lines, runs: *runs, only: *only, span: *span, sources: *sources, profileTo: *profileTo, claims: &claims{}}
+	b := bench{agent: *agent, lines: *lines, runs: *runs, only: *only, span: *span, sources: *sources,
+		profileTo: *profileTo, claims: &claims{}}
 	parts := []part{bench.fullSpeed, bench.steady, bench.containers, bench.idle, bench.begin}
 	switch {
 	case *versus:

@@ -31,11 +31,13 @@ func (m measured) ratio() float64 { return float64(m.cpu) / float64(m.floor) }
 // this machine was at its best moment of the runs, and as a ratio to the floor, which
 // takes out how fast the machine is.
 func summary(all []measured) {
-	t := newTable("least of all runs", "CPU s per million", "floor", "× floor", "mark, s", "in seconds", "mark, ×", "as a ratio", "peak MiB")
+	t := newTable("least of all runs", "CPU s per million", "floor", "× floor", "mark, s", "in seconds", "mark, ×",
+		"as a ratio", "peak MiB")
 	for _, m := range all {
 		seconds, ratio := m.marks(all)
 		t.row(m.work.name, seconds2(m.cpu), seconds2(m.floor), times(m.ratio()),
-			seconds2(seconds), verdict(seconds != 0, m.cpu <= seconds), times(ratio), verdict(ratio != 0, m.ratio() <= ratio),
+			seconds2(seconds), verdict(seconds != 0, m.cpu <= seconds), times(ratio),
+			verdict(ratio != 0, m.ratio() <= ratio),
 			fmt.Sprintf("%.1f", mib(m.peak)))
 	}
 }

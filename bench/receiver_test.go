@@ -37,19 +37,24 @@ func TestReceiverCounts(t *testing.T) {
 	entry := bytesField(2, bytesField(2, []byte("a line")))
 	stream := bytesField(1, message(bytesField(1, []byte(`{job="x"}`)), entry, entry))
 	record := bytesField(2, message([]byte{1<<3 | 1, 1, 2, 3, 4, 5, 6, 7, 8}, bytesField(5, []byte("body"))))
-	otlp := bytesField(1, message(bytesField(1, nil), bytesField(2, message(bytesField(1, nil), record, record, record))))
+	otlp := bytesField(1, message(bytesField(1, nil),
+		bytesField(2, message(bytesField(1, nil), record, record, record))))
 	const bulk = `{"create":{}}` + "\n" + `{"a":1}` + "\n" + `{"create":{}}` + "\n" + `{"a":2}` + "\n"
-	const json = `{"streams":[{"stream":{"a":"b"},"values":[["1","x"],["2","y",{"t":"z"}]]},{"stream":{},"values":[["3","z"]]}]}`
+	const json = `{"streams":[{"stream":{"a":"b"},"values":[["1","x"],["2","y",{"t":"z"}]]},{"stream":{},` +
+		`"values":[["3","z"]]}]}`
 	for name, c := range map[string]struct {
 		path   string
 		header string // name=value
 		body   []byte
 		want   int64 // lines; -1: it is refused
 	}{
-		"loki, protobuf":      {"/loki/api/v1/push", "Content-Type=application/x-protobuf", s2.EncodeSnappy(nil, message(stream, stream)), 4},
-		"loki, JSON":          {"/loki/api/v1/push", "Content-Type=application/json", []byte(json), 3},
-		"loki, no snappy":     {"/loki/api/v1/push", "Content-Type=application/x-protobuf", []byte("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"), -1},
-		"loki, cut off":       {"/loki/api/v1/push", "Content-Type=application/x-protobuf", s2.EncodeSnappy(nil, stream[:len(stream)-3]), -1},
+		"loki, protobuf": {"/loki/api/v1/push", "Content-Type=application/x-protobuf",
+			s2.EncodeSnappy(nil, message(stream, stream)), 4},
+		"loki, JSON": {"/loki/api/v1/push", "Content-Type=application/json", []byte(json), 3},
+		"loki, no snappy": {"/loki/api/v1/push", "Content-Type=application/x-protobuf",
+			[]byte("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"), -1},
+		"loki, cut off": {"/loki/api/v1/push", "Content-Type=application/x-protobuf",
+			s2.EncodeSnappy(nil, stream[:len(stream)-3]), -1},
 		"bulk":                {"/_bulk", "Content-Type=application/x-ndjson", []byte(bulk), 2},
 		"bulk, gzip":          {"/_bulk", "Content-Encoding=gzip", gzipped([]byte(bulk)), 2},
 		"bulk, no gzip":       {"/_bulk", "Content-Encoding=gzip", []byte(bulk), -1},
@@ -58,7 +63,8 @@ func TestReceiverCounts(t *testing.T) {
 		"OTLP":                {"/v1/logs", "Content-Type=application/x-protobuf", otlp, 3},
 		"OTLP, gzip":          {"/v1/logs", "Content-Encoding=gzip", gzipped(otlp), 3},
 		"OTLP, bad wire type": {"/v1/logs", "Content-Type=application/x-protobuf", []byte{1<<3 | 6}, -1},
-		"a block":             {floorPath, "Content-Type=application/octet-stream", s2.EncodeSnappy(nil, []byte("a\nb\nc")), 2},
+		"a block": {floorPath, "Content-Type=application/octet-stream",
+			s2.EncodeSnappy(nil, []byte("a\nb\nc")), 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, err := newReceiver(1 << 62)

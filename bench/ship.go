@@ -12,7 +12,8 @@ import (
 // fullSpeed ships every work's lines as fast as they go, each run beside one of the
 // floor, and prints a row a run and what the least of them say.
 func (b bench) fullSpeed(ctx context.Context) error {
-	t := newTable("work", "lines", "lines/s", "CPU s per million", "floor", "× floor", "peak MiB", "requests", "MB sent")
+	t := newTable("work", "lines", "lines/s", "CPU s per million", "floor", "× floor", "peak MiB", "requests",
+		"MB sent")
 	var all []measured
 	for _, w := range works {
 		if !b.wants(w.name) {
@@ -50,7 +51,8 @@ func (b bench) measure(ctx context.Context, w work, t *table) (measured, error) 
 			return least, err
 		}
 		m := measured{work: w, cpu: perMillion(r.cpu, b.lines), floor: floor, peak: r.peak}
-		t.row(w.name, b.lines, fmt.Sprintf("%.0f", float64(b.lines)/r.wall.Seconds()), seconds2(m.cpu), seconds2(floor), times(m.ratio()),
+		t.row(w.name, b.lines, fmt.Sprintf("%.0f", float64(b.lines)/r.wall.Seconds()), seconds2(m.cpu), seconds2(floor),
+			times(m.ratio()),
 			fmt.Sprintf("%.1f", mib(r.peak)), r.requests, fmt.Sprintf("%.1f", float64(r.sent)/1e6))
 		least = least.with(m)
 	}

@@ -81,7 +81,8 @@ func writeAtRate(ctx context.Context, path string, rate int, span time.Duration)
 func timedLine(dst []byte, now time.Time, rnd *rand.Rand) []byte {
 	dst = append(dst, `{"time":"`...)
 	dst = now.UTC().AppendFormat(dst, time.RFC3339Nano)
-	return fmt.Appendf(dst, `","level":%q,"msg":%q,"trace_id":"%016x%016x","method":"GET","path":"/api/v1/items/%d","status":%d,"duration_ms":%.3f,"written":%d}`+"\n",
+	return fmt.Appendf(dst, `","level":%q,"msg":%q,"trace_id":"%016x%016x","method":"GET",`+
+		`"path":"/api/v1/items/%d","status":%d,"duration_ms":%.3f,"written":%d}`+"\n",
 		pick(levels, rnd), pick(messages, rnd), rnd.Uint64(), rnd.Uint64(),
 		rnd.IntN(100000), 200+rnd.IntN(4)*100, rnd.Float64()*100, now.UnixNano())
 }

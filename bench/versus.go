@@ -143,7 +143,8 @@ func (b bench) competeAtRate(ctx context.Context, c *contender, rate int, t *tab
 
 // standing prints what all took, and how often that is what longshore took.
 func standing(all []*contender) {
-	t := newTable("least of all runs", "version         ", "sends       ", "lines/s", "CPU s per million", "× longshore", "× floor", "peak MiB", "cores at a rate", "× longshore", "MiB")
+	t := newTable("least of all runs", "version         ", "sends       ", "lines/s", "CPU s per million",
+		"× longshore", "× floor", "peak MiB", "cores at a rate", "× longshore", "MiB")
 	for _, c := range all {
 		if c.missing != nil {
 			fmt.Printf("%s: %v\n", c.name, c.missing)
@@ -154,7 +155,9 @@ func standing(all []*contender) {
 			ours = all[1]
 		}
 		t.row(c.name, c.version, c.sends, fmt.Sprintf("%.0f", c.speed), seconds2(c.least.cpu),
-			times(float64(c.least.cpu)/float64(ours.least.cpu)), times(c.least.ratio()), fmt.Sprintf("%.1f", mib(c.least.peak)),
-			fmt.Sprintf("%.4f", c.steady.cores()), times(c.steady.cores()/ours.steady.cores()), fmt.Sprintf("%.1f", mib(c.steady.peak)))
+			times(float64(c.least.cpu)/float64(ours.least.cpu)), times(c.least.ratio()),
+			fmt.Sprintf("%.1f", mib(c.least.peak)),
+			fmt.Sprintf("%.4f", c.steady.cores()), times(c.steady.cores()/ours.steady.cores()), fmt.Sprintf("%.1f",
+				mib(c.steady.peak)))
 	}
 }

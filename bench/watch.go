@@ -48,7 +48,8 @@ func (b bench) watchAgent(ctx context.Context, input string, write writer) (stea
 
 // watch lets a command work at what write writes, and gives what it took for the last
 // span of that. Every line must come.
-func (b bench) watch(ctx context.Context, warmUp time.Duration, command func(*receiver) (*exec.Cmd, error), write writer) (steadiness, error) {
+func (b bench) watch(ctx context.Context, warmUp time.Duration, command func(*receiver) (*exec.Cmd, error),
+	write writer) (steadiness, error) {
 	floor, err := b.floor(ctx)
 	if err != nil {
 		return steadiness{}, err
@@ -86,7 +87,8 @@ func (b bench) watch(ctx context.Context, warmUp time.Duration, command func(*re
 	if err != nil {
 		return steadiness{}, err
 	}
-	s := steadiness{floor: floor, counts: after.minus(before), span: time.Since(began), requests: recv.requests.Load() - requests}
+	s := steadiness{floor: floor, counts: after.minus(before), span: time.Since(began),
+		requests: recv.requests.Load() - requests}
 	if err := recv.wait(ctx, a, int64(warm+lines)); err != nil {
 		return s, err
 	}
@@ -153,7 +155,8 @@ func numberIn(path, word string) (int64, error) {
 
 // newSteadyTable is a table for what was watched.
 func newSteadyTable(name string) *table {
-	return newTable(name, "lines/s", "cores", "floor", "peak MiB", "p50", "p99", "longest", "requests/s", "reads/s", "writes/s", "wakeups/s")
+	return newTable(name, "lines/s", "cores", "floor", "peak MiB", "p50", "p99", "longest", "requests/s", "reads/s",
+		"writes/s", "wakeups/s")
 }
 
 func (t *table) steady(name string, rate int, s steadiness) {

@@ -31,15 +31,19 @@ const esOutput = `{type: elasticsearch, urls: ["http://%%s"], index: bench, comp
 
 var works = []work{
 	{name: "json-to-loki", format: jsonLine, output: lokiOutput, mark: 1000 * time.Millisecond},
-	{name: "json-to-elasticsearch", format: jsonLine, output: fmt.Sprintf(esOutput, "none"), mark: 1100 * time.Millisecond},
-	{name: "json-to-elasticsearch-gzip", format: jsonLine, output: fmt.Sprintf(esOutput, "gzip"), mark: 1800 * time.Millisecond},
+	{name: "json-to-elasticsearch", format: jsonLine, output: fmt.Sprintf(esOutput, "none"),
+		mark: 1100 * time.Millisecond},
+	{name: "json-to-elasticsearch-gzip", format: jsonLine, output: fmt.Sprintf(esOutput, "gzip"),
+		mark: 1800 * time.Millisecond},
 	{name: "logfmt-to-loki", format: logfmtLine, output: lokiOutput, mark: 1000 * time.Millisecond},
 	{name: "nginx-to-loki", format: nginxLine, output: lokiOutput, mark: 1000 * time.Millisecond},
 	{name: "log4j-to-loki", format: log4jLine, output: lokiOutput, mark: 1000 * time.Millisecond},
-	{name: "json-file-to-loki", format: dockerLine(jsonLine), output: lokiOutput, docker: true, mark: 1100 * time.Millisecond},
+	{name: "json-file-to-loki", format: dockerLine(jsonLine), output: lokiOutput, docker: true,
+		mark: 1100 * time.Millisecond},
 	{name: "json-file-by-file-input", format: dockerLine(jsonLine), output: lokiOutput},
 	{name: "eight-files-one-worker", format: jsonLine, output: lokiOutput, files: 8},
-	{name: "eight-files-two-workers", format: jsonLine, output: lokiOutput, files: 8, workers: 2, against: "eight-files-one-worker"},
+	{name: "eight-files-two-workers", format: jsonLine, output: lokiOutput, files: 8, workers: 2,
+		against: "eight-files-one-worker"},
 }
 
 // writeFiles spreads n lines over the work's files in a folder.

@@ -130,7 +130,8 @@ func (a *agent) terminate() error {
 		}
 		return nil
 	case <-time.After(endsWithin):
-		return errors.Join(fmt.Errorf("%s after SIGTERM the agent still runs; see its log %s", endsWithin, a.log.Name()), a.kill())
+		return errors.Join(fmt.Errorf("%s after SIGTERM the agent still runs; see its log %s", endsWithin,
+			a.log.Name()), a.kill())
 	}
 }
 

@@ -61,7 +61,8 @@ func (s *soak) openContainers(ctx context.Context) (*containers, error) {
 		}
 		return nil, err
 	}
-	c := &containers{soak: s, engine: engine, host: engine.DaemonHost(), image: fmt.Sprintf("longshore-soak:%d", os.Getpid())}
+	c := &containers{soak: s, engine: engine, host: engine.DaemonHost(),
+		image: fmt.Sprintf("longshore-soak:%d", os.Getpid())}
 	if err := c.create(ctx); err != nil {
 		c.close()
 		return nil, err
@@ -75,7 +76,8 @@ func (c *containers) create(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("making an image of this program: %w", err)
 	}
-	answer, err := c.engine.ImageImport(ctx, image.ImportSource{Source: layer, SourceName: "-"}, c.image, image.ImportOptions{})
+	answer, err := c.engine.ImageImport(ctx, image.ImportSource{Source: layer, SourceName: "-"}, c.image,
+		image.ImportOptions{})
 	if err != nil {
 		return err
 	}
@@ -141,7 +143,8 @@ func (c *containers) config() string {
 	if c == nil {
 		return ""
 	}
-	return fmt.Sprintf("  containers: {type: docker, host: %q, include: {names: [longshore-soak-%d-*]}}\n", c.host, os.Getpid())
+	return fmt.Sprintf("  containers: {type: docker, host: %q, include: {names: [longshore-soak-%d-*]}}\n", c.host,
+		os.Getpid())
 }
 
 // run starts the containers and waits until they have written everything.
@@ -159,7 +162,8 @@ func (c *containers) run(ctx context.Context) error {
 		select {
 		case state := <-ended:
 			if state.StatusCode != 0 {
-				return fmt.Errorf("a container ended with code %d; was this program built with CGO_ENABLED=0?", state.StatusCode)
+				return fmt.Errorf("a container ended with code %d; was this program built with CGO_ENABLED=0?",
+					state.StatusCode)
 			}
 		case err := <-errs:
 			return fmt.Errorf("waiting for a container: %w", err)

@@ -24,7 +24,8 @@ func newJournal(dir string, began time.Time) (*journal, error) {
 func (j *journal) note(format string, args ...any) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	fmt.Fprintf(j.file, "%s %8.3f %s\n", time.Now().UTC().Format("15:04:05.000"), time.Since(j.began).Seconds(), fmt.Sprintf(format, args...))
+	fmt.Fprintf(j.file, "%s %8.3f %s\n", time.Now().UTC().Format("15:04:05.000"), time.Since(j.began).Seconds(),
+		fmt.Sprintf(format, args...))
 }
 
 func (j *journal) close() { j.file.Close() }

@@ -67,10 +67,12 @@ func parseFlags() (options, error) {
 	flag.IntVar(&o.kills, "kills", 20, "how often to kill the agent")
 	flag.Uint64Var(&o.seed, "seed", 0, "what chance goes by; 0 for another one each time")
 	flag.Float64Var(&o.faults, "faults", 0.1, "part of all requests that go wrong")
-	flag.DurationVar(&o.outage, "outage", 0, "longest time in which a destination is away or silent; 0 for a twentieth of the duration, 3 minutes at most")
+	flag.DurationVar(&o.outage, "outage", 0, "longest time in which a destination is away or silent; 0 for a "+
+		"twentieth of the duration, 3 minutes at most")
 	flag.DurationVar(&o.settle, "settle", 30*time.Second, "how long nothing may arrive before what has not is missing")
 	flag.BoolVar(&o.truncate, "copytruncate", false, "rotate one file by copytruncate, whenever all of it has arrived")
-	flag.StringVar(&o.docker, "docker", "auto", "Docker Engine in which to run containers: its address, auto for the usual one if it is there, or off")
+	flag.StringVar(&o.docker, "docker", "auto", "Docker Engine in which to run containers: its address, auto "+
+		"for the usual one if it is there, or off")
 	flag.StringVar(&o.loki, "loki", "", "URL of a real Loki, instead of the receiver with its faults")
 	flag.StringVar(&o.elastic, "elasticsearch", "", "URL of a real Elasticsearch, likewise")
 	flag.StringVar(&o.dir, "dir", "", "folder for all files; empty for a temporary one")

@@ -21,7 +21,8 @@ func (s *soak) report(findings []finding) error {
 	for _, f := range s.files {
 		turns += f.turns
 	}
-	fmt.Printf("\n%-14s %d lines, to %d files (%d rotations)%s\n", "written", written, len(s.files), turns, s.containers)
+	fmt.Printf("\n%-14s %d lines, to %d files (%d rotations)%s\n", "written", written, len(s.files), turns,
+		s.containers)
 	right := true
 	for i := range findings {
 		right = findings[i].Right() && right
@@ -50,7 +51,8 @@ func (s *soak) show(f *finding) error {
 		return nil
 	}
 	if f.Foreign+f.Damaged+f.Colliding > 0 {
-		fmt.Printf("%-14s %d that nobody wrote, %d damaged, %d with the identity of another\n", "", f.Foreign, f.Damaged, f.Colliding)
+		fmt.Printf("%-14s %d that nobody wrote, %d damaged, %d with the identity of another\n", "", f.Foreign,
+			f.Damaged, f.Colliding)
 	}
 	if f.Example != "" {
 		fmt.Printf("%-14s such as: %s\n", "", f.Example)

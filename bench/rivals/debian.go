@@ -22,7 +22,8 @@ func debian(packages ...string) func(_, dir string) (string, error) {
 		}
 		found, err := filepath.Glob(filepath.Join(archives, packages[0]+"_*.deb"))
 		if err != nil || len(found) != 1 {
-			return "", fmt.Errorf("no package %s in %s; remove the folder to have it fetched again", packages[0], archives)
+			return "", fmt.Errorf("no package %s in %s; remove the folder to have it fetched again", packages[0],
+				archives)
 		}
 		return run("", "dpkg-deb", "-f", found[0], "Version")
 	}

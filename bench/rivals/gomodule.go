@@ -15,7 +15,8 @@ func goModule(name, pkg, versionOf string) func(sources, dir string) (string, er
 	return func(sources, dir string) (version string, err error) {
 		source := filepath.Join(sources, name)
 		fmt.Fprintf(os.Stderr, "bench: building %s, which takes minutes the first time\n", name)
-		if _, err := run(source, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(dir, name), pkg); err != nil {
+		if _, err := run(source, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(dir, name),
+			pkg); err != nil {
 			return "", err
 		}
 		return run(source, "go", "list", "-m", "-f", "{{.Version}}", versionOf)

@@ -140,19 +140,23 @@ func (r request) says(level slog.Level, service, message string, fields ...any) 
 
 func (r request) browses() {
 	r.says(slog.LevelDebug, "catalog", "cache hit", "key", fmt.Sprint("product:", 1+mathrand.N(500)))
-	r.says(slog.LevelInfo, "gateway", "request served", "method", "GET", "path", "/products", "status", 200, "duration_ms", 2+mathrand.N(20))
+	r.says(slog.LevelInfo, "gateway", "request served", "method", "GET", "path", "/products", "status", 200,
+		"duration_ms", 2+mathrand.N(20))
 }
 
 func (r request) buys() {
 	order := 10000 + mathrand.N(90000)
 	r.says(slog.LevelInfo, "checkout", "order placed", "order", order, "items", 1+mathrand.N(5))
-	r.says(slog.LevelInfo, "payment", "card charged", "order", order, "amount", float64(mathrand.N(20000))/100, "currency", "EUR")
-	r.says(slog.LevelInfo, "gateway", "request served", "method", "POST", "path", "/orders", "status", 201, "duration_ms", 40+mathrand.N(200))
+	r.says(slog.LevelInfo, "payment", "card charged", "order", order, "amount", float64(mathrand.N(20000))/100,
+		"currency", "EUR")
+	r.says(slog.LevelInfo, "gateway", "request served", "method", "POST", "path", "/orders", "status", 201,
+		"duration_ms", 40+mathrand.N(200))
 }
 
 func (r request) isSlow() {
 	r.says(slog.LevelWarn, "catalog", "slow query", "table", "products", "duration_ms", 900+mathrand.N(3000))
-	r.says(slog.LevelInfo, "gateway", "request served", "method", "GET", "path", "/search", "status", 200, "duration_ms", 1000+mathrand.N(3000))
+	r.says(slog.LevelInfo, "gateway", "request served", "method", "GET", "path", "/search", "status", 200,
+		"duration_ms", 1000+mathrand.N(3000))
 }
 
 func (r request) paymentFails() {
@@ -161,12 +165,14 @@ func (r request) paymentFails() {
 		slog.Group("error",
 			"type", "*bank.TimeoutError",
 			"message", "no answer from the bank within 5s",
-			"stack", "bank.(*Client).Charge\n\tbank/client.go:118\npayment.(*Service).Pay\n\tpayment/service.go:64\nmain.main\n\tmain.go:31",
+			"stack", "bank.(*Client).Charge\n\tbank/client.go:118\n"+
+				"payment.(*Service).Pay\n\tpayment/service.go:64\nmain.main\n\tmain.go:31",
 			"retryable", true,
 			"attempts", 3,
 		))
 	r.says(slog.LevelWarn, "checkout", "order put on hold", "order", order)
-	r.says(slog.LevelError, "gateway", "request failed", "method", "POST", "path", "/orders", "status", 502, "duration_ms", 5000+mathrand.N(100))
+	r.says(slog.LevelError, "gateway", "request failed", "method", "POST", "path", "/orders", "status", 502,
+		"duration_ms", 5000+mathrand.N(100))
 }
 
 // hexID gives n random bytes in hex.

@@ -34,7 +34,7 @@ var levels = [...]string{"debug", "info", "info", "info", "warn", "error"}
 
 // Append appends line n of a writer, with its newline.
 //
-//	{"time":"2026-10-01T12:00:00.123Z","level":"info","msg":"soak w0 n17 … #1c291ca3","trace_id":"…"}
+//	{"time":"2026-10-01T12:00:00Z","level":"info","msg":"soak w0 n17 … #1c291ca3","trace_id":"…"}
 func Append(dst []byte, writer int, n uint64, at time.Time) []byte {
 	at = at.UTC()
 	level := levels[n%uint64(len(levels))]
@@ -75,7 +75,8 @@ const (
 	sumMark = " #"
 )
 
-var words = [...]string{"cargo", "crane", "quay", "berth", "hull", "ballast", "manifest", "pilot", "tide", "anchor", "stowage", "lighter", "winch"}
+var words = [...]string{"cargo", "crane", "quay", "berth", "hull", "ballast", "manifest", "pilot", "tide", "anchor",
+	"stowage", "lighter", "winch"}
 
 // appendMark appends what a line is known by: the writer, the number, some words
 // that differ from line to line, and a checksum of all that.

@@ -85,15 +85,19 @@ func TestVerifyFindsWhatIsPlanted(t *testing.T) {
 			t.writers[0].counts[0][7] = 0
 			t.writers[1].counts[1][0] = 0
 			t.writers[1].counts[0][chunkLines-1] = 0
-		}, Verdict{Delivered: 2*lines - 3, Missing: 3, Wrong: []Stretch{{0, 7, 8, 0}, {1, chunkLines - 1, chunkLines + 1, 0}}}},
+		}, Verdict{Delivered: 2*lines - 3, Missing: 3,
+			Wrong: []Stretch{{0, 7, 8, 0}, {1, chunkLines - 1, chunkLines + 1, 0}}}},
 		{"repeated", func(t *Tally) {
 			t.AddOnce(0, 8, 99)
 			t.AddOnce(0, 9, 98)
 			t.AddOnce(0, 9, 97)
 		}, Verdict{Delivered: 2 * lines, Repeated: 3, Wrong: []Stretch{{0, 8, 9, 2}, {0, 9, 10, 3}}}},
-		{"never written", func(t *Tally) { t.Add(1, lines) }, Verdict{Delivered: 2 * lines, Foreign: 1, Wrong: []Stretch{{1, lines, lines + 1, 1}}}},
-		{"damaged", func(t *Tally) { t.Damaged([]byte("soak w")) }, Verdict{Delivered: 2 * lines, Damaged: 1, Example: "soak w"}},
-		{"two of one identity", func(t *Tally) { t.writers[0].ids[0][5] = 1<<32 + 6 }, Verdict{Delivered: 2 * lines, Colliding: 1}},
+		{"never written", func(t *Tally) { t.Add(1, lines) },
+			Verdict{Delivered: 2 * lines, Foreign: 1, Wrong: []Stretch{{1, lines, lines + 1, 1}}}},
+		{"damaged", func(t *Tally) { t.Damaged([]byte("soak w")) },
+			Verdict{Delivered: 2 * lines, Damaged: 1, Example: "soak w"}},
+		{"two of one identity", func(t *Tally) { t.writers[0].ids[0][5] = 1<<32 + 6 },
+			Verdict{Delivered: 2 * lines, Colliding: 1}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

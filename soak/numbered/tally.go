@@ -129,7 +129,8 @@ type Stretch struct {
 
 // String gives the stretch as people write it.
 func (s Stretch) String() string {
-	return fmt.Sprintf("writer %d (%s): lines %d to %d (%d lines), %d times", s.Writer, FormatOf(s.Writer), s.From, s.To-1, s.To-s.From, s.Times)
+	return fmt.Sprintf("writer %d (%s): lines %d to %d (%d lines), %d times", s.Writer, FormatOf(s.Writer), s.From,
+		s.To-1, s.To-s.From, s.Times)
 }
 
 // A Verdict is what is wrong with a tally.

@@ -134,9 +134,12 @@ func (e *Elasticsearch) create(d *doc) (status int) {
 
 // The errors of items, from Elasticsearch 7.17.
 const (
-	saysConflict    = `,"error":{"type":"version_conflict_engine_exception","reason":"[1]: version conflict, document already exists (current version [1])"}`
-	saysRejected    = `,"error":{"type":"es_rejected_execution_exception","reason":"rejected execution of coordinating operation"}`
-	saysUnavailable = `,"error":{"type":"unavailable_shards_exception","reason":"[soak][0] primary shard is not active"}`
+	saysConflict = `,"error":{"type":"version_conflict_engine_exception","reason":"[1]: version conflict, ` +
+		`document already exists (current version [1])"}`
+	saysRejected = `,"error":{"type":"es_rejected_execution_exception","reason":"rejected execution of ` +
+		`coordinating operation"}`
+	saysUnavailable = `,"error":{"type":"unavailable_shards_exception","reason":"[soak][0] primary shard is not ` +
+		`active"}`
 )
 
 // answer does each document in turn and tells of it.

@@ -59,7 +59,8 @@ func statuses(t *testing.T, e *Elasticsearch, body string) string {
 	var all []string
 	for _, item := range answer.Items {
 		all = append(all, fmt.Sprint(item.Create.Status))
-		if failed := item.Create.Status != http.StatusCreated; failed != (item.Create.Error != nil) || failed && !answer.Errors {
+		if failed := item.Create.Status != http.StatusCreated; failed != (item.Create.Error != nil) || failed &&
+			!answer.Errors {
 			t.Errorf("%s", text)
 		}
 	}
@@ -75,11 +76,14 @@ func TestBulk(t *testing.T) {
 		distinct, total uint64
 	}{
 		{"created", []string{document("i", "a", 0) + document("i", "b", 1)}, []string{"201 201"}, 2, 2},
-		{"again", []string{document("i", "a", 0), document("i", "a", 0) + document("i", "b", 1)}, []string{"201", "409 201"}, 2, 2},
+		{"again", []string{document("i", "a", 0), document("i", "a", 0) + document("i", "b", 1)},
+			[]string{"201", "409 201"}, 2, 2},
 		{"under another id", []string{document("i", "a", 0), document("i", "b", 0)}, []string{"201", "201"}, 1, 2},
 		{"in another index", []string{document("i", "a", 0), document("j", "a", 0)}, []string{"201", "201"}, 1, 2},
-		{"no newline", []string{"{\"create\":{}}\n{}"}, []string{"400 document 0: the bulk request must be terminated by a newline [\\n]"}, 0, 0},
-		{"no id", []string{"{\"create\":{\"_index\":\"i\"}}\n{}\n"}, []string{`400 document 0: {"create":{"_index":"i"}} is no create with _index and _id`}, 0, 0},
+		{"no newline", []string{"{\"create\":{}}\n{}"},
+			[]string{"400 document 0: the bulk request must be terminated by a newline [\\n]"}, 0, 0},
+		{"no id", []string{"{\"create\":{\"_index\":\"i\"}}\n{}\n"},
+			[]string{`400 document 0: {"create":{"_index":"i"}} is no create with _index and _id`}, 0, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -6,7 +6,8 @@ import (
 	"github.com/longshore/longshore/soak/receiver/lokifacts"
 )
 
-// TestLokiFacts holds the imitation against all that a real Loki was measured to do; e2e holds a real one against them.
+// TestLokiFacts holds the imitation against all that a real Loki was measured to do; e2e holds a
+// real one against them.
 func TestLokiFacts(t *testing.T) {
 	lokifacts.Check(t, func(t *testing.T, config string) string {
 		t.Helper()

@@ -13,7 +13,8 @@ import (
 // FuzzPush holds the reader of push requests against Loki's own: what both can
 // read, they read alike.
 func FuzzPush(f *testing.F) {
-	raw, err := (&logproto.PushRequest{Streams: []logproto.Stream{streamOf(`{a="b"}`, line{5, "one"}, line{1e9, "two"})}}).Marshal()
+	raw, err := (&logproto.PushRequest{Streams: []logproto.Stream{streamOf(`{a="b"}`, line{5, "one"},
+		line{1e9, "two"})}}).Marshal()
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -32,7 +33,8 @@ func FuzzPush(f *testing.F) {
 		}
 		for i, s := range want.Streams {
 			if p.streams[i].labels != s.Labels || len(p.streams[i].entries) != len(s.Entries) {
-				t.Fatalf("stream %d: %q with %d entries, want %q with %d", i, p.streams[i].labels, len(p.streams[i].entries), s.Labels, len(s.Entries))
+				t.Fatalf("stream %d: %q with %d entries, want %q with %d", i, p.streams[i].labels,
+					len(p.streams[i].entries), s.Labels, len(s.Entries))
 			}
 			for k, e := range s.Entries {
 				if string(p.streams[i].entries[k].line) != e.Line {

@@ -8,12 +8,14 @@ import (
 	"time"
 )
 
-// ingest stores of a request what Loki would, and answers as it does: its distributor looks at every entry and passes on
-// the valid ones, then its ingester takes them stream by stream, and remembers the error of the last stream alone.
+// ingest stores of a request what Loki would, and answers as it does: its distributor looks at
+// every entry and passes on the valid ones, then its ingester takes them stream by stream, and
+// remembers the error of the last stream alone.
 func (p *push) ingest(keep func(i int) bool) reply {
 	limits := &p.loki.config.Limits
 	if until, err := time.Parse(time.RFC3339, limits.BlockedUntil); err == nil && time.Now().Before(until) {
-		return text(limits.BlockedStatus, fmt.Sprintf("ingestion blocked for user 'fake' until '%s' with status code '%d'",
+		return text(limits.BlockedStatus, fmt.Sprintf("ingestion blocked for user 'fake' until '%s' with status "+
+			"code '%d'",
 			until.Format(time.RFC3339), limits.BlockedStatus))
 	}
 	if len(p.streams) == 0 {
@@ -33,14 +35,17 @@ func (p *push) ingest(keep func(i int) bool) reply {
 		allowed := p.to.rate.allow(bytes, limits.RateMB*mega, limits.BurstMB*mega)
 		p.to.mu.Unlock()
 		if !allowed {
-			return text(http.StatusTooManyRequests, fmt.Sprintf("ingestion rate limit exceeded for user fake (limit: %d bytes/sec) "+
-				"while attempting to ingest '%d' lines totaling '%d' bytes, reduce log volume or contact your Loki administrator "+
-				"to see if the limit can be increased", int(limits.RateMB*mega), lines, bytes))
+			return text(http.StatusTooManyRequests,
+				fmt.Sprintf("ingestion rate limit exceeded for user fake (limit: %d bytes/sec) "+
+					"while attempting to ingest '%d' lines totaling '%d' bytes, reduce log volume or contact "+
+					"your Loki administrator "+
+					"to see if the limit can be increased", int(limits.RateMB*mega), lines, bytes))
 		}
 	}
 	if p.bytes > mostBytes {
-		return text(http.StatusInternalServerError, fmt.Sprintf("rpc error: code = ResourceExhausted desc = grpc: received message "+
-			"larger than max (%d vs. %d)", p.bytes, mostBytes))
+		return text(http.StatusInternalServerError,
+			fmt.Sprintf("rpc error: code = ResourceExhausted desc = grpc: received message "+
+				"larger than max (%d vs. %d)", p.bytes, mostBytes))
 	}
 	answer := reply{status: http.StatusNoContent}
 	for i := range valid {
@@ -161,7 +166,8 @@ func (l *LokiLimits) entry(s *pushed, e *entry) (why string) {
 	case at.After(now.Add(time.Duration(l.MaxFuture))):
 		return fmt.Sprintf("entry for stream '%s' has timestamp too new: %s", s.labels, at.UTC().Format(time.RFC3339))
 	case len(e.line) > int(l.Line):
-		return fmt.Sprintf("max entry size '%d' bytes exceeded for stream '%s' while adding an entry with length '%d' bytes",
+		return fmt.Sprintf("max entry size '%d' bytes exceeded for stream '%s' while adding an entry with "+
+			"length '%d' bytes",
 			l.Line, s.labels, len(e.line))
 	case len(e.metadata) > 0 && !l.Metadata:
 		return fmt.Sprintf("stream '%s' includes structured metadata, but this feature is disallowed. Please see "+
@@ -171,7 +177,8 @@ func (l *LokiLimits) entry(s *pushed, e *entry) (why string) {
 			"`limits_config.max_structured_metadata_size` "+ask+"increase it", s.labels, metadata, l.MetadataSize)
 	case len(e.metadata) > l.MetadataCount:
 		return fmt.Sprintf("stream '%s' has too many structured metadata labels: '%d', limit: '%d'. Please see "+
-			"`limits_config.max_structured_metadata_entries_count` "+ask+"increase it", s.labels, len(e.metadata), l.MetadataCount)
+			"`limits_config.max_structured_metadata_entries_count` "+ask+
+			"increase it", s.labels, len(e.metadata), l.MetadataCount)
 	}
 	return ""
 }
@@ -198,8 +205,10 @@ func grouped(said []string) string {
 func (p *push) append(s *pushed) reply {
 	limits := &p.loki.config.Limits
 	if known, all := p.to.known(s.labels); !known && all >= limits.Streams {
-		return text(http.StatusTooManyRequests, fmt.Sprintf("maximum active stream limit exceeded when trying to create stream %s, "+
-			"reduce the number of active streams (reduce labels or reduce label values), or contact your Loki administrator to see "+
+		return text(http.StatusTooManyRequests, fmt.Sprintf("maximum active stream limit exceeded when trying "+
+			"to create stream %s, "+
+			"reduce the number of active streams (reduce labels or reduce label values), or contact your Loki "+
+			"administrator to see "+
 			"if the limit can be increased, user: 'fake'", s.labels))
 	}
 	to := p.to.stream(s.labels, s.set)
@@ -211,8 +220,10 @@ func (p *push) append(s *pushed) reply {
 	switch {
 	case len(over) > 0:
 		return ignored(http.StatusTooManyRequests, s, over, func(e *entry) string {
-			return fmt.Sprintf("Per stream rate limit exceeded (limit: %s/sec) while attempting to ingest for stream '%s' totaling %dB, "+
-				"consider splitting a stream via additional labels or contact your Loki administrator to see if the limit can be "+
+			return fmt.Sprintf("Per stream rate limit exceeded (limit: %s/sec) while attempting to ingest for "+
+				"stream '%s' totaling %dB, "+
+				"consider splitting a stream via additional labels or contact your Loki administrator to see if "+
+				"the limit can be "+
 				"increased", sizeText(limits.StreamRate), s.labels, e.size())
 		})
 	case len(behind) == 0:
@@ -224,7 +235,8 @@ func (p *push) append(s *pushed) reply {
 	})
 }
 
-// inTime separates the entries that are too far behind their stream's newest, which is before the cutoff.
+// inTime separates the entries that are too far behind their stream's newest, which is before the
+// cutoff.
 func (p *push) inTime(to *stream, s *pushed) (taken, behind []entry, cutoff int64) {
 	age := int64(p.loki.config.Ingester.MaxChunkAge) / 2
 	newest := to.newest
@@ -239,8 +251,8 @@ func (p *push) inTime(to *stream, s *pushed) (taken, behind []entry, cutoff int6
 	return taken, behind, cutoff
 }
 
-// withinRate separates the entries that are over their stream's rate. Loki shards a stream by default that it knows to be
-// busy, and takes each push as a whole then; else entry by entry.
+// withinRate separates the entries that are over their stream's rate. Loki shards a stream by
+// default that it knows to be busy, and takes each push as a whole then; else entry by entry.
 func (p *push) withinRate(to *stream, entries []entry) (taken, over []entry) {
 	p.to.mu.Lock()
 	defer p.to.mu.Unlock()
@@ -285,8 +297,10 @@ func sizeText(s size) string {
 func ignored(status int, s *pushed, entries []entry, why func(*entry) string) reply {
 	var said strings.Builder
 	for i := range entries[:min(len(entries), mostNamed)] {
-		fmt.Fprintf(&said, "entry with timestamp %s ignored, reason: '%s',\n", time.Unix(0, entries[i].time).UTC(), why(&entries[i]))
+		fmt.Fprintf(&said, "entry with timestamp %s ignored, reason: '%s',\n", time.Unix(0, entries[i].time).UTC(),
+			why(&entries[i]))
 	}
-	fmt.Fprintf(&said, "user 'fake', total ignored: %d out of %d for stream: %s", len(entries), len(s.entries), s.labels)
+	fmt.Fprintf(&said, "user 'fake', total ignored: %d out of %d for stream: %s", len(entries), len(s.entries),
+		s.labels)
 	return text(status, said.String())
 }

@@ -19,7 +19,8 @@ import (
 	"github.com/klauspost/compress/gzip"
 )
 
-// LokiConfig is as much of Loki's configuration as the imitation follows. What it does not name is as by Loki's defaults.
+// LokiConfig is as much of Loki's configuration as the imitation follows. What it does not name is
+// as by Loki's defaults.
 type LokiConfig struct {
 	AuthEnabled bool        `yaml:"auth_enabled"`
 	Limits      LokiLimits  `yaml:"limits_config"`
@@ -102,8 +103,9 @@ func ReadLokiConfig(texts ...string) (*LokiConfig, error) {
 	c := &LokiConfig{
 		AuthEnabled: true,
 		Limits: LokiLimits{
-			RateMB: 4, BurstMB: 6, StreamRate: 3 * mega, StreamBurst: 15 * mega, Shard: shard{Enabled: true}, Streams: 5000,
-			Labels: 15, LabelName: 1024, LabelValue: 2048, Line: 256 << 10,
+			RateMB: 4, BurstMB: 6, StreamRate: 3 * mega, StreamBurst: 15 * mega, Shard: shard{Enabled: true},
+			Streams: 5000,
+			Labels:  15, LabelName: 1024, LabelValue: 2048, Line: 256 << 10,
 			Metadata: true, MetadataSize: 64 << 10, MetadataCount: 128,
 			RejectOld: true, MaxAge: period(7 * 24 * time.Hour), MaxFuture: period(10 * time.Minute),
 			BlockedStatus: 260, MostEntries: mostEntries,
@@ -187,7 +189,8 @@ func (l *Loki) readRequest(r *http.Request, body []byte) (write, error) {
 		return answered(refusal), nil
 	}
 	if l.config != nil && len(body) > l.config.Distributor.MostBytes {
-		said := fmt.Sprintf("request body too large: %d bytes, limit: %d bytes", len(body), l.config.Distributor.MostBytes)
+		said := fmt.Sprintf("request body too large: %d bytes, limit: %d bytes", len(body),
+			l.config.Distributor.MostBytes)
 		return answered(text(http.StatusRequestEntityTooLarge, said)), nil
 	}
 	read := l.readPush
@@ -229,7 +232,8 @@ func unpack(encoding string, body []byte) ([]byte, error) {
 	return nil, fmt.Errorf("Content-Encoding %q not supported", encoding)
 }
 
-// readJSON reads {"streams":[{"stream":{"a":"b"},"values":[["nanoseconds","line",{"metadata":"value"}]]}]}.
+// readJSON reads
+// {"streams":[{"stream":{"a":"b"},"values":[["nanoseconds","line",{"metadata":"value"}]]}]}.
 func (l *Loki) readJSON(body []byte) (write, error) {
 	var request struct {
 		Streams []struct {
@@ -277,7 +281,8 @@ func readValue(value []json.RawMessage) (entry, error) {
 			return entry{}, err
 		}
 		for _, name := range slices.Sorted(maps.Keys(metadata)) {
-			e.StructuredMetadata = append(e.StructuredMetadata, logproto.LabelAdapter{Name: name, Value: metadata[name]})
+			e.StructuredMetadata = append(e.StructuredMetadata,
+				logproto.LabelAdapter{Name: name, Value: metadata[name]})
 		}
 	}
 	raw, err := e.Marshal()

@@ -171,7 +171,8 @@ func parseLabels(text string) ([]label, error) {
 	return labels, nil
 }
 
-// stages keep some of the entries: by a label, structured metadata or, behind json, a field of the line.
+// stages keep some of the entries: by a label, structured metadata or, behind json, a field of the
+// line.
 type stages []matcher
 
 // stages reads | json | a="b". more says that another | follows, with something else behind it.
@@ -281,7 +282,8 @@ func (s selector) check(err error) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("parse error : queries require at least one regexp or equality matcher that does not have an empty-compatible value. For instance, app=~\".*\" does not meet this requirement, but app=~\".+\" will")
+	return fmt.Errorf("parse error : queries require at least one regexp or equality matcher that does not have " +
+		"an empty-compatible value. For instance, app=~\".*\" does not meet this requirement, but app=~\".+\" will")
 }
 
 // parseCount reads [sum [by (a, b)] (] count_over_time(selector[span]) [)].
@@ -351,7 +353,8 @@ func (p *reading) counted(c *count) (err error) {
 		return p.expect("]")
 	}
 	p.rest = after
-	if c.span, err = time.ParseDuration(strings.TrimSpace(span)); err != nil || c.span <= 0 || c.span%time.Millisecond != 0 {
+	if c.span, err = time.ParseDuration(strings.TrimSpace(span)); err != nil || c.span <= 0 ||
+		c.span%time.Millisecond != 0 {
 		return fmt.Errorf("parse error : not a valid duration string: %q", span)
 	}
 	return p.expect(")")

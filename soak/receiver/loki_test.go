@@ -49,7 +49,8 @@ func send(t *testing.T, l *Loki, streams ...logproto.Stream) (status int, said s
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := http.Post(l.URL()+"/loki/api/v1/push", "application/x-protobuf", strings.NewReader(string(s2.EncodeSnappy(nil, raw))))
+	resp, err := http.Post(l.URL()+"/loki/api/v1/push", "application/x-protobuf",
+		strings.NewReader(string(s2.EncodeSnappy(nil, raw))))
 	if err != nil {
 		return 0, err.Error()
 	}
@@ -101,7 +102,8 @@ func ask(t *testing.T, l *Loki, path string, params url.Values, flags string) st
 func filled(t *testing.T) *Loki {
 	l := newLoki(t, 0)
 	mustSend(t, l,
-		streamOf(`{app="a", host="x"}`, line{10_000_000_000, "one"}, line{10_000_000_001, "two"}, line{10_000_000_001, "two too"}),
+		streamOf(`{app="a", host="x"}`, line{10_000_000_000, "one"}, line{10_000_000_001, "two"},
+			line{10_000_000_001, "two too"}),
 		streamOf(`{app="b", host="x"}`, line{10_000_000_000, "other"}),
 		streamOf(`{host="y"}`, line{20_000_000_000, "late"}, line{15_000_000_000, "out of order"}))
 	return l
@@ -111,23 +113,39 @@ func TestCounts(t *testing.T) {
 	t.Parallel()
 	l := filled(t)
 	for _, test := range []struct{ name, query, at, want string }{
-		{"the range ends with its instant", `sum(count_over_time({app="a"}[1s]))`, "10000000001", `vector [{"metric":{},"value":[10,"3"]}]`},
-		{"and not behind it", `sum(count_over_time({app="a"}[1s]))`, "10000000000", `vector [{"metric":{},"value":[10,"1"]}]`},
-		{"it begins behind its start", `sum(count_over_time({app="a"}[1ms]))`, "10001000000", `vector [{"metric":{},"value":[10.001,"2"]}]`},
+		{"the range ends with its instant", `sum(count_over_time({app="a"}[1s]))`, "10000000001",
+			`vector [{"metric":{},"value":[10,"3"]}]`},
+		{"and not behind it", `sum(count_over_time({app="a"}[1s]))`, "10000000000",
+			`vector [{"metric":{},"value":[10,"1"]}]`},
+		{"it begins behind its start", `sum(count_over_time({app="a"}[1ms]))`, "10001000000",
+			`vector [{"metric":{},"value":[10.001,"2"]}]`},
 		{"nothing is no zero", `sum(count_over_time({app="none"}[1s]))`, "10000000001", `vector []`},
 		{"time in seconds", `sum(count_over_time({host="y"}[1m]))`, "20", `vector [{"metric":{},"value":[20,"2"]}]`},
 		{"pattern", `sum(count_over_time({app=~"a|b"}[1s]))`, "10000000001", `vector [{"metric":{},"value":[10,"4"]}]`},
-		{"a pattern matches all of a value", `sum(count_over_time({host="x", app=~"."}[1s]))`, "10000000001", `vector [{"metric":{},"value":[10,"4"]}]`},
-		{"a label that is not there is empty", `sum(count_over_time({host=~".+",app=""}[1h]))`, "20000000000", `vector [{"metric":{},"value":[20,"2"]}]`},
-		{"unlike", `sum(count_over_time({host=~".+",app!="a"}[1h]))`, "20000000000", `vector [{"metric":{},"value":[20,"3"]}]`},
-		{"not matching", `sum(count_over_time({host=~".+",app!~"a|b"}[1h]))`, "20000000000", `vector [{"metric":{},"value":[20,"2"]}]`},
-		{"for each stream", `count_over_time({host="x"}[1s])`, "10000000001", `vector [{"metric":{"app":"a","host":"x"},"value":[10,"3"]},{"metric":{"app":"b","host":"x"},"value":[10,"1"]}]`},
-		{"by label", `sum by (host) (count_over_time({host=~".+"}[1h]))`, "20000000000", `vector [{"metric":{"host":"x"},"value":[20,"4"]},{"metric":{"host":"y"},"value":[20,"2"]}]`},
-		{"by label, behind", "sum(count_over_time({host=~`.+`}[1h])) by (host)", "20000000000", `vector [{"metric":{"host":"x"},"value":[20,"4"]},{"metric":{"host":"y"},"value":[20,"2"]}]`},
-		{"log query", `{app="a"}`, "1", `400 log queries are not supported as an instant query type, please change your query to a range query type`},
-		{"everything", `sum(count_over_time({app=~".*"}[1s]))`, "1", `400 parse error : queries require at least one regexp or equality matcher that does not have an empty-compatible value. For instance, app=~".*" does not meet this requirement, but app=~".+" will`},
-		{"not understood", `rate({app="a"}[1s])`, "1", `400 parse error : syntax error: unexpected "rate({app=\"a\"}[1s])", expecting "count_over_time"`},
-		{"finer than a millisecond", `count_over_time({app="a"}[1us])`, "1", `400 parse error : not a valid duration string: "1us"`},
+		{"a pattern matches all of a value", `sum(count_over_time({host="x", app=~"."}[1s]))`, "10000000001",
+			`vector [{"metric":{},"value":[10,"4"]}]`},
+		{"a label that is not there is empty", `sum(count_over_time({host=~".+",app=""}[1h]))`, "20000000000",
+			`vector [{"metric":{},"value":[20,"2"]}]`},
+		{"unlike", `sum(count_over_time({host=~".+",app!="a"}[1h]))`, "20000000000",
+			`vector [{"metric":{},"value":[20,"3"]}]`},
+		{"not matching", `sum(count_over_time({host=~".+",app!~"a|b"}[1h]))`, "20000000000",
+			`vector [{"metric":{},"value":[20,"2"]}]`},
+		{"for each stream", `count_over_time({host="x"}[1s])`, "10000000001",
+			`vector [{"metric":{"app":"a","host":"x"},"value":[10,"3"]},{"metric":{"app":"b","host":"x"},` +
+				`"value":[10,"1"]}]`},
+		{"by label", `sum by (host) (count_over_time({host=~".+"}[1h]))`, "20000000000",
+			`vector [{"metric":{"host":"x"},"value":[20,"4"]},{"metric":{"host":"y"},"value":[20,"2"]}]`},
+		{"by label, behind", "sum(count_over_time({host=~`.+`}[1h])) by (host)", "20000000000",
+			`vector [{"metric":{"host":"x"},"value":[20,"4"]},{"metric":{"host":"y"},"value":[20,"2"]}]`},
+		{"log query", `{app="a"}`, "1", `400 log queries are not supported as an instant query type, please ` +
+			`change your query to a range query type`},
+		{"everything", `sum(count_over_time({app=~".*"}[1s]))`, "1",
+			`400 parse error : queries require at least one regexp or equality matcher that does not have an ` +
+				`empty-compatible value. For instance, app=~".*" does not meet this requirement, but app=~".+" will`},
+		{"not understood", `rate({app="a"}[1s])`, "1",
+			`400 parse error : syntax error: unexpected "rate({app=\"a\"}[1s])", expecting "count_over_time"`},
+		{"finer than a millisecond", `count_over_time({app="a"}[1us])`, "1",
+			`400 parse error : not a valid duration string: "1us"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -155,19 +173,29 @@ func TestLogQueries(t *testing.T) {
 	for _, test := range []struct{ name, query, start, end, limit, direction, flags, want string }{
 		{"forward", `{app="a"}`, "10000000000", "10000000002", "10", "forward", "categorize-labels", a(one, two, too)},
 		{"backward", `{app="a"}`, "10000000000", "10000000002", "2", "backward", "categorize-labels", a(too, two)},
-		{"the end is left out", `{app="a"}`, "10000000000", "10000000001", "10", "forward", "categorize-labels", a(one)},
+		{"the end is left out", `{app="a"}`, "10000000000", "10000000001", "10", "forward", "categorize-labels",
+			a(one)},
 		{"limit", `{app="a"}`, "10000000000", "20000000000", "2", "forward", "categorize-labels", a(one, two)},
-		{"in the order of time", `{host="y"}`, "10000000000", "30000000000", "10", "forward", "categorize-labels", `streams [{"stream":{"host":"y"},"values":[` + early + "," + late + `]}]`},
+		{"in the order of time", `{host="y"}`, "10000000000", "30000000000", "10", "forward", "categorize-labels",
+			`streams [{"stream":{"host":"y"},"values":[` + early + "," + late + `]}]`},
 		{"nothing", `{app="c"}`, "10000000000", "30000000000", "10", "forward", "categorize-labels", `streams []`},
-		{"metadata as labels", `{host="y"}`, "10000000000", "16000000000", "10", "forward", "", `streams [{"stream":{"host":"y","trace_id":"tout of order"},"values":[["15000000000","out of order"]]}]`},
-		{"line format", "{app=\"b\"} | line_format `{{printf \"%d %.3s\" (len __line__) __line__}}`", "10000000000", "20000000000", "10", "forward", "categorize-labels", `streams [{"stream":{"app":"b","host":"x"},"values":[["10000000000","5 oth",{"structuredMetadata":{"trace_id":"tother"}}]]}]`},
-		{"no time", `{app="a"}`, "10000000000", "10000000000", "10", "forward", "", "400 end timestamp must not be before or equal to start time"},
-		{"too many", `{app="a"}`, "10000000000", "10000000001", "5001", "forward", "", "400 max entries limit per query exceeded, limit > max_entries_limit_per_query (5001 > 5000)"},
-		{"pipeline", `{app="a"} |= "x"`, "10000000000", "10000000001", "1", "forward", "", `400 parse error : syntax error: unexpected "= \"x\"", expecting "line_format"`},
+		{"metadata as labels", `{host="y"}`, "10000000000", "16000000000", "10", "forward", "",
+			`streams [{"stream":{"host":"y","trace_id":"tout of order"},"values":[["15000000000","out of order"]]}]`},
+		{"line format", "{app=\"b\"} | line_format `{{printf \"%d %.3s\" (len __line__) __line__}}`", "10000000000",
+			"20000000000", "10", "forward", "categorize-labels",
+			`streams [{"stream":{"app":"b","host":"x"},"values":[["10000000000","5 ` +
+				`oth",{"structuredMetadata":{"trace_id":"tother"}}]]}]`},
+		{"no time", `{app="a"}`, "10000000000", "10000000000", "10", "forward", "",
+			"400 end timestamp must not be before or equal to start time"},
+		{"too many", `{app="a"}`, "10000000000", "10000000001", "5001", "forward", "",
+			"400 max entries limit per query exceeded, limit > max_entries_limit_per_query (5001 > 5000)"},
+		{"pipeline", `{app="a"} |= "x"`, "10000000000", "10000000001", "1", "forward", "",
+			`400 parse error : syntax error: unexpected "= \"x\"", expecting "line_format"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			params := url.Values{"query": {test.query}, "start": {test.start}, "end": {test.end}, "limit": {test.limit}, "direction": {test.direction}}
+			params := url.Values{"query": {test.query}, "start": {test.start}, "end": {test.end}, "limit": {test.limit},
+				"direction": {test.direction}}
 			if got := ask(t, l, "/loki/api/v1/query_range", params, test.flags); got != test.want {
 				t.Errorf("got  %s\nwant %s", got, test.want)
 			}
@@ -192,7 +220,8 @@ func TestRepeats(t *testing.T) {
 		t.Errorf("after a repeat of both: %s", got)
 	}
 	logs := url.Values{"query": {`{app="a"}`}, "start": {"0.0"}, "end": {"1"}, "direction": {"forward"}}
-	want := `streams [{"stream":{"app":"a","trace_id":"tone"},"values":[["1","one"]]},{"stream":{"app":"a","trace_id":"ttwo"},"values":[["2","two"]]}]`
+	want := `streams [{"stream":{"app":"a","trace_id":"tone"},"values":[["1","one"]]},{"stream":{"app":"a",` +
+		`"trace_id":"ttwo"},"values":[["2","two"]]}]`
 	if got := ask(t, l, "/loki/api/v1/query_range", logs, ""); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -221,7 +250,8 @@ func TestStoreForgetsTheOldest(t *testing.T) {
 	if got := ask(t, l, "/loki/api/v1/query", all, ""); !strings.HasPrefix(got, "500 the soak's Loki no longer knows") {
 		t.Errorf("what was forgotten counts as %s", got)
 	}
-	last := url.Values{"query": {`{app="a"}`}, "start": {fmt.Sprint(int64(1e18) + sent - 1)}, "end": {fmt.Sprint(int64(1e18) + sent)}}
+	last := url.Values{"query": {`{app="a"}`}, "start": {fmt.Sprint(int64(1e18) + sent - 1)},
+		"end": {fmt.Sprint(int64(1e18) + sent)}}
 	if got := ask(t, l, "/loki/api/v1/query_range", last, ""); !strings.Contains(got, "entry 19") {
 		t.Errorf("what was not: %s", got)
 	}
@@ -262,7 +292,8 @@ func TestStreamLimit(t *testing.T) {
 	for n := range uint64(30) {
 		lines = append(lines, line{int64(n), string(numbered.Append(nil, 2, n, time.Unix(0, 0)))})
 	}
-	raw, err := (&logproto.PushRequest{Streams: []logproto.Stream{streamOf(`{app="a"}`, lines[:10]...), streamOf(`{app="b"}`, lines[10:]...)}}).Marshal()
+	raw, err := (&logproto.PushRequest{Streams: []logproto.Stream{streamOf(`{app="a"}`, lines[:10]...),
+		streamOf(`{app="b"}`, lines[10:]...)}}).Marshal()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -273,7 +304,8 @@ func TestStreamLimit(t *testing.T) {
 	said := string(w.refuse().body)
 	distinct, _ := l.Tally.Arrived()
 	missing := 30 - int(distinct)
-	if missing < 1 || missing > mostNamed || !strings.HasSuffix(said, fmt.Sprintf("total ignored: %d out of 20 for stream: {app=\"b\"}", missing)) ||
+	if missing < 1 || missing > mostNamed || !strings.HasSuffix(said,
+		fmt.Sprintf("total ignored: %d out of 20 for stream: {app=\"b\"}", missing)) ||
 		strings.Count(said, "entry with timestamp") != missing || !l.Tally.Has(2, 0, uint64(30-missing)) {
 		t.Errorf("%d are missing, and it says: %s", missing, said)
 	}

@@ -253,7 +253,9 @@ func (p *push) refuse() reply {
 	p.store(func(i int) bool { return i < p.entries-refused })
 	var said strings.Builder
 	for _, e := range last.entries[total-refused:] {
-		fmt.Fprintf(&said, "entry with timestamp %s ignored, reason: 'Per stream rate limit exceeded (limit: 3MB/sec) while attempting to ingest for stream '%s' totaling %dB, consider splitting a stream via additional labels or contact your Loki administrator to see if the limit can be increased',\n",
+		fmt.Fprintf(&said, "entry with timestamp %s ignored, reason: 'Per stream rate limit exceeded (limit: "+
+			"3MB/sec) while attempting to ingest for stream '%s' totaling %dB, consider splitting a stream via "+
+			"additional labels or contact your Loki administrator to see if the limit can be increased',\n",
 			time.Unix(0, e.time).UTC(), last.labels, len(e.line))
 	}
 	fmt.Fprintf(&said, "user 'fake', total ignored: %d out of %d for stream: %s", refused, total, last.labels)

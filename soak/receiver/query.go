@@ -23,7 +23,8 @@ const (
 // an instant.
 func (l *Loki) query(r *http.Request) reply {
 	if strings.HasPrefix(strings.TrimSpace(r.FormValue("query")), "{") {
-		return text(http.StatusBadRequest, "log queries are not supported as an instant query type, please change your query to a range query type")
+		return text(http.StatusBadRequest, "log queries are not supported as an instant query type, please "+
+			"change your query to a range query type")
 	}
 	c, err := parseCount(r.FormValue("query"))
 	if err != nil {
@@ -124,7 +125,8 @@ func (l *Loki) queryRange(r *http.Request) reply {
 	case err != nil || limit <= 0:
 		return text(http.StatusBadRequest, "limit must be a positive value")
 	case limit > l.mostEntries():
-		return text(http.StatusBadRequest, fmt.Sprintf("max entries limit per query exceeded, limit > max_entries_limit_per_query (%d > %d)", limit, l.mostEntries()))
+		return text(http.StatusBadRequest, fmt.Sprintf("max entries limit per query exceeded, limit > "+
+			"max_entries_limit_per_query (%d > %d)", limit, l.mostEntries()))
 	case end <= start:
 		return text(http.StatusBadRequest, "end timestamp must not be before or equal to start time")
 	case direction != "forward" && direction != "backward":
@@ -213,7 +215,8 @@ func (st *stream) first(refs []ref, stages stages, limit int, forward bool) (fou
 	return found, nil
 }
 
-// has reports whether an entry, with its metadata, is one of those that have its time and were found last.
+// has reports whether an entry, with its metadata, is one of those that have its time and were
+// found last.
 func (f foundEntries) has(e *entry) bool {
 	for i := len(f) - 1; i >= 0 && f[i].time == e.time; i-- {
 		if string(f[i].raw) == string(e.raw) {
@@ -278,7 +281,8 @@ func success(kind string, result any, flags []string) reply {
 	if err != nil {
 		return text(http.StatusInternalServerError, err.Error())
 	}
-	return reply{status: http.StatusOK, header: map[string]string{"Content-Type": "application/json; charset=UTF-8"}, body: body}
+	return reply{status: http.StatusOK, header: map[string]string{"Content-Type": "application/json; charset=UTF-8"},
+		body: body}
 }
 
 // parseTime reads a time as Loki takes it: seconds with a fraction,

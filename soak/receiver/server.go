@@ -214,7 +214,8 @@ func failure(fault Fault) reply {
 	case Busy:
 		return text(http.StatusTooManyRequests, "too many requests")
 	case BusyUntil:
-		return reply{status: http.StatusTooManyRequests, header: map[string]string{"Retry-After": "1"}, body: []byte("too many requests")}
+		return reply{status: http.StatusTooManyRequests, header: map[string]string{"Retry-After": "1"},
+			body: []byte("too many requests")}
 	case Unavailable:
 		return text(http.StatusServiceUnavailable, "service unavailable")
 	}

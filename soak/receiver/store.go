@@ -27,7 +27,8 @@ type store struct {
 	dir, prefix  string // of its files
 	segmentBytes int64
 	kept         int // segments
-	// headBlock is how many bytes of a stream's latest entries are looked through for a repeat; 0: the last entry alone.
+	// headBlock is how many bytes of a stream's latest entries are looked through for a repeat; 0:
+	// the last entry alone.
 	headBlock int
 	// lookBack is how old entries may be to be seen before a flush; 0 for all.
 	lookBack time.Duration
@@ -107,8 +108,9 @@ func (s *store) known(text string) (is bool, all int) {
 	return s.streams[text] != nil, len(s.streams)
 }
 
-// add keeps an entry, and reports false if it is a repeat that Loki hides: of the entry that came last in its stream, or
-// of one in the head block. Without a head block the first alone, as a sender that relies on the second is lucky.
+// add keeps an entry, and reports false if it is a repeat that Loki hides: of the entry that came
+// last in its stream, or of one in the head block. Without a head block the first alone, as a
+// sender that relies on the second is lucky.
 func (s *store) add(to *stream, e *entry) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -198,7 +200,8 @@ func (s *store) prune() {
 // another, oldest first. The caller holds mu.
 func (st *stream) between(from, to int64) ([]ref, error) {
 	if from <= st.pruned {
-		return nil, fmt.Errorf("the soak's Loki no longer knows what %s had at %d, only what came after %d", st.text, from, st.pruned)
+		return nil, fmt.Errorf("the soak's Loki no longer knows what %s had at %d, only what came after %d", st.text,
+			from, st.pruned)
 	}
 	if !st.sorted {
 		slices.SortStableFunc(st.refs, func(a, b ref) int { return cmp.Compare(a.time, b.time) })

@@ -1,4 +1,5 @@
-// Package colon is the example parser of docs/contributing/parser.md: it reads lines like "WARN: disk is full".
+// Package colon is the example parser of docs/contributing/parser.md: it reads lines like "WARN:
+// disk is full".
 package colon
 
 import (

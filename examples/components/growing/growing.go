@@ -1,4 +1,5 @@
-// Package growing is the example input of docs/contributing/input.md: it reads a file that only grows.
+// Package growing is the example input of docs/contributing/input.md: it reads a file that only
+// grows.
 package growing
 
 import (

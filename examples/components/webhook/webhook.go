@@ -1,4 +1,5 @@
-// Package webhook is the example output of docs/contributing/output.md: it posts JSON lines to a URL.
+// Package webhook is the example output of docs/contributing/output.md: it posts JSON lines to a
+// URL.
 package webhook
 
 import (

@@ -28,8 +28,12 @@ func TestConformance(t *testing.T) {
 }
 
 func TestAnswers(t *testing.T) {
-	for status, want := range map[int]pipeline.Outcome{413: pipeline.Split, 429: pipeline.Retry, 503: pipeline.Retry, 401: pipeline.Hold} {
-		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
+	for status, want := range map[int]pipeline.Outcome{413: pipeline.Split, 429: pipeline.Retry, 503: pipeline.Retry,
+		401: pipeline.Hold} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter,
+			_ *http.Request) {
+			w.WriteHeader(status)
+		}))
 		var failed *pipeline.SendError
 		err := newOutput(t, server.URL).Send(t.Context(), &pipeline.Body{Bytes: []byte("{}\n")})
 		if !errors.As(err, &failed) || failed.Outcome != want {

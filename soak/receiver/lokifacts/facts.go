@@ -1,5 +1,5 @@
-// Package lokifacts holds what a Loki was measured to do, one fact each, in tests that run against a real one and
-// against the imitation of it, so that the two cannot drift apart.
+// Package lokifacts holds what a Loki was measured to do, one fact each, in tests that run against
+// a real one and against the imitation of it, so that the two cannot drift apart.
 package lokifacts
 
 import (
@@ -33,8 +33,8 @@ ingester: {query_store_max_look_back_period: 0s}
 querier: {query_ingesters_within: 3h}
 `
 
-// Check holds a server against all facts. start starts one with Loki's defaults and a configuration laid over them, and
-// returns its URL without a path.
+// Check holds a server against all facts. start starts one with Loki's defaults and a configuration
+// laid over them, and returns its URL without a path.
 func Check(t *testing.T, start func(t *testing.T, config string) string) {
 	started := map[string]string{}
 	for _, f := range facts {
@@ -185,7 +185,8 @@ func stream(labels string, entries ...logproto.Entry) logproto.Stream {
 func at(ago time.Duration, line string, metadata ...string) logproto.Entry {
 	e := logproto.Entry{Timestamp: time.Now().Add(-ago), Line: line}
 	for i := 0; i < len(metadata); i += 2 {
-		e.StructuredMetadata = append(e.StructuredMetadata, logproto.LabelAdapter{Name: metadata[i], Value: metadata[i+1]})
+		e.StructuredMetadata = append(e.StructuredMetadata,
+			logproto.LabelAdapter{Name: metadata[i], Value: metadata[i+1]})
 	}
 	return e
 }
@@ -196,7 +197,8 @@ func many(n, bytes int) []logproto.Entry {
 	all := make([]logproto.Entry, n)
 	for i := range all {
 		text := fmt.Sprintf("line %d ", i)
-		all[i] = logproto.Entry{Timestamp: begin.Add(time.Duration(i)), Line: text + strings.Repeat("x", max(0, bytes-len(text)))}
+		all[i] = logproto.Entry{Timestamp: begin.Add(time.Duration(i)),
+			Line: text + strings.Repeat("x", max(0, bytes-len(text)))}
 	}
 	return all
 }

@@ -70,13 +70,15 @@ var facts = []fact{
 	}},
 	{"a long label name", "", func(l *tenant) {
 		l.wants(l.push(stream(`{`+strings.Repeat("n", 1024)+`="v"}`, at(0, "one"))), 204)
-		l.wants(l.push(stream(`{b="c", `+strings.Repeat("n", 1025)+`="v"}`, at(0, "one")), stream(`{a="b"}`, at(0, "two"))), 400, "label name too long")
+		l.wants(l.push(stream(`{b="c", `+strings.Repeat("n", 1025)+`="v"}`, at(0, "one")),
+			stream(`{a="b"}`, at(0, "two"))), 400, "label name too long")
 		l.holds(`{b="c"}`, 0)
 		l.holds(`{a="b"}`, 1)
 	}},
 	{"a long label value", "", func(l *tenant) {
 		l.wants(l.push(stream(`{a="b", v="`+strings.Repeat("v", 2048)+`"}`, at(0, "one"))), 204)
-		l.wants(l.push(stream(`{b="c", v="`+strings.Repeat("v", 2049)+`"}`, at(0, "one")), stream(`{a="b"}`, at(0, "two"))), 400, "label value too long")
+		l.wants(l.push(stream(`{b="c", v="`+strings.Repeat("v", 2049)+`"}`, at(0, "one")),
+			stream(`{a="b"}`, at(0, "two"))), 400, "label value too long")
 		l.holds(`{b="c"}`, 0)
 		l.holds(`{a="b"}`, 2)
 	}},
@@ -91,17 +93,20 @@ var facts = []fact{
 		for i := range 129 {
 			most[2*i], most[2*i+1] = fmt.Sprint("k", i), "v"
 		}
-		l.wants(l.push(stream(`{a="b"}`, at(2, "one", most...), at(1, "two"))), 400, "has too many structured metadata labels")
+		l.wants(l.push(stream(`{a="b"}`, at(2, "one", most...), at(1, "two"))), 400,
+			"has too many structured metadata labels")
 		l.wants(l.push(stream(`{a="b"}`, at(2, "three", "k", strings.Repeat("v", 64<<10)), at(1, "four"))), 400,
 			"has structured metadata too large")
 		l.holds(`{a="b"}`, 2)
 	}},
 	{"metadata where none is allowed", "limits_config: {allow_structured_metadata: false}", func(l *tenant) {
-		l.wants(l.push(stream(`{a="b"}`, at(2, "one", "k", "v"), at(1, "two"))), 400, "includes structured metadata, but this feature is disallowed")
+		l.wants(l.push(stream(`{a="b"}`, at(2, "one", "k", "v"), at(1, "two"))), 400,
+			"includes structured metadata, but this feature is disallowed")
 		l.holds(`{a="b"}`, 1)
 	}},
 	{"old", "", func(l *tenant) {
-		l.wants(l.push(stream(`{a="b"}`, at(8*24*time.Hour, "one"), at(0, "two"))), 400, "has timestamp too old", "oldest acceptable timestamp is")
+		l.wants(l.push(stream(`{a="b"}`, at(8*24*time.Hour, "one"), at(0, "two"))), 400, "has timestamp too old",
+			"oldest acceptable timestamp is")
 		l.holds(`{a="b"}`, 1)
 	}},
 	{"of the future", "", func(l *tenant) {
@@ -151,25 +156,30 @@ var facts = []fact{
 	}},
 
 	{"the tenant's rate", "limits_config: {ingestion_rate_mb: 0.5, ingestion_burst_size_mb: 0.6}", func(l *tenant) {
-		l.wants(l.push(stream(`{a="b"}`, many(700, 1000)...)), 429, "ingestion rate limit exceeded", "(limit: 524288 bytes/sec)", "lines totaling '700000' bytes")
+		l.wants(l.push(stream(`{a="b"}`, many(700, 1000)...)), 429, "ingestion rate limit exceeded",
+			"(limit: 524288 bytes/sec)", "lines totaling '700000' bytes")
 		l.holds(`{a="b"}`, 0)
 		l.wants(l.push(stream(`{a="b"}`, many(500, 1000)...)), 204)
 		l.wants(l.push(stream(`{c="d"}`, many(500, 1000)...)), 429)
 		l.holds(`{c="d"}`, 0)
 	}},
-	{"the stream's rate", "limits_config: {per_stream_rate_limit: 500KB, per_stream_rate_limit_burst: 600KB, shard_streams: {enabled: false}}", func(l *tenant) {
+	{"the stream's rate", "limits_config: {per_stream_rate_limit: 500KB, per_stream_rate_limit_burst: 600KB, " +
+		"shard_streams: {enabled: false}}", func(l *tenant) {
 		l.wants(l.push(stream(`{a="b"}`, at(0, "small")), stream(`{c="d"}`, many(400, 1000)...)), 204)
 		l.wants(l.push(stream(`{a="b"}`, at(0, "small too")), stream(`{c="d"}`, many(500, 1001)...)), 429,
 			"Per stream rate limit exceeded (limit: 500KB/sec)", "total ignored: ")
 		l.holds(`{a="b"}`, 2)
 	}},
-	{"the stream's rate by default", "limits_config: {per_stream_rate_limit: 500KB, per_stream_rate_limit_burst: 600KB}", func(l *tenant) {
-		l.wants(l.push(stream(`{a="b"}`, many(700, 1000)...)), 429, "Per stream rate limit exceeded", "total ignored: 700 out of 700")
+	{"the stream's rate by default", "limits_config: {per_stream_rate_limit: 500KB, " +
+		"per_stream_rate_limit_burst: 600KB}", func(l *tenant) {
+		l.wants(l.push(stream(`{a="b"}`, many(700, 1000)...)), 429, "Per stream rate limit exceeded",
+			"total ignored: 700 out of 700")
 		l.holds(`{a="b"}`, 0)
 	}},
 	{"the number of streams", "limits_config: {max_global_streams_per_user: 2}", func(l *tenant) {
 		l.wants(l.push(stream(`{a="1"}`, at(0, "x")), stream(`{a="2"}`, at(0, "x"))), 204)
-		l.wants(l.push(stream(`{a="1"}`, at(0, "y")), stream(`{a="3"}`, at(0, "x"))), 429, "maximum active stream limit exceeded when trying to create stream")
+		l.wants(l.push(stream(`{a="1"}`, at(0, "y")), stream(`{a="3"}`, at(0, "x"))), 429,
+			"maximum active stream limit exceeded when trying to create stream")
 		l.holds(`{a="1"}`, 2)
 		l.holds(`{a="3"}`, 0)
 	}},
@@ -195,8 +205,10 @@ var facts = []fact{
 		l.wants(l.push(stream(`{a=b}`, at(0, "one")), stream(`{a="b"}`, at(0, "two"))), 400)
 		l.holds(`{a="b"}`, 0)
 	}},
-	{"blocked ingestion", "limits_config: {block_ingestion_until: '2100-01-01T00:00:00Z', block_ingestion_status_code: 260}", func(l *tenant) {
-		l.wants(l.push(stream(`{a="b"}`, at(0, "one"))), 260, "ingestion blocked for user", "until '2100-01-01T00:00:00Z'")
+	{"blocked ingestion", "limits_config: {block_ingestion_until: '2100-01-01T00:00:00Z', " +
+		"block_ingestion_status_code: 260}", func(l *tenant) {
+		l.wants(l.push(stream(`{a="b"}`, at(0, "one"))), 260, "ingestion blocked for user",
+			"until '2100-01-01T00:00:00Z'")
 		l.holds(`{a="b"}`, 0)
 	}},
 
@@ -206,12 +218,13 @@ var facts = []fact{
 		l.wants(l.push(stream(`{a="b"}`, all[300:500]...)), 204)
 		l.holds(`{a="b"}`, 1000)
 	}},
-	{"a repeat of a whole batch", "limits_config: {ingestion_rate_mb: 100, ingestion_burst_size_mb: 100}", func(l *tenant) {
-		all := many(10_000, 230)
-		l.wants(l.push(stream(`{a="b"}`, all...)), 204)
-		l.wants(l.push(stream(`{a="b"}`, all...)), 204)
-		l.holds(`{a="b"}`, 20_000)
-	}},
+	{"a repeat of a whole batch", "limits_config: {ingestion_rate_mb: 100, ingestion_burst_size_mb: 100}",
+		func(l *tenant) {
+			all := many(10_000, 230)
+			l.wants(l.push(stream(`{a="b"}`, all...)), 204)
+			l.wants(l.push(stream(`{a="b"}`, all...)), 204)
+			l.holds(`{a="b"}`, 20_000)
+		}},
 	{"equal lines of one instant", "", func(l *tenant) {
 		e := at(0, "same")
 		equal := slices.Repeat([]logproto.Entry{e}, 100)
@@ -243,8 +256,9 @@ var facts = []fact{
 		}
 		l.Error("it is not shown after a flush")
 	}},
-	{"entries of five hours ago with an endless look-back", "ingester: {query_store_max_look_back_period: -1ns}", func(l *tenant) {
-		l.wants(l.push(stream(`{a="b"}`, at(5*time.Hour, "old"))), 204)
-		l.holds(`{a="b"}`, 1)
-	}},
+	{"entries of five hours ago with an endless look-back", "ingester: {query_store_max_look_back_period: -1ns}",
+		func(l *tenant) {
+			l.wants(l.push(stream(`{a="b"}`, at(5*time.Hour, "old"))), 204)
+			l.holds(`{a="b"}`, 1)
+		}},
 }
