@@ -114,12 +114,8 @@ func (t *tail) readToEnd(ctx context.Context, take func(p []byte) error) (read i
 		if err := ctx.Err(); err != nil {
 			return t.off - began, err
 		}
-		full, err := t.readBlock(take)
-		if err != nil && err != io.EOF {
+		if full, err := t.readBlock(take); err != nil || !full {
 			return t.off - began, err
-		}
-		if !full {
-			return t.off - began, nil
 		}
 	}
 }
@@ -128,14 +124,11 @@ func (t *tail) readToEnd(ctx context.Context, take func(p []byte) error) (read i
 func (t *tail) readBlock(take func(p []byte) error) (full bool, err error) {
 	buf, m := t.block, len(t.preceding)
 	n, err := t.file.src.ReadAt(buf, t.off-int64(m))
-	if n < m || !bytes.Equal(buf[:m], t.preceding) {
-		if err != nil && err != io.EOF {
-			return false, err
-		}
-		return false, errTruncated
-	}
 	if err != nil && err != io.EOF {
 		return false, err
+	}
+	if n < m || !bytes.Equal(buf[:m], t.preceding) {
+		return false, errTruncated
 	}
 	p := buf[m:n]
 	t.size = t.off + int64(len(p))
