@@ -142,13 +142,9 @@ func (f *DeadLetterFile) checkRoom(size int64, more int) error {
 		"until you run \"longshore replay\", move the file away or allow more", size, pipeline.Size(f.Max))
 }
 
-// open opens the file, whose name is on disk then, and returns its size. A last line that a crash
-// has torn is ended, so that it does not spoil the next.
+// open opens the file, which must be locked and whose name is on disk then, and returns its size. A
+// last line that a crash has torn is ended, so that it does not spoil the next.
 func (f *DeadLetterFile) open() (file *os.File, size int64, err error) {
-	dir := filepath.Dir(f.path)
-	if err := os.MkdirAll(dir, 0o750); err != nil {
-		return nil, 0, err
-	}
 	file, err = os.OpenFile(f.path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o640)
 	if err != nil {
 		return nil, 0, err
@@ -157,6 +153,7 @@ func (f *DeadLetterFile) open() (file *os.File, size int64, err error) {
 		size, err = file.Seek(0, io.SeekEnd)
 	}
 	if err == nil && size == 0 {
+		dir := filepath.Dir(f.path)
 		err = errors.Join(disk.MkdirAll(disk.OS{}, dir), disk.OS{}.SyncDir(dir))
 	}
 	if err != nil {

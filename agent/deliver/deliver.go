@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"sync"
@@ -73,16 +74,9 @@ func New(o Options) *Deliverer {
 
 // limitsOf returns the output's limits, as the settings change them.
 func limitsOf(o Options) pipeline.Limits {
-	limits := o.Output.Limits()
-	if n := int(o.Settings.Batch.Bytes); n > 0 {
-		limits.Bytes = n
-	}
-	if n := o.Settings.Batch.Records; n > 0 {
-		limits.Records = n
-	}
-	if limits.Bytes <= 0 {
-		limits.Bytes = 1 << 20
-	}
+	limits, batch := o.Output.Limits(), o.Settings.Batch
+	limits.Bytes = cmp.Or(int(batch.Bytes), limits.Bytes, 1<<20)
+	limits.Records = cmp.Or(batch.Records, limits.Records)
 	return limits
 }
 

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"sync"
 
 	"github.com/longshore/longshore/pipeline"
@@ -84,7 +85,7 @@ func (p *permit) releaseAfter(s signal) {
 		m.inFlight--
 		m.adjust(s, p.decreases)
 	} else {
-		m.remove(p)
+		m.waiting = slices.DeleteFunc(m.waiting, func(other *permit) bool { return other == p })
 	}
 	m.grant()
 }
@@ -98,15 +99,6 @@ func (m *limiter) grant() {
 		select {
 		case p.granted <- struct{}{}:
 		default:
-		}
-	}
-}
-
-func (m *limiter) remove(p *permit) {
-	for i := range m.waiting {
-		if m.waiting[i] == p {
-			m.waiting = append(m.waiting[:i], m.waiting[i+1:]...)
-			return
 		}
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/longshore/longshore/pipeline/metric"
 )
 
 // metrics count records, and requests where the name says so.
@@ -15,13 +17,9 @@ type metrics struct {
 }
 
 func (m *metrics) register(reg prometheus.Registerer, l *limiter) {
-	counter := func(name, help string, n *atomic.Uint64) {
-		opts := prometheus.CounterOpts{Name: "longshore_output_" + name, Help: help}
-		reg.MustRegister(prometheus.NewCounterFunc(opts, func() float64 { return float64(n.Load()) }))
-	}
+	counter := func(name, help string, n *atomic.Uint64) { metric.CounterOf(reg, "longshore_output_"+name, help, n) }
 	gauge := func(name, help string, value func() float64) {
-		opts := prometheus.GaugeOpts{Name: "longshore_output_" + name, Help: help}
-		reg.MustRegister(prometheus.NewGaugeFunc(opts, value))
+		metric.GaugeOf(reg, "longshore_output_"+name, help, value)
 	}
 	counter("records_taken_total",
 		"Records from the pipelines: the sum of delivered, rejected, filtered, skipped and in flight.", &m.taken)

@@ -55,7 +55,9 @@ func (l *lane) askPreviousTarget(
 	}
 	body := encodeFor(previous.Encoder(), b, records)
 	for pause := time.Until(l.started.Add(reconcileDelay)); ; pause = l.backoff.next(asSendError(err)) {
-		if !sleep(ctx, pause) {
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
 			return false
 		}
 		found := make([]bool, len(body.Items))
@@ -97,15 +99,4 @@ func encodeFor(encoder pipeline.Encoder, b *event.Batch, records []int) *pipelin
 		body.Items = append(body.Items, item)
 	}
 	return body
-}
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
 }

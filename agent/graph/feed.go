@@ -83,6 +83,7 @@ func (f *feed) planOf(key string, pipelines []*sharedPipeline, options sourceOpt
 	p := &plan{pipelines: pipelines, parsing: make([]*parsing, len(pipelines)), workers: len(f.workers)}
 	var err error
 	for i, shared := range pipelines {
+		p.routes += len(shared.outputs)
 		p.parsing[i], err = options.parsing(shared.parsing, f.parsers, f.config)
 	}
 	f.warn(key, err)
@@ -127,7 +128,7 @@ func (f *feed) Send(ctx context.Context, b *event.Batch) error {
 // count counts records in, or back out again.
 func (f *feed) count(o *openSource, records int) {
 	f.read.Add(uint64(records))
-	f.due.Add(uint64(records * o.plan.routes()))
+	f.due.Add(uint64(records * o.plan.routes))
 	f.inFlight.Add(int64(records))
 }
 

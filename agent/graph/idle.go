@@ -28,16 +28,8 @@ type openSource struct {
 type plan struct {
 	pipelines []*sharedPipeline
 	parsing   []*parsing // by each of the pipelines
+	routes    int
 	workers   int
-}
-
-// routes returns the number of the outputs.
-func (p *plan) routes() int {
-	n := 0
-	for _, shared := range p.pipelines {
-		n += len(shared.outputs)
-	}
-	return n
 }
 
 // setTargets tells the ledger where the records of each route go.

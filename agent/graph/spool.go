@@ -47,20 +47,18 @@ func openSpools(dir string, c config.Output, o spool.Options) (*spools, error) {
 	s := &spools{log: o.Log, size: int64(c.Common.Spool), lanes: max(1, c.Common.Lanes)}
 	o.MaxSize = max(s.size, spool.MinSize)
 	o.SegmentSize = min(4<<20, max(64<<10, s.size/int64(4*s.lanes)))
-	for i := 0; i < s.lanes || exists(filepath.Join(dir, strconv.Itoa(i))); i++ {
-		one, err := spool.Open(disk.OS{}, filepath.Join(dir, strconv.Itoa(i)), o)
+	for i := 0; ; i++ {
+		folder := filepath.Join(dir, strconv.Itoa(i))
+		if _, err := os.Stat(folder); err != nil && i >= s.lanes {
+			return s, nil
+		}
+		one, err := spool.Open(disk.OS{}, folder, o)
 		if err != nil {
 			s.close()
 			return nil, fmt.Errorf("opening the spool: %w", err)
 		}
 		s.all = append(s.all, one)
 	}
-	return s, nil
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
 }
 
 func (s *spools) close() {
@@ -139,7 +137,7 @@ func (l *laneSpool) Next(b *deliver.Body) (earlier, ok bool, err error) {
 		if err != nil {
 			return false, false, fmt.Errorf("reading the spool: %w", err)
 		}
-		if !ok { // the rest was damaged, and quarantined
+		if !ok { // the rest was damaged, and set aside
 			r.left, r.earlier = 0, 0
 			continue
 		}
@@ -149,15 +147,15 @@ func (l *laneSpool) Next(b *deliver.Body) (earlier, ok bool, err error) {
 		r.earlier = max(0, r.earlier-1)
 		if err := readBody(r.spool, record, b); err != nil {
 			b.Reset()
-			return l.quarantine(r.spool, record, err, b)
+			return l.setAside(r.spool, record, err, b)
 		}
 		return earlier, true, nil
 	}
 	return false, false, nil
 }
 
-// quarantine keeps a record that is no body out of the way, and goes on with the next.
-func (l *laneSpool) quarantine(
+// setAside keeps a record that is no body out of the way, and goes on with the next.
+func (l *laneSpool) setAside(
 	from *spool.Spool, record spool.Record, cause error, b *deliver.Body,
 ) (earlier, ok bool, err error) {
 	path, err := from.SetAside(record)

@@ -144,8 +144,8 @@ func TestLeftoversAreReported(t *testing.T) {
 	}
 }
 
-// TestUnreadableBodyIsQuarantined, and what comes after it is delivered.
-func TestUnreadableBodyIsQuarantined(t *testing.T) {
+// TestUnreadableBodyIsSetAside, and what comes after it is delivered.
+func TestUnreadableBodyIsSetAside(t *testing.T) {
 	dir, w := t.TempDir(), newWorld()
 	lane := filepath.Join(dir, "spool", "x", "memory", "0")
 	s, err := spool.Open(disk.OS{}, lane, spool.Options{})

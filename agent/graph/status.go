@@ -4,6 +4,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/longshore/longshore/agent/deliver"
+	"github.com/longshore/longshore/pipeline/metric"
 )
 
 // Status is the graph's account of its records. What an input has read is what its pipelines took
@@ -90,24 +91,18 @@ func (g *Graph) Counts() Counts {
 }
 
 func (f *feed) register(reg prometheus.Registerer) {
-	counter(reg, "input_records_total", "Records read.", func() float64 { return float64(f.read.Load()) })
-	gauge(reg, "input_in_flight_records", "Records read that the pipelines have not taken yet.",
+	metric.CounterOf(reg, "longshore_input_records_total", "Records read.", &f.read)
+	metric.GaugeOf(reg, "longshore_input_in_flight_records", "Records read that the pipelines have not taken yet.",
 		func() float64 { return float64(f.inFlight.Load()) })
-	gauge(reg, "input_sources", "Sources that are open.", func() float64 { return float64(f.open()) })
+	metric.GaugeOf(reg, "longshore_input_sources", "Sources that are open.",
+		func() float64 { return float64(f.open()) })
 }
 
 func (p *sharedPipeline) register(reg prometheus.Registerer) {
-	counter(reg, "pipeline_lines_total", "Lines taken.", func() float64 { return float64(p.read.Load()) })
-	counter(reg, "pipeline_joined_lines_total", "Lines that became part of the record of a line before.",
-		func() float64 { return float64(p.joined.Load()) })
-	gauge(reg, "pipeline_pending_lines", "Lines that wait for the next, which may belong to their record.",
+	metric.CounterOf(reg, "longshore_pipeline_lines_total", "Lines taken.", &p.read)
+	metric.CounterOf(reg, "longshore_pipeline_joined_lines_total",
+		"Lines that became part of the record of a line before.", &p.joined)
+	metric.GaugeOf(reg, "longshore_pipeline_pending_lines",
+		"Lines that wait for the next, which may belong to their record.",
 		func() float64 { return float64(p.pending.Load()) })
-}
-
-func counter(reg prometheus.Registerer, name, help string, value func() float64) {
-	reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "longshore_" + name, Help: help}, value))
-}
-
-func gauge(reg prometheus.Registerer, name, help string, value func() float64) {
-	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "longshore_" + name, Help: help}, value))
 }

@@ -3,6 +3,7 @@ package metric
 
 import (
 	"errors"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -21,6 +22,17 @@ func CounterVec(reg prometheus.Registerer, name, help string, labels ...string) 
 // Gauge is Counter for what goes up and down.
 func Gauge(reg prometheus.Registerer, name, help string) prometheus.Gauge {
 	return register(reg, prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help}))
+}
+
+// CounterOf is Counter for what is counted in n.
+func CounterOf(reg prometheus.Registerer, name, help string, n *atomic.Uint64) {
+	register(reg, prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help},
+		func() float64 { return float64(n.Load()) }))
+}
+
+// GaugeOf is Gauge for what value returns.
+func GaugeOf(reg prometheus.Registerer, name, help string, value func() float64) {
+	register(reg, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
 }
 
 // register leaves aside errors: one is that of a metric of the user's own that has
