@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -89,13 +90,11 @@ func (a *app) showDeadLetters(c config.Output, file *deliver.DeadLetterFile, o r
 	if err != nil {
 		return err
 	}
-	reasons := make([]string, 0, len(byReason))
+	reasons := slices.SortedFunc(maps.Keys(byReason), func(x, y string) int { return byReason[y] - byReason[x] })
 	total := 0
-	for reason, n := range byReason {
-		reasons = append(reasons, reason)
+	for _, n := range byReason {
 		total += n
 	}
-	slices.SortFunc(reasons, func(x, y string) int { return byReason[y] - byReason[x] })
 	fmt.Fprintf(a.stdout, "%s: %s would be sent\n", c.Name, count(total, "record"))
 	if others > 0 {
 		fmt.Fprintf(a.stdout, "  %8d  stay: encoded for another type of output\n", others)

@@ -79,26 +79,19 @@ func (d difference) write(w io.Writer, s style) {
 	}
 	fmt.Fprintln(w, at)
 	want, got := strings.Split(d.want, "\n"), strings.Split(d.got, "\n")
-	head := equal(want, got)
+	head := 0
+	for head < min(len(want), len(got)) && want[head] == got[head] {
+		head++
+	}
 	writeLines(w, s.dim, " ", want[:head])
 	want, got = want[head:], got[head:]
-	slices.Reverse(want)
-	slices.Reverse(got)
-	tail := equal(want, got)
-	slices.Reverse(want)
-	slices.Reverse(got)
+	tail := 0
+	for tail < min(len(want), len(got)) && want[len(want)-1-tail] == got[len(got)-1-tail] {
+		tail++
+	}
 	writeLines(w, s.red, "-", want[:len(want)-tail])
 	writeLines(w, s.green, "+", got[:len(got)-tail])
 	writeLines(w, s.dim, " ", want[len(want)-tail:])
-}
-
-// equal counts the lines with which both begin.
-func equal(a, b []string) int {
-	n := 0
-	for n < len(a) && n < len(b) && a[n] == b[n] {
-		n++
-	}
-	return n
 }
 
 func writeLines(w io.Writer, colour func(string) string, mark string, lines []string) {

@@ -89,10 +89,15 @@ func (a *app) verify(ctx context.Context, o verify.Options, asJSON bool) error {
 	} else {
 		a.printReport(report)
 	}
-	if err == nil && (!report.Clean() || report.Inconclusive()) {
+	switch {
+	case err != nil:
+		return err
+	case report.Inconclusive():
+		return &failure{exitFailed, errors.New("no acknowledged record could be looked up")}
+	case !report.Clean():
 		return &failure{exitFailed, errors.New("some acknowledged records are missing or duplicated")}
 	}
-	return err
+	return nil
 }
 
 func (a *app) printJSON(report *verify.Report) error {
