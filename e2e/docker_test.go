@@ -187,8 +187,9 @@ func testShortLives(t *testing.T, docker *server.DockerServer, mode string) {
 	a.stop()
 }
 
-// TestDockerRemovedAtOnce runs containers that are removed the moment they exit. Their logs go
-// with them: what was read is delivered, in order and without a hole, and of whom nothing was read the agent tells.
+// TestDockerRemovedAtOnce runs containers that are removed the moment they exit. Their logs go with
+// them: what was read is delivered, in order and without a hole, and of whom nothing was read the
+// agent tells.
 func TestDockerRemovedAtOnce(t *testing.T) {
 	server.EachDocker(t, func(t *testing.T, docker *server.DockerServer) {
 		for _, mode := range []string{"api", "files"} {

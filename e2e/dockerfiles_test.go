@@ -12,8 +12,9 @@ import (
 )
 
 // TestDockerFiles reads containers whose logs rotate, by the engine's files and by its API in turn,
-// while the agent is killed and stopped again and again. One of them rotates several times a second, and more often
-// than engines before 23.0 can keep up with: that is read by its files alone.
+// while the agent is killed and stopped again and again. One of them rotates several times a
+// second, and more often than engines before 23.0 can keep up with: that is read by its files
+// alone.
 func TestDockerFiles(t *testing.T) { server.EachPrivateDocker(t, testDockerFiles) }
 
 func testDockerFiles(t *testing.T, docker *server.DockerServer) {
@@ -70,8 +71,9 @@ outputs: {elastic: {type: elasticsearch, urls: [%[2]q], index: rotating, install
 	a.stop()
 }
 
-// TestDockerCompressedLogs stops the agent while a log is rotated several times. What it goes on with is in
-// compressed files, which an engine before 23.0 leaves out when it is asked for them by time.
+// TestDockerCompressedLogs stops the agent while a log is rotated several times. What it goes on
+// with is in compressed files, which an engine before 23.0 leaves out when it is asked for them by
+// time.
 func TestDockerCompressedLogs(t *testing.T) { server.EachPrivateDocker(t, testCompressedLogs) }
 
 func testCompressedLogs(t *testing.T, docker *server.DockerServer) {

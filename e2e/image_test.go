@@ -19,9 +19,10 @@ const (
 	appImage   = "longshore/sample-app:dev"
 )
 
-// builtImage builds an image by its Dockerfile in a folder of the repository, to its end and without the network, which
-// takes a minute; so it is done once in a test run, and other engines load what that came to. An engine that is not ours
-// may have an image of that name, so there it gets another.
+// builtImage builds an image by its Dockerfile in a folder of the repository, to its end and
+// without the network, which takes a minute; so it is done once in a test run, and other engines
+// load what that came to. An engine that is not ours may have an image of that name, so there it
+// gets another.
 func builtImage(t *testing.T, docker *server.DockerServer, tag, folder string) string {
 	t.Helper()
 	if !docker.Own {
@@ -50,8 +51,9 @@ func builtImage(t *testing.T, docker *server.DockerServer, tag, folder string) s
 	return tag
 }
 
-// TestDockerfiles builds the agent and the sample app by their Dockerfiles, and runs both: the agent, without a config,
-// ships what the app logs to Elasticsearch, and to VictoriaLogs as to a Loki.
+// TestDockerfiles builds the agent and the sample app by their Dockerfiles, and runs both: the
+// agent, without a config, ships what the app logs to Elasticsearch, and to VictoriaLogs as to a
+// Loki.
 func TestDockerfiles(t *testing.T) { server.EachDocker(t, testDockerfiles) }
 
 func testDockerfiles(t *testing.T, docker *server.DockerServer) {

@@ -19,7 +19,8 @@ var toVictoriaLogs = map[string]string{
 		`_msg_field=message&_time_field=@timestamp&_stream_fields=host,service,container.name,filename"]}`,
 }
 
-// A victoriaScenario is given a VictoriaLogs, an agent that delivers a file to it or to what stands before it, and the file.
+// A victoriaScenario is given a VictoriaLogs, an agent that delivers a file to it or to what stands
+// before it, and the file.
 type victoriaScenario func(t *testing.T, v query.VictoriaLogs, agent func(at string) *agent, file string)
 
 func ofEachOutput(t *testing.T, scenario victoriaScenario, flags ...string) {
@@ -42,8 +43,8 @@ func inVictoriaLogs(t *testing.T, v query.VictoriaLogs, want int) {
 	})
 }
 
-// TestVictoriaLogs delivers through both outputs that it understands, with a stop and a crash on the way that leave
-// nothing unanswered: every line is there once, and found by its fields.
+// TestVictoriaLogs delivers through both outputs that it understands, with a stop and a crash on
+// the way that leave nothing unanswered: every line is there once, and found by its fields.
 func TestVictoriaLogs(t *testing.T) {
 	ofEachOutput(t, func(t *testing.T, v query.VictoriaLogs, agent func(string) *agent, file string) {
 		w := writer{name: "shop", format: "json", lines: 12_000}
@@ -89,8 +90,9 @@ func TestVictoriaLogs(t *testing.T) {
 	})
 }
 
-// TestVictoriaLogsAfterACrash: what a killed agent has sent without an answer is there twice, as VictoriaLogs neither takes
-// ids nor answers Loki's queries. Nothing is lost, and nothing else is repeated.
+// TestVictoriaLogsAfterACrash: what a killed agent has sent without an answer is there twice, as
+// VictoriaLogs neither takes ids nor answers Loki's queries. Nothing is lost, and nothing else is
+// repeated.
 func TestVictoriaLogsAfterACrash(t *testing.T) {
 	ofEachOutput(t, func(t *testing.T, v query.VictoriaLogs, agent func(string) *agent, file string) {
 		front := newGateway(t, v.URL)
@@ -128,7 +130,8 @@ func TestVictoriaLogsAfterACrash(t *testing.T) {
 	})
 }
 
-// TestVictoriaLogsLongLines: with the flag that the documentation names, long lines arrive through both, once.
+// TestVictoriaLogsLongLines: with the flag that the documentation names, long lines arrive through
+// both, once.
 func TestVictoriaLogsLongLines(t *testing.T) {
 	lengths := []int{100, 250 << 10, 300 << 10, 900 << 10}
 	ofEachOutput(t, func(t *testing.T, v query.VictoriaLogs, agent func(string) *agent, file string) {

@@ -1,5 +1,6 @@
-// Command imitation is the imitation of Loki, used like Loki's own program where none is at hand: it listens at port 3100,
-// takes a -config.file, and with -health asks one that runs whether it is ready.
+// Command imitation is the imitation of Loki, used like Loki's own program where none is at hand:
+// it listens at port 3100, takes a -config.file, and with -health asks one that runs whether it is
+// ready.
 package main
 
 import (

@@ -9,8 +9,8 @@ import (
 	"net/url"
 )
 
-// Elastic asks an Elasticsearch or an OpenSearch. Its indices can be patterns and data streams; one that is not there has
-// no documents.
+// Elastic asks an Elasticsearch or an OpenSearch. Its indices can be patterns and data streams; one
+// that is not there has no documents.
 type Elastic struct {
 	URL string // without a path
 }

@@ -1,5 +1,5 @@
-// Package query asks the servers of end-to-end tests what they have stored. It shares no code with Longshore's outputs, so
-// that a mistake of theirs cannot hide itself.
+// Package query asks the servers of end-to-end tests what they have stored. It shares no code with
+// Longshore's outputs, so that a mistake of theirs cannot hide itself.
 package query
 
 import (
@@ -24,7 +24,8 @@ type Loki struct {
 	Page int
 }
 
-// An Entry is one line of one stream. Labels are those of the stream, with service_name where Loki has added it.
+// An Entry is one line of one stream. Labels are those of the stream, with service_name where Loki
+// has added it.
 type Entry struct {
 	Time     time.Time
 	Line     string
@@ -34,8 +35,9 @@ type Entry struct {
 
 const pageSize = 5000 // the most that Loki gives by default
 
-// Entries returns all entries of a selector, such as {host="a"}, from one time until just before another, oldest first.
-// Loki leaves out repeats of a time and line here: only Count tells that something was stored twice.
+// Entries returns all entries of a selector, such as {host="a"}, from one time until just before
+// another, oldest first. Loki leaves out repeats of a time and line here: only Count tells that
+// something was stored twice.
 func (l Loki) Entries(ctx context.Context, selector string, from, to time.Time) ([]Entry, error) {
 	var all []Entry
 	size := cmp.Or(l.Page, pageSize)
@@ -48,7 +50,8 @@ func (l Loki) Entries(ctx context.Context, selector string, from, to time.Time) 
 		if len(page) < size {
 			return all, nil
 		}
-		// The page may have ended in the midst of the entries of its last instant, so that instant is asked for again.
+		// The page may have ended in the midst of the entries of its last instant, so that instant
+		// is asked for again.
 		last := page[len(page)-1].Time
 		if !last.After(from) {
 			return nil, fmt.Errorf("paging %s: Loki cannot show all of the %d or more entries at %s", selector, size, last)
@@ -83,8 +86,9 @@ func (l Loki) page(ctx context.Context, selector string, from, to time.Time) ([]
 	return page, nil
 }
 
-// Count returns how many entries a selector has from one time until just before another, as Loki's count_over_time sees
-// it: it counts repeats that log queries leave out. The times must be whole milliseconds apart, the finest of LogQL.
+// Count returns how many entries a selector has from one time until just before another, as Loki's
+// count_over_time sees it: it counts repeats that log queries leave out. The times must be whole
+// milliseconds apart, the finest of LogQL.
 func (l Loki) Count(ctx context.Context, selector string, from, to time.Time) (int, error) {
 	span := to.Sub(from)
 	if span%time.Millisecond != 0 {
@@ -151,7 +155,8 @@ func (l Loki) header() http.Header {
 	return h
 }
 
-// entryJSON is ["nanoseconds", "line", {"structuredMetadata": {…}}], the last only where there is any.
+// entryJSON is ["nanoseconds", "line", {"structuredMetadata": {…}}], the last only where there is
+// any.
 type entryJSON struct {
 	time     int64
 	line     string

@@ -28,7 +28,8 @@ func (v VictoriaLogs) Count(ctx context.Context, query string) (int, error) {
 	return strconv.Atoi(rows[0]["n"])
 }
 
-// Rows returns all that a query finds, in no order. What was written until now is made visible first.
+// Rows returns all that a query finds, in no order. What was written until now is made visible
+// first.
 func (v VictoriaLogs) Rows(ctx context.Context, query string) ([]Row, error) {
 	if _, err := do(ctx, http.MethodGet, v.URL+"/internal/force_flush", nil, nil); err != nil {
 		return nil, err

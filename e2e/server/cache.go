@@ -27,8 +27,9 @@ func cacheFolder() (string, error) {
 	return dir, nil
 }
 
-// once returns the cache's folder of that name. Where no earlier run has left it, here or in another process, build fills
-// an empty folder, which is renamed into place only when build succeeds: a folder in the cache is always complete.
+// once returns the cache's folder of that name. Where no earlier run has left it, here or in
+// another process, build fills an empty folder, which is renamed into place only when build
+// succeeds: a folder in the cache is always complete.
 func once(name, announce string, build func(dir string) error) (string, error) {
 	cache, err := cacheFolder()
 	if err != nil {
@@ -67,7 +68,8 @@ func once(name, announce string, build func(dir string) error) (string, error) {
 	return dir, os.Rename(tmp, dir)
 }
 
-// lock waits for the advisory lock on a file. The kernel lets go of it when this process ends, however it ends.
+// lock waits for the advisory lock on a file. The kernel lets go of it when this process ends,
+// however it ends.
 func lock(path, busy string) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {

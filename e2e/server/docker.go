@@ -11,18 +11,21 @@ import (
 	"testing"
 )
 
-// A DockerServer is a Docker Engine. Where it is the machine's own, Server's methods fail the test: it is not ours to end.
+// A DockerServer is a Docker Engine. Where it is the machine's own, Server's methods fail the test:
+// it is not ours to end.
 type DockerServer struct {
 	*Server
 	Host string // as in DOCKER_HOST: unix:///…
-	// Own tells that the engine was started for the tests: no other containers, and gone afterwards.
+	// Own tells that the engine was started for the tests: no other containers, and gone
+	// afterwards.
 	Own bool
 
 	engine *engine
 }
 
-// Docker returns the Docker Engine that runs on this machine, as DOCKER_HOST or /var/run/docker.sock, or else a private
-// one, see PrivateDocker. Containers are for the test to remove where Own is false.
+// Docker returns the Docker Engine that runs on this machine, as DOCKER_HOST or
+// /var/run/docker.sock, or else a private one, see PrivateDocker. Containers are for the test to
+// remove where Own is false.
 func Docker(t testing.TB) *DockerServer {
 	t.Helper()
 	skipShort(t)
@@ -32,7 +35,8 @@ func Docker(t testing.TB) *DockerServer {
 	return PrivateDocker(t)
 }
 
-// EachDocker runs a test with the Docker Engine that runs on this machine, or else with each private one in turn.
+// EachDocker runs a test with the Docker Engine that runs on this machine, or else with each
+// private one in turn.
 func EachDocker(t *testing.T, test func(t *testing.T, docker *DockerServer)) {
 	t.Helper()
 	skipShort(t)
@@ -51,9 +55,9 @@ func machineDocker(t testing.TB) *DockerServer {
 	return &DockerServer{Server: &Server{t: t}, Host: e.host, engine: e}
 }
 
-// PrivateDocker returns an engine that only this process' tests use, which share it, and which ends after the last of
-// them with all containers: of those that EachPrivateDocker knows, the newest. A test that stops it should not run beside
-// others.
+// PrivateDocker returns an engine that only this process' tests use, which share it, and which ends
+// after the last of them with all containers: of those that EachPrivateDocker knows, the newest. A
+// test that stops it should not run beside others.
 func PrivateDocker(t testing.TB) *DockerServer {
 	t.Helper()
 	skipShort(t)
@@ -92,7 +96,8 @@ func (d *DockerServer) Env() []string {
 	return append(os.Environ(), "DOCKER_HOST="+d.Host, "DOCKER_BUILDKIT=0", "COMPOSE_DOCKER_CLI_BUILD=0")
 }
 
-// Docker runs the docker command, and returns what it writes to standard output, without white space around it.
+// Docker runs the docker command, and returns what it writes to standard output, without white
+// space around it.
 func (d *DockerServer) Docker(args ...string) string {
 	d.t.Helper()
 	cmd := exec.Command(d.engine.cli, args...)
@@ -106,8 +111,8 @@ func (d *DockerServer) Docker(args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// Compose runs docker compose in a folder, and returns all that it writes. It does not fail the test: an exit code can be
-// what the test wants to know.
+// Compose runs docker compose in a folder, and returns all that it writes. It does not fail the
+// test: an exit code can be what the test wants to know.
 func (d *DockerServer) Compose(dir string, args ...string) (string, error) {
 	d.t.Helper()
 	cmd := exec.Command(Compose(d.t), args...) // without the test's context: "down" is run when the test is over
@@ -120,7 +125,8 @@ func (d *DockerServer) Compose(dir string, args ...string) (string, error) {
 	return string(out), err
 }
 
-// Remove removes containers by name or id, also when the test is over, and does not mind when there is none.
+// Remove removes containers by name or id, also when the test is over, and does not mind when there
+// is none.
 func (d *DockerServer) Remove(containers ...string) {
 	d.t.Helper()
 	for _, name := range containers {
@@ -131,8 +137,8 @@ func (d *DockerServer) Remove(containers ...string) {
 	}
 }
 
-// Compose returns the path of Docker Compose: a plugin of docker, when put into a folder cli-plugins, which it is in, and
-// a command of its own.
+// Compose returns the path of Docker Compose: a plugin of docker, when put into a folder
+// cli-plugins, which it is in, and a command of its own.
 func Compose(t testing.TB) string {
 	t.Helper()
 	skipShort(t)

@@ -11,7 +11,8 @@ import (
 // mobyTags leave out what a test's engine needs no C library for.
 const mobyTags = "netgo osusergo static_build no_btrfs no_zfs no_devmapper exclude_graphdriver_btrfs"
 
-// docker29 are the programs of Docker Engine 29. It starts the others itself, so all have to be on its PATH.
+// docker29 are the programs of Docker Engine 29. It starts the others itself, so all have to be on
+// its PATH.
 var docker29 = []goProgram{
 	{pkg: "github.com/moby/moby/v2/cmd/dockerd", tags: mobyTags, ldflags: "-X github.com/moby/moby/v2/dockerversion.Version=29.0.0"},
 	{pkg: "github.com/moby/moby/v2/cmd/docker-proxy"},
@@ -20,7 +21,8 @@ var docker29 = []goProgram{
 	{pkg: "github.com/opencontainers/runc", cgo: true}, // joining namespaces is in C
 }
 
-// ensureDocker29 builds the programs. The docker command and iptables are the machine's, or Debian's.
+// ensureDocker29 builds the programs. The docker command and iptables are the machine's, or
+// Debian's.
 func ensureDocker29() (dockerInstall, error) {
 	install, err := ensureDocker()
 	if err != nil {

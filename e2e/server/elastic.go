@@ -15,8 +15,8 @@ type ElasticServer struct {
 	URL string // without a path
 }
 
-// Elasticsearch starts Elasticsearch 7.17 without its x-pack, which is not in a package registry: no data streams, no
-// security. Each setting is key=value, as in "indices.breaker.total.limit=10%".
+// Elasticsearch starts Elasticsearch 7.17 without its x-pack, which is not in a package registry:
+// no data streams, no security. Each setting is key=value, as in "indices.breaker.total.limit=10%".
 func Elasticsearch(t testing.TB, settings ...string) *ElasticServer {
 	t.Helper()
 	skipShort(t)

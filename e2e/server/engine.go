@@ -124,14 +124,16 @@ type edition struct {
 	ensure func() (dockerInstall, error)
 }
 
-// editions are what users run now, first, and what they ran for years: an engine before 23.0, with its faults.
+// editions are what users run now, first, and what they ran for years: an engine before 23.0, with
+// its faults.
 var editions = []edition{
 	{name: "29", ensure: ensureDocker29},
 	{name: "debian", ensure: ensureDocker},
 }
 
-// The private engine is one for all tests of this process, which share it, and for all processes, which wait for each
-// other: two engines on one machine would use the same bridge and undo each other's packet filter rules.
+// The private engine is one for all tests of this process, which share it, and for all processes,
+// which wait for each other: two engines on one machine would use the same bridge and undo each
+// other's packet filter rules.
 var private struct {
 	sync.Mutex
 	engine  *engine
@@ -140,7 +142,8 @@ var private struct {
 	close   func()
 }
 
-// acquirePrivate returns the private engine, which it starts for the first user and ends with the last one's release.
+// acquirePrivate returns the private engine, which it starts for the first user and ends with the
+// last one's release.
 func acquirePrivate(ed edition) (e *engine, release func(), err error) {
 	private.Lock()
 	defer private.Unlock()
@@ -195,7 +198,8 @@ func startPrivate(ed edition) (e *engine, end func(), err error) {
 	}
 	return e, func() {
 		e.shutdown()
-		// An engine that was killed leaves its data folder mounted on itself; where none is, this fails, and need not do more.
+		// An engine that was killed leaves its data folder mounted on itself; where none is, this
+		// fails, and need not do more.
 		_, _ = run("", nil, "umount", data)
 		os.RemoveAll(dir)
 		unlock()
@@ -246,7 +250,8 @@ func (e *engine) startTidy(pidfile string) error {
 	return e.tidy(context.Background())
 }
 
-// shutdown starts an engine again that a test has ended, because only an engine can end its containers.
+// shutdown starts an engine again that a test has ended, because only an engine can end its
+// containers.
 func (e *engine) shutdown() {
 	if e.daemon.process.ended() {
 		if err := e.daemon.start(); err != nil {
@@ -280,8 +285,9 @@ func awaitFormer(pidfile string) error {
 	return fmt.Errorf("a former Docker Engine does not end, see %s", pidfile)
 }
 
-// awaitContainerd waits for the containerd of an engine that was killed. It dies with its engine, but a moment later, and
-// the next engine would take it for a living one. The file is removed, because a process that nobody has reaped looks alive.
+// awaitContainerd waits for the containerd of an engine that was killed. It dies with its engine,
+// but a moment later, and the next engine would take it for a living one. The file is removed,
+// because a process that nobody has reaped looks alive.
 func awaitContainerd(pidfile string) {
 	text, err := os.ReadFile(pidfile)
 	if err != nil {
@@ -304,8 +310,9 @@ type dockerInstall struct {
 	env          []string // what they need to find each other
 }
 
-// ensureDocker finds an installed Docker Engine, or extracts Debian's packages into the cache folder: nothing is installed,
-// so that neither another docker command nor the machine's services change.
+// ensureDocker finds an installed Docker Engine, or extracts Debian's packages into the cache
+// folder: nothing is installed, so that neither another docker command nor the machine's services
+// change.
 func ensureDocker() (dockerInstall, error) {
 	if os.Geteuid() != 0 {
 		return dockerInstall{}, errors.New("no Docker Engine runs, and only root can start one")
@@ -326,7 +333,8 @@ func ensureDocker() (dockerInstall, error) {
 	return dockerInstall{dockerd: filepath.Join(dir, "usr/sbin/dockerd"), cli: cli, env: debianEnv(dir)}, nil
 }
 
-// debianPackages extracts Debian packages, with those they depend on that are not installed, into the cache folder.
+// debianPackages extracts Debian packages, with those they depend on that are not installed, into
+// the cache folder.
 func debianPackages(name string, packages ...string) (string, error) {
 	if _, err := exec.LookPath("apt-get"); err != nil {
 		return "", fmt.Errorf("%s is not installed, and is fetched only on Debian and the like", strings.Join(packages, ", "))
@@ -402,7 +410,8 @@ func linkIptables(dir string) error {
 	return nil
 }
 
-// debianEnv makes programs find programs, libraries and iptables' extensions in a folder of extracted packages.
+// debianEnv makes programs find programs, libraries and iptables' extensions in a folder of
+// extracted packages.
 func debianEnv(dir string) []string {
 	libraries, _ := filepath.Glob(filepath.Join(dir, "usr", "lib", "*-linux-gnu*")) // fails only for a bad pattern
 	env := []string{

@@ -24,8 +24,8 @@ const lokiURL = "LONGSHORE_E2E_LOKI_URL"
 const howToGetLoki = "there is no Grafana Loki; name one in " + lokiURL + ", put a program loki on PATH or into %s, " +
 	"or run a Docker Engine that can pull grafana/loki"
 
-// findLoki returns a program loki: of PATH, of the cache folder, or out of the published image. None is built here:
-// Loki is under the AGPL, which no module file of this repository may require.
+// findLoki returns a program loki: of PATH, of the cache folder, or out of the published image.
+// None is built here: Loki is under the AGPL, which no module file of this repository may require.
 var findLoki = sync.OnceValues(func() (string, error) {
 	if path, err := exec.LookPath("loki"); err == nil {
 		return path, nil
@@ -88,8 +88,8 @@ func lokiVersion() (string, error) {
 	return string(found[1]), nil
 }
 
-// foreignLoki is a Loki that someone else runs. Each test is a tenant of its own, where that Loki has auth_enabled, so
-// that it sees nothing of others.
+// foreignLoki is a Loki that someone else runs. Each test is a tenant of its own, where that Loki
+// has auth_enabled, so that it sees nothing of others.
 func foreignLoki(t testing.TB, to string, config []string) *LokiServer {
 	t.Helper()
 	if len(config) > 0 {

@@ -13,9 +13,9 @@ import (
 	"strings"
 )
 
-// GoImage makes an image that a Dockerfile builds Go programs on, in place of the published one, such as golang:1.26.8:
-// this machine's toolchain and certificate authorities, the modules of this module's go.sum, which no network is needed
-// for, and busybox as sh and mkdir.
+// GoImage makes an image that a Dockerfile builds Go programs on, in place of the published one,
+// such as golang:1.26.8: this machine's toolchain and certificate authorities, the modules of this
+// module's go.sum, which no network is needed for, and busybox as sh and mkdir.
 func (d *DockerServer) GoImage(tag string) {
 	d.t.Helper()
 	root, err := goRoot()
@@ -64,8 +64,9 @@ func goRoot() (rootfs, error) {
 	return root, root.modules("/modules")
 }
 
-// compiledModules returns a build cache that holds the standard library and the modules of go.sum as the images need them:
-// compiling those takes most of the time of a build, and they seldom change.
+// compiledModules returns a build cache that holds the standard library and the modules of go.sum
+// as the images need them: compiling those takes most of the time of a build, and they seldom
+// change.
 func compiledModules() (string, error) {
 	module, err := moduleFolder()
 	if err != nil {

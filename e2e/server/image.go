@@ -21,13 +21,14 @@ import (
 	"strings"
 )
 
-// madeLabel marks images that were made here, and says from what, so that they are neither made twice nor taken for
-// someone's own.
+// madeLabel marks images that were made here, and says from what, so that they are neither made
+// twice nor taken for someone's own.
 const madeLabel = "longshore.e2e"
 
-// Image makes an image of files only: paths in the image, each from a path on this machine. Changes are lines of a
-// Dockerfile: ENTRYPOINT, CMD, ENV, USER, EXPOSE, WORKDIR, VOLUME, HEALTHCHECK, LABEL. There is a /tmp. An image of that tag
-// that was not made by tests is used as it is. The image goes when the test ends.
+// Image makes an image of files only: paths in the image, each from a path on this machine. Changes
+// are lines of a Dockerfile: ENTRYPOINT, CMD, ENV, USER, EXPOSE, WORKDIR, VOLUME, HEALTHCHECK,
+// LABEL. There is a /tmp. An image of that tag that was not made by tests is used as it is. The
+// image goes when the test ends.
 func (d *DockerServer) Image(tag string, files map[string]string, changes ...string) {
 	d.t.Helper()
 	var root rootfs
@@ -45,9 +46,10 @@ func (d *DockerServer) AppImage(tag, binary string) {
 	d.Image(tag, map[string]string{name: binary}, fmt.Sprintf("ENTRYPOINT [%q]", name))
 }
 
-// LokiImage makes an image like Grafana's own, such as grafana/loki:3.7.8: no shell, port 3100, its binary at
-// /usr/bin/loki, which has a health check as -health, and its configuration at /etc/loki/local-config.yaml. Where no Loki can
-// be had, and none is required, the program is the imitation.
+// LokiImage makes an image like Grafana's own, such as grafana/loki:3.7.8: no shell, port 3100, its
+// binary at /usr/bin/loki, which has a health check as -health, and its configuration at
+// /etc/loki/local-config.yaml. Where no Loki can be had, and none is required, the program is the
+// imitation.
 func (d *DockerServer) LokiImage(tag string) {
 	d.t.Helper()
 	binary, err := findLoki()
@@ -96,9 +98,9 @@ analytics: {reporting_enabled: false}
 `
 
 // ElasticsearchImage makes an image that is used like Elastic's own, such as
-// docker.elastic.co/elasticsearch/elasticsearch:7.17.29: port 9200, data in /usr/share/elasticsearch/data, settings with a
-// dot in their names and ES_JAVA_OPTS from the environment, and sh, curl, grep, cat and sleep for health checks. Settings
-// of x-pack are ignored.
+// docker.elastic.co/elasticsearch/elasticsearch:7.17.29: port 9200, data in
+// /usr/share/elasticsearch/data, settings with a dot in their names and ES_JAVA_OPTS from the
+// environment, and sh, curl, grep, cat and sleep for health checks. Settings of x-pack are ignored.
 func (d *DockerServer) ElasticsearchImage(tag string) {
 	d.t.Helper()
 	root, err := elasticsearchRoot()
@@ -251,7 +253,8 @@ func (r *rootfs) text(path, text string, mode int64) {
 	r.nodes = append(r.nodes, node{path: path, text: text, mode: mode})
 }
 
-// tree copies a folder, following symbolic links, without what skip knows by its path in the folder.
+// tree copies a folder, following symbolic links, without what skip knows by its path in the
+// folder.
 func (r *rootfs) tree(path, source string, skip func(string) bool) error {
 	entries, err := os.ReadDir(source)
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestImages runs Loki and Elasticsearch under Compose, each healthy by its own check, beside a container that reaches
-// both by name.
+// TestImages runs Loki and Elasticsearch under Compose, each healthy by its own check, beside a
+// container that reaches both by name.
 func TestImages(t *testing.T) {
 	docker := Docker(t)
 	docker.LokiImage("grafana/loki:longshore-e2e")

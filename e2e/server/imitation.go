@@ -11,8 +11,9 @@ import (
 	"github.com/longshore/longshore/soak/receiver"
 )
 
-// LokiImitation starts the imitation of Loki that soak/receiver has, which behaves as a real one was measured to. It
-// takes the same configs as Loki, as far as it knows them, and keeps its entries when it is killed.
+// LokiImitation starts the imitation of Loki that soak/receiver has, which behaves as a real one
+// was measured to. It takes the same configs as Loki, as far as it knows them, and keeps its
+// entries when it is killed.
 func LokiImitation(t testing.TB, config ...string) *LokiServer {
 	t.Helper()
 	skipShort(t)
@@ -43,7 +44,8 @@ func buildImitation(dir string) (string, error) {
 	return binary, err
 }
 
-// LokiOrImitation is a real Loki where one can be had, and else the imitation. It is for long tests of something else.
+// LokiOrImitation is a real Loki where one can be had, and else the imitation. It is for long tests
+// of something else.
 func LokiOrImitation(t testing.TB) *LokiServer {
 	t.Helper()
 	if _, err := findLoki(); err != nil && !required("loki") {

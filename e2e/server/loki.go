@@ -20,10 +20,10 @@ type LokiServer struct {
 	URL string // without a path
 }
 
-// Loki returns a real Grafana Loki: the one at LONGSHORE_E2E_LOKI_URL, or one that it starts from the program that
-// findLoki finds. Each config is YAML that is laid over the default one, such as "auth_enabled: true" or
-// "limits_config: {allow_structured_metadata: false}". With the URL, tests that have a config, or that end or pause the
-// server, are skipped.
+// Loki returns a real Grafana Loki: the one at LONGSHORE_E2E_LOKI_URL, or one that it starts from
+// the program that findLoki finds. Each config is YAML that is laid over the default one, such as
+// "auth_enabled: true" or "limits_config: {allow_structured_metadata: false}". With the URL, tests
+// that have a config, or that end or pause the server, are skipped.
 func Loki(t testing.TB, config ...string) *LokiServer {
 	t.Helper()
 	skipShort(t)
@@ -82,11 +82,12 @@ func lokiReady(url string) func(context.Context) error {
 	}
 }
 
-// The addresses of 127.0.0.1 keep queries from hanging: Loki would call itself by the address of a network card, where
-// nothing listens. The scheduler's address, instead of a ring of schedulers, and the short waits take its start from ten
-// seconds or more to one. The endless look-back of -1ns lets entries with old times be seen before they are flushed;
-// query_ingesters_within: 0 does not, because a Loki that is one process sets another limit from the look-back (2h41m by
-// default), and that one wins.
+// The addresses of 127.0.0.1 keep queries from hanging: Loki would call itself by the address of a
+// network card, where nothing listens. The scheduler's address, instead of a ring of schedulers,
+// and the short waits take its start from ten seconds or more to one. The endless look-back of -1ns
+// lets entries with old times be seen before they are flushed; query_ingesters_within: 0 does not,
+// because a Loki that is one process sets another limit from the look-back (2h41m by default), and
+// that one wins.
 const lokiConfig = `
 auth_enabled: false
 server:

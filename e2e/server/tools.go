@@ -42,8 +42,8 @@ func newTool(name, file, pattern string) (tool, error) {
 	return tool{source: source, version: version, folder: name + "-" + version + "-" + hash}, nil
 }
 
-// moduleFolder asks Go where the main module is, because tests run in their package's folder, and those of other modules,
-// such as the benchmarks', elsewhere altogether.
+// moduleFolder asks Go where the main module is, because tests run in their package's folder, and
+// those of other modules, such as the benchmarks', elsewhere altogether.
 var moduleFolder = sync.OnceValues(func() (string, error) {
 	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/longshore/longshore").Output()
 	if err != nil {
@@ -63,7 +63,8 @@ func (t tool) buildGo(pkg, ldflags, binary string) error {
 	return t.buildProgram(goProgram{pkg: pkg, ldflags: ldflags}, binary)
 }
 
-// buildProgram builds a package of the tool's module into a file, or under its own name into a folder.
+// buildProgram builds a package of the tool's module into a file, or under its own name into a
+// folder.
 func (t tool) buildProgram(p goProgram, to string) error {
 	env := []string{"CGO_ENABLED=0", "GOWORK=off"}
 	if p.cgo {
@@ -113,8 +114,8 @@ func copyInto(dir string, paths []string) error {
 	return nil
 }
 
-// findJDK returns the home of the oldest Java development kit that is new enough: the oldest, because a server knows the
-// Java versions of its day.
+// findJDK returns the home of the oldest Java development kit that is new enough: the oldest,
+// because a server knows the Java versions of its day.
 func findJDK(least int) (string, error) {
 	best, bestVersion := "", 0
 	for _, home := range jdkFolders() {

@@ -15,7 +15,8 @@ type VictoriaLogsServer struct {
 	URL string // without a path
 }
 
-// VictoriaLogs starts a VictoriaLogs that keeps lines of up to a year ago. Each flag is as on its command line.
+// VictoriaLogs starts a VictoriaLogs that keeps lines of up to a year ago. Each flag is as on its
+// command line.
 func VictoriaLogs(t testing.TB, flags ...string) *VictoriaLogsServer {
 	t.Helper()
 	skipShort(t)

@@ -1,5 +1,6 @@
-// Command setup gets the real servers of the end-to-end tests onto this machine, all, or those named as its arguments. The
-// tests would do it themselves when they need them; on a new machine it takes a quarter of an hour, which CI spends beside others.
+// Command setup gets the real servers of the end-to-end tests onto this machine, all, or those
+// named as its arguments. The tests would do it themselves when they need them; on a new machine it
+// takes a quarter of an hour, which CI spends beside others.
 package main
 
 import (

@@ -10,9 +10,9 @@ import (
 	"github.com/longshore/longshore/pipeline"
 )
 
-// Elasticsearch 8 and 9 cannot be started from what the package registries serve. What they answer otherwise than 7.17 and
-// OpenSearch, which end-to-end tests run against, is written down here from their documentation and sources, which each
-// row names.
+// Elasticsearch 8 and 9 cannot be started from what the package registries serve. What they answer
+// otherwise than 7.17 and OpenSearch, which end-to-end tests run against, is written down here from
+// their documentation and sources, which each row names.
 
 // A headerRule says how a server answers to the media types of a request; 0 is that it takes them.
 type headerRule func(contentType, accept string) (status int, said string)
@@ -24,7 +24,8 @@ const (
 		`[Content-Type, Accept]","caused_by":{"type":"status_exception","reason":"`
 )
 
-// newerThan rejects what asks for a version above its own or for none of it in one of the two headers.
+// newerThan rejects what asks for a version above its own or for none of it in one of the two
+// headers.
 func newerThan(major string) headerRule {
 	return func(contentType, accept string) (int, string) {
 		for _, value := range []string{contentType, accept} {
@@ -48,8 +49,8 @@ func unversioned(contentType, _ string) (int, string) {
 	return 0, ""
 }
 
-// TestServerVersions installs, sends and asks: what we send is taken by every version, as it asks for none, and what they
-// say of themselves does not matter.
+// TestServerVersions installs, sends and asks: what we send is taken by every version, as it asks
+// for none, and what they say of themselves does not matter.
 func TestServerVersions(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -169,10 +170,11 @@ func TestNewerAnswers(t *testing.T) {
 	}
 }
 
-// TestDefaultsOfNewerServers: our template has to win over the one that 7.13 and later bring for logs-*-*, of priority 100
-// (elastic.co/docs/solutions/observability/logs/logs-index-template-defaults), and to stay below those of integrations, of
-// 200. It does not set index.mode, which 9.0 does by default for logs-*-* alone
-// (elastic.co/docs/manage-data/data-store/data-streams/logs-data-stream).
+// TestDefaultsOfNewerServers: our template has to win over the one that 7.13 and later bring for
+// logs-*-*, of priority 100
+// (elastic.co/docs/solutions/observability/logs/logs-index-template-defaults), and to stay below
+// those of integrations, of 200. It does not set index.mode, which 9.0 does by default for logs-*-*
+// alone (elastic.co/docs/manage-data/data-store/data-streams/logs-data-stream).
 func TestDefaultsOfNewerServers(t *testing.T) {
 	t.Parallel()
 	o, _ := installing(t, serve(t, (&cluster{}).ServeHTTP), Config{})
