@@ -106,7 +106,9 @@ func (w *follower) run(ctx context.Context) {
 	w.firstScan(ctx)
 	poll := time.NewTimer(w.pollEvery())
 	w.relocation, w.rescan = stoppedTimer(), stoppedTimer()
-	defer stopAll(poll, w.relocation, w.rescan)
+	defer poll.Stop()
+	defer w.relocation.Stop()
+	defer w.rescan.Stop()
 	events := newThrottle(w.watcher.Events(), w.schedule.ticks)
 	defer events.stop()
 	for {
@@ -153,12 +155,6 @@ func stoppedTimer() *time.Timer {
 	t := time.NewTimer(time.Hour)
 	t.Stop()
 	return t
-}
-
-func stopAll(timers ...*time.Timer) {
-	for _, t := range timers {
-		t.Stop()
-	}
 }
 
 func (w *follower) onWatchError(err error) {

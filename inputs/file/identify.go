@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// An identifier answers which source an open file is. The reader applies what it decides.
+// An identifier answers which source an open file is. The reader applies what it decides; the
+// identifier itself only claims the source, and notes in the table which file one is a copy of.
 type identifier struct {
 	table *table
 	known *knownSources

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// skippedGenerations follows the generations that came after a file and were renamed in their turn
+// skippedGenerations follows the generations that came after a file and were renamed too
 // before anyone saw them under a name of the config's: f is app.log.2 now, and app.log.1, as young
 // as f or younger, was never seen.
 func (w *follower) skippedGenerations(f *file, listed folderList, compressed bool) []*file {
