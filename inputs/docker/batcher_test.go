@@ -74,7 +74,8 @@ func TestNoAllocationPerLine(t *testing.T) {
 	d := logformat.NewDecoder(b, 0, false)
 	var in []byte
 	for i := range int64(20) {
-		in = append(in, encodeMessage(message{ts: at(i), from: logformat.Stream(i % 2), text: strings.Repeat("x", 200) + "\n"}, false)...)
+		in = append(in, encodeMessage(message{ts: at(i), from: logformat.Stream(i % 2),
+			text: strings.Repeat("x", 200) + "\n"}, false)...)
 	}
 	b.decode(d, in, 0, true)
 	b.due = time.Now().Add(time.Hour) // send nothing

@@ -180,8 +180,9 @@ func TestFollowsAndDescribes(t *testing.T) {
 			Log: []message{out(1, "one\n"), err(2, "two\n"), out(3, "no newline")}})
 		r := run(t, e, pipetest.NewFeed(t), Config{})
 		r.feed.WaitFor(t.Context(), 3)
-		web := e.start(&fakeContainer{ID: "b", Name: "shop-web-1", Image: "ghcr.io/acme/web:1.2", Labels: map[string]string{
-			labelProject: "shop", labelService: "web"}})
+		web := e.start(&fakeContainer{ID: "b", Name: "shop-web-1", Image: "ghcr.io/acme/web:1.2",
+			Labels: map[string]string{
+				labelProject: "shop", labelService: "web"}})
 		e.write(web, out(10, "hello\r\n"), err(11, "\n"), out(12, "nul\x00 and \xff\n"))
 		r.feed.WaitFor(t.Context(), 6)
 		e.stop(web)
@@ -238,7 +239,8 @@ func TestOnlyReads(t *testing.T) {
 		method, path, _ := strings.Cut(request, " ")
 		path = strings.TrimPrefix(path, "/v1.41")
 		switch path {
-		case "/_ping", "/info", "/events", "/containers/json", "/containers/" + c.ID + "/json", "/containers/" + c.ID + "/logs":
+		case "/_ping", "/info", "/events", "/containers/json", "/containers/" + c.ID + "/json", "/containers/" + c.ID +
+			"/logs":
 		default:
 			t.Errorf("requests %s", request)
 		}
@@ -425,7 +427,8 @@ func TestClockSetBack(t *testing.T) {
 			e.write(c, out(11*second, "after 2\n"), err(11*second, "after 2\n"))
 			time.Sleep(time.Minute)
 			got := feed.Got()
-			if n := len(got); n < 2 || got[n-1].Line != "after 2" || got[n-2].Line != "after 2" || (acked && n != 2) || (!acked && n != 7) {
+			if n := len(got); n < 2 || got[n-1].Line != "after 2" || got[n-2].Line != "after 2" || (acked && n != 2) ||
+				(!acked && n != 7) {
 				t.Errorf("acked=%v: got %v\n%s", acked, feed.Lines(), r.logged)
 				t.Log(e.asked())
 			}
@@ -437,7 +440,8 @@ func TestClockSetBack(t *testing.T) {
 func TestRotatedAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newFakeEngine(t)
-		c := e.add(&fakeContainer{ID: "a", Name: "a", State: "running", Log: []message{out(1*second, "one\n"), out(2*second, "two\n")}})
+		c := e.add(&fakeContainer{ID: "a", Name: "a", State: "running",
+			Log: []message{out(1*second, "one\n"), out(2*second, "two\n")}})
 		r := run(t, e, pipetest.NewFeed(t), Config{})
 		r.feed.WaitFor(t.Context(), 2)
 		synctest.Wait()
@@ -458,7 +462,8 @@ func TestRotatedAway(t *testing.T) {
 func TestRewritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newFakeEngine(t)
-		c := e.add(&fakeContainer{ID: "a", Name: "a", State: "running", Log: []message{out(2, "a\n"), out(2, "b\n"), out(2, "c\n")}})
+		c := e.add(&fakeContainer{ID: "a", Name: "a", State: "running",
+			Log: []message{out(2, "a\n"), out(2, "b\n"), out(2, "c\n")}})
 		r := run(t, e, pipetest.NewFeed(t), Config{})
 		r.feed.WaitFor(t.Context(), 3)
 		synctest.Wait()
@@ -674,7 +679,8 @@ func TestRename(t *testing.T) {
 		e.write(c, out(2, "two\n"))
 		time.Sleep(time.Minute)
 		got := r.feed.Got()
-		if len(got) != 2 || got[0].Source.Label("container.name") != "abc_web" || got[1].Source.Label("container.name") != "web" ||
+		if len(got) != 2 || got[0].Source.Label("container.name") != "abc_web" ||
+			got[1].Source.Label("container.name") != "web" ||
 			got[0].Source.ID != got[1].Source.ID {
 			t.Errorf("got %v", got)
 		}

@@ -28,7 +28,8 @@ func testDuplicates(t *testing.T, seed uint64) {
 	e := newFakeEngine(t)
 	e.version = "1.41"
 	tty := seed%4 == 3
-	c := e.start(&fakeContainer{ID: "a", Name: "a", TTY: tty, Options: map[string]string{"max-size": "100k", "max-file": "3"}})
+	c := e.start(&fakeContainer{ID: "a", Name: "a", TTY: tty,
+		Options: map[string]string{"max-size": "100k", "max-file": "3"}})
 	r := run(t, e, pipetest.NewFeed(t), Config{})
 	for range 40 {
 		time.Sleep(time.Second + time.Duration(rnd.IntN(100))*time.Millisecond)

@@ -32,7 +32,8 @@ func TestConnectionsBreak(t *testing.T) {
 		tty := e.start(&fakeContainer{ID: "b", Name: "b", TTY: true})
 		r := run(t, e, pipetest.NewFeed(t), Config{})
 		for i := range int64(600) {
-			e.write(one, out(i*second/2, fmt.Sprintf("line %d\n", i)), err(i*second/2, "part"), err(i*second/2, " of one\n"))
+			e.write(one, out(i*second/2, fmt.Sprintf("line %d\n", i)), err(i*second/2, "part"),
+				err(i*second/2, " of one\n"))
 			e.write(tty, out(i*second/2, fmt.Sprintf("line %d\r\n", i)))
 			time.Sleep(time.Second / 2)
 			if i%20 == 7 {
@@ -335,7 +336,8 @@ func TestHostileNames(t *testing.T) {
 		long := strings.Repeat("n\x00\n\"\\\u2028", 1<<16)
 		c := e.start(&fakeContainer{ID: "a", Name: long, Image: "../../" + long, Labels: map[string]string{
 			labelProject: long, labelService: "\xff\n", "": "", long: long}, Log: []message{out(1, "one\n")}})
-		r := run(t, e, pipetest.NewFeed(t), Config{Include: Match{Names: []string{"*n*n*n*\\*n*"}}, Exclude: Match{Labels: []string{"*a*b*=*c*"}}})
+		r := run(t, e, pipetest.NewFeed(t), Config{Include: Match{Names: []string{"*n*n*n*\\*n*"}},
+			Exclude: Match{Labels: []string{"*a*b*=*c*"}}})
 		r.feed.WaitFor(t.Context(), 1)
 		r.wantLines(c)
 	})

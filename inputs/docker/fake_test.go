@@ -311,7 +311,8 @@ func (e *fakeEngine) serveInspect(w http.ResponseWriter, id string) {
 	}
 	reply(w, map[string]any{
 		"Id": c.ID, "Name": "/" + c.Name, "Created": c.Created.Format(time.RFC3339Nano), "LogPath": logPath,
-		"State":       map[string]any{"Status": c.State, "Running": c.State == "running" || c.State == "paused", "Dead": c.State == "dead"},
+		"State": map[string]any{"Status": c.State, "Running": c.State == "running" || c.State == "paused",
+			"Dead": c.State == "dead"},
 		"Config":      map[string]any{"Image": c.Image, "Labels": c.Labels, "Tty": c.TTY},
 		"HostConfig":  map[string]any{"LogConfig": map[string]any{"Type": driver, "Config": c.Options}},
 		"GraphDriver": map[string]any{"Name": "overlay2", "Data": map[string]string{"UpperDir": c.Upper}},
@@ -337,7 +338,8 @@ func (e *fakeEngine) serveEvents(w http.ResponseWriter, r *http.Request) {
 		for _, v := range events {
 			if v.ts >= since {
 				json.NewEncoder(w).Encode(map[string]any{
-					"Type": "container", "Action": v.action, "timeNano": v.ts, "Actor": map[string]any{"ID": v.id, "Attributes": map[string]string{"name": v.name}},
+					"Type": "container", "Action": v.action, "timeNano": v.ts,
+					"Actor": map[string]any{"ID": v.id, "Attributes": map[string]string{"name": v.name}},
 				})
 				w.(http.Flusher).Flush()
 			}
@@ -374,7 +376,8 @@ func (e *fakeEngine) serveLogs(w http.ResponseWriter, r *http.Request, id string
 		return
 	case c.Driver == "passthrough":
 		defer e.mu.Unlock()
-		fail(w, 500, "failed to obtain logs for Container '"+id+"': this container is using the 'passthrough' log driver, cannot read logs: this container is not logging output")
+		fail(w, 500, "failed to obtain logs for Container '"+id+"': this container is using the 'passthrough' "+
+			"log driver, cannot read logs: this container is not logging output")
 		return
 	}
 	e.mu.Unlock()

@@ -118,7 +118,8 @@ func TestFilesThatCannotBeRead(t *testing.T) {
 			j := newJSONFile(t, 0, 1, false)
 			c := e.start(&fakeContainer{ID: "a", Name: "web", Files: j})
 			e.write(c, out(1, "one\n"))
-			other := e.start(&fakeContainer{ID: "b", Name: "journal", Driver: "journald", Log: []message{out(1, "other\n")}})
+			other := e.start(&fakeContainer{ID: "b", Name: "journal", Driver: "journald",
+				Log: []message{out(1, "other\n")}})
 			folder := strings.TrimSuffix(j.path, "/0123-json.log")
 			j.check(os.Rename(folder, folder+"-away"))
 			r := run(t, e, pipetest.NewFeed(t), Config{Mode: mode})
@@ -180,7 +181,8 @@ func TestFileIsReplaced(t *testing.T) {
 				line := func(i int) message { return out(int64(i)*second/50, fmt.Sprintf("line %d\n", i)) }
 				for i := range 20 {
 					e.write(web, line(i))
-					time.Sleep(maxTicks*tickInterval/4 - time.Millisecond/3) // no two files in one pause, and not at the ticks
+					// no two files in one pause, and not at the ticks
+					time.Sleep(maxTicks*tickInterval/4 - time.Millisecond/3)
 				}
 				waitForReads()
 				for i := range c.burst {
@@ -232,7 +234,8 @@ func TestFileIsTruncated(t *testing.T) {
 			e.write(c, out(2*i*second, fmt.Sprintf("before %d\n", i)), out(2*i*second+1, "of equal length\n"))
 			waitForReads()
 			j.check(os.Truncate(j.path, 0))
-			e.write(c, out(2*i*second+second, fmt.Sprintf("after %d.\n", i)), out(2*i*second+second+1, "of equal length\n"))
+			e.write(c, out(2*i*second+second, fmt.Sprintf("after %d.\n", i)),
+				out(2*i*second+second+1, "of equal length\n"))
 		}
 		waitForReads()
 		r.wantLines(c)
@@ -297,10 +300,12 @@ func TestLargeFileIsNotReadAgain(t *testing.T) {
 	j := newJSONFile(t, 0, 1, false)
 	var text []byte
 	for i := range int64(30_000) {
-		text = append(text, encodeEntry(out(i*second/10, "a line of some length, so that there are many blocks\n"), "")...)
+		text = append(text, encodeEntry(out(i*second/10, "a line of some length, so that there are many blocks\n"),
+			"")...)
 	}
 	j.raw(string(text))
-	for _, since := range []int64{at(-second), at(0), at(5 * second), at(1000*second + 7), at(2999 * second), at(5000 * second)} {
+	for _, since := range []int64{at(-second), at(0), at(5 * second), at(1000*second + 7), at(2999 * second),
+		at(5000 * second)} {
 		tail, _, err := newTail(j.path, since)
 		if err != nil {
 			t.Fatal(err)

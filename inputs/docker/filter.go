@@ -105,7 +105,8 @@ func (m *Match) check(path string) []pipeline.Problem {
 		name     string
 		patterns []string
 	}{
-		{"images", m.Images}, {"labels", m.Labels}, {"names", m.Names}, {"projects", m.Projects}, {"services", m.Services},
+		{"images", m.Images}, {"labels", m.Labels}, {"names", m.Names}, {"projects", m.Projects},
+		{"services", m.Services},
 	} {
 		for i, pattern := range list.patterns {
 			if pattern == "" || strings.HasPrefix(pattern, "=") {

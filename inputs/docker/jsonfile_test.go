@@ -27,14 +27,16 @@ type jsonFile struct {
 }
 
 func newJSONFile(t testing.TB, size int64, files int, compress bool) *jsonFile {
-	j := &jsonFile{t: t, path: filepath.Join(t.TempDir(), "0123-json.log"), size: size, files: files, compress: compress}
+	j := &jsonFile{t: t, path: filepath.Join(t.TempDir(), "0123-json.log"), size: size, files: files,
+		compress: compress}
 	j.raw("")
 	return j
 }
 
 // options returns the driver's options.
 func (j *jsonFile) options() map[string]string {
-	return map[string]string{"max-size": fmt.Sprint(j.size), "max-file": fmt.Sprint(j.files), "compress": fmt.Sprint(j.compress)}
+	return map[string]string{"max-size": fmt.Sprint(j.size), "max-file": fmt.Sprint(j.files),
+		"compress": fmt.Sprint(j.compress)}
 }
 
 func (j *jsonFile) write(m message) {

@@ -92,7 +92,8 @@ func podmanLog(rnd *rand.Rand, n int) []message {
 	now := at(0)
 	for i := range n {
 		now += rnd.Int64N(3) * rnd.Int64N(second)
-		m := message{ts: now, from: logformat.Stream(rnd.IntN(2)), text: fmt.Sprintf("%d %s", i, strings.Repeat("x", rnd.IntN(20)))}
+		m := message{ts: now, from: logformat.Stream(rnd.IntN(2)),
+			text: fmt.Sprintf("%d %s", i, strings.Repeat("x", rnd.IntN(20)))}
 		if rnd.IntN(4) > 0 {
 			m.text += "\n"
 		}
@@ -113,7 +114,8 @@ func TestPodmanTTY(t *testing.T) {
 			c := e.start(&fakeContainer{ID: "a", Name: "a", TTY: true, Framed: framed})
 			r := run(t, e, pipetest.NewFeed(t), Config{})
 			for i := range int64(20) {
-				e.write(c, out(i*second, fmt.Sprintf("line %d at 2000-01-01T02:00:%02d+02:00 in Podman's own form\r\n", i, i)))
+				e.write(c, out(i*second, fmt.Sprintf("line %d at 2000-01-01T02:00:%02d+02:00 in Podman's own form\r\n",
+					i, i)))
 				time.Sleep(time.Second)
 			}
 			e.stop(c)

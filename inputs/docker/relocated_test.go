@@ -41,7 +41,8 @@ func TestLogMoves(t *testing.T) {
 // TestEntryAfterZeroes has a power failure, or a file truncated by somebody else to which the
 // engine does not append.
 func TestEntryAfterZeroes(t *testing.T) {
-	for _, zeroes := range []int{100, maxEntry - 100, maxEntry - precedingLen, maxEntry, 2*maxEntry - 150, 2*maxEntry - 2*precedingLen - 5, 3 * maxEntry} {
+	for _, zeroes := range []int{100, maxEntry - 100, maxEntry - precedingLen, maxEntry, 2*maxEntry - 150,
+		2*maxEntry - 2*precedingLen - 5, 3 * maxEntry} {
 		synctest.Test(t, func(t *testing.T) {
 			e := newFakeEngine(t)
 			j := newJSONFile(t, 0, 1, false)

@@ -38,7 +38,8 @@ func TestSkippedByTheEngine(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				e := newFakeEngine(t)
-				c := e.start(&fakeContainer{ID: "a", Name: "a", Options: map[string]string{"max-size": tt.size, "max-file": tt.files}})
+				c := e.start(&fakeContainer{ID: "a", Name: "a",
+					Options: map[string]string{"max-size": tt.size, "max-file": tt.files}})
 				r := run(t, e, pipetest.NewFeed(t), Config{})
 				chatter(e, c, 3*time.Second, false)
 				synctest.Wait()
@@ -52,7 +53,8 @@ func TestSkippedByTheEngine(t *testing.T) {
 				r.feed.Block(false)
 				chatter(e, c, time.Second, false)
 				time.Sleep(time.Second)
-				if missing := len(lines(c.Log, logformat.Stdout)) - len(r.feed.Lines()); (missing > 0) != tt.lost || missing < 0 {
+				if missing := len(lines(c.Log, logformat.Stdout)) - len(r.feed.Lines()); (missing > 0) != tt.lost ||
+					missing < 0 {
 					t.Errorf("%d lines are missing", missing)
 				}
 				r.wantLogged("probably rotated away lines", map[bool]int{true: 1}[tt.warned])
@@ -156,8 +158,9 @@ func testCompressed(t *testing.T, version string, requests int, gone bool) {
 	e := newFakeEngine(t)
 	e.version = version
 	time.Sleep(time.Minute)
-	c := e.add(&fakeContainer{ID: "a", Name: "a", State: "running", Options: map[string]string{"compress": "true"}, Log: []message{
-		out(10*second, "1\n"), err(20*second, "2\n"), out(30*second, "3\n")}})
+	c := e.add(&fakeContainer{ID: "a", Name: "a", State: "running", Options: map[string]string{"compress": "true"},
+		Log: []message{
+			out(10*second, "1\n"), err(20*second, "2\n"), out(30*second, "3\n")}})
 	r := run(t, e, pipetest.NewFeed(t), Config{})
 	r.feed.WaitFor(t.Context(), 3)
 	synctest.Wait()
@@ -189,8 +192,9 @@ func TestCompressedFilesFromATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newFakeEngine(t)
 		e.version = "1.41"
-		c := e.add(&fakeContainer{ID: "a", Name: "a", State: "running", Options: map[string]string{"compress": "true"}, Log: []message{
-			out(10*second, "1\n")}})
+		c := e.add(&fakeContainer{ID: "a", Name: "a", State: "running", Options: map[string]string{"compress": "true"},
+			Log: []message{
+				out(10*second, "1\n")}})
 		time.Sleep(time.Minute)
 		r := run(t, e, pipetest.NewFeed(t), Config{ReadFrom: "end"})
 		time.Sleep(time.Minute)

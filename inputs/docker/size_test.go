@@ -22,7 +22,8 @@ func TestManyContainers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newFakeEngine(t)
 		for i := range n {
-			e.add(&fakeContainer{ID: fmt.Sprintf("%03d", i), Name: fmt.Sprint("c", i), State: "running", Log: []message{out(1, "one\n")}})
+			e.add(&fakeContainer{ID: fmt.Sprintf("%03d", i), Name: fmt.Sprint("c", i), State: "running",
+				Log: []message{out(1, "one\n")}})
 		}
 		r := run(t, e, pipetest.NewFeed(t), Config{})
 		r.feed.WaitFor(t.Context(), n)
@@ -39,7 +40,8 @@ func TestManyContainers(t *testing.T) {
 		if err := pprof.Lookup("goroutine").WriteTo(&stacks, 2); err != nil {
 			t.Fatal(err)
 		}
-		followers, conns := strings.Count(stacks.String(), "created by sync.(*WaitGroup).Go in"), strings.Count(stacks.String(), "created by net/http.(*Transport).dialConn")
+		followers, conns := strings.Count(stacks.String(), "created by sync.(*WaitGroup).Go in"),
+			strings.Count(stacks.String(), "created by net/http.(*Transport).dialConn")
 		if followers > n+10 || conns > 2*(n+10) {
 			t.Errorf("%d followers, and %d goroutines of connections", followers, conns)
 		}
@@ -77,7 +79,8 @@ func TestFlood(t *testing.T) {
 			return encodeMessage(message{ts: 5, text: strings.Repeat("x", partSize)}, false)
 		},
 		"two streams": func(i int) []byte {
-			return encodeMessage(message{ts: 5, from: logformat.Stream(i % 2), text: strings.Repeat("x", partSize)}, false)
+			return encodeMessage(message{ts: 5, from: logformat.Stream(i % 2), text: strings.Repeat("x", partSize)},
+				false)
 		},
 		"ever later": func(i int) []byte {
 			return encodeMessage(message{ts: int64(i), text: strings.Repeat("x", partSize)}, false)
@@ -122,7 +125,8 @@ func FuzzBatcher(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in []byte, isTTY, joins bool, size string) {
 		b := newBatcher(t, newNullFeed())
 		for range 3 {
-			b.connect(int64(len(in)), rotationOf("json-file", map[string]string{"max-size": size, "max-file": "3"}), joins)
+			b.connect(int64(len(in)), rotationOf("json-file", map[string]string{"max-size": size, "max-file": "3"}),
+				joins)
 			d := logformat.NewDecoder(b, append(in, 0)[0], isTTY)
 			if b.decode(d, in, 1, true) != nil {
 				b.abort(d)
@@ -135,7 +139,8 @@ func FuzzBatcher(f *testing.F) {
 		b.stop(false)
 		for i := range b.streams {
 			at := b.streams[i].at
-			if back, ok := parseCursor(at.appendCursor(nil), at.next); at.earliest >= 0 && (!ok || back.anchor != at.anchor || back.count != at.count) {
+			if back, ok := parseCursor(at.appendCursor(nil), at.next); at.earliest >= 0 &&
+				(!ok || back.anchor != at.anchor || back.count != at.count) {
 				t.Fatalf("the cursor of %+v cannot be decoded", at)
 			}
 		}
@@ -225,9 +230,11 @@ func TestOptionsOfTheDriver(t *testing.T) {
 		{"json-file", map[string]string{"max-size": "10m"}, rotation{size: 10 << 20, files: 1}},
 		{"json-file", map[string]string{"max-size": "1.5kb", "max-file": "3"}, rotation{size: 1536, files: 3}},
 		{"json-file", map[string]string{"max-size": "-1", "max-file": "x"}, rotation{size: 0, files: 1}},
-		{"json-file", map[string]string{"max-size": "1k", "max-file": "3", "compress": "true"}, rotation{size: 1024, files: 3, compressed: true}},
+		{"json-file", map[string]string{"max-size": "1k", "max-file": "3", "compress": "true"},
+			rotation{size: 1024, files: 3, compressed: true}},
 		{"local", nil, rotation{size: 20 << 20, files: 5, compressed: true}},
-		{"local", map[string]string{"max-size": "1g", "max-file": "2", "compress": "false"}, rotation{size: 1 << 30, files: 2}},
+		{"local", map[string]string{"max-size": "1g", "max-file": "2", "compress": "false"},
+			rotation{size: 1 << 30, files: 2}},
 		{"journald", map[string]string{"max-size": "1g"}, rotation{}},
 	} {
 		c := container.HostConfig{LogConfig: container.LogConfig{Type: tt.driver, Config: tt.options}}

@@ -94,7 +94,8 @@ func TestPacer(t *testing.T) {
 		{"where many are busy", 8, []int{200, 1100, 1100}, []int{8, 8, 8}},
 		{"more is at hand", 8, []int{4000, 300, 200}, []int{0, 1, 8}},
 		{"half a flood waits less", 8, []int{300, 4000, 4000, 4000, 300, 3000, 500}, []int{8, 0, 0, 0, 4, 0, 8}},
-		{"a flood does not wait", 8, []int{300, room, room, room, room, room, 300, 300, 300}, []int{8, 0, 0, 0, 0, 0, 0, 0, 0}},
+		{"a flood does not wait", 8, []int{300, room, room, room, room, room, 300, 300, 300},
+			[]int{8, 0, 0, 0, 0, 0, 0, 0, 0}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -150,7 +151,8 @@ func TestSocketWithTicker(t *testing.T) {
 		log := make([]message, count)
 		for i := range log {
 			n++
-			log[i] = message{ts: now + int64(n), from: logformat.Stdout, text: fmt.Sprintf("%d %s\n", n, strings.Repeat("x", size))}
+			log[i] = message{ts: now + int64(n), from: logformat.Stdout,
+				text: fmt.Sprintf("%d %s\n", n, strings.Repeat("x", size))}
 		}
 		e.write(c, log...)
 	}

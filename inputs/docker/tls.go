@@ -18,7 +18,7 @@ import (
 func (e *engine) adviseTLS(err error) string {
 	files := e.config.tlsFiles()
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return fmt.Sprintf("its certificate is not signed by %s; set the CA that the engine was set up with (tlscacert)",
+		return fmt.Sprintf("its certificate is not signed by %s; set the CA that the engine uses (tlscacert)",
 			cmp.Or(files.CA, "any CA that this system trusts"))
 	}
 	if mismatch, ok := errors.AsType[x509.HostnameError](err); ok {

@@ -71,7 +71,8 @@ func (ca *authority) pair(dir string, until time.Time) TLS {
 	if err != nil {
 		ca.t.Fatal(err)
 	}
-	files := TLS{CA: filepath.Join(dir, "ca.pem"), Cert: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem")}
+	files := TLS{CA: filepath.Join(dir, "ca.pem"), Cert: filepath.Join(dir, "cert.pem"),
+		Key: filepath.Join(dir, "key.pem")}
 	for name, block := range map[string]*pem.Block{
 		files.CA:   {Type: "CERTIFICATE", Bytes: ca.cert.Raw},
 		files.Cert: {Type: "CERTIFICATE", Bytes: cert.Raw},
@@ -94,7 +95,8 @@ func (ca *authority) serveTLS(e *fakeEngine, until time.Time) (host string) {
 	pool := x509.NewCertPool()
 	pool.AddCert(ca.cert)
 	server := httptest.NewUnstartedServer(e)
-	server.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool}
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequireAndVerifyClientCert,
+		ClientCAs: pool}
 	server.StartTLS()
 	ca.t.Cleanup(server.Close)
 	return "tcp://" + strings.TrimPrefix(server.URL, "https://")
@@ -176,10 +178,12 @@ func TestTLSErrors(t *testing.T) {
 func TestEngineWithoutTLS(t *testing.T) {
 	server := httptest.NewServer(newFakeEngine(t))
 	defer server.Close()
-	config := Config{Host: "tcp://" + strings.TrimPrefix(server.URL, "http://"), TLS: newAuthority(t).pair(t.TempDir(), tomorrow)}
+	config := Config{Host: "tcp://" + strings.TrimPrefix(server.URL, "http://"),
+		TLS: newAuthority(t).pair(t.TempDir(), tomorrow)}
 	engine := newEngine(&config)
 	defer engine.close()
-	if _, err := engine.connect(t.Context()); err == nil || !strings.Contains(err.Error(), "it does not speak TLS there; leave out tls") {
+	if _, err := engine.connect(t.Context()); err == nil ||
+		!strings.Contains(err.Error(), "it does not speak TLS there; leave out tls") {
 		t.Error(err)
 	}
 }

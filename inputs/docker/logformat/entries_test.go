@@ -82,17 +82,23 @@ func TestEntries(t *testing.T) {
 		want  []message
 		wrong int
 	}{
-		"line":          {`{"log":"hello\n","stream":"stdout",` + when, []message{out(5, "hello\n")}, 0},
-		"stderr":        {`{"log":"hello\n","stream":"stderr",` + when, []message{err(5, "hello\n")}, 0},
-		"empty":         {`{"log":"\n","stream":"stdout",` + when, []message{out(5, "\n")}, 0},
-		"part":          {`{"log":"part","stream":"stdout",` + when, []message{out(5, "part")}, 0},
-		"no text":       {`{"stream":"stdout",` + when, []message{out(5, "")}, 0},
-		"escapes":       {`{"log":"a\"b\\c\u003c\ufffd\\n","stream":"stdout",` + when, []message{out(5, `a"b\c<`+"\ufffd"+`\n`)}, 0},
-		"attrs":         {`{"log":"x\n","stream":"stdout","attrs":{"tag":"a\"b","stream":"stderr"},` + when, []message{out(5, "x\n")}, 0},
-		"short time":    {`{"log":"x\n","stream":"stdout","time":"2000-01-01T00:00:01Z"}`, []message{out(second, "x\n")}, 0},
-		"offset":        {`{"log":"x\n","stream":"stdout","time":"2000-01-01T01:00:01.5+01:00"}`, []message{out(3*second/2, "x\n")}, 0},
-		"other order":   {`{"stream":"stderr","log":"x\n", "time":"2000-01-01T00:00:01Z"}`, []message{err(second, "x\n")}, 0},
-		"in a text":     {`{"log":"{\"log\":\"x\\n\",\"stream\":\"stderr\"}\n","stream":"stdout",` + when, []message{out(5, `{"log":"x\n","stream":"stderr"}`+"\n")}, 0},
+		"line":    {`{"log":"hello\n","stream":"stdout",` + when, []message{out(5, "hello\n")}, 0},
+		"stderr":  {`{"log":"hello\n","stream":"stderr",` + when, []message{err(5, "hello\n")}, 0},
+		"empty":   {`{"log":"\n","stream":"stdout",` + when, []message{out(5, "\n")}, 0},
+		"part":    {`{"log":"part","stream":"stdout",` + when, []message{out(5, "part")}, 0},
+		"no text": {`{"stream":"stdout",` + when, []message{out(5, "")}, 0},
+		"escapes": {`{"log":"a\"b\\c\u003c\ufffd\\n","stream":"stdout",` + when,
+			[]message{out(5, `a"b\c<`+"\ufffd"+`\n`)}, 0},
+		"attrs": {`{"log":"x\n","stream":"stdout","attrs":{"tag":"a\"b","stream":"stderr"},` + when,
+			[]message{out(5, "x\n")}, 0},
+		"short time": {`{"log":"x\n","stream":"stdout","time":"2000-01-01T00:00:01Z"}`,
+			[]message{out(second, "x\n")}, 0},
+		"offset": {`{"log":"x\n","stream":"stdout","time":"2000-01-01T01:00:01.5+01:00"}`,
+			[]message{out(3*second/2, "x\n")}, 0},
+		"other order": {`{"stream":"stderr","log":"x\n", "time":"2000-01-01T00:00:01Z"}`,
+			[]message{err(second, "x\n")}, 0},
+		"in a text": {`{"log":"{\"log\":\"x\\n\",\"stream\":\"stderr\"}\n","stream":"stdout",` + when,
+			[]message{out(5, `{"log":"x\n","stream":"stderr"}`+"\n")}, 0},
 		"half":          {`{"log":"hel`, nil, 1},
 		"zeroes":        {"\x00\x00\x00", nil, 1},
 		"no stream":     {`{"log":"x\n",` + when, nil, 1},
@@ -102,7 +108,8 @@ func TestEntries(t *testing.T) {
 		"bad escape":    {`{"log":"\x","stream":"stdout",` + when, nil, 1},
 		"half and more": {`{"log":"hel{"log":"lo\n","stream":"stdout",` + when, []message{out(5, "lo\n")}, 1},
 		"zeroes before": {"\x00\x00" + `{"log":"lo\n","stream":"stdout",` + when, []message{out(5, "lo\n")}, 1},
-		"half of a time": {`{"log":"lo\n","stream":"stdout","time":"2000-01-01T00:0{"log":"lo\n","stream":"stdout",` + when,
+		"half of a time": {`{"log":"lo\n","stream":"stdout","time":"2000-01-01T00:0{"log":"lo\n","stream":"stdout",` +
+			when,
 			[]message{out(5, "lo\n")}, 1},
 	} {
 		got, corrupt := decodeEntries(c.entry + "\n")
@@ -114,7 +121,8 @@ func TestEntries(t *testing.T) {
 
 func FuzzEntry(f *testing.F) {
 	f.Add("text\n", true, int64(5), "", []byte(nil))
-	f.Add("{\"a\":\"b\"}\t<&>\xff\u2028", false, int64(1e18), `{"tag":"x"}`, []byte(`{"log":"x","stream":"stdout","time":"2000-01-01T00:00:00Z"}`))
+	f.Add("{\"a\":\"b\"}\t<&>\xff\u2028", false, int64(1e18), `{"tag":"x"}`,
+		[]byte(`{"log":"x","stream":"stdout","time":"2000-01-01T00:00:00Z"}`))
 	f.Add("\\\\\n", false, int64(-1e18), `{"tag":"x","stream":"stdout"}`, []byte(`{"log":"\u`))
 	f.Fuzz(func(t *testing.T, text string, toStderr bool, ts int64, attrs string, raw []byte) {
 		m := message{ts: ts, text: text}
@@ -139,15 +147,19 @@ func wantAsJSON(t *testing.T, line []byte) {
 	e.Decode(appendEntry(nil, out(-1, "before\n"), ""))
 	want, isEntry := decodeJSON(line)
 	got, ok := e.decode(line)
-	if ok != isEntry || got.from != want.from || got.ts != want.ts || got.newline != want.newline || !bytes.Equal(got.text, want.text) {
+	if ok != isEntry || got.from != want.from || got.ts != want.ts || got.newline != want.newline ||
+		!bytes.Equal(got.text, want.text) {
 		t.Fatalf("%q: %+v %t, want %+v %t", line, got, ok, want, isEntry)
 	}
 }
 
 // entryKinds are lines of random numbers, as a processor learns those that repeat.
 var entryKinds = map[string]struct{ format, attrs string }{
-	"JSON":  {`{"time":"2026-03-01T12:00:00.%[1]06dZ","level":"info","msg":"order accepted by payment","trace_id":"%016[2]x%016[3]x","method":"GET","path":"/api/v1/items/%[1]d","status":200,"duration_ms":%.3[4]f,"user":"u%05[5]d"}`, ""},
-	"text":  {`203.0.113.1 - u%05[5]d [01/Mar/2026:12:00:00 +0000] GET /api/v1/items/%[1]d HTTP/1.1 200 %[5]d Mozilla/5.0 (X11; Linux x86_64; rv:128.0) %.3[4]f %016[2]x%016[3]x`, ""},
+	"JSON": {`{"time":"2026-03-01T12:00:00.%[1]06dZ","level":"info","msg":"order accepted by payment",` +
+		`"trace_id":"%016[2]x%016[3]x","method":"GET","path":"/api/v1/items/%[1]d","status":200,` +
+		`"duration_ms":%.3[4]f,"user":"u%05[5]d"}`, ""},
+	"text": {`203.0.113.1 - u%05[5]d [01/Mar/2026:12:00:00 +0000] ` +
+		`GET /api/v1/items/%[1]d HTTP/1.1 200 %[5]d Mozilla/5.0 (X11; Linux x86_64; rv:128.0) %.3[4]f %016[2]x%016[3]x`, ""},
 	"attrs": {"hello %[1]d %[2]x %[3]x %[4]f %[5]d", `{"com.example.tag":"a","env":"prod"}`},
 }
 

@@ -58,7 +58,8 @@ func decode(isTTY bool, p []byte, piece int) ([]string, error) {
 }
 
 func frame(kind byte, text string) string {
-	return string([]byte{kind, 0, 0, 0, byte(len(text) >> 24), byte(len(text) >> 16), byte(len(text) >> 8), byte(len(text))}) + text
+	return string([]byte{kind, 0, 0, 0, byte(len(text) >> 24), byte(len(text) >> 16), byte(len(text) >> 8),
+		byte(len(text))}) + text
 }
 
 func TestFrames(t *testing.T) {
@@ -68,15 +69,19 @@ func TestFrames(t *testing.T) {
 		want     []string
 		err      string
 	}{
-		{"lines", frame(1, stamp+"out\n") + frame(2, stamp+"err\n"), []string{`stdout 1000000002 true out\n`, `stderr 1000000002 true err\n`}, ""},
-		{"part", frame(1, stamp+"part") + frame(1, stamp+"rest\n"), []string{`stdout 1000000002 true part`, `stdout 1000000002 true rest\n`}, ""},
+		{"lines", frame(1, stamp+"out\n") + frame(2, stamp+"err\n"),
+			[]string{`stdout 1000000002 true out\n`, `stderr 1000000002 true err\n`}, ""},
+		{"part", frame(1, stamp+"part") + frame(1, stamp+"rest\n"),
+			[]string{`stdout 1000000002 true part`, `stdout 1000000002 true rest\n`}, ""},
 		{"empty line", frame(1, stamp+"\n"), []string{`stdout 1000000002 true \n`}, ""},
 		{"empty message", frame(1, stamp), []string{`stdout 1000000002 true `}, ""},
 		{"empty frame", frame(1, "") + frame(2, stamp+"x\n"), []string{`stderr 1000000002 true x\n`}, ""},
-		{"no timestamp", frame(1, "hello\n") + frame(1, "hi there\n"), []string{`stdout 0 false hello\n`, `stdout 0 false hi there\n`}, ""},
+		{"no timestamp", frame(1, "hello\n") + frame(1, "hi there\n"),
+			[]string{`stdout 0 false hello\n`, `stdout 0 false hi there\n`}, ""},
 		{"podman's timestamp", frame(1, "1970-01-01T01:00:01.5+01:00 x\n"), []string{`stdout 1500000000 true x\n`}, ""},
 		{"stdin is stdout", frame(0, stamp+"x\n"), []string{`stdout 1000000002 true x\n`}, ""},
-		{"the engine's error", frame(1, stamp+"x\n") + frame(3, "Error grabbing logs: EOF\n"), []string{`stdout 1000000002 true x\n`}, "the engine says: Error grabbing logs: EOF"},
+		{"the engine's error", frame(1, stamp+"x\n") + frame(3, "Error grabbing logs: EOF\n"),
+			[]string{`stdout 1000000002 true x\n`}, "the engine says: Error grabbing logs: EOF"},
 		{"cut in a header", "\x01\x00", nil, "the log stream ended inside a frame"},
 		{"cut in a frame", frame(1, stamp+"x\n")[:20], nil, "the log stream ended inside a frame"},
 		{"another type", "\x04\x00\x00\x00\x00\x00\x00\x01x", nil, "not a multiplexed log stream"},
@@ -88,7 +93,8 @@ func TestFrames(t *testing.T) {
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Errorf("%s in pieces of %d:\n%s", c.name, piece, diff)
 			}
-			if fmt.Sprint(err) != c.err && (c.err == "" || err == nil || !strings.Contains(err.Error(), c.err)) && !(c.err == "" && err == nil) {
+			if fmt.Sprint(err) != c.err && (c.err == "" || err == nil || !strings.Contains(err.Error(), c.err)) &&
+				!(c.err == "" && err == nil) {
 				t.Errorf("%s in pieces of %d: error %v, want %q", c.name, piece, err, c.err)
 			}
 		}
@@ -101,16 +107,20 @@ func TestTTY(t *testing.T) {
 		name, in string
 		want     []string
 	}{
-		{"lines", one + "a\r\n" + two + "b\r\n", []string{"stdout 1000000000 true a\r\\n", "stdout 2000000000 true b\r\\n"}},
+		{"lines", one + "a\r\n" + two + "b\r\n",
+			[]string{"stdout 1000000000 true a\r\\n", "stdout 2000000000 true b\r\\n"}},
 		{"parts", one + "aaa" + one + "bbb\n", []string{`stdout 1000000000 true aaa`, `stdout 1000000000 true bbb\n`}},
-		{"prompt before a restart", one + "$ " + two + "hello\n", []string{`stdout 1000000000 true $ `, `stdout 2000000000 true hello\n`}},
+		{"prompt before a restart", one + "$ " + two + "hello\n",
+			[]string{`stdout 1000000000 true $ `, `stdout 2000000000 true hello\n`}},
 		{"empty part", one + two + "x\n", []string{`stdout 1000000000 true `, `stdout 2000000000 true x\n`}},
-		{"the application's own time", two + one + "INFO x\n", []string{`stdout 2000000000 true 1970-01-01T00:00:01.000000000Z INFO x\n`}},
+		{"the application's own time", two + one + "INFO x\n",
+			[]string{`stdout 2000000000 true 1970-01-01T00:00:01.000000000Z INFO x\n`}},
 		{"no newline at the end", one + "bye", []string{`stdout 1000000000 true bye`}},
 		{"nothing after the timestamp", one, []string{`stdout 1000000000 true `}},
 		{"no timestamp", "hello\n" + one + "x\n", []string{`stdout 0 false hello\n`, `stdout 1000000000 true x\n`}},
 		{"half a timestamp", "1970-01", []string{`stdout 0 false 1970-01`}},
-		{"Zs", one + "ZZ Z Z ZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZ Z\n", []string{`stdout 1000000000 true ZZ Z Z ZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZ Z\n`}},
+		{"Zs", one + "ZZ Z Z ZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZ Z\n",
+			[]string{`stdout 1000000000 true ZZ Z Z ZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZ Z\n`}},
 	} {
 		for _, piece := range []int{1, 2, 7, 30, 31, 1 << 20} {
 			got, err := decode(true, []byte(c.in), piece)
@@ -159,7 +169,8 @@ func FuzzTTY(f *testing.F) {
 }
 
 func FuzzParseTimestamp(f *testing.F) {
-	for _, s := range []string{"2026-01-02T03:04:05.000000006Z", "2024-02-29T23:59:59+07:00", "2023-02-29T00:00:00Z", "1969-12-31T23:59:59.5-11:30", "2026-01-02T03:04:05.Z"} {
+	for _, s := range []string{"2026-01-02T03:04:05.000000006Z", "2024-02-29T23:59:59+07:00", "2023-02-29T00:00:00Z",
+		"1969-12-31T23:59:59.5-11:30", "2026-01-02T03:04:05.Z"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
