@@ -29,27 +29,51 @@ func (o *Output) Stored(ctx context.Context, body *pipeline.Body, stored []bool)
 	if !o.ids {
 		return fmt.Errorf("document_ids is false: %w", pipeline.ErrUnknowable)
 	}
-	targets, err := groupByIndex(body)
-	if err != nil {
-		return fmt.Errorf("%w: %w", pipeline.ErrUnknowable, err)
-	}
-	found := make([]bool, len(stored))
-	for _, t := range targets {
+	copies, err := o.copiesOf(ctx, body, o.findBatch, func(t *indexItems) (*indexItems, error) {
 		rolls, err := o.rollover.check(ctx, o, t.index)
-		if err != nil {
-			return err
-		}
 		if !rolls {
-			continue
+			t = nil
 		}
-		if err := o.search(ctx, t, found); err != nil {
-			return err
-		}
-	}
-	for i, is := range found {
-		if is {
+		return t, err
+	})
+	for i, n := range copies {
+		if n > 0 {
 			stored[i] = true
 			o.metrics.reconciled.Inc()
+		}
+	}
+	return err
+}
+
+// A batchSearch adds to copies what is stored of some ids of an index.
+type batchSearch func(ctx context.Context, t *indexItems, ids []string, copies []int) error
+
+// copiesOf returns the copies of each item, by a search in the indices that in returns for those of
+// the body; nil is skipped.
+func (o *Output) copiesOf(ctx context.Context, body *pipeline.Body, search batchSearch, in func(*indexItems) (*indexItems, error)) ([]int, error) {
+	targets, err := groupByIndex(body)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", pipeline.ErrUnknowable, err)
+	}
+	copies := make([]int, len(body.Items))
+	for _, t := range targets {
+		if t, err = in(t); err == nil && t != nil {
+			err = o.searchIndex(ctx, t, search, copies)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return copies, nil
+}
+
+func (o *Output) searchIndex(ctx context.Context, t *indexItems, search batchSearch, copies []int) error {
+	if err := o.refresh(ctx, t.index); err != nil {
+		return err
+	}
+	for batch := range slices.Chunk(t.sortedIDs(), maxSearchIDs) {
+		if err := search(ctx, t, batch, copies); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -89,17 +113,48 @@ func groupByIndex(body *pipeline.Body) ([]*indexItems, error) {
 
 func (t *indexItems) sortedIDs() []string { return slices.Sorted(maps.Keys(t.items)) }
 
-// search sets found for the ids that are in an index.
-func (o *Output) search(ctx context.Context, t *indexItems, found []bool) error {
-	if err := o.refresh(ctx, t.index); err != nil {
-		return err
-	}
-	for batch := range slices.Chunk(t.sortedIDs(), maxSearchIDs) {
-		if err := o.searchBatch(ctx, t, batch, found); err != nil {
+// findBatch finds which ids are stored. It repeats while an answer is full of duplicates of the same.
+func (o *Output) findBatch(ctx context.Context, t *indexItems, ids []string, copies []int) error {
+	for len(ids) > 0 {
+		shown, err := o.hits(ctx, t.index, ids)
+		if err != nil {
 			return err
 		}
+		t.add(shown, copies)
+		remaining := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return copies[t.items[id]] > 0 })
+		if len(shown) < maxHits || len(remaining) == len(ids) {
+			return nil
+		}
+		ids = remaining
 	}
 	return nil
+}
+
+// countBatch searches for fewer ids at a time if an answer is full of duplicates; those of a single
+// id need not be counted further.
+func (o *Output) countBatch(ctx context.Context, t *indexItems, ids []string, copies []int) error {
+	shown, err := o.hits(ctx, t.index, ids)
+	if err != nil {
+		return err
+	}
+	if len(shown) >= maxHits && len(ids) > 1 {
+		half := len(ids) / 2
+		if err := o.countBatch(ctx, t, ids[:half], copies); err != nil {
+			return err
+		}
+		return o.countBatch(ctx, t, ids[half:], copies)
+	}
+	t.add(shown, copies)
+	return nil
+}
+
+// add adds what a search has shown.
+func (t *indexItems) add(shown []string, copies []int) {
+	for _, id := range shown {
+		if i, ours := t.items[id]; ours {
+			copies[i]++
+		}
+	}
 }
 
 // refresh makes visible what was stored until now. An API key that may search need not be allowed
@@ -111,27 +166,6 @@ func (o *Output) refresh(ctx context.Context, index string) error {
 	}
 	if resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode >= 500 {
 		return retryLater("refreshing "+index, resp, body)
-	}
-	return nil
-}
-
-// searchBatch repeats the search while its answer is full of duplicates of the same ids.
-func (o *Output) searchBatch(ctx context.Context, t *indexItems, ids []string, found []bool) error {
-	for len(ids) > 0 {
-		shown, err := o.hits(ctx, t.index, ids)
-		if err != nil {
-			return err
-		}
-		for _, id := range shown {
-			if i, ours := t.items[id]; ours {
-				found[i] = true
-			}
-		}
-		remaining := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return found[t.items[id]] })
-		if len(shown) < maxHits || len(remaining) == len(ids) {
-			return nil
-		}
-		ids = remaining
 	}
 	return nil
 }
@@ -272,3 +306,40 @@ func retryLater(doing string, resp *http.Response, body []byte) error {
 	e.Reason = doing + ", to learn what is stored: " + e.Reason
 	return e
 }
+
+var _ pipeline.Auditor = (*Output)(nil)
+
+// Audit implements pipeline.Auditor. Ids do not tell how old a document is, so since is not used.
+func (o *Output) Audit(time.Time) pipeline.Audit { return audit{o} }
+
+type audit struct{ output *Output }
+
+// Held implements pipeline.Audit: it searches for the ids, as one may be in several indices after a
+// rollover.
+func (a audit) Held(ctx context.Context, body *pipeline.Body, presence []pipeline.Presence) error {
+	o := a.output
+	if !o.ids {
+		return fmt.Errorf("document_ids is false: %w", pipeline.ErrUnknowable)
+	}
+	copies, err := o.copiesOf(ctx, body, o.countBatch, func(t *indexItems) (*indexItems, error) {
+		return o.searchTarget(t, body), nil
+	})
+	for i, n := range copies {
+		presence[i].Copies = n
+	}
+	return err
+}
+
+// searchTarget widens a dated index name for records without a time of their own: they may be in
+// the index of any day.
+func (o *Output) searchTarget(t *indexItems, body *pipeline.Body) *indexItems {
+	one := t.items[t.sortedIDs()[0]] // all are of one day
+	_, document, _ := bytes.Cut(body.Item(one), []byte("\n"))
+	if o.indexNames.template.dated && bytes.HasPrefix(document, []byte(untimed)) {
+		return &indexItems{index: o.indexNames.template.pattern(), items: t.items}
+	}
+	return t
+}
+
+// untimed begins a document whose time is below pipeline.UntimedUntil.
+const untimed = `{"@timestamp":"1970-01-01T`

@@ -56,18 +56,9 @@ func (f *previousTarget) Encoder() pipeline.Encoder {
 // Stored implements pipeline.PreviousTarget. It always searches: nothing is sent there any more
 // that an index could reject as a duplicate.
 func (f *previousTarget) Stored(ctx context.Context, body *pipeline.Body, stored []bool) error {
-	targets, err := groupByIndex(body)
-	if err != nil {
-		return fmt.Errorf("%w: %w", pipeline.ErrUnknowable, err)
-	}
-	copies := make([]int, len(stored))
-	for _, t := range targets {
-		if err := f.countIDs(ctx, t, copies); err != nil {
-			return err
-		}
-	}
+	copies, err := f.copiesOf(ctx, body, f.findBatch, func(t *indexItems) (*indexItems, error) { return t, nil })
 	for i, n := range copies {
 		stored[i] = n > 0
 	}
-	return nil
+	return err
 }
