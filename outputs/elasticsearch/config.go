@@ -14,18 +14,18 @@ import (
 
 // Config is the output's settings.
 type Config struct {
-	URLs            []string                   `yaml:"urls" required:"true" doc:"The nodes; requests go to them in turn, and not to one that is down." example:"[https://elasticsearch:9200]"`
-	Index           string                     `yaml:"index" default:"logs-longshore-default" doc:"Index or data stream. {field} is a field of the record or a label of its source, {yyyy.MM.dd} the record's own date in UTC (yyyy, MM, dd and HH with what stands between them)." example:"logs-{service}-default"`
-	DocumentIDs     bool                       `yaml:"document_ids" formerly:"ids" default:"true" doc:"Give every document an _id made of its source and position, so that nothing is stored twice. Without, indexing is a little cheaper and a record sent again is there again."`
+	URLs            []string                   `yaml:"urls" required:"true" doc:"The nodes; they are used in turn, except those that are down." example:"[https://elasticsearch:9200]"`
+	Index           string                     `yaml:"index" default:"logs-longshore-default" doc:"Index or data stream. {field} is a field of the record or a label of its source, {yyyy.MM.dd} the record's own date in UTC (yyyy, MM, dd and HH with . - or _ between them)." example:"logs-{service}-default"`
+	DocumentIDs     bool                       `yaml:"document_ids" formerly:"ids" default:"true" doc:"Give every document an _id made of its source and position, so that nothing is stored twice. Without it indexing is a little cheaper, and a record that is sent again is a duplicate."`
 	Schema          string                     `yaml:"schema" default:"default" enum:"default|ecs|otel" doc:"Names of the fields: longshore's own, the Elastic Common Schema, or OpenTelemetry's (for an index such as logs-longshore.otel-default, whose templates Elasticsearch has)."`
 	Pipeline        string                     `yaml:"pipeline" doc:"Ingest pipeline that every document goes through."`
-	InstallTemplate bool                       `yaml:"install_template" doc:"Install an index template before the first record is sent: a data stream with a lifecycle policy where the server has them and index has no date in it. What exists and was not made by longshore is left alone."`
-	Retention       pipeline.Duration          `yaml:"retention" doc:"With install_template: delete records after this long, where the server has lifecycle policies; 0 keeps them." example:"30d"`
-	MaxIndices      int                        `yaml:"max_indices" default:"500" min:"1" doc:"Names that index may come to within a day; records of further ones go to where every { } of it is written as overflow."`
+	InstallTemplate bool                       `yaml:"install_template" doc:"Install an index template before the first record is sent: a data stream with a lifecycle policy if the server supports them and index has no date in it. What exists and was not made by longshore is left as it is."`
+	Retention       pipeline.Duration          `yaml:"retention" doc:"With install_template: delete records after this time, if the server supports lifecycle policies; 0 keeps them." example:"30d"`
+	MaxIndices      int                        `yaml:"max_indices" default:"500" min:"1" doc:"Most index names in use within a day; records of further ones go to the index with overflow in place of each { }."`
 	Compression     string                     `yaml:"compression" default:"gzip" enum:"gzip|none" doc:"How requests are compressed."`
 	Level           int                        `yaml:"compression_level" default:"1" min:"1" max:"9" doc:"1 is the fastest, 9 the smallest."`
-	APIKey          pipeline.Secret            `yaml:"api_key" doc:"API key, as id:key or as Elasticsearch prints it encoded."`
-	Auth            httpclient.Auth            `yaml:"auth" doc:"How to log in, if not by api_key."`
+	APIKey          pipeline.Secret            `yaml:"api_key" doc:"API key, as id:key or encoded as Elasticsearch prints it."`
+	Auth            httpclient.Auth            `yaml:"auth" doc:"Authentication, if not by api_key."`
 	TLS             httpclient.TLS             `yaml:"tls" doc:"Certificates for https."`
 	Proxy           string                     `yaml:"proxy" doc:"URL of a proxy, or none; by default HTTPS_PROXY, HTTP_PROXY and NO_PROXY of the environment."`
 	Headers         map[string]pipeline.Secret `yaml:"headers" doc:"Additional headers of every request. Their values are never shown."`
@@ -64,7 +64,8 @@ func (c *Config) Check() []pipeline.Problem {
 		found("index", "%s", err)
 	}
 	if err == nil && c.InstallTemplate && strings.HasPrefix(index.pattern(), "*") {
-		found("index", "begins with a { }; with install_template it needs a word before, or the template would be for all indices")
+		found("index", "begins with a { }; with install_template it needs a word before, or the template would be "+
+			"for all indices")
 	}
 	if c.Retention != 0 && !c.InstallTemplate {
 		found("retention", "does nothing without install_template: true")
@@ -83,12 +84,14 @@ func (c *Config) checkAPIKey() []pipeline.Problem {
 	}
 	for i, raw := range c.URLs {
 		if u, err := httpclient.ParseURL(raw); err == nil && u.User != nil {
-			return []pipeline.Problem{{Path: fmt.Sprintf("urls[%d]", i), Message: "names a user, and api_key is set too; use one of the two"}}
+			return []pipeline.Problem{{Path: fmt.Sprintf("urls[%d]", i),
+				Message: "names a user, and api_key is set too; use one of the two"}}
 		}
 	}
 	for name := range c.Headers {
 		if strings.EqualFold(name, "Authorization") {
-			return []pipeline.Problem{{Path: "headers." + name, Message: "would overwrite what api_key sets; use one of the two"}}
+			return []pipeline.Problem{{Path: "headers." + name,
+				Message: "would overwrite what api_key sets; use one of the two"}}
 		}
 	}
 	return nil

@@ -6,7 +6,7 @@
 // uncertain record is searched for by its id first. The date in an index name is the record's,
 // never the clock's.
 //
-// The client is esapi.BulkRequest over Elastic's transport, without its product check: so OpenSearch
+// The client is esapi.BulkRequest over Elastic's transport, without its product check: OpenSearch
 // works too, and the binary is 13 MiB smaller than with the root package.
 //
 // A 400 that the document is not to blame for (a closed index, a shard limit, a missing ingest

@@ -88,8 +88,11 @@ func parsePlaceholder(inside string) (part, error) {
 
 func dateLayout(pattern string) (string, error) {
 	layout := strings.NewReplacer("yyyy", "2006", "MM", "01", "dd", "02", "HH", "15").Replace(pattern)
-	if strings.ContainsFunc(layout, func(r rune) bool { return !unicode.IsDigit(r) && !strings.ContainsRune(".-_", r) }) {
-		return "", fmt.Errorf("has the date {%s}, which is not made of yyyy, MM, dd and HH with . - or _ between them", pattern)
+	if strings.ContainsFunc(layout, func(r rune) bool {
+		return !unicode.IsDigit(r) && !strings.ContainsRune(".-_", r)
+	}) {
+		return "", fmt.Errorf("has the date {%s}, which is not made of yyyy, MM, dd and HH with . - or _ between them",
+			pattern)
 	}
 	return layout, nil
 }
@@ -119,7 +122,8 @@ func (x *index) check() error {
 // badIndexRune reports whether a character is not allowed in an index name; see "Create index API"
 // in Elasticsearch's reference.
 func badIndexRune(r rune) bool {
-	return r <= ' ' || r == 0x7f || r == utf8.RuneError || strings.ContainsRune(`\/*?"<>|,#:`, r) || unicode.IsControl(r) || unicode.IsSpace(r)
+	return r <= ' ' || r == 0x7f || r == utf8.RuneError || strings.ContainsRune(`\/*?"<>|,#:`, r) ||
+		unicode.IsControl(r) || unicode.IsSpace(r)
 }
 
 // pattern returns the template with a * for each { }.

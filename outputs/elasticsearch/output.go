@@ -148,8 +148,9 @@ func (o *Output) unreadable(trip *trip, err error) *pipeline.SendError {
 		Outcome:   pipeline.Retry,
 		Uncertain: true,
 		Status:    http.StatusOK,
-		Reason:    fmt.Sprintf("%s: the answer does not say what became of every record: %v", httpclient.Location(trip.to), err),
-		Err:       err,
+		Reason: fmt.Sprintf("%s: the answer does not say what became of every record: %v",
+			httpclient.Location(trip.to), err),
+		Err: err,
 	}
 }
 
@@ -162,9 +163,13 @@ type metrics struct {
 
 func newMetrics(reg prometheus.Registerer) *metrics {
 	return &metrics{
-		overflowed:   metric.Counter(reg, "longshore_elasticsearch_rejected_index_names_total", "Index names beyond max_indices, whose records went to the overflow index."),
-		failureStore: metric.Counter(reg, "longshore_elasticsearch_failure_store_records_total", "Records that the server put into a data stream's failure store because they did not fit its mapping."),
-		duplicates:   metric.Counter(reg, "longshore_elasticsearch_duplicates_total", "Records that were already stored: sent again, but not stored twice."),
-		reconciled:   metric.Counter(reg, "longshore_elasticsearch_reconciled_records_total", "Records that turned out to be stored in a data stream or behind an alias, and that were not sent again."),
+		overflowed: metric.Counter(reg, "longshore_elasticsearch_rejected_index_names_total",
+			"Index names beyond max_indices, whose records went to the overflow index."),
+		failureStore: metric.Counter(reg, "longshore_elasticsearch_failure_store_records_total",
+			"Records that the server put into a data stream's failure store because they did not fit its mapping."),
+		duplicates: metric.Counter(reg, "longshore_elasticsearch_duplicates_total",
+			"Records that were already stored: sent again, but not stored twice."),
+		reconciled: metric.Counter(reg, "longshore_elasticsearch_reconciled_records_total",
+			"Records that turned out to be stored in a data stream or behind an alias, and that were not sent again."),
 	}
 }

@@ -50,7 +50,8 @@ type batchSearch func(ctx context.Context, t *indexItems, ids []string, copies [
 
 // copiesOf returns the copies of each item, by a search in the indices that in returns for those of
 // the body; nil is skipped.
-func (o *Output) copiesOf(ctx context.Context, body *pipeline.Body, search batchSearch, in func(*indexItems) (*indexItems, error)) ([]int, error) {
+func (o *Output) copiesOf(ctx context.Context, body *pipeline.Body, search batchSearch,
+	in func(*indexItems) (*indexItems, error)) ([]int, error) {
 	targets, err := groupByIndex(body)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", pipeline.ErrUnknowable, err)
@@ -113,7 +114,7 @@ func groupByIndex(body *pipeline.Body) ([]*indexItems, error) {
 
 func (t *indexItems) sortedIDs() []string { return slices.Sorted(maps.Keys(t.items)) }
 
-// findBatch finds which ids are stored. It repeats while an answer is full of duplicates of the same.
+// findBatch finds which ids are stored. It repeats while an answer is full of duplicates.
 func (o *Output) findBatch(ctx context.Context, t *indexItems, ids []string, copies []int) error {
 	for len(ids) > 0 {
 		shown, err := o.hits(ctx, t.index, ids)
@@ -181,7 +182,9 @@ func (o *Output) hits(ctx context.Context, index string, ids []string) ([]string
 		return nil, fmt.Errorf("%s: %w", doing, err)
 	}
 	// A shard that does not answer would seem empty.
-	resp, body, err := o.query(ctx, http.MethodPost, "/"+index+"/_search?allow_partial_search_results=false&filter_path=timed_out,_shards.failed,hits.hits._id", query)
+	path := "/" + index + "/_search?allow_partial_search_results=false" +
+		"&filter_path=timed_out,_shards.failed,hits.hits._id"
+	resp, body, err := o.query(ctx, http.MethodPost, path, query)
 	if err != nil {
 		return nil, err
 	}
@@ -261,7 +264,10 @@ func (r *rolloverCache) check(ctx context.Context, o *Output, name string) (bool
 
 // queryRollover asks the server. One without data streams answers 400 or 405.
 func (o *Output) queryRollover(ctx context.Context, name string) (bool, error) {
-	for _, path := range []string{"/_data_stream/" + name + "?filter_path=data_streams.name", "/_alias/" + name + "?filter_path=*.aliases"} {
+	for _, path := range []string{
+		"/_data_stream/" + name + "?filter_path=data_streams.name",
+		"/_alias/" + name + "?filter_path=*.aliases",
+	} {
 		resp, body, err := o.query(ctx, http.MethodGet, path, nil)
 		if err != nil {
 			return false, err

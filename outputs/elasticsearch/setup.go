@@ -40,7 +40,8 @@ type setup struct {
 }
 
 func newSetup(w *wire, log *slog.Logger, x *index, schema event.Schema, retention pipeline.Duration) *setup {
-	s := &setup{wire: w, log: log, index: x, schema: schema, retention: time.Duration(retention), lock: make(chan struct{}, 1)}
+	s := &setup{wire: w, log: log, index: x, schema: schema, retention: time.Duration(retention),
+		lock: make(chan struct{}, 1)}
 	s.lock <- struct{}{}
 	return s
 }
@@ -53,7 +54,8 @@ func (s *setup) ensure(ctx context.Context) error {
 	select {
 	case <-s.lock:
 	case <-ctx.Done():
-		return &pipeline.SendError{Outcome: pipeline.Retry, Reason: "waiting for the index template: " + ctx.Err().Error(), Err: ctx.Err()}
+		return &pipeline.SendError{Outcome: pipeline.Retry,
+			Reason: "waiting for the index template: " + ctx.Err().Error(), Err: ctx.Err()}
 	}
 	defer func() { s.lock <- struct{}{} }()
 	if s.done.Load() {
@@ -118,7 +120,8 @@ func (s *setup) installPolicy(ctx context.Context, rollover bool) (string, error
 	switch {
 	case resp.StatusCode == http.StatusOK:
 	case resp.StatusCode == http.StatusNotFound && p.errorType == "resource_not_found_exception":
-	case resp.StatusCode == http.StatusBadRequest, resp.StatusCode == http.StatusMethodNotAllowed, resp.StatusCode == http.StatusNotFound:
+	case resp.StatusCode == http.StatusBadRequest, resp.StatusCode == http.StatusMethodNotAllowed,
+		resp.StatusCode == http.StatusNotFound:
 		s.warnNoLifecycle()
 		return "", nil
 	default:
@@ -209,7 +212,7 @@ func (s *setup) mappings() object {
 		properties[name] = mapping
 	}
 	return object{
-		"date_detection": false, // a text that once looks like a date would refuse all that do not
+		"date_detection": false, // or a text that once looks like a date would make others fail
 		"dynamic_templates": []object{
 			{"text": object{"match_mapping_type": "string", "mapping": keyword}},
 		},
@@ -271,7 +274,8 @@ func (s *setup) outdated(ctx context.Context, path string, want meta, find func(
 	}
 	have, err := find(answer)
 	if err != nil {
-		return false, &pipeline.SendError{Outcome: pipeline.Hold, Reason: fmt.Sprintf("looking for %s: the answer cannot be read: %v", path, err), Err: err}
+		return false, &pipeline.SendError{Outcome: pipeline.Hold,
+			Reason: fmt.Sprintf("looking for %s: the answer cannot be read: %v", path, err), Err: err}
 	}
 	if have.ManagedBy != managedBy {
 		s.log.Warn("it is there already and was not made by longshore; it is left as it is", "path", path)

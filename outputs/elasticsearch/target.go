@@ -38,7 +38,8 @@ func (o *Output) AtTarget(text []byte) (pipeline.PreviousTarget, error) {
 	if err != nil {
 		return nil, fmt.Errorf("index %q %w", p.Index, err)
 	}
-	f := &previousTarget{Output: o, indexNames: newIndexNames(template, o.indexNames.max, o.indexNames.log, o.indexNames.overflowed)}
+	f := &previousTarget{Output: o, indexNames: newIndexNames(template, o.indexNames.max, o.indexNames.log,
+		o.indexNames.overflowed)}
 	return f, nil
 }
 

@@ -32,7 +32,8 @@ func newWire(urls []*url.URL, client *httpclient.Client) (*wire, error) {
 		elastictransport.WithURLs(urls...),
 		elastictransport.WithTransport(carrier{client, urls}),
 		elastictransport.WithDisableRetry(),
-		elastictransport.WithConnectionPoolFunc(func(conns []*elastictransport.Connection, _ elastictransport.Selector) elastictransport.ConnectionPool {
+		elastictransport.WithConnectionPoolFunc(func(conns []*elastictransport.Connection,
+			_ elastictransport.Selector) elastictransport.ConnectionPool {
 			w.nodes = newNodes(conns)
 			return w.nodes
 		}),

@@ -18,8 +18,8 @@ import (
 
 // Config is the output's settings.
 type Config struct {
-	Path   string `yaml:"path" required:"true" doc:"The file to append to. It is made with mode 0640 if it is not there; its folder must be. It may be renamed away at any time, as logrotate does." example:"/var/lib/longshore/records.jsonl"`
-	Sync   bool   `yaml:"sync" default:"true" doc:"Wait until what is written is on the disk before it counts as delivered. Without, a crash of the machine may lose records."`
+	Path   string `yaml:"path" required:"true" doc:"The file to append to. It is created with mode 0640 if missing; its directory must exist. It may be renamed at any time, as logrotate does." example:"/var/lib/longshore/records.jsonl"`
+	Sync   bool   `yaml:"sync" default:"true" doc:"Wait until records are on the disk before they count as delivered. Without it a crash of the machine may lose some."`
 	Schema string `yaml:"schema" default:"default" enum:"default|ecs|otel" doc:"Names of the fields: longshore's own, the Elastic Common Schema, or OpenTelemetry's."`
 }
 
@@ -46,7 +46,7 @@ func (c *Config) Check() []pipeline.Problem {
 		return []pipeline.Problem{{Path: "path", Message: "is missing; name the file to write"}}
 	}
 	if c.Path[len(c.Path)-1] == filepath.Separator {
-		return []pipeline.Problem{{Path: "path", Message: "is a folder; name a file in it"}}
+		return []pipeline.Problem{{Path: "path", Message: "is a directory; name a file in it"}}
 	}
 	return nil
 }
@@ -182,7 +182,7 @@ func (o *Output) append(lines []byte) error {
 	failure := failed(fmt.Errorf("writing the output file: %w", err))
 	if err := o.file.Truncate(before); err != nil {
 		failure.Uncertain = true
-		o.log.Warn("a part of what was written could not be taken back; the file may have a torn line, and lines twice",
+		o.log.Warn("what was written could not be removed again; the file may have an incomplete line, and duplicates",
 			"path", o.path, "error", err)
 	}
 	o.close() // after a failed fsync nothing is known of what this handle wrote

@@ -20,17 +20,17 @@ type Auth struct {
 	Username        string          `yaml:"username" doc:"User for basic authentication."`
 	Password        pipeline.Secret `yaml:"password" doc:"Password for basic authentication." example:"${LONGSHORE_PASSWORD}"`
 	BearerToken     pipeline.Secret `yaml:"bearer_token" doc:"Token sent as \"Authorization: Bearer\"."`
-	BearerTokenFile string          `yaml:"bearer_token_file" doc:"File with such a token; it is read anew for every request."`
-	OAuth2          OAuth2          `yaml:"oauth2" doc:"Tokens from an OAuth2 server, by client credentials."`
+	BearerTokenFile string          `yaml:"bearer_token_file" doc:"File with such a token; it is read for every request."`
+	OAuth2          OAuth2          `yaml:"oauth2" doc:"OAuth2 with the client credentials grant."`
 }
 
 // OAuth2 gets tokens by the client credentials grant (RFC 6749, 4.4).
 type OAuth2 struct {
-	TokenURL     string            `yaml:"token_url" doc:"Where tokens are given out." example:"https://auth.example.com/oauth2/token"`
-	ClientID     string            `yaml:"client_id" doc:"Our name there."`
-	ClientSecret pipeline.Secret   `yaml:"client_secret" doc:"Our secret there."`
-	Scopes       []string          `yaml:"scopes" doc:"Scopes to ask for." example:"[logs:write]"`
-	Params       map[string]string `yaml:"params" doc:"Further parameters of the token request." example:"{audience: logs}"`
+	TokenURL     string            `yaml:"token_url" doc:"Token endpoint." example:"https://auth.example.com/oauth2/token"`
+	ClientID     string            `yaml:"client_id" doc:"Client ID."`
+	ClientSecret pipeline.Secret   `yaml:"client_secret" doc:"Client secret."`
+	Scopes       []string          `yaml:"scopes" doc:"Scopes to request." example:"[logs:write]"`
+	Params       map[string]string `yaml:"params" doc:"Additional parameters of the token request." example:"{audience: logs}"`
 }
 
 func (o *OAuth2) set() bool {

@@ -41,7 +41,8 @@ type redirectError struct {
 }
 
 func (r *redirectError) Error() string {
-	return fmt.Sprintf("it answered %d and points to %q; redirects are not followed, set the url to where the logs belong", r.status, r.to)
+	return fmt.Sprintf("it answered %d and points to %q; redirects are not followed, set the url to where the logs "+
+		"belong", r.status, r.to)
 }
 
 // RequestError returns what an output's Send returns for the error of a request, or of reading its
@@ -69,7 +70,8 @@ func needsUser(err error) bool {
 	case errors.As(err, &certificate), errors.As(err, &redirected), errors.As(err, &file):
 		return true
 	case errors.As(err, &token):
-		return token.Response != nil && token.Response.StatusCode/100 == 4 && token.Response.StatusCode != http.StatusTooManyRequests
+		return token.Response != nil && token.Response.StatusCode/100 == 4 &&
+			token.Response.StatusCode != http.StatusTooManyRequests
 	}
 	return false
 }
@@ -91,11 +93,11 @@ func describe(err error) string {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "connection refused; is it running, and is the port right?"
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
-		return "there is no way to that host in the network"
+		return "no route to that host"
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return "the connection was broken off"
+		return "the connection was broken"
 	case errors.Is(err, context.Canceled):
-		return "the request was called off"
+		return "the request was canceled"
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), isTimeout(err):
 		return "no answer in time; it may be overloaded, else raise timeout"
 	}
@@ -118,11 +120,13 @@ func describeTLS(err error) string {
 	case errors.As(err, &name):
 		return "its certificate is for another name; set tls.server_name if that is right (" + Clean(name.Error()) + ")"
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return "its certificate has expired or is not valid yet; renew it, and check the clocks (" + Clean(invalid.Error()) + ")"
+		return "its certificate has expired or is not valid yet; renew it, and check the clocks (" +
+			Clean(invalid.Error()) + ")"
 	case errors.As(err, &record), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
 		return "it does not speak TLS there; should the url begin with http:// ?"
 	case errors.As(err, &alert):
-		return "it refused the TLS connection: " + Clean(alert.Error()) + "; it may want a client certificate: tls.cert_file and tls.key_file"
+		return "it refused the TLS connection: " + Clean(alert.Error()) +
+			"; it may want a client certificate: tls.cert_file and tls.key_file"
 	}
 	return ""
 }

@@ -88,7 +88,8 @@ func CheckURL(path, raw string, auth *Auth) []pipeline.Problem {
 		return []pipeline.Problem{{Path: path, Message: err.Error()}}
 	}
 	if _, err := url.ParseQuery(u.RawQuery); err != nil {
-		return []pipeline.Problem{{Path: path, Message: "has an invalid query; special characters in it must be written as %XX"}}
+		return []pipeline.Problem{{Path: path, Message: "has an invalid query; special characters in it must be " +
+			"written as %XX"}}
 	}
 	if u.User != nil && auth.methods() > 0 {
 		return []pipeline.Problem{{Path: path, Message: "names a user, and auth is set too; use one of the two"}}

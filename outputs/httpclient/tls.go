@@ -19,12 +19,12 @@ import (
 
 // TLS is whom to trust, and our own certificate. The zero value trusts the system's authorities.
 type TLS struct {
-	CAFile             string `yaml:"ca_file" doc:"Certificates of the authorities to trust (PEM), instead of the system's." example:"/etc/longshore/ca.crt"`
-	CAFingerprint      string `yaml:"ca_fingerprint" doc:"SHA-256 of the one authority to trust, in hex, as Elasticsearch prints it at its first start."`
-	CertFile           string `yaml:"cert_file" doc:"Client certificate (PEM); it is read anew for every connection."`
+	CAFile             string `yaml:"ca_file" doc:"Certificates of the trusted authorities (PEM), instead of the system's." example:"/etc/longshore/ca.crt"`
+	CAFingerprint      string `yaml:"ca_fingerprint" doc:"SHA-256 of the only trusted authority, in hex, as Elasticsearch prints it at its first start."`
+	CertFile           string `yaml:"cert_file" doc:"Client certificate (PEM); it is read for every connection."`
 	KeyFile            string `yaml:"key_file" doc:"Key of the client certificate (PEM)."`
 	ServerName         string `yaml:"server_name" doc:"Name that the server's certificate must have, if not the URL's."`
-	InsecureSkipVerify bool   `yaml:"insecure_skip_verify" doc:"Trust any certificate. Whoever sits in between can then read and change everything."`
+	InsecureSkipVerify bool   `yaml:"insecure_skip_verify" doc:"Trust any certificate. Anyone between can then read and change everything."`
 }
 
 // Check returns what is invalid, in the files too. The path is the setting's name.
@@ -169,7 +169,8 @@ func parseFingerprint(s string) ([]byte, error) {
 
 var (
 	errFingerprint  = errors.New("no certificate that the server showed has the fingerprint in tls.ca_fingerprint")
-	errNoServerName = errors.New("its certificate cannot be checked by fingerprint for an IP address behind a proxy; set tls.server_name")
+	errNoServerName = errors.New("its certificate cannot be checked by fingerprint for an IP address behind a proxy; " +
+		"set tls.server_name")
 )
 
 // verifyFingerprint trusts the certificate with the fingerprint as if it were in a CA file: the
@@ -189,7 +190,8 @@ func verifyFingerprint(state tls.ConnectionState, fingerprint []byte, name strin
 		err = errNoServerName // an empty name would not be checked
 	}
 	if err == nil {
-		_, err = state.PeerCertificates[0].Verify(x509.VerifyOptions{DNSName: name, Roots: roots, Intermediates: intermediates})
+		_, err = state.PeerCertificates[0].Verify(x509.VerifyOptions{DNSName: name, Roots: roots,
+			Intermediates: intermediates})
 	}
 	if err != nil {
 		return &tls.CertificateVerificationError{UnverifiedCertificates: state.PeerCertificates, Err: err}

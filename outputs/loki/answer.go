@@ -29,8 +29,8 @@ var (
 
 // classify returns what Send returns for an answer that is not success, and reports whether
 // structured metadata is the reason.
-func classify(resp *http.Response, text []byte, body *pipeline.Body) (failure *pipeline.SendError, rejectsMetadata bool) {
-	failure = httpclient.ResponseError(resp, text)
+func classify(resp *http.Response, text []byte, body *pipeline.Body) (_ *pipeline.SendError, rejectsMetadata bool) {
+	failure := httpclient.ResponseError(resp, text)
 	message := string(text)
 	switch {
 	case resp.StatusCode == http.StatusOK:

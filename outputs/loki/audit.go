@@ -37,7 +37,7 @@ const (
 
 // Held implements pipeline.Audit. It fetches what each stream holds in the time range of the body
 // and counts it, which shows duplicates that log queries hide.
-func (a *audit) Held(ctx context.Context, body *pipeline.Body, held []pipeline.Presence) error {
+func (a *audit) Held(ctx context.Context, body *pipeline.Body, presence []pipeline.Presence) error {
 	if a.output.querier == nil {
 		return fmt.Errorf("reconcile is off: %w", pipeline.ErrUnknowable)
 	}
@@ -49,9 +49,9 @@ func (a *audit) Held(ctx context.Context, body *pipeline.Body, held []pipeline.P
 			timed = append(timed, i)
 		}
 	}
-	err := a.checkTimed(ctx, body, timed, held)
+	err := a.checkTimed(ctx, body, timed, presence)
 	if err == nil {
-		err = a.checkUntimed(ctx, body, untimed, held)
+		err = a.checkUntimed(ctx, body, untimed, presence)
 	}
 	var rejected *queryRejected
 	if errors.As(err, &rejected) {
@@ -60,7 +60,7 @@ func (a *audit) Held(ctx context.Context, body *pipeline.Body, held []pipeline.P
 	return err
 }
 
-func (a *audit) checkTimed(ctx context.Context, body *pipeline.Body, items []int, held []pipeline.Presence) error {
+func (a *audit) checkTimed(ctx context.Context, body *pipeline.Body, items []int, presence []pipeline.Presence) error {
 	if len(items) == 0 {
 		return nil
 	}
@@ -70,13 +70,13 @@ func (a *audit) checkTimed(ctx context.Context, body *pipeline.Body, items []int
 	}
 	found := make([]pipeline.Presence, len(items))
 	for _, s := range a.output.searches(part, make([]bool, len(items))) {
-		d := &timedTally{tally: tally{search: s}, held: found}
+		d := &timedTally{tally: tally{search: s}, presence: found}
 		if err := d.run(ctx, a.output.health.now()); err != nil {
 			return err
 		}
 	}
 	for k, i := range items {
-		held[i] = found[k]
+		presence[i] = found[k]
 	}
 	return nil
 }
@@ -237,7 +237,7 @@ func onlyWanted(shown []shownItem) (first int, all bool) {
 // A timedTally counts items that have times of their own.
 type timedTally struct {
 	tally
-	held []pipeline.Presence // of the body's items
+	presence []pipeline.Presence // of the body's items
 }
 
 func (d *timedTally) run(ctx context.Context, now time.Time) error {
@@ -255,11 +255,11 @@ func (d *timedTally) run(ctx context.Context, now time.Time) error {
 	}
 	for _, s := range d.shown {
 		if s.item >= 0 {
-			d.held[s.item].Copies++
+			d.presence[s.item].Copies++
 		}
 	}
 	for item, n := range d.duplicates {
-		d.held[item].Copies += n
+		d.presence[item].Copies += n
 	}
 	d.markUncertain(ctx, now)
 	return nil
@@ -281,10 +281,10 @@ func (d *timedTally) middle() int {
 
 // searchHalves searches two windows, for wanted entries that are few among many others.
 func (d *timedTally) searchHalves(ctx context.Context, k int, now time.Time) error {
-	for _, sought := range [][]wantedEntry{d.wanted[:k], d.wanted[k:]} {
+	for _, wanted := range [][]wantedEntry{d.wanted[:k], d.wanted[k:]} {
 		part := *d.search
-		part.wanted, part.size = sought, d.size/len(d.wanted)*len(sought)
-		half := &timedTally{tally: tally{search: &part}, held: d.held}
+		part.wanted, part.size = wanted, d.size/len(d.wanted)*len(wanted)
+		half := &timedTally{tally: tally{search: &part}, presence: d.presence}
 		if err := half.run(ctx, now); err != nil {
 			return err
 		}
@@ -306,7 +306,7 @@ func (d *timedTally) identify(e *shownEntry, taken map[int]bool) int {
 			continue
 		}
 		if x.hash != sum {
-			d.held[x.item].Uncertain = reasonReplaced
+			d.presence[x.item].Uncertain = reasonReplaced
 			continue
 		}
 		if item = x.item; !taken[item] {
@@ -329,7 +329,7 @@ func (d *timedTally) markUncertain(ctx context.Context, now time.Time) {
 	}
 	limit := defaultLookback
 	for _, x := range d.wanted {
-		h := &d.held[x.item]
+		h := &d.presence[x.item]
 		if h.Copies > 0 || x.at <= last || x.at > now.Add(lookbackMargin-limit).UnixNano() {
 			continue
 		}

@@ -33,29 +33,29 @@ func newLimiter(limit int, log *slog.Logger, replaced *prometheus.CounterVec) *l
 }
 
 // admit returns the value, or "other" if the label has too many.
-func (g *limiter) admit(name, value string) string {
+func (l *limiter) admit(name, value string) string {
 	if value == "" {
 		return value
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	values := g.values[name]
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	values := l.values[name]
 	if values == nil {
 		values = map[string]bool{}
-		g.values[name] = values
+		l.values[name] = values
 	}
 	if values[value] {
 		return value
 	}
-	if len(values) < g.max {
+	if len(values) < l.max {
 		values[value] = true
 		return value
 	}
-	g.replaced.WithLabelValues(name).Inc()
-	if !g.warned[name] {
-		g.warned[name] = true
-		g.log.Warn("a label has too many values; new ones become \"other\"",
-			"label", name, "values", g.max, "first", event.CutText(value, 100),
+	l.replaced.WithLabelValues(name).Inc()
+	if !l.warned[name] {
+		l.warned[name] = true
+		l.log.Warn("a label has too many values; new ones become \"other\"",
+			"label", name, "values", l.max, "first", event.CutText(value, 100),
 			"hint", "take the label out of labels, or raise max_label_values")
 	}
 	return otherValue

@@ -66,11 +66,13 @@ func (c *Config) Check() []pipeline.Problem {
 		problems = append(problems, pipeline.Problem{Path: "path", Message: "must begin with /"})
 	}
 	if strings.ContainsFunc(c.TenantID, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '/' || r == '\\' }) {
-		problems = append(problems, pipeline.Problem{Path: "tenant_id", Message: "has characters that Loki does not allow; letters, digits and !-_.*'() are allowed"})
+		problems = append(problems, pipeline.Problem{Path: "tenant_id",
+			Message: "has characters that Loki does not allow; letters, digits and !-_.*'() are allowed"})
 	}
 	for name := range c.Headers {
 		if strings.EqualFold(name, tenantHeader) && c.TenantID != "" {
-			problems = append(problems, pipeline.Problem{Path: "headers." + name, Message: "would overwrite what tenant_id sets; use one of the two"})
+			problems = append(problems, pipeline.Problem{Path: "headers." + name,
+				Message: "would overwrite what tenant_id sets; use one of the two"})
 		}
 	}
 	if c.Query.URL != "" {
@@ -93,7 +95,9 @@ func (c *Config) queryHTTP() httpclient.Settings {
 	s := c.http()
 	s.Auth = c.Query.Auth
 	s.Headers = maps.Clone(c.Headers)
-	maps.DeleteFunc(s.Headers, func(name string, _ pipeline.Secret) bool { return strings.EqualFold(name, "Authorization") })
+	maps.DeleteFunc(s.Headers, func(name string, _ pipeline.Secret) bool {
+		return strings.EqualFold(name, "Authorization")
+	})
 	return s
 }
 

@@ -209,7 +209,8 @@ func subsetInto(part, body *pipeline.Body, items []int) {
 func itemErrors(failure *pipeline.SendError, indices []int) []pipeline.ItemError {
 	items := make([]pipeline.ItemError, len(indices))
 	for i, index := range indices {
-		items[i] = pipeline.ItemError{Index: index, Outcome: failure.Outcome, Status: failure.Status, Reason: failure.Reason}
+		items[i] = pipeline.ItemError{Index: index, Outcome: failure.Outcome, Status: failure.Status,
+			Reason: failure.Reason}
 	}
 	return items
 }

@@ -202,7 +202,8 @@ func parseLabels(templates map[string]string) ([]label, []pipeline.Problem) {
 		labels = append(labels, label{name: name, parts: parts})
 	}
 	if len(labels) > maxLabels {
-		problems = append(problems, pipeline.Problem{Path: "labels", Message: fmt.Sprintf("has %d labels; Loki takes %d", len(labels), maxLabels)})
+		problems = append(problems, pipeline.Problem{Path: "labels",
+			Message: fmt.Sprintf("has %d labels; Loki takes %d", len(labels), maxLabels)})
 	}
 	slices.SortFunc(labels, func(a, b label) int { return strings.Compare(a.name, b.name) })
 	return labels, problems
@@ -227,7 +228,8 @@ func parseTemplate(text string) (event.Template, error) {
 	parts, err := event.ParseTemplate(text)
 	for _, p := range parts {
 		if slices.Contains(forbiddenFields, p.Field) {
-			return nil, fmt.Errorf("must not use {%s}: each of its values would be a stream of its own; Loki gets it beside the line", p.Field)
+			return nil, fmt.Errorf("must not use {%s}: each of its values would be a stream of its own; Loki gets it "+
+				"beside the line", p.Field)
 		}
 	}
 	return parts, err

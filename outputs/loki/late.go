@@ -71,7 +71,8 @@ func mergeLate(failure, again *pipeline.SendError, late []int) *pipeline.SendErr
 func lateItems(body *pipeline.Body, failure *pipeline.SendError) (late []int, groups []string) {
 	groups = make([]string, len(body.Groups))
 	for _, item := range failure.Items {
-		if item.Outcome != pipeline.Reject || item.Status != http.StatusBadRequest || !strings.Contains(item.Reason, msgTooFarBehind) {
+		if item.Outcome != pipeline.Reject || item.Status != http.StatusBadRequest ||
+			!strings.Contains(item.Reason, msgTooFarBehind) {
 			continue
 		}
 		g := body.Items[item.Index].Group

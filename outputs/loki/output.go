@@ -183,11 +183,18 @@ type metrics struct {
 
 func newMetrics(reg prometheus.Registerer) *metrics {
 	return &metrics{
-		replaced:        metric.CounterVec(reg, "longshore_loki_label_values_replaced_total", "Label sets in which a label had too many values and became \"other\".", "label"),
-		truncated:       metric.Counter(reg, "longshore_loki_truncated_lines_total", "Lines that were longer than max_line_size and were truncated."),
-		metadataOff:     metric.Gauge(reg, "longshore_loki_structured_metadata_disabled", "1 once Loki has rejected structured metadata, so that none is sent."),
-		late:            metric.Counter(reg, "longshore_loki_late_records_total", "Records that were too far behind their stream and were stored in one with late=\"1\"."),
-		reconciliations: metric.CounterVec(reg, "longshore_loki_reconciliations_total", "Times that Loki was asked what it has stored of a request: complete, incomplete (it cannot show all entries with old times), rejected, or failed (asked again later).", "result"),
-		reconciled:      metric.Counter(reg, "longshore_loki_reconciled_records_total", "Records that Loki turned out to have stored, and that were not sent again."),
+		replaced: metric.CounterVec(reg, "longshore_loki_label_values_replaced_total",
+			"Label sets in which a label had too many values and became \"other\".", "label"),
+		truncated: metric.Counter(reg, "longshore_loki_truncated_lines_total",
+			"Lines that were longer than max_line_size and were truncated."),
+		metadataOff: metric.Gauge(reg, "longshore_loki_structured_metadata_disabled",
+			"1 once Loki has rejected structured metadata, so that none is sent."),
+		late: metric.Counter(reg, "longshore_loki_late_records_total",
+			"Records that were too far behind their stream and were stored in one with late=\"1\"."),
+		reconciliations: metric.CounterVec(reg, "longshore_loki_reconciliations_total",
+			"Times that Loki was asked what it has stored of a request: complete, incomplete (it cannot show all "+
+				"entries with old times), rejected, or failed (asked again later).", "result"),
+		reconciled: metric.Counter(reg, "longshore_loki_reconciled_records_total",
+			"Records that Loki turned out to have stored, and that were not sent again."),
 	}
 }

@@ -72,7 +72,8 @@ func (o *Output) searchFailed(err error) error {
 		return err
 	}
 	o.metrics.reconciliations.WithLabelValues("rejected").Inc()
-	return fmt.Errorf("%w: %w; let longshore query, at url or at query.url, or set reconcile: off", pipeline.ErrUnknowable, rejected)
+	return fmt.Errorf("%w: %w; let longshore query, at url or at query.url, or set reconcile: off",
+		pipeline.ErrUnknowable, rejected)
 }
 
 // lookbackMargin allows for clocks that differ.
@@ -101,8 +102,10 @@ func (o *Output) reportResult(complete bool) {
 	}
 	o.metrics.reconciliations.WithLabelValues("incomplete").Inc()
 	if !o.warnedIncomplete.Swap(true) {
-		o.log.Warn("Loki cannot show all that it holds of entries with old times; what it does not show is sent again, and may be stored twice",
+		o.log.Warn("Loki cannot show all that it holds of entries with old times; what it does not show is sent "+
+			"again, and may be stored twice",
 			"url", httpclient.Location(o.querier.base),
-			"hint", "in Loki, set ingester.query_store_max_look_back_period: -1ns (one process) or querier.query_ingesters_within: 0")
+			"hint", "in Loki, set ingester.query_store_max_look_back_period: -1ns (one process) or "+
+				"querier.query_ingesters_within: 0")
 	}
 }

@@ -14,7 +14,7 @@ import (
 // rejectedEntries is what an ingester says of the one stream it did not store completely
 // (stream.go: errorForFailedEntries):
 //
-//	entry with timestamp 2026-10-01 00:00:00.5 +0000 UTC ignored, reason: 'entry too far behind, …',
+//	entry with timestamp 2026-10-01 00:00:00.5 +0000 UTC ignored, reason: 'entry too far …',
 //	user 'fake', total ignored: 1 out of 1000 for stream: {app="a"}
 //
 // It names at most ten entries (max_returned_stream_errors).
@@ -30,7 +30,8 @@ type namedEntry struct {
 }
 
 var (
-	rejectedEntry = regexp.MustCompile(`entry with timestamp (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)? [+-]\d{4} \w+) ignored, reason: '(.*?)'(?: for stream: \{.*?\})?,`)
+	rejectedEntry = regexp.MustCompile(`entry with timestamp (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)? [+-]\d{4} ` +
+		`\w+) ignored, reason: '(.*?)'(?: for stream: \{.*?\})?,`)
 	rejectedTotal = regexp.MustCompile(`total ignored: (\d+) out of (\d+)(?: for stream: (\{.*\}))?`)
 )
 
@@ -64,7 +65,9 @@ func parseRejected(message string) (rejectedEntries, bool) {
 
 // items returns the rejected items of the body; the rest was stored. sure is false if the answer
 // does not identify them.
-func (g rejectedEntries) items(body *pipeline.Body, outcome pipeline.Outcome, status int) (items []pipeline.ItemError, sure bool) {
+func (g rejectedEntries) items(
+	body *pipeline.Body, outcome pipeline.Outcome, status int,
+) (items []pipeline.ItemError, sure bool) {
 	members, ok := streamItems(body, g.labels)
 	if !ok {
 		return nil, false
@@ -120,7 +123,9 @@ func (g rejectedEntries) prefix(body *pipeline.Body, members, named []int) ([]in
 	inOrder := slices.IsSortedFunc(members, func(a, b int) int {
 		return cmp.Compare(timeOf(body.Item(a)), timeOf(body.Item(b)))
 	})
-	late := !slices.ContainsFunc(g.named, func(n namedEntry) bool { return !strings.Contains(n.reason, msgTooFarBehind) })
+	late := !slices.ContainsFunc(g.named, func(n namedEntry) bool {
+		return !strings.Contains(n.reason, msgTooFarBehind)
+	})
 	if !inOrder || !late || g.total != len(members) || g.count > len(members) || len(named) != len(g.named) {
 		return nil, false
 	}

@@ -103,7 +103,8 @@ func (s *search) splitByTime() []*search {
 	var all []*search
 	average := s.size / len(s.wanted)
 	for rest := s.wanted; len(rest) > 0; {
-		n, _ := slices.BinarySearchFunc(rest, rest[0].at+longestSearch, func(e wantedEntry, t int64) int { return cmp.Compare(e.at, t) })
+		n, _ := slices.BinarySearchFunc(rest, rest[0].at+longestSearch,
+			func(e wantedEntry, t int64) int { return cmp.Compare(e.at, t) })
 		n = max(n, 1) // a time at the end of all times
 		part := *s
 		part.wanted, rest = rest[:n], rest[n:]
@@ -198,7 +199,8 @@ func (s *search) page(ctx context.Context, w window, limit int) (page []shownEnt
 		return page, true, nil
 	}
 	n, err := s.count(ctx, covered)
-	shown, _ := slices.BinarySearchFunc(page, covered.to(), func(e shownEntry, t int64) int { return cmp.Compare(e.at, t) })
+	shown, _ := slices.BinarySearchFunc(page, covered.to(),
+		func(e shownEntry, t int64) int { return cmp.Compare(e.at, t) })
 	return page, shown >= n, err
 }
 
@@ -272,7 +274,8 @@ func (s *search) markFound(page []shownEntry) {
 			continue
 		}
 		sum := hashText(s.seed, []byte(e.line))
-		k, _ := slices.BinarySearchFunc(s.wanted, e.at, func(x wantedEntry, t int64) int { return cmp.Compare(x.at, t) })
+		k, _ := slices.BinarySearchFunc(s.wanted, e.at,
+			func(x wantedEntry, t int64) int { return cmp.Compare(x.at, t) })
 		for ; k < len(s.wanted) && s.wanted[k].at == e.at; k++ {
 			x := s.wanted[k]
 			if x.hash == sum && !s.found[x.item] && sameSource(s.body.Item(x.item), e.metadata) {

@@ -35,7 +35,7 @@ type untimedLines struct {
 	started    map[event.SourceID]bool
 }
 
-func (a *audit) checkUntimed(ctx context.Context, body *pipeline.Body, items []int, held []pipeline.Presence) error {
+func (a *audit) checkUntimed(ctx context.Context, body *pipeline.Body, items []int, presence []pipeline.Presence) error {
 	if len(items) == 0 {
 		return nil
 	}
@@ -54,7 +54,7 @@ func (a *audit) checkUntimed(ctx context.Context, body *pipeline.Body, items []i
 	}
 	for _, i := range items {
 		lines := a.untimed[body.Groups[body.Items[i].Group]]
-		held[i] = lines.match(a.hashOf(readEntry(body.Item(i)).line), body.SourceOf(i).ID)
+		presence[i] = lines.match(a.hashOf(readEntry(body.Item(i)).line), body.SourceOf(i).ID)
 	}
 	return nil
 }
@@ -65,9 +65,9 @@ func (l *untimedLines) match(sum uint64, source event.SourceID) pipeline.Presenc
 	case l.times[sum] > 0:
 		l.times[sum]--
 		l.started[source] = true
-		repeats := l.duplicates[sum]
+		copies := l.duplicates[sum]
 		delete(l.duplicates, sum)
-		return pipeline.Presence{Copies: 1 + repeats}
+		return pipeline.Presence{Copies: 1 + copies}
 	case l.full:
 		return pipeline.Presence{Uncertain: reasonTooMany}
 	case !l.started[source]:
@@ -142,7 +142,8 @@ func (a *audit) hash(text []byte) uint64 {
 // withoutTime removes the time at the start of a record in JSON, whose name depends on the schema.
 func withoutTime(head []byte) []byte {
 	name, rest, ok := bytes.Cut(bytes.TrimPrefix(head, []byte(`{"`)), []byte(`":"`))
-	if _, after, closed := bytes.Cut(rest, []byte(`"`)); ok && closed && bytes.HasSuffix(bytes.ToLower(name), []byte("timestamp")) {
+	if _, after, closed := bytes.Cut(rest, []byte(`"`)); ok && closed &&
+		bytes.HasSuffix(bytes.ToLower(name), []byte("timestamp")) {
 		return after
 	}
 	return head

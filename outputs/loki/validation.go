@@ -43,14 +43,19 @@ var validationForms = []struct {
 	form   *regexp.Regexp
 	detail int
 }{
-	{tooOld, validationForm(`entry for stream 'LABELS' has timestamp too old: ([0-9TZ:+-]+), oldest acceptable timestamp is: [0-9TZ:+-]+`), 2},
+	{tooOld, validationForm(`entry for stream 'LABELS' has timestamp too old: ([0-9TZ:+-]+), oldest acceptable ` +
+		`timestamp is: [0-9TZ:+-]+`), 2},
 	{tooNew, validationForm(`entry for stream 'LABELS' has timestamp too new: ([0-9TZ:+-]+)`), 2},
-	{tooLong, validationForm(`max entry size '\d+' bytes exceeded for stream 'LABELS' while adding an entry with length '(\d+)' bytes`), 2},
+	{tooLong, validationForm(`max entry size '\d+' bytes exceeded for stream 'LABELS' while adding an entry with ` +
+		`length '(\d+)' bytes`), 2},
 	{badLabels, validationForm(`entry for stream 'LABELS' has \d+ label names; limit \d+`), 0},
-	{badLabels, validationForm(`stream 'LABELS' has (?:label name too long|label value too long|duplicate label name): '.*?'`), 0},
+	{badLabels, validationForm(`stream 'LABELS' has (?:label name too long|label value too long|duplicate label ` +
+		`name): '.*?'`), 0},
 	{badLabels, validationForm(`error parsing labels 'LABELS' with error: [^;]*`), 0},
-	{labelsRequired, validationForm(`missing required labels '.*?' for user '.*?' for stream 'LABELS' \(policy: '.*?'\)`), 0},
-	{metadataRejected, validationForm(`stream 'LABELS' (?:includes structured metadata, but this feature is disallowed|has structured metadata too large: |has too many structured metadata labels: )[^;]*`), 0},
+	{labelsRequired, validationForm(`missing required labels '.*?' for user '.*?' for stream 'LABELS' \(policy: ` +
+		`'.*?'\)`), 0},
+	{metadataRejected, validationForm(`stream 'LABELS' (?:includes structured metadata, but this feature is ` +
+		`disallowed|has structured metadata too large: |has too many structured metadata labels: )[^;]*`), 0},
 }
 
 // labelSet matches a label set as Loki prints it, whatever is quoted in it.

@@ -151,7 +151,7 @@ func (p *pretty) appendFields(dst []byte, b *event.Batch, i int) []byte {
 		dst = event.AppendHex(dst, r.TraceID[:4])
 	}
 	if r.Flags&event.Truncated != 0 {
-		dst = append(separate(dst, start), "(cut)"...)
+		dst = append(separate(dst, start), "(truncated)"...)
 	}
 	if blocks {
 		dst = p.appendBlocks(dst, b, i)

@@ -20,7 +20,7 @@ import (
 
 // Config is the output's settings.
 type Config struct {
-	Format string `yaml:"format" default:"auto" enum:"auto|pretty|json" doc:"pretty is for people, json is one record a line; auto takes pretty on a terminal."`
+	Format string `yaml:"format" default:"auto" enum:"auto|pretty|json" doc:"pretty is for people, json is one record per line; auto is pretty on a terminal."`
 	Schema string `yaml:"schema" default:"default" enum:"default|ecs|otel" doc:"Names of the fields of json: longshore's own, the Elastic Common Schema, or OpenTelemetry's."`
 }
 
@@ -137,7 +137,8 @@ func (o *Output) Send(_ context.Context, body *pipeline.Body) error {
 
 func reason(err error) string {
 	if errors.Is(err, syscall.EPIPE) || errors.Is(err, os.ErrClosed) || errors.Is(err, io.ErrClosedPipe) {
-		return "standard output is closed: nobody reads it any more; the records that were not printed are read again at the next start"
+		return "standard output is closed: nobody reads it any more; the records that were not printed are read " +
+			"again at the next start"
 	}
 	return fmt.Sprintf("writing to standard output: %v", err)
 }

@@ -96,7 +96,7 @@ func TestPretty(t *testing.T) {
 				level: event.Warn, message: "slow query", service: "shop", trace: true, cut: true,
 				fields: []string{"ms", "1500", "user", "ann", "path", "a b", "empty", "", "q", `say "x"`, "e", "a=b"},
 			},
-			`22:13:20.123 WARN  shop          slow query  ms=1500 user=ann path="a b" empty="" q="say \"x\"" e="a=b" trace=4bf92f35 (cut)` + "\n",
+			`22:13:20.123 WARN  shop          slow query  ms=1500 user=ann path="a b" empty="" q="say \"x\"" e="a=b" trace=4bf92f35 (truncated)` + "\n",
 		},
 		{"the container's name", line{level: event.Info, message: "m", labels: []event.Label{{Name: "container.name", Value: "web-1"}, {Name: "filename", Value: "/a/b.log"}}}, "22:13:20.123 INFO  web-1         m\n"},
 		{"the file's name", line{level: event.Error, message: "m", labels: []event.Label{{Name: "filename", Value: "/a/b.log"}}}, "22:13:20.123 ERROR b.log         m\n"},

@@ -15,11 +15,12 @@ import (
 // Spec describes the transform.
 func Spec() pipeline.Spec {
 	return pipeline.Spec{
-		Kind:    pipeline.KindTransform,
-		Type:    "dedupe",
-		Summary: "Drops records that repeat another within a short time. Depends on earlier records, so a replay after a crash may decide differently.",
-		Traits:  pipeline.Traits{Stateful: true},
-		New:     func() any { return new(Config) },
+		Kind: pipeline.KindTransform,
+		Type: "dedupe",
+		Summary: "Drops records that repeat another within a short time. Depends on earlier records, so a replay " +
+			"after a crash may decide differently.",
+		Traits: pipeline.Traits{Stateful: true},
+		New:    func() any { return new(Config) },
 	}
 }
 

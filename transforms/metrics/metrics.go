@@ -23,10 +23,11 @@ import (
 // Spec describes the transform.
 func Spec() pipeline.Spec {
 	return pipeline.Spec{
-		Kind:    pipeline.KindTransform,
-		Type:    "metrics",
-		Summary: "Counts and measures records in /metrics; the records stay as they are. Counts begin at zero at every start, and a replay after a crash is counted again.",
-		New:     func() any { return new(Config) },
+		Kind: pipeline.KindTransform,
+		Type: "metrics",
+		Summary: "Counts and measures records in /metrics; the records stay as they are. Counts begin at zero at " +
+			"every start, and a replay after a crash is counted again.",
+		New: func() any { return new(Config) },
 	}
 }
 
@@ -78,7 +79,8 @@ func (m *Metric) check() []pipeline.Problem {
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.Labels)) {
 		if !labelName.MatchString(name) || name == "transform" || name == "pipeline" || name == "le" {
-			found("labels."+name, "is not a valid label name: letters, digits and _ only, and not transform, pipeline or le, which are in use")
+			found("labels."+name, "is not a valid label name: letters, digits and _ only, and not transform, "+
+				"pipeline or le, which are in use")
 		}
 		if _, err := event.ParseTemplate(m.Labels[name]); err != nil {
 			found("labels."+name, err.Error())
@@ -122,7 +124,8 @@ type metric struct {
 }
 
 func newMetric(env pipeline.TransformEnv, c *Metric, limit int) (*metric, error) {
-	m := &metric{field: c.Field, factor: c.Factor, max: limit, log: env.Log.With("metric", c.Name), series: map[string]func(float64){}}
+	m := &metric{field: c.Field, factor: c.Factor, max: limit, log: env.Log.With("metric", c.Name),
+		series: map[string]func(float64){}}
 	names := slices.Sorted(maps.Keys(c.Labels))
 	for _, name := range names {
 		value, err := event.ParseTemplate(c.Labels[name])

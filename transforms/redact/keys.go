@@ -32,7 +32,8 @@ var keySuffixes = []struct {
 	{"secret_key", 0, ordinary}, {"secret-key", 0, ordinary}, {"secretkey", 0, ordinary},
 	{"private_key", 2, ordinary}, {"private-key", 2, ordinary}, {"privatekey", 2, ordinary},
 	{"account_key", 4, ordinary}, {"account-key", 4, ordinary}, {"accountkey", 4, ordinary},
-	{"encryption_key", 1, ordinary}, {"encryptionkey", 1, ordinary}, {"signing_key", 2, ordinary}, {"signingkey", 2, ordinary},
+	{"encryption_key", 1, ordinary}, {"encryptionkey", 1, ordinary},
+	{"signing_key", 2, ordinary}, {"signingkey", 2, ordinary},
 	{"amz-signature", 2, ordinary},
 	{"authorization", 4, headerAuth}, {"cookie", 0, headerCookie}, {"cookies", 0, headerCookie},
 }
@@ -71,8 +72,9 @@ func (n *names) isSecret(name []byte) bool {
 func (n *names) mayBeSecret(name []byte) bool {
 	if len(name) >= shortLength && n.secrets {
 		switch last := name[len(name)-2:]; uint16(fold(last[0]))<<8 | uint16(fold(last[1])) {
-		case 'r'<<8 | 'd', 'w'<<8 | 'd', 's'<<8 | 'e', 'd'<<8 | 'e', 's'<<8 | 'h', 'e'<<8 | 't', 'e'<<8 | 'n', 'a'<<8 | 'l',
-			'l'<<8 | 's', 'e'<<8 | 'y', 'r'<<8 | 'e', 'o'<<8 | 'n', 'i'<<8 | 'e', 'e'<<8 | 's', 'w'<<8 | 't', 's'<<8 | 'k':
+		case 'r'<<8 | 'd', 'w'<<8 | 'd', 's'<<8 | 'e', 'd'<<8 | 'e', 's'<<8 | 'h', 'e'<<8 | 't', 'e'<<8 | 'n',
+			'a'<<8 | 'l', 'l'<<8 | 's', 'e'<<8 | 'y', 'r'<<8 | 'e', 'o'<<8 | 'n', 'i'<<8 | 'e', 'e'<<8 | 's',
+			'w'<<8 | 't', 's'<<8 | 'k':
 			return true
 		}
 	}
@@ -84,7 +86,8 @@ func (n *names) excepted(name []byte) bool {
 }
 
 func isShortName(name []byte) bool {
-	return len(name) == shortLength && slices.ContainsFunc(shortNames, func(s string) bool { return equalFold(name, s) })
+	return len(name) == shortLength && slices.ContainsFunc(shortNames,
+		func(s string) bool { return equalFold(name, s) })
 }
 
 func hasKeySuffix(name []byte) bool {
@@ -366,7 +369,8 @@ func isHarmless(p []byte) bool {
 	return true
 }
 
-var harmlessWords = []string{"true", "false", "null", "nil", "none", "undefined", "yes", "no", "redacted", "filtered", "hidden", "empty", "bool", "string"}
+var harmlessWords = []string{"true", "false", "null", "nil", "none", "undefined", "yes", "no", "redacted", "filtered",
+	"hidden", "empty", "bool", "string"}
 
 func isAlnum(c byte) bool {
 	return c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' && c <= '9'

@@ -32,7 +32,8 @@ func quoteNumbers(p []byte, found []finding) {
 	for i := range found {
 		f := &found[i]
 		before, after := len(bytes.TrimRight(p[:f.from], " ")), bytes.TrimLeft(p[f.to:min(len(p), f.to+4)], " ")
-		if before > 0 && strings.IndexByte(":[,", p[before-1]) >= 0 && len(after) > 0 && strings.IndexByte(",]}", after[0]) >= 0 && !s.insideString(f.from, 0) {
+		if before > 0 && strings.IndexByte(":[,", p[before-1]) >= 0 && len(after) > 0 &&
+			strings.IndexByte(",]}", after[0]) >= 0 && !s.insideString(f.from, 0) {
 			f.quotes = quotes{char: '"'}
 		}
 	}
@@ -180,7 +181,8 @@ func cards(p []byte, found []finding) []finding {
 			}
 			at++
 		}
-		alone := atBoundary(p, from) && (from == 0 || p[from-1] != '.' && p[from-1] != '-') && (at == len(p) || !isAlnum(p[at]) && p[at] != '_')
+		alone := atBoundary(p, from) && (from == 0 || p[from-1] != '.' && p[from-1] != '-') &&
+			(at == len(p) || !isAlnum(p[at]) && p[at] != '_')
 		if alone && n >= 13 && n <= 19 && isCard(number[:n]) && luhn(number[:n]) {
 			found = append(found, finding{from: from, to: at, kind: card})
 		}

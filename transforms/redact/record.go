@@ -16,7 +16,8 @@ func (t *transform) redact(b *event.Batch, i int) {
 		return
 	}
 	found := t.detector.scan(b.Bytes(r.Line), nil)
-	if len(found) > 0 || t.secretOutsideLine(b, i) || t.secretOutside(b, r.Line, r.Message) || t.secretOutside(b, r.Line, r.Service) {
+	if len(found) > 0 || t.secretOutsideLine(b, i) || t.secretOutside(b, r.Line, r.Message) ||
+		t.secretOutside(b, r.Line, r.Service) {
 		t.rewrite(b, i, found)
 	}
 }
@@ -111,7 +112,8 @@ func (t *transform) rewrite(b *event.Batch, i int, found []finding) {
 	line := r.Line
 	for _, f := range b.Fields(i) {
 		if within(line, f.Value.Span) && f.Value.Len > 0 && t.isSecretField(b, f) {
-			found = append(found, finding{from: int(f.Value.Off - line.Off), to: int(f.Value.Off + f.Value.Len - line.Off), quotes: quotesFor(f)})
+			found = append(found, finding{from: int(f.Value.Off - line.Off),
+				to: int(f.Value.Off + f.Value.Len - line.Off), quotes: quotesFor(f)})
 		}
 	}
 	found = mergeFindings(found)
@@ -144,7 +146,9 @@ func quotesFor(f event.Field) quotes {
 
 // mergeFindings sorts findings and joins those that overlap.
 func mergeFindings(found []finding) []finding {
-	slices.SortFunc(found, func(a, b finding) int { return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(b.to, a.to)) })
+	slices.SortFunc(found, func(a, b finding) int {
+		return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(b.to, a.to))
+	})
 	kept := found[:0]
 	for _, f := range found {
 		if n := len(kept); n > 0 && f.from < kept[n-1].to {

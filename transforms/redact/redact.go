@@ -26,10 +26,11 @@ import (
 // Spec describes the transform.
 func Spec() pipeline.Spec {
 	return pipeline.Spec{
-		Kind:    pipeline.KindTransform,
-		Type:    "redact",
-		Summary: "Removes passwords, tokens, keys and, optionally, personal data from records. Every pipeline has one unless the config has redact: false at its top. Depends on nothing but the record.",
-		New:     func() any { return new(Config) },
+		Kind: pipeline.KindTransform,
+		Type: "redact",
+		Summary: "Removes passwords, tokens, keys and, optionally, personal data from records. Every pipeline has " +
+			"one unless the config has redact: false at its top. Depends on nothing but the record.",
+		New: func() any { return new(Config) },
 	}
 }
 

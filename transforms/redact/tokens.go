@@ -37,12 +37,21 @@ var tokens = []token{
 	{text: "ghs_", min: 36, before: boundaryChars, after: lower + digits, from: -1},
 	{text: "ghr_", min: 36, before: boundaryChars, after: lower + digits, from: -1},
 	{text: "github_pat_", min: 22, chars: "_", from: 3},
-	{text: "glpat-", min: 20, chars: "_-"},                                                                                                       // GitLab
-	{text: "xoxa-", min: 10, chars: "-", before: boundaryChars, from: -1}, {text: "xoxb-", min: 10, chars: "-", before: boundaryChars, from: -1}, // Slack
-	{text: "xoxe-", min: 10, chars: "-", before: boundaryChars, from: -1}, {text: "xoxo-", min: 10, chars: "-", before: boundaryChars, from: -1},
-	{text: "xoxp-", min: 10, chars: "-", before: boundaryChars, from: -1}, {text: "xoxr-", min: 10, chars: "-", before: boundaryChars, from: -1},
+	// GitLab
+	{text: "glpat-", min: 20, chars: "_-"},
+	// Slack
+	{text: "xoxa-", min: 10, chars: "-", before: boundaryChars, from: -1},
+	{text: "xoxb-", min: 10, chars: "-", before: boundaryChars, from: -1},
+	{text: "xoxe-", min: 10, chars: "-", before: boundaryChars, from: -1},
+	{text: "xoxo-", min: 10, chars: "-", before: boundaryChars, from: -1},
+	{text: "xoxp-", min: 10, chars: "-", before: boundaryChars, from: -1},
+	{text: "xoxr-", min: 10, chars: "-", before: boundaryChars, from: -1},
 	{text: "xoxs-", min: 10, chars: "-", before: boundaryChars, from: -1},
-	{text: "sk_live_", min: 16}, {text: "sk_test_", min: 16}, {text: "rk_live_", min: 16}, {text: "rk_test_", min: 16}, // Stripe
+	// Stripe
+	{text: "sk_live_", min: 16},
+	{text: "sk_test_", min: 16},
+	{text: "rk_live_", min: 16},
+	{text: "rk_test_", min: 16},
 	{text: "sk-ant-", min: 20, chars: "_-"}, {text: "sk-proj-", min: 20, chars: "_-"}, // Anthropic, OpenAI
 	{text: "npm_", min: 36, before: boundaryChars, after: lower + digits, from: -1},
 	{text: "hvs.", min: 24, chars: "_-", before: boundaryChars, after: word64, from: -1}, // Vault
@@ -53,9 +62,9 @@ var tokens = []token{
 // jwtHeads are the base64 of {" and the parameters of RFC 7515, 7516 and 7519, and some others that
 // often come first.
 var jwtHeads = []string{
-	"eyJhbGci" /* alg */, "eyJ0eXAi" /* typ */, "eyJraWQi" /* kid */, "eyJlbmMi" /* enc */, "eyJjdHki" /* cty */, "eyJ4NXQi", /* x5t */
-	"eyJ4NWMi" /* x5c */, "eyJ4NXUi" /* x5u */, "eyJqa3Ui" /* jku */, "eyJqd2si" /* jwk */, "eyJjcml0" /* crit */, "eyJ6aXAi", /* zip */
-	"eyJub25j" /* nonce */, "eyJ2ZXIi" /* ver */, "eyJpc3Mi", /* iss */
+	"eyJhbGci", "eyJ0eXAi", "eyJraWQi", "eyJlbmMi", "eyJjdHki", // alg, typ, kid, enc, cty
+	"eyJ4NXQi", "eyJ4NWMi", "eyJ4NXUi", "eyJqa3Ui", "eyJqd2si", // x5t, x5c, x5u, jku, jwk
+	"eyJjcml0", "eyJ6aXAi", "eyJub25j", "eyJ2ZXIi", "eyJpc3Mi", // crit, zip, nonce, ver, iss
 }
 
 var secretIndex = newIndex(secretPatterns())
@@ -71,7 +80,8 @@ func secretPatterns() []*textPattern {
 	}
 	for i := range tokens {
 		t := &tokens[i]
-		all = append(all, &textPattern{text: strings.ToLower(t.text), before: t.before, after: t.after, from: t.from, form: tokenForm, token: t})
+		all = append(all, &textPattern{text: strings.ToLower(t.text), before: t.before, after: t.after, from: t.from,
+			form: tokenForm, token: t})
 	}
 	for _, head := range jwtHeads {
 		all = append(all, &textPattern{text: strings.ToLower(head), form: jwtForm, exact: head})
@@ -144,7 +154,8 @@ func bearer(p []byte, start, end int) (finding, bool) {
 		return finding{}, false
 	}
 	to, digit := from, false
-	for to < len(p) && (isBase64URL(p[to]) || p[to] == '.' || p[to] == '~' || p[to] == '+' || p[to] == '/' || p[to] == '=') {
+	for to < len(p) && (isBase64URL(p[to]) || p[to] == '.' || p[to] == '~' || p[to] == '+' || p[to] == '/' ||
+		p[to] == '=') {
 		digit = digit || '0' <= p[to] && p[to] <= '9'
 		to++
 	}
@@ -156,7 +167,8 @@ func bearer(p []byte, start, end int) (finding, bool) {
 func privateKey(p []byte, start, end int) (finding, bool) {
 	head := p[end:min(len(p), end+headLen)]
 	dashes := bytes.Index(head, []byte("-----"))
-	if dashes < 0 || !bytes.HasSuffix(head[:dashes], []byte("PRIVATE KEY")) && !bytes.HasSuffix(head[:dashes], []byte("PRIVATE KEY BLOCK")) {
+	if dashes < 0 || !bytes.HasSuffix(head[:dashes], []byte("PRIVATE KEY")) &&
+		!bytes.HasSuffix(head[:dashes], []byte("PRIVATE KEY BLOCK")) {
 		return finding{}, false
 	}
 	to := len(p)

@@ -31,7 +31,8 @@ func (c *Config) Check() []pipeline.Problem {
 	for i, name := range c.Fields {
 		if name == "message" || name == "timestamp" {
 			problems = append(problems, pipeline.Problem{
-				Path: fmt.Sprintf("fields[%d]", i), Message: "cannot be removed, every record has one; add sets another message, and truncate shortens it",
+				Path: fmt.Sprintf("fields[%d]", i), Message: "cannot be removed, every record has one; add sets " +
+					"another message, and truncate shortens it",
 			})
 		}
 	}

@@ -33,9 +33,11 @@ func (c *Config) Check() []pipeline.Problem {
 		name := c.Fields[old]
 		switch {
 		case !event.Settable(name), !event.Settable(old):
-			problems = append(problems, pipeline.Problem{Path: "fields." + old, Message: "timestamp, trace_id and span_id keep their names, and no name is empty"})
+			problems = append(problems, pipeline.Problem{Path: "fields." +
+				old, Message: "timestamp, trace_id and span_id keep their names, and no name is empty"})
 		case taken[name] != "":
-			problems = append(problems, pipeline.Problem{Path: "fields." + old, Message: "gets the same name as " + taken[name]})
+			problems = append(problems, pipeline.Problem{Path: "fields." + old, Message: "gets the same name as " +
+				taken[name]})
 		}
 		taken[name] = old
 	}

@@ -42,7 +42,8 @@ func (c *Config) Check() []pipeline.Problem {
 		_, err := condition.Compile(r.If)
 		var wrong *condition.Error
 		if errors.As(err, &wrong) && r.If != "" {
-			problems = append(problems, pipeline.Problem{Path: fmt.Sprintf("routes[%d].if", i), Message: wrong.Message, Column: wrong.Column})
+			problems = append(problems, pipeline.Problem{Path: fmt.Sprintf("routes[%d].if", i), Message: wrong.Message,
+				Column: wrong.Column})
 		}
 	}
 	return problems

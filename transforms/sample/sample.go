@@ -13,10 +13,11 @@ import (
 // Spec describes the transform.
 func Spec() pipeline.Spec {
 	return pipeline.Spec{
-		Kind:    pipeline.KindTransform,
-		Type:    "sample",
-		Summary: "Keeps a fraction of the records and drops the rest: all records of a trace or none. Depends on nothing but the record, so every host and every replay decides alike.",
-		New:     func() any { return new(Config) },
+		Kind: pipeline.KindTransform,
+		Type: "sample",
+		Summary: "Keeps a fraction of the records and drops the rest: all records of a trace or none. Depends on " +
+			"nothing but the record, so every host and every replay decides alike.",
+		New: func() any { return new(Config) },
 	}
 }
 

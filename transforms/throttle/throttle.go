@@ -15,11 +15,12 @@ import (
 // Spec describes the transform.
 func Spec() pipeline.Spec {
 	return pipeline.Spec{
-		Kind:    pipeline.KindTransform,
-		Type:    "throttle",
-		Summary: "Drops records beyond a rate, and logs how many. Depends on the clock, so a replay after a crash may decide differently.",
-		Traits:  pipeline.Traits{Stateful: true},
-		New:     func() any { return new(Config) },
+		Kind: pipeline.KindTransform,
+		Type: "throttle",
+		Summary: "Drops records beyond a rate, and logs how many. Depends on the clock, so a replay after a crash " +
+			"may decide differently.",
+		Traits: pipeline.Traits{Stateful: true},
+		New:    func() any { return new(Config) },
 	}
 }
 

@@ -10,10 +10,11 @@ import (
 // Spec describes the transform.
 func Spec() pipeline.Spec {
 	return pipeline.Spec{
-		Kind:    pipeline.KindTransform,
-		Type:    "truncate",
-		Summary: "Truncates a message or fields that are too long, and marks the record with \"truncated\": true. Depends on nothing but the record.",
-		New:     func() any { return new(Config) },
+		Kind: pipeline.KindTransform,
+		Type: "truncate",
+		Summary: "Truncates a message or fields that are too long, and marks the record with \"truncated\": true. " +
+			"Depends on nothing but the record.",
+		New: func() any { return new(Config) },
 	}
 }
 
@@ -34,20 +35,20 @@ func (c *Config) Transform(env pipeline.TransformEnv) (pipeline.Transform, error
 func (c *Config) truncate(b *event.Batch, i int) {
 	r := &b.Records[i]
 	if message := b.MessageOf(i); int64(message.Len) > int64(c.MaxSize) && pipeline.MatchAny(c.Fields, "message") {
-		r.Message = c.cut(b, message)
+		r.Message = c.shorten(b, message)
 		r.Flags |= event.Truncated
 	}
 	for k, f := range b.Fields(i) {
 		if int64(f.Value.Len) > int64(c.MaxSize) && pipeline.MatchAny(c.Fields, b.Bytes(f.Key.Span)) {
-			f.Value = c.cut(b, f.Value)
+			f.Value = c.shorten(b, f.Value)
 			b.SetField(i, k, f)
 			r.Flags |= event.Truncated
 		}
 	}
 }
 
-// cut returns the head of a value and the mark, at the end of the arena.
-func (c *Config) cut(b *event.Batch, v event.Value) event.Value {
+// shorten returns the head of a value and the mark, at the end of the arena.
+func (c *Config) shorten(b *event.Batch, v event.Value) event.Value {
 	v = v.Truncate(b.Bytes(v.Span), int(c.MaxSize)-len(mark))
 	head := b.Put(b.Bytes(v.Span))
 	head.Len += b.PutString(mark).Len
