@@ -32,7 +32,8 @@ func TestSourceOf(t *testing.T) {
 	a, b, c := source(1), source(2), source(3)
 	body := NewBody()
 	body.Items = make([]pipeline.Item, 4)
-	body.Runs = Runs{{Source: a}, {Source: b, First: 2}, {Source: c, First: 2}, {Source: a, First: 3}, {Source: b, First: 4}}
+	body.Runs = Runs{{Source: a}, {Source: b, First: 2}, {Source: c, First: 2}, {Source: a, First: 3},
+		{Source: b, First: 4}}
 	for i, want := range []*event.Source{a, a, c, a} {
 		if got := body.SourceOf(i); got != want {
 			t.Errorf("item %d is of %s, want %s", i, got.Key, want.Key)

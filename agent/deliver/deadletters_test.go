@@ -95,7 +95,8 @@ func TestFullDeadLetterFileHoldsRecords(t *testing.T) {
 			if diff := cmp.Diff(bad[:1], lettersIn(t, file)); diff != "" {
 				t.Errorf("kept: %s", diff)
 			}
-			if said := fmt.Sprint(r.health[len(r.health)-1]); !strings.Contains(said, "longshore replay") || !strings.Contains(said, file.Path()) {
+			said := fmt.Sprint(r.health[len(r.health)-1])
+			if !strings.Contains(said, "longshore replay") || !strings.Contains(said, file.Path()) {
 				t.Errorf("it says %q", said)
 			}
 			if err := os.Rename(file.Path(), file.Path()+".away"); err != nil {

@@ -73,7 +73,8 @@ func (d *destination) store(lines []string, err error) {
 		return
 	}
 	for i, line := range lines {
-		if answer == nil || !slices.ContainsFunc(answer.Items, func(e pipeline.ItemError) bool { return e.Index == i }) {
+		if answer == nil || !slices.ContainsFunc(answer.Items,
+			func(e pipeline.ItemError) bool { return e.Index == i }) {
 			d.stored = append(d.stored, line)
 		}
 	}
@@ -146,7 +147,8 @@ func newRig(t *testing.T, to *destination, change func(*pipeline.OutputSettings)
 	settings := pipeline.OutputSettings{
 		Queue: 8 << 20, Lanes: 1,
 		Batch: pipeline.BatchSettings{Linger: pipeline.Duration(50 * time.Millisecond)},
-		Retry: pipeline.RetrySettings{Initial: pipeline.Duration(100 * time.Millisecond), Max: pipeline.Duration(10 * time.Second)},
+		Retry: pipeline.RetrySettings{Initial: pipeline.Duration(100 * time.Millisecond),
+			Max: pipeline.Duration(10 * time.Second)},
 	}
 	if change != nil {
 		change(&settings)
@@ -248,11 +250,16 @@ func TestAnswers(t *testing.T) {
 		letters []string
 	}{
 		{"all is well", nil, [][]string{{"a", "b", "c", "d"}}, nil},
-		{"an error of no kind", first(errors.New("reset")), [][]string{{"a", "b", "c", "d"}, {"a", "b", "c", "d"}}, nil},
-		{"retry", first(&pipeline.SendError{Outcome: pipeline.Retry}), [][]string{{"a", "b", "c", "d"}, {"a", "b", "c", "d"}}, nil},
-		{"hold", first(&pipeline.SendError{Outcome: pipeline.Hold, Status: 401}), [][]string{{"a", "b", "c", "d"}, {"a", "b", "c", "d"}}, nil},
-		{"rejected whole", first(&pipeline.SendError{Outcome: pipeline.Reject, Reason: "no"}), [][]string{{"a", "b", "c", "d"}}, []string{"a", "b", "c", "d"}},
-		{"split", first(&pipeline.SendError{Outcome: pipeline.Split}), [][]string{{"a", "b", "c", "d"}, {"a", "b"}, {"c", "d"}}, nil},
+		{"an error of no kind", first(errors.New("reset")), [][]string{{"a", "b", "c", "d"}, {"a", "b", "c", "d"}},
+			nil},
+		{"retry", first(&pipeline.SendError{Outcome: pipeline.Retry}),
+			[][]string{{"a", "b", "c", "d"}, {"a", "b", "c", "d"}}, nil},
+		{"hold", first(&pipeline.SendError{Outcome: pipeline.Hold, Status: 401}),
+			[][]string{{"a", "b", "c", "d"}, {"a", "b", "c", "d"}}, nil},
+		{"rejected whole", first(&pipeline.SendError{Outcome: pipeline.Reject, Reason: "no"}),
+			[][]string{{"a", "b", "c", "d"}}, []string{"a", "b", "c", "d"}},
+		{"split", first(&pipeline.SendError{Outcome: pipeline.Split}),
+			[][]string{{"a", "b", "c", "d"}, {"a", "b"}, {"c", "d"}}, nil},
 		{
 			"split until there is nothing to split", func(_ int, lines []string) error {
 				if slices.Contains(lines, "b") {
@@ -273,9 +280,12 @@ func TestAnswers(t *testing.T) {
 			[][]string{{"a", "b", "c", "d"}, {"a", "b"}, {"c", "d"}, {"c"}, {"d"}},
 			[]string{"c"},
 		},
-		{"items rejected", first(&pipeline.SendError{Items: []pipeline.ItemError{reject(1), reject(3)}}), [][]string{{"a", "b", "c", "d"}}, []string{"b", "d"}},
-		{"items mixed", first(&pipeline.SendError{Items: []pipeline.ItemError{retry(0), reject(1), retry(3)}}), [][]string{{"a", "b", "c", "d"}, {"a", "d"}}, []string{"b"}},
-		{"items that are not there", first(&pipeline.SendError{Items: []pipeline.ItemError{retry(-1), retry(9), retry(2)}}), [][]string{{"a", "b", "c", "d"}, {"c"}}, nil},
+		{"items rejected", first(&pipeline.SendError{Items: []pipeline.ItemError{reject(1), reject(3)}}),
+			[][]string{{"a", "b", "c", "d"}}, []string{"b", "d"}},
+		{"items mixed", first(&pipeline.SendError{Items: []pipeline.ItemError{retry(0), reject(1), retry(3)}}),
+			[][]string{{"a", "b", "c", "d"}, {"a", "d"}}, []string{"b"}},
+		{"items that are not there", first(&pipeline.SendError{Items: []pipeline.ItemError{retry(-1), retry(9),
+			retry(2)}}), [][]string{{"a", "b", "c", "d"}, {"c"}}, nil},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -350,7 +360,8 @@ func randomAnswer(rnd *rand.Rand, n int) error {
 		var items []pipeline.ItemError
 		for i := range n {
 			if rnd.IntN(2) == 0 {
-				items = append(items, pipeline.ItemError{Index: i, Outcome: []pipeline.Outcome{pipeline.Retry, pipeline.Hold, pipeline.Reject}[rnd.IntN(3)]})
+				items = append(items, pipeline.ItemError{Index: i,
+					Outcome: []pipeline.Outcome{pipeline.Retry, pipeline.Hold, pipeline.Reject}[rnd.IntN(3)]})
 			}
 		}
 		if items != nil {
@@ -407,7 +418,8 @@ func TestIdleOutputSendsAtOnceAndThenLingers(t *testing.T) {
 }
 
 func TestPauses(t *testing.T) {
-	settings := pipeline.RetrySettings{Initial: pipeline.Duration(100 * time.Millisecond), Max: pipeline.Duration(time.Second)}
+	settings := pipeline.RetrySettings{Initial: pipeline.Duration(100 * time.Millisecond),
+		Max: pipeline.Duration(time.Second)}
 	within := func(t *testing.T, got, low, high time.Duration) {
 		t.Helper()
 		if got < low || got > high {
@@ -502,8 +514,9 @@ func TestWhatTransformsAndParsersDecided(t *testing.T) {
 		if c := r.d.Counts(); c.Filtered != 2 || c.Rejected != 1 {
 			t.Errorf("counts: %+v", c)
 		}
-		if n := len(r.letters.letters); n != 1 || r.letters.letters[0].Record != "rejected" || !strings.Contains(r.letters.letters[0].Reason, "on_error") {
-			t.Errorf("dead letters: %+v", r.letters.letters)
+		letters := r.letters.letters
+		if len(letters) != 1 || letters[0].Record != "rejected" || !strings.Contains(letters[0].Reason, "on_error") {
+			t.Errorf("dead letters: %+v", letters)
 		}
 	})
 }
@@ -514,7 +527,8 @@ func TestLabelPatterns(t *testing.T) {
 		want           bool
 	}{
 		{"web", "web", true}, {"web", "web-1", false}, {"web-*", "web-1", true}, {"*", "", true},
-		{"*-1", "web-1", true}, {"a*b*c", "aXbYc", true}, {"a*b*c", "acb", false}, {"aa*aa", "aaa", false}, {"", "", true}, {"", "x", false},
+		{"*-1", "web-1", true}, {"a*b*c", "aXbYc", true}, {"a*b*c", "acb", false},
+		{"aa*aa", "aaa", false}, {"", "", true}, {"", "x", false},
 	} {
 		if got := pipeline.Match(test.pattern, test.value); got != test.want {
 			t.Errorf("%q matches %q: %v, want %v", test.pattern, test.value, got, test.want)
@@ -563,7 +577,9 @@ func TestRejectedRecordsWaitUntilTheyCanBeKept(t *testing.T) {
 
 func TestStopLeavesTheRestUndone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		to := &destination{answer: func(int, []string) error { return &pipeline.SendError{Outcome: pipeline.Retry, Reason: "away"} }}
+		to := &destination{answer: func(int, []string) error {
+			return &pipeline.SendError{Outcome: pipeline.Retry, Reason: "away"}
+		}}
 		r := newRig(t, to, nil)
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan struct{})

@@ -267,7 +267,8 @@ func TestBlockedLaneHoldsNoPermit(t *testing.T) {
 
 func TestSignals(t *testing.T) {
 	item := func(status int) *pipeline.SendError {
-		return &pipeline.SendError{Items: []pipeline.ItemError{{Status: 400, Outcome: pipeline.Reject}, {Status: status}}}
+		return &pipeline.SendError{Items: []pipeline.ItemError{{Status: 400, Outcome: pipeline.Reject},
+			{Status: status}}}
 	}
 	tests := []struct {
 		name string

@@ -85,21 +85,24 @@ func TestPreviousTargets(t *testing.T) {
 		"never elsewhere": {nil, nil, []string{"a", "b", "c", "d"}, nil},
 		"one target":      {map[string]uint64{"old": 30}, nil, []string{"b", "d"}, []string{"old/a", "old/b", "old/c"}},
 		"in part":         {map[string]uint64{"old": 10}, nil, []string{"b", "c", "d"}, []string{"old/a"}},
-		"two targets":     {map[string]uint64{"old": 10, "older": 30}, nil, []string{"c", "d"}, []string{"old/a", "older/a", "older/b", "older/c"}},
-		"a lost target":   {map[string]uint64{"lost": 30}, nil, []string{"a", "b", "c", "d"}, nil},
+		"two targets": {map[string]uint64{"old": 10, "older": 30}, nil, []string{"c", "d"},
+			[]string{"old/a", "older/a", "older/b", "older/c"}},
+		"a lost target": {map[string]uint64{"lost": 30}, nil, []string{"a", "b", "c", "d"}, nil},
 		"it takes a while": {map[string]uint64{"old": 30}, func(asks int) error {
 			if asks < 4 {
 				return errors.New("busy")
 			}
 			return nil
 		}, []string{"b", "d"}, []string{"old/a", "old/b", "old/c"}},
-		"it may not be asked": {map[string]uint64{"old": 30}, func(int) error { return unknowable }, []string{"a", "b", "c", "d"}, nil},
+		"it may not be asked": {map[string]uint64{"old": 30}, func(int) error { return unknowable },
+			[]string{"a", "b", "c", "d"}, nil},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				to, r := newLibrary(t, nil)
-				m := &relocatable{library: to, previous: map[string][]string{"old": {"old/a", "old/c"}, "older": {"older/b"}}, fails: test.fails}
+				m := &relocatable{library: to, previous: map[string][]string{"old": {"old/a", "old/c"},
+					"older": {"older/b"}}, fails: test.fails}
 				o := r.d.Options
 				o.Output = m
 				r.d = New(o)
@@ -110,7 +113,8 @@ func TestPreviousTargets(t *testing.T) {
 					b.Add(uint64(10*i)+5, 1, b.PutString(line))
 				}
 				b.To = 40
-				k := &relocatedTrack{&track{t: t, done: map[uint64]bool{}, unsure: map[uint64]bool{5: true, 15: true, 25: true}}, test.until}
+				k := &relocatedTrack{&track{t: t, done: map[uint64]bool{},
+					unsure: map[uint64]bool{5: true, 15: true, 25: true}}, test.until}
 				r.d.Expect(len(b.Records))
 				r.run(func(ctx context.Context) { _ = r.d.Put(ctx, Share(b, 1, func(*event.Batch) {}), k) })
 				slices.Sort(m.asked)

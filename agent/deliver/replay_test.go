@@ -22,7 +22,8 @@ func keptLetters(t *testing.T, words string) *DeadLetterFile {
 	file := NewDeadLetterFile(t.TempDir(), "out")
 	for i, word := range strings.Fields(words) {
 		reason := []string{"too old", "bad mapping"}[i%2]
-		l := DeadLetter{Output: "out", Reason: reason, Source: "00000000000000ff", Position: uint64(i), Group: "g", Record: word, Encoded: []byte(word)}
+		l := DeadLetter{Output: "out", Reason: reason, Source: "00000000000000ff", Position: uint64(i), Group: "g",
+			Record: word, Encoded: []byte(word)}
 		if err := file.Write([]DeadLetter{l}); err != nil {
 			t.Fatal(err)
 		}
@@ -47,7 +48,8 @@ func replayTo(t *testing.T, ctx context.Context, to pipeline.Output, file *DeadL
 		t.Fatal(err)
 	}
 	d := New(Options{
-		Name: "out", Output: to, Settings: pipeline.OutputSettings{Lanes: 1, Queue: 1 << 20}, Log: slog.New(slog.DiscardHandler),
+		Name: "out", Output: to, Settings: pipeline.OutputSettings{Lanes: 1,
+			Queue: 1 << 20}, Log: slog.New(slog.DiscardHandler),
 		Health: func(error) {}, DeadLetters: file, Spool: func(int) Spool { return r },
 	})
 	d.Finish()
@@ -74,7 +76,8 @@ func TestReplay(t *testing.T) {
 			file := keptLetters(t, "a b c d")
 			to := &destination{answer: func(_ int, lines []string) error {
 				if i := slices.Index(lines, test.rejects); i >= 0 {
-					return &pipeline.SendError{Items: []pipeline.ItemError{{Index: i, Outcome: pipeline.Reject, Reason: "no"}}}
+					return &pipeline.SendError{Items: []pipeline.ItemError{{Index: i, Outcome: pipeline.Reject,
+						Reason: "no"}}}
 				}
 				return nil
 			}}
@@ -129,7 +132,8 @@ func TestInterruptedReplayIsResumed(t *testing.T) {
 // TestDamagedDeadLettersStay: a replay leaves what is no dead letter any more.
 func TestDamagedDeadLettersStay(t *testing.T) {
 	l := NewDeadLetterFile(t.TempDir(), "out")
-	if err := l.Write([]DeadLetter{{Record: "a", Encoded: []byte("a")}, {Record: "b", Encoded: []byte("b")}}); err != nil {
+	if err := l.Write([]DeadLetter{{Record: "a", Encoded: []byte("a")},
+		{Record: "b", Encoded: []byte("b")}}); err != nil {
 		t.Fatal(err)
 	}
 	content, err := os.ReadFile(l.Path())

@@ -141,7 +141,9 @@ func TestAShortPauseDoesNotGoToDisk(t *testing.T) {
 
 func TestAFullSpoolHoldsBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		to := &destination{answer: func(int, []string) error { return &pipeline.SendError{Outcome: pipeline.Retry, Reason: "away"} }}
+		to := &destination{answer: func(int, []string) error {
+			return &pipeline.SendError{Outcome: pipeline.Retry, Reason: "away"}
+		}}
 		s := &shelf{}
 		s.room = func() bool { return len(s.bodies) < 2 }
 		r := newShelfRig(t, to, s, nil)
@@ -195,7 +197,8 @@ func TestSpillingAtRandom(t *testing.T) {
 			to.loses = func(int) bool { return answers.IntN(3) == 0 }
 			room := rand.New(rand.NewPCG(seed, 2))
 			s := &shelf{room: func() bool { return room.IntN(3) > 0 }}
-			r := newShelfRig(t, to.destination, s, func(o *Options) { o.Output = to; o.SpoolAfter = time.Duration(seed%3) * 100 * time.Millisecond })
+			r := newShelfRig(t, to.destination, s,
+				func(o *Options) { o.Output = to; o.SpoolAfter = time.Duration(seed%3) * 100 * time.Millisecond })
 			var want []string
 			r.run(func(ctx context.Context) {
 				sources := []*event.Source{source(1), source(2), source(3)}

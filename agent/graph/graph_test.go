@@ -39,7 +39,8 @@ type world struct {
 
 func (w *world) specs() []pipeline.Spec {
 	return append([]pipeline.Spec{
-		{Kind: pipeline.KindInput, Type: "script", Traits: pipeline.Traits{Ephemeral: w.ephemeral}, New: func() any { return &scriptConfig{world: w} }},
+		{Kind: pipeline.KindInput, Type: "script", Traits: pipeline.Traits{Ephemeral: w.ephemeral},
+			New: func() any { return &scriptConfig{world: w} }},
 		{Kind: pipeline.KindParser, Type: "words", New: func() any { return &wordsConfig{} }},
 		{Kind: pipeline.KindParser, Type: "none", New: func() any { return &noneConfig{} }},
 		{Kind: pipeline.KindOutput, Type: "memory", New: func() any { return &memoryConfig{world: w} }},
@@ -60,7 +61,8 @@ func (c *scriptConfig) Run(ctx context.Context, feed pipeline.Feed) error {
 	}
 	for key, lines := range c.world.sources {
 		k := known[key]
-		if k.ID != 0 && string(k.Cursor.State) != "" && string(k.Cursor.State) != "at "+strconv.Itoa(int(k.Cursor.Pos)) {
+		state := string(k.Cursor.State)
+		if k.ID != 0 && state != "" && state != "at "+strconv.Itoa(int(k.Cursor.Pos)) {
 			return fmt.Errorf("state %q at %d", k.Cursor.State, k.Cursor.Pos)
 		}
 		name, value, _ := strings.Cut(c.world.labels[key], "=")
@@ -316,7 +318,8 @@ func TestAnInputThatStopsIsReported(t *testing.T) {
 	g.Log = slog.New(slog.NewTextHandler(&log, nil))
 	g.inputs[0].input = brokenConfig{}
 	err := g.Run(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "in stopped: the disk is gone") || !strings.Contains(log.String(), "the disk is gone") {
+	if err == nil || !strings.Contains(err.Error(), "in stopped: the disk is gone") ||
+		!strings.Contains(log.String(), "the disk is gone") {
 		t.Errorf("Run: %v; log: %s", err, log.String())
 	}
 }

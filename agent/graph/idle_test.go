@@ -58,7 +58,8 @@ func TestIdleSourceGoesOn(t *testing.T) {
 			t.Fatal(err)
 		}
 		ofB := func(line string) bool { return strings.HasSuffix(line, "t=1") }
-		if diff := cmp.Diff([]string{"info|5|test|info t=5", "info|6|test|info t=5"}, slices.DeleteFunc(w.stored["out"], ofB)); diff != "" {
+		if diff := cmp.Diff([]string{"info|5|test|info t=5", "info|6|test|info t=5"},
+			slices.DeleteFunc(w.stored["out"], ofB)); diff != "" {
 			t.Error(diff)
 		}
 	})

@@ -120,7 +120,8 @@ func (c *slowConfig) Run(ctx context.Context, feed pipeline.Feed) error {
 }
 
 func (c *slowConfig) pause() time.Duration {
-	return []time.Duration{0, 0, 0, 0, 50 * time.Millisecond, 400 * time.Millisecond, 1500 * time.Millisecond}[c.world.rnd.IntN(7)]
+	return []time.Duration{0, 0, 0, 0, 50 * time.Millisecond, 400 * time.Millisecond,
+		1500 * time.Millisecond}[c.world.rnd.IntN(7)]
 }
 
 // batch sends some lines, and now and then none. A line that was never read before may have been
@@ -166,7 +167,8 @@ pipelines:
 func slowWorldAtRandom(rnd *rand.Rand) *slowWorld {
 	w := &slowWorld{world: newWorld(), rnd: rnd, read: map[string]uint64{}}
 	w.more = []pipeline.Spec{
-		{Kind: pipeline.KindInput, Type: "slow", Traits: pipeline.Traits{ReserveAhead: 5}, New: func() any { return &slowConfig{world: w} }},
+		{Kind: pipeline.KindInput, Type: "slow", Traits: pipeline.Traits{ReserveAhead: 5},
+			New: func() any { return &slowConfig{world: w} }},
 		{Kind: pipeline.KindParser, Type: "blocks", New: func() any { return &blocksConfig{} }},
 	}
 	clock := time.Unix(100, 0)

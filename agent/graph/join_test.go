@@ -46,7 +46,8 @@ func joinBatches(j *join, lines []string, ends ...uint64) (batches [][]string) {
 
 func recordsOf(b *event.Batch) (records []string) {
 	for i := range b.Records {
-		records = append(records, fmt.Sprintf("%d:%s", b.Records[i].Pos, strings.ReplaceAll(string(b.Line(i)), "\n", "+")))
+		records = append(records, fmt.Sprintf("%d:%s", b.Records[i].Pos,
+			strings.ReplaceAll(string(b.Line(i)), "\n", "+")))
 	}
 	return records
 }
@@ -68,9 +69,12 @@ func TestJoin(t *testing.T) {
 		{"one more record than lines", "a|{b", wide, nil, []uint64{1, 2}, "/0:a 1:{b"},
 		{"nothing continues what is complete", "{a|.b|c", wide, nil, []uint64{3}, "0:{a 1:.b"},
 		{"complete at the end of a block", "[a|b|]c|.d|e", wide, nil, []uint64{3, 5}, "0:[a+b+]c/3:.d"},
-		{"too many lines", "[a|b|c|d|e|]", pipeline.JoinLimits{Lines: 3, Bytes: 99}, nil, []uint64{6}, "0:[a+b+c 3:d 4:e"},
-		{"too many bytes", "[a|bb|cc|.d|e", pipeline.JoinLimits{Lines: 9, Bytes: 5}, nil, []uint64{5}, "0:[a+bb 2:cc+.d"},
-		{"what is full is not pending", "[a|b|c", pipeline.JoinLimits{Lines: 2, Bytes: 99}, nil, []uint64{2, 3}, "0:[a+b/"},
+		{"too many lines", "[a|b|c|d|e|]", pipeline.JoinLimits{Lines: 3, Bytes: 99}, nil, []uint64{6},
+			"0:[a+b+c 3:d 4:e"},
+		{"too many bytes", "[a|bb|cc|.d|e", pipeline.JoinLimits{Lines: 9, Bytes: 5}, nil, []uint64{5},
+			"0:[a+bb 2:cc+.d"},
+		{"what is full is not pending", "[a|b|c", pipeline.JoinLimits{Lines: 2, Bytes: 99}, nil, []uint64{2, 3},
+			"0:[a+b/"},
 		{"a bound", "[a|b|c|.d|e", wide, []uint64{2}, []uint64{5}, "0:[a+b 2:c+.d"},
 		{"a bound that is no news", "a|.b|c|.d|e", wide, []uint64{2}, []uint64{5}, "0:a+.b 2:c+.d"},
 		{"a bound at the end of a batch", "[a|b|c|d", wide, []uint64{2}, []uint64{2, 4}, "0:[a+b/2:c"},
@@ -100,7 +104,8 @@ func TestJoinInAnyBatches(t *testing.T) {
 	for range 2000 {
 		var lines []string
 		for i := range 1 + rnd.IntN(30) {
-			lines = append(lines, []string{"", "-", " ", " ", "{", "[", "]"}[rnd.IntN(7)]+strings.Repeat(fmt.Sprint(i), rnd.IntN(3)))
+			lines = append(lines, []string{"", "-", " ", " ", "{", "[", "]"}[rnd.IntN(7)]+
+				strings.Repeat(fmt.Sprint(i), rnd.IntN(3)))
 		}
 		end := uint64(len(lines))
 		limits := pipeline.JoinLimits{Lines: 1 + rnd.IntN(6), Bytes: rnd.IntN(40)}
@@ -141,7 +146,8 @@ func TestJoinCopiesNothingItNeedNot(t *testing.T) {
 	size := len(b.Arena)
 	newTestJoin(pipeline.JoinLimits{Lines: 9, Bytes: 99}).joinLines(b)
 	if len(b.Arena) != size || len(b.Records) != 4 || string(b.Line(1)) != "b\n c\n d" {
-		t.Errorf("the arena grew by %d bytes, and holds %d records, of which the second is %q", len(b.Arena)-size, len(b.Records), b.Line(1))
+		t.Errorf("the arena grew by %d bytes, and holds %d records, of which the second is %q",
+			len(b.Arena)-size, len(b.Records), b.Line(1))
 	}
 	if b.Records[1].Flags != event.Truncated || b.Records[3].Flags != 0 {
 		t.Errorf("flags: %v, %v", b.Records[1].Flags, b.Records[3].Flags)
@@ -371,7 +377,8 @@ func joinOtherwise(t *testing.T, rnd *rand.Rand) {
 		if i == 7 {
 			w.answer = nil // the last run ends well
 		}
-		joiner := []string{"{type: blocks, lines: 1}", "{type: blocks, lines: 5}", "{type: none}", "{type: blocks, lines: 9}"}[i%4]
+		joiner := []string{"{type: blocks, lines: 1}", "{type: blocks, lines: 5}", "{type: none}",
+			"{type: blocks, lines: 9}"}[i%4]
 		yaml := strings.Replace(joining, "{type: blocks}", joiner, 1)
 		synctest.Test(t, func(t *testing.T) {
 			if err := w.build(t, dir, yaml).Run(t.Context()); err != nil {

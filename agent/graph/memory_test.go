@@ -82,7 +82,8 @@ func (f *flood) Send(_ context.Context, b *pipeline.Body) error {
 func (f *flood) Run(ctx context.Context, feed pipeline.Feed) error {
 	var all []*event.Source
 	for i := range f.sources {
-		src, err := feed.Open(0, fmt.Sprint("source ", i), []event.Label{{Name: event.LabelService, Value: fmt.Sprint(i)}})
+		src, err := feed.Open(0, fmt.Sprint("source ", i),
+			[]event.Label{{Name: event.LabelService, Value: fmt.Sprint(i)}})
 		if err != nil {
 			return err
 		}
@@ -129,7 +130,8 @@ func liveHeap() uint64 {
 func (f *flood) run(t *testing.T, yaml string, scenario func(said func() error)) {
 	f.next = map[event.SourceID]uint64{}
 	specs := []pipeline.Spec{
-		{Kind: pipeline.KindInput, Type: "flood", Traits: pipeline.Traits{Ephemeral: true}, New: func() any { return f }},
+		{Kind: pipeline.KindInput, Type: "flood", Traits: pipeline.Traits{Ephemeral: true},
+			New: func() any { return f }},
 		{Kind: pipeline.KindParser, Type: "none", New: func() any { return &noneConfig{} }},
 		{Kind: pipeline.KindOutput, Type: "flood", New: func() any { return f }},
 	}
@@ -221,7 +223,8 @@ func TestAFullSpoolMakesSourcesWait(t *testing.T) {
 			if fed := f.fed.Load(); fed < 8<<20 || fed > 24<<20 {
 				t.Errorf("%d MiB were taken in, with 16 MiB of spool", fed>>20)
 			}
-			if err := said(); err == nil || !strings.Contains(err.Error(), "away") || !strings.Contains(err.Error(), "16MiB that spool_size allows") {
+			if err := said(); err == nil || !strings.Contains(err.Error(), "away") ||
+				!strings.Contains(err.Error(), "16MiB that spool_size allows") {
 				t.Errorf("it says %v", err)
 			}
 			f.look()
@@ -260,7 +263,8 @@ pipelines: {main: {inputs: [in], parsers: [auto], outputs: [out]}}
 	g.inputs[0].input = inputFunc(func(ctx context.Context, feed pipeline.Feed) error {
 		for i := range sources {
 			path := fmt.Sprintf("/var/log/app/%05d.log", i)
-			src, err := feed.Open(0, path, []event.Label{{Name: event.LabelHost, Value: "h"}, {Name: event.LabelFile, Value: path}})
+			src, err := feed.Open(0, path, []event.Label{{Name: event.LabelHost, Value: "h"},
+				{Name: event.LabelFile, Value: path}})
 			if err != nil {
 				return err
 			}

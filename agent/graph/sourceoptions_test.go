@@ -34,7 +34,9 @@ func TestSourceOptions(t *testing.T) {
 	} {
 		t.Run(tt.label, func(t *testing.T) {
 			w := newWorld()
-			w.more = slices.DeleteFunc(components.All(), func(s pipeline.Spec) bool { return !slices.Contains([]string{"stdin", "multiline", "logfmt"}, s.Type) })
+			w.more = slices.DeleteFunc(components.All(), func(s pipeline.Spec) bool {
+				return !slices.Contains([]string{"stdin", "multiline", "logfmt"}, s.Type)
+			})
 			w.sources["a"], w.labels = lines, map[string]string{"a": tt.label}
 			g := w.build(t, t.TempDir(), `
 redact: false
@@ -86,7 +88,8 @@ func TestMultilineOptionKeepsLinesApart(t *testing.T) {
 func TestPipelinesByLabelSpillEarly(t *testing.T) {
 	w := newWorld()
 	g := &Graph{inputs: []*input{{name: "in", ephemeral: true, input: &scriptConfig{world: w}}}}
-	g.Config = &config.Config{Pipelines: []config.Pipeline{{Name: "by-label", Outputs: []string{"x"}}, {Name: "files", Inputs: []string{"f"}, Outputs: []string{"y"}}}}
+	g.Config = &config.Config{Pipelines: []config.Pipeline{{Name: "by-label", Outputs: []string{"x"}},
+		{Name: "files", Inputs: []string{"f"}, Outputs: []string{"y"}}}}
 	if x, y := g.spoolAfter("x"), g.spoolAfter("y"); x != spoolAfterEphemeral || y != spoolAfterFiles {
 		t.Errorf("x %v, y %v", x, y)
 	}

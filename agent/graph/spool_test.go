@@ -128,7 +128,8 @@ func TestLeftoversAreReported(t *testing.T) {
 	if said, c := run(here); said != "" || c.Spooled == 0 {
 		t.Fatalf("%+v; it says %s", c, said)
 	}
-	if err := deliver.NewDeadLetterFile(filepath.Join(dir, deadLetterFolder), "x").Write([]deliver.DeadLetter{{Record: "a"}}); err != nil {
+	file := deliver.NewDeadLetterFile(filepath.Join(dir, deadLetterFolder), "x")
+	if err := file.Write([]deliver.DeadLetter{{Record: "a"}}); err != nil {
 		t.Fatal(err)
 	}
 	for _, of := range []struct{ name, kind string }{{"y", "memory"}, {"x", "other"}} {

@@ -17,7 +17,8 @@ import (
 // the end.
 func TestTheAccountCloses(t *testing.T) {
 	t.Run("lines", func(t *testing.T) { accountCloses(t, twoPipelines, 500, "") })
-	blocked := strings.ReplaceAll(twoPipelines, "y: {type: memory}", "y: {type: memory, queue_size: 64KiB, spool_size: 0}")
+	blocked := strings.ReplaceAll(twoPipelines, "y: {type: memory}",
+		"y: {type: memory, queue_size: 64KiB, spool_size: 0}")
 	t.Run("blocked", func(t *testing.T) { accountCloses(t, blocked, 500, strings.Repeat(" far=away", 300)) })
 	joined := strings.Replace(twoPipelines, "words: {type: words}", "words: {type: blocks}", 1)
 	t.Run("joined", func(t *testing.T) { accountCloses(t, joined, 170, "") })
@@ -105,7 +106,8 @@ func closes(t *testing.T, s Status, outputs uint64) {
 	for _, o := range s.Outputs {
 		taken += o.Taken
 		if sum := o.Delivered + o.Rejected + o.Filtered + o.Skipped + uint64(o.InFlight); o.Taken != sum {
-			t.Errorf("%s has taken %d records, and %d have an outcome or are in flight: %+v", o.Name, o.Taken, sum, o.Counts)
+			t.Errorf("%s has taken %d records, and %d have an outcome or are in flight: %+v",
+				o.Name, o.Taken, sum, o.Counts)
 		}
 	}
 	if taken != due {

@@ -25,7 +25,8 @@ func transforms() []pipeline.Spec {
 func TestTransforms(t *testing.T) {
 	w := newWorld()
 	w.more = transforms()
-	w.sources["a"] = []string{"debug t=1", "info t=2", "error t=3", "info t=4 token=abc123", "what is this password=hunter2"}
+	w.sources["a"] = []string{"debug t=1", "info t=2", "error t=3", "info t=4 token=abc123",
+		"what is this password=hunter2"}
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		g := w.build(t, dir, `
@@ -41,7 +42,8 @@ pipelines:
 		if err := g.Run(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff([]string{"info t=2", "error t=3", "info t=4 token=[REDACTED]"}, linesOf(w.stored["x"])); diff != "" {
+		if diff := cmp.Diff([]string{"info t=2", "error t=3", "info t=4 token=[REDACTED]"},
+			linesOf(w.stored["x"])); diff != "" {
 			t.Errorf("x: %s", diff)
 		}
 		if diff := cmp.Diff([]string{"error t=3"}, linesOf(w.stored["y"])); diff != "" {
@@ -55,7 +57,8 @@ pipelines:
 			}
 		}
 		deadLetters, err := os.ReadFile(filepath.Join(dir, "dead-letters", "x.jsonl"))
-		if err != nil || !bytes.Contains(deadLetters, []byte("what is this password=[REDACTED]")) || bytes.Contains(deadLetters, []byte("hunter2")) {
+		if err != nil || !bytes.Contains(deadLetters,
+			[]byte("what is this password=[REDACTED]")) || bytes.Contains(deadLetters, []byte("hunter2")) {
 			t.Errorf("dead letters: %s, %v", deadLetters, err)
 		}
 	})

@@ -18,7 +18,8 @@ func TestUniquifier(t *testing.T) {
 		{"equal times count up", []int64{5, 5, 5}, []int64{5, 6, 7}},
 		{"what was counted into is taken", []int64{5, 5, 5, 6, 7, 8}, []int64{5, 6, 7, 8, 9, 10}},
 		{"out of order", []int64{5, 3, 5, 3, 4}, []int64{5, 3, 6, 4, 7}},
-		{"an anchor among many instants", []int64{5, 100, 200, 300, 400, 500, 5, 600, 700, 800, 900, 5, 1000, 5}, []int64{5, 100, 200, 300, 400, 500, 6, 600, 700, 800, 900, 7, 1000, 8}},
+		{"an anchor among many instants", []int64{5, 100, 200, 300, 400, 500, 5, 600, 700, 800, 900, 5, 1000, 5},
+			[]int64{5, 100, 200, 300, 400, 500, 6, 600, 700, 800, 900, 7, 1000, 8}},
 		{"before the epoch", []int64{-5, -5, 0, 0}, []int64{-5, -4, 0, 1}},
 	}
 	for _, test := range tests {
