@@ -152,12 +152,14 @@ func testCompose(t *testing.T, docker *server.DockerServer) {
 	}
 	t.Setenv("DOCKER_GID", fmt.Sprint(groupOf(t, docker, socket)))
 	docker.LokiImage("grafana/loki:" + version(t, `grafana/loki:(\S+)`))
-	docker.ElasticsearchImage("docker.elastic.co/elasticsearch/elasticsearch:" + version(t, `elasticsearch/elasticsearch:(\S+)`))
+	elasticVersion := version(t, `elasticsearch/elasticsearch:(\S+)`)
+	docker.ElasticsearchImage("docker.elastic.co/elasticsearch/elasticsearch:" + elasticVersion)
 	agent, app := builtImage(t, docker, agentImage, "."), builtImage(t, docker, appImage, "examples/sample-app")
 
 	lokiAt, elasticAt := freeAddress(t), freeAddress(t)
 	when := around()
-	s := newStack(t, docker, "longshore-e2e", filepath.Join(root, "docker-compose.yml"), fmt.Sprintf(over, agent, socket, lokiAt, elasticAt, app))
+	s := newStack(t, docker, "longshore-e2e", filepath.Join(root, "docker-compose.yml"),
+		fmt.Sprintf(over, agent, socket, lokiAt, elasticAt, app))
 	s.up("longshore", "loki", "elasticsearch", "sample-app")
 	l, e := query.Loki{URL: "http://" + lokiAt}, query.Elastic{URL: "http://" + elasticAt}
 	t.Run("agent", func(t *testing.T) { checkAgentContainer(t, s) })
@@ -237,7 +239,8 @@ func stackInLoki(t *testing.T, s *stack, l query.Loki, when span) {
 			t.Errorf("Loki has the line %s: %v", entry.Line, err)
 		}
 		if entry.Labels["container"] != s.container("sample-app") || entry.Labels["compose_project"] != s.project ||
-			entry.Labels["service_name"] != d.Service || entry.Metadata["trace_id"] != d.TraceID || entry.Metadata["detected_level"] != d.Level {
+			entry.Labels["service_name"] != d.Service ||
+			entry.Metadata["trace_id"] != d.TraceID || entry.Metadata["detected_level"] != d.Level {
 			t.Errorf("the line %s has the labels %v and the metadata %v", entry.Line, entry.Labels, entry.Metadata)
 		}
 	}
@@ -265,7 +268,8 @@ func stackInElastic(t *testing.T, s *stack, e query.Elastic) {
 	}
 	for _, f := range found {
 		var d stackDoc
-		if err := json.Unmarshal(f.Source, &d); err != nil || !d.isWhole() || d.Name != s.container("sample-app") || d.Project != s.project {
+		err := json.Unmarshal(f.Source, &d)
+		if err != nil || !d.isWhole() || d.Name != s.container("sample-app") || d.Project != s.project {
 			t.Errorf("Elasticsearch has the document %s: %v", f.Source, err)
 		}
 	}
@@ -285,7 +289,8 @@ func sidecar(t *testing.T, main *stack, agent, app string, l query.Loki, when sp
 	inLoki(t, l, `{filename="/var/log/app/app.log"}`, when, 5)
 	for _, entry := range lokiEntries(t, l, `{filename="/var/log/app/app.log"}`, when) {
 		var d stackDoc
-		if err := json.Unmarshal([]byte(entry.Line), &d); err != nil || !d.isWhole() || entry.Metadata["trace_id"] != d.TraceID {
+		err := json.Unmarshal([]byte(entry.Line), &d)
+		if err != nil || !d.isWhole() || entry.Metadata["trace_id"] != d.TraceID {
 			t.Errorf("Loki has the line %s with the metadata %v: %v", entry.Line, entry.Metadata, err)
 		}
 	}

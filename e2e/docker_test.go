@@ -93,7 +93,8 @@ func testEngineRestarts(t *testing.T, docker *server.DockerServer) {
 	names := []string{"engine-one", "engine-two"}
 	docker.Remove(names...)
 	for _, name := range names {
-		docker.Docker("run", "-d", "--name", name, "longshore-e2e/chatter:dev", "-name", name, "-format", "plain", "-lines", "3000", "-rate", "1000")
+		docker.Docker("run", "-d", "--name", name, "longshore-e2e/chatter:dev",
+			"-name", name, "-format", "plain", "-lines", "3000", "-rate", "1000")
 	}
 	a.start()
 	eventually(t, "the first lines", time.Minute, func() (bool, string) {
@@ -166,7 +167,8 @@ func testShortLives(t *testing.T, docker *server.DockerServer, mode string) {
 	}
 	docker.Remove(names...)
 	for _, name := range names {
-		docker.Docker("create", "--name", name, "longshore-e2e/chatter:dev", "-name", name, "-format", "plain", "-lines", "50", "-rate", "250")
+		docker.Docker("create", "--name", name, "longshore-e2e/chatter:dev",
+			"-name", name, "-format", "plain", "-lines", "50", "-rate", "250")
 	}
 	a.start()
 	for i := 0; i < len(names); i += 25 {
@@ -279,10 +281,11 @@ func testFallenBehind(t *testing.T, docker *server.DockerServer) {
 	a, out := dockerToFile(t, docker, "api", "behind")
 	a.start()
 	a.says("/ready", 200)
-	const lines, rate = 60_000, 4000
+	const lines, rate = 48_000, 4000
 	docker.Remove("behind")
-	docker.Docker("run", "-d", "--name", "behind", "--log-driver", "json-file", "--log-opt", "max-size=300k", "--log-opt", "max-file=40",
-		"longshore-e2e/chatter:dev", "-name", "behind", "-format", "plain", "-lines", fmt.Sprint(lines), "-rate", fmt.Sprint(rate))
+	docker.Docker("run", "-d", "--name", "behind",
+		"--log-driver", "json-file", "--log-opt", "max-size=300k", "--log-opt", "max-file=40", "longshore-e2e/chatter:dev",
+		"-name", "behind", "-format", "plain", "-lines", fmt.Sprint(lines), "-rate", fmt.Sprint(rate))
 	a.metric("longshore_docker_lines_total", 3*rate)
 	a.cmd.Process.Signal(syscall.SIGSTOP)
 	time.Sleep(6 * time.Second)
@@ -322,10 +325,11 @@ outputs: {elastic: {type: elasticsearch, urls: [%q], index: outage, install_temp
 `, docker.Host, bulk.url))
 	a.start()
 	a.says("/health", 200)
-	const lines = 30_000
+	const lines = 20_000
 	docker.Remove("outage")
-	docker.Docker("run", "-d", "--name", "outage", "--log-driver", "json-file", "--log-opt", "max-size=100k", "--log-opt", "max-file=3",
-		"longshore-e2e/chatter:dev", "-name", "outage", "-format", "plain", "-lines", fmt.Sprint(lines), "-rate", "1500")
+	docker.Docker("run", "-d", "--name", "outage",
+		"--log-driver", "json-file", "--log-opt", "max-size=100k", "--log-opt", "max-file=3", "longshore-e2e/chatter:dev",
+		"-name", "outage", "-format", "plain", "-lines", fmt.Sprint(lines), "-rate", "1500")
 	docker.Docker("wait", "outage")
 	if held := len(strings.Split(docker.Docker("logs", "outage"), "\n")); held > lines/5 {
 		t.Errorf("the engine still has %d lines; it should have rotated most of them away", held)
@@ -379,7 +383,8 @@ func (b *bulkServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	n := b.take(body)
-	fmt.Fprintf(w, `{"took":1,"errors":false,"items":[%s]}`, strings.TrimSuffix(strings.Repeat(`{"create":{"status":201}},`, n), ","))
+	items := strings.TrimSuffix(strings.Repeat(`{"create":{"status":201}},`, n), ",")
+	fmt.Fprintf(w, `{"took":1,"errors":false,"items":[%s]}`, items)
 }
 
 // take notes the documents of a body: every second line is one. What has an id that is there

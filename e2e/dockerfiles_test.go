@@ -40,7 +40,8 @@ outputs: {elastic: {type: elasticsearch, urls: [%[2]q], index: rotating, install
 		for _, o := range options {
 			args = append(args, "--log-opt", o)
 		}
-		docker.Docker(append(args, "longshore-e2e/chatter:dev", "-name", name, "-format", "plain", "-both", "-lines", fmt.Sprint(lines), "-rate", fmt.Sprint(rate))...)
+		args = append(args, "longshore-e2e/chatter:dev", "-name", name, "-format", "plain", "-both")
+		docker.Docker(append(args, "-lines", fmt.Sprint(lines), "-rate", fmt.Sprint(rate))...)
 	}
 	a.start()
 	for i, mode := range []string{"api", "files", "files", "api", "auto", "api", "files"} {
@@ -82,8 +83,8 @@ func testCompressedLogs(t *testing.T, docker *server.DockerServer) {
 	const lines, rate = 20_000, 2000
 	docker.Remove("compressed")
 	docker.Docker("run", "-d", "--name", "compressed", "--log-driver", "json-file",
-		"--log-opt", "max-size=300k", "--log-opt", "max-file=20", "--log-opt", "compress=true",
-		"longshore-e2e/chatter:dev", "-name", "compressed", "-format", "plain", "-both", "-lines", fmt.Sprint(lines), "-rate", fmt.Sprint(rate))
+		"--log-opt", "max-size=300k", "--log-opt", "max-file=20", "--log-opt", "compress=true", "longshore-e2e/chatter:dev",
+		"-name", "compressed", "-format", "plain", "-both", "-lines", fmt.Sprint(lines), "-rate", fmt.Sprint(rate))
 	a.start()
 	a.metric("longshore_docker_lines_total", 4*rate)
 	a.stop()

@@ -99,7 +99,8 @@ pipelines:
 func runContainer(t *testing.T, docker *server.DockerServer, c writer) {
 	name := "ship-" + c.name
 	docker.Remove(name)
-	args := []string{"run", "-d", "--name", name, "--label", "com.docker.compose.project=e2e", "--label", "com.docker.compose.service=" + c.name}
+	args := []string{"run", "-d", "--name", name,
+		"--label", "com.docker.compose.project=e2e", "--label", "com.docker.compose.service=" + c.name}
 	if c.tty {
 		args = append(args, "-t")
 	}

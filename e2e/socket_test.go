@@ -75,7 +75,8 @@ func testDockerThatComesLater(t *testing.T, docker *server.DockerServer) {
 	if why := a.says("/ready", 503); !strings.Contains(why, "there is no Docker socket at "+socket) {
 		t.Errorf("/ready says: %s", why)
 	}
-	if troubles := a.troubles(); len(troubles) != 1 || !strings.Contains(troubles[0], "there is no Docker socket at "+socket) {
+	troubles := a.troubles()
+	if len(troubles) != 1 || !strings.Contains(troubles[0], "there is no Docker socket at "+socket) {
 		t.Errorf("the agent says: %q", troubles)
 	}
 	if err := os.Symlink(there, socket); err != nil {
@@ -89,7 +90,8 @@ func testDockerThatComesLater(t *testing.T, docker *server.DockerServer) {
 	a.says("/ready", 200)
 	a.stop()
 	text, err := os.ReadFile(out)
-	if n := strings.Count(string(text), "\n"); n != 500 || err != nil || !strings.Contains(string(text), script.Message("later", 499)) {
+	n := strings.Count(string(text), "\n")
+	if n != 500 || err != nil || !strings.Contains(string(text), script.Message("later", 499)) {
 		t.Errorf("%d lines were delivered, want 500: %v", n, err)
 	}
 }
@@ -154,7 +156,8 @@ func TestForbiddenSocket(t *testing.T) {
 	a.as(user)
 	a.start()
 	a.metric("longshore_docker_reconnects_total", 3)
-	want := fmt.Sprintf("permission denied on %s: add the user to group of the socket (gid %d), or run the container with --group-add %[2]d", socket, group)
+	want := fmt.Sprintf("permission denied on %s: add the user to group of the socket (gid %d), "+
+		"or run the container with --group-add %[2]d", socket, group)
 	if why := a.says("/ready", 503); !strings.Contains(why, want) {
 		t.Errorf("/ready says: %s", why)
 	}

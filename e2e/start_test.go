@@ -84,7 +84,8 @@ func TestDataDirIsInUse(t *testing.T) {
 		t.Errorf("the exit code is %d, want 1", code)
 	}
 	said := second.log.String()
-	if strings.Count(said, "\n") != 1 || !strings.Contains(said, filepath.Join(first.dir, "data")+" is in use by another longshore") {
+	inUse := filepath.Join(first.dir, "data") + " is in use by another longshore"
+	if strings.Count(said, "\n") != 1 || !strings.Contains(said, inUse) {
 		t.Errorf("it says: %s", said)
 	}
 	first.says("/health", 200)
@@ -104,7 +105,8 @@ func TestDataDirIsNotWritable(t *testing.T) {
 		t.Errorf("the exit code is %d, want 1", code)
 	}
 	said := a.log.String()
-	if strings.Count(said, "\n") != 1 || !strings.Contains(said, "data_dir cannot be written") || !strings.Contains(said, data) {
+	if strings.Count(said, "\n") != 1 ||
+		!strings.Contains(said, "data_dir cannot be written") || !strings.Contains(said, data) {
 		t.Errorf("it says: %s", said)
 	}
 }

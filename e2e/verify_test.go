@@ -105,7 +105,8 @@ type verified struct {
 // verify runs longshore verify beside the agent, and wants an exit code.
 func (a *agent) verify(code int, args ...string) (v verified) {
 	a.t.Helper()
-	cmd := exec.Command(binary(a.t, "./cmd/longshore"), append([]string{"verify", "-c", a.config, "--json"}, args...)...)
+	args = append([]string{"verify", "-c", a.config, "--json"}, args...)
+	cmd := exec.Command(binary(a.t, "./cmd/longshore"), args...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	text, err := cmd.Output()

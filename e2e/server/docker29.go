@@ -14,7 +14,10 @@ const mobyTags = "netgo osusergo static_build no_btrfs no_zfs no_devmapper exclu
 // docker29 are the programs of Docker Engine 29. It starts the others itself, so all have to be on
 // its PATH.
 var docker29 = []goProgram{
-	{pkg: "github.com/moby/moby/v2/cmd/dockerd", tags: mobyTags, ldflags: "-X github.com/moby/moby/v2/dockerversion.Version=29.0.0"},
+	{
+		pkg: "github.com/moby/moby/v2/cmd/dockerd", tags: mobyTags,
+		ldflags: "-X github.com/moby/moby/v2/dockerversion.Version=29.0.0",
+	},
 	{pkg: "github.com/moby/moby/v2/cmd/docker-proxy"},
 	{pkg: "github.com/containerd/containerd/v2/cmd/containerd", tags: mobyTags},
 	{pkg: "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2", tags: mobyTags},

@@ -87,7 +87,8 @@ func (p product) ensure() (jdk, jars string, err error) {
 	if err != nil {
 		return "", "", err
 	}
-	jars, err = once(tool.folder, fmt.Sprintf("getting %s %s with Maven", p.name, tool.version), func(dir string) error {
+	announce := fmt.Sprintf("getting %s %s with Maven", p.name, tool.version)
+	jars, err = once(tool.folder, announce, func(dir string) error {
 		return tool.buildMaven(jdk, dir)
 	})
 	return jdk, jars, err

@@ -337,7 +337,8 @@ func ensureDocker() (dockerInstall, error) {
 // the cache folder.
 func debianPackages(name string, packages ...string) (string, error) {
 	if _, err := exec.LookPath("apt-get"); err != nil {
-		return "", fmt.Errorf("%s is not installed, and is fetched only on Debian and the like", strings.Join(packages, ", "))
+		missing := strings.Join(packages, ", ")
+		return "", fmt.Errorf("%s is not installed, and is fetched only on Debian and the like", missing)
 	}
 	announce := "getting the Debian packages " + strings.Join(packages, ", ")
 	return once(name+"-"+release(), announce, func(dir string) error {

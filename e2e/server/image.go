@@ -68,7 +68,8 @@ func (d *DockerServer) LokiImage(tag string) {
 	root.folder("/loki/rules-temp", loki, 0o755)
 	root.file("/usr/bin/loki", binary)
 	root.text("/etc/loki/local-config.yaml", lokiImageConfig, 0o644)
-	root.text("/etc/passwd", "root:x:0:0:root:/root:/sbin/nologin\nloki:x:10001:10001::/home/loki:/sbin/nologin\n", 0o644)
+	root.text("/etc/passwd", "root:x:0:0:root:/root:/sbin/nologin\n"+
+		"loki:x:10001:10001::/home/loki:/sbin/nologin\n", 0o644)
 	root.text("/etc/group", "root:x:0:\nloki:x:10001:\n", 0o644)
 	d.image(tag, root, []string{
 		"USER 10001",
@@ -129,7 +130,8 @@ func elasticsearchRoot() (rootfs, error) {
 	root.folder("/usr/share/elasticsearch/config", user, 0o775)
 	root.folder("/usr/share/elasticsearch/data", user, 0o775)
 	root.folder("/usr/share/elasticsearch/logs", user, 0o775)
-	root.text("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\nelasticsearch:x:1000:0::/usr/share/elasticsearch:/bin/sh\n", 0o644)
+	root.text("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\n"+
+		"elasticsearch:x:1000:0::/usr/share/elasticsearch:/bin/sh\n", 0o644)
 	root.text("/etc/group", "root:x:0:\n", 0o644)
 	root.text("/etc/nsswitch.conf", "hosts: files dns\n", 0o644)
 	root.text("/usr/local/bin/docker-entrypoint.sh", elasticsearchEntry, 0o755)

@@ -33,7 +33,8 @@ func TestImages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err, address)
 	}
-	if _, body := send(t, http.MethodGet, "http://"+strings.TrimSpace(address), ""); !strings.Contains(body, "docker-cluster") {
+	_, body := send(t, http.MethodGet, "http://"+strings.TrimSpace(address), "")
+	if !strings.Contains(body, "docker-cluster") {
 		t.Errorf("Elasticsearch says %s", body)
 	}
 }

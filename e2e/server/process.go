@@ -89,7 +89,8 @@ func run(dir string, env []string, name string, args ...string) (string, error) 
 	}
 	<-p.done
 	if p.err != nil {
-		return out.String(), fmt.Errorf("running %s: %w\n%s", strings.Join(cmd.Args, " "), p.err, lastLines(out.String(), 20))
+		last := lastLines(out.String(), 20)
+		return out.String(), fmt.Errorf("running %s: %w\n%s", strings.Join(cmd.Args, " "), p.err, last)
 	}
 	return out.String(), nil
 }

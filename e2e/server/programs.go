@@ -75,7 +75,9 @@ func unneeded(name string) bool {
 	default:
 		return true
 	}
-	windows := []string{"awt", "jawt", "splashscreen", "fontmanager", "freetype", "jsound", "lcms", "javajpeg", "mlib_image"}
+	windows := []string{
+		"awt", "jawt", "splashscreen", "fontmanager", "freetype", "jsound", "lcms", "javajpeg", "mlib_image",
+	}
 	base := strings.TrimPrefix(filepath.Base(name), "lib")
 	return strings.HasPrefix(base, "src.zip") || base == "ct.sym" ||
 		slices.ContainsFunc(windows, func(w string) bool { return strings.HasPrefix(base, w) })

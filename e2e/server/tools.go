@@ -70,7 +70,8 @@ func (t tool) buildProgram(p goProgram, to string) error {
 	if p.cgo {
 		env[0] = "CGO_ENABLED=1"
 	}
-	_, err := run(t.source, env, "go", "build", "-trimpath", "-tags", p.tags, "-ldflags", "-s -w "+p.ldflags, "-o", to, p.pkg)
+	_, err := run(t.source, env, "go", "build", "-trimpath",
+		"-tags", p.tags, "-ldflags", "-s -w "+p.ldflags, "-o", to, p.pkg)
 	return err
 }
 
@@ -125,7 +126,8 @@ func findJDK(least int) (string, error) {
 		}
 	}
 	if best == "" {
-		return "", fmt.Errorf("no Java development kit %d or newer: looked at JAVA_HOME, PATH, /usr/lib/jvm, /opt", least)
+		const looked = "JAVA_HOME, PATH, /usr/lib/jvm, /opt"
+		return "", fmt.Errorf("no Java development kit %d or newer: looked at %s", least, looked)
 	}
 	return best, nil
 }

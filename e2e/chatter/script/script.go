@@ -35,7 +35,8 @@ func Line(format, name string, i int, at time.Time) string {
 	message := Message(name, i)
 	switch format {
 	case "json":
-		return fmt.Sprintf(`{"time":%q,"level":%q,"msg":%q,"trace_id":%q,"span_id":%q,"n":%d,"even":%v,"nested":{"a":[1,2,null],"b":2.50}}`,
+		return fmt.Sprintf(`{"time":%q,"level":%q,"msg":%q,"trace_id":%q,"span_id":%q,"n":%d,"even":%v,`+
+			`"nested":{"a":[1,2,null],"b":2.50}}`,
 			at.UTC().Format(time.RFC3339Nano), Level(i), message, Trace(name, i), Span(i), i, i%2 == 0)
 	case "logfmt":
 		return fmt.Sprintf(`ts=%s level=%s msg=%q trace_id=%s n=%d even=%v`,
