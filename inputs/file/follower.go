@@ -3,8 +3,10 @@ package file
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -71,10 +73,7 @@ func (m *missingFiles) remove(f *file) {
 func (m *missingFiles) take() []*file {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	var files []*file
-	for f := range m.files {
-		files = append(files, f)
-	}
+	files := slices.Collect(maps.Keys(m.files))
 	clear(m.files)
 	return files
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 )
 
@@ -46,18 +48,12 @@ func (h *healthTracker) clear(path string) {
 
 // reportLocked reports the first error by path, and how many there are besides.
 func (h *healthTracker) reportLocked() {
-	first := ""
-	for path := range h.failing {
-		if first == "" || path < first {
-			first = path
-		}
-	}
-	switch n := len(h.failing); n {
+	switch paths := slices.Sorted(maps.Keys(h.failing)); len(paths) {
 	case 0:
 		h.report(nil)
 	case 1:
-		h.report(errors.New(h.failing[first]))
+		h.report(errors.New(h.failing[paths[0]]))
 	default:
-		h.report(fmt.Errorf("%s, and %d more", h.failing[first], n-1))
+		h.report(fmt.Errorf("%s, and %d more", h.failing[paths[0]], len(paths)-1))
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -82,11 +83,7 @@ func (s *knownSources) hasTextAt(id inode, path string) bool {
 func (s *knownSources) all() []*knownSource {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var all []*knownSource
-	for _, ks := range s.byIno {
-		all = append(all, ks...)
-	}
-	return all
+	return slices.Concat(slices.Collect(maps.Values(s.byIno))...)
 }
 
 // inGroup returns those of one rotation group.

@@ -93,12 +93,12 @@ func (r *reader) readSlot(ctx context.Context, f *file) (sliceResult, error) {
 		r.finish(ctx, f, anotherFile) // the next scan finds what it is
 		return sliceResult{}, nil
 	}
-	if f.slot.preregistering {
-		return sliceResult{}, r.preregister(ctx, f, info)
+	if f.slot.preregistering && (f.read.mustBeKnown || f.compressed) {
+		return sliceResult{}, nil
 	}
 	result, err := r.advance(ctx, f, info)
-	if err != nil || ctx.Err() != nil {
-		return result, err
+	if err != nil || ctx.Err() != nil || f.slot.preregistering {
+		return result, err // an error while preregistering shows again in the first read
 	}
 	f.read.backoff = 0
 	r.health.clear(f.read.key)
@@ -126,11 +126,14 @@ func (r *reader) reopen(ctx context.Context, f *file, at location) (bool, error)
 	return true, nil
 }
 
-// advance reads on in an open file.
+// advance reads on in an open file; of one to be preregistered it only stores the identity.
 func (r *reader) advance(ctx context.Context, f *file, info fs.FileInfo) (sliceResult, error) {
 	size := info.Size()
 	if ok, wait, err := r.identify(ctx, f, size); !ok || err != nil {
 		return sliceResult{wait: wait}, err
+	}
+	if f.slot.preregistering && f.read.srcID != 0 {
+		return sliceResult{}, nil
 	}
 	if rewritten, err := r.checkRewritten(ctx, f, size); rewritten || err != nil {
 		return sliceResult{more: rewritten}, err
@@ -146,7 +149,7 @@ func (r *reader) advance(ctx context.Context, f *file, info fs.FileInfo) (sliceR
 			return sliceResult{}, err
 		}
 	}
-	if size == 0 {
+	if size == 0 || f.slot.preregistering {
 		return sliceResult{}, nil
 	}
 	if f.compressed {
@@ -160,25 +163,6 @@ func (s *readState) noteSize(info fs.FileInfo) {
 		s.grownAt = time.Now()
 	}
 	s.lastSize, s.modified = info.Size(), info.ModTime().UnixNano()
-}
-
-// preregister stores a file's identity ahead of its first read. An error shows again in that read.
-func (r *reader) preregister(ctx context.Context, f *file, info fs.FileInfo) error {
-	if f.read.mustBeKnown || f.compressed {
-		return nil
-	}
-	size := info.Size()
-	if ok, _, err := r.identify(ctx, f, size); !ok || err != nil {
-		return err
-	}
-	if f.read.srcID != 0 {
-		return nil
-	}
-	f.read.noteSize(info)
-	if rewritten, err := r.extendHead(ctx, f, size); rewritten || err != nil {
-		return err
-	}
-	return r.openSource(ctx, f)
 }
 
 // identify decides, once for every file, which source it is and where reading begins. It reports

@@ -1,6 +1,7 @@
 package file
 
 import (
+	"maps"
 	"os"
 	"slices"
 	"sync"
@@ -160,11 +161,7 @@ func (t *table) len() int {
 func (t *table) all() []*file {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	files := make([]*file, 0, len(t.byID))
-	for _, f := range t.byID {
-		files = append(files, f)
-	}
-	return files
+	return slices.Collect(maps.Values(t.byID))
 }
 
 // where returns a copy of a file's location.
