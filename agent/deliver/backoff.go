@@ -1,34 +1,27 @@
 package deliver
 
 import (
-	"math/rand/v2"
 	"time"
 
 	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/backoff"
 )
 
-// backoff doubles a pause from one failure to the next.
-type backoff struct {
+// pauses are those between attempts.
+type pauses struct {
+	backoff.Failures
 	settings pipeline.RetrySettings
-	failures int
 }
 
-func (b *backoff) reset() { b.failures = 0 }
-
-// next returns the pause before the next attempt: what the destination asked for, or a random time
-// between half and all of the doubled pause. On Hold it is the longest pause at once.
-func (b *backoff) next(answer *pipeline.SendError) time.Duration {
+// next returns the pause before the next attempt: what the destination asked for, or one that doubles
+// from failure to failure. On Hold it is the longest at once.
+func (p *pauses) next(answer *pipeline.SendError) time.Duration {
 	if answer.RetryAfter > 0 {
 		return answer.RetryAfter
 	}
-	longest := time.Duration(b.settings.Max)
-	pause := longest
-	if answer.Outcome != pipeline.Hold && b.failures < 30 {
-		pause = min(time.Duration(b.settings.Initial)<<b.failures, longest)
+	initial, longest := time.Duration(p.settings.Initial), time.Duration(p.settings.Max)
+	if answer.Outcome == pipeline.Hold {
+		initial = longest
 	}
-	b.failures++
-	if pause < 2 {
-		return pause
-	}
-	return pause/2 + rand.N(pause/2)
+	return p.Next(initial, longest)
 }

@@ -426,7 +426,7 @@ func TestPauses(t *testing.T) {
 			t.Errorf("pause of %v, want %v to %v", got, low, high)
 		}
 	}
-	b := backoff{settings: settings}
+	b := pauses{settings: settings}
 	for _, whole := range []time.Duration{100, 200, 400, 800, 1000, 1000} {
 		within(t, b.next(&pipeline.SendError{}), whole*time.Millisecond/2, whole*time.Millisecond)
 	}
@@ -437,7 +437,7 @@ func TestPauses(t *testing.T) {
 	if got := b.next(&pipeline.SendError{RetryAfter: 7 * time.Second}); got != 7*time.Second {
 		t.Errorf("pause of %v, want the 7s that were asked for", got)
 	}
-	b.reset()
+	b.Reset()
 	within(t, b.next(&pipeline.SendError{Outcome: pipeline.Hold}), time.Second/2, time.Second)
 }
 

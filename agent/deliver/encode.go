@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/backoff"
 	"github.com/longshore/longshore/pipeline/event"
 )
 
@@ -140,7 +141,7 @@ func (l *lane) rejectLast(ctx context.Context, cause error) bool {
 			l.d.metrics.end(&l.d.metrics.rejected, 1)
 			l.warnOfRejections(1, &letter)
 			if failed {
-				l.backoff.reset()
+				l.pauses.Reset()
 				l.d.health.succeeded(l)
 			}
 			return true
@@ -150,11 +151,9 @@ func (l *lane) rejectLast(ctx context.Context, cause error) bool {
 		}
 		reason := fmt.Sprintf("keeping a record that cannot be encoded: %v", err)
 		answer := &pipeline.SendError{Outcome: pipeline.Hold, Reason: reason, Err: err}
-		pause := l.backoff.next(answer)
+		pause := l.pauses.next(answer)
 		l.d.health.failed(l, answer, pause)
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
+		if backoff.Sleep(ctx, pause, nil) != nil {
 			return false
 		}
 	}

@@ -30,7 +30,7 @@ type lane struct {
 	inFlight *Body
 	results  chan attemptResult
 	permit   *permit
-	backoff  backoff
+	pauses   pauses
 
 	started     time.Time // the lane
 	attemptAt   time.Time // when the last attempt began
@@ -44,9 +44,8 @@ type lane struct {
 
 func newLane(d *Deliverer) *lane {
 	return &lane{
-		d: d, in: make(chan delivery), encoder: d.Output.Encoder(), accepts: map[*event.Source]bool{},
-		open: NewBody(), results: make(chan attemptResult, 1), permit: d.limiter.newPermit(),
-		backoff: backoff{settings: d.Settings.Retry},
+		d: d, in: make(chan delivery), encoder: d.Output.Encoder(), accepts: map[*event.Source]bool{}, open: NewBody(),
+		results: make(chan attemptResult, 1), permit: d.limiter.newPermit(), pauses: pauses{settings: d.Settings.Retry},
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/backoff"
 	"github.com/longshore/longshore/pipeline/event"
 )
 
@@ -54,10 +55,8 @@ func (l *lane) askPreviousTarget(
 		return true
 	}
 	body := encodeFor(previous.Encoder(), b, records)
-	for pause := time.Until(l.started.Add(reconcileDelay)); ; pause = l.backoff.next(asSendError(err)) {
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
+	for pause := time.Until(l.started.Add(reconcileDelay)); ; pause = l.pauses.next(asSendError(err)) {
+		if backoff.Sleep(ctx, pause, nil) != nil {
 			return false
 		}
 		found := make([]bool, len(body.Items))
@@ -67,7 +66,7 @@ func (l *lane) askPreviousTarget(
 			l.cannotAsk(len(body.Items), err)
 			return true
 		case err == nil:
-			l.backoff.reset()
+			l.pauses.Reset()
 			for k, is := range found {
 				if is {
 					stored[body.Items[k].Pos] = true

@@ -37,7 +37,7 @@ func (l *lane) onResult(result attemptResult) {
 }
 
 func (l *lane) succeeded() {
-	l.backoff.reset()
+	l.pauses.Reset()
 	l.pauseUntil = time.Time{}
 	l.d.health.succeeded(l)
 }
@@ -61,7 +61,7 @@ func (l *lane) onFailure(b *Body, answer *pipeline.SendError) {
 // retry puts a body back to the front, for another attempt after a pause.
 func (l *lane) retry(b *Body, answer *pipeline.SendError) {
 	l.d.metrics.retried.Add(uint64(len(b.Items)))
-	pause := l.backoff.next(answer)
+	pause := l.pauses.next(answer)
 	if l.d.reconciles(b) {
 		pause = max(pause, reconcileDelay)
 	}

@@ -22,6 +22,7 @@ import (
 
 	"github.com/longshore/longshore/agent/ledger"
 	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/backoff"
 	"github.com/longshore/longshore/pipeline/config"
 )
 
@@ -80,7 +81,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		report.finish()
 		return report, nil
 	}
-	if err := pause(ctx, visibleAfter); err != nil {
+	if err := backoff.Sleep(ctx, visibleAfter, nil); err != nil {
 		return nil, err
 	}
 	if err := v.audit(ctx, all, report); err != nil {
@@ -137,20 +138,11 @@ func (v *verification) resend(ctx context.Context, missing ranges, report *Repor
 	if err := v.readState(); err != nil { // rejected records are dead letters now
 		return err
 	}
-	if err := pause(ctx, visibleAfter); err != nil {
+	if err := backoff.Sleep(ctx, visibleAfter, nil); err != nil {
 		return err
 	}
 	after := newReport(v.Since)
 	err := v.audit(ctx, missing, after)
 	report.mergeResent(after)
 	return err
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
-	}
 }

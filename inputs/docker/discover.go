@@ -14,6 +14,7 @@ import (
 	"github.com/docker/docker/api/types/filters"
 
 	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/backoff"
 	"github.com/longshore/longshore/pipeline/event"
 )
 
@@ -68,7 +69,7 @@ func (in *Input) Run(ctx context.Context, feed pipeline.Feed) error {
 		in.watcher = in.notify()
 	}
 	in.followers = map[string]*follower{}
-	var pauses backoff
+	var pauses backoff.Failures
 	broken := 0 // short sessions in a row
 	for ctx.Err() == nil {
 		began := time.Now()
@@ -77,7 +78,7 @@ func (in *Input) Run(ctx context.Context, feed pipeline.Feed) error {
 			break
 		}
 		if time.Since(began) > stableTime {
-			pauses.reset()
+			pauses.Reset()
 			broken = 0
 		}
 		// A connection may break; not being able to make one is a problem.
@@ -85,7 +86,7 @@ func (in *Input) Run(ctx context.Context, feed pipeline.Feed) error {
 			in.unhealthy(err)
 		}
 		in.metrics.reconnects.Inc()
-		pauses.wait(ctx, nil)
+		_ = backoff.Sleep(ctx, pauses.Next(firstPause, longPause), nil)
 	}
 	in.running.Wait()
 	in.ticker.stop()

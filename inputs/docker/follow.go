@@ -16,6 +16,7 @@ import (
 
 	"github.com/longshore/longshore/inputs/docker/logformat"
 	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/backoff"
 )
 
 // A connection starts with a small buffer, as most containers are mostly silent, and gets a larger
@@ -23,6 +24,12 @@ import (
 const (
 	smallRead = 1 << 10
 	largeRead = 16 << 10
+)
+
+// Pauses after failures double from the first to the longest.
+const (
+	firstPause = 100 * time.Millisecond
+	longPause  = 30 * time.Second
 )
 
 // stableTime is how long a connection must have lasted for the backoff to start anew. Some proxies
@@ -58,7 +65,7 @@ type follower struct {
 	fromFiles        bool  // the log was last read from its files
 	missing          bool  // the position was not found, and is searched in the whole log
 	warnedCorrupt    bool  // that the files are damaged
-	backoff          backoff
+	backoff          backoff.Failures
 }
 
 func (in *Input) newFollower(ctx context.Context, id string) *follower {
@@ -106,7 +113,7 @@ func (f *follower) loop(ctx context.Context) action {
 		}
 		switch next {
 		case retry:
-			f.backoff.wait(ctx, f.woken)
+			_ = backoff.Sleep(ctx, f.backoff.Next(firstPause, longPause), f.woken)
 		case wait:
 			select {
 			case <-f.woken:
@@ -232,7 +239,7 @@ func (f *follower) read(ctx context.Context, c snapshot) (action, error) {
 	whole := f.tail == nil && f.batcher.clockSetBack(f.in.engine.clock()) && !f.fullyRead
 	err := f.readLog(ctx, c, whole)
 	if f.batcher.lines() > lines || time.Since(started) > stableTime {
-		f.backoff.reset()
+		f.backoff.Reset()
 		f.failures = 0
 	}
 	if err == nil && whole {
@@ -318,7 +325,7 @@ func (f *follower) logEnded(ctx context.Context, before snapshot) (action, error
 		return retry, nil // the next step reads again, from the corrected position
 	}
 	f.unread.Store(false)
-	f.backoff.reset()
+	f.backoff.Reset()
 	return wait, nil
 }
 

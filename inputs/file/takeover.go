@@ -3,6 +3,8 @@ package file
 import (
 	"context"
 	"time"
+
+	"github.com/longshore/longshore/pipeline/backoff"
 )
 
 // takeOver looks for a copy, plain or compressed, that continues the source of a file which was
@@ -16,7 +18,7 @@ func (r *reader) takeOver(ctx context.Context, f *file, at location, emptied boo
 	next, short, err := r.copies.find(ctx, d, f.id, paths)
 	if next == nil && err == nil && (emptied || d.size > int64(f.read.off)) {
 		// A file that is renamed while its folder is listed may not be in the list.
-		pause(ctx, listAgain)
+		_ = backoff.Sleep(ctx, listAgain, nil)
 		next, short, err = r.copies.find(ctx, d, f.id, paths)
 	}
 	if err != nil {
@@ -89,18 +91,8 @@ func (c *core) followCopy(f *file, copied *copyCandidate) bool {
 	return ok
 }
 
-// pause waits, unless ctx ends before.
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
-}
-
-// takeOverKnown looks for a copy of a known source whose file is gone, and follows it. It returns
-// nil if there is none, or if it has nothing to read.
+// takeOverKnown looks for a copy of a known source whose file is gone, and follows it. It returns nil
+// if there is none, or if it has nothing to read.
 func (w *follower) takeOverKnown(ctx context.Context, k *knownSource) *file {
 	next, _, err := w.copies.find(ctx, k.digest(), k.at.id, []string{k.Key})
 	if err != nil || next == nil || next.size < k.Cursor.Pos || !w.isCredible(k, next.path) {

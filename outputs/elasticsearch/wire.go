@@ -16,6 +16,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 
 	"github.com/longshore/longshore/outputs/httpclient"
+	"github.com/longshore/longshore/pipeline/backoff"
 )
 
 // A wire sends requests to the cluster: Elastic's transport, which chooses the node, over the
@@ -268,7 +269,7 @@ func (o *node) tried(now time.Time) {
 }
 
 func (o *node) backoff() time.Duration {
-	return min(initialBackoff<<min(o.failures-1, 10), maxBackoff)
+	return backoff.Doubled(initialBackoff, maxBackoff, o.failures-1)
 }
 
 // OnSuccess implements elastictransport.ConnectionPool: the node answered, whatever the answer.
