@@ -85,7 +85,8 @@ func TestLokiKeepsEqualLines(t *testing.T) { ofEachLoki(t, lokiKeepsEqualLines) 
 func lokiKeepsEqualLines(t *testing.T, start lokiStarter) {
 	loki := start(t)
 	at := time.Now().UTC().Truncate(time.Millisecond)
-	same := fmt.Sprintf(`{"time":%q,"level":"warn","msg":"queue is full","trace_id":%q}`, at.Format(time.RFC3339Nano), script.Trace("same", 0))
+	same := fmt.Sprintf(`{"time":%q,"level":"warn","msg":"queue is full","trace_id":%q}`,
+		at.Format(time.RFC3339Nano), script.Trace("same", 0))
 	file := filepath.Join(t.TempDir(), "same.log")
 	when := around()
 	add(t, file, bytes.Repeat([]byte(same+"\n"), 100))

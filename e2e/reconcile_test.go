@@ -50,7 +50,9 @@ func newAsked(t *testing.T, c pipeline.OutputConfig, logs ...io.Writer) asked {
 
 // records makes a batch: n records of a source, gap apart, whose lines are made
 // by line.
-func records(name string, labels map[string]string, at time.Time, gap time.Duration, n int, line func(i int) string) *event.Batch {
+func records(
+	name string, labels map[string]string, at time.Time, gap time.Duration, n int, line func(i int) string,
+) *event.Batch {
 	var all []event.Label
 	for k, v := range labels {
 		all = append(all, event.Label{Name: k, Value: v})
@@ -67,6 +69,13 @@ func service(name string) map[string]string { return map[string]string{event.Lab
 
 func numbered(i int) string { return fmt.Sprintf(`line %d has <"quotes"> & a tab	`, i) }
 
+// text is the same line again and again; with is a number with the text behind it.
+func text(line string) func(int) string { return func(int) string { return line } }
+
+func with(line string) func(int) string {
+	return func(i int) string { return fmt.Sprint(i) + line }
+}
+
 // bodies encodes batches as package deliver does.
 func bodies(t *testing.T, out pipeline.Output, batches ...*event.Batch) []*pipeline.Body {
 	t.Helper()
@@ -82,7 +91,8 @@ func bodies(t *testing.T, out pipeline.Output, batches ...*event.Batch) []*pipel
 			if err != nil {
 				t.Fatal(err)
 			}
-			body.Items = append(body.Items, pipeline.Item{Pos: b.Records[i].Pos, End: uint32(len(body.Bytes)), Group: group})
+			item := pipeline.Item{Pos: b.Records[i].Pos, End: uint32(len(body.Bytes)), Group: group}
+			body.Items = append(body.Items, item)
 		}
 	}
 	return all
@@ -142,27 +152,36 @@ func reconcileLoki(t *testing.T, start lokiStarter) {
 	now := time.Now().Truncate(time.Millisecond)
 	stdout := map[string]string{event.LabelContainerName: "pair", event.LabelStream: "stdout"}
 	stderr := map[string]string{event.LabelContainerName: "pair", event.LabelStream: "stderr"}
+	const ms = time.Millisecond
+	one := func(name string, at time.Time, gap time.Duration, n int, line func(int) string) []*event.Batch {
+		return []*event.Batch{records("a", service(name), at, gap, n, line)}
+	}
+	hours := func(n time.Duration) time.Time { return now.Add(-n * time.Hour) }
 	tests := map[string]struct {
 		line    string
 		batches []*event.Batch
 	}{
-		"json":                    {"json", []*event.Batch{records("a", service("json"), now, time.Microsecond, 3000, numbered)}},
-		"one line":                {"json", []*event.Batch{records("a", service("one"), now, 1, 1, numbered)}},
-		"within a millisecond":    {"raw", []*event.Batch{records("a", service("burst"), now, time.Nanosecond, 9000, numbered)}},
-		"equal but for the time":  {"raw", []*event.Batch{records("a", service("equal"), now, time.Nanosecond, 500, func(int) string { return "again" })}},
-		"over two days":           {"json", []*event.Batch{records("a", service("days"), now.Add(-48*time.Hour), 10*time.Minute, 280, numbered)}},
-		"hours old":               {"json", []*event.Batch{records("a", service("old"), now.Add(-6*time.Hour), time.Second, 2000, numbered)}},
-		"40 KiB lines":            {"raw", []*event.Batch{records("a", service("long"), now, time.Millisecond, 25, func(i int) string { return fmt.Sprint(i) + strings.Repeat(`<"long">`, 5<<10) })}},
-		"control characters":      {"raw", []*event.Batch{records("a", service("control"), now, time.Millisecond, 8000, func(i int) string { return fmt.Sprint(i) + strings.Repeat("\x01", 100) })}},
-		"no UTF-8":                {"raw", []*event.Batch{records("a", service("bytes"), now, time.Millisecond, 100, func(i int) string { return fmt.Sprint(i) + "\xff\xfe\ufffd\xc3 and so on\x00" })}},
-		"empty lines":             {"raw", []*event.Batch{records("a", service("empty"), now, time.Millisecond, 100, func(int) string { return "" })}},
-		"odd labels":              {"raw", []*event.Batch{records("a", service(`a "b" \c ü {d="e"}, `+"\t"+`x`), now, time.Millisecond, 100, numbered)}},
-		"two sources of a stream": {"raw", []*event.Batch{records("a", stdout, now, time.Millisecond, 100, numbered), records("b", stderr, now, time.Millisecond, 100, numbered)}},
+		"json":                   {"json", one("json", now, time.Microsecond, 3000, numbered)},
+		"one line":               {"json", one("one", now, 1, 1, numbered)},
+		"within a millisecond":   {"raw", one("burst", now, time.Nanosecond, 9000, numbered)},
+		"equal but for the time": {"raw", one("equal", now, time.Nanosecond, 500, text("again"))},
+		"over two days":          {"json", one("days", hours(48), 10*time.Minute, 280, numbered)},
+		"hours old":              {"json", one("old", hours(6), time.Second, 2000, numbered)},
+		"40 KiB lines":           {"raw", one("long", now, ms, 25, with(strings.Repeat(`<"long">`, 5<<10)))},
+		"control characters":     {"raw", one("control", now, ms, 8000, with(strings.Repeat("\x01", 100)))},
+		"no UTF-8":               {"raw", one("bytes", now, ms, 100, with("\xff\xfe\ufffd\xc3 and so on\x00"))},
+		"empty lines":            {"raw", one("empty", now, ms, 100, text(""))},
+		"odd labels":             {"raw", one(`a "b" \c ü {d="e"}, `+"\t"+`x`, now, ms, 100, numbered)},
+		"two sources of a stream": {"raw", []*event.Batch{
+			records("a", stdout, now, ms, 100, numbered),
+			records("b", stderr, now, ms, 100, numbered),
+		}},
 	}
 	many := tests["json"]
 	many.batches = nil
 	for k := range 200 {
-		many.batches = append(many.batches, records("m", service(fmt.Sprint("many-", k)), now, time.Second, 3, numbered))
+		name := fmt.Sprint("many-", k)
+		many.batches = append(many.batches, records("m", service(name), now, time.Second, 3, numbered))
 	}
 	tests["many streams"] = many
 	for name, test := range tests {
@@ -192,7 +211,7 @@ func reconcileLokiAmongLongLines(t *testing.T, start lokiStarter) {
 	stdout := map[string]string{event.LabelContainerName: "mixed", event.LabelStream: "stdout"}
 	stderr := map[string]string{event.LabelContainerName: "mixed", event.LabelStream: "stderr"}
 	hour := time.Now().Add(-3 * time.Hour).Truncate(time.Hour)
-	long := records("b", stderr, hour.Add(time.Hour), time.Second, 300, func(i int) string { return fmt.Sprint(i) + strings.Repeat(`<"long">`, 5<<10) })
+	long := records("b", stderr, hour.Add(time.Hour), time.Second, 300, with(strings.Repeat(`<"long">`, 5<<10)))
 	for _, body := range bodies(t, out, long) {
 		push(t, out, body)
 	}
@@ -214,14 +233,17 @@ func reconcileLokiHoursOld(t *testing.T, start lokiStarter) {
 		shown  func(int) bool
 		warns  bool
 	}{
-		"usual": {"{ingester: {query_store_max_look_back_period: 0s}, querier: {query_ingesters_within: 3h}}", nothing, true},
-		"far":   {"{}", odd, false},
+		"usual": {
+			"{ingester: {query_store_max_look_back_period: 0s}, querier: {query_ingesters_within: 3h}}", nothing, true,
+		},
+		"far": {"{}", odd, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			srv := start(t, test.config)
 			var log safeBuffer
 			out := newAsked(t, lokiAt(t, srv.URL, ", late_stream: false"), &log)
-			body := bodies(t, out, records("a", service("old"), time.Now().Add(-6*time.Hour), time.Millisecond, 100, numbered))[0]
+			old := time.Now().Add(-6 * time.Hour)
+			body := bodies(t, out, records("a", service("old"), old, time.Millisecond, 100, numbered))[0]
 			push(t, out, some(body, odd))
 			holds(t, out, body, test.shown)
 			if warned := strings.Contains(log.String(), "Loki cannot show all"); warned != test.warns {
@@ -249,12 +271,12 @@ func TestReconcileLokiSpeed(t *testing.T) { ofEachLoki(t, reconcileLokiSpeed) }
 func reconcileLokiSpeed(t *testing.T, start lokiStarter) {
 	srv := start(t)
 	out := newAsked(t, lokiAt(t, srv.URL, ", late_stream: false"))
-	text := strings.Repeat("request served without trouble ", 6)
+	words := strings.Repeat("request served without trouble ", 6)
 	var wg sync.WaitGroup
 	lanes := make([][]*pipeline.Body, 4)
 	for k := range lanes {
-		lanes[k] = bodies(t, out, records("speed", service(fmt.Sprint("speed-", k)), time.Now().Add(-time.Minute), time.Millisecond, 25_000,
-			func(i int) string { return fmt.Sprint(i, " ", text) }))
+		labels, at := service(fmt.Sprint("speed-", k)), time.Now().Add(-time.Minute)
+		lanes[k] = bodies(t, out, records("speed", labels, at, time.Millisecond, 25_000, with(" "+words)))
 	}
 	for _, share := range []struct {
 		name string
@@ -289,7 +311,8 @@ func reconcileLokiAfterAKill(t *testing.T, start lokiStarter) {
 	push(t, out, some(body, odd))
 	srv.Kill()
 	var answer *pipeline.SendError
-	if err := out.Stored(t.Context(), body, make([]bool, 2000)); !errors.As(err, &answer) || answer.Outcome != pipeline.Retry || !answer.Uncertain {
+	err := out.Stored(t.Context(), body, make([]bool, 2000))
+	if !errors.As(err, &answer) || answer.Outcome != pipeline.Retry || !answer.Uncertain {
 		t.Errorf("a Loki that is away: %v", err)
 	}
 	srv.Start()
@@ -316,7 +339,8 @@ func lokiLateLane(t *testing.T, start lokiStarter) {
 	for selector, want := range map[string]int{
 		`{service_name="late"}`: 110, `{service_name="late", late="1"}`: 50, `{service_name="other", late="1"}`: 50,
 	} {
-		n, err := l.Count(t.Context(), selector, now.Add(-4*time.Hour).Truncate(time.Second), now.Add(time.Hour).Truncate(time.Second))
+		from, to := now.Add(-4*time.Hour).Truncate(time.Second), now.Add(time.Hour).Truncate(time.Second)
+		n, err := l.Count(t.Context(), selector, from, to)
 		if err != nil || n != want {
 			t.Errorf("%s has %d entries, want %d: %v", selector, n, want, err)
 		}

@@ -28,7 +28,8 @@ func ofEachOutput(t *testing.T, scenario victoriaScenario, flags ...string) {
 		t.Run(name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "shop.log")
 			scenario(t, query.VictoriaLogs{URL: server.VictoriaLogs(t, flags...).URL}, func(at string) *agent {
-				return newAgent(t, fmt.Sprintf("inputs: {files: {type: file, paths: [%s]}}\noutputs:\n  out: %s\n", file, fmt.Sprintf(output, at)))
+				return newAgent(t, fmt.Sprintf("inputs: {files: {type: file, paths: [%s]}}\noutputs:\n  out: %s\n",
+					file, fmt.Sprintf(output, at)))
 			}, file)
 		})
 	}
@@ -76,7 +77,8 @@ func TestVictoriaLogs(t *testing.T) {
 			row := seen[script.Message(w.name, i)]
 			at, err := time.Parse(time.RFC3339Nano, row["_time"])
 			if err != nil || time.Since(at).Abs() > time.Hour || row["level"] != script.Level(i) ||
-				row["trace_id"] != script.Trace(w.name, i) || row["n"] != fmt.Sprint(i) || !strings.Contains(row["_stream"], `="shop"`) {
+				row["trace_id"] != script.Trace(w.name, i) || row["n"] != fmt.Sprint(i) ||
+				!strings.Contains(row["_stream"], `="shop"`) {
 				t.Fatalf("line %d is %v", i, row)
 			}
 		}

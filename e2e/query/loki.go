@@ -54,7 +54,8 @@ func (l Loki) Entries(ctx context.Context, selector string, from, to time.Time) 
 		// is asked for again.
 		last := page[len(page)-1].Time
 		if !last.After(from) {
-			return nil, fmt.Errorf("paging %s: Loki cannot show all of the %d or more entries at %s", selector, size, last)
+			const format = "paging %s: Loki cannot show all of the %d or more entries at %s"
+			return nil, fmt.Errorf(format, selector, size, last)
 		}
 		whole := slices.IndexFunc(all, func(e Entry) bool { return !e.Time.Before(last) })
 		all, from = all[:whole], last

@@ -25,7 +25,8 @@ func asksLoki(t *testing.T, loki *server.LokiServer) {
 	for i := range n {
 		// Some share an instant, so that pages end in the midst of one.
 		at := base.Add(time.Duration(i/7) * time.Microsecond)
-		values = append(values, []any{fmt.Sprint(at.UnixNano()), fmt.Sprintf("line %d", i), map[string]string{"i": fmt.Sprint(i)}})
+		metadata := map[string]string{"i": fmt.Sprint(i)}
+		values = append(values, []any{fmt.Sprint(at.UnixNano()), fmt.Sprintf("line %d", i), metadata})
 	}
 	push(t, l.URL, values)
 	entries, err := l.Entries(t.Context(), `{a="b"}`, base, base.Add(time.Second))
@@ -122,7 +123,8 @@ func TestVictoriaLogs(t *testing.T) {
 	for i := range n {
 		fmt.Fprintf(&lines, "{\"_time\":%q,\"_msg\":\"line %d\",\"a\":\"b\"}\n", time.Now().Format(time.RFC3339Nano), i)
 	}
-	post(t, v.URL+"/insert/jsonline?_stream_fields=a", http.Header{"Content-Type": {"application/stream+json"}}, lines.String())
+	header := http.Header{"Content-Type": {"application/stream+json"}}
+	post(t, v.URL+"/insert/jsonline?_stream_fields=a", header, lines.String())
 	rows, err := v.Rows(t.Context(), `{a="b"}`)
 	if err != nil {
 		t.Fatal(err)

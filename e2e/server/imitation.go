@@ -40,7 +40,8 @@ func buildImitation(dir string) (string, error) {
 		return "", err
 	}
 	binary := filepath.Join(dir, "loki")
-	_, err = run(filepath.Join(module, "e2e", "imitation"), []string{"CGO_ENABLED=0"}, "go", "build", "-trimpath", "-o", binary, ".")
+	source := filepath.Join(module, "e2e", "imitation")
+	_, err = run(source, []string{"CGO_ENABLED=0"}, "go", "build", "-trimpath", "-o", binary, ".")
 	return binary, err
 }
 

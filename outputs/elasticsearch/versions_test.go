@@ -18,10 +18,11 @@ import (
 type headerRule func(contentType, accept string) (status int, said string)
 
 const (
-	vendor       = "application/vnd.elasticsearch"
-	badMediaType = `{"error":{"root_cause":[{"type":"media_type_header_exception","reason":"Invalid media-type value on headers ` +
-		`[Content-Type, Accept]"}],"type":"media_type_header_exception","reason":"Invalid media-type value on headers ` +
-		`[Content-Type, Accept]","caused_by":{"type":"status_exception","reason":"`
+	vendor     = "application/vnd.elasticsearch"
+	mediaTypes = `"type":"media_type_header_exception",` +
+		`"reason":"Invalid media-type value on headers [Content-Type, Accept]"`
+	badMediaType = `{"error":{"root_cause":[{` + mediaTypes + `}],` + mediaTypes +
+		`,"caused_by":{"type":"status_exception","reason":"`
 )
 
 // newerThan rejects what asks for a version above its own or for none of it in one of the two
@@ -53,22 +54,24 @@ func unversioned(contentType, _ string) (int, string) {
 // for none, and what they say of themselves does not matter.
 func TestServerVersions(t *testing.T) {
 	t.Parallel()
+	const (
+		page    = "elastic.co/docs/reference/elasticsearch/rest-apis/compatibility"
+		json    = "application/json"
+		product = "Elasticsearch"
+	)
 	tests := []struct {
-		name   string
-		source string
-		rule   headerRule
-		says   map[string]string // headers of every answer
+		name, source string
+		rule         headerRule
+		contentType  string // of every answer
+		product      string
 	}{
-		{"7.10 and OpenSearch", "github.com/elastic/elasticsearch-py/issues/1933; OpenSearch has no product header",
-			unversioned, map[string]string{"Content-Type": "application/json; charset=UTF-8"}},
+		{"7.10 and OpenSearch", "github.com/elastic/elasticsearch-py/issues/1933",
+			unversioned, json + "; charset=UTF-8", ""},
 		{"7.17", "elastic.co/guide/en/elasticsearch/reference/7.17/rest-api-compatibility.html",
-			newerThan("8"), map[string]string{"Content-Type": "application/json;charset=utf-8", "X-Elastic-Product": "Elasticsearch"}},
-		{"8", "elastic.co/guide/en/elasticsearch/reference/8.17/rest-api-compatibility.html; github.com/elastic/elasticsearch-js/issues/2909",
-			newerThan("8"), map[string]string{"Content-Type": "application/json", "X-Elastic-Product": "Elasticsearch"}},
-		{"9", "elastic.co/docs/reference/elasticsearch/rest-apis/compatibility; github.com/elastic/elasticsearch-ruby/issues/2665",
-			newerThan("9"), map[string]string{"Content-Type": "application/json", "X-Elastic-Product": "Elasticsearch"}},
-		{"8 behind a proxy that asks for a version", "elastic.co/docs/reference/elasticsearch/rest-apis/compatibility: the answer's Content-Type has it",
-			newerThan("8"), map[string]string{"Content-Type": vendor + "+json;compatible-with=8", "X-Elastic-Product": "Elasticsearch"}},
+			newerThan("8"), json + ";charset=utf-8", product},
+		{"8", "github.com/elastic/elasticsearch-js/issues/2909", newerThan("8"), json, product},
+		{"9", "github.com/elastic/elasticsearch-ruby/issues/2665", newerThan("9"), json, product},
+		{"8 behind a proxy that asks for a version", page, newerThan("8"), vendor + "+json;compatible-with=8", product},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -77,11 +80,13 @@ func TestServerVersions(t *testing.T) {
 			requests := 0
 			url := serve(t, func(w http.ResponseWriter, r *http.Request) {
 				requests++
-				for name, value := range tt.says {
-					w.Header().Set(name, value)
+				w.Header().Set("Content-Type", tt.contentType)
+				if tt.product != "" {
+					w.Header().Set("X-Elastic-Product", tt.product)
 				}
-				if status, said := tt.rule(r.Header.Get("Content-Type"), r.Header.Get("Accept")); status != 0 {
-					t.Errorf("%s %s with %q, %q is rejected: %s", r.Method, r.URL.Path, r.Header.Get("Content-Type"), r.Header.Get("Accept"), tt.source)
+				contentType, accept := r.Header.Get("Content-Type"), r.Header.Get("Accept")
+				if status, said := tt.rule(contentType, accept); status != 0 {
+					t.Errorf("%s %s with %q, %q is rejected: %s", r.Method, r.URL.Path, contentType, accept, tt.source)
 					says(status, said)(w, r)
 					return
 				}
@@ -102,60 +107,93 @@ func TestServerVersions(t *testing.T) {
 func TestNewerAnswers(t *testing.T) {
 	t.Parallel()
 	const (
-		failureStore = "elastic.co/docs/manage-data/data-store/data-streams/failure-store"
-		parsing      = "github.com/elastic/elasticsearch/pull/92646 (8.8: document_parsing_exception for mapper_parsing_exception)"
-		dataStreams  = "elastic.co/docs/manage-data/data-store/data-streams/use-data-stream; github.com/elastic/kibana/issues/131295"
-		reason       = "[1:53] failed to parse field [id] of type [long] in document with id 'Y0vQ'. Preview of field's value: 'invalid_text'"
-		parsingError = `{"type":"document_parsing_exception","reason":"` + reason + `","caused_by":{"type":"illegal_argument_exception",` +
-			`"reason":"For input string: \"invalid_text\""}`
-		unparsed = "document_parsing_exception: " + reason
+		docs         = "elastic.co/docs/"
+		failureStore = docs + "manage-data/data-store/data-streams/failure-store"
+		dataStreams  = docs + "manage-data/data-store/data-streams/use-data-stream"
+		parsing      = "github.com/elastic/elasticsearch/pull/92646 (8.8: no longer mapper_parsing_exception)"
+
+		reason = "[1:53] failed to parse field [id] of type [long] in document with id 'Y0vQ'. " +
+			"Preview of field's value: 'invalid_text'"
+		unparsed     = "document_parsing_exception: " + reason
+		parsingError = `{"type":"document_parsing_exception","reason":"` + reason +
+			`","caused_by":{"type":"illegal_argument_exception","reason":"For input string: \"invalid_text\""}`
+		blocked = `,"suppressed":[{"type":"cluster_block_exception",` +
+			`"reason":"index [.fs-a] blocked by: [FORBIDDEN/5/index read-only (api)];"}]}`
+		missing = `"type":"security_exception","reason":"missing authentication credentials for REST request [/_bulk]"`
 	)
 	tests := []struct {
 		name, source string
-		answer       string // of one item
-		status       int    // of the whole answer; 0 for 200
+		answer       string
+		status       int // of the whole answer; 0 for 200
 		outcome      pipeline.Outcome
 		reason       string // "" where the record is stored
 		inStore      float64
 	}{
-		{"redirected to the failure store", failureStore,
-			`{"errors":false,"items":[{"create":{"_index":".fs-logs-2025.05.01-000002","failure_store":"used","status":201}}]}`, 0, 0, "", 1},
-		{"the failure store is off", failureStore,
-			items(`{"create":{"status":400,"failure_store":"not_enabled","error":` + parsingError + `}}}`), 0, pipeline.Reject, unparsed, 0},
-		{"the same, as the index request words it", failureStore,
-			items(`{"create":{"status":400,"error":` + parsingError + `,"failure_store":"not_enabled"}}}`), 0, pipeline.Reject, unparsed, 0},
-		{"the failure store failed", failureStore, items(`{"create":{"status":400,"error":` + parsingError +
-			`,"suppressed":[{"type":"cluster_block_exception","reason":"index [.fs-a] blocked by: [FORBIDDEN/5/index read-only (api)];"}]},` +
-			`"failure_store":"failed"}}`), 0, pipeline.Reject, unparsed, 0},
-		{"a conflict, which no failure store takes", failureStore,
-			items(failedItem(409, "version_conflict_engine_exception", "[1]: version conflict, document already exists (current version [1])")), 0, 0, "", 0},
-		{"backpressure, which no failure store takes", failureStore,
-			items(failedItem(429, "es_rejected_execution_exception", "rejected execution of coordinating operation")), 0, pipeline.Retry, "rejected execution", 0},
-		{"a field that does not fit", parsing, items(failedItem(400, "document_parsing_exception", reason)), 0, pipeline.Reject, unparsed, 0},
-		{"no @timestamp for a data stream", parsing,
-			items(failedItem(400, "document_parsing_exception", "[1:2] failed to parse: data stream timestamp field [@timestamp] is missing")), 0,
-			pipeline.Reject, "timestamp field [@timestamp] is missing", 0},
-		{"logs of another dataset", "elastic.co/docs/solutions/observability/logs/logs-index-template-defaults (data_stream.* are constant_keyword)",
-			items(failedItem(400, "document_parsing_exception", "[1:9] failed to parse field [data_stream.dataset] of type [constant_keyword]")), 0,
-			pipeline.Reject, "constant_keyword", 0},
-		{"another operation than create", dataStreams,
-			items(failedItem(400, "illegal_argument_exception", "only write ops with an op_type of create are allowed in data streams")), 0,
-			pipeline.Reject, "only write ops with an op_type of create", 0},
-		{"a key that may not create the stream", "github.com/10up/ElasticPress/issues/3268", items(failedItem(403, "security_exception",
-			"action [indices:admin/auto_create] is unauthorized for API key id [x] on indices [logs-a-b]")), 0, pipeline.Hold, "auto_create", 0},
-		{"no credentials, which 8 and 9 ask for by default", "elastic.co/guide/en/elasticsearch/reference/8.17/configuring-stack-security.html",
-			`{"error":{"root_cause":[{"type":"security_exception","reason":"missing authentication credentials for REST request [/_bulk]"}],` +
-				`"type":"security_exception","reason":"missing authentication credentials for REST request [/_bulk]"},"status":401}`,
-			401, pipeline.Hold, "missing authentication credentials", 0},
-		{"headers that were changed on the way", "github.com/elastic/elasticsearch-ruby/issues/2665", badMediaType +
-			`A compatible version is required on both Content-Type and Accept headers"}},"status":400}`, 400, pipeline.Hold, "media_type_header_exception", 0},
-		{"headers that were changed on the way, to an old server", "github.com/elastic/elasticsearch-java/issues/767",
-			`{"error":"Content-Type header [` + vendor + `+x-ndjson;compatible-with=8] is not supported","status":406}`, 406, pipeline.Hold, "is not supported", 0},
+		{
+			name: "redirected to the failure store", source: failureStore, inStore: 1,
+			answer: `{"errors":false,"items":[{"create":{"_index":".fs-logs-2","failure_store":"used","status":201}}]}`,
+		}, {
+			name: "the failure store is off", source: failureStore, outcome: pipeline.Reject, reason: unparsed,
+			answer: items(`{"create":{"status":400,"failure_store":"not_enabled","error":` + parsingError + `}}}`),
+		}, {
+			name: "the same within the error", source: failureStore, outcome: pipeline.Reject, reason: unparsed,
+			answer: items(`{"create":{"status":400,"error":` + parsingError + `,"failure_store":"not_enabled"}}}`),
+		}, {
+			name: "the failure store failed", source: failureStore, outcome: pipeline.Reject, reason: unparsed,
+			answer: items(`{"create":{"status":400,"error":` + parsingError + blocked + `,"failure_store":"failed"}}`),
+		}, {
+			name: "a conflict, which no failure store takes", source: failureStore,
+			answer: items(failedItem(409, "version_conflict_engine_exception", "[1]: document already exists")),
+		}, {
+			name: "backpressure, which no failure store takes", source: failureStore,
+			outcome: pipeline.Retry, reason: "rejected execution",
+			answer: items(failedItem(429, "es_rejected_execution_exception", "rejected execution of operation")),
+		}, {
+			name: "a field that does not fit", source: parsing, outcome: pipeline.Reject, reason: unparsed,
+			answer: items(failedItem(400, "document_parsing_exception", reason)),
+		}, {
+			name: "no @timestamp for a data stream", source: parsing,
+			outcome: pipeline.Reject, reason: "timestamp field [@timestamp] is missing",
+			answer: items(failedItem(400, "document_parsing_exception",
+				"[1:2] failed to parse: data stream timestamp field [@timestamp] is missing")),
+		}, {
+			name:    "logs of another dataset",
+			source:  docs + "solutions/observability/logs/logs-index-template-defaults",
+			outcome: pipeline.Reject, reason: "constant_keyword",
+			answer: items(failedItem(400, "document_parsing_exception",
+				"[1:9] failed to parse field [data_stream.dataset] of type [constant_keyword]")),
+		}, {
+			name: "another operation than create", source: dataStreams,
+			outcome: pipeline.Reject, reason: "only write ops with an op_type of create",
+			answer: items(failedItem(400, "illegal_argument_exception",
+				"only write ops with an op_type of create are allowed in data streams")),
+		}, {
+			name: "a key that may not create the stream", source: "github.com/10up/ElasticPress/issues/3268",
+			outcome: pipeline.Hold, reason: "auto_create",
+			answer: items(failedItem(403, "security_exception",
+				"action [indices:admin/auto_create] is unauthorized for API key id [x] on indices [logs-a-b]")),
+		}, {
+			name:   "no credentials, which 8 and 9 ask for by default",
+			source: "elastic.co/guide/en/elasticsearch/reference/8.17/configuring-stack-security.html",
+			status: 401, outcome: pipeline.Hold, reason: "missing authentication credentials",
+			answer: `{"error":{"root_cause":[{` + missing + `}],` + missing + `},"status":401}`,
+		}, {
+			name:   "headers that were changed on the way",
+			source: "github.com/elastic/elasticsearch-ruby/issues/2665",
+			status: 400, outcome: pipeline.Hold, reason: "media_type_header_exception",
+			answer: badMediaType + `A compatible version is required on both headers"}},"status":400}`,
+		}, {
+			name:   "headers that were changed on the way, to an old server",
+			source: "github.com/elastic/elasticsearch-java/issues/767",
+			status: 406, outcome: pipeline.Hold, reason: "is not supported",
+			answer: `{"error":"Content-Type header [` + vendor + `+x-ndjson;compatible-with=8] is not supported"}`,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			o := output(t, Config{DocumentIDs: true, URLs: []string{serve(t, says(max(200, tt.status), tt.answer, "X-Elastic-Product", "Elasticsearch"))}})
+			url := serve(t, says(max(200, tt.status), tt.answer, "X-Elastic-Product", "Elasticsearch"))
+			o := output(t, Config{DocumentIDs: true, URLs: []string{url}})
 			e := send(t, o, 1)
 			switch {
 			case tt.reason == "" && e != nil:
