@@ -119,7 +119,7 @@ func FuzzReadAnswer(f *testing.F) {
 		var got []item
 		err := readAnswer(strings.NewReader(answer), 3, func(_ int, it *item) { got = append(got, *it) })
 		if err != nil || !json.Valid([]byte(answer)) {
-			return // what is refused is sent again; only what is believed can be wrong
+			return // what is rejected is sent again; only what is believed can be wrong
 		}
 		want, ok := oracle(answer)
 		if !ok {
@@ -131,8 +131,8 @@ func FuzzReadAnswer(f *testing.F) {
 	})
 }
 
-// oracle reads an answer with encoding/json; it takes only those of the plain
-// kind, in which no name is written with escapes, in other case or twice.
+// oracle reads an answer with encoding/json; it takes only those of the plain kind, in which no
+// name is written with escapes, in other case or twice.
 func oracle(answer string) ([]item, bool) {
 	var all struct {
 		Items []map[string]struct {

@@ -68,8 +68,8 @@ func TestAudit(t *testing.T) {
 	}
 }
 
-// TestAuditUndated: what has forgotten its date is looked for under all dates.
-func TestAuditUndated(t *testing.T) {
+// TestAuditUntimed: what has forgotten its date is looked for under all dates.
+func TestAuditUntimed(t *testing.T) {
 	t.Parallel()
 	s := &holder{t: t, kinds: map[string]string{"logs-2024.02.29": "index", "logs-*": "index"}}
 	o := output(t, Config{URLs: []string{serve(t, s.ServeHTTP)}, DocumentIDs: true, Index: "logs-{yyyy.MM.dd}"})

@@ -90,8 +90,8 @@ func TestEncode(t *testing.T) {
 	}
 }
 
-// TestEncodeNames checks that what an encoder remembers of names is right for
-// each record: sources, days and fields change from one to the next.
+// TestEncodeNames checks that what an encoder remembers of names is right for each record: sources,
+// days and fields change from one to the next.
 func TestEncodeNames(t *testing.T) {
 	t.Parallel()
 	o := output(t, Config{Index: "logs-{host.name}-{yyyy.MM.dd.HH}"})
@@ -203,7 +203,7 @@ func BenchmarkCompress(b *testing.B) {
 	}
 }
 
-// sample gives a body of n records that differ as those of a service do.
+// sample returns a body of n records that differ as those of a service do.
 func sample(t testing.TB, o *Output, n int) *pipeline.Body {
 	t.Helper()
 	b := usual()

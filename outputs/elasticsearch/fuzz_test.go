@@ -12,8 +12,8 @@ import (
 	"github.com/longshore/longshore/pipeline"
 )
 
-// FuzzWholeOutcome: whatever is said to a request as a whole makes one bounded
-// line, and only a plain 400 or 413 takes it apart.
+// FuzzWholeOutcome: whatever is said to a request as a whole makes one bounded line, and only a
+// plain 400 or 413 takes it apart.
 func FuzzWholeOutcome(f *testing.F) {
 	f.Add(400, `{"error":{"type":"illegal_argument_exception","reason":"a\nb","caused_by":{"reason":"c"}}}`)
 	f.Add(404, `{"error":"no such index","status":404}`)
@@ -25,7 +25,7 @@ func FuzzWholeOutcome(f *testing.F) {
 			t.Errorf("the reason is %q", e.Reason)
 		}
 		if e.Outcome == pipeline.Reject {
-			t.Error("records are refused by an answer that names none")
+			t.Error("records are rejected by an answer that names none")
 		}
 	})
 }
@@ -44,8 +44,7 @@ func FuzzTargets(f *testing.F) {
 	})
 }
 
-// FuzzStored: no answer to a search makes a record count as stored whose id is not in
-// it.
+// FuzzStored: no answer to a search makes a record count as stored whose id is not in it.
 func FuzzStored(f *testing.F) {
 	f.Add(`{"timed_out":false,"_shards":{"failed":0},"hits":{"hits":[{"_id":"ID"}]}}`)
 	f.Add(`{"timed_out":false,"hits":{"hits":[{"_id":"ID"},{"_id":"x"},{}]}}`)

@@ -92,8 +92,7 @@ func drips(status int) http.HandlerFunc {
 	}
 }
 
-// TestDrippingAnswers: no request takes longer than its timeout, wherever the
-// server hangs.
+// TestDrippingAnswers: no request takes longer than its timeout, wherever the server hangs.
 func TestDrippingAnswers(t *testing.T) {
 	const stream, refresh, search = "/_data_stream/" + defaultIndex, "/" + defaultIndex + "/_refresh", "/" + defaultIndex + "/_search"
 	for _, path := range []string{"/_bulk", stream, refresh, search} {

@@ -14,8 +14,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// aRecord gives a batch of one record with a level, the labels, and fields
-// given as name, value, name, value.
+// aRecord returns a batch of one record with a level, the labels, and fields given as name, value,
+// name, value.
 func aRecord(at time.Time, labels []event.Label, fields ...string) *event.Batch {
 	b := &event.Batch{}
 	b.Reset(event.NewSource(7, "app", "/var/log/app.log", labels))
@@ -75,7 +75,7 @@ func TestIndexName(t *testing.T) {
 	}
 }
 
-func TestIndexMistakes(t *testing.T) {
+func TestIndexProblems(t *testing.T) {
 	t.Parallel()
 	for template, want := range map[string]string{
 		"logs-{service":                   "has a { without its }",

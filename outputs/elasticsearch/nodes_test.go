@@ -11,8 +11,7 @@ import (
 	"github.com/elastic/elastic-transport-go/v8/elastictransport"
 )
 
-// someNodes gives nodes named a, b, c …, and what asks n times and tells
-// whom.
+// someNodes returns nodes named a, b, c …, and what asks n times and tells whom.
 func someNodes(t *testing.T, names string) (*nodes, map[string]*elastictransport.Connection, func(n int) string) {
 	t.Helper()
 	conns := map[string]*elastictransport.Connection{}
@@ -44,7 +43,7 @@ func TestNodesInTurn(t *testing.T) {
 	}
 }
 
-func TestANodeThatIsDownRests(t *testing.T) {
+func TestNodeDownBacksOff(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		n, conns, ask := someNodes(t, "abc")

@@ -195,7 +195,7 @@ func count(t *testing.T, c prometheus.Counter) float64 {
 	return m.GetCounter().GetValue()
 }
 
-func TestAConflictWithoutIDsIsRefused(t *testing.T) {
+func TestConflictWithoutIDsIsRejected(t *testing.T) {
 	t.Parallel()
 	url := serve(t, says(200, items(failedItem(409, "version_conflict_engine_exception", "exists"))))
 	e := send(t, output(t, Config{URLs: []string{url}}), 1)
@@ -297,8 +297,8 @@ func TestAConnectionCutOff(t *testing.T) {
 	}
 }
 
-// TestAnAnswerWithoutEnd: a server that drips bytes is given up on when the
-// context ends, and so is one that says nothing.
+// TestAnAnswerWithoutEnd: a server that drips bytes is given up on when the context ends, and so is
+// one that says nothing.
 func TestAnAnswerWithoutEnd(t *testing.T) {
 	t.Parallel()
 	for name, drip := range map[string]string{"drips": " ", "is silent": ""} {
@@ -355,8 +355,8 @@ func TestOneOfSeveralNodesIsDown(t *testing.T) {
 	}
 }
 
-// TestQueryOfAURL: what a URL has behind its ? goes with every request to it, beside the request's own parameters,
-// which it cannot replace.
+// TestQueryOfAURL: what a URL has behind its ? goes with every request to it, beside the request's
+// own parameters, which it cannot replace.
 func TestQueryOfAURL(t *testing.T) {
 	t.Parallel()
 	asked := make(chan *url.URL, 10)
@@ -387,11 +387,11 @@ func TestQueryOfAURL(t *testing.T) {
 	}
 }
 
-func TestANodeThatAnswers503Rests(t *testing.T) {
+func TestNodeAnswering503BacksOff(t *testing.T) {
 	t.Parallel()
-	ill := serve(t, says(503, ""))
-	well := serve(t, says(200, items(created)))
-	o := output(t, Config{URLs: []string{ill, well}})
+	failing := serve(t, says(503, ""))
+	working := serve(t, says(200, items(created)))
+	o := output(t, Config{URLs: []string{failing, working}})
 	failures := 0
 	for range 10 {
 		if send(t, o, 1) != nil {
@@ -403,9 +403,9 @@ func TestANodeThatAnswers503Rests(t *testing.T) {
 	}
 }
 
-// TestLentMemory: net/http may read a request's body after Send has returned,
-// when the memory holds the next one; it must not get any of that.
-func TestLentMemory(t *testing.T) {
+// TestBorrowedMemory: net/http may read a request's body after Send has returned, when the memory
+// holds the next one; it must not get any of that.
+func TestBorrowedMemory(t *testing.T) {
 	t.Parallel()
 	l := &borrowed{payload: []byte("the request")}
 	first, again := l.reader(), l.reader()
@@ -418,26 +418,25 @@ func TestLentMemory(t *testing.T) {
 	}
 	l.release()
 	if n, err := again.Read(head); n != 0 || !errors.Is(err, io.ErrClosedPipe) {
-		t.Errorf("taken back, it gives %d bytes, %v", n, err)
+		t.Errorf("released, it returns %d bytes, %v", n, err)
 	}
 }
 
-// TestNothingIsLentAfterSend: whatever the end of a request is, its memory is
-// taken back.
-func TestNothingIsLentAfterSend(t *testing.T) {
+// TestNothingIsBorrowedAfterSend: whatever the end of a request is, its memory is taken back.
+func TestNothingIsBorrowedAfterSend(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]http.HandlerFunc{
-		"delivered": says(200, items(created)), "refused": says(400, ""), "unread": says(200, "x"),
+		"delivered": says(200, items(created)), "rejected": says(400, ""), "unread": says(200, "x"),
 		"aborted": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 	} {
 		o := output(t, Config{URLs: []string{serve(t, answer)}, Compression: "none"})
 		body := sample(t, o, 1)
 		ctx, trip := withTrip(t.Context(), body.Bytes)
 		_ = o.bulk(ctx, trip, body, http.Header{})
-		lent := trip.body
+		memory := trip.body
 		trip.release()
-		if lent == nil || lent.payload != nil {
-			t.Errorf("%s: the memory is still lent", name)
+		if memory == nil || memory.payload != nil {
+			t.Errorf("%s: the memory is still borrowed", name)
 		}
 	}
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/longshore/longshore/pipeline"
 )
 
-// A holder is a cluster whose data streams, aliases and indices can be searched.
-// What it holds shows once it is refreshed.
+// A holder is a cluster whose data streams, aliases and indices can be searched. What it holds
+// shows once it is refreshed.
 type holder struct {
 	t      *testing.T
 	kinds  map[string]string // "stream", "alias", "index" by name
@@ -134,7 +134,7 @@ func TestStored(t *testing.T) {
 	}
 }
 
-func TestNotToBeAsked(t *testing.T) {
+func TestQueryRejected(t *testing.T) {
 	t.Parallel()
 	forbidden := says(403, `{"error":{"type":"security_exception","reason":"not for you"}}`)
 	const stream, alias, refresh, search = "/_data_stream/" + defaultIndex, "/_alias/" + defaultIndex, "/" + defaultIndex + "/_refresh", "/" + defaultIndex + "/_search"

@@ -14,11 +14,10 @@ import (
 	"github.com/longshore/longshore/pipeline"
 )
 
-// A cluster keeps templates and policies as the real ones do, and stores all
-// records.
+// A cluster keeps templates and policies as the real ones do, and stores all records.
 type cluster struct {
 	noStreams, noLifecycle bool
-	refuse                 map[string]int // status by path
+	reject                 map[string]int // status by path
 
 	mu   sync.Mutex
 	puts []string
@@ -28,7 +27,7 @@ type cluster struct {
 func (c *cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if status := c.refuse[r.Method+" "+r.URL.Path]; status != 0 {
+	if status := c.reject[r.Method+" "+r.URL.Path]; status != 0 {
 		says(status, `{"error":{"type":"security_exception","reason":"not for you"}}`)(w, r)
 		return
 	}
@@ -65,7 +64,7 @@ func (c *cluster) taken() []string {
 	return puts
 }
 
-// installing gives an output that installs, and what it logs.
+// installing returns an output that installs, and what it logs.
 func installing(t *testing.T, url string, config Config) (*Output, *strings.Builder) {
 	t.Helper()
 	config.URLs, config.InstallTemplate = []string{url}, true
@@ -201,9 +200,9 @@ func TestInstallIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	const path = "/_index_template/longshore-logs-longshore-default"
 	tests := []struct {
-		refused string
-		status  int
-		outcome pipeline.Outcome
+		rejected string
+		status   int
+		outcome  pipeline.Outcome
 	}{
 		{"GET /_data_stream/logs-longshore-default", 403, pipeline.Hold},
 		{"GET /_ilm/policy/longshore-logs-longshore-default", 403, pipeline.Hold},
@@ -212,16 +211,16 @@ func TestInstallIsTriedAgain(t *testing.T) {
 		{"GET " + path, 503, pipeline.Retry},
 	}
 	for _, tt := range tests {
-		t.Run(tt.refused, func(t *testing.T) {
+		t.Run(tt.rejected, func(t *testing.T) {
 			t.Parallel()
-			c := &cluster{refuse: map[string]int{tt.refused: tt.status}}
+			c := &cluster{reject: map[string]int{tt.rejected: tt.status}}
 			o, _ := installing(t, serve(t, c.ServeHTTP), Config{})
 			e := send(t, o, 1)
 			if e == nil || e.Outcome != tt.outcome || e.Uncertain || !strings.Contains(e.Reason, "not for you") {
 				t.Fatalf("got %+v", e)
 			}
 			c.mu.Lock()
-			c.refuse = nil
+			c.reject = nil
 			c.mu.Unlock()
 			if e := send(t, o, 1); e != nil {
 				t.Errorf("when it is allowed: %+v", e)

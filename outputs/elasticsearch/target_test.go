@@ -8,8 +8,8 @@ import (
 	"github.com/longshore/longshore/pipeline"
 )
 
-// TestFormerly finds what was sent to another index, which is asked whatever it is.
-func TestFormerly(t *testing.T) {
+// TestPreviousTarget finds what was sent to another index, which is asked whatever it is.
+func TestPreviousTarget(t *testing.T) {
 	t.Parallel()
 	s := &holder{t: t, kinds: map[string]string{"old-2024.02": "index"}}
 	url := serve(t, s.ServeHTTP)
@@ -18,7 +18,7 @@ func TestFormerly(t *testing.T) {
 	if string(before.Target()) == string(now.Target()) {
 		t.Errorf("both are %s", now.Target())
 	}
-	former, err := now.AtTarget(before.Target())
+	previous, err := now.AtTarget(before.Target())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,7 +26,7 @@ func TestFormerly(t *testing.T) {
 	second := b.Records[0]
 	second.Pos++
 	b.Records = append(b.Records, second)
-	body, enc := &pipeline.Body{}, former.Encoder()
+	body, enc := &pipeline.Body{}, previous.Encoder()
 	for i := range b.Records {
 		if _, err := enc.Encode(body, b, i); err != nil {
 			t.Fatal(err)
@@ -43,7 +43,7 @@ func TestFormerly(t *testing.T) {
 		}
 	}
 	stored := make([]bool, 2)
-	if err := former.Stored(t.Context(), body, stored); err != nil {
+	if err := previous.Stored(t.Context(), body, stored); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]bool{false, true}, stored); diff != "" {
@@ -51,7 +51,7 @@ func TestFormerly(t *testing.T) {
 	}
 	for _, text := range []string{"", "{", `{"index":"a{"}`} {
 		if _, err := now.AtTarget([]byte(text)); err == nil {
-			t.Errorf("%q was taken for a place", text)
+			t.Errorf("%q was taken for a target", text)
 		}
 	}
 	if p := output(t, Config{URLs: []string{url}}).Target(); p != nil {

@@ -164,7 +164,7 @@ func TestRenamedAway(t *testing.T) {
 	}
 }
 
-func TestATornLineIsEnded(t *testing.T) {
+func TestIncompleteLineIsEnded(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "out.jsonl")
 	if err := os.WriteFile(path, []byte(`{"message":"to`), 0o600); err != nil {
@@ -177,7 +177,7 @@ func TestATornLineIsEnded(t *testing.T) {
 	}
 }
 
-func TestWhatSomebodyMustMend(t *testing.T) {
+func TestFailuresToFix(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	missing := filepath.Join(dir, "no", "out.jsonl")
@@ -199,8 +199,8 @@ func TestWhatSomebodyMustMend(t *testing.T) {
 	mustHold(t, o.Send(t.Context(), bodyOf(t, o, "a")), "is not a regular file")
 }
 
-// TestFullDisk writes beyond a limit on the file's size, which fails in the
-// middle of a line as a full disk does.
+// TestFullDisk writes beyond a limit on the file's size, which fails in the middle of a line as a
+// full disk does.
 func TestFullDisk(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "out.jsonl")
 	o := open(t, path)

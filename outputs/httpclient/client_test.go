@@ -73,7 +73,7 @@ func echo(names ...string) http.Handler {
 	})
 }
 
-func TestRequestsAreDressed(t *testing.T) {
+func TestRequestHeaders(t *testing.T) {
 	server := httptest.NewServer(echo("User-Agent", "Authorization", "X-Key"))
 	t.Cleanup(server.Close)
 	tokenFile := filepath.Join(t.TempDir(), "token")
@@ -158,10 +158,10 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 }
 
 func TestOAuth2(t *testing.T) {
-	issued, refused := 0, false
+	issued, rejects := 0, false
 	tokens := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id, secret, _ := r.BasicAuth()
-		if refused || id != "me" || secret != "s3" || r.FormValue("scope") != "a b" || r.FormValue("audience") != "logs" || r.URL.RawQuery != "realm=x%2Fy" {
+		if rejects || id != "me" || secret != "s3" || r.FormValue("scope") != "a b" || r.FormValue("audience") != "logs" || r.URL.RawQuery != "realm=x%2Fy" {
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(http.StatusUnauthorized)
 			_, _ = io.WriteString(w, `{"error":"invalid_client","error_description":"go away"}`)
@@ -189,7 +189,7 @@ func TestOAuth2(t *testing.T) {
 			t.Errorf("got %q, %v; want %q", got, err, want)
 		}
 	}
-	revoked, refused = "Bearer t2", true
+	revoked, rejects = "Bearer t2", true
 	_, _ = ask(t, c, server.URL)
 	_, err := ask(t, c, server.URL)
 	f := RequestError(err)
@@ -414,7 +414,7 @@ func TestProxy(t *testing.T) {
 	}
 }
 
-func TestPayloadIsGivenBack(t *testing.T) {
+func TestPayloadIsReleased(t *testing.T) {
 	var p Payload
 	req := &http.Request{}
 	p.Attach(req, []byte("abc"))

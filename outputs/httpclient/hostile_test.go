@@ -15,8 +15,7 @@ import (
 	"github.com/longshore/longshore/pipeline"
 )
 
-// A hostile server reads a request and writes whatever answer it likes, until
-// it is cut off.
+// A hostile server reads a request and writes whatever answer it likes, until it is cut off.
 type hostile struct {
 	url   string
 	wrote atomic.Int64
@@ -91,8 +90,8 @@ func bomb(w io.Writer) {
 	}
 }
 
-// TestHostileAnswers: whatever comes, a request ends, little is read, and nothing
-// that is no success is taken for one.
+// TestHostileAnswers: whatever comes, a request ends, little is read, and nothing that is no
+// success is taken for one.
 func TestHostileAnswers(t *testing.T) {
 	const ok = "HTTP/1.1 500 Ill\r\n"
 	tests := map[string]struct {
@@ -182,8 +181,8 @@ func TestHostileTokens(t *testing.T) {
 	}
 }
 
-// TestRedirectsLeadNowhere: nobody else gets what is meant for this server, by
-// whatever kind of redirect, and the body is not sent again.
+// TestRedirectsLeadNowhere: nobody else gets what is meant for this server, by whatever kind of
+// redirect, and the body is not sent again.
 func TestRedirectsLeadNowhere(t *testing.T) {
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the redirect was followed") }))
 	t.Cleanup(elsewhere.Close)
@@ -205,9 +204,8 @@ func TestRedirectsLeadNowhere(t *testing.T) {
 	}
 }
 
-// TestABodyIsNotSentTwice: a connection that was good once, and then breaks when
-// it has read a request, leaves open whether that was taken; nothing sends it
-// again without asking.
+// TestABodyIsNotSentTwice: a connection that was good once, and then breaks when it has read a
+// request, leaves open whether that was taken; nothing sends it again without asking.
 func TestABodyIsNotSentTwice(t *testing.T) {
 	var bodies atomic.Int64
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {

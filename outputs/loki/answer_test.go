@@ -12,25 +12,24 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// judged is what a test expects of an answer: outcome, then the items as
-// "index outcome".
-type judged struct {
+// classified is what a test expects of an answer: outcome, then the items as "index outcome".
+type classified struct {
 	Outcome   pipeline.Outcome
 	Uncertain bool
 	Items     []string
 	Metadata  bool
 }
 
-func judgedOf(failure *pipeline.SendError, metadata bool) judged {
-	j := judged{failure.Outcome, failure.Uncertain, nil, metadata}
+func classifiedOf(failure *pipeline.SendError, metadata bool) classified {
+	j := classified{failure.Outcome, failure.Uncertain, nil, metadata}
 	for _, item := range failure.Items {
 		j.Items = append(j.Items, string(rune('0'+item.Index))+" "+item.Outcome.String())
 	}
 	return j
 }
 
-// answerBody has two streams: a with the entries 0 to 4, a second apart, but for
-// 3, half a second after 2; b with 5, long, and 6, with metadata.
+// answerBody has two streams: a with the entries 0 to 4, a second apart, but for 3, half a second
+// after 2; b with 5, long, and 6, with metadata.
 func answerBody(t *testing.T) *pipeline.Body {
 	o := newOutput(t, Config{Labels: map[string]string{"app": "{service}"}, LineFormat: "raw"})
 	src := func(name string) *event.Source {
@@ -43,8 +42,8 @@ func answerBody(t *testing.T) *pipeline.Body {
 	return fill(t, o, a, b)
 }
 
-// The texts are those of Loki's source (main of August 2026), filled in; see the
-// comments in answer.go, ignored.go and validation.go for the files.
+// The texts are those of Loki's source (main of August 2026), filled in; see the comments in
+// answer.go, ignored.go and validation.go for the files.
 func TestAnswers(t *testing.T) {
 	const (
 		tooOldText  = `entry for stream '{app="a"}' has timestamp too old: 2026-10-01T12:00:0`
@@ -57,103 +56,103 @@ func TestAnswers(t *testing.T) {
 	tests := map[string]struct {
 		status int
 		text   string
-		want   judged
+		want   classified
 	}{
 		"rate": {429, "ingestion rate limit exceeded for user fake (limit: 4194304 bytes/sec) while attempting to ingest '7' lines totaling '1000000' bytes, reduce log volume or contact your Loki administrator to see if the limit can be increased",
-			judged{Outcome: pipeline.Retry}},
+			classified{Outcome: pipeline.Retry}},
 		"rate, never to pass": {429, "ingestion rate limit exceeded for user fake (limit: 1000 bytes/sec) while attempting to ingest '7' lines totaling '1001' bytes, reduce log volume or contact your Loki administrator to see if the limit can be increased",
-			judged{Outcome: pipeline.Split}},
+			classified{Outcome: pipeline.Split}},
 		"rate of a policy": {429, "ingestion rate limit exceeded for user fake, policy p (limit: 1000 bytes/sec) while attempting to ingest '7' lines totaling '1001' bytes, reduce log volume",
-			judged{Outcome: pipeline.Split}},
+			classified{Outcome: pipeline.Split}},
 		"rates": {429, `ingestion rate limit exceeded for user fake across multiple buckets: the tenant default (limit: 9000 bytes/sec) ingesting 7 lines totaling 1001 bytes; reduce log volume or contact your Loki administrator to see if the limits can be increased`,
-			judged{Outcome: pipeline.Retry}},
+			classified{Outcome: pipeline.Retry}},
 		"rate of one stream": {429, entryAt("0") + "reason: '" + streamLimit + "',\n" + entryAt("1") + "reason: '" + streamLimit + "',\nuser 'fake', total ignored: 2 out of 2 for stream: {app=\"b\"}",
-			judged{Outcome: pipeline.Retry, Items: []string{"5 retry", "6 retry"}}},
+			classified{Outcome: pipeline.Retry, Items: []string{"5 retry", "6 retry"}}},
 		"rate of one stream, some of it": {429, entryAt("1") + "reason: '" + streamLimit + "',\nuser 'fake', total ignored: 1 out of 2 for stream: {app=\"b\"}",
-			judged{Outcome: pipeline.Retry, Items: []string{"6 retry"}}},
+			classified{Outcome: pipeline.Retry, Items: []string{"6 retry"}}},
 		"rate of one stream, not all named": {429, entryAt("1") + "reason: '" + streamLimit + "',\nuser 'fake', total ignored: 3 out of 5 for stream: {app=\"a\"}",
-			judged{Outcome: pipeline.Retry, Uncertain: true}},
+			classified{Outcome: pipeline.Retry, Uncertain: true}},
 		"number of streams": {429, `maximum active stream limit exceeded when trying to create stream {app="b"}, reduce the number of active streams (reduce labels or reduce label values), or contact your Loki administrator to see if the limit can be increased, user: 'fake'`,
-			judged{Outcome: pipeline.Retry, Uncertain: true}},
-		"a gateway's 429": {429, "slow down", judged{Outcome: pipeline.Retry}},
+			classified{Outcome: pipeline.Retry, Uncertain: true}},
+		"a gateway's 429": {429, "slow down", classified{Outcome: pipeline.Retry}},
 
-		"large": {413, "couldn't parse push request: request body too large: 200 bytes, limit: 100 bytes", judged{Outcome: pipeline.Split}},
+		"large": {413, "couldn't parse push request: request body too large: 200 bytes, limit: 100 bytes", classified{Outcome: pipeline.Split}},
 		"large for grpc": {500, "rpc error: code = ResourceExhausted desc = grpc: received message larger than max (5242880 vs. 4194304)",
-			judged{Outcome: pipeline.Split, Uncertain: true}},
-		"large for older ones": {400, "message size too large than max (5242880 vs 4194304)", judged{Outcome: pipeline.Bisect, Uncertain: true}},
-		"large, decompressed":  {400, "decompressed message size larger than max (5242880 vs 4194304)", judged{Outcome: pipeline.Split}},
+			classified{Outcome: pipeline.Split, Uncertain: true}},
+		"large for older ones": {400, "message size too large than max (5242880 vs 4194304)", classified{Outcome: pipeline.Bisect, Uncertain: true}},
+		"large, decompressed":  {400, "decompressed message size larger than max (5242880 vs 4194304)", classified{Outcome: pipeline.Split}},
 
-		"ill":               {500, "empty ring", judged{Outcome: pipeline.Retry, Uncertain: true}},
-		"away":              {503, "", judged{Outcome: pipeline.Retry, Uncertain: true}},
-		"no tenant":         {401, "no org id", judged{Outcome: pipeline.Hold}},
-		"a bad tenant":      {400, "tenant ID 'a b' contains unsupported character ' '", judged{Outcome: pipeline.Hold}},
-		"forbidden":         {403, "", judged{Outcome: pipeline.Hold}},
-		"another path":      {404, "404 page not found", judged{Outcome: pipeline.Hold}},
-		"no streams":        {422, "error at least one valid stream is required for ingestion", judged{Outcome: pipeline.Reject}},
-		"blocked":           {260, "ingestion blocked for user 'fake' until '2099-01-01T00:00:00Z' with status code '260'", judged{Outcome: pipeline.Hold}},
-		"blocked otherwise": {456, "ingestion blocked for user 'fake' (policy: 'p') until '2099-01-01T00:00:00Z' with status code '456'", judged{Outcome: pipeline.Hold}},
-		"no Loki at all":    {200, "<title>Welcome</title>", judged{Outcome: pipeline.Hold}},
-		"unknown 2xx":       {202, "", judged{Outcome: pipeline.Hold}},
+		"failing":           {500, "empty ring", classified{Outcome: pipeline.Retry, Uncertain: true}},
+		"away":              {503, "", classified{Outcome: pipeline.Retry, Uncertain: true}},
+		"no tenant":         {401, "no org id", classified{Outcome: pipeline.Hold}},
+		"a bad tenant":      {400, "tenant ID 'a b' contains unsupported character ' '", classified{Outcome: pipeline.Hold}},
+		"forbidden":         {403, "", classified{Outcome: pipeline.Hold}},
+		"another path":      {404, "404 page not found", classified{Outcome: pipeline.Hold}},
+		"no streams":        {422, "error at least one valid stream is required for ingestion", classified{Outcome: pipeline.Reject}},
+		"blocked":           {260, "ingestion blocked for user 'fake' until '2099-01-01T00:00:00Z' with status code '260'", classified{Outcome: pipeline.Hold}},
+		"blocked otherwise": {456, "ingestion blocked for user 'fake' (policy: 'p') until '2099-01-01T00:00:00Z' with status code '456'", classified{Outcome: pipeline.Hold}},
+		"no Loki at all":    {200, "<title>Welcome</title>", classified{Outcome: pipeline.Hold}},
+		"unknown 2xx":       {202, "", classified{Outcome: pipeline.Hold}},
 
-		"cannot be read":      {400, "couldn't parse push request: proto: wrong wireType = 0 for field Streams", judged{Outcome: pipeline.Bisect}},
-		"labels out of hand":  {400, `couldn't parse labels: 1:2: parse error: unexpected "="`, judged{Outcome: pipeline.Bisect}},
-		"words never heard":   {400, "computer says no", judged{Outcome: pipeline.Bisect, Uncertain: true}},
-		"half of them known":  {400, tooOldText + "1Z" + oldest + "; computer says no", judged{Outcome: pipeline.Bisect, Uncertain: true}},
-		"a stream not ours":   {400, `entry for stream '{app="z"}' has timestamp too old: 2026-10-01T12:00:00Z` + oldest, judged{Outcome: pipeline.Bisect, Uncertain: true}},
-		"an entry not ours":   {400, tooOldText + "9Z" + oldest, judged{Outcome: pipeline.Bisect, Uncertain: true}},
-		"more than there are": {400, "3 errors like: " + tooOldText + "2Z" + oldest, judged{Outcome: pipeline.Bisect, Uncertain: true}},
+		"cannot be read":      {400, "couldn't parse push request: proto: wrong wireType = 0 for field Streams", classified{Outcome: pipeline.Bisect}},
+		"labels out of hand":  {400, `couldn't parse labels: 1:2: parse error: unexpected "="`, classified{Outcome: pipeline.Bisect}},
+		"words never heard":   {400, "computer says no", classified{Outcome: pipeline.Bisect, Uncertain: true}},
+		"half of them known":  {400, tooOldText + "1Z" + oldest + "; computer says no", classified{Outcome: pipeline.Bisect, Uncertain: true}},
+		"a stream not ours":   {400, `entry for stream '{app="z"}' has timestamp too old: 2026-10-01T12:00:00Z` + oldest, classified{Outcome: pipeline.Bisect, Uncertain: true}},
+		"an entry not ours":   {400, tooOldText + "9Z" + oldest, classified{Outcome: pipeline.Bisect, Uncertain: true}},
+		"more than there are": {400, "3 errors like: " + tooOldText + "2Z" + oldest, classified{Outcome: pipeline.Bisect, Uncertain: true}},
 
 		"one too old": {400, tooOldText + "1Z" + oldest,
-			judged{Outcome: pipeline.Reject, Items: []string{"1 reject"}}},
+			classified{Outcome: pipeline.Reject, Items: []string{"1 reject"}}},
 		"several too old": {400, "2 errors like: " + tooOldText + "2Z" + oldest + "; 1 errors like: " + tooOldText + "0Z" + oldest,
-			judged{Outcome: pipeline.Reject, Items: []string{"0 reject", "2 reject", "3 reject"}}},
+			classified{Outcome: pipeline.Reject, Items: []string{"0 reject", "2 reject", "3 reject"}}},
 		"within the second, the older": {400, tooOldText + "2Z" + oldest,
-			judged{Outcome: pipeline.Reject, Items: []string{"2 reject"}}},
+			classified{Outcome: pipeline.Reject, Items: []string{"2 reject"}}},
 		"within the second, the newer": {400, `entry for stream '{app="a"}' has timestamp too new: 2026-10-01T12:00:02Z`,
-			judged{Outcome: pipeline.Reject, Items: []string{"3 reject"}}},
+			classified{Outcome: pipeline.Reject, Items: []string{"3 reject"}}},
 		"other words for the time": {400, tooOldText + "1+00:00" + oldest,
-			judged{Outcome: pipeline.Reject, Items: []string{"1 reject"}}},
+			classified{Outcome: pipeline.Reject, Items: []string{"1 reject"}}},
 		"Loki added a label": {400, `entry for stream '{app="a", service_name="a"}' has timestamp too old: 2026-10-01T12:00:01Z` + oldest,
-			judged{Outcome: pipeline.Reject, Items: []string{"1 reject"}}},
+			classified{Outcome: pipeline.Reject, Items: []string{"1 reject"}}},
 		"too long": {400, `max entry size '400' bytes exceeded for stream '{app="b"}' while adding an entry with length '500' bytes`,
-			judged{Outcome: pipeline.Reject, Items: []string{"5 reject"}}},
+			classified{Outcome: pipeline.Reject, Items: []string{"5 reject"}}},
 		"too long, in older words": {400, `Max entry size '400' bytes exceeded for stream '{app="b"}' while adding an entry with length '500' bytes`,
-			judged{Outcome: pipeline.Reject, Items: []string{"5 reject"}}},
+			classified{Outcome: pipeline.Reject, Items: []string{"5 reject"}}},
 		"label values": {400, `stream '{app="a"}' has label value too long: 'a'`,
-			judged{Outcome: pipeline.Reject, Items: []string{"0 reject", "1 reject", "2 reject", "3 reject", "4 reject"}}},
+			classified{Outcome: pipeline.Reject, Items: []string{"0 reject", "1 reject", "2 reject", "3 reject", "4 reject"}}},
 		"label names": {400, `entry for stream '{app="b"}' has 16 label names; limit 15; ` + tooOldText + "0Z" + oldest,
-			judged{Outcome: pipeline.Reject, Items: []string{"0 reject", "5 reject", "6 reject"}}},
+			classified{Outcome: pipeline.Reject, Items: []string{"0 reject", "5 reject", "6 reject"}}},
 		"labels wanted": {400, `missing required labels 'env' for user 'fake' for stream '{app="b"}' (policy: '')`,
-			judged{Outcome: pipeline.Reject, Items: []string{"5 hold", "6 hold"}}},
+			classified{Outcome: pipeline.Reject, Items: []string{"5 hold", "6 hold"}}},
 
-		"metadata": {400, noMetadata, judged{Outcome: pipeline.Reject, Items: []string{"6 retry"}, Metadata: true}},
+		"metadata": {400, noMetadata, classified{Outcome: pipeline.Reject, Items: []string{"6 retry"}, Metadata: true}},
 		"metadata and more": {400, "1 errors like: " + noMetadata + "; 1 errors like: " + tooOldText + "0Z" + oldest,
-			judged{Outcome: pipeline.Reject, Items: []string{"0 reject", "6 retry"}, Metadata: true}},
+			classified{Outcome: pipeline.Reject, Items: []string{"0 reject", "6 retry"}, Metadata: true}},
 		"too much metadata": {400, "stream '{app=\"b\"}' has too many structured metadata labels: '4', limit: '3'. Please see `limits_config.max_structured_metadata_entries_count` or contact your Loki administrator to increase it",
-			judged{Outcome: pipeline.Reject, Items: []string{"6 retry"}, Metadata: true}},
+			classified{Outcome: pipeline.Reject, Items: []string{"6 retry"}, Metadata: true}},
 
 		"one too far behind": {400, entryAt("1") + late + `user 'fake', total ignored: 1 out of 5 for stream: {app="a"}`,
-			judged{Outcome: pipeline.Reject, Items: []string{"1 reject"}}},
+			classified{Outcome: pipeline.Reject, Items: []string{"1 reject"}}},
 		"named by the nanosecond": {400, entryAt("2.5") + late + `user 'fake', total ignored: 1 out of 5 for stream: {app="a"}`,
-			judged{Outcome: pipeline.Reject, Items: []string{"3 reject"}}},
+			classified{Outcome: pipeline.Reject, Items: []string{"3 reject"}}},
 		"in the words of 2.x": {400, "entry with timestamp 2026-10-01 12:00:01 +0000 UTC ignored, reason: 'entry out of order' for stream: {app=\"a\"},\ntotal ignored: 1 out of 5",
-			judged{Outcome: pipeline.Bisect, Uncertain: true}}, // which stream?
+			classified{Outcome: pipeline.Bisect, Uncertain: true}}, // which stream?
 		"more behind than named": {400, entryAt("0") + late + entryAt("1") + late + `user 'fake', total ignored: 4 out of 5 for stream: {app="a"}`,
-			judged{Outcome: pipeline.Reject, Items: []string{"0 reject", "1 reject", "2 reject", "3 reject"}}},
+			classified{Outcome: pipeline.Reject, Items: []string{"0 reject", "1 reject", "2 reject", "3 reject"}}},
 		"all of it behind": {400, entryAt("0") + late + `user 'fake', total ignored: 5 out of 5 for stream: {app="a"}`,
-			judged{Outcome: pipeline.Reject, Items: []string{"0 reject", "1 reject", "2 reject", "3 reject", "4 reject"}}},
+			classified{Outcome: pipeline.Reject, Items: []string{"0 reject", "1 reject", "2 reject", "3 reject", "4 reject"}}},
 		"of a shard, and not all named": {400, entryAt("0") + late + `user 'fake', total ignored: 3 out of 4 for stream: {__stream_shard__="1", app="a"}`,
-			judged{Outcome: pipeline.Bisect, Uncertain: true}},
+			classified{Outcome: pipeline.Bisect, Uncertain: true}},
 		"of a shard, all named": {400, entryAt("0") + late + `user 'fake', total ignored: 1 out of 4 for stream: {__stream_shard__="1", app="a"}`,
-			judged{Outcome: pipeline.Reject, Items: []string{"0 reject"}}},
+			classified{Outcome: pipeline.Reject, Items: []string{"0 reject"}}},
 		"behind, and over the rate": {400, entryAt("0") + "reason: '" + streamLimit + "',\n" + entryAt("1") + late + `user 'fake', total ignored: 2 out of 5 for stream: {app="a"}`,
-			judged{Outcome: pipeline.Reject, Items: []string{"0 retry", "1 reject"}}},
+			classified{Outcome: pipeline.Reject, Items: []string{"0 retry", "1 reject"}}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			resp := &http.Response{StatusCode: test.status, Header: http.Header{}}
 			failure, metadata := classify(resp, []byte(test.text+"\n"), answerBody(t))
-			if diff := cmp.Diff(test.want, judgedOf(failure, metadata)); diff != "" {
+			if diff := cmp.Diff(test.want, classifiedOf(failure, metadata)); diff != "" {
 				t.Error(diff)
 			}
 			if failure.Status != test.status || failure.Reason == "" {
@@ -202,8 +201,8 @@ func TestUntilUnblocked(t *testing.T) {
 	}
 }
 
-// FuzzJudge: whatever a server says, the items are in the body, in order.
-func FuzzJudge(f *testing.F) {
+// FuzzClassify: whatever a server says, the items are in the body, in order.
+func FuzzClassify(f *testing.F) {
 	f.Add(400, `2 errors like: entry for stream '{app="a"}' has timestamp too old: 2026-10-01T12:00:02Z, oldest acceptable timestamp is: 2026-10-08T00:00:00Z`)
 	f.Add(400, "entry with timestamp 2026-10-01 12:00:01 +0000 UTC ignored, reason: 'x',\nuser 'f', total ignored: 1 out of 5 for stream: {app=\"a\"}")
 	f.Add(429, "entry with timestamp 2026-10-01 12:00:01 +0000 UTC ignored, reason: 'x',\ntotal ignored: 9 out of 9")

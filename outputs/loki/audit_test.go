@@ -17,8 +17,8 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// audited asks an audit for a body, and gives how often each item is held, or the
-// first letter of why it may be held all the same.
+// audited asks an audit for a body, and gives how often each item is held, or the first letter of
+// why it may be held all the same.
 func audited(t *testing.T, audit pipeline.Audit, body *pipeline.Body) string {
 	t.Helper()
 	held := make([]pipeline.Presence, len(body.Items))
@@ -105,15 +105,14 @@ func TestAudit(t *testing.T) {
 	}
 }
 
-// spread gives the records of a batch new times.
+// spread returns the records of a batch new times.
 func spread(b *event.Batch, gap time.Duration) {
 	for i := range b.Records {
 		b.Records[i].Time = start + int64(i)*int64(gap)
 	}
 }
 
-// TestAuditOther: another line at the time of ours was ours, before the config was
-// changed.
+// TestAuditOther: another line at the time of ours was ours, before the config was changed.
 func TestAuditOther(t *testing.T) {
 	a := newArchive(t)
 	a.hides, a.most = true, 4<<20
@@ -127,9 +126,9 @@ func TestAuditOther(t *testing.T) {
 	}
 }
 
-// TestAuditRepeatsOnce: the repeats in a millisecond that two bodies share count
-// once, however the bodies are cut, and so do those among lines of another source.
-func TestAuditRepeatsOnce(t *testing.T) {
+// TestAuditDuplicatesOnce: the repeats in a millisecond that two bodies share count once, however
+// the bodies are cut, and so do those among lines of another source.
+func TestAuditDuplicatesOnce(t *testing.T) {
 	for _, gap := range []time.Duration{1, 300 * time.Microsecond, time.Second} {
 		a := newArchive(t)
 		a.hides, a.most = true, 4<<20
@@ -178,8 +177,8 @@ func TestAuditRepeatsOnce(t *testing.T) {
 	}
 }
 
-// TestAuditFewAmongMany: a quiet source in the stream of a busy one is looked for
-// where its lines are, and not by fetching all.
+// TestAuditFewAmongMany: a quiet source in the stream of a busy one is looked for where its lines
+// are, and not by fetching all.
 func TestAuditFewAmongMany(t *testing.T) {
 	a := newArchive(t)
 	a.hides, a.most = true, 4<<20
@@ -201,13 +200,12 @@ func TestAuditFewAmongMany(t *testing.T) {
 	}
 }
 
-// TestAuditUndated compares lines without a time by their text, in the order of
-// their source.
+// TestAuditUntimed compares lines without a time by their text, in the order of their source.
 type onlySource struct{ *event.Source }
 
 func (s onlySource) SourceOf(int) *event.Source { return s.Source }
 
-func TestAuditUndated(t *testing.T) {
+func TestAuditUntimed(t *testing.T) {
 	for _, format := range []string{"raw", "json"} {
 		a := newArchive(t)
 		a.hides, a.most = true, 4<<20
@@ -233,7 +231,7 @@ func TestAuditUndated(t *testing.T) {
 	}
 }
 
-func TestAuditRefused(t *testing.T) {
+func TestAuditRejected(t *testing.T) {
 	a := newArchive(t)
 	body := fill(t, newOutput(t, Config{URL: a.URL}), batchOf(container("web"), "x"))
 	o := newOutput(t, Config{URL: a.URL, Reconcile: "off"})

@@ -194,7 +194,7 @@ func TestFollowingRecordsFindTheirStream(t *testing.T) {
 	}
 }
 
-// gathered gives the value of a metric's first line.
+// gathered returns the value of a metric's first line.
 func gathered(t *testing.T, registry *prometheus.Registry, name string) float64 {
 	families, err := registry.Gather()
 	if err != nil {

@@ -27,8 +27,8 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// messages gives the messages of all entries that were pushed, request by
-// request and stream by stream.
+// messages returns the messages of all entries that were pushed, request by request and stream by
+// stream.
 func (l *fakeLoki) messages(t testing.TB, line string) []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

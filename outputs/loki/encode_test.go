@@ -83,8 +83,8 @@ func batchOf(src *event.Source, lines ...string) *event.Batch {
 	return b
 }
 
-// oracle is the same request, made by Loki's own package. It knows groups and
-// entries only as the test states them.
+// oracle is the same request, made by Loki's own package. It knows groups and entries only as the
+// test states them.
 func oracle(t testing.TB, streams ...push.Stream) []byte {
 	t.Helper()
 	raw, err := (&push.PushRequest{Streams: streams}).Marshal()
@@ -166,7 +166,7 @@ func TestRequestIsWhatLokiItselfMarshals(t *testing.T) {
 	}
 }
 
-func TestBareRequestIsWhatLokiItselfMarshals(t *testing.T) {
+func TestRequestWithoutMetadataIsWhatLokiItselfMarshals(t *testing.T) {
 	b := batchOf(container("web"), "one", strings.Repeat("x", 300))
 	b.Records[0].Level = event.Error
 	o := newOutput(t, Config{LineFormat: "raw"})
@@ -247,7 +247,7 @@ func FuzzReadEntry(f *testing.F) {
 	})
 }
 
-func TestLongLinesAreCut(t *testing.T) {
+func TestLongLinesAreTruncated(t *testing.T) {
 	const limit = 2000
 	long := strings.Repeat("ä\"", 3000)
 	tests := map[string]struct {
@@ -312,7 +312,7 @@ func TestLongLinesAreCut(t *testing.T) {
 	}
 }
 
-func TestLongRawLinesAreCut(t *testing.T) {
+func TestLongRawLinesAreTruncated(t *testing.T) {
 	o := newOutput(t, Config{MaxLineSize: 1024, LineFormat: "raw"})
 	b := batchOf(container("web"), strings.Repeat("ä", 2000), "short")
 	b.Records[1].Flags = event.Truncated
@@ -325,7 +325,7 @@ func TestLongRawLinesAreCut(t *testing.T) {
 	}
 }
 
-func TestCutEscaped(t *testing.T) {
+func TestTruncateEscaped(t *testing.T) {
 	const s = `a\n\u00e4\ud83d\ude00é`
 	var got []string
 	for n := 0; n <= len(s); n++ {

@@ -22,8 +22,8 @@ func FuzzReadCount(f *testing.F) {
 	})
 }
 
-// FuzzReadSight: a configuration that is none leaves what is usual, or sees more.
-func FuzzReadSight(f *testing.F) {
+// FuzzParseLookback: a configuration that is none leaves what is usual, or sees more.
+func FuzzParseLookback(f *testing.F) {
 	f.Add("ingester:\n  query_store_max_look_back_period: -1ns\nquerier:\n  query_ingesters_within: 3h0m0s\n")
 	f.Add("  query_store_max_look_back_period: 0s\n  query_ingesters_within: 9999999h\n")
 	f.Fuzz(func(t *testing.T, config string) {

@@ -81,8 +81,7 @@ func TestHostileAnswersToAPush(t *testing.T) {
 	}
 }
 
-// drips is a server that answers a byte a second, or nothing at all, and never
-// comes to an end.
+// drips is a server that answers a byte a second, or nothing at all, and never comes to an end.
 func drips(status int) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -102,8 +101,7 @@ func drips(status int) http.HandlerFunc {
 	}
 }
 
-// TestDrippingAnswers: neither a push nor a question takes longer than its
-// timeout.
+// TestDrippingAnswers: neither a push nor a question takes longer than its timeout.
 func TestDrippingAnswers(t *testing.T) {
 	for _, status := range []int{0, 200, 400, 429, 500} {
 		synctest.Test(t, func(t *testing.T) {

@@ -14,8 +14,7 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// An ingester answers as Loki's does: of a request with several streams, by the
-// last one.
+// An ingester answers as Loki's does: of a request with several streams, by the last one.
 type ingester struct {
 	rejects map[string]string // text by stream
 	status  int
@@ -48,8 +47,8 @@ func threeApps(t *testing.T, o *Output) *pipeline.Body {
 	return fill(t, o, batchOf(src("a"), "0"), batchOf(src("b"), "1", "2"), batchOf(src("c"), "3", "4", "5"), batchOf(src("b"), "6"))
 }
 
-// TestRejectionsAreNotHidden: none of the rejections that a later stream's
-// success would hide is taken for a delivery.
+// TestRejectionsAreNotHidden: none of the rejections that a later stream's success would hide is
+// taken for a delivery.
 func TestRejectionsAreNotHidden(t *testing.T) {
 	a, b, c := `{app="a"}`, `{app="b"}`, `{app="c"}`
 	all := map[string]int{a: 1, b: 3, c: 3}
@@ -58,24 +57,24 @@ func TestRejectionsAreNotHidden(t *testing.T) {
 		status  int
 		after   time.Duration // since the records' time
 		known   bool          // the streams were sent before
-		want    judged
+		want    classified
 		stored  map[string]int
 		pushed  int
 	}{
 		"usual":        {known: true, stored: all, pushed: 1},
 		"new":          {stored: all, pushed: 3},
 		"old":          {known: true, after: time.Hour, stored: all, pushed: 3},
-		"too late":     {rejects: map[string]string{b: lateAnswer}, status: 400, known: true, after: 2 * time.Hour, want: judged{Outcome: pipeline.Reject, Items: []string{"1 reject", "2 reject", "6 reject"}}, stored: map[string]int{a: 1, c: 3}, pushed: 3},
-		"all too late": {rejects: map[string]string{a: lateAnswer, b: lateAnswer, c: lateAnswer}, status: 400, want: judged{Outcome: pipeline.Reject, Items: []string{"0 reject", "1 reject", "2 reject", "3 reject", "4 reject", "5 reject", "6 reject"}}, stored: map[string]int{}, pushed: 3},
-		"over a limit": {rejects: map[string]string{a: limitAnswer}, status: 429, want: judged{Outcome: pipeline.Retry, Items: []string{"0 retry"}}, stored: map[string]int{b: 3, c: 3}, pushed: 3},
+		"too late":     {rejects: map[string]string{b: lateAnswer}, status: 400, known: true, after: 2 * time.Hour, want: classified{Outcome: pipeline.Reject, Items: []string{"1 reject", "2 reject", "6 reject"}}, stored: map[string]int{a: 1, c: 3}, pushed: 3},
+		"all too late": {rejects: map[string]string{a: lateAnswer, b: lateAnswer, c: lateAnswer}, status: 400, want: classified{Outcome: pipeline.Reject, Items: []string{"0 reject", "1 reject", "2 reject", "3 reject", "4 reject", "5 reject", "6 reject"}}, stored: map[string]int{}, pushed: 3},
+		"over a limit": {rejects: map[string]string{a: limitAnswer}, status: 429, want: classified{Outcome: pipeline.Retry, Items: []string{"0 retry"}}, stored: map[string]int{b: 3, c: 3}, pushed: 3},
 		"no more streams": {rejects: map[string]string{b: "maximum active stream limit exceeded when trying to create stream " + b}, status: 429,
-			want: judged{Outcome: pipeline.Retry, Items: []string{"1 retry", "2 retry", "3 retry", "4 retry", "5 retry", "6 retry"}}, stored: map[string]int{a: 1}, pushed: 2},
-		"to be bisected, first":  {rejects: map[string]string{a: "couldn't parse"}, status: 400, want: judged{Outcome: pipeline.Bisect}, stored: map[string]int{}, pushed: 1},
-		"to be bisected, second": {rejects: map[string]string{b: "couldn't parse"}, status: 400, want: judged{Outcome: pipeline.Retry, Items: []string{"1 retry", "2 retry", "3 retry", "4 retry", "5 retry", "6 retry"}}, stored: map[string]int{a: 1}, pushed: 2},
-		"refused, first":         {rejects: map[string]string{a: "no"}, status: 422, want: judged{Outcome: pipeline.Reject, Items: []string{"0 reject"}}, stored: map[string]int{b: 3, c: 3}, pushed: 3},
-		"refused, second":        {rejects: map[string]string{b: "no"}, status: 422, want: judged{Outcome: pipeline.Reject, Items: []string{"1 reject", "2 reject", "6 reject"}}, stored: map[string]int{a: 1, c: 3}, pushed: 3},
-		"not let in":             {rejects: map[string]string{b: "no"}, status: 403, want: judged{Outcome: pipeline.Hold, Items: []string{"1 hold", "2 hold", "3 hold", "4 hold", "5 hold", "6 hold"}}, stored: map[string]int{a: 1}, pushed: 2},
-		"ill":                    {rejects: map[string]string{b: "no"}, status: 500, want: judged{Outcome: pipeline.Retry, Uncertain: true, Items: []string{"1 retry", "2 retry", "3 retry", "4 retry", "5 retry", "6 retry"}}, stored: map[string]int{a: 1}, pushed: 2},
+			want: classified{Outcome: pipeline.Retry, Items: []string{"1 retry", "2 retry", "3 retry", "4 retry", "5 retry", "6 retry"}}, stored: map[string]int{a: 1}, pushed: 2},
+		"to be bisected, first":  {rejects: map[string]string{a: "couldn't parse"}, status: 400, want: classified{Outcome: pipeline.Bisect}, stored: map[string]int{}, pushed: 1},
+		"to be bisected, second": {rejects: map[string]string{b: "couldn't parse"}, status: 400, want: classified{Outcome: pipeline.Retry, Items: []string{"1 retry", "2 retry", "3 retry", "4 retry", "5 retry", "6 retry"}}, stored: map[string]int{a: 1}, pushed: 2},
+		"rejected, first":        {rejects: map[string]string{a: "no"}, status: 422, want: classified{Outcome: pipeline.Reject, Items: []string{"0 reject"}}, stored: map[string]int{b: 3, c: 3}, pushed: 3},
+		"rejected, second":       {rejects: map[string]string{b: "no"}, status: 422, want: classified{Outcome: pipeline.Reject, Items: []string{"1 reject", "2 reject", "6 reject"}}, stored: map[string]int{a: 1, c: 3}, pushed: 3},
+		"not let in":             {rejects: map[string]string{b: "no"}, status: 403, want: classified{Outcome: pipeline.Hold, Items: []string{"1 hold", "2 hold", "3 hold", "4 hold", "5 hold", "6 hold"}}, stored: map[string]int{a: 1}, pushed: 2},
+		"failing":                {rejects: map[string]string{b: "no"}, status: 500, want: classified{Outcome: pipeline.Retry, Uncertain: true, Items: []string{"1 retry", "2 retry", "3 retry", "4 retry", "5 retry", "6 retry"}}, stored: map[string]int{a: 1}, pushed: 2},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -88,9 +87,9 @@ func TestRejectionsAreNotHidden(t *testing.T) {
 			if test.known {
 				o.health.update(body, nil)
 			}
-			var got judged
+			var got classified
 			if failure, _ := o.Send(context.Background(), body).(*pipeline.SendError); failure != nil {
-				got = judgedOf(failure, false)
+				got = classifiedOf(failure, false)
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Error(diff)
@@ -105,9 +104,9 @@ func TestRejectionsAreNotHidden(t *testing.T) {
 	}
 }
 
-// TestStandings: a stream over its rate goes alone for a while, and others that
-// were taken go together.
-func TestStandings(t *testing.T) {
+// TestStreamHealth: a stream over its rate goes alone for a while, and others that were taken go
+// together.
+func TestStreamHealth(t *testing.T) {
 	o := newOutput(t, Config{Labels: map[string]string{"app": "{service}"}})
 	now := time.Unix(0, start)
 	o.health.now = func() time.Time { return now }

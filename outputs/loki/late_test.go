@@ -14,8 +14,8 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// lateFor refuses the first n entries of a stream, as Loki's ingester does. It
-// names the first of them.
+// lateFor rejects the first n entries of a stream, as Loki's ingester does. It names the first of
+// them.
 func lateFor(s push.Stream, n int) string {
 	return fmt.Sprintf("entry with timestamp %s ignored, reason: 'entry too far behind, entry timestamp is: …',\nuser 'fake', total ignored: %d out of %d for stream: %s",
 		s.Entries[0].Timestamp.UTC().Format(goTimeString), n, len(s.Entries), s.Labels)
@@ -31,9 +31,9 @@ func lateApps(t *testing.T, o *Output) *pipeline.Body {
 	return fill(t, o, batchOf(src("a"), "0"), batchOf(src("b"), "1", "2"), batchOf(src("c"), "3", "4", "5"), last)
 }
 
-// TestLateLane: what comes too late for its stream goes to the one beside it,
-// and what becomes of it there is what has become of it.
-func TestLateLane(t *testing.T) {
+// TestLateStream: what comes too late for its stream goes to the one beside it, and what becomes of
+// it there is what has become of it.
+func TestLateStream(t *testing.T) {
 	const a, b, c = `{app="a"}`, `{app="b"}`, `{app="c"}`
 	const lateA, lateB = `{app="a", late="1"}`, `{app="b", late="1"}`
 	// The body has a: 0; b: 1, 2, 6; c: 3, 4, 5.
@@ -42,24 +42,24 @@ func TestLateLane(t *testing.T) {
 		lane   map[string]int // status of the late stream's answer, or 204
 		other  map[string]int // status of the other streams' answers
 		off    bool
-		want   judged
+		want   classified
 		stored map[string]int
 		late   float64
 	}{
 		"some":      {behind: map[string]int{b: 2}, stored: map[string]int{a: 1, b: 1, c: 3, lateB: 2}, late: 2},
 		"two":       {behind: map[string]int{a: 1, b: 3}, stored: map[string]int{lateA: 1, c: 3, lateB: 3}, late: 4},
-		"off":       {behind: map[string]int{b: 2}, off: true, want: judged{Outcome: pipeline.Reject, Items: []string{"1 reject", "2 reject"}}, stored: map[string]int{a: 1, b: 1, c: 3}},
-		"too late":  {behind: map[string]int{b: 2, lateB: 1}, want: judged{Outcome: pipeline.Reject, Items: []string{"1 reject"}}, stored: map[string]int{a: 1, b: 1, c: 3, lateB: 1}, late: 1},
-		"ill":       {behind: map[string]int{b: 2}, lane: map[string]int{lateB: 500}, want: judged{Outcome: pipeline.Retry, Uncertain: true, Items: []string{"1 retry", "2 retry"}}, stored: map[string]int{a: 1, b: 1, c: 3}},
-		"busy":      {behind: map[string]int{b: 2}, lane: map[string]int{lateB: 429}, want: judged{Outcome: pipeline.Retry, Items: []string{"1 retry", "2 retry"}}, stored: map[string]int{a: 1, b: 1, c: 3}},
-		"too large": {behind: map[string]int{b: 2}, lane: map[string]int{lateB: 413}, want: judged{Outcome: pipeline.Retry, Items: []string{"1 retry", "2 retry"}}, stored: map[string]int{a: 1, b: 1, c: 3}},
+		"off":       {behind: map[string]int{b: 2}, off: true, want: classified{Outcome: pipeline.Reject, Items: []string{"1 reject", "2 reject"}}, stored: map[string]int{a: 1, b: 1, c: 3}},
+		"too late":  {behind: map[string]int{b: 2, lateB: 1}, want: classified{Outcome: pipeline.Reject, Items: []string{"1 reject"}}, stored: map[string]int{a: 1, b: 1, c: 3, lateB: 1}, late: 1},
+		"failing":   {behind: map[string]int{b: 2}, lane: map[string]int{lateB: 500}, want: classified{Outcome: pipeline.Retry, Uncertain: true, Items: []string{"1 retry", "2 retry"}}, stored: map[string]int{a: 1, b: 1, c: 3}},
+		"busy":      {behind: map[string]int{b: 2}, lane: map[string]int{lateB: 429}, want: classified{Outcome: pipeline.Retry, Items: []string{"1 retry", "2 retry"}}, stored: map[string]int{a: 1, b: 1, c: 3}},
+		"too large": {behind: map[string]int{b: 2}, lane: map[string]int{lateB: 413}, want: classified{Outcome: pipeline.Retry, Items: []string{"1 retry", "2 retry"}}, stored: map[string]int{a: 1, b: 1, c: 3}},
 		"all of it, and too large": {behind: map[string]int{a: 1, b: 3, c: 3}, lane: map[string]int{lateA: 413},
-			want: judged{Outcome: pipeline.Split}, stored: map[string]int{}},
+			want: classified{Outcome: pipeline.Split}, stored: map[string]int{}},
 		"the second is ill": {behind: map[string]int{a: 1, b: 3}, lane: map[string]int{lateB: 500},
-			want: judged{Outcome: pipeline.Retry, Uncertain: true, Items: []string{"1 retry", "2 retry", "6 retry"}}, stored: map[string]int{lateA: 1, c: 3}, late: 1},
+			want: classified{Outcome: pipeline.Retry, Uncertain: true, Items: []string{"1 retry", "2 retry", "6 retry"}}, stored: map[string]int{lateA: 1, c: 3}, late: 1},
 		"another is ill": {behind: map[string]int{b: 2}, other: map[string]int{c: 500},
-			want: judged{Outcome: pipeline.Retry, Uncertain: true, Items: []string{"3 retry", "4 retry", "5 retry"}}, stored: map[string]int{a: 1, b: 1, lateB: 2}, late: 2},
-		"not let in there": {behind: map[string]int{b: 1}, lane: map[string]int{lateB: 403}, want: judged{Outcome: pipeline.Hold, Items: []string{"1 hold"}}, stored: map[string]int{a: 1, b: 2, c: 3}},
+			want: classified{Outcome: pipeline.Retry, Uncertain: true, Items: []string{"3 retry", "4 retry", "5 retry"}}, stored: map[string]int{a: 1, b: 1, lateB: 2}, late: 2},
+		"not let in there": {behind: map[string]int{b: 1}, lane: map[string]int{lateB: 403}, want: classified{Outcome: pipeline.Hold, Items: []string{"1 hold"}}, stored: map[string]int{a: 1, b: 2, c: 3}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -84,9 +84,9 @@ func TestLateLane(t *testing.T) {
 			})
 			o := newOutput(t, Config{URL: loki.URL, Labels: map[string]string{"app": "{service}"}, LateStream: !test.off})
 			o.health.now = func() time.Time { return time.Unix(0, start) }
-			var got judged
+			var got classified
 			if failure, _ := o.Send(context.Background(), lateApps(t, o)).(*pipeline.SendError); failure != nil {
-				got = judgedOf(failure, false)
+				got = classifiedOf(failure, false)
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Error(diff)
@@ -101,7 +101,7 @@ func TestLateLane(t *testing.T) {
 	}
 }
 
-func TestLateSet(t *testing.T) {
+func TestWithLateLabel(t *testing.T) {
 	full := "{"
 	for i := range maxLabels {
 		full += fmt.Sprintf(`a%02d="1", `, i)

@@ -31,8 +31,8 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// An archive is a Loki that can be asked: it answers for streams whose labels
-// have what the selector wants to be equal.
+// An archive is a Loki that can be asked: it answers for streams whose labels have what the
+// selector wants to be equal.
 type archive struct {
 	*httptest.Server
 	t *testing.T
@@ -52,8 +52,7 @@ type habits struct {
 	most int
 	// limit is max_entries_limit_per_query; 0 for none.
 	limit int
-	// split is the time that one of the answers covers that Loki makes an answer
-	// of; 0 for all.
+	// split is the time that one of the answers covers that Loki makes an answer of; 0 for all.
 	split time.Duration
 	// mixed answers have structured metadata among the labels.
 	mixed bool
@@ -107,7 +106,7 @@ var (
 	matcherForm = regexp.MustCompile(`([a-z_]+)(=~|=)"((?:[^"\\]|\\.)*)"`)
 )
 
-// matches gives the labels of a stream if the selector takes it.
+// matches returns the labels of a stream if the selector takes it.
 func matches(selector, set string) (map[string]string, bool) {
 	labels := labelsOf(set)
 	for _, m := range matcherForm.FindAllStringSubmatch(selector, -1) {
@@ -320,8 +319,8 @@ func TestStored(t *testing.T) {
 	}
 }
 
-// TestPagesWithHoles: Loki makes an answer of several, and those of them that
-// are too large come empty.
+// TestPagesWithHoles: Loki makes an answer of several, and those of them that are too large come
+// empty.
 func TestPagesWithHoles(t *testing.T) {
 	a := newArchive(t)
 	a.most, a.split = 2000, 10*time.Second
@@ -362,8 +361,7 @@ func TestHangs(t *testing.T) {
 	})
 }
 
-// TestStoredTwice: what is stored twice in one source's name does not stand for
-// another's.
+// TestStoredTwice: what is stored twice in one source's name does not stand for another's.
 func TestStoredTwice(t *testing.T) {
 	a := newArchive(t)
 	o := newOutput(t, Config{URL: a.URL, LineFormat: "raw", Labels: map[string]string{"app": "shop"}})
@@ -405,9 +403,9 @@ func TestLongSelectorsArePosted(t *testing.T) {
 	}
 }
 
-// TestNotToBeAsked: whoever cannot be asked must not hold up the logs, and who
-// only is busy is asked again.
-func TestNotToBeAsked(t *testing.T) {
+// TestQueryRejected: whoever cannot be asked must not hold up the logs, and who only is busy is
+// asked again.
+func TestQueryRejected(t *testing.T) {
 	tests := map[string]struct {
 		status int
 		header []string
@@ -428,7 +426,7 @@ func TestNotToBeAsked(t *testing.T) {
 		"two numbers":    {status: 200, text: `{"status":"success","data":{"resultType":"vector","result":[{"value":[1,"1"]},{"value":[1,"1"]}]}}`},
 		"endless":        {status: 200, text: strings.Repeat(" ", maxAnswer+1)},
 		"busy":           {status: 429, text: "too many outstanding requests", know: true},
-		"ill":            {status: 500, know: true},
+		"failing":        {status: 500, know: true},
 		"away":           {status: 503, know: true},
 		"slow":           {status: 504, know: true},
 		"cut off":        {status: 200, header: []string{"Content-Length", "1000"}, text: "{", know: true},
@@ -485,7 +483,7 @@ func TestReconcileOff(t *testing.T) {
 	}
 }
 
-func TestStoredIsCalledOff(t *testing.T) {
+func TestStoredIsCanceled(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	a := newArchive(t)
 	a.instead = func(_ http.ResponseWriter, r *http.Request) bool {
@@ -559,8 +557,8 @@ func onlyConfig(config string) func(http.ResponseWriter, *http.Request) bool {
 	}
 }
 
-// TestWhereItAsks: by default where it pushes and as who it pushes; else
-// elsewhere, without what logs in for pushes.
+// TestWhereItAsks: by default where it pushes and as who it pushes; else elsewhere, without what
+// logs in for pushes.
 func TestWhereItAsks(t *testing.T) {
 	a := newArchive(t)
 	withUser := strings.Replace(a.URL, "http://", "http://user:pass@", 1)
@@ -594,8 +592,8 @@ func TestWhereItAsks(t *testing.T) {
 	}
 }
 
-// TestQueryOfAURL: what a URL has behind its ? goes with every request to it, beside the request's own parameters,
-// which it cannot replace.
+// TestQueryOfAURL: what a URL has behind its ? goes with every request to it, beside the request's
+// own parameters, which it cannot replace.
 func TestQueryOfAURL(t *testing.T) {
 	a := newArchive(t)
 	var asked []*url.URL
@@ -622,8 +620,7 @@ func TestQueryOfAURL(t *testing.T) {
 	}
 }
 
-// FuzzAppendHead: what we make of a line is what Go's printf, which Loki uses,
-// makes of it.
+// FuzzAppendHead: what we make of a line is what Go's printf, which Loki uses, makes of it.
 func FuzzAppendHead(f *testing.F) {
 	for _, line := range []string{"", "short", strings.Repeat("ü", headRunes+1), strings.Repeat("\xff", headRunes) + "end", "\xe2\x82"} {
 		f.Add([]byte(line))
@@ -636,8 +633,7 @@ func FuzzAppendHead(f *testing.F) {
 	})
 }
 
-// FuzzReadStreams: whatever a server says is read as Go itself reads it, or not
-// at all.
+// FuzzReadStreams: whatever a server says is read as Go itself reads it, or not at all.
 func FuzzReadStreams(f *testing.F) {
 	f.Add([]byte(`{"status":"success","data":{"resultType":"streams","encodingFlags":["categorize-labels"],"result":[{"stream":{"a":"b"},"values":[["17","l\u00fcne",{"structuredMetadata":{"c":"d"}}],["18",""]]}]}}`))
 	f.Add([]byte(`{"status":"success","data":{"resultType":"streams","result":[{"values":[["-1","\ud800"]]}]}}`))
@@ -667,8 +663,8 @@ func FuzzReadStreams(f *testing.F) {
 	})
 }
 
-// FuzzStored: whatever a server answers, the asking ends, and only an entry that
-// it showed is stored.
+// FuzzStored: whatever a server answers, the asking ends, and only an entry that it showed is
+// stored.
 func FuzzStored(f *testing.F) {
 	f.Add([]byte(`{"status":"success","data":{"resultType":"streams","result":[{"stream":{},"values":[["1790856000000000000","one"]]}]}}`), "3")
 	f.Add([]byte(`{"status":"success","data":{"resultType":"streams","result":[]}}`), "1000000")

@@ -110,9 +110,9 @@ func TestSentBodiesMayBeThinnedOut(t *testing.T) {
 	}
 }
 
-// TestMetadataRefused: a Loki that takes no structured metadata stores the
-// entries that have none; the others go again, without.
-func TestMetadataRefused(t *testing.T) {
+// TestMetadataRejected: a Loki that takes no structured metadata stores the entries that have none;
+// the others go again, without.
+func TestMetadataRejected(t *testing.T) {
 	loki := newFakeLoki(t, func(req push.PushRequest) (int, string) {
 		for _, s := range req.Streams {
 			for _, e := range s.Entries {
@@ -167,7 +167,7 @@ func TestSendToNobody(t *testing.T) {
 	}
 }
 
-func TestSendIsBrokenOff(t *testing.T) {
+func TestSendIsInterrupted(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		panic(http.ErrAbortHandler)
@@ -180,7 +180,7 @@ func TestSendIsBrokenOff(t *testing.T) {
 	}
 }
 
-func TestSendIsCalledOff(t *testing.T) {
+func TestSendIsCanceled(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body) // or the server does not see the end

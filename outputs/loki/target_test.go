@@ -7,8 +7,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestFormerly finds what was sent with other labels, lines and tenant.
-func TestFormerly(t *testing.T) {
+// TestPreviousTarget finds what was sent with other labels, lines and tenant.
+func TestPreviousTarget(t *testing.T) {
 	for name, test := range map[string]struct{ before, now Config }{
 		"labels": {Config{Labels: map[string]string{"app": "{service}"}}, Config{}},
 		"lines":  {Config{LineFormat: "raw"}, Config{LineFormat: "json"}},
@@ -29,16 +29,16 @@ func TestFormerly(t *testing.T) {
 			if string(before.Target()) == string(now.Target()) {
 				t.Errorf("both are %s", now.Target())
 			}
-			former, err := now.AtTarget(before.Target())
+			previous, err := now.AtTarget(before.Target())
 			if err != nil {
 				t.Fatal(err)
 			}
-			body, enc := fill(t, now, nil...), former.Encoder()
+			body, enc := fill(t, now, nil...), previous.Encoder()
 			for i := range batch.Records {
 				encode(t, enc, body, batch, i)
 			}
 			stored := make([]bool, 4)
-			if err := former.Stored(t.Context(), body, stored); err != nil {
+			if err := previous.Stored(t.Context(), body, stored); err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff([]bool{false, true, false, true}, stored); diff != "" {
@@ -52,7 +52,7 @@ func TestFormerly(t *testing.T) {
 	o := newOutput(t, Config{URL: "http://localhost"})
 	for _, text := range []string{"", "{", `{"labels":{"a":"{"}}`} {
 		if _, err := o.AtTarget([]byte(text)); err == nil {
-			t.Errorf("%q was taken for a place", text)
+			t.Errorf("%q was taken for a target", text)
 		}
 	}
 	if p := newOutput(t, Config{URL: "http://localhost", Reconcile: "off"}).Target(); p != nil {

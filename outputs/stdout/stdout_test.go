@@ -57,7 +57,7 @@ func (l line) batch() *event.Batch {
 	return b
 }
 
-// printed gives what the records look like.
+// printed returns what the records look like.
 func printed(t testing.TB, c Config, s Screen, lines ...line) string {
 	t.Helper()
 	var out bytes.Buffer
@@ -169,8 +169,8 @@ func TestFormat(t *testing.T) {
 	}
 }
 
-// FuzzPretty: whatever is in a record, nothing but text, line ends and tabs
-// reaches the terminal, and every line is one of ours.
+// FuzzPretty: whatever is in a record, nothing but text, line ends and tabs reaches the terminal,
+// and every line is one of ours.
 func FuzzPretty(f *testing.F) {
 	f.Add("message", "service", "key", "value")
 	f.Add("\x1b[31m\x1b[", "\x9b\xc2\x9b", "\n", "a\nb\x1b")

@@ -33,7 +33,7 @@ func TestAdd(t *testing.T) {
 	}
 }
 
-func TestMistakes(t *testing.T) {
+func TestProblems(t *testing.T) {
 	for name, value := range map[string]string{"timestamp": "x", "a": "{", "trace_id": "x"} {
 		if n := len((&Config{Fields: map[string]string{name: value}}).Check()); n != 1 {
 			t.Errorf("%s: %q has %d problems, want 1", name, value, n)

@@ -77,7 +77,7 @@ took_seconds_count 3
 	}
 }
 
-func TestMistakes(t *testing.T) {
+func TestProblems(t *testing.T) {
 	c := &Config{Metrics: []Metric{
 		{Name: "9a", Type: "counter"}, {Name: "a", Type: "gauge"}, {Name: "b", Type: "counter", Labels: map[string]string{"pipeline": "x", "y": "{"}},
 		{Name: "c", Type: "histogram", Field: "x", Buckets: []float64{2, 1}},

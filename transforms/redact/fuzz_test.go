@@ -59,8 +59,7 @@ func FuzzIndex(f *testing.F) {
 	})
 }
 
-// TestIndexAtEveryPlace moves each pattern through all places at which the search may
-// look.
+// TestIndexAtEveryPlace moves each pattern through all places at which the search may look.
 func TestIndexAtEveryPlace(t *testing.T) {
 	patterns := secretPatterns()
 	pieces := []string{"password=abc1", `"token":"abc"`, "cookie: a=b", "xo" + "xb-1234567890", " AK" + "IAIOSFODNN7EXAMPLE", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0.x", "?sig=0123456789abcdef", "bearer 0123456789abcdef", "Authorization: Basic abc"}
@@ -82,8 +81,8 @@ func TestIndexAtEveryPlace(t *testing.T) {
 	}
 }
 
-// byIssuer are the forms of tokens as their issuers, and scanners for them, write them:
-// another way to say what tokens.go does.
+// byIssuer are the forms of tokens as their issuers, and scanners for them, write them: another way
+// to say what tokens.go does.
 var byIssuer = map[string]*regexp.Regexp{
 	"AKIA": regexp.MustCompile(`^(AKIA|ASIA)[A-Za-z0-9]{16}$`), "AIza": regexp.MustCompile(`^AIza[A-Za-z0-9_-]{35}$`),
 	"ghp_": regexp.MustCompile(`^gh[pousr]_[A-Za-z0-9]{36,}$`), "xoxb": regexp.MustCompile(`^xox[abeoprs]-[A-Za-z0-9-]{10,}$`),
@@ -138,8 +137,8 @@ func FuzzRedact(f *testing.F) {
 	})
 }
 
-// TestHostileLinesCostNoMore repeats what could make the search start over and over; a
-// cost by the square of the length would show at once.
+// TestHostileLinesCostNoMore repeats what could make the search start over and over; a cost by the
+// square of the length would show at once.
 func TestHostileLinesCostNoMore(t *testing.T) {
 	everything := &Config{Detect: []string{"secrets", "email", "ip", "card", "iban"}, Replacement: "x"}
 	transform := pipetest.MustTransform(t, everything, nil)

@@ -25,7 +25,7 @@ func TestConformance(t *testing.T) {
 
 func newJSON(*event.Source) pipeline.Parser { return json.New(nil) }
 
-// in gives the field that is the line, and the line itself, after a transform.
+// in returns the field that is the line, and the line itself, after a transform.
 func transformed(t *testing.T, transform pipeline.Transform, line string) (record, raw string) {
 	t.Helper()
 	src := event.NewSource(1, "app", "k", nil)
@@ -39,8 +39,8 @@ func transformed(t *testing.T, transform pipeline.Transform, line string) (recor
 	return string(event.AppendRecord(nil, b, 0, false)), string(b.Line(0))
 }
 
-// TestLines reads testdata: a line of "< ", and what becomes of it in "> ", or "=" if
-// it stays as it is.
+// TestLines reads testdata: a line of "< ", and what becomes of it in "> ", or "=" if it stays as
+// it is.
 func TestLines(t *testing.T) {
 	configs := map[string]*Config{
 		"testdata/secrets.txt":  defaults(),
@@ -152,7 +152,7 @@ func (namedByPattern) Parse(b *event.Batch, i int) bool {
 	return true
 }
 
-func TestRefusedRecordsToo(t *testing.T) {
+func TestRejectedRecordsToo(t *testing.T) {
 	b := parsed(newJSON, `password=hunter2`)
 	b.Records[0].Flags |= event.Rejected
 	pipetest.MustTransform(t, defaults(), nil).Apply(b)
@@ -205,7 +205,7 @@ func TestNamesOfSecrets(t *testing.T) {
 	}
 }
 
-func TestMistakes(t *testing.T) {
+func TestProblems(t *testing.T) {
 	for path, c := range map[string]*Config{
 		"patterns[0]": {Patterns: []string{"("}}, "keys[0]": {Keys: []string{""}}, "replacement": {Replacement: `"`}, "hash_key": {Action: "hash", HashKey: "short"},
 	} {

@@ -36,7 +36,7 @@ func TestRemove(t *testing.T) {
 	}
 }
 
-func TestMistakes(t *testing.T) {
+func TestProblems(t *testing.T) {
 	c := &Config{Fields: []string{"level", "message", "*", "timestamp"}}
 	problems := c.Check()
 	if len(problems) != 2 || problems[0].Path != "fields[1]" || problems[1].Path != "fields[3]" {

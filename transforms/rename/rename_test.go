@@ -30,7 +30,7 @@ func TestRename(t *testing.T) {
 	}
 }
 
-func TestMistakes(t *testing.T) {
+func TestProblems(t *testing.T) {
 	for _, fields := range []map[string]string{{"a": "timestamp"}, {"trace_id": "x"}, {"a": "x", "b": "x"}, {"a": ""}} {
 		if n := len((&Config{Fields: fields}).Check()); n != 1 {
 			t.Errorf("%v has %d problems, want 1", fields, n)

@@ -46,7 +46,7 @@ func TestRoute(t *testing.T) {
 	}
 }
 
-func TestMistakes(t *testing.T) {
+func TestProblems(t *testing.T) {
 	c := &Config{Routes: []Route{{If: `level = 3`, Outputs: []string{"loki", "kafka"}}}, Else: []string{"lokl"}}
 	if p := c.Check(); len(p) != 1 || p[0].Path != "routes[0].if" || p[0].Column == 0 {
 		t.Errorf("problems: %+v", p)

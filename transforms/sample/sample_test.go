@@ -48,8 +48,8 @@ func TestAPartIsKept(t *testing.T) {
 	}
 }
 
-// TestTracesAreWhole: what is kept of a trace does not depend on the source, nor on
-// the position, nor on the run.
+// TestTracesAreWhole: what is kept of a trace does not depend on the source, nor on the position,
+// nor on the run.
 func TestTracesAreWhole(t *testing.T) {
 	one, other := batch(1, 200, func(i int) byte { return byte(i) }), batch(2, 200, func(i int) byte { return byte(199 - i) })
 	pipetest.MustTransform(t, &Config{Rate: 0.5}, nil).Apply(one)

@@ -49,7 +49,7 @@ func TestThrottle(t *testing.T) {
 	})
 }
 
-func TestItSaysHowManyWereDropped(t *testing.T) {
+func TestWarnsOfDroppedRecords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log strings.Builder
 		env := pipetest.TransformEnv(t)
