@@ -159,7 +159,8 @@ var entryKinds = map[string]struct{ format, attrs string }{
 		`"trace_id":"%016[2]x%016[3]x","method":"GET","path":"/api/v1/items/%[1]d","status":200,` +
 		`"duration_ms":%.3[4]f,"user":"u%05[5]d"}`, ""},
 	"text": {`203.0.113.1 - u%05[5]d [01/Mar/2026:12:00:00 +0000] ` +
-		`GET /api/v1/items/%[1]d HTTP/1.1 200 %[5]d Mozilla/5.0 (X11; Linux x86_64; rv:128.0) %.3[4]f %016[2]x%016[3]x`, ""},
+		`GET /api/v1/items/%[1]d HTTP/1.1 200 %[5]d ` +
+		`Mozilla/5.0 (X11; Linux x86_64; rv:128.0) %.3[4]f %016[2]x%016[3]x`, ""},
 	"attrs": {"hello %[1]d %[2]x %[3]x %[4]f %[5]d", `{"com.example.tag":"a","env":"prod"}`},
 }
 
