@@ -24,14 +24,23 @@ func TestConformance(t *testing.T) {
 }
 
 var lines = []string{
-	`{"level":"info","ts":"2024-05-01T12:34:56.789012Z","msg":"request completed","service":"checkout","trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","method":"GET","path":"/api/v1/orders/42","status":200,"duration_ms":12.7}`,
-	`ts=2024-05-01T12:34:56.789012Z level=info msg="request completed" service=checkout trace_id=4bf92f3577b34da6a3ce929d0e0e4736 method=GET path=/api/v1/orders/42 status=200 duration=12.7ms bytes=48213 cache=true ip=10.0.3.17`,
-	`203.0.113.9 - anna [01/May/2024:12:00:00 +0000] "POST /api/v1/orders HTTP/2.0" 503 612 "https://example.com/" "Mozilla/5.0 (X11; Linux x86_64; rv:125.0) Gecko/20100101 Firefox/125.0" trace_id=4bf92f3577b34da6a3ce929d0e0e4736`,
-	`2024-05-01 12:00:00,123 INFO  [main] com.example.shop.OrderService - order 42 completed trace_id=4bf92f3577b34da6a3ce929d0e0e4736 in 12 ms for a customer with a rather long name, so that the line is of about the usual length`,
+	`{"level":"info","ts":"2024-05-01T12:34:56.789012Z","msg":"request ` +
+		`completed","service":"checkout","trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","method":"GET",` +
+		`"path":"/api/v1/orders/42","status":200,"duration_ms":12.7}`,
+	`ts=2024-05-01T12:34:56.789012Z level=info msg="request completed" service=checkout ` +
+		`trace_id=4bf92f3577b34da6a3ce929d0e0e4736 method=GET path=/api/v1/orders/42 status=200 duration=12.7ms ` +
+		`bytes=48213 cache=true ip=10.0.3.17`,
+	`203.0.113.9 - anna [01/May/2024:12:00:00 +0000] "POST /api/v1/orders HTTP/2.0" 503 612 ` +
+		`"https://example.com/" "Mozilla/5.0 (X11; Linux x86_64; rv:125.0) Gecko/20100101 Firefox/125.0" ` +
+		`trace_id=4bf92f3577b34da6a3ce929d0e0e4736`,
+	`2024-05-01 12:00:00,123 INFO  [main] com.example.shop.OrderService - order 42 completed ` +
+		`trace_id=4bf92f3577b34da6a3ce929d0e0e4736 in 12 ms for a customer with a rather long name, so that the ` +
+		`line is of about the usual length`,
 	`I0501 12:00:00.123456       1 server.go:42] Serving on :443`,
 	`<165>1 2024-05-01T12:00:00.003Z web-1 shop 8710 ID47 [a@1 iut="3"] An application event`,
 	`1:M 01 May 2024 12:00:00.123 * Ready to accept connections tcp`,
-	`2024-05-01T12:00:00.123Z  INFO 1 --- [shop] [           main] [4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7] c.e.s.App : Started`,
+	`2024-05-01T12:00:00.123Z  INFO 1 --- [shop] [           main] ` +
+		`[4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7] c.e.s.App : Started`,
 	`2024-05-01T12:00:00.123456789Z stderr F {"level":"error","msg":"failed","a":[1,2,{"b":3}]}`,
 	`{"log":"{\"level\":\"error\",\"msg\":\"failed\"}\n","stream":"stderr","time":"2024-05-01T12:00:00.123456789Z"}`,
 	"\x1b[36mINFO\x1b[0m[0012] started \x1b[36mport\x1b[0m=80",
@@ -81,11 +90,16 @@ func TestAllocs(t *testing.T) {
 func TestHostile(t *testing.T) {
 	const size = 256 << 10
 	for _, piece := range []string{
-		"trace_id=", "span_id=", "trace_id=4bf92f3577b34da6a3ce929d0e0e4736 ", "traceparent", "cpcp", "\x1b[", "\x1b[1m", "[", "(", "<", "{", "]", "\"", "\\", `\"`,
-		"a=b ", "a ", "=", ": ", " - ", " | ", "\t", "INFO ", "[INFO]", "[a]", "(a) ", "2024-05-01 12:00:00 ", "1 ", "1:", "a.b ", "a: ",
-		`{"a":`, `{"a":1,`, `{"log":"`, `[1,2.5,`, `{"a":1,"a":2,`, "<13>", "<1>[", "127.0.0.1 - - ", "\n", "\r", "\xff", "\x00",
+		"trace_id=", "span_id=", "trace_id=4bf92f3577b34da6a3ce929d0e0e4736 ", "traceparent", "cpcp", "\x1b[",
+		"\x1b[1m", "[", "(", "<", "{", "]", "\"", "\\", `\"`,
+		"a=b ", "a ", "=", ": ", " - ", " | ", "\t", "INFO ", "[INFO]", "[a]", "(a) ", "2024-05-01 12:00:00 ", "1 ",
+		"1:", "a.b ", "a: ",
+		`{"a":`, `{"a":1,`, `{"log":"`, `[1,2.5,`, `{"a":1,"a":2,`, "<13>", "<1>[", "127.0.0.1 - - ", "\n", "\r",
+		"\xff", "\x00",
 	} {
-		for _, head := range []string{"", "2024-05-01 12:00:00 ", "2024-05-01 12:00:00 INFO ", "[2024-05-01 12:00:00] ", "INFO ", `{"message":"`, `127.0.0.1 - - [01/May/2024:12:00:00 +0000] "`, "2024-05-01T12:00:00.1Z stdout F "} {
+		for _, head := range []string{"", "2024-05-01 12:00:00 ", "2024-05-01 12:00:00 INFO ", "[2024-05-01 12:00:00] ",
+			"INFO ", `{"message":"`, `127.0.0.1 - - [01/May/2024:12:00:00 +0000] ` +
+				`"`, "2024-05-01T12:00:00.1Z stdout F "} {
 			line := append([]byte(head), bytes.Repeat([]byte(piece), size/len(piece))...)
 			b := pipetest.ParserBatch(event.NewSource(1, "test", "test", nil), 0, line)
 			New(nil).Parse(b, 1)

@@ -61,7 +61,8 @@ func TestFormatsPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(string(have), page); diff != "" {
-		t.Errorf("%s is stale; go test ./parsers/auto -run FormatsPage -update writes it: -have +want:\n%s", formatsPage, diff)
+		t.Errorf("%s is stale; go test ./parsers/auto -run FormatsPage -update writes it: -have +want:\n%s",
+			formatsPage, diff)
 	}
 }
 
@@ -89,7 +90,8 @@ func formatRow(t *testing.T, file string) string {
 			}
 		}
 	}
-	return fmt.Sprintf("| %s | %s |\n", strings.TrimSuffix(strings.ReplaceAll(title, "|", `\|`), "."), strings.Join(found.cells(), " | "))
+	return fmt.Sprintf("| %s | %s |\n", strings.TrimSuffix(strings.ReplaceAll(title, "|", `\|`), "."),
+		strings.Join(found.cells(), " | "))
 }
 
 type finding struct {
@@ -124,7 +126,8 @@ func (f *finding) cells() []string {
 	}
 	slices.Sort(besides)
 	cells := []string{strings.Join(f.formats, ", ")}
-	for _, is := range []bool{f.flags&event.LineTime != 0, f.level, f.flags&event.HasTrace != 0, f.flags&event.HasSpan != 0, f.service} {
+	for _, is := range []bool{f.flags&event.LineTime != 0, f.level, f.flags&event.HasTrace != 0,
+		f.flags&event.HasSpan != 0, f.service} {
 		cells = append(cells, map[bool]string{true: "✓"}[is])
 	}
 	return append(cells, strings.Join(besides, ", "))

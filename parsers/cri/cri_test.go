@@ -15,8 +15,10 @@ func TestCRI(t *testing.T) {
 	}
 	src := event.NewSource(1, "test", "test", nil)
 	tests := []struct{ line, want string }{
-		{`2024-05-01T12:00:00.5Z stdout F {"level":"warn","msg":"low"}`, `{"timestamp":"2024-05-01T12:00:00.500Z","level":"warn","message":"low","stream":"stdout"}`},
-		{`2024-05-01T12:00:00.5Z stderr F plain`, `{"timestamp":"2024-05-01T12:00:00.500Z","message":"plain","stream":"stderr"}`},
+		{`2024-05-01T12:00:00.5Z stdout F {"level":"warn","msg":"low"}`,
+			`{"timestamp":"2024-05-01T12:00:00.500Z","level":"warn","message":"low","stream":"stdout"}`},
+		{`2024-05-01T12:00:00.5Z stderr F plain`, `{"timestamp":"2024-05-01T12:00:00.500Z","message":"plain",` +
+			`"stream":"stderr"}`},
 		{`{"level":"warn","msg":"low"}`, ""},
 	}
 	for _, test := range tests {

@@ -28,7 +28,8 @@ func TestGolden(t *testing.T) { pipetest.ParserGolden(t, "testdata/*.txt", newPa
 func TestConformance(t *testing.T) { pipetest.TestParser(t, newParser(t), row) }
 
 func TestCheck(t *testing.T) {
-	for delimiter, ok := range map[string]bool{",": true, "\t": true, ";": true, "": false, "ab": false, `"`: false, "ä": false, "\n": false} {
+	for delimiter, ok := range map[string]bool{",": true, "\t": true, ";": true, "": false, "ab": false, `"`: false,
+		"ä": false, "\n": false} {
 		if problems := (&Config{Columns: []string{"a"}, Delimiter: delimiter}).Check(); (problems == nil) != ok {
 			t.Errorf("%q: %v", delimiter, problems)
 		}

@@ -12,7 +12,8 @@ import (
 func newParser(t testing.TB) pipeline.NewParser {
 	t.Helper()
 	c := &Config{
-		Pattern:     `^%{TIMESTAMP_ISO8601:time} %{LOGLEVEL:level} \[%{DATA:[process][thread]}\] (?:%{ORDER:order.id:string} )?%{GREEDYDATA:message}$`,
+		Pattern: `^%{TIMESTAMP_ISO8601:time} %{LOGLEVEL:level} \[%{DATA:[process][thread]}\] ` +
+			`(?:%{ORDER:order.id:string} )?%{GREEDYDATA:message}$`,
 		Definitions: map[string]string{"ORDER": `ord-%{INT}`},
 	}
 	p, err := c.Parser()
@@ -52,7 +53,8 @@ func TestCheck(t *testing.T) {
 		{`%{WORD:x} %{IP client}`, "%{IP client… is no reference", nil},
 		{`%{NONSENSE:x}`, "there is no pattern NONSENSE", nil},
 		{`%{A:x}`, "refers to itself", map[string]string{"A": "%{B}", "B": "%{A}"}},
-		{`%{A:x}`, "too large", map[string]string{"A": "%{B}%{B}%{B}%{B}%{B}%{B}%{B}%{B}", "B": "%{C}%{C}%{C}%{C}%{C}%{C}%{C}%{C}",
+		{`%{A:x}`, "too large", map[string]string{"A": "%{B}%{B}%{B}%{B}%{B}%{B}%{B}%{B}",
+			"B": "%{C}%{C}%{C}%{C}%{C}%{C}%{C}%{C}",
 			"C": "%{D}%{D}%{D}%{D}%{D}%{D}%{D}%{D}", "D": strings.Repeat("x", 1000)}},
 		{`%{WORD:x}(`, "makes no regular expression", nil},
 	}
@@ -61,7 +63,8 @@ func TestCheck(t *testing.T) {
 		switch {
 		case test.want == "" && problems != nil:
 			t.Errorf("%s: %v", test.pattern, problems)
-		case test.want != "" && (len(problems) != 1 || problems[0].Path != "pattern" || !strings.Contains(problems[0].Message, test.want)):
+		case test.want != "" && (len(problems) != 1 || problems[0].Path != "pattern" ||
+			!strings.Contains(problems[0].Message, test.want)):
 			t.Errorf("%s: got %v, want %q", test.pattern, problems, test.want)
 		}
 	}

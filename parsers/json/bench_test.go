@@ -6,7 +6,9 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-const line220 = `{"level":"info","ts":"2024-05-01T12:34:56.789012Z","msg":"request completed","service":"checkout","trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","method":"GET","path":"/api/v1/orders/42","status":200,"duration_ms":12.7}`
+const line220 = `{"level":"info","ts":"2024-05-01T12:34:56.789012Z","msg":"request ` +
+	`completed","service":"checkout","trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","method":"GET",` +
+	`"path":"/api/v1/orders/42","status":200,"duration_ms":12.7}`
 
 func BenchmarkParse(b *testing.B) {
 	src := event.NewSource(1, "test", "test", nil)

@@ -40,7 +40,8 @@ func TestZone(t *testing.T) {
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	if problems := (&Config{recognize.ZoneConfig{Timezone: "Europe/Nowhere"}}).Check(); len(problems) != 1 || problems[0].Path != "timezone" {
+	if problems := (&Config{recognize.ZoneConfig{Timezone: "Europe/Nowhere"}}).Check(); len(problems) != 1 ||
+		problems[0].Path != "timezone" {
 		t.Errorf("a zone that does not exist: %v", problems)
 	}
 }
@@ -101,7 +102,8 @@ func TestManyRepeats(t *testing.T) {
 		line += fmt.Sprintf(`,"k%d":%d`, i%100, i)
 	}
 	got, _ := parse(t, New(nil), line+`,"a":1}`)
-	if n := strings.Count(got, `"k7":`); n != 1 || !strings.Contains(got, `"k7":307`) || !strings.Contains(got, `"a":1`) {
+	if n := strings.Count(got, `"k7":`); n != 1 || !strings.Contains(got, `"k7":307`) ||
+		!strings.Contains(got, `"a":1`) {
 		t.Errorf("k7 stands %d times in %s", n, got)
 	}
 }
@@ -164,10 +166,12 @@ var seeds = []string{
 	`{"a":1,"a":2,"b":{"a":1},"c":[],"d":{},"e":[[],{}],"f":"\u00e9\ud83d\ude00\ud800"}`,
 	`{"n":-0,"m":1e5,"o":0.5,"p":-1.25E-7,"q":12345678901234567890}`,
 	`{"n":01}`, `{"n":1.}`, `{"n":-}`, `{"n":+1}`, `{"n":.5}`, `{"n":1e}`,
-	`{"a":tru}`, `{"a":nul`, `{"a" 1}`, `{"a":1,}`, `{,}`, `{"a":"\x"}`, `{"a":"\u12"}`, `{"a":[1,]}`, `{"a":{"b"}}`, `{"a":1}x`, `{"a":[}`, `{"a":{]}`,
+	`{"a":tru}`, `{"a":nul`, `{"a" 1}`, `{"a":1,}`, `{,}`, `{"a":"\x"}`, `{"a":"\u12"}`, `{"a":[1,]}`, `{"a":{"b"}}`,
+	`{"a":1}x`, `{"a":[}`, `{"a":{]}`,
 	" \t{ \"a\" : [ 1 , 2 ] } \r\n", "{\"a\":\"\x01\"}", "{\"a\xff\":\"\xff\",\"b\":[\"\xff\"]}",
 	`{"a":{"b":1,"b":2,"c":[1,2.5,{"d":1,"d":[]}]},"e":[[1,2.5],[3]]}`,
-	`{"instant":{"epochSecond":1,"nanoOfSecond":2},"t":{"$date":"x"},"@mt":"{a}{{","a":"b","@t":1,"dd":{"trace_id":"1"},"Scopes":[1,{"TraceId":"x"}],"log":{"level":"x"}}`,
+	`{"instant":{"epochSecond":1,"nanoOfSecond":2},"t":{"$date":"x"},"@mt":"{a}{{","a":"b","@t":1,` +
+		`"dd":{"trace_id":"1"},"Scopes":[1,{"TraceId":"x"}],"log":{"level":"x"}}`,
 }
 
 func FuzzParse(f *testing.F) {
@@ -189,7 +193,8 @@ func FuzzParse(f *testing.F) {
 			want = decode(t, line)
 		}
 		if !ok {
-			if valid && len(want) < maxFields/2 && bytes.Count(line, []byte("{"))+bytes.Count(line, []byte("[")) <= maxDepth && len(line) < 2000 {
+			if valid && len(want) < maxFields/2 &&
+				bytes.Count(line, []byte("{"))+bytes.Count(line, []byte("[")) <= maxDepth && len(line) < 2000 {
 				t.Fatalf("did not understand %q", line)
 			}
 			return
@@ -207,7 +212,8 @@ func FuzzParse(f *testing.F) {
 // compare holds the fields that mean nothing to the core against what encoding/json reads.
 func compare(t *testing.T, line []byte, want, got map[string]any) {
 	for key, value := range want {
-		if recognize.KeyOf([]byte(key)).IsKnown() || strings.Contains(key, ".") || strings.HasSuffix(key, "_original") || key == "truncated" || key == "" || key == "level" {
+		if recognize.KeyOf([]byte(key)).IsKnown() || strings.Contains(key, ".") ||
+			strings.HasSuffix(key, "_original") || key == "truncated" || key == "" || key == "level" {
 			continue
 		}
 		if text, ok := got[key].(string); ok && text != value {

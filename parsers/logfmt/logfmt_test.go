@@ -12,7 +12,9 @@ import (
 
 var source = event.NewSource(1, "test", "test", nil)
 
-const line220 = `ts=2024-05-01T12:34:56.789012Z level=info msg="request completed" service=checkout trace_id=4bf92f3577b34da6a3ce929d0e0e4736 method=GET path=/api/v1/orders/42 status=200 duration=12.7ms bytes=48213 cache=true ip=10.0.3.17`
+const line220 = `ts=2024-05-01T12:34:56.789012Z level=info msg="request completed" service=checkout ` +
+	`trace_id=4bf92f3577b34da6a3ce929d0e0e4736 method=GET path=/api/v1/orders/42 status=200 duration=12.7ms ` +
+	`bytes=48213 cache=true ip=10.0.3.17`
 
 func TestConformance(t *testing.T) {
 	newParser, err := new(Config).Parser()
@@ -32,14 +34,16 @@ func parse(t testing.TB, p pipeline.Parser, line string) (string, bool) {
 func TestParse(t *testing.T) {
 	tests := []struct{ line, want string }{
 		{`msg=x a=1 b=-2.5 c=true d=false e=null`, `"message":"x","a":1,"b":-2.5,"c":true,"d":false,"e":"null"}`},
-		{`msg=x a=01 b=1. c=.5 d=1e9 e=+1 f=- g=123456789012345678901`, `"message":"x","a":"01","b":"1.","c":".5","d":"1e9","e":"+1","f":"-","g":"123456789012345678901"}`},
+		{`msg=x a=01 b=1. c=.5 d=1e9 e=+1 f=- g=123456789012345678901`,
+			`"message":"x","a":"01","b":"1.","c":".5","d":"1e9","e":"+1","f":"-","g":"123456789012345678901"}`},
 		{`msg="a \"b\" c\n" b="é" c="\u00e9"`, `"message":"a \"b\" c\n","b":"é","c":"\u00e9"}`},
 		{`msg="go \x41\a\v\'\U0001F600 \q"`, `"message":"go A\u0007\u000b'😀 \\q"}`},
 		{"msg=\"raw\ttab\" a=b", `"message":"raw\ttab","a":"b"}`},
 		{`msg=x a=b"c d=e\f g=é`, `"message":"x","a":"b\"c","d":"e\\f","g":"é"}`},
 		{`msg=x url=/a?b=c`, `"message":"x","url":"/a?b=c"}`},
 		{`msg=x a=1 a=2 b`, `"message":"x","a":2,"b":true}`},
-		{`msg=x trace_id=1234567890123456 level=30 time=1714564800`, `"level":"info","message":"x","trace_id":"00000000000000001234567890123456"}`},
+		{`msg=x trace_id=1234567890123456 level=30 time=1714564800`,
+			`"level":"info","message":"x","trace_id":"00000000000000001234567890123456"}`},
 		{"msg=x a=\xff", `"message":"x","a":"` + "\ufffd" + `"}`},
 	}
 	for _, test := range tests {
@@ -54,12 +58,14 @@ func TestParse(t *testing.T) {
 }
 
 func TestNotUnderstood(t *testing.T) {
-	for _, line := range []string{``, `=`, `=a`, `plain words only`, `a="b`, `a="b"c`, `"a"=b`, `a==b=`, `1a=b`, `a=b ?=c`} {
+	for _, line := range []string{``, `=`, `=a`, `plain words only`, `a="b`, `a="b"c`, `"a"=b`, `a==b=`, `1a=b`,
+		`a=b ?=c`} {
 		if _, ok := parse(t, New(nil), line); ok && line != `a==b=` {
 			t.Errorf("understood %q", line)
 		}
 	}
-	for _, line := range []string{`a=b`, `user=anna logged in from host=x`, `hello level=info`, `level=info many more words than pairs`} {
+	for _, line := range []string{`a=b`, `user=anna logged in from host=x`, `hello level=info`,
+		`level=info many more words than pairs`} {
 		if _, ok := parse(t, NewCautious(nil), line); ok {
 			t.Errorf("the cautious parser understood %q", line)
 		}

@@ -7,17 +7,26 @@ import (
 
 func TestFindException(t *testing.T) {
 	tests := []struct{ record, kind, message string }{
-		{"2024-05-01 12:00:00 ERROR x failed\njava.lang.IllegalStateException: closed\n\tat A.a(A.java:1)\nCaused by: a.BException: c", "java.lang.IllegalStateException", "closed"},
+		{"2024-05-01 12:00:00 ERROR x failed\njava.lang.IllegalStateException: closed\n\tat " +
+			"A.a(A.java:1)\nCaused by: a.BException: c", "java.lang.IllegalStateException", "closed"},
 		{"Exception in thread \"main\" java.lang.Error\n\tat A.a(A.java:1)", "java.lang.Error", ""},
-		{"ERROR:root:x\nTraceback (most recent call last):\n  File \"a.py\", line 1\n    raise X\nKeyError: 'k'\n\nDuring handling of the above exception, another exception occurred:\n\nTraceback (most recent call last):\n  File \"a.py\"\nshop.errors.Gone: no\nmore", "shop.errors.Gone", "no"},
+		{"ERROR:root:x\nTraceback (most recent call last):\n  File \"a.py\", line 1\n    raise X\nKeyError: " +
+			"'k'\n\nDuring handling of the above exception, another exception occurred:\n\nTraceback (most " +
+			"recent call last):\n  File \"a.py\"\nshop.errors.Gone: no\nmore", "shop.errors.Gone", "no"},
 		{"Traceback (most recent call last):\n  File \"a.py\"\nKeyboardInterrupt", "KeyboardInterrupt", ""},
-		{"ERROR:root:x\n  + Exception Group Traceback (most recent call last):\n  |   File \"a.py\", line 1\n  |     raise X\n  | ExceptionGroup: many (2 sub-exceptions)\n  +-+---------------- 1 ----------------\n    | ValueError: 1\n    +------------------------------------", "ExceptionGroup", "many (2 sub-exceptions)"},
+		{"ERROR:root:x\n  + Exception Group Traceback (most recent call last):\n  |   File \"a.py\", line 1\n  " +
+			"|     raise X\n  | ExceptionGroup: many (2 sub-exceptions)\n  +-+---------------- 1 " +
+			"----------------\n    | ValueError: 1\n    +------------------------------------", "ExceptionGroup",
+			"many (2 sub-exceptions)"},
 		{"panic: boom\n\ngoroutine 1 [running]:", "panic", "boom"},
-		{"thread 'main' (7) panicked at src/main.rs:1:2:\nindex out of bounds\nnote: x", "panic", "index out of bounds"},
+		{"thread 'main' (7) panicked at src/main.rs:1:2:\nindex out of bounds\nnote: x", "panic",
+			"index out of bounds"},
 		{"/app/x.js:1\nthrow x\n^\n\nTypeError [ERR_X]: bad\n    at f (x.js:1:1)", "TypeError", "bad"},
-		{"fail: Shop.Worker[0]\n      failed\n      System.InvalidOperationException: no\n         at A.B()", "System.InvalidOperationException", "no"},
+		{"fail: Shop.Worker[0]\n      failed\n      System.InvalidOperationException: no\n         at A.B()",
+			"System.InvalidOperationException", "no"},
 		{"Unhandled exception. System.Exception: boom\n   at A.B()", "System.Exception", "boom"},
-		{"PHP Fatal error:  Uncaught RuntimeException: x in /a.php:1\nStack trace:\n#0 {main}", "RuntimeException", "x in /a.php:1"},
+		{"PHP Fatal error:  Uncaught RuntimeException: x in /a.php:1\nStack trace:\n#0 {main}", "RuntimeException",
+			"x in /a.php:1"},
 		{"one\ntwo: three\nError handling: fine", "", ""},
 		{"", "", ""},
 	}
@@ -52,7 +61,8 @@ func FuzzFindException(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, record []byte) {
 		e, ok := FindException(record)
-		if ok && (len(e.Type) == 0 || !strings.Contains(string(record), string(e.Type)) || !strings.Contains(string(record), string(e.Message))) {
+		if ok && (len(e.Type) == 0 || !strings.Contains(string(record), string(e.Type)) ||
+			!strings.Contains(string(record), string(e.Message))) {
 			t.Fatalf("%q, %q", e.Type, e.Message)
 		}
 		AppendWithoutCRI(nil, record)

@@ -50,7 +50,8 @@ func TestCheck(t *testing.T) {
 		switch {
 		case test.want == "" && problems != nil:
 			t.Errorf("%+v: %v", test.config, problems)
-		case test.want != "" && (len(problems) != 1 || problems[0].Path != test.path || !strings.Contains(problems[0].Message, test.want)):
+		case test.want != "" && (len(problems) != 1 || problems[0].Path != test.path ||
+			!strings.Contains(problems[0].Message, test.want)):
 			t.Errorf("%+v: got %v, want %q", test.config, problems, test.want)
 		}
 	}

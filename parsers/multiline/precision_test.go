@@ -25,7 +25,8 @@ func corpus(t testing.TB) map[string][]string {
 		}
 		all := strings.Split(string(text), "\n")
 		for n, line := range all[:len(all)-1] {
-			if rest, ok := strings.CutPrefix(line, "< "); ok && rest != "" && !strings.HasSuffix(rest, " F ") && !strings.HasPrefix(all[n+1], "|") {
+			if rest, ok := strings.CutPrefix(line, "< "); ok && rest != "" && !strings.HasSuffix(rest, " F ") &&
+				!strings.HasPrefix(all[n+1], "|") {
 				lines[name] = append(lines[name], rest)
 			}
 		}

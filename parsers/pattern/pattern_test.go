@@ -83,7 +83,8 @@ func TestCheck(t *testing.T) {
 		switch {
 		case test.want == "" && problems != nil:
 			t.Errorf("%s: %v", test.pattern, problems)
-		case test.want != "" && (len(problems) != 1 || problems[0].Path != "pattern" || !strings.Contains(problems[0].Message, test.want)):
+		case test.want != "" && (len(problems) != 1 || problems[0].Path != "pattern" ||
+			!strings.Contains(problems[0].Message, test.want)):
 			t.Errorf("%s: got %v, want %q", test.pattern, problems, test.want)
 		}
 	}

@@ -71,17 +71,21 @@ func TestFindTrace(t *testing.T) {
 		`{\"otel_trace_id\":\"` + trace + `\",\"otel_span_id\":\"` + span + `\"`,
 	} {
 		var rec event.Record
-		if !FindTrace(&rec, []byte(text)) || hex.EncodeToString(rec.TraceID[:]) != trace || hex.EncodeToString(rec.SpanID[:]) != span {
+		if !FindTrace(&rec, []byte(text)) || hex.EncodeToString(rec.TraceID[:]) != trace ||
+			hex.EncodeToString(rec.SpanID[:]) != span {
 			t.Errorf("%q: found %x %x", text, rec.TraceID, rec.SpanID)
 		}
 	}
 	var xray event.Record
-	if !FindTrace(&xray, []byte("GET / X-Amzn-Trace-Id: Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1")) || hex.EncodeToString(xray.TraceID[:]) != "5759e988bd862e3fe1be46a994272793" {
+	if !FindTrace(&xray, []byte("GET / X-Amzn-Trace-Id: Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1")) ||
+		hex.EncodeToString(xray.TraceID[:]) != "5759e988bd862e3fe1be46a994272793" {
 		t.Errorf("X-Ray's header: found %x", xray.TraceID)
 	}
 	for _, text := range []string{
-		"request_id=" + trace, "id=" + trace, "trace " + trace, "stacktrace_id=" + trace, "stack_trace_id=" + trace, "trace_id " + trace,
-		"trace_id=" + trace[:20], "trace_id=" + strings.Repeat("0", 32), "trace_id=7f3f1f9e-8d3c-4e57-9f3c-0f6f1a1a1a1a", "race", "trace_id=",
+		"request_id=" + trace, "id=" + trace, "trace " + trace, "stacktrace_id=" + trace, "stack_trace_id=" + trace,
+		"trace_id " + trace,
+		"trace_id=" + trace[:20], "trace_id=" + strings.Repeat("0", 32),
+		"trace_id=7f3f1f9e-8d3c-4e57-9f3c-0f6f1a1a1a1a", "race", "trace_id=",
 	} {
 		var rec event.Record
 		if FindTrace(&rec, []byte(text)) {

@@ -8,7 +8,8 @@ import (
 	"github.com/longshore/longshore/pipeline/pipetest"
 )
 
-const pattern = `^(?P<time>\S+) \[(?P<level>\w+)\] (?:trace_id=(?P<trace_id>\w+) )?took (?P<took>\S+) by (\w+): (?P<message>.*)$`
+const pattern = `^(?P<time>\S+) \[(?P<level>\w+)\] (?:trace_id=(?P<trace_id>\w+) )?took (?P<took>\S+) by (\w+): ` +
+	`(?P<message>.*)$`
 
 func TestConformance(t *testing.T) {
 	c := &Config{Pattern: pattern}
@@ -41,7 +42,8 @@ func TestCheck(t *testing.T) {
 		switch {
 		case test.want == "" && problems != nil:
 			t.Errorf("%s: %v", test.pattern, problems)
-		case test.want != "" && (len(problems) != 1 || problems[0].Path != "pattern" || !strings.Contains(problems[0].Message, test.want)):
+		case test.want != "" && (len(problems) != 1 || problems[0].Path != "pattern" ||
+			!strings.Contains(problems[0].Message, test.want)):
 			t.Errorf("%s: got %v, want %q", test.pattern, problems, test.want)
 		}
 	}

@@ -191,7 +191,7 @@ func (l *line) columns(at int) {
 
 // haproxy reads the log lines of HAProxy's HTTP and TCP modes, from an index on:
 //
-//	10.0.0.1:5000 [02/Jan/2006:15:04:05.000] front back/server 0/0/0/1/1 200 123 … "GET / HTTP/1.1"
+//	10.0.0.1:5000 [02/Jan/2006:15:04:05.000] front back/server 0/0/0/1/1 200 1 … "GET / HTTP/1.1"
 //	10.0.0.1:5000 [02/Jan/2006:15:04:05.000] front back/server 1/0/12 123 -- 1/1/0/0/0 0/0
 func (l *line) haproxy(at int) bool {
 	p := l.text

@@ -11,12 +11,14 @@ import (
 // TestForms: a parser that is held to a form takes that one alone.
 func TestForms(t *testing.T) {
 	lines := map[string]string{
-		"access":  `203.0.113.9 - anna [01/May/2024:12:00:00 +0000] "POST /api/v1/orders HTTP/2.0" 503 612 "-" "curl/8.5.0"`,
+		"access": `203.0.113.9 - anna [01/May/2024:12:00:00 +0000] "POST /api/v1/orders HTTP/2.0" 503 612 "-" ` +
+			`"curl/8.5.0"`,
 		"rfc5424": `<165>1 2024-05-01T12:00:00.003Z web-1 shop 8710 ID47 [a@1 iut="3"] An application event`,
 		"rfc3164": `<34>May  1 12:00:00 web-1 su[230]: 'su root' failed for anna on /dev/pts/8`,
 		"daemon":  `May  1 12:00:00 web-1 sshd[4321]: Accepted publickey for anna from 203.0.113.9 port 22 ssh2`,
 		"klog":    `I0501 12:00:00.123456       1 server.go:42] Serving on :443`,
-		"log4j":   `2024-05-01 12:00:00,123 INFO  [main] com.example.shop.OrderService - done trace_id=4bf92f3577b34da6a3ce929d0e0e4736`,
+		"log4j": `2024-05-01 12:00:00,123 INFO  [main] com.example.shop.OrderService - done ` +
+			`trace_id=4bf92f3577b34da6a3ce929d0e0e4736`,
 	}
 	tests := []struct {
 		form  Form

@@ -23,11 +23,18 @@ func TestTwoLines(t *testing.T) {
 		line, want string
 		format     event.Format
 	}{
-		{"May 01, 2024 12:00:00 PM com.example.App main\nSEVERE: failed", `{"timestamp":"2024-05-01T12:00:00.000Z","level":"error","message":"failed","logger":"com.example.App","method":"main"}`, event.FormatJUL},
-		{"May 01, 2024 12:00:00 PM App lambda$main$0\nINFO: started\nand more", `{"timestamp":"2024-05-01T12:00:00.000Z","level":"info","message":"started\nand more","logger":"App","method":"lambda$main$0"}`, event.FormatJUL},
-		{"May 01, 2024 12:00:00 PM some words\nof prose", `{"timestamp":"2024-05-01T12:00:00.000Z","message":"some words\nof prose"}`, event.FormatText},
-		{"=ERROR REPORT==== 1-May-2024::12:00:00 ===\nfailed", `{"timestamp":"2024-05-01T12:00:00.000Z","level":"error","message":"failed"}`, event.FormatErlang},
-		{"info: Shop.Worker[14]\n      Started", `{"timestamp":"1970-01-01T00:00:00.000Z","level":"info","message":"Started","logger":"Shop.Worker","event_id":14}`, event.FormatDotNet},
+		{"May 01, 2024 12:00:00 PM com.example.App main\nSEVERE: failed",
+			`{"timestamp":"2024-05-01T12:00:00.000Z","level":"error","message":"failed",` +
+				`"logger":"com.example.App","method":"main"}`, event.FormatJUL},
+		{"May 01, 2024 12:00:00 PM App lambda$main$0\nINFO: started\nand more",
+			`{"timestamp":"2024-05-01T12:00:00.000Z","level":"info","message":"started\nand ` +
+				`more","logger":"App","method":"lambda$main$0"}`, event.FormatJUL},
+		{"May 01, 2024 12:00:00 PM some words\nof prose",
+			`{"timestamp":"2024-05-01T12:00:00.000Z","message":"some words\nof prose"}`, event.FormatText},
+		{"=ERROR REPORT==== 1-May-2024::12:00:00 ===\nfailed",
+			`{"timestamp":"2024-05-01T12:00:00.000Z","level":"error","message":"failed"}`, event.FormatErlang},
+		{"info: Shop.Worker[14]\n      Started", `{"timestamp":"1970-01-01T00:00:00.000Z","level":"info",` +
+			`"message":"Started","logger":"Shop.Worker","event_id":14}`, event.FormatDotNet},
 	}
 	for _, test := range tests {
 		if got, format := parse(t, &Parser{}, 0, test.line); got != test.want || format != test.format {
@@ -40,8 +47,10 @@ func TestTwoLines(t *testing.T) {
 func TestNoYear(t *testing.T) {
 	now := func() time.Time { return time.Date(2024, 1, 1, 0, 0, 5, 0, time.UTC) }
 	for line, want := range map[string]string{
-		"Dec 31 23:59:59 web-1 app[1]: x":               `{"timestamp":"2023-12-31T23:59:59.000Z","message":"x","service":"app","hostname":"web-1","pid":1}`,
-		"I0101 00:00:01.000000       1 server.go:42] x": `{"timestamp":"2024-01-01T00:00:01.000Z","level":"info","message":"x","thread":1,"caller":"server.go:42"}`,
+		"Dec 31 23:59:59 web-1 app[1]: x": `{"timestamp":"2023-12-31T23:59:59.000Z","message":"x",` +
+			`"service":"app","hostname":"web-1","pid":1}`,
+		"I0101 00:00:01.000000       1 server.go:42] x": `{"timestamp":"2024-01-01T00:00:01.000Z",` +
+			`"level":"info","message":"x","thread":1,"caller":"server.go:42"}`,
 	} {
 		if got, _ := parse(t, &Parser{Now: now}, 0, line); got != want {
 			t.Errorf("%s:\ngot  %s\nwant %s", line, got, want)
@@ -69,10 +78,14 @@ func TestZoneNames(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	for _, line := range []string{
-		"2024-05-01 12:00:00,123 INFO [main] a.B - x", "[2024-05-01 12:00:00,123][INFO ][a.b] [n] x", "I0501 12:00:00.123456 1 a.go:1] x",
-		"[I 240501 12:00:00 a:1] x", "=INFO REPORT==== 1-May-2024::12:00:00 ===\nx", "May 1, 2024 1:00:00 PM a.B c\nINFO: x",
-		"[GIN] 2024/05/01 - 12:00:00 | 200 | 1ms | 127.0.0.1 | GET \"/\"", "[Nest] 1  - 5/1/2024, 1:00:00 PM LOG [a] x", "<13>1 2024-05-01T12:00:00Z h a 1 - - x",
-		"05-01 12:00:00.123  1  2 I a: x", "I/a( 1): x", "[    0.000001] x", "2024-05-01T12:00:00Z stdout F x", "INFO[0000] x", "a:1 [01/May/2024:12:00:00.1] f b/s 0/0/0/0/0 200 1 \"GET /\"",
+		"2024-05-01 12:00:00,123 INFO [main] a.B - x", "[2024-05-01 12:00:00,123][INFO ][a.b] [n] x",
+		"I0501 12:00:00.123456 1 a.go:1] x",
+		"[I 240501 12:00:00 a:1] x", "=INFO REPORT==== 1-May-2024::12:00:00 ===\nx",
+		"May 1, 2024 1:00:00 PM a.B c\nINFO: x",
+		"[GIN] 2024/05/01 - 12:00:00 | 200 | 1ms | 127.0.0.1 | GET \"/\"", "[Nest] 1  - 5/1/2024, 1:00:00 PM LOG [a] x",
+		"<13>1 2024-05-01T12:00:00Z h a 1 - - x",
+		"05-01 12:00:00.123  1  2 I a: x", "I/a( 1): x", "[    0.000001] x", "2024-05-01T12:00:00Z stdout F x",
+		"INFO[0000] x", "a:1 [01/May/2024:12:00:00.1] f b/s 0/0/0/0/0 200 1 \"GET /\"",
 	} {
 		f.Add([]byte(line), int64(0))
 	}

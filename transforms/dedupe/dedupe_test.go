@@ -21,7 +21,8 @@ func newJSON(*event.Source) pipeline.Parser { return json.New(nil) }
 func TestDedupe(t *testing.T) {
 	c := &Config{Key: "{level} {message}", Window: pipeline.Duration(3 * time.Second), Max: 100}
 	got := pipetest.Transformed(t, pipetest.MustTransform(t, c, nil), newJSON, // a second between two
-		`{"msg":"a"}`, `{"msg":"a"}`, `{"msg":"b"}`, `{"msg":"a","level":"warn"}`, `{"msg":"a"}`, `{"msg":"b"}`, `{"msg":"b"}`)
+		`{"msg":"a"}`, `{"msg":"a"}`, `{"msg":"b"}`, `{"msg":"a",`+
+			`"level":"warn"}`, `{"msg":"a"}`, `{"msg":"b"}`, `{"msg":"b"}`)
 	var kept []int
 	for i, record := range got {
 		if record != "dropped" {
