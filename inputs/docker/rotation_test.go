@@ -64,6 +64,17 @@ func TestSkippedByTheEngine(t *testing.T) {
 	}
 }
 
+// TestOldFileIsFollowedBefore23Only: with newer engines, reading a log again for that reason would
+// be for nothing.
+func TestOldFileIsFollowedBefore23Only(t *testing.T) {
+	for _, before23 := range []bool{false, true} {
+		d := skipDetector{rotation: rotation{size: 1000, files: 2, before23: before23}, sinceReread: 2000}
+		if got := d.mayFollowOldFile(); got != before23 {
+			t.Errorf("before 23.0: %v: may follow an old file: %v", before23, got)
+		}
+	}
+}
+
 // TestPausesAreNoSkips has containers that pause now and then: their logs are not read twice.
 func TestPausesAreNoSkips(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
