@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -250,20 +251,15 @@ func (f *DeadLetterFile) move(to string, chosen func(*DeadLetter) bool) error {
 		return err
 	}
 	defer lock.Close()
-	from, err := os.Open(f.path)
-	if errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(f.path); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if err != nil {
-		return err
-	}
-	defer from.Close()
 	moved, before, err := (&DeadLetterFile{path: to}).open()
 	if err != nil {
 		return err
 	}
 	defer moved.Close()
-	if err := f.split(from, moved, chosen); err != nil {
+	if err := f.split(moved, chosen); err != nil {
 		return errors.Join(err, moved.Truncate(before))
 	}
 	if end, err := moved.Seek(0, io.SeekEnd); err != nil || end > 0 {
@@ -272,8 +268,8 @@ func (f *DeadLetterFile) move(to string, chosen func(*DeadLetter) bool) error {
 	return os.Remove(to)
 }
 
-// split writes the chosen dead letters of a file to another, and leaves the rest in its place.
-func (f *DeadLetterFile) split(from io.Reader, to *os.File, chosen func(*DeadLetter) bool) error {
+// split writes the chosen dead letters to another file, and leaves the rest.
+func (f *DeadLetterFile) split(to *os.File, chosen func(*DeadLetter) bool) error {
 	rest, err := os.OpenFile(f.path+".new", os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o640)
 	if err != nil {
 		return err
@@ -281,7 +277,7 @@ func (f *DeadLetterFile) split(from io.Reader, to *os.File, chosen func(*DeadLet
 	defer os.Remove(rest.Name())
 	defer rest.Close()
 	toChosen, toRest := bufio.NewWriter(to), bufio.NewWriter(rest)
-	err = eachLine(from, func(l *DeadLetter, line []byte) error {
+	err = f.eachLine(func(l *DeadLetter, line []byte) error {
 		w := toRest
 		if l != nil && chosen(l) {
 			w = toChosen

@@ -53,8 +53,6 @@ func New(o Options) *Deliverer {
 	d := &Deliverer{
 		Options: o, limits: limitsOf(o), filter: newFilter(o.Settings.Filter),
 		limiter: newLimiter(o.Settings.Lanes), health: newHealthTracker(o.Log, o.Health),
-		rejections: throttledLog{log: o.Log}, unknowable: throttledLog{log: o.Log},
-		spoolProblems: throttledLog{log: o.Log},
 	}
 	if o.Metrics != nil {
 		d.metrics.register(o.Metrics, d.limiter)

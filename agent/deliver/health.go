@@ -92,20 +92,18 @@ func (t *healthTracker) update() {
 // A throttledLog counts records that something happened to. It logs the first at once, and then now
 // and then how many more there were.
 type throttledLog struct {
-	log *slog.Logger
-
 	mu      sync.Mutex
 	logged  time.Time
 	pending int
 }
 
-func (t *throttledLog) warn(n int, message string, args ...any) {
+func (t *throttledLog) warn(log *slog.Logger, n int, message string, args ...any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.pending += n
 	if !t.logged.IsZero() && time.Since(t.logged) < logAgainAfter {
 		return
 	}
-	t.log.Warn(message, append([]any{"records", t.pending}, args...)...)
+	log.Warn(message, append([]any{"records", t.pending}, args...)...)
 	t.logged, t.pending = time.Now(), 0
 }

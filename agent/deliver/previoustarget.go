@@ -80,7 +80,7 @@ func (l *lane) askPreviousTarget(
 
 func (l *lane) cannotAsk(records int, why error) {
 	l.d.metrics.unknowable.Add(uint64(records))
-	l.d.unknowable.warn(records,
+	l.d.unknowable.warn(l.d.Log, records,
 		"records may be duplicates of what was sent before the config was changed: that cannot be asked", "why", why)
 }
 

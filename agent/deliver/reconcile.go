@@ -43,7 +43,7 @@ func (l *lane) onReconciled(b *Body, result attemptResult) {
 	switch {
 	case errors.Is(result.err, pipeline.ErrUnknowable):
 		l.d.metrics.unknowable.Add(uint64(len(b.Items)))
-		l.d.unknowable.warn(len(b.Items),
+		l.d.unknowable.warn(l.d.Log, len(b.Items),
 			"records are sent again, and may be duplicates: the destination cannot be asked what it holds",
 			"why", result.err)
 		b.Uncertain = false

@@ -162,7 +162,7 @@ func (l *lane) keepDeadLetters(b *Body, rejected []pipeline.ItemError) error {
 }
 
 func (l *lane) warnOfRejections(n int, first *DeadLetter) {
-	l.d.rejections.warn(n, "the destination rejected records; they are kept as dead letters",
+	l.d.rejections.warn(l.d.Log, n, "the destination rejected records; they are kept as dead letters",
 		"reason", first.Reason, "source", first.Key, "position", first.Position)
 }
 

@@ -69,7 +69,7 @@ func (l *lane) spillTail() {
 		if err := l.spillBody(b); err != nil {
 			s.retryAt = time.Now().Add(spillRetry)
 			l.d.health.setSpool(l, err)
-			l.d.spoolProblems.warn(len(b.Items),
+			l.d.spoolProblems.warn(l.d.Log, len(b.Items),
 				"the spool takes no more: sources wait until the destination catches up", "why", err)
 			return
 		}
@@ -106,7 +106,7 @@ func (l *lane) refill() {
 	earlier, ok, err := s.spool.Next(b)
 	if err != nil {
 		l.pauseUntil = time.Now().Add(spillRetry)
-		l.d.spoolProblems.warn(0, "the spool cannot be read, will try again", "why", fmt.Sprint(err))
+		l.d.spoolProblems.warn(l.d.Log, 0, "the spool cannot be read, will try again", "why", fmt.Sprint(err))
 	}
 	if err != nil || !ok {
 		l.d.bodies.put(b)

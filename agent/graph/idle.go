@@ -63,7 +63,7 @@ func (o *openSource) deactivate() bool {
 	if s == nil {
 		return true
 	}
-	s.src.Rest()
+	s.src.ReleaseCache()
 	s.resumptions, s.state = nil, nil
 	if s.queued || s.pending() || len(s.kept) > 0 || s.to < s.timestamps.earlierEnd || !o.progress.DoneTo(s.to) {
 		return false

@@ -202,9 +202,9 @@ func (s *Source) namesIn(schema Schema) *names {
 	return &n
 }
 
-// Rest gives up what makes the next record quicker to write. Call it when none is likely to come
-// soon.
-func (s *Source) Rest() {
+// ReleaseCache releases what makes the next record faster to write. Call it when none is likely to
+// come soon.
+func (s *Source) ReleaseCache() {
 	for i := range s.shapes {
 		s.shapes[i].Store(nil)
 	}
