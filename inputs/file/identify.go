@@ -16,7 +16,7 @@ type action uint8
 
 const (
 	leave   action = iota // for now: decide again after the decision's wait, or when woken
-	dismiss               // it is none of ours
+	dismiss               // it is not to be read
 	begin                 // it is a new source
 	resume                // it is a known source
 )

@@ -210,7 +210,7 @@ func (r *reader) resume(f *file, k *knownSource) (err error) {
 		s.splitter.Skipping, s.splitter.Ended = k.at.skipping, k.at.ended
 	}
 	if k == s.takenOverFrom {
-		s.head, s.storedHead = fingerprint{}, -1 // the copy's is to be stored
+		s.head, s.storedHead = fingerprint{}, -1 // the copy's head must be stored
 	}
 	if f.compressed {
 		s.finished, s.doneSize, s.expectTail = k.at.finished && atState, int64(k.at.size), k.tail()
@@ -370,8 +370,8 @@ func (r *reader) finish(ctx context.Context, f *file, why string) {
 	r.open.close(f)
 }
 
-// setAside lets go of a file that was moved out of its folder. If it comes back, it is the same
-// source.
+// setAside stops following a file that was moved out of its folder. If it comes back, it is the
+// same source.
 func (r *reader) setAside(f *file) {
 	if f.read.srcID != 0 {
 		r.known.add(f)

@@ -333,7 +333,7 @@ func (l folderList) in(dir string) map[inode]string {
 		return files
 	}
 	files := map[inode]string{}
-	entries, _ := os.ReadDir(dir) // what cannot be listed has no files for us
+	entries, _ := os.ReadDir(dir) // what cannot be listed counts as empty
 	for _, e := range entries {
 		if !e.Type().IsRegular() {
 			continue

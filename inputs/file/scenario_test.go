@@ -418,7 +418,7 @@ func TestGenerationNobodySawIsFoundWithoutTheOneBefore(t *testing.T) {
 	}{
 		{"app.log.1", "never seen\n", 0, []string{"never seen", "new"}},
 		{"app-1.log.1", "of another log\n", 0, []string{"new"}},
-		{"app.log.1", "older than all we know of\n", time.Hour, []string{"new"}},
+		{"app.log.1", "older than all that is known\n", time.Hour, []string{"new"}},
 		{"app.log.1", "one line that is long enough\n", 0, []string{"new"}}, // a copy
 		{"app.log.1", "one line that is long enough\nnot a copy\n", time.Hour, []string{"new"}},
 	} {

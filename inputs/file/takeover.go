@@ -62,7 +62,7 @@ func (s *readState) continueCompressed() {
 	s.tail.n, s.lastSize, s.scanned = 0, 0, s.off
 }
 
-// skipCopy makes a copy of what was read a source of which nothing is to be read.
+// skipCopy makes a copy that has only what was read a source that is at its end.
 func (r *reader) skipCopy(f *file, firstPath string, c *copyCandidate) {
 	g := r.settings.newFile(c.id, firstPath, c.path)
 	s := &g.read

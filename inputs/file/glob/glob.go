@@ -128,7 +128,7 @@ func (w *Walk) below(dir string, parts []string) {
 }
 
 // appears reports the folder in which one is missing, and looks again: one that was made before
-// the folder was watched would be announced by nobody.
+// the folder was watched would never be reported.
 func (w *Walk) appears(dir, name string) bool {
 	w.Dir(dir)
 	return w.isDir(filepath.Join(dir, name))
