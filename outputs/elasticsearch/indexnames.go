@@ -23,7 +23,7 @@ type indexNames struct {
 	overflowed prometheus.Counter
 
 	mu           sync.Mutex
-	used         map[string]time.Time // when a name was last asked for
+	used         map[string]time.Time // last use of each name
 	warned       bool
 	overflowName string
 }
@@ -62,7 +62,7 @@ func (x *indexNames) overflow(name string) {
 		return
 	}
 	x.warned = true
-	x.log.Warn("records want too many different indices; those of new ones go to another",
+	x.log.Warn("records have too many index names; those of new ones go to the overflow index",
 		"first", name, "instead", x.overflowName, "indices", x.max,
 		"hint", "take the field with many values out of index, or raise max_indices")
 }
@@ -76,8 +76,8 @@ const (
 // An indexNamer returns the start of action lines, for one encoder.
 type indexNamer struct {
 	names     *indexNames
-	actions   map[string][]byte // start of the action line by what the template gave
-	remaining int               // records until names are asked for anew
+	actions   map[string][]byte // by the template's result
+	remaining int               // records until names are renewed
 	raw       []byte
 
 	// last is valid for source and times in [from, until), if names are stable.

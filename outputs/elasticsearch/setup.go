@@ -36,7 +36,7 @@ type setup struct {
 	retention time.Duration
 
 	done atomic.Bool
-	lock chan struct{} // has one element; who takes it out has the turn
+	lock chan struct{} // holds one element while unlocked
 }
 
 func newSetup(w *wire, log *slog.Logger, x *index, schema event.Schema, retention pipeline.Duration) *setup {
@@ -224,7 +224,7 @@ func (s *setup) mappings() object {
 type meta struct {
 	ManagedBy string `json:"managed_by"`
 	Version   int    `json:"version"`
-	Config    string `json:"config"` // of which settings it was made
+	Config    string `json:"config"` // a hash of the definition
 }
 
 // put installs a template or a policy, unless it is up to date or not ours. find returns the meta

@@ -108,7 +108,7 @@ func (c carrier) addQuery(to *url.URL) {
 // given up on its request; without this it would send what the memory is used for next.
 type borrowed struct {
 	mu      sync.RWMutex
-	payload []byte // nil when it is taken back
+	payload []byte // nil once released
 }
 
 func (l *borrowed) release() {
@@ -177,7 +177,7 @@ func (w *wire) close() error {
 // A compressor compresses request bodies, with a buffer for each request in flight.
 type compressor struct {
 	level int
-	pool  sync.Pool // of *squeeze
+	pool  sync.Pool // of *gzipBuffer
 }
 
 type gzipBuffer struct {

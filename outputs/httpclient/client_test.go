@@ -450,7 +450,7 @@ type endless struct {
 func (e *endless) Read(p []byte) (int, error) { e.read += len(p); return len(p), nil }
 func (e *endless) Close() error               { e.closed = true; return nil }
 
-func TestAnswered(t *testing.T) {
+func TestResponseError(t *testing.T) {
 	request := &http.Request{URL: &url.URL{Scheme: "http", Host: "h:1", Path: "/p", User: url.UserPassword("u", "secret"), RawQuery: "k=secret"}}
 	tests := []struct {
 		status    int

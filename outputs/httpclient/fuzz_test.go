@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// FuzzAnswered: whatever a server says, it makes one bounded line, and a pause within bounds.
-func FuzzAnswered(f *testing.F) {
+// FuzzResponseError: whatever a server says, it makes one bounded line, and a pause within bounds.
+func FuzzResponseError(f *testing.F) {
 	f.Add(429, "7", "text/plain", "slow\r\n down\x1b[31m")
 	f.Add(503, "Fri, 31 Dec 2999 23:59:59 GMT", "text/html", "<html><title>a\nb</title>")
 	f.Add(200, "-1e999", "text/html", "<title>\xff\u2028</title>")

@@ -105,7 +105,7 @@ func (s *search) splitByTime() []*search {
 	for rest := s.wanted; len(rest) > 0; {
 		n, _ := slices.BinarySearchFunc(rest, rest[0].at+longestSearch,
 			func(e wantedEntry, t int64) int { return cmp.Compare(e.at, t) })
-		n = max(n, 1) // a time at the end of all times
+		n = max(n, 1) // at the end of all times
 		part := *s
 		part.wanted, rest = rest[:n], rest[n:]
 		part.size = average * n

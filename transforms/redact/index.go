@@ -11,7 +11,7 @@ import (
 // look there. A set of bits, by a hash, says which groups are in no pattern: most are not.
 type index struct {
 	bits  [1 << 16 / 64]uint64
-	slots [1 << 12]slot // where groups are found by their hash, each after those with the same
+	slots [1 << 12]slot // open addressing by the groups' hash
 }
 
 // A slot has a group and the patterns it occurs in; without patterns it is free.
@@ -167,7 +167,7 @@ func (x *index) none(p []byte) (at int, none bool) {
 	if at == 0 {
 		return 0, bytes.IndexByte(p, '@') < 0 && x.skip(p, 0)+3 > len(p)
 	}
-	w := binary.LittleEndian.Uint64(p[len(p)-8:]) // once more some of what was looked at
+	w := binary.LittleEndian.Uint64(p[len(p)-8:]) // overlaps what was scanned
 	rest := w | 0x2020202020202020
 	w ^= ats
 	found := (w - ones) &^ w & highBits
@@ -235,7 +235,7 @@ func equalFold(p []byte, text string) bool {
 type scanner struct {
 	p     []byte
 	names *names
-	done  int // behind what was found last
+	done  int // end of the last finding
 
 	// The parity of the double quotes before an index, for quotes without and with one backslash:
 	// odd means within a string.

@@ -247,13 +247,13 @@ func (q quotes) endOfNested(p []byte, at int) int {
 		case '\\', '"', '\'':
 			found, inner := quoteAt(p, at)
 			if found.char == q.char && found.slashes < q.slashes {
-				return at // the string that all this is in ends
+				return at // the string around it ends
 			}
 			if found == q {
 				end := q.end(p, inner)
 				closing, behind := quoteAt(p, end)
 				if closing != q {
-					return end // the string that all this is in ends, or the text
+					return end // the string around it ends, or the text
 				}
 				at = behind
 				continue

@@ -182,7 +182,7 @@ func (t *transform) redactValue(b *event.Batch, line event.Span, found []finding
 		}
 		v.Span = t.copyRedacted(b, base, v.Span, found)
 		if !v.Kind.IsString() && !json.Valid(b.Bytes(v.Span)) {
-			v.Kind = event.Text // a pattern of the user's own took a part of the form
+			v.Kind = event.Text // a custom pattern took a part of its syntax
 		}
 		return v
 	}

@@ -9,7 +9,7 @@ const (
 	digits  = "0123456789"
 	lower   = "abcdefghijklmnopqrstuvwxyz"
 	word64  = lower + digits + "_-"
-	headLen = 128 // how far the head of a private key is looked at
+	headLen = 128 // bounds the header of a private key
 )
 
 // boundaryChars may precede a token: n, r and t are those of
