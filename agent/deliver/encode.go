@@ -11,8 +11,7 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// gatherTime is how long what an input has at hand may take to come: it may also be for another
-// lane.
+// gatherTime bounds the wait for what an input has at hand: it may also be for another lane.
 const gatherTime = 5 * time.Millisecond
 
 // encode puts a batch's records into the open body, and begins another whenever that is full. It

@@ -14,8 +14,7 @@ type delivery struct {
 	track Track
 }
 
-// A lane is a sequence of requests: at most one is in flight, while the next body fills. One
-// goroutine owns all of it.
+// A lane is a sequence of requests, of which at most one is in flight. One goroutine owns it.
 type lane struct {
 	d       *Deliverer
 	in      chan delivery
@@ -83,8 +82,7 @@ func (l *lane) run(ctx context.Context) {
 	}
 }
 
-// shortenPause shortens the pause after a failure, since there may be little time left at the end,
-// and the destination may be back.
+// shortenPause shortens the pause after a failure: at the end there may be little time left.
 func (l *lane) shortenPause() {
 	if soon := time.Now().Add(reconcileDelay); l.pauseUntil.After(soon) {
 		l.pauseUntil = soon
@@ -117,8 +115,7 @@ func (l *lane) wakeAt(at time.Time) {
 	}
 }
 
-// intake returns the channel to read batches from, or nil while the lane has as much as it may
-// hold.
+// intake returns the channel to read batches from, or nil while the lane is full.
 func (l *lane) intake() <-chan delivery {
 	full := l.overBudget()
 	spills := l.spill.due(full, time.Now())
@@ -247,8 +244,7 @@ func (l *lane) request(ctx context.Context, b *Body) {
 	l.results <- result
 }
 
-// ready reports whether there is something to send by now. If it is not yet time, the timer fires
-// then.
+// ready reports whether to send now. If it is not yet time, the timer fires then.
 func (l *lane) ready() bool {
 	full := len(l.queue) > 0
 	if !full && (len(l.open.Items) == 0 || l.spill.pending()) {

@@ -104,8 +104,7 @@ func (m *limiter) grant() {
 }
 
 // adjust changes the limit by an answer to a request that began after a number of decreases. Of
-// requests that were in flight at the same time only the first overload counts: they all say the
-// same.
+// requests in flight at the same time only the first overload counts.
 func (m *limiter) adjust(s signal, decreases int) {
 	switch {
 	case s == overload && decreases == m.decreases:

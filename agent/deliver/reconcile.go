@@ -20,8 +20,7 @@ type attemptResult struct {
 	stored []bool // not nil when it was asked
 }
 
-// attempt sends a body or, where some of it may be stored already and the destination can be asked,
-// asks.
+// attempt sends a body or, where it is uncertain and the destination can be asked, asks.
 func (d *Deliverer) attempt(ctx context.Context, b *Body) attemptResult {
 	if err := b.reserve(); err != nil {
 		reason := fmt.Sprintf("noting on disk what is about to be sent: %v", err)

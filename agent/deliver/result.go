@@ -166,8 +166,7 @@ func (l *lane) warnOfRejections(n int, first *DeadLetter) {
 		"reason", first.Reason, "source", first.Key, "position", first.Position)
 }
 
-// asSendError returns err as a SendError. After an error of another kind it is not known what was
-// stored.
+// asSendError returns err as a SendError. After another error it is not known what was stored.
 func asSendError(err error) *pipeline.SendError {
 	var answer *pipeline.SendError
 	if errors.As(err, &answer) {

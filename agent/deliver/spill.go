@@ -7,8 +7,7 @@ import (
 
 // A Spool keeps one lane's bodies on disk while its destination lags. It is used by one goroutine.
 type Spool interface {
-	// Append puts a body at the end of the queue; nil says that it is on disk. It keeps nothing of
-	// b.
+	// Append puts a body at the end, and returns nil once it is on disk. It keeps nothing of b.
 	Append(b *Body) error
 	// Next reads the oldest body that was not read yet into an empty one; ok is false when there is
 	// none. The tracks of its runs take note of what is done. earlier says that another process has
