@@ -9,7 +9,8 @@ import (
 
 // FuzzReplay reads any file as one of dead letters: each line that is a dead letter is sent once.
 func FuzzReplay(f *testing.F) {
-	letter := `{"output":"out","reason":"too old","source":"ff","position":7,"group":"g","record":"a","encoded":"YQ=="}` + "\n"
+	letter := `{"output":"out","reason":"too ` +
+		`old","source":"ff","position":7,"group":"g","record":"a","encoded":"YQ=="}` + "\n"
 	f.Add([]byte(letter + "torn{\n" + letter))
 	f.Add([]byte(letter[:40] + "\n" + letter))
 	f.Add([]byte("\n\n{}\nnull\n[]\n1"))

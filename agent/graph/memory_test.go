@@ -268,7 +268,8 @@ pipelines: {main: {inputs: [in], parsers: [auto], outputs: [out]}}
 			if err != nil {
 				return err
 			}
-			if err := feed.Send(ctx, batchOf(feed, src, 0, `{"time":"2026-03-01T12:00:00Z","level":"info","msg":"a","method":"GET","status":200}`)); err != nil {
+			if err := feed.Send(ctx, batchOf(feed, src, 0,
+				`{"time":"2026-03-01T12:00:00Z","level":"info","msg":"a","method":"GET","status":200}`)); err != nil {
 				return err
 			}
 		}

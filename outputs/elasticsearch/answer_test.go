@@ -27,16 +27,25 @@ func TestReadAnswer(t *testing.T) {
 		err      string
 	}{
 		{"all stored", `{"errors":false,"items":[` + ok + `,` + ok + `]}`, 2, []item{{status: 201}, {status: 201}}, ""},
-		{"in another order, with spaces", " {\n\"items\" : [ {\"index\" : { \"_id\":\"x\", \"status\" : 200 , \"z\":[{},[],null,1.5e3,\"}\\\"\"]} } ] , \"took\":3} ", 1, []item{{status: 200}}, ""},
+		{"in another order, with spaces", " {\n\"items\" : [ {\"index\" : { \"_id\":\"x\", \"status\" : 200 , " +
+			"\"z\":[{},[],null,1.5e3,\"}\\\"\"]} } ] , \"took\":3} ", 1, []item{{status: 200}}, ""},
 		{
 			"errors",
-			`{"errors":true,"items":[` + ok + `,{"create":{"status":400,"error":{"type":"mapper_parsing_exception","reason":"failed to parse field [a]","root_cause":[{"type":"x"}],"caused_by":{"type":"n","reason":"For input \"x\"\n","caused_by":{"reason":"deeper"}}}}},{"create":{"error":"old words","status":429}}]}`,
+			`{"errors":true,"items":[` + ok + `,{"create":{"status":400,` +
+				`"error":{"type":"mapper_parsing_exception","reason":"failed to parse field ` +
+				`[a]","root_cause":[{"type":"x"}],"caused_by":{"type":"n","reason":"For input ` +
+				`\"x\"\n","caused_by":{"reason":"deeper"}}}}},{"create":{"error":"old words","status":429}}]}`,
 			3,
-			[]item{{status: 201}, {status: 400, detail: errorDetail{"mapper_parsing_exception", "failed to parse field [a]", "For input \"x\"\n"}}, {status: 429, detail: errorDetail{reason: "old words"}}},
+			[]item{{status: 201}, {status: 400, detail: errorDetail{"mapper_parsing_exception",
+				"failed to parse field [a]", "For input \"x\"\n"}},
+				{status: 429, detail: errorDetail{reason: "old words"}}},
 			"",
 		},
-		{"failure store", `{"items":[{"create":{"status":201,"failure_store":"used"}},{"create":{"status":201,"failure_store":"not_applicable_or_unknown"}}]}`, 2, []item{{status: 201, failureStore: true}, {status: 201}}, ""},
-		{"errors that are null", `{"items":[{"create":{"status":500,"error":{"type":null,"reason":{"a":1}}}}]}`, 1, []item{{status: 500}}, ""},
+		{"failure store", `{"items":[{"create":{"status":201,"failure_store":"used"}},{"create":{"status":201,` +
+			`"failure_store":"not_applicable_or_unknown"}}]}`, 2,
+			[]item{{status: 201, failureStore: true}, {status: 201}}, ""},
+		{"errors that are null", `{"items":[{"create":{"status":500,"error":{"type":null,"reason":{"a":1}}}}]}`, 1,
+			[]item{{status: 500}}, ""},
 		{"too few", `{"items":[` + ok + `]}`, 2, []item{{status: 201}}, "it has 1 items, but 2 records were sent"},
 		{"too many", `{"items":[` + ok + `,` + ok + `]}`, 1, []item{{status: 201}}, "more items than the 1 records"},
 		{"none", `{"items":[]}`, 1, nil, "it has 0 items"},
@@ -112,7 +121,8 @@ func TestProblemText(t *testing.T) {
 
 // FuzzReadAnswer: of answers that are JSON we read what encoding/json reads.
 func FuzzReadAnswer(f *testing.F) {
-	f.Add(`{"errors":true,"items":[{"create":{"status":201}},{"create":{"status":400,"error":{"type":"a\u0062","reason":"\ud83d\ude00"}}}]}`)
+	f.Add(`{"errors":true,"items":[{"create":{"status":201}},{"create":{"status":400,"error":{"type":"a\u0062",` +
+		`"reason":"\ud83d\ude00"}}}]}`)
 	f.Add(`{"took":1,"items":[{"create":{"_id":"\"","status":409,"x":{"status":1}}}],"errors":true}`)
 	f.Add(`{"items":[{"create":{"status":201,"failure_store":"used"}}]}`)
 	f.Fuzz(func(t *testing.T, answer string) {
@@ -153,19 +163,23 @@ func oracle(answer string) ([]item, bool) {
 			return nil, false
 		}
 		for _, it := range one {
-			items = append(items, item{it.Status, errorDetail{it.Error.Type, it.Error.Reason, it.Error.Cause.Reason}, it.FailureStore == "used"})
+			items = append(items, item{it.Status, errorDetail{it.Error.Type, it.Error.Reason, it.Error.Cause.Reason},
+				it.FailureStore == "used"})
 		}
 	}
 	return items, true
 }
 
 func plain(answer string) bool {
-	return strings.ToLower(answer) == answer && strings.Count(answer, `"items"`) == 1 && strings.Count(answer, `\u`) == 0 &&
-		strings.Count(answer, `"status"`) == 3 && strings.Count(answer, `"error"`) <= 3 && len(answer) < maxText && strings.ToValidUTF8(answer, "") == answer
+	return strings.ToLower(answer) == answer && strings.Count(answer, `"items"`) == 1 &&
+		strings.Count(answer, `\u`) == 0 &&
+		strings.Count(answer, `"status"`) == 3 && strings.Count(answer, `"error"`) <= 3 && len(answer) < maxText &&
+		strings.ToValidUTF8(answer, "") == answer
 }
 
 func TestReadingAllocatesNothingPerItem(t *testing.T) {
-	answer := `{"errors":false,"items":[` + strings.Repeat(`{"create":{"status":201}},`, 999) + `{"create":{"status":201}}]}`
+	answer := `{"errors":false,"items":[` + strings.Repeat(`{"create":{"status":201}},`, 999) +
+		`{"create":{"status":201}}]}`
 	allocs := testing.AllocsPerRun(20, func() {
 		if err := readAnswer(strings.NewReader(answer), 1000, func(int, *item) {}); err != nil {
 			t.Fatal(err)
@@ -177,7 +191,8 @@ func TestReadingAllocatesNothingPerItem(t *testing.T) {
 }
 
 func BenchmarkReadAnswer(b *testing.B) {
-	answer := `{"errors":false,"items":[` + strings.Repeat(`{"create":{"status":201}},`, 2499) + `{"create":{"status":201}}]}`
+	answer := `{"errors":false,"items":[` + strings.Repeat(`{"create":{"status":201}},`, 2499) +
+		`{"create":{"status":201}}]}`
 	b.SetBytes(int64(len(answer)))
 	b.ReportAllocs()
 	for b.Loop() {

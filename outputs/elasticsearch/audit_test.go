@@ -36,7 +36,8 @@ func TestAudit(t *testing.T) {
 			s := &holder{t: t, kinds: map[string]string{defaultIndex: test.kind}}
 			if test.kind == "" {
 				s.answer = map[string]http.HandlerFunc{
-					"/" + defaultIndex + "/_search": says(404, `{"error":{"type":"index_not_found_exception","reason":"no such index"}}`),
+					"/" + defaultIndex + "/_search": says(404,
+						`{"error":{"type":"index_not_found_exception","reason":"no such index"}}`),
 				}
 			}
 			o := output(t, Config{URLs: []string{serve(t, s.ServeHTTP)}, DocumentIDs: true})

@@ -28,13 +28,17 @@ func TestCheck(t *testing.T) {
 		{"no URL", Config{}, []string{"urls"}},
 		{"not a URL", Config{URLs: []string{"localhost:9200", "http://x", "ftp://x"}}, []string{"urls[0]", "urls[2]"}},
 		{"a query", Config{URLs: []string{"http://x/insert?a=b&c=%2C", "http://x?a=%zz"}}, []string{"urls[1]"}},
-		{"two ways to log in", Config{URLs: url, APIKey: "k", Auth: httpclient.Auth{Username: "u"}}, []string{"api_key"}},
+		{"two ways to log in", Config{URLs: url, APIKey: "k", Auth: httpclient.Auth{Username: "u"}},
+			[]string{"api_key"}},
 		{"a key and a user in the URL", Config{URLs: []string{"http://u:p@x"}, APIKey: "k"}, []string{"urls[0]"}},
-		{"a key and a header", Config{URLs: url, APIKey: "k", Headers: map[string]pipeline.Secret{"authorization": "x"}}, []string{"headers.authorization"}},
+		{"a key and a header", Config{URLs: url, APIKey: "k",
+			Headers: map[string]pipeline.Secret{"authorization": "x"}}, []string{"headers.authorization"}},
 		{"a bad index", Config{URLs: url, Index: "Logs"}, []string{"index"}},
-		{"a template for everything", Config{URLs: url, Index: "{service}-logs", InstallTemplate: true}, []string{"index"}},
+		{"a template for everything", Config{URLs: url, Index: "{service}-logs", InstallTemplate: true},
+			[]string{"index"}},
 		{"retention alone", Config{URLs: url, Retention: 1}, []string{"retention"}},
-		{"a CA file that is not there", Config{URLs: url, TLS: httpclient.TLS{CAFile: "/does/not/exist"}}, []string{"tls.ca_file"}},
+		{"a CA file that is not there", Config{URLs: url, TLS: httpclient.TLS{CAFile: "/does/not/exist"}},
+			[]string{"tls.ca_file"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -51,7 +51,8 @@ func TestConformance(t *testing.T) {
 		s := &store{t: t, ids: map[string]bool{}}
 		server := httptest.NewServer(s)
 		t.Cleanup(server.Close)
-		out, err := pipetest.Config[*Config](t, Spec(), "{proxy: none, urls: ['"+server.URL+"']}").Output(pipetest.Env(t))
+		out, err := pipetest.Config[*Config](t, Spec(),
+			"{proxy: none, urls: ['"+server.URL+"']}").Output(pipetest.Env(t))
 		if err != nil {
 			t.Fatal(err)
 		}

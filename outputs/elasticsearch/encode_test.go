@@ -44,7 +44,8 @@ func encode(t testing.TB, o *Output, batches ...*event.Batch) *pipeline.Body {
 			if err != nil {
 				t.Fatal(err)
 			}
-			body.Items = append(body.Items, pipeline.Item{Pos: b.Records[i].Pos, End: uint32(len(body.Bytes)), Group: group})
+			body.Items = append(body.Items, pipeline.Item{Pos: b.Records[i].Pos, End: uint32(len(body.Bytes)),
+				Group: group})
 		}
 	}
 	return body
@@ -61,17 +62,21 @@ func TestEncode(t *testing.T) {
 		{
 			"usual", Config{DocumentIDs: true},
 			`{"create":{"_index":"logs-longshore-default","_id":"AAAAAAAAAAcAAAAAAAAAKg"}}` + "\n" +
-				`{"@timestamp":"2024-02-29T12:30:15.123Z","timestamp":"2024-02-29T12:30:15.123Z","level":"warn","message":"the raw line","service":"shop","host.name":"web-1","a":"\"1\""}` + "\n",
+				`{"@timestamp":"2024-02-29T12:30:15.123Z","timestamp":"2024-02-29T12:30:15.123Z","level":"warn",` +
+				`"message":"the raw line","service":"shop","host.name":"web-1","a":"\"1\""}` + "\n",
 		},
 		{
 			"no ids, a dated index", Config{Index: "logs-{service}-{yyyy.MM.dd}"},
 			`{"create":{"_index":"logs-shop-2024.02.29"}}` + "\n" +
-				`{"@timestamp":"2024-02-29T12:30:15.123Z","timestamp":"2024-02-29T12:30:15.123Z","level":"warn","message":"the raw line","service":"shop","host.name":"web-1","a":"\"1\""}` + "\n",
+				`{"@timestamp":"2024-02-29T12:30:15.123Z","timestamp":"2024-02-29T12:30:15.123Z","level":"warn",` +
+				`"message":"the raw line","service":"shop","host.name":"web-1","a":"\"1\""}` + "\n",
 		},
 		{
 			"ecs", Config{Schema: "ecs"},
 			`{"create":{"_index":"logs-longshore-default"}}` + "\n" +
-				`{"@timestamp":"2024-02-29T12:30:15.123Z","log.level":"warn","message":"the raw line","ecs.version":"8.11.0","service.name":"shop","host.name":"web-1","host.hostname":"web-1","a":"\"1\""}` + "\n",
+				`{"@timestamp":"2024-02-29T12:30:15.123Z","log.level":"warn","message":"the raw ` +
+				`line","ecs.version":"8.11.0","service.name":"shop","host.name":"web-1","host.hostname":"web-1",` +
+				`"a":"\"1\""}` + "\n",
 		},
 	}
 	for _, tt := range tests {
@@ -127,7 +132,8 @@ func FuzzEncode(f *testing.F) {
 	o := output(f, Config{DocumentIDs: true, Index: "logs-{service}-{yyyy}-{k}"})
 	f.Fuzz(func(t *testing.T, service, key, value string, at int64) {
 		b := aRecord(time.Unix(0, at), nil, "service", service, "k", value)
-		b.AddField(0, event.Value{Span: b.PutString(key), Kind: event.Text}, event.Value{Span: b.PutString(value), Kind: event.Text})
+		b.AddField(0, event.Value{Span: b.PutString(key), Kind: event.Text},
+			event.Value{Span: b.PutString(value), Kind: event.Text})
 		body := encode(t, o, b)
 		lines := bytes.SplitAfter(body.Bytes, []byte("\n"))
 		if len(lines) != 3 || len(lines[2]) != 0 || !json.Valid(lines[0]) || !json.Valid(lines[1]) {
@@ -137,7 +143,8 @@ func FuzzEncode(f *testing.F) {
 }
 
 func usual() *event.Batch {
-	b := aRecord(noon, []event.Label{{Name: "host.name", Value: "web-1"}, {Name: "filename", Value: "/var/log/app/checkout.log"}},
+	b := aRecord(noon, []event.Label{{Name: "host.name", Value: "web-1"},
+		{Name: "filename", Value: "/var/log/app/checkout.log"}},
 		"service", "checkout", "method", "GET", "path", "/api/v1/orders/81723", "user_id", "u-2231", "duration_ms", "12.7", "status", "200")
 	r := &b.Records[0]
 	r.Message = event.Value{Span: b.PutString("request served without trouble"), Kind: event.Plain}
@@ -165,7 +172,8 @@ func TestEncodingAllocatesNothing(t *testing.T) {
 
 func BenchmarkEncode(b *testing.B) {
 	for name, config := range map[string]Config{
-		"default": {DocumentIDs: true}, "ecs": {DocumentIDs: true, Schema: "ecs"}, "by field": {DocumentIDs: true, Index: "logs-{service}-{yyyy.MM.dd}"},
+		"default": {DocumentIDs: true}, "ecs": {DocumentIDs: true, Schema: "ecs"},
+		"by field": {DocumentIDs: true, Index: "logs-{service}-{yyyy.MM.dd}"},
 	} {
 		b.Run(name, func(b *testing.B) {
 			batch := usual()

@@ -19,7 +19,8 @@ func FuzzWholeOutcome(f *testing.F) {
 	f.Add(404, `{"error":"no such index","status":404}`)
 	f.Add(200, `{"error":{"type":[]}}`)
 	f.Fuzz(func(t *testing.T, status int, body string) {
-		resp := &http.Response{StatusCode: status, Header: http.Header{}, Request: &http.Request{URL: &url.URL{Host: "h"}}}
+		resp := &http.Response{StatusCode: status, Header: http.Header{},
+			Request: &http.Request{URL: &url.URL{Host: "h"}}}
 		e := requestError(resp, []byte(body))
 		if e.Reason == "" || len(e.Reason) > 2*maxText || strings.ContainsFunc(e.Reason, unicode.IsControl) {
 			t.Errorf("the reason is %q", e.Reason)

@@ -37,17 +37,18 @@ func TestEndlessAnswers(t *testing.T) {
 		outcome pipeline.Outcome
 		certain bool
 	}{
-		"white space":        {answer: floods(200, "", " ")},
-		"digits":             {answer: floods(200, `{"took":`, "1")},
-		"a string":           {answer: floods(200, `{"items":[{"create":{"error":{"reason":"`, "x")},
-		"items":              {answer: floods(200, `{"items":[`+created, ","+created)},
-		"members":            {answer: floods(200, `{"a":1`, `,"a":1`)},
-		"brackets":           {answer: floods(200, `{"a":`, "[")},
-		"items in items":     {answer: floods(200, "", `{"items":[`)},
-		"a gzip bomb":        {answer: floods(200, "", " ", "Content-Encoding", "gzip")},
-		"words with a 400":   {answer: floods(400, "", "boom "), outcome: pipeline.Bisect, certain: true},
-		"words with a 500":   {answer: floods(500, "", "boom ")},
-		"a page of any size": {answer: floods(200, "", "<p>", "Content-Type", "text/html"), outcome: pipeline.Hold, certain: true},
+		"white space":      {answer: floods(200, "", " ")},
+		"digits":           {answer: floods(200, `{"took":`, "1")},
+		"a string":         {answer: floods(200, `{"items":[{"create":{"error":{"reason":"`, "x")},
+		"items":            {answer: floods(200, `{"items":[`+created, ","+created)},
+		"members":          {answer: floods(200, `{"a":1`, `,"a":1`)},
+		"brackets":         {answer: floods(200, `{"a":`, "[")},
+		"items in items":   {answer: floods(200, "", `{"items":[`)},
+		"a gzip bomb":      {answer: floods(200, "", " ", "Content-Encoding", "gzip")},
+		"words with a 400": {answer: floods(400, "", "boom "), outcome: pipeline.Bisect, certain: true},
+		"words with a 500": {answer: floods(500, "", "boom ")},
+		"a page of any size": {answer: floods(200, "", "<p>", "Content-Type", "text/html"), outcome: pipeline.Hold,
+			certain: true},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -94,7 +95,8 @@ func drips(status int) http.HandlerFunc {
 
 // TestDrippingAnswers: no request takes longer than its timeout, wherever the server hangs.
 func TestDrippingAnswers(t *testing.T) {
-	const stream, refresh, search = "/_data_stream/" + defaultIndex, "/" + defaultIndex + "/_refresh", "/" + defaultIndex + "/_search"
+	const stream, refresh, search = "/_data_stream/" + defaultIndex, "/" + defaultIndex + "/_refresh",
+		"/" + defaultIndex + "/_search"
 	for _, path := range []string{"/_bulk", stream, refresh, search} {
 		for _, status := range []int{0, 200, 429, 500} {
 			synctest.Test(t, func(t *testing.T) {

@@ -37,7 +37,8 @@ var noon = time.Date(2024, 2, 29, 12, 30, 15, 123_000_000, time.UTC)
 
 func TestIndexName(t *testing.T) {
 	t.Parallel()
-	labels := []event.Label{{Name: "host.name", Value: "Web-1"}, {Name: "env", Value: "prod"}, {Name: "service", Value: "from-label"}}
+	labels := []event.Label{{Name: "host.name", Value: "Web-1"}, {Name: "env", Value: "prod"},
+		{Name: "service", Value: "from-label"}}
 	tests := []struct {
 		template string
 		at       time.Time

@@ -81,10 +81,12 @@ func TestSendDeliversDocuments(t *testing.T) {
 			var got []map[string]any
 			url := serve(t, func(w http.ResponseWriter, r *http.Request) {
 				got = documents(t, r)
-				if r.URL.Path != "/es/_bulk" || r.URL.Query().Get("pipeline") != "geo" || r.Header.Get("Authorization") != "ApiKey aWQ6a2V5" {
+				if r.URL.Path != "/es/_bulk" || r.URL.Query().Get("pipeline") != "geo" ||
+					r.Header.Get("Authorization") != "ApiKey aWQ6a2V5" {
 					t.Errorf("asked for %s with %v", r.URL, r.Header)
 				}
-				if f := r.URL.Query().Get("filter_path"); f != "errors,items.*.error,items.*.status,items.*.failure_store" {
+				if f := r.URL.Query().Get("filter_path"); f != "errors,items.*.error,items.*.status,"+
+					"items.*.failure_store" {
 					t.Errorf("filter_path is %s", f)
 				}
 				if ct := r.Header.Get("Content-Type"); ct != "application/x-ndjson" {
@@ -95,7 +97,8 @@ func TestSendDeliversDocuments(t *testing.T) {
 				}
 				says(200, items(created, created, created))(w, r)
 			})
-			o := output(t, Config{URLs: []string{url + "/es/"}, DocumentIDs: true, Pipeline: "geo", Compression: compression, APIKey: "id:key"})
+			o := output(t, Config{URLs: []string{url + "/es/"}, DocumentIDs: true, Pipeline: "geo",
+				Compression: compression, APIKey: "id:key"})
 			if err := send(t, o, 3); err != nil {
 				t.Fatal(err)
 			}
@@ -105,7 +108,8 @@ func TestSendDeliversDocuments(t *testing.T) {
 			ids := map[any]bool{}
 			for i := 0; i < len(got); i += 2 {
 				ids[got[i]["create"].(map[string]any)["_id"]] = true
-				if got[i+1]["message"] != "request served without trouble" || got[i+1]["@timestamp"] != got[i+1]["timestamp"] {
+				if got[i+1]["message"] != "request served without trouble" ||
+					got[i+1]["@timestamp"] != got[i+1]["timestamp"] {
 					t.Errorf("document %d is %v", i/2, got[i+1])
 				}
 			}
@@ -162,14 +166,19 @@ func TestItemOutcomes(t *testing.T) {
 	e := send(t, o, 12)
 	want := []pipeline.ItemError{
 		{Index: 1, Outcome: pipeline.Retry, Status: 429, Reason: "es_rejected_execution_exception: queue is full"},
-		{Index: 2, Outcome: pipeline.Reject, Status: 400, Reason: "mapper_parsing_exception: failed to parse field [a]"},
+		{Index: 2, Outcome: pipeline.Reject, Status: 400,
+			Reason: "mapper_parsing_exception: failed to parse field [a]"},
 		{Index: 4, Outcome: pipeline.Hold, Status: 404, Reason: "index_not_found_exception: no such index"},
 		{Index: 5, Outcome: pipeline.Hold, Status: 403, Reason: "security_exception: action is unauthorized"},
-		{Index: 6, Outcome: pipeline.Retry, Status: 503, Reason: "unavailable_shards_exception: primary shard is not active"},
+		{Index: 6, Outcome: pipeline.Retry, Status: 503,
+			Reason: "unavailable_shards_exception: primary shard is not active"},
 		{Index: 7, Outcome: pipeline.Hold, Status: 400, Reason: "index_closed_exception: closed"},
-		{Index: 8, Outcome: pipeline.Hold, Status: 400, Reason: "illegal_argument_exception: pipeline with id [x] does not exist"},
-		{Index: 9, Outcome: pipeline.Hold, Status: 400, Reason: "validation_exception: this cluster currently has [1000]/[1000] maximum normal shards open"},
-		{Index: 10, Outcome: pipeline.Reject, Status: 400, Reason: "illegal_argument_exception: Limit of total fields [1000] has been exceeded"},
+		{Index: 8, Outcome: pipeline.Hold, Status: 400,
+			Reason: "illegal_argument_exception: pipeline with id [x] does not exist"},
+		{Index: 9, Outcome: pipeline.Hold, Status: 400,
+			Reason: "validation_exception: this cluster currently has [1000]/[1000] maximum normal shards open"},
+		{Index: 10, Outcome: pipeline.Reject, Status: 400,
+			Reason: "illegal_argument_exception: Limit of total fields [1000] has been exceeded"},
 	}
 	if diff := cmp.Diff(want, e.Items); diff != "" {
 		t.Errorf("items (-want +got):\n%s", diff)
@@ -222,26 +231,34 @@ func TestWholeOutcomes(t *testing.T) {
 		{"errors, and an empty list", says(200, `{"errors":true,"items":[]}`), pipeline.Retry, false, "it has 0 items"},
 		{"null for items", says(200, `{"errors":true,"items":null}`), pipeline.Retry, false, "unexpected 'n'"},
 		{"items of nothing", says(200, `{"errors":true,"items":[{},{}]}`), pipeline.Retry, false, "no status"},
-		{"a web page", says(200, "<html><title>Log in</title>", "Content-Type", "text/html"), pipeline.Hold, true, "Log in; this does not look like Elasticsearch"},
+		{"a web page", says(200, "<html><title>Log in</title>", "Content-Type", "text/html"), pipeline.Hold, true,
+			"Log in; this does not look like Elasticsearch"},
 		{"204", says(204, ""), pipeline.Hold, true, "No Content"},
 		{"304", says(304, ""), pipeline.Hold, true, "Not Modified"},
 		{"406", says(406, `{"error":"Content-Type header is not supported"}`), pipeline.Hold, true, "not supported"},
 		{"408", says(408, ""), pipeline.Retry, false, "Request Timeout"},
 		{"422", says(422, ""), pipeline.Bisect, true, "Unprocessable Entity"},
-		{"429 until a day", says(429, "", "Retry-After", "Fri, 31 Dec 2999 23:59:59 GMT"), pipeline.Retry, true, "Too Many Requests"},
+		{"429 until a day", says(429, "", "Retry-After", "Fri, 31 Dec 2999 23:59:59 GMT"), pipeline.Retry, true,
+			"Too Many Requests"},
 		{"429 without a word", says(429, ""), pipeline.Retry, true, "Too Many Requests"},
-		{"502", says(502, "<title>Bad Gateway</title>", "Content-Type", "text/html"), pipeline.Retry, false, "Bad Gateway"},
+		{"502", says(502, "<title>Bad Gateway</title>", "Content-Type", "text/html"), pipeline.Retry, false,
+			"Bad Gateway"},
 		{"504", says(504, ""), pipeline.Retry, false, "Gateway Timeout"},
 		{"not JSON", says(200, "what?"), pipeline.Retry, false, "not the JSON of a bulk answer"},
 		{"202", says(202, ""), pipeline.Hold, true, "Accepted"},
 		{"413", says(413, ""), pipeline.Split, true, "Request Entity Too Large"},
-		{"429", says(429, `{"error":{"type":"circuit_breaking_exception","reason":"too large"}}`, "Retry-After", "7"), pipeline.Retry, true, "circuit_breaking_exception: too large"},
+		{"429", says(429, `{"error":{"type":"circuit_breaking_exception","reason":"too large"}}`, "Retry-After", "7"),
+			pipeline.Retry, true, "circuit_breaking_exception: too large"},
 		{"400", says(400, body400), pipeline.Bisect, true, "illegal_argument_exception: Malformed action"},
 		{"400 in plain words", says(400, "cannot parse line"), pipeline.Bisect, true, "cannot parse line"},
-		{"400 for want of a pipeline", says(400, `{"error":{"type":"illegal_argument_exception","reason":"pipeline with id [x] does not exist"}}`), pipeline.Hold, true, "pipeline with id [x]"},
-		{"400 of a TLS port", says(400, "Client sent an HTTP request to an HTTPS server."), pipeline.Hold, true, "HTTPS"},
-		{"400 of a web page", says(400, "<html><title>Bad</title>", "Content-Type", "text/html"), pipeline.Hold, true, "Bad"},
-		{"401", says(401, `{"error":{"type":"security_exception","reason":"missing credentials"}}`), pipeline.Hold, true, "missing credentials"},
+		{"400 for want of a pipeline", says(400, `{"error":{"type":"illegal_argument_exception",`+
+			`"reason":"pipeline with id [x] does not exist"}}`), pipeline.Hold, true, "pipeline with id [x]"},
+		{"400 of a TLS port", says(400, "Client sent an HTTP request to an HTTPS server."), pipeline.Hold, true,
+			"HTTPS"},
+		{"400 of a web page", says(400, "<html><title>Bad</title>", "Content-Type", "text/html"), pipeline.Hold, true,
+			"Bad"},
+		{"401", says(401, `{"error":{"type":"security_exception","reason":"missing credentials"}}`), pipeline.Hold,
+			true, "missing credentials"},
 		{"403", says(403, `{"error":"forbidden"}`), pipeline.Hold, true, "forbidden"},
 		{"404", says(404, ""), pipeline.Hold, true, "Not Found"},
 		{"301", says(301, "", "Location", "https://elsewhere/"), pipeline.Hold, true, "redirects are not followed"},
@@ -256,10 +273,12 @@ func TestWholeOutcomes(t *testing.T) {
 			if e == nil {
 				t.Fatal("delivered")
 			}
-			if e.Outcome != tt.outcome || e.Uncertain == tt.certain || e.Items != nil || !strings.Contains(e.Reason, tt.reason) {
+			if e.Outcome != tt.outcome || e.Uncertain == tt.certain || e.Items != nil ||
+				!strings.Contains(e.Reason, tt.reason) {
 				t.Errorf("got %+v", e)
 			}
-			if want := map[string]time.Duration{"429": 7 * time.Second, "429 until a day": 5 * time.Minute}[tt.name]; e.RetryAfter != want {
+			if want := map[string]time.Duration{"429": 7 * time.Second,
+				"429 until a day": 5 * time.Minute}[tt.name]; e.RetryAfter != want {
 				t.Errorf("a pause of %v, want %v", e.RetryAfter, want)
 			}
 			if !strings.HasPrefix(e.Reason, url) || strings.Contains(e.Error(), "hunter2") {
@@ -374,7 +393,8 @@ func TestQueryOfAURL(t *testing.T) {
 		if e := send(t, o, 1); e != nil {
 			t.Fatal(e)
 		}
-		want = strings.Replace(want, "FILTER", url.QueryEscape("errors,items.*.error,items.*.status,items.*.failure_store"), 1)
+		want = strings.Replace(want, "FILTER", url.QueryEscape("errors,items.*.error,items.*.status,"+
+			"items.*.failure_store"), 1)
 		if got := (<-asked).String(); got != want {
 			t.Errorf("asked for %s, want %s", got, want)
 		}
@@ -451,7 +471,8 @@ func TestTLSFingerprint(t *testing.T) {
 	if e := send(t, output(t, wrong), 1); e == nil || e.Outcome != pipeline.Hold || e.Uncertain {
 		t.Errorf("with a wrong fingerprint: %+v", e)
 	}
-	if e := send(t, output(t, Config{URLs: []string{s.URL}, TLS: httpclient.TLS{InsecureSkipVerify: true}}), 1); e != nil {
+	if e := send(t, output(t, Config{URLs: []string{s.URL}, TLS: httpclient.TLS{InsecureSkipVerify: true}}),
+		1); e != nil {
 		t.Errorf("without a check: %+v", e)
 	}
 }

@@ -137,25 +137,29 @@ func TestStored(t *testing.T) {
 func TestQueryRejected(t *testing.T) {
 	t.Parallel()
 	forbidden := says(403, `{"error":{"type":"security_exception","reason":"not for you"}}`)
-	const stream, alias, refresh, search = "/_data_stream/" + defaultIndex, "/_alias/" + defaultIndex, "/" + defaultIndex + "/_refresh", "/" + defaultIndex + "/_search"
+	const stream, alias, refresh, search = "/_data_stream/" + defaultIndex, "/_alias/" + defaultIndex,
+		"/" + defaultIndex + "/_refresh", "/" + defaultIndex + "/_search"
 	tests := map[string]struct {
 		path   string
 		answer http.HandlerFunc
 		want   string // "", "unknowable" or "later"
 	}{
-		"may not look":               {stream, forbidden, "unknowable"},
-		"no data streams":            {stream, says(400, `{"error":"no handler"}`), ""},
-		"no such method":             {stream, says(405, ""), ""},
-		"an empty list":              {stream, says(200, "{}\n"), ""},
-		"looking is too much":        {stream, says(429, ""), "later"},
-		"aliases are not for us":     {alias, forbidden, "unknowable"},
-		"may not refresh":            {refresh, forbidden, ""},
-		"refreshing fails":           {refresh, says(503, ""), "later"},
-		"may not search":             {search, forbidden, "unknowable"},
-		"searching is too much":      {search, says(429, `{"error":{"type":"circuit_breaking_exception","reason":"too large"}}`), "later"},
-		"deleted":                    {search, says(404, ""), "unknowable"},
-		"a shard is away":            {search, says(200, `{"timed_out":false,"_shards":{"failed":1},"hits":{"hits":[]}}`), "later"},
-		"out of time":                {search, says(200, `{"timed_out":true,"_shards":{"failed":0},"hits":{"hits":[]}}`), "later"},
+		"may not look":           {stream, forbidden, "unknowable"},
+		"no data streams":        {stream, says(400, `{"error":"no handler"}`), ""},
+		"no such method":         {stream, says(405, ""), ""},
+		"an empty list":          {stream, says(200, "{}\n"), ""},
+		"looking is too much":    {stream, says(429, ""), "later"},
+		"aliases are not for us": {alias, forbidden, "unknowable"},
+		"may not refresh":        {refresh, forbidden, ""},
+		"refreshing fails":       {refresh, says(503, ""), "later"},
+		"may not search":         {search, forbidden, "unknowable"},
+		"searching is too much": {search, says(429,
+			`{"error":{"type":"circuit_breaking_exception","reason":"too large"}}`), "later"},
+		"deleted": {search, says(404, ""), "unknowable"},
+		"a shard is away": {search, says(200,
+			`{"timed_out":false,"_shards":{"failed":1},"hits":{"hits":[]}}`), "later"},
+		"out of time": {search, says(200,
+			`{"timed_out":true,"_shards":{"failed":0},"hits":{"hits":[]}}`), "later"},
 		"not the answer to a search": {search, says(200, `{}`), "unknowable"},
 		"a web page":                 {search, says(200, `<html>`), "unknowable"},
 		"endless":                    {search, says(200, strings.Repeat("[", 1<<20)), "unknowable"},
@@ -167,7 +171,8 @@ func TestQueryRejected(t *testing.T) {
 			if test.path == alias {
 				kind = "index"
 			}
-			s := &holder{t: t, kinds: map[string]string{defaultIndex: kind}, answer: map[string]http.HandlerFunc{test.path: test.answer}}
+			s := &holder{t: t, kinds: map[string]string{defaultIndex: kind},
+				answer: map[string]http.HandlerFunc{test.path: test.answer}}
 			o := output(t, Config{URLs: []string{serve(t, s.ServeHTTP)}, DocumentIDs: true})
 			body := sample(t, o, 2)
 			stored := make([]bool, 2)

@@ -90,10 +90,12 @@ func TestInstall(t *testing.T) {
 	}{
 		{"a data stream with a policy", &cluster{}, Config{}, []string{policy, template}, ""},
 		{"a data stream without policies", &cluster{noLifecycle: true}, Config{}, []string{template}, ""},
-		{"retention without policies", &cluster{noLifecycle: true}, Config{Retention: 1e9}, []string{template}, "retention is not in force"},
+		{"retention without policies", &cluster{noLifecycle: true}, Config{Retention: 1e9}, []string{template},
+			"retention is not in force"},
 		{"neither", &cluster{noLifecycle: true, noStreams: true}, Config{}, []string{template}, "no data streams"},
 		{"dated indices", &cluster{}, Config{Index: "logs-{yyyy}"}, []string{"/_index_template/" + dated}, ""},
-		{"dated indices with retention", &cluster{}, Config{Index: "logs-{yyyy}", Retention: 1e9}, []string{"/_ilm/policy/" + dated, "/_index_template/" + dated}, ""},
+		{"dated indices with retention", &cluster{}, Config{Index: "logs-{yyyy}", Retention: 1e9},
+			[]string{"/_ilm/policy/" + dated, "/_index_template/" + dated}, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -141,12 +143,14 @@ func TestWhatIsInstalled(t *testing.T) {
 	if err := json.Unmarshal(c.kept["/_index_template/longshore-logs-longshore-default"], &template); err != nil {
 		t.Fatal(err)
 	}
-	if template.Patterns[0] != "logs-longshore-default" || template.Stream == nil || template.Meta.ManagedBy != "longshore" ||
+	if template.Patterns[0] != "logs-longshore-default" || template.Stream == nil ||
+		template.Meta.ManagedBy != "longshore" ||
 		template.Template.Settings.Index.Lifecycle.Name != "longshore-logs-longshore-default" {
 		t.Errorf("the template is %+v", template)
 	}
 	policy := string(c.kept["/_ilm/policy/longshore-logs-longshore-default"])
-	for _, part := range []string{`"delete":{"actions":{"delete":{}},"min_age":"172800s"}`, `"rollover":{"max_age":"30d"`, `"managed_by":"longshore"`} {
+	for _, part := range []string{`"delete":{"actions":{"delete":{}},"min_age":"172800s"}`,
+		`"rollover":{"max_age":"30d"`, `"managed_by":"longshore"`} {
 		if !strings.Contains(policy, part) {
 			t.Errorf("the policy lacks %s: %s", part, policy)
 		}

@@ -128,7 +128,8 @@ func TestConformance(t *testing.T) {
 
 func TestSchemas(t *testing.T) {
 	t.Parallel()
-	for schema, want := range map[event.Schema]string{event.ECS: `"ecs.version":"8.11.0"`, event.OTel: `"body":{"text":"a"}`} {
+	for schema, want := range map[event.Schema]string{event.ECS: `"ecs.version":"8.11.0"`,
+		event.OTel: `"body":{"text":"a"}`} {
 		path := filepath.Join(t.TempDir(), "out.jsonl")
 		o := open(t, path)
 		o.schema = schema

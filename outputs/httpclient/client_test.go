@@ -151,7 +151,8 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	t.Cleanup(server.Close)
 	_, err := ask(t, newClient(t, Settings{}), server.URL+"/push")
 	f := RequestError(err)
-	want := server.URL + `/push: it answered 302 and points to "` + server.URL + `/login"; redirects are not followed, set the url to where the logs belong`
+	want := server.URL + `/push: it answered 302 and points to "` + server.URL +
+		`/login"; redirects are not followed, set the url to where the logs belong`
 	if f.Reason != want || f.Outcome != pipeline.Hold || f.Uncertain {
 		t.Errorf("got %+v, want %q", f, want)
 	}
@@ -161,7 +162,8 @@ func TestOAuth2(t *testing.T) {
 	issued, rejects := 0, false
 	tokens := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id, secret, _ := r.BasicAuth()
-		if rejects || id != "me" || secret != "s3" || r.FormValue("scope") != "a b" || r.FormValue("audience") != "logs" || r.URL.RawQuery != "realm=x%2Fy" {
+		if rejects || id != "me" || secret != "s3" || r.FormValue("scope") != "a b" ||
+			r.FormValue("audience") != "logs" || r.URL.RawQuery != "realm=x%2Fy" {
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(http.StatusUnauthorized)
 			_, _ = io.WriteString(w, `{"error":"invalid_client","error_description":"go away"}`)
@@ -169,7 +171,8 @@ func TestOAuth2(t *testing.T) {
 		}
 		issued++
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(map[string]any{"access_token": fmt.Sprint("t", issued), "token_type": "bearer", "expires_in": 3600})
+		_ = json.NewEncoder(w).Encode(map[string]any{"access_token": fmt.Sprint("t", issued), "token_type": "bearer",
+			"expires_in": 3600})
 	}))
 	t.Cleanup(tokens.Close)
 	revoked := "Bearer t1"
@@ -193,13 +196,15 @@ func TestOAuth2(t *testing.T) {
 	_, _ = ask(t, c, server.URL)
 	_, err := ask(t, c, server.URL)
 	f := RequestError(err)
-	want := "getting a token from " + tokens.URL + "/token: the OAuth2 server gave no token (HTTP 401: invalid_client go away); check auth.oauth2"
+	want := "getting a token from " + tokens.URL +
+		"/token: the OAuth2 server gave no token (HTTP 401: invalid_client go away); check auth.oauth2"
 	if f.Reason != want || f.Outcome != pipeline.Hold || f.Uncertain {
 		t.Errorf("got %+v, want %q", f, want)
 	}
 	tokens.Close()
 	_, err = ask(t, c, server.URL)
-	if f := RequestError(err); f.Outcome != pipeline.Retry || f.Uncertain || !strings.HasPrefix(f.Reason, "getting a token from "+tokens.URL) {
+	if f := RequestError(err); f.Outcome != pipeline.Retry || f.Uncertain ||
+		!strings.HasPrefix(f.Reason, "getting a token from "+tokens.URL) {
 		t.Errorf("got %+v", f)
 	}
 }
@@ -224,7 +229,8 @@ type authority struct {
 
 func newAuthority(t *testing.T) *authority {
 	a := &authority{}
-	a.cert, a.key = issue(t, nil, &x509.Certificate{IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign})
+	a.cert, a.key = issue(t, nil, &x509.Certificate{IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageCertSign})
 	a.file = filepath.Join(t.TempDir(), "ca.crt")
 	writeFile(t, a.file, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw})))
 	return a
@@ -315,12 +321,14 @@ func TestTLS(t *testing.T) {
 		"fingerprint":             {TLS{CAFingerprint: ours.fingerprint()}, good, plain},
 		"fingerprint with colons": {TLS{CAFingerprint: colons}, good, plain},
 		"anything goes":           {TLS{InsecureSkipVerify: true}, expired, plain},
-		"client certificate":      {TLS{CAFile: ours.file, CertFile: certFile, KeyFile: keyFile}, good, "HTTP/2.0, 1 client certificates"},
-		"server name":             {TLS{CAFile: ours.file, ServerName: "es01"}, named, plain},
-		"fingerprint and name":    {TLS{CAFingerprint: ours.fingerprint(), ServerName: "es01"}, named, plain},
-		"not trusted":             {TLS{}, good, "set tls.ca_file"},
-		"trusted is another":      {TLS{CAFile: others.file}, good, "set tls.ca_file"},
-		"other fingerprint":       {TLS{CAFingerprint: others.fingerprint()}, good, "has the fingerprint in tls.ca_fingerprint"},
+		"client certificate": {TLS{CAFile: ours.file, CertFile: certFile, KeyFile: keyFile}, good,
+			"HTTP/2.0, 1 client certificates"},
+		"server name":          {TLS{CAFile: ours.file, ServerName: "es01"}, named, plain},
+		"fingerprint and name": {TLS{CAFingerprint: ours.fingerprint(), ServerName: "es01"}, named, plain},
+		"not trusted":          {TLS{}, good, "set tls.ca_file"},
+		"trusted is another":   {TLS{CAFile: others.file}, good, "set tls.ca_file"},
+		"other fingerprint": {TLS{CAFingerprint: others.fingerprint()}, good,
+			"has the fingerprint in tls.ca_fingerprint"},
 		"impostor":                {TLS{CAFingerprint: ours.fingerprint()}, impostor, "is not trusted"},
 		"expired":                 {TLS{CAFile: ours.file}, expired, "has expired"},
 		"expired, by fingerprint": {TLS{CAFingerprint: ours.fingerprint()}, expired, "has expired"},
@@ -365,8 +373,9 @@ func TestFailures(t *testing.T) {
 		outcome   pipeline.Outcome
 		uncertain bool
 	}{
-		"refused":     {url: gone.URL, want: "connection refused; is it running, and is the port right?"},
-		"no TLS":      {url: strings.Replace(plain.URL, "http", "https", 1), want: "it does not speak TLS there; should the url begin with http:// ?"},
+		"refused": {url: gone.URL, want: "connection refused; is it running, and is the port right?"},
+		"no TLS": {url: strings.Replace(plain.URL, "http", "https", 1),
+			want: "it does not speak TLS there; should the url begin with http:// ?"},
 		"broken off":  {url: breaking.URL, want: "EOF", uncertain: true},
 		"late":        {ctx: late, url: plain.URL, want: "no answer in time; it may be overloaded, else raise timeout"},
 		"no such one": {url: "http://nowhere.invalid", want: "the name"},
@@ -377,7 +386,8 @@ func TestFailures(t *testing.T) {
 			if ctx == nil {
 				ctx = context.Background()
 			}
-			req, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.Replace(test.url, "://", "://user:secret@", 1)+"/p?token=secret", nil)
+			req, err := http.NewRequestWithContext(ctx, http.MethodPost,
+				strings.Replace(test.url, "://", "://user:secret@", 1)+"/p?token=secret", nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -404,7 +414,10 @@ func TestFailures(t *testing.T) {
 
 func TestProxy(t *testing.T) {
 	var asked string
-	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { asked = r.URL.String() }))
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter,
+		r *http.Request) {
+		asked = r.URL.String()
+	}))
 	t.Cleanup(proxy.Close)
 	if _, err := ask(t, newClient(t, Settings{Proxy: proxy.URL}), "http://loki.invalid/push"); err != nil {
 		t.Fatal(err)
@@ -451,7 +464,8 @@ func (e *endless) Read(p []byte) (int, error) { e.read += len(p); return len(p),
 func (e *endless) Close() error               { e.closed = true; return nil }
 
 func TestResponseError(t *testing.T) {
-	request := &http.Request{URL: &url.URL{Scheme: "http", Host: "h:1", Path: "/p", User: url.UserPassword("u", "secret"), RawQuery: "k=secret"}}
+	request := &http.Request{URL: &url.URL{Scheme: "http", Host: "h:1", Path: "/p",
+		User: url.UserPassword("u", "secret"), RawQuery: "k=secret"}}
 	tests := []struct {
 		status    int
 		kind      string
@@ -462,7 +476,8 @@ func TestResponseError(t *testing.T) {
 	}{
 		{400, "", " bad\n\n\x1b[31mline ", pipeline.Bisect, false, "bad [31mline"},
 		{401, "", "", pipeline.Hold, false, "Unauthorized"},
-		{403, "text/html; charset=utf-8", "<html><head><title>403\nForbidden</title>…", pipeline.Hold, false, "403 Forbidden"},
+		{403, "text/html; charset=utf-8", "<html><head><title>403\nForbidden</title>…", pipeline.Hold, false,
+			"403 Forbidden"},
 		{404, "text/html", "<p>", pipeline.Hold, false, "Not Found"},
 		{408, "", "", pipeline.Retry, true, "Request Timeout"},
 		{413, "", "", pipeline.Split, false, "Request Entity Too Large"},
@@ -473,9 +488,11 @@ func TestResponseError(t *testing.T) {
 		{500, "", strings.Repeat("x", 5000), pipeline.Retry, true, strings.Repeat("x", 1024) + " …"},
 	}
 	for _, test := range tests {
-		resp := &http.Response{StatusCode: test.status, Header: http.Header{"Content-Type": {test.kind}, "Retry-After": {"7"}}, Request: request}
+		resp := &http.Response{StatusCode: test.status,
+			Header: http.Header{"Content-Type": {test.kind}, "Retry-After": {"7"}}, Request: request}
 		got := ResponseError(resp, []byte(test.body))
-		want := &pipeline.SendError{Outcome: test.outcome, Uncertain: test.uncertain, RetryAfter: 7 * time.Second, Status: test.status, Reason: "http://h:1/p: " + test.reason}
+		want := &pipeline.SendError{Outcome: test.outcome, Uncertain: test.uncertain, RetryAfter: 7 * time.Second,
+			Status: test.status, Reason: "http://h:1/p: " + test.reason}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Error(test.status, diff)
 		}
@@ -485,9 +502,11 @@ func TestResponseError(t *testing.T) {
 func TestRetryAfter(t *testing.T) {
 	now := time.Date(2026, 10, 1, 12, 0, 0, 0, time.UTC)
 	for given, want := range map[string]time.Duration{
-		"": 0, "5": 5 * time.Second, " 1.5 ": 1500 * time.Millisecond, "-1": 0, "x": 0, "NaN": 0, "Inf": 5 * time.Minute,
+		"": 0, "5": 5 * time.Second, " 1.5 ": 1500 * time.Millisecond, "-1": 0, "x": 0, "NaN": 0,
+		"Inf":  5 * time.Minute,
 		"1e30": 5 * time.Minute, "99999": 5 * time.Minute,
-		"Thu, 01 Oct 2026 12:00:30 GMT": 30 * time.Second, "Thu, 01 Oct 2026 11:00:00 GMT": 0, "Fri, 01 Oct 2027 11:00:00 GMT": 5 * time.Minute,
+		"Thu, 01 Oct 2026 12:00:30 GMT": 30 * time.Second, "Thu, 01 Oct 2026 11:00:00 GMT": 0,
+		"Fri, 01 Oct 2027 11:00:00 GMT": 5 * time.Minute,
 	} {
 		if got := RetryAfter(http.Header{"Retry-After": {given}}, now); got != want {
 			t.Errorf("%q: got %v, want %v", given, got, want)
@@ -504,7 +523,8 @@ func writeFile(t *testing.T, path, content string) {
 
 func TestSecretsStaySecret(t *testing.T) {
 	s := Settings{
-		Auth:    Auth{Username: "u", Password: "hunter2", BearerToken: "hunter2", OAuth2: OAuth2{ClientSecret: "hunter2"}},
+		Auth: Auth{Username: "u", Password: "hunter2", BearerToken: "hunter2",
+			OAuth2: OAuth2{ClientSecret: "hunter2"}},
 		Headers: map[string]pipeline.Secret{"X-Key": "hunter2"},
 	}
 	var log bytes.Buffer

@@ -19,7 +19,8 @@ func FuzzResponseError(f *testing.F) {
 		if e.RetryAfter < 0 || e.RetryAfter > maxRetryAfter {
 			t.Errorf("a pause of %v", e.RetryAfter)
 		}
-		if e.Reason == "" || len(e.Reason) > maxReason+len(" …") || !utf8.ValidString(e.Reason) || strings.ContainsFunc(e.Reason, unicode.IsControl) {
+		if e.Reason == "" || len(e.Reason) > maxReason+len(" …") || !utf8.ValidString(e.Reason) ||
+			strings.ContainsFunc(e.Reason, unicode.IsControl) {
 			t.Errorf("the reason is %q", e.Reason)
 		}
 		if e.Uncertain && status != http.StatusRequestTimeout && status < 500 {

@@ -101,31 +101,37 @@ func TestHostileAnswers(t *testing.T) {
 		status  int  // 0: no answer
 		holds   bool // the server keeps the connection open
 	}{
-		"nothing":                        {answer: once("")},
-		"another protocol":               {answer: once("SSH-2.0-OpenSSH_9.2\r\n")},
-		"half a status line":             {answer: once("HTTP/1.1 2")},
-		"a status of two digits":         {answer: once("HTTP/1.1 20 OK\r\n\r\n")},
-		"a negative status":              {answer: once("HTTP/1.1 -20 OK\r\n\r\n")},
-		"half a header":                  {answer: once(ok + "Content-Le")},
-		"headers without end":            {answer: endlessly(ok, "X-A: b\r\n")},
-		"a header without end":           {answer: endlessly(ok+"X-A: ", "b")},
-		"hints without end":              {answer: endlessly("", "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")},
-		"another protocol from here on":  {answer: once("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\n"), holds: true},
-		"two lengths":                    {answer: once(ok + "Content-Length: 1\r\nContent-Length: 2\r\n\r\nab")},
-		"a length below zero":            {answer: once(ok + "Content-Length: -1\r\n\r\n")},
-		"a length beyond numbers":        {answer: once(ok + "Content-Length: 99999999999999999999\r\n\r\n")},
-		"fewer bytes than said":          {answer: once(ok + "Content-Length: 99999999999\r\n\r\nab")},
-		"a chunk beyond numbers":         {answer: once(ok + "Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\nab")},
-		"no chunk":                       {answer: once(ok + "Transfer-Encoding: chunked\r\n\r\nxyz\r\n")},
-		"chunks with endless extensions": {answer: endlessly(ok+"Transfer-Encoding: chunked\r\n\r\n", "1;"+strings.Repeat("x", 3000)+"\r\na\r\n")},
-		"an encoding never heard of":     {answer: once(ok + "Transfer-Encoding: sloth\r\n\r\n")},
-		"no gzip":                        {answer: once(ok + "Content-Encoding: gzip\r\n\r\nabcdefghijkl")},
-		"a gzip bomb":                    {answer: bomb, status: 500},
-		"a body without end":             {answer: endlessly(ok+"\r\n", "a"), status: 500},
-		"chunks without end":             {answer: endlessly(ok+"Transfer-Encoding: chunked\r\n\r\n", "1\r\na\r\n"), status: 500},
-		"not modified":                   {answer: once("HTTP/1.1 304 Not Modified\r\n\r\n"), outcome: pipeline.Hold, certain: true, status: 304},
-		"a choice of pages":              {answer: once("HTTP/1.1 300 Choose\r\nContent-Length: 0\r\n\r\n"), outcome: pipeline.Hold, certain: true, status: 300},
-		"a status beyond all":            {answer: once("HTTP/1.1 999 No\r\nContent-Length: 0\r\n\r\n"), status: 999},
+		"nothing":                {answer: once("")},
+		"another protocol":       {answer: once("SSH-2.0-OpenSSH_9.2\r\n")},
+		"half a status line":     {answer: once("HTTP/1.1 2")},
+		"a status of two digits": {answer: once("HTTP/1.1 20 OK\r\n\r\n")},
+		"a negative status":      {answer: once("HTTP/1.1 -20 OK\r\n\r\n")},
+		"half a header":          {answer: once(ok + "Content-Le")},
+		"headers without end":    {answer: endlessly(ok, "X-A: b\r\n")},
+		"a header without end":   {answer: endlessly(ok+"X-A: ", "b")},
+		"hints without end":      {answer: endlessly("", "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")},
+		"another protocol from here on": {answer: once("HTTP/1.1 101 Switching Protocols\r\nConnection: " +
+			"Upgrade\r\nUpgrade: foo\r\n\r\n"), holds: true},
+		"two lengths":             {answer: once(ok + "Content-Length: 1\r\nContent-Length: 2\r\n\r\nab")},
+		"a length below zero":     {answer: once(ok + "Content-Length: -1\r\n\r\n")},
+		"a length beyond numbers": {answer: once(ok + "Content-Length: 99999999999999999999\r\n\r\n")},
+		"fewer bytes than said":   {answer: once(ok + "Content-Length: 99999999999\r\n\r\nab")},
+		"a chunk beyond numbers": {answer: once(ok +
+			"Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\nab")},
+		"no chunk": {answer: once(ok + "Transfer-Encoding: chunked\r\n\r\nxyz\r\n")},
+		"chunks with endless extensions": {answer: endlessly(ok+"Transfer-Encoding: chunked\r\n\r\n",
+			"1;"+strings.Repeat("x", 3000)+"\r\na\r\n")},
+		"an encoding never heard of": {answer: once(ok + "Transfer-Encoding: sloth\r\n\r\n")},
+		"no gzip":                    {answer: once(ok + "Content-Encoding: gzip\r\n\r\nabcdefghijkl")},
+		"a gzip bomb":                {answer: bomb, status: 500},
+		"a body without end":         {answer: endlessly(ok+"\r\n", "a"), status: 500},
+		"chunks without end": {answer: endlessly(ok+"Transfer-Encoding: chunked\r\n\r\n", "1\r\na\r\n"),
+			status: 500},
+		"not modified": {answer: once("HTTP/1.1 304 Not Modified\r\n\r\n"), outcome: pipeline.Hold,
+			certain: true, status: 304},
+		"a choice of pages": {answer: once("HTTP/1.1 300 Choose\r\nContent-Length: 0\r\n\r\n"),
+			outcome: pipeline.Hold, certain: true, status: 300},
+		"a status beyond all": {answer: once("HTTP/1.1 999 No\r\nContent-Length: 0\r\n\r\n"), status: 999},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -150,7 +156,8 @@ func TestHostileAnswers(t *testing.T) {
 			if err != nil {
 				failure = RequestError(err)
 			}
-			if failure.Outcome != test.outcome || failure.Uncertain == test.certain || failure.Status != test.status || failure.Reason == "" || len(failure.Reason) > 2<<10 {
+			if failure.Outcome != test.outcome || failure.Uncertain == test.certain || failure.Status != test.status ||
+				failure.Reason == "" || len(failure.Reason) > 2<<10 {
 				t.Errorf("got %+v", failure)
 			}
 			if n := h.wrote.Load(); n > 16<<20 {
@@ -167,14 +174,17 @@ func TestHostileTokens(t *testing.T) {
 		"endless":          endlessly("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n", " "),
 		"a gzip bomb":      bomb,
 		"no token":         once("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"),
-		"moved":            once("HTTP/1.1 302 Found\r\nLocation: http://elsewhere.invalid/\r\nContent-Length: 0\r\n\r\n"),
+		"moved": once("HTTP/1.1 302 Found\r\nLocation: http://elsewhere.invalid/\r\nContent-Length: " +
+			"0\r\n\r\n"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h := newHostile(t, answer)
-			c := newClient(t, Settings{Proxy: "none", Auth: Auth{OAuth2: OAuth2{TokenURL: h.url, ClientID: "id", ClientSecret: "secret"}}})
+			c := newClient(t, Settings{Proxy: "none",
+				Auth: Auth{OAuth2: OAuth2{TokenURL: h.url, ClientID: "id", ClientSecret: "secret"}}})
 			_, err := ask(t, c, "http://127.0.0.1:1")
-			if f := RequestError(err); f.Uncertain || !strings.Contains(f.Reason, h.url) || strings.Contains(f.Reason, "secret") {
+			if f := RequestError(err); f.Uncertain || !strings.Contains(f.Reason, h.url) ||
+				strings.Contains(f.Reason, "secret") {
 				t.Errorf("got %+v", f)
 			}
 		})
@@ -184,7 +194,10 @@ func TestHostileTokens(t *testing.T) {
 // TestRedirectsLeadNowhere: nobody else gets what is meant for this server, by whatever kind of
 // redirect, and the body is not sent again.
 func TestRedirectsLeadNowhere(t *testing.T) {
-	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the redirect was followed") }))
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter,
+		*http.Request) {
+		t.Error("the redirect was followed")
+	}))
 	t.Cleanup(elsewhere.Close)
 	for _, status := range []int{300, 301, 302, 303, 307, 308} {
 		requests := 0
@@ -194,7 +207,8 @@ func TestRedirectsLeadNowhere(t *testing.T) {
 			w.WriteHeader(status)
 		}))
 		_, err := ask(t, newClient(t, Settings{Auth: Auth{Username: "u", Password: "secret"}}), server.URL)
-		if f := RequestError(err); f.Outcome != pipeline.Hold || f.Uncertain || !strings.Contains(f.Reason, fmt.Sprintf("it answered %d and points to %q", status, elsewhere.URL)) {
+		if f := RequestError(err); f.Outcome != pipeline.Hold || f.Uncertain ||
+			!strings.Contains(f.Reason, fmt.Sprintf("it answered %d and points to %q", status, elsewhere.URL)) {
 			t.Errorf("%d: got %+v", status, f)
 		}
 		if requests != 1 {

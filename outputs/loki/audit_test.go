@@ -64,19 +64,27 @@ func TestAudit(t *testing.T) {
 		want   string
 		asked  int
 	}{
-		"nothing":             {batch: web(lines(4, 1)...), want: "----", asked: 1},
-		"all":                 {batch: web(lines(4, 1)...), hold: []func(int) bool{every}, want: "1111", asked: 2},
-		"some":                {batch: web(lines(4, 1)...), hold: []func(int) bool{only(1, 2)}, want: "-11-", asked: 2},
-		"all twice":           {batch: web(lines(4, 1)...), gap: time.Second, hold: []func(int) bool{every, every}, want: "5111", asked: 3},
-		"some of them twice":  {batch: web(lines(4, 1)...), gap: time.Second, hold: []func(int) bool{only(0, 1, 3), only(3), only(3)}, want: "31-1", asked: 3},
-		"once late, once not": {batch: web(lines(4, 1)...), hold: []func(int) bool{every, only(2)}, labels: []string{`late="1"`}, want: "1121", asked: 2},
-		"another's stream":    {batch: web(lines(4, 1)...), hold: []func(int) bool{only(0), every}, labels: []string{`zone="b"`}, want: "1---", asked: 2},
-		"equal lines":         {batch: web("a", "a", "a"), gap: 1, hold: []func(int) bool{only(0, 2)}, want: "1-1", asked: 2},
-		"in small pages":      {batch: web(lines(300, 10)...), gap: time.Millisecond, habits: habits{limit: 7}, hold: []func(int) bool{every}, want: strings.Repeat("1", 300), asked: 60},
-		"answers that are empty": {batch: web(lines(2000, 500)...), gap: time.Millisecond, habits: habits{most: 300 << 10}, hold: []func(int) bool{every},
+		"nothing": {batch: web(lines(4, 1)...), want: "----", asked: 1},
+		"all":     {batch: web(lines(4, 1)...), hold: []func(int) bool{every}, want: "1111", asked: 2},
+		"some":    {batch: web(lines(4, 1)...), hold: []func(int) bool{only(1, 2)}, want: "-11-", asked: 2},
+		"all twice": {batch: web(lines(4, 1)...), gap: time.Second, hold: []func(int) bool{every, every},
+			want: "5111", asked: 3},
+		"some of them twice": {batch: web(lines(4, 1)...), gap: time.Second,
+			hold: []func(int) bool{only(0, 1, 3), only(3), only(3)}, want: "31-1", asked: 3},
+		"once late, once not": {batch: web(lines(4, 1)...), hold: []func(int) bool{every, only(2)},
+			labels: []string{`late="1"`}, want: "1121", asked: 2},
+		"another's stream": {batch: web(lines(4, 1)...), hold: []func(int) bool{only(0), every},
+			labels: []string{`zone="b"`}, want: "1---", asked: 2},
+		"equal lines": {batch: web("a", "a", "a"), gap: 1, hold: []func(int) bool{only(0, 2)}, want: "1-1",
+			asked: 2},
+		"in small pages": {batch: web(lines(300, 10)...), gap: time.Millisecond, habits: habits{limit: 7},
+			hold: []func(int) bool{every}, want: strings.Repeat("1", 300), asked: 60},
+		"answers that are empty": {batch: web(lines(2000, 500)...), gap: time.Millisecond,
+			habits: habits{most: 300 << 10}, hold: []func(int) bool{every},
 			want: strings.Repeat("1", 2000), asked: 40},
-		"old, and none is shown":     {batch: web(lines(4, 1)...), now: 6 * time.Hour, want: "ssss", asked: 2},
-		"old, before one that shows": {batch: web(lines(4, 1)...), now: 6 * time.Hour, hold: []func(int) bool{only(0, 2)}, want: "1-1s", asked: 3},
+		"old, and none is shown": {batch: web(lines(4, 1)...), now: 6 * time.Hour, want: "ssss", asked: 2},
+		"old, before one that shows": {batch: web(lines(4, 1)...), now: 6 * time.Hour,
+			hold: []func(int) bool{only(0, 2)}, want: "1-1s", asked: 3},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -211,7 +219,8 @@ func TestAuditUntimed(t *testing.T) {
 		a.hides, a.most = true, 4<<20
 		o := newOutput(t, Config{URL: a.URL, LineFormat: format})
 		o.health.now = func() time.Time { return time.Unix(0, start).Add(time.Hour) }
-		b := batchOf(container("web"), "old", "a", "same", "same", "same", "dated", "z\xff\xfe", strings.Repeat("long", 1000), "end")
+		b := batchOf(container("web"), "old", "a", "same", "same", "same", "dated", "z\xff\xfe",
+			strings.Repeat("long", 1000), "end")
 		spread(b, 7*time.Millisecond+123)
 		sent := fill(t, o, b)
 		a.hold(sent, only(1, 2, 3, 5, 6, 7))
@@ -235,12 +244,14 @@ func TestAuditRejected(t *testing.T) {
 	a := newArchive(t)
 	body := fill(t, newOutput(t, Config{URL: a.URL}), batchOf(container("web"), "x"))
 	o := newOutput(t, Config{URL: a.URL, Reconcile: "off"})
-	if err := o.Audit(time.Time{}).Held(t.Context(), body, make([]pipeline.Presence, 1)); !errors.Is(err, pipeline.ErrUnknowable) {
+	if err := o.Audit(time.Time{}).Held(t.Context(), body, make([]pipeline.Presence, 1)); !errors.Is(err,
+		pipeline.ErrUnknowable) {
 		t.Error(err)
 	}
 	a.instead = func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(http.StatusForbidden); return true }
 	o = newOutput(t, Config{URL: a.URL})
-	if err := o.Audit(time.Time{}).Held(t.Context(), body, make([]pipeline.Presence, 1)); !errors.Is(err, pipeline.ErrUnknowable) {
+	if err := o.Audit(time.Time{}).Held(t.Context(), body, make([]pipeline.Presence, 1)); !errors.Is(err,
+		pipeline.ErrUnknowable) {
 		t.Error(err)
 	}
 	a.instead = func(w http.ResponseWriter, _ *http.Request) bool {
@@ -248,7 +259,8 @@ func TestAuditRejected(t *testing.T) {
 		return true
 	}
 	var answer *pipeline.SendError
-	if err := o.Audit(time.Time{}).Held(context.Background(), body, make([]pipeline.Presence, 1)); !errors.As(err, &answer) {
+	if err := o.Audit(time.Time{}).Held(context.Background(), body, make([]pipeline.Presence, 1)); !errors.As(err,
+		&answer) {
 		t.Error(err)
 	}
 }

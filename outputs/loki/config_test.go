@@ -25,22 +25,33 @@ func TestCheck(t *testing.T) {
 		config Config
 		want   []string // "path: head of the message"
 	}{
-		"good":             {Config{URL: "http://loki:3100"}, nil},
-		"no url":           {Config{}, []string{"url: is not a URL"}},
-		"not http":         {Config{URL: "loki:3100"}, []string{"url: is not a URL"}},
-		"two users":        {Config{URL: "http://u:p@loki", Auth: httpclient.Auth{Username: "u"}}, []string{"url: names a user"}},
-		"path":             {Config{URL: "http://l", Path: "push"}, []string{"path: must begin with /"}},
-		"tenant":           {Config{URL: "http://l", TenantID: "a\nb"}, []string{"tenant_id: has characters"}},
-		"tenant twice":     {Config{URL: "http://l", TenantID: "a", Headers: map[string]pipeline.Secret{"x-scope-orgid": "b"}}, []string{"headers.x-scope-orgid: would overwrite"}},
-		"header":           {Config{URL: "http://l", Headers: map[string]pipeline.Secret{"a b": "b"}}, []string{"headers.a b: is not a header name"}},
-		"open brace":       {Config{URL: "http://l", Labels: map[string]string{"a": "x{service"}}, []string{"labels.a: has a { without"}},
-		"closing brace":    {Config{URL: "http://l", Labels: map[string]string{"a": "x}y"}}, []string{"labels.a: has a } without"}},
-		"no field":         {Config{URL: "http://l", Labels: map[string]string{"a": "{ }"}}, []string{"labels.a: has no field"}},
-		"trace as a label": {Config{URL: "http://l", Labels: map[string]string{"a": "{trace_id}"}}, []string{"labels.a: must not use {trace_id}"}},
-		"Loki's own":       {Config{URL: "http://l", Labels: map[string]string{"__a": "x"}}, []string{"labels.__a: begins with __"}},
-		"same name":        {Config{URL: "http://l", Labels: map[string]string{"a.b": "x", "a-b": "y"}}, []string{"labels.a.b: becomes a_b in Loki, as a-b does"}},
-		"too many":         {Config{URL: "http://l", Labels: many}, []string{"labels: has 16 labels"}},
-		"files":            {Config{URL: "http://l", TLS: httpclient.TLS{CAFile: "/does/not/exist"}}, []string{"tls.ca_file: cannot be read"}},
+		"good":     {Config{URL: "http://loki:3100"}, nil},
+		"no url":   {Config{}, []string{"url: is not a URL"}},
+		"not http": {Config{URL: "loki:3100"}, []string{"url: is not a URL"}},
+		"two users": {Config{URL: "http://u:p@loki", Auth: httpclient.Auth{Username: "u"}},
+			[]string{"url: names a user"}},
+		"path":   {Config{URL: "http://l", Path: "push"}, []string{"path: must begin with /"}},
+		"tenant": {Config{URL: "http://l", TenantID: "a\nb"}, []string{"tenant_id: has characters"}},
+		"tenant twice": {Config{URL: "http://l", TenantID: "a",
+			Headers: map[string]pipeline.Secret{"x-scope-orgid": "b"}},
+			[]string{"headers.x-scope-orgid: would overwrite"}},
+		"header": {Config{URL: "http://l", Headers: map[string]pipeline.Secret{"a b": "b"}},
+			[]string{"headers.a b: is not a header name"}},
+		"open brace": {Config{URL: "http://l", Labels: map[string]string{"a": "x{service"}},
+			[]string{"labels.a: has a { without"}},
+		"closing brace": {Config{URL: "http://l", Labels: map[string]string{"a": "x}y"}},
+			[]string{"labels.a: has a } without"}},
+		"no field": {Config{URL: "http://l", Labels: map[string]string{"a": "{ }"}},
+			[]string{"labels.a: has no field"}},
+		"trace as a label": {Config{URL: "http://l", Labels: map[string]string{"a": "{trace_id}"}},
+			[]string{"labels.a: must not use {trace_id}"}},
+		"Loki's own": {Config{URL: "http://l", Labels: map[string]string{"__a": "x"}},
+			[]string{"labels.__a: begins with __"}},
+		"same name": {Config{URL: "http://l", Labels: map[string]string{"a.b": "x", "a-b": "y"}},
+			[]string{"labels.a.b: becomes a_b in Loki, as a-b does"}},
+		"too many": {Config{URL: "http://l", Labels: many}, []string{"labels: has 16 labels"}},
+		"files": {Config{URL: "http://l", TLS: httpclient.TLS{CAFile: "/does/not/exist"}},
+			[]string{"tls.ca_file: cannot be read"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -92,7 +103,8 @@ func TestLabelSets(t *testing.T) {
 	nothing := event.NewSource(4, "stdin", "-", nil)
 	field := func(key, value string, kind event.Kind) func(b *event.Batch) {
 		return func(b *event.Batch) {
-			b.AddField(0, event.Value{Span: b.PutString(key), Kind: event.Plain}, event.Value{Span: b.PutString(value), Kind: kind})
+			b.AddField(0, event.Value{Span: b.PutString(key), Kind: event.Plain},
+				event.Value{Span: b.PutString(value), Kind: kind})
 		}
 	}
 	service := func(name string) func(b *event.Batch) {
@@ -104,19 +116,28 @@ func TestLabelSets(t *testing.T) {
 		build  func(b *event.Batch)
 		want   string
 	}{
-		"a container":            {nil, container("web"), nil, `{compose_project="shop", container="shop-web-1", host="h1", service_name="web"}`},
-		"its line says more":     {nil, container("web"), service("checkout"), `{compose_project="shop", container="shop-web-1", host="h1", service_name="checkout"}`},
-		"a file":                 {nil, file, nil, `{filename="/f.log", host="h1", service_name="unknown_service"}`},
-		"a container's file":     {nil, both, nil, `{container="c1", service_name="unknown_service"}`},
-		"nothing":                {nil, nothing, nil, `{service_name="unknown_service"}`},
-		"nothing of one's own":   {map[string]string{"a": "{b}"}, nothing, nil, `{service_name="unknown_service"}`},
-		"text and fields":        {map[string]string{"z": "x-{env}-{ n }", "a.b": "1"}, file, field("n", "7", event.Number), `{a_b="1", z="x-test-7"}`},
-		"escapes":                {map[string]string{"a": "{n}"}, file, field("n", `q\"\n\u00e4`, event.Escaped), `{a="q\" ä"}`},
-		"bad UTF-8":              {map[string]string{"a": "{n}"}, file, field("n", "a\xff\"", event.Text), `{a="a�\""}`},
-		"null is nothing":        {map[string]string{"a": "{n}", "b": "c"}, file, field("n", "null", event.Null), `{b="c"}`},
-		"a line cannot claim":    {map[string]string{"container": "{container.name}", "b": "c"}, file, field(event.LabelContainerName, "evil", event.Plain), `{b="c"}`},
-		"nor overwrite a label":  {map[string]string{"env": "{env}"}, file, field("env", "evil", event.Plain), `{env="test"}`},
-		"long values are cut":    {map[string]string{"a": "{n}"}, file, field("n", strings.Repeat("ä", 2000), event.Plain), `{a="` + strings.Repeat("ä", 1024) + `"}`},
+		"a container": {nil, container("web"), nil,
+			`{compose_project="shop", container="shop-web-1", host="h1", service_name="web"}`},
+		"its line says more": {nil, container("web"), service("checkout"),
+			`{compose_project="shop", container="shop-web-1", host="h1", service_name="checkout"}`},
+		"a file":               {nil, file, nil, `{filename="/f.log", host="h1", service_name="unknown_service"}`},
+		"a container's file":   {nil, both, nil, `{container="c1", service_name="unknown_service"}`},
+		"nothing":              {nil, nothing, nil, `{service_name="unknown_service"}`},
+		"nothing of one's own": {map[string]string{"a": "{b}"}, nothing, nil, `{service_name="unknown_service"}`},
+		"text and fields": {map[string]string{"z": "x-{env}-{ n }", "a.b": "1"}, file,
+			field("n", "7", event.Number), `{a_b="1", z="x-test-7"}`},
+		"escapes": {map[string]string{"a": "{n}"}, file, field("n", `q\"\n\u00e4`, event.Escaped),
+			`{a="q\" ä"}`},
+		"bad UTF-8": {map[string]string{"a": "{n}"}, file, field("n", "a\xff\"", event.Text),
+			`{a="a�\""}`},
+		"null is nothing": {map[string]string{"a": "{n}", "b": "c"}, file, field("n", "null", event.Null),
+			`{b="c"}`},
+		"a line cannot claim": {map[string]string{"container": "{container.name}", "b": "c"}, file,
+			field(event.LabelContainerName, "evil", event.Plain), `{b="c"}`},
+		"nor overwrite a label": {map[string]string{"env": "{env}"}, file, field("env", "evil", event.Plain),
+			`{env="test"}`},
+		"long values are cut": {map[string]string{"a": "{n}"}, file,
+			field("n", strings.Repeat("ä", 2000), event.Plain), `{a="` + strings.Repeat("ä", 1024) + `"}`},
 		"level, and none of one": {map[string]string{"level": "{level}", "b": "c"}, file, nil, `{b="c"}`},
 	}
 	for name, test := range tests {
@@ -150,7 +171,8 @@ func TestRunawayLabelValues(t *testing.T) {
 	o := out.(*Output)
 	b := batchOf(container("web"), make([]string, 6000)...)
 	for i := range b.Records {
-		b.AddField(i, event.Value{Span: b.PutString("user"), Kind: event.Plain}, event.Value{Span: b.PutString(fmt.Sprint("u", i)), Kind: event.Plain})
+		b.AddField(i, event.Value{Span: b.PutString("user"), Kind: event.Plain},
+			event.Value{Span: b.PutString(fmt.Sprint("u", i)), Kind: event.Plain})
 	}
 	body := fill(t, o, b, b)
 	want := []string{`{user="u0"}`, `{user="u1"}`, `{user="u2"}`, `{user="other"}`}

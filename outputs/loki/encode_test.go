@@ -225,7 +225,8 @@ func FuzzRequest(f *testing.F) {
 				t.Errorf("time %d became %d", at, e.Timestamp.UnixNano())
 			}
 			want := strings.Repeat(line, i)
-			if e.Line != want && (len(want) <= 8<<10 || len(e.Line) > 8<<10 || !strings.HasSuffix(e.Line, truncatedMark)) {
+			if e.Line != want && (len(want) <= 8<<10 || len(e.Line) > 8<<10 ||
+				!strings.HasSuffix(e.Line, truncatedMark)) {
 				t.Errorf("line %q became %q", want, e.Line)
 			}
 			if back := readEntry(body.Item(i)); back.time != at || string(back.line) != e.Line {
@@ -259,10 +260,12 @@ func TestLongLinesAreTruncated(t *testing.T) {
 		"text":   {line: long},
 		"binary": {line: strings.Repeat("\xff\x00", 3000)},
 		"object": {line: "x", build: func(b *event.Batch) {
-			b.Records[0].Message = event.Value{Span: b.PutString(`{"a":"` + long[:0] + strings.Repeat(`\"`, 3000) + `"}`), Kind: event.Object}
+			b.Records[0].Message = event.Value{Span: b.PutString(`{"a":"` + long[:0] + strings.Repeat(`\"`, 3000) +
+				`"}`), Kind: event.Object}
 		}},
 		"escaped": {line: "x", build: func(b *event.Batch) {
-			b.Records[0].Message = event.Value{Span: b.PutString(strings.Repeat(`\ud83d\ude00\n`, 1000)), Kind: event.Escaped}
+			b.Records[0].Message = event.Value{Span: b.PutString(strings.Repeat(`\ud83d\ude00\n`, 1000)),
+				Kind: event.Escaped}
 		}},
 		"a long field": {line: "msg", keeps: []string{`"user":"u1"`, `"message":"msg"`}, build: func(b *event.Batch) {
 			text := func(s string, k event.Kind) event.Value { return event.Value{Span: b.PutString(s), Kind: k} }
@@ -271,12 +274,14 @@ func TestLongLinesAreTruncated(t *testing.T) {
 		}},
 		"many fields": {line: "msg", keeps: []string{`"message":"msg"`}, build: func(b *event.Batch) {
 			for i := range 500 {
-				b.AddField(0, event.Value{Span: b.PutString(fmt.Sprint("f", i)), Kind: event.Plain}, event.Value{Span: b.PutString("12345"), Kind: event.Number})
+				b.AddField(0, event.Value{Span: b.PutString(fmt.Sprint("f", i)), Kind: event.Plain},
+					event.Value{Span: b.PutString("12345"), Kind: event.Number})
 			}
 		}},
-		"a long service": {line: "msg", keeps: []string{`"message":"msg"`, `"service":"web"`}, build: func(b *event.Batch) {
-			b.Records[0].Service = event.Value{Span: b.PutString(long), Kind: event.Text}
-		}},
+		"a long service": {line: "msg", keeps: []string{`"message":"msg"`, `"service":"web"`},
+			build: func(b *event.Batch) {
+				b.Records[0].Service = event.Value{Span: b.PutString(long), Kind: event.Text}
+			}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -317,7 +322,8 @@ func TestLongRawLinesAreTruncated(t *testing.T) {
 	b := batchOf(container("web"), strings.Repeat("ä", 2000), "short")
 	b.Records[1].Flags = event.Truncated
 	body := fill(t, o, b)
-	if got := string(o.Original(body, 0)); len(got) > 1024 || len(got) < 1020 || !strings.HasSuffix(got, "ä"+truncatedMark) {
+	if got := string(o.Original(body, 0)); len(got) > 1024 || len(got) < 1020 ||
+		!strings.HasSuffix(got, "ä"+truncatedMark) {
 		t.Errorf("%d bytes: %q", len(got), got)
 	}
 	if got := string(o.Original(body, 1)); got != "short"+truncatedMark {

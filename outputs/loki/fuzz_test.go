@@ -42,7 +42,8 @@ func FuzzLabelSets(f *testing.F) {
 		want := labelsOf(set)
 		var pairs []event.Label
 		for name, value := range want {
-			if value == "" || strings.ContainsAny(name, "=,{}\"`'") || strings.TrimSpace(name) != name || value != strings.ToValidUTF8(value, "") {
+			if value == "" || strings.ContainsAny(name, "=,{}\"`'") || strings.TrimSpace(name) != name ||
+				value != strings.ToValidUTF8(value, "") {
 				return // the names and values of our own are none of these
 			}
 			pairs = append(pairs, event.Label{Name: name, Value: value})

@@ -34,16 +34,23 @@ func TestHostileAnswersToAPush(t *testing.T) {
 		certain bool
 		pause   time.Duration // at most
 	}{
-		"busy, for seconds":  {status: 429, header: []string{"Retry-After", "7"}, certain: true, pause: 7 * time.Second},
-		"busy, until a day":  {status: 429, header: []string{"Retry-After", "Fri, 31 Dec 2999 23:59:59 GMT"}, certain: true, pause: 5 * time.Minute},
+		"busy, for seconds": {status: 429, header: []string{"Retry-After", "7"}, certain: true,
+			pause: 7 * time.Second},
+		"busy, until a day": {status: 429, header: []string{"Retry-After", "Fri, 31 Dec 2999 23:59:59 GMT"},
+			certain: true, pause: 5 * time.Minute},
 		"busy, no word when": {status: 429, certain: true},
 		"away, for seconds":  {status: 503, header: []string{"Retry-After", "2"}, pause: 2 * time.Second},
-		"moved":              {status: 307, header: []string{"Location", "http://elsewhere.invalid/"}, outcome: pipeline.Hold, certain: true},
-		"not modified":       {status: 304, outcome: pipeline.Hold, certain: true},
-		"a page":             {status: 200, header: []string{"Content-Type", "text/html"}, text: func(w io.Writer) { flood(w, "<p>") }, outcome: pipeline.Hold, certain: true},
-		"endless words":      {status: 500, text: func(w io.Writer) { flood(w, "boom ") }},
-		"endless complaints": {status: 400, text: func(w io.Writer) { flood(w, `entry for stream '{a="b"}' has timestamp too old: `) }, outcome: pipeline.Bisect},
-		"endless braces":     {status: 400, text: func(w io.Writer) { flood(w, `stream '{`) }, outcome: pipeline.Bisect},
+		"moved": {status: 307, header: []string{"Location", "http://elsewhere.invalid/"},
+			outcome: pipeline.Hold, certain: true},
+		"not modified": {status: 304, outcome: pipeline.Hold, certain: true},
+		"a page": {status: 200, header: []string{"Content-Type", "text/html"},
+			text: func(w io.Writer) { flood(w, "<p>") }, outcome: pipeline.Hold, certain: true},
+		"endless words": {status: 500, text: func(w io.Writer) { flood(w, "boom ") }},
+		"endless complaints": {status: 400, text: func(w io.Writer) {
+			flood(w,
+				`entry for stream '{a="b"}' has timestamp too old: `)
+		}, outcome: pipeline.Bisect},
+		"endless braces": {status: 400, text: func(w io.Writer) { flood(w, `stream '{`) }, outcome: pipeline.Bisect},
 		"endless ignored ones": {status: 400, text: func(w io.Writer) {
 			flood(w, "entry with timestamp 2026-10-01 12:00:01 +0000 UTC ignored, reason: 'x',\n")
 		}, outcome: pipeline.Bisect},
@@ -68,7 +75,8 @@ func TestHostileAnswersToAPush(t *testing.T) {
 			t.Cleanup(server.Close)
 			o := newOutput(t, Config{URL: server.URL})
 			failure, _ := o.Send(t.Context(), fill(t, o, batchOf(container("web"), "one", "two"))).(*pipeline.SendError)
-			if failure == nil || failure.Outcome != test.outcome || failure.Uncertain == test.certain || failure.Items != nil {
+			if failure == nil || failure.Outcome != test.outcome || failure.Uncertain == test.certain ||
+				failure.Items != nil {
 				t.Fatalf("got %+v", failure)
 			}
 			if failure.RetryAfter > test.pause || test.pause > 0 && failure.RetryAfter == 0 {
@@ -111,7 +119,8 @@ func TestDrippingAnswers(t *testing.T) {
 			body := fill(t, o, batchOf(container("web"), "one", "two"))
 			began := time.Now()
 			var failure *pipeline.SendError
-			if err := o.Send(t.Context(), body); status != 200 && (!errors.As(err, &failure) || failure.Outcome != pipeline.Retry || !failure.Uncertain) {
+			if err := o.Send(t.Context(), body); status != 200 &&
+				(!errors.As(err, &failure) || failure.Outcome != pipeline.Retry || !failure.Uncertain) {
 				t.Errorf("%d: sent: %v", status, err)
 			}
 			if took := time.Since(began); took > o.client.Timeout() {

@@ -27,7 +27,8 @@ func (g *ingester) answer(req push.PushRequest) (status int, text string) {
 		status, text = 204, ""
 		if why := g.rejects[s.Labels]; why != "" {
 			status = g.status
-			text = strings.ReplaceAll(why, "STREAM", fmt.Sprintf("%d out of %d for stream: %s", len(s.Entries), len(s.Entries), s.Labels))
+			text = strings.ReplaceAll(why, "STREAM",
+				fmt.Sprintf("%d out of %d for stream: %s", len(s.Entries), len(s.Entries), s.Labels))
 			continue
 		}
 		g.stored[s.Labels] += len(s.Entries)
@@ -36,15 +37,18 @@ func (g *ingester) answer(req push.PushRequest) (status int, text string) {
 }
 
 const (
-	lateAnswer  = "entry with timestamp 2026-10-01 12:00:00 +0000 UTC ignored, reason: 'entry too far behind, …',\nuser 'fake', total ignored: STREAM"
-	limitAnswer = "entry with timestamp 2026-10-01 12:00:00 +0000 UTC ignored, reason: 'Per stream rate limit exceeded (limit: 3MB/sec) while …',\nuser 'fake', total ignored: STREAM"
+	lateAnswer = "entry with timestamp 2026-10-01 12:00:00 +0000 UTC ignored, reason: 'entry too far behind, " +
+		"…',\nuser 'fake', total ignored: STREAM"
+	limitAnswer = "entry with timestamp 2026-10-01 12:00:00 +0000 UTC ignored, reason: 'Per stream rate limit " +
+		"exceeded (limit: 3MB/sec) while …',\nuser 'fake', total ignored: STREAM"
 )
 
 func threeApps(t *testing.T, o *Output) *pipeline.Body {
 	src := func(name string) *event.Source {
 		return event.NewSource(1, "i", name, []event.Label{{Name: event.LabelService, Value: name}})
 	}
-	return fill(t, o, batchOf(src("a"), "0"), batchOf(src("b"), "1", "2"), batchOf(src("c"), "3", "4", "5"), batchOf(src("b"), "6"))
+	return fill(t, o, batchOf(src("a"), "0"), batchOf(src("b"), "1", "2"), batchOf(src("c"), "3", "4", "5"),
+		batchOf(src("b"), "6"))
 }
 
 // TestRejectionsAreNotHidden: none of the rejections that a later stream's success would hide is
@@ -61,20 +65,44 @@ func TestRejectionsAreNotHidden(t *testing.T) {
 		stored  map[string]int
 		pushed  int
 	}{
-		"usual":        {known: true, stored: all, pushed: 1},
-		"new":          {stored: all, pushed: 3},
-		"old":          {known: true, after: time.Hour, stored: all, pushed: 3},
-		"too late":     {rejects: map[string]string{b: lateAnswer}, status: 400, known: true, after: 2 * time.Hour, want: classified{Outcome: pipeline.Reject, Items: []string{"1 reject", "2 reject", "6 reject"}}, stored: map[string]int{a: 1, c: 3}, pushed: 3},
-		"all too late": {rejects: map[string]string{a: lateAnswer, b: lateAnswer, c: lateAnswer}, status: 400, want: classified{Outcome: pipeline.Reject, Items: []string{"0 reject", "1 reject", "2 reject", "3 reject", "4 reject", "5 reject", "6 reject"}}, stored: map[string]int{}, pushed: 3},
-		"over a limit": {rejects: map[string]string{a: limitAnswer}, status: 429, want: classified{Outcome: pipeline.Retry, Items: []string{"0 retry"}}, stored: map[string]int{b: 3, c: 3}, pushed: 3},
-		"no more streams": {rejects: map[string]string{b: "maximum active stream limit exceeded when trying to create stream " + b}, status: 429,
-			want: classified{Outcome: pipeline.Retry, Items: []string{"1 retry", "2 retry", "3 retry", "4 retry", "5 retry", "6 retry"}}, stored: map[string]int{a: 1}, pushed: 2},
-		"to be bisected, first":  {rejects: map[string]string{a: "couldn't parse"}, status: 400, want: classified{Outcome: pipeline.Bisect}, stored: map[string]int{}, pushed: 1},
-		"to be bisected, second": {rejects: map[string]string{b: "couldn't parse"}, status: 400, want: classified{Outcome: pipeline.Retry, Items: []string{"1 retry", "2 retry", "3 retry", "4 retry", "5 retry", "6 retry"}}, stored: map[string]int{a: 1}, pushed: 2},
-		"rejected, first":        {rejects: map[string]string{a: "no"}, status: 422, want: classified{Outcome: pipeline.Reject, Items: []string{"0 reject"}}, stored: map[string]int{b: 3, c: 3}, pushed: 3},
-		"rejected, second":       {rejects: map[string]string{b: "no"}, status: 422, want: classified{Outcome: pipeline.Reject, Items: []string{"1 reject", "2 reject", "6 reject"}}, stored: map[string]int{a: 1, c: 3}, pushed: 3},
-		"not let in":             {rejects: map[string]string{b: "no"}, status: 403, want: classified{Outcome: pipeline.Hold, Items: []string{"1 hold", "2 hold", "3 hold", "4 hold", "5 hold", "6 hold"}}, stored: map[string]int{a: 1}, pushed: 2},
-		"failing":                {rejects: map[string]string{b: "no"}, status: 500, want: classified{Outcome: pipeline.Retry, Uncertain: true, Items: []string{"1 retry", "2 retry", "3 retry", "4 retry", "5 retry", "6 retry"}}, stored: map[string]int{a: 1}, pushed: 2},
+		"usual": {known: true, stored: all, pushed: 1},
+		"new":   {stored: all, pushed: 3},
+		"old":   {known: true, after: time.Hour, stored: all, pushed: 3},
+		"too late": {rejects: map[string]string{b: lateAnswer}, status: 400, known: true, after: 2 * time.Hour,
+			want:   classified{Outcome: pipeline.Reject, Items: []string{"1 reject", "2 reject", "6 reject"}},
+			stored: map[string]int{a: 1, c: 3}, pushed: 3},
+		"all too late": {rejects: map[string]string{a: lateAnswer, b: lateAnswer, c: lateAnswer}, status: 400,
+			want: classified{Outcome: pipeline.Reject,
+				Items: []string{"0 reject", "1 reject", "2 reject", "3 reject", "4 reject", "5 reject", "6 reject"}},
+			stored: map[string]int{}, pushed: 3},
+		"over a limit": {rejects: map[string]string{a: limitAnswer}, status: 429,
+			want: classified{Outcome: pipeline.Retry, Items: []string{"0 retry"}}, stored: map[string]int{b: 3, c: 3},
+			pushed: 3},
+		"no more streams": {rejects: map[string]string{b: "maximum active stream limit exceeded when trying to " +
+			"create stream " + b}, status: 429,
+			want: classified{Outcome: pipeline.Retry,
+				Items: []string{"1 retry", "2 retry", "3 retry", "4 retry", "5 retry", "6 retry"}},
+			stored: map[string]int{a: 1}, pushed: 2},
+		"to be bisected, first": {rejects: map[string]string{a: "couldn't parse"}, status: 400,
+			want: classified{Outcome: pipeline.Bisect}, stored: map[string]int{}, pushed: 1},
+		"to be bisected, second": {rejects: map[string]string{b: "couldn't parse"}, status: 400,
+			want: classified{Outcome: pipeline.Retry,
+				Items: []string{"1 retry", "2 retry", "3 retry", "4 retry", "5 retry", "6 retry"}},
+			stored: map[string]int{a: 1}, pushed: 2},
+		"rejected, first": {rejects: map[string]string{a: "no"}, status: 422,
+			want: classified{Outcome: pipeline.Reject, Items: []string{"0 reject"}}, stored: map[string]int{b: 3, c: 3},
+			pushed: 3},
+		"rejected, second": {rejects: map[string]string{b: "no"}, status: 422,
+			want:   classified{Outcome: pipeline.Reject, Items: []string{"1 reject", "2 reject", "6 reject"}},
+			stored: map[string]int{a: 1, c: 3}, pushed: 3},
+		"not let in": {rejects: map[string]string{b: "no"}, status: 403,
+			want: classified{Outcome: pipeline.Hold,
+				Items: []string{"1 hold", "2 hold", "3 hold", "4 hold", "5 hold", "6 hold"}},
+			stored: map[string]int{a: 1}, pushed: 2},
+		"failing": {rejects: map[string]string{b: "no"}, status: 500,
+			want: classified{Outcome: pipeline.Retry, Uncertain: true,
+				Items: []string{"1 retry", "2 retry", "3 retry", "4 retry", "5 retry", "6 retry"}},
+			stored: map[string]int{a: 1}, pushed: 2},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

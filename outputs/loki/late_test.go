@@ -17,7 +17,8 @@ import (
 // lateFor rejects the first n entries of a stream, as Loki's ingester does. It names the first of
 // them.
 func lateFor(s push.Stream, n int) string {
-	return fmt.Sprintf("entry with timestamp %s ignored, reason: 'entry too far behind, entry timestamp is: …',\nuser 'fake', total ignored: %d out of %d for stream: %s",
+	return fmt.Sprintf("entry with timestamp %s ignored, reason: 'entry too far behind, entry timestamp is: "+
+		"…',\nuser 'fake', total ignored: %d out of %d for stream: %s",
 		s.Entries[0].Timestamp.UTC().Format(goTimeString), n, len(s.Entries), s.Labels)
 }
 
@@ -46,20 +47,35 @@ func TestLateStream(t *testing.T) {
 		stored map[string]int
 		late   float64
 	}{
-		"some":      {behind: map[string]int{b: 2}, stored: map[string]int{a: 1, b: 1, c: 3, lateB: 2}, late: 2},
-		"two":       {behind: map[string]int{a: 1, b: 3}, stored: map[string]int{lateA: 1, c: 3, lateB: 3}, late: 4},
-		"off":       {behind: map[string]int{b: 2}, off: true, want: classified{Outcome: pipeline.Reject, Items: []string{"1 reject", "2 reject"}}, stored: map[string]int{a: 1, b: 1, c: 3}},
-		"too late":  {behind: map[string]int{b: 2, lateB: 1}, want: classified{Outcome: pipeline.Reject, Items: []string{"1 reject"}}, stored: map[string]int{a: 1, b: 1, c: 3, lateB: 1}, late: 1},
-		"failing":   {behind: map[string]int{b: 2}, lane: map[string]int{lateB: 500}, want: classified{Outcome: pipeline.Retry, Uncertain: true, Items: []string{"1 retry", "2 retry"}}, stored: map[string]int{a: 1, b: 1, c: 3}},
-		"busy":      {behind: map[string]int{b: 2}, lane: map[string]int{lateB: 429}, want: classified{Outcome: pipeline.Retry, Items: []string{"1 retry", "2 retry"}}, stored: map[string]int{a: 1, b: 1, c: 3}},
-		"too large": {behind: map[string]int{b: 2}, lane: map[string]int{lateB: 413}, want: classified{Outcome: pipeline.Retry, Items: []string{"1 retry", "2 retry"}}, stored: map[string]int{a: 1, b: 1, c: 3}},
+		"some": {behind: map[string]int{b: 2}, stored: map[string]int{a: 1, b: 1, c: 3, lateB: 2}, late: 2},
+		"two":  {behind: map[string]int{a: 1, b: 3}, stored: map[string]int{lateA: 1, c: 3, lateB: 3}, late: 4},
+		"off": {behind: map[string]int{b: 2}, off: true,
+			want:   classified{Outcome: pipeline.Reject, Items: []string{"1 reject", "2 reject"}},
+			stored: map[string]int{a: 1, b: 1, c: 3}},
+		"too late": {behind: map[string]int{b: 2, lateB: 1},
+			want:   classified{Outcome: pipeline.Reject, Items: []string{"1 reject"}},
+			stored: map[string]int{a: 1, b: 1, c: 3, lateB: 1}, late: 1},
+		"failing": {behind: map[string]int{b: 2}, lane: map[string]int{lateB: 500},
+			want:   classified{Outcome: pipeline.Retry, Uncertain: true, Items: []string{"1 retry", "2 retry"}},
+			stored: map[string]int{a: 1, b: 1, c: 3}},
+		"busy": {behind: map[string]int{b: 2}, lane: map[string]int{lateB: 429},
+			want:   classified{Outcome: pipeline.Retry, Items: []string{"1 retry", "2 retry"}},
+			stored: map[string]int{a: 1, b: 1, c: 3}},
+		"too large": {behind: map[string]int{b: 2}, lane: map[string]int{lateB: 413},
+			want:   classified{Outcome: pipeline.Retry, Items: []string{"1 retry", "2 retry"}},
+			stored: map[string]int{a: 1, b: 1, c: 3}},
 		"all of it, and too large": {behind: map[string]int{a: 1, b: 3, c: 3}, lane: map[string]int{lateA: 413},
 			want: classified{Outcome: pipeline.Split}, stored: map[string]int{}},
 		"the second is ill": {behind: map[string]int{a: 1, b: 3}, lane: map[string]int{lateB: 500},
-			want: classified{Outcome: pipeline.Retry, Uncertain: true, Items: []string{"1 retry", "2 retry", "6 retry"}}, stored: map[string]int{lateA: 1, c: 3}, late: 1},
+			want: classified{Outcome: pipeline.Retry, Uncertain: true,
+				Items: []string{"1 retry", "2 retry", "6 retry"}}, stored: map[string]int{lateA: 1, c: 3}, late: 1},
 		"another is ill": {behind: map[string]int{b: 2}, other: map[string]int{c: 500},
-			want: classified{Outcome: pipeline.Retry, Uncertain: true, Items: []string{"3 retry", "4 retry", "5 retry"}}, stored: map[string]int{a: 1, b: 1, lateB: 2}, late: 2},
-		"not let in there": {behind: map[string]int{b: 1}, lane: map[string]int{lateB: 403}, want: classified{Outcome: pipeline.Hold, Items: []string{"1 hold"}}, stored: map[string]int{a: 1, b: 2, c: 3}},
+			want: classified{Outcome: pipeline.Retry, Uncertain: true,
+				Items: []string{"3 retry", "4 retry", "5 retry"}}, stored: map[string]int{a: 1, b: 1, lateB: 2},
+			late: 2},
+		"not let in there": {behind: map[string]int{b: 1}, lane: map[string]int{lateB: 403},
+			want:   classified{Outcome: pipeline.Hold, Items: []string{"1 hold"}},
+			stored: map[string]int{a: 1, b: 2, c: 3}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -82,7 +98,8 @@ func TestLateStream(t *testing.T) {
 				}
 				return 204, ""
 			})
-			o := newOutput(t, Config{URL: loki.URL, Labels: map[string]string{"app": "{service}"}, LateStream: !test.off})
+			o := newOutput(t, Config{URL: loki.URL, Labels: map[string]string{"app": "{service}"},
+				LateStream: !test.off})
 			o.health.now = func() time.Time { return time.Unix(0, start) }
 			var got classified
 			if failure, _ := o.Send(context.Background(), lateApps(t, o)).(*pipeline.SendError); failure != nil {

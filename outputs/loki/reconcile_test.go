@@ -78,7 +78,8 @@ func (a *archive) hold(body *pipeline.Body, keep func(i int) bool, labels ...str
 		if err := e.Unmarshal(raw); err != nil {
 			a.t.Fatal(err)
 		}
-		set := strings.TrimSuffix(body.Groups[item.Group], "}") + strings.Join(append([]string{""}, labels...), ", ") + "}"
+		set := strings.TrimSuffix(body.Groups[item.Group], "}") + strings.Join(append([]string{""}, labels...), ", ") +
+			"}"
 		a.streams = append(a.streams, push.Stream{Labels: set, Entries: []push.Entry{e}})
 	}
 }
@@ -111,7 +112,8 @@ func matches(selector, set string) (map[string]string, bool) {
 	labels := labelsOf(set)
 	for _, m := range matcherForm.FindAllStringSubmatch(selector, -1) {
 		value, _ := strconv.Unquote(`"` + m[3] + `"`)
-		if m[2] == "=" && labels[m[1]] != value || m[2] == "=~" && !regexp.MustCompile("^("+value+")$").MatchString(labels[m[1]]) {
+		if m[2] == "=" && labels[m[1]] != value || m[2] == "=~" &&
+			!regexp.MustCompile("^("+value+")$").MatchString(labels[m[1]]) {
 			return nil, false
 		}
 	}
@@ -137,7 +139,8 @@ func (a *archive) count(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, `{"status":"success","data":{"resultType":"vector","result":[]}}`)
 		return
 	}
-	fmt.Fprintf(w, `{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1.5,"%d"]}],"stats":{}}}`, n)
+	fmt.Fprintf(w, `{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1.5,`+
+		`"%d"]}],"stats":{}}}`, n)
 }
 
 func (a *archive) page(w http.ResponseWriter, r *http.Request) {
@@ -149,7 +152,8 @@ func (a *archive) page(w http.ResponseWriter, r *http.Request) {
 	}
 	if a.limit > 0 && limit > a.limit {
 		w.WriteHeader(400)
-		fmt.Fprintf(w, "max entries limit per query exceeded, limit > max_entries_limit_per_query (%d > %d)", limit, a.limit)
+		fmt.Fprintf(w, "max entries limit per query exceeded, limit > max_entries_limit_per_query (%d > %d)", limit,
+			a.limit)
 		return
 	}
 	selector, formatted := strings.CutSuffix(r.FormValue("query"), headFormat)
@@ -266,7 +270,8 @@ func sequence(from, to int) []int { return indicesUpTo(to)[from:] }
 
 func TestStored(t *testing.T) {
 	web := func(n, size int) []*event.Batch { return []*event.Batch{batchOf(container("web"), lines(n, size)...)} }
-	pair := []*event.Batch{batchOf(container("web"), "same", "b"), batchOf(relabelled(container("web"), event.LabelStream, "stderr"), "same", "c")}
+	pair := []*event.Batch{batchOf(container("web"), "same", "b"),
+		batchOf(relabelled(container("web"), event.LabelStream, "stderr"), "same", "c")}
 	tests := map[string]struct {
 		batches []*event.Batch
 		habits  habits
@@ -275,24 +280,30 @@ func TestStored(t *testing.T) {
 		want    []int
 		asked   int
 	}{
-		"nothing":                    {batches: web(5, 1), keep: only(), asked: 1},
-		"all":                        {batches: web(5, 1), keep: every, want: sequence(0, 5), asked: 2},
-		"some":                       {batches: web(5, 1), keep: only(0, 3), want: []int{0, 3}, asked: 2},
-		"late":                       {batches: web(2, 1), keep: every, labels: []string{`late="1"`}, want: []int{0, 1}, asked: 2},
-		"with Loki's own labels":     {batches: web(2, 1), keep: every, labels: []string{`__stream_shard__="3"`}, want: []int{0, 1}, asked: 2},
-		"late in another sense":      {batches: web(2, 1), keep: every, labels: []string{`late="yes"`}, asked: 1},
-		"another's stream":           {batches: web(2, 1), keep: every, labels: []string{`zone="b"`}, asked: 3},
-		"a stream of ours":           {batches: web(2, 1), keep: every, labels: []string{`filename="/a"`}, asked: 1},
-		"metadata among the labels":  {batches: web(2, 1), keep: every, habits: habits{mixed: true}, want: []int{0, 1}, asked: 2},
-		"several streams":            {batches: append(web(2, 1), batchOf(container("db"), "x", "y")), keep: only(1, 2), want: []int{1, 2}, asked: 4},
+		"nothing": {batches: web(5, 1), keep: only(), asked: 1},
+		"all":     {batches: web(5, 1), keep: every, want: sequence(0, 5), asked: 2},
+		"some":    {batches: web(5, 1), keep: only(0, 3), want: []int{0, 3}, asked: 2},
+		"late": {batches: web(2, 1), keep: every, labels: []string{`late="1"`}, want: []int{0, 1},
+			asked: 2},
+		"with Loki's own labels": {batches: web(2, 1), keep: every, labels: []string{`__stream_shard__="3"`},
+			want: []int{0, 1}, asked: 2},
+		"late in another sense": {batches: web(2, 1), keep: every, labels: []string{`late="yes"`}, asked: 1},
+		"another's stream":      {batches: web(2, 1), keep: every, labels: []string{`zone="b"`}, asked: 3},
+		"a stream of ours":      {batches: web(2, 1), keep: every, labels: []string{`filename="/a"`}, asked: 1},
+		"metadata among the labels": {batches: web(2, 1), keep: every, habits: habits{mixed: true}, want: []int{0, 1},
+			asked: 2},
+		"several streams": {batches: append(web(2, 1), batchOf(container("db"), "x", "y")), keep: only(1, 2),
+			want: []int{1, 2}, asked: 4},
 		"one of two sources":         {batches: pair, keep: only(2), want: []int{2}, asked: 2},
 		"one twice, the other never": {batches: pair, keep: only(0), want: []int{0}, asked: 2},
-		"answers too large":          {batches: web(40, 1<<16), keep: every, habits: habits{most: 2 << 10}, want: sequence(0, 40), asked: 90},
-		"not even one":               {batches: web(2, 1000), keep: every, habits: habits{most: 100}, asked: 10},
-		"few at a time":              {batches: web(50, 1), keep: every, habits: habits{limit: 7}, want: sequence(0, 50), asked: 30},
-		"one at a time":              {batches: web(5, 1), keep: only(1, 4), habits: habits{limit: 1}, want: []int{1, 4}, asked: 10},
-		"no UTF-8":                   {batches: []*event.Batch{batchOf(container("web"), "a\xff\xfe\ufffdb")}, keep: every, want: []int{0}, asked: 2},
-		"nothing asked":              {batches: nil, keep: every},
+		"answers too large": {batches: web(40, 1<<16), keep: every, habits: habits{most: 2 << 10},
+			want: sequence(0, 40), asked: 90},
+		"not even one":  {batches: web(2, 1000), keep: every, habits: habits{most: 100}, asked: 10},
+		"few at a time": {batches: web(50, 1), keep: every, habits: habits{limit: 7}, want: sequence(0, 50), asked: 30},
+		"one at a time": {batches: web(5, 1), keep: only(1, 4), habits: habits{limit: 1}, want: []int{1, 4}, asked: 10},
+		"no UTF-8": {batches: []*event.Batch{batchOf(container("web"), "a\xff\xfe\ufffdb")}, keep: every,
+			want: []int{0}, asked: 2},
+		"nothing asked": {batches: nil, keep: every},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -422,14 +433,16 @@ func TestQueryRejected(t *testing.T) {
 		"a web page":     {status: 200, text: "<html>Welcome</html>"},
 		"another API":    {status: 200, text: `{"status":"success","data":{"resultType":"matrix","result":[]}}`},
 		"half an answer": {status: 200, text: `{"status":"success","data":{"resul`},
-		"no number":      {status: 200, text: `{"status":"success","data":{"resultType":"vector","result":[{"value":[1,"NaN"]}]}}`},
-		"two numbers":    {status: 200, text: `{"status":"success","data":{"resultType":"vector","result":[{"value":[1,"1"]},{"value":[1,"1"]}]}}`},
-		"endless":        {status: 200, text: strings.Repeat(" ", maxAnswer+1)},
-		"busy":           {status: 429, text: "too many outstanding requests", know: true},
-		"failing":        {status: 500, know: true},
-		"away":           {status: 503, know: true},
-		"slow":           {status: 504, know: true},
-		"cut off":        {status: 200, header: []string{"Content-Length", "1000"}, text: "{", know: true},
+		"no number": {status: 200, text: `{"status":"success","data":{"resultType":"vector",` +
+			`"result":[{"value":[1,"NaN"]}]}}`},
+		"two numbers": {status: 200, text: `{"status":"success","data":{"resultType":"vector",` +
+			`"result":[{"value":[1,"1"]},{"value":[1,"1"]}]}}`},
+		"endless": {status: 200, text: strings.Repeat(" ", maxAnswer+1)},
+		"busy":    {status: 429, text: "too many outstanding requests", know: true},
+		"failing": {status: 500, know: true},
+		"away":    {status: 503, know: true},
+		"slow":    {status: 504, know: true},
+		"cut off": {status: 200, header: []string{"Content-Length", "1000"}, text: "{", know: true},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -458,7 +471,8 @@ func TestQueryRejected(t *testing.T) {
 				if test.know == errors.Is(err, pipeline.ErrUnknowable) || strings.Contains(err.Error(), "secret") {
 					t.Errorf("got %v", err)
 				}
-				if n := strings.Count(err.Error(), a.URL); n > 1 || n == 0 && !strings.Contains(err.Error(), "too large") {
+				if n := strings.Count(err.Error(), a.URL); n > 1 || n == 0 &&
+					!strings.Contains(err.Error(), "too large") {
 					t.Errorf("got %v", err)
 				}
 				if stored[0] || stored[1] {
@@ -502,7 +516,8 @@ func TestStoredIsCanceled(t *testing.T) {
 // TestOldEntries: what Loki may hold without showing it is no certainty.
 func TestOldEntries(t *testing.T) {
 	config := func(within, lookBack string) string {
-		return "target: all\nquerier:\n  query_ingesters_within: " + within + "\ningester:\n  query_store_max_look_back_period: " + lookBack + "\n"
+		return "target: all\nquerier:\n  query_ingesters_within: " + within +
+			"\ningester:\n  query_store_max_look_back_period: " + lookBack + "\n"
 	}
 	const young, old, older = time.Hour, 4 * time.Hour, 40 * time.Hour
 	tests := map[string]struct {
@@ -573,8 +588,10 @@ func TestWhereItAsks(t *testing.T) {
 		"a path":           {Config{URL: a.URL, Path: "/push"}, "/loki/api/v1/query", ""},
 		"a path before it": {Config{URL: a.URL, Path: "/insert/loki/api/v1/push"}, "/loki/api/v1/query", ""},
 		"other login":      {Config{URL: withUser, Query: Query{Auth: bearer("q")}}, "/loki/api/v1/query", "Bearer q"},
-		"elsewhere":        {Config{URL: "http://127.0.0.1:1", Auth: bearer("p"), Query: Query{URL: a.URL + "/read/"}}, "/read/loki/api/v1/query", ""},
-		"elsewhere, with a login": {Config{URL: "http://127.0.0.1:1", Headers: map[string]pipeline.Secret{"Authorization": "secret"}, Query: Query{URL: withUser}},
+		"elsewhere": {Config{URL: "http://127.0.0.1:1", Auth: bearer("p"), Query: Query{URL: a.URL + "/read/"}},
+			"/read/loki/api/v1/query", ""},
+		"elsewhere, with a login": {Config{URL: "http://127.0.0.1:1",
+			Headers: map[string]pipeline.Secret{"Authorization": "secret"}, Query: Query{URL: withUser}},
 			"/loki/api/v1/query", "Basic dXNlcjpwYXNz"},
 	}
 	for name, test := range tests {
@@ -585,7 +602,8 @@ func TestWhereItAsks(t *testing.T) {
 			lookUp(t, o, fill(t, o, batchOf(container("web"), "a")))
 			last := len(a.asked) - 1
 			h := a.headers[last]
-			if a.asked[last] != "GET "+test.path || h.Get("Authorization") != test.auth || h.Get(tenantHeader) != "t1" || h.Get("Cache-Control") != "no-cache" {
+			if a.asked[last] != "GET "+test.path || h.Get("Authorization") != test.auth ||
+				h.Get(tenantHeader) != "t1" || h.Get("Cache-Control") != "no-cache" {
 				t.Errorf("asked %s with %v", a.asked[last], h)
 			}
 		})
@@ -610,7 +628,8 @@ func TestQueryOfAURL(t *testing.T) {
 	if got := lookUp(t, o, body); len(got) != 1 || len(asked) != 2 {
 		t.Errorf("found %v after %d questions", got, len(asked))
 	}
-	long := map[string]string{"a": strings.Repeat("a", 2000), "b": strings.Repeat("b", 2000), "c": strings.Repeat("c", 2000)}
+	long := map[string]string{"a": strings.Repeat("a", 2000), "b": strings.Repeat("b", 2000),
+		"c": strings.Repeat("c", 2000)}
 	o = newOutput(t, Config{URL: a.URL + "/read?y=%2C", Labels: long}) // too long for a GET
 	lookUp(t, o, fill(t, o, batchOf(container("web"), "a")))
 	for _, u := range asked {
@@ -622,7 +641,8 @@ func TestQueryOfAURL(t *testing.T) {
 
 // FuzzAppendHead: what we make of a line is what Go's printf, which Loki uses, makes of it.
 func FuzzAppendHead(f *testing.F) {
-	for _, line := range []string{"", "short", strings.Repeat("ü", headRunes+1), strings.Repeat("\xff", headRunes) + "end", "\xe2\x82"} {
+	for _, line := range []string{"", "short", strings.Repeat("ü", headRunes+1),
+		strings.Repeat("\xff", headRunes) + "end", "\xe2\x82"} {
 		f.Add([]byte(line))
 	}
 	f.Fuzz(func(t *testing.T, line []byte) {
@@ -635,7 +655,8 @@ func FuzzAppendHead(f *testing.F) {
 
 // FuzzReadStreams: whatever a server says is read as Go itself reads it, or not at all.
 func FuzzReadStreams(f *testing.F) {
-	f.Add([]byte(`{"status":"success","data":{"resultType":"streams","encodingFlags":["categorize-labels"],"result":[{"stream":{"a":"b"},"values":[["17","l\u00fcne",{"structuredMetadata":{"c":"d"}}],["18",""]]}]}}`))
+	f.Add([]byte(`{"status":"success","data":{"resultType":"streams","encodingFlags":["categorize-labels"],` +
+		`"result":[{"stream":{"a":"b"},"values":[["17","l\u00fcne",{"structuredMetadata":{"c":"d"}}],["18",""]]}]}}`))
 	f.Add([]byte(`{"status":"success","data":{"resultType":"streams","result":[{"values":[["-1","\ud800"]]}]}}`))
 	f.Add([]byte(`{"status":"success","data":{"resultType":"streams","result":null}}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
@@ -666,7 +687,8 @@ func FuzzReadStreams(f *testing.F) {
 // FuzzStored: whatever a server answers, the asking ends, and only an entry that it showed is
 // stored.
 func FuzzStored(f *testing.F) {
-	f.Add([]byte(`{"status":"success","data":{"resultType":"streams","result":[{"stream":{},"values":[["1790856000000000000","one"]]}]}}`), "3")
+	f.Add([]byte(`{"status":"success","data":{"resultType":"streams","result":[{"stream":{},`+
+		`"values":[["1790856000000000000","one"]]}]}}`), "3")
 	f.Add([]byte(`{"status":"success","data":{"resultType":"streams","result":[]}}`), "1000000")
 	f.Fuzz(func(t *testing.T, page []byte, count string) {
 		a := newArchive(t)

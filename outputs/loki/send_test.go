@@ -83,7 +83,8 @@ func TestSend(t *testing.T) {
 	if user, password, _ := r.BasicAuth(); user != "us@er" || password != "p:ss" {
 		t.Errorf("logged in as %q %q", user, password)
 	}
-	got := []string{r.Header.Get("Content-Type"), r.Header.Get("X-Scope-OrgID"), r.Header.Get("X-Extra"), r.Header.Get("User-Agent")}
+	got := []string{r.Header.Get("Content-Type"), r.Header.Get("X-Scope-OrgID"), r.Header.Get("X-Extra"),
+		r.Header.Get("User-Agent")}
 	if diff := cmp.Diff([]string{"application/x-protobuf", "t1", "e", httpclient.UserAgent()}, got); diff != "" {
 		t.Error(diff)
 	}
@@ -98,7 +99,8 @@ func TestSend(t *testing.T) {
 func TestSentBodiesMayBeThinnedOut(t *testing.T) {
 	loki := newFakeLoki(t, answers(http.StatusNoContent, ""))
 	o := newOutput(t, Config{URL: loki.URL, LineFormat: "raw"})
-	body := fill(t, o, batchOf(container("web"), "one"), batchOf(container("db"), "two"), batchOf(container("web"), "three"))
+	body := fill(t, o, batchOf(container("web"), "one"), batchOf(container("db"), "two"),
+		batchOf(container("web"), "three"))
 	thin := &pipeline.Body{Groups: body.Groups, Bytes: body.Item(1)}
 	thin.Items = []pipeline.Item{{End: uint32(len(thin.Bytes)), Group: body.Items[1].Group}}
 	if err := o.Send(context.Background(), thin); err != nil {
@@ -117,14 +119,17 @@ func TestMetadataRejected(t *testing.T) {
 		for _, s := range req.Streams {
 			for _, e := range s.Entries {
 				if len(e.StructuredMetadata) > 0 {
-					return 400, "2 errors like: stream '" + s.Labels + "' includes structured metadata, but this feature is disallowed. Please see `limits_config.allow_structured_metadata` or contact your Loki administrator to enable it\n"
+					return 400, "2 errors like: stream '" + s.Labels +
+						"' includes structured metadata, but this feature is disallowed. Please see " +
+						"`limits_config.allow_structured_metadata` or contact your Loki administrator to enable it\n"
 				}
 			}
 		}
 		return 204, ""
 	})
 	var logged bytes.Buffer
-	out, err := withDefaults(t, Config{URL: loki.URL}).Output(pipeline.NewEnv("loki", slog.New(slog.NewTextHandler(&logged, nil))))
+	out, err := withDefaults(t, Config{URL: loki.URL}).Output(pipeline.NewEnv("loki",
+		slog.New(slog.NewTextHandler(&logged, nil))))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +139,8 @@ func TestMetadataRejected(t *testing.T) {
 	for range 2 { // two requests in flight
 		o.metadataOff.Store(false)
 		failure, _ := o.Send(context.Background(), body).(*pipeline.SendError)
-		if failure == nil || len(failure.Items) != 2 || failure.Items[0].Outcome != pipeline.Retry || failure.Uncertain {
+		if failure == nil || len(failure.Items) != 2 || failure.Items[0].Outcome != pipeline.Retry ||
+			failure.Uncertain {
 			t.Fatalf("got %+v", failure)
 		}
 	}
@@ -189,7 +195,8 @@ func TestSendIsCanceled(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	o := newOutput(t, Config{URL: server.URL})
-	failure, _ := o.Send(ctx, fill(t, o, batchOf(container("web"), strings.Repeat("long", 1<<16)))).(*pipeline.SendError)
+	failure, _ := o.Send(ctx, fill(t, o, batchOf(container("web"),
+		strings.Repeat("long", 1<<16)))).(*pipeline.SendError)
 	if failure == nil || !failure.Uncertain || failure.Outcome != pipeline.Retry {
 		t.Fatalf("got %+v", failure)
 	}

@@ -52,7 +52,8 @@ func (l line) batch() *event.Batch {
 		if json.Valid([]byte(l.fields[i+1])) {
 			kind = event.Number
 		}
-		b.AddField(0, event.Value{Span: b.PutString(l.fields[i]), Kind: event.Text}, event.Value{Span: b.PutString(l.fields[i+1]), Kind: kind})
+		b.AddField(0, event.Value{Span: b.PutString(l.fields[i]), Kind: event.Text},
+			event.Value{Span: b.PutString(l.fields[i+1]), Kind: kind})
 	}
 	return b
 }
@@ -96,13 +97,21 @@ func TestPretty(t *testing.T) {
 				level: event.Warn, message: "slow query", service: "shop", trace: true, cut: true,
 				fields: []string{"ms", "1500", "user", "ann", "path", "a b", "empty", "", "q", `say "x"`, "e", "a=b"},
 			},
-			`22:13:20.123 WARN  shop          slow query  ms=1500 user=ann path="a b" empty="" q="say \"x\"" e="a=b" trace=4bf92f35 (truncated)` + "\n",
+			`22:13:20.123 WARN  shop          slow query  ms=1500 user=ann path="a b" empty="" q="say \"x\"" ` +
+				`e="a=b" trace=4bf92f35 (truncated)` + "\n",
 		},
-		{"the container's name", line{level: event.Info, message: "m", labels: []event.Label{{Name: "container.name", Value: "web-1"}, {Name: "filename", Value: "/a/b.log"}}}, "22:13:20.123 INFO  web-1         m\n"},
-		{"the file's name", line{level: event.Error, message: "m", labels: []event.Label{{Name: "filename", Value: "/a/b.log"}}}, "22:13:20.123 ERROR b.log         m\n"},
-		{"the service of the source", line{level: event.Fatal, message: "m", labels: []event.Label{{Name: "service", Value: "shop"}, {Name: "container.name", Value: "web-1"}}}, "22:13:20.123 FATAL shop          m\n"},
-		{"a long name", line{level: event.Debug, message: "m", service: strings.Repeat("é", 20)}, "22:13:20.123 DEBUG ééééééééééé…  m\n"},
-		{"several lines", line{level: event.Trace, message: "one\r\ntwo\n\nthree\n"}, "22:13:20.123 TRACE app           one\n    two\n    \n    three\n"},
+		{"the container's name", line{level: event.Info, message: "m",
+			labels: []event.Label{{Name: "container.name", Value: "web-1"}, {Name: "filename", Value: "/a/b.log"}}},
+			"22:13:20.123 INFO  web-1         m\n"},
+		{"the file's name", line{level: event.Error, message: "m",
+			labels: []event.Label{{Name: "filename", Value: "/a/b.log"}}}, "22:13:20.123 ERROR b.log         m\n"},
+		{"the service of the source", line{level: event.Fatal, message: "m",
+			labels: []event.Label{{Name: "service", Value: "shop"}, {Name: "container.name", Value: "web-1"}}},
+			"22:13:20.123 FATAL shop          m\n"},
+		{"a long name", line{level: event.Debug, message: "m", service: strings.Repeat("é", 20)},
+			"22:13:20.123 DEBUG ééééééééééé…  m\n"},
+		{"several lines", line{level: event.Trace, message: "one\r\ntwo\n\nthree\n"},
+			"22:13:20.123 TRACE app           one\n    two\n    \n    three\n"},
 		{
 			"a stack trace in a field",
 			line{message: "m", fields: []string{"stack", "java.lang.X\n\tat a.b\n", "n", "1"}},
@@ -110,8 +119,10 @@ func TestPretty(t *testing.T) {
 		},
 		{
 			"what a terminal would obey",
-			line{message: "\x1b[31mred\x1b[0m \x1b]0;title\x07 \x1b[2J \x9b2J \u0085 \u202etxt \x00\x7f\b a\rb", service: "\x1b[2Jx", fields: []string{"k\x1b[A", "v\x1b[B\u2066"}},
-			`22:13:20.123       \x1b[2Jx      red \x1b]0;title\x07 \x1b[2J ` + "\ufffd" + `2J \u0085 \u202etxt \x00\x7f\x08 a\rb  k\x1b[A=v\x1b[B\u2066` + "\n",
+			line{message: "\x1b[31mred\x1b[0m \x1b]0;title\x07 \x1b[2J \x9b2J \u0085 \u202etxt \x00\x7f\b a\rb",
+				service: "\x1b[2Jx", fields: []string{"k\x1b[A", "v\x1b[B\u2066"}},
+			`22:13:20.123       \x1b[2Jx      red \x1b]0;title\x07 \x1b[2J ` + "\ufffd" +
+				`2J \u0085 \u202etxt \x00\x7f\x08 a\rb  k\x1b[A=v\x1b[B\u2066` + "\n",
 		},
 	}
 	for _, tt := range tests {
@@ -164,7 +175,8 @@ func TestFormat(t *testing.T) {
 			t.Errorf("%+v: got %s", tt, got)
 		}
 	}
-	if got := printed(t, Config{Format: "json", Schema: "ecs"}, Screen{}, line{message: "m"}); !strings.Contains(got, `"ecs.version"`) {
+	if got := printed(t, Config{Format: "json", Schema: "ecs"}, Screen{}, line{message: "m"}); !strings.Contains(got,
+		`"ecs.version"`) {
 		t.Errorf("got %s", got)
 	}
 }
@@ -175,7 +187,9 @@ func FuzzPretty(f *testing.F) {
 	f.Add("message", "service", "key", "value")
 	f.Add("\x1b[31m\x1b[", "\x9b\xc2\x9b", "\n", "a\nb\x1b")
 	f.Fuzz(func(t *testing.T, message, service, key, value string) {
-		got := printed(t, Config{Format: "pretty"}, Screen{}, line{message: message, service: service, labels: []event.Label{{Name: "filename", Value: service}}, fields: []string{key, value}})
+		got := printed(t, Config{Format: "pretty"}, Screen{},
+			line{message: message, service: service, labels: []event.Label{{Name: "filename", Value: service}},
+				fields: []string{key, value}})
 		if !utf8.ValidString(got) {
 			t.Errorf("%q is not UTF-8", got)
 		}
@@ -211,7 +225,8 @@ func TestBrokenPipe(t *testing.T) {
 	o := (&Config{}).On(Screen{Writer: w})
 	err = o.Send(t.Context(), bodyOf(t, o, line{message: "m"}))
 	var e *pipeline.SendError
-	if !errors.As(err, &e) || e.Outcome != pipeline.Hold || !strings.Contains(e.Reason, "nobody reads it") || !errors.Is(err, syscall.EPIPE) {
+	if !errors.As(err, &e) || e.Outcome != pipeline.Hold || !strings.Contains(e.Reason, "nobody reads it") ||
+		!errors.Is(err, syscall.EPIPE) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -222,7 +237,8 @@ func TestAHalfPrintedBody(t *testing.T) {
 	body := bodyOf(t, o, line{message: "a"}, line{message: "b"}, line{message: "c"})
 	o.screen.Writer = broken{int(body.Items[1].End) - 1, errors.New("no more")}
 	var e *pipeline.SendError
-	if err := o.Send(t.Context(), body); !errors.As(err, &e) || len(e.Items) != 2 || e.Items[0].Index != 1 || e.Items[0].Outcome != pipeline.Hold {
+	if err := o.Send(t.Context(), body); !errors.As(err, &e) || len(e.Items) != 2 || e.Items[0].Index != 1 ||
+		e.Items[0].Outcome != pipeline.Hold {
 		t.Errorf("got %+v", e)
 	}
 }
@@ -283,7 +299,8 @@ func TestConformance(t *testing.T) {
 }
 
 func TestEncodingAllocatesNothing(t *testing.T) {
-	b := line{level: event.Info, message: "m\nn", service: "shop", trace: true, fields: []string{"a", "b", "c", "d\ne"}}.batch()
+	b := line{level: event.Info, message: "m\nn", service: "shop", trace: true,
+		fields: []string{"a", "b", "c", "d\ne"}}.batch()
 	for _, format := range []string{"json", "pretty"} {
 		encoder := (&Config{Format: format}).On(Screen{Color: true}).Encoder()
 		body := &pipeline.Body{Bytes: make([]byte, 0, 4096)}

@@ -19,14 +19,18 @@ func newJSON(*event.Source) pipeline.Parser { return json.New(nil) }
 
 func TestAdd(t *testing.T) {
 	c := &Config{Fields: map[string]string{
-		"env": "production", "where": "{container.name}:{status}", "copy": "{status}", "none": "{nothing}", "user": "{level}",
+		"env": "production", "where": "{container.name}:{status}", "copy": "{status}", "none": "{nothing}",
+		"user": "{level}",
 		"deep": "{http.method}", "message": "{message}!", "service": "shop", "at": "{timestamp}", "id": "{trace_id}",
 	}}
 	got := pipetest.Transformed(t, pipetest.MustTransform(t, c, nil), newJSON,
 		`{"msg":"a\tb","level":"warn","user":"ann","status":502,"http":{"method":"GET"}}`, `not JSON`)
 	want := []string{
-		`{"timestamp":"2023-11-14T22:13:20.000Z","level":"warn","message":"a\tb!","service":"shop","user":"warn","status":502,"http":{"method":"GET"},"at":"2023-11-14T22:13:20.000Z","copy":502,"deep":"GET","env":"production","where":"web-1:502"}`,
-		`{"timestamp":"2023-11-14T22:13:21.000Z","message":"not JSON!","service":"shop","at":"2023-11-14T22:13:21.000Z","env":"production","where":"web-1:"}`,
+		`{"timestamp":"2023-11-14T22:13:20.000Z","level":"warn","message":"a\tb!","service":"shop",` +
+			`"user":"warn","status":502,"http":{"method":"GET"},"at":"2023-11-14T22:13:20.000Z","copy":502,` +
+			`"deep":"GET","env":"production","where":"web-1:502"}`,
+		`{"timestamp":"2023-11-14T22:13:21.000Z","message":"not ` +
+			`JSON!","service":"shop","at":"2023-11-14T22:13:21.000Z","env":"production","where":"web-1:"}`,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -42,7 +42,8 @@ func TestMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := []string{
-		`{"status":200,"size":10,"http":{"ms":5}}`, `{"status":500,"size":"7","http":{"ms":500}}`, `{"status":200,"size":-3,"queue":5}`,
+		`{"status":200,"size":10,"http":{"ms":5}}`, `{"status":500,"size":"7","http":{"ms":500}}`,
+		`{"status":200,"size":-3,"queue":5}`,
 		`{"status":404,"size":"many","queue":4,"http":{"ms":5000}}`, `{"status":"\ud800\u00ff"}`,
 	}
 	before := pipetest.Transformed(t, pipetest.MustTransform(t, &Config{Max: 1}, nil), newJSON, lines...)
@@ -79,19 +80,22 @@ took_seconds_count 3
 
 func TestProblems(t *testing.T) {
 	c := &Config{Metrics: []Metric{
-		{Name: "9a", Type: "counter"}, {Name: "a", Type: "gauge"}, {Name: "b", Type: "counter", Labels: map[string]string{"pipeline": "x", "y": "{"}},
+		{Name: "9a", Type: "counter"}, {Name: "a", Type: "gauge"},
+		{Name: "b", Type: "counter", Labels: map[string]string{"pipeline": "x", "y": "{"}},
 		{Name: "c", Type: "histogram", Field: "x", Buckets: []float64{2, 1}},
 	}}
 	var got []string
 	for _, p := range c.Check() {
 		got = append(got, p.Path)
 	}
-	if diff := cmp.Diff([]string{"metrics[0].name", "metrics[1].field", "metrics[2].labels.pipeline", "metrics[2].labels.y", "metrics[3].buckets"}, got); diff != "" {
+	if diff := cmp.Diff([]string{"metrics[0].name", "metrics[1].field", "metrics[2].labels.pipeline",
+		"metrics[2].labels.y", "metrics[3].buckets"}, got); diff != "" {
 		t.Error(diff)
 	}
 }
 
 func TestAllocs(t *testing.T) {
-	c := &Config{Max: 10, Metrics: []Metric{{Name: "n", Type: "counter", Factor: 1, Labels: map[string]string{"status": "{status}"}}}}
+	c := &Config{Max: 10, Metrics: []Metric{{Name: "n", Type: "counter", Factor: 1,
+		Labels: map[string]string{"status": "{status}"}}}}
 	pipetest.AllocFree(t, pipetest.MustTransform(t, c, nil), newJSON, `{"msg":"a","status":502}`)
 }

@@ -62,7 +62,8 @@ func FuzzIndex(f *testing.F) {
 // TestIndexAtEveryPlace moves each pattern through all places at which the search may look.
 func TestIndexAtEveryPlace(t *testing.T) {
 	patterns := secretPatterns()
-	pieces := []string{"password=abc1", `"token":"abc"`, "cookie: a=b", "xo" + "xb-1234567890", " AK" + "IAIOSFODNN7EXAMPLE", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0.x", "?sig=0123456789abcdef", "bearer 0123456789abcdef", "Authorization: Basic abc"}
+	pieces := []string{"password=abc1", `"token":"abc"`, "cookie: a=b", "xo" + "xb-1234567890",
+		" AK" + "IAIOSFODNN7EXAMPLE", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0.x", "?sig=0123456789abcdef", "bearer 0123456789abcdef", "Authorization: Basic abc"}
 	random := rand.New(rand.NewPCG(1, 2))
 	for _, piece := range pieces {
 		for before := range 20 {
@@ -73,7 +74,9 @@ func TestIndexAtEveryPlace(t *testing.T) {
 				}
 				p := []byte(string(filler[:before]) + piece + string(filler[before:]))
 				at, _ := secretIndex.none(p)
-				if diff := cmp.Diff(mergeFindings(slow(p, patterns)), mergeFindings(secretIndex.scan(p, at, &names{}, nil)), cmp.AllowUnexported(finding{}, quotes{})); diff != "" {
+				if diff := cmp.Diff(mergeFindings(slow(p, patterns)),
+					mergeFindings(secretIndex.scan(p, at, &names{}, nil)), cmp.AllowUnexported(finding{},
+						quotes{})); diff != "" {
 					t.Fatalf("%q: %s", p, diff)
 				}
 			}
@@ -85,8 +88,10 @@ func TestIndexAtEveryPlace(t *testing.T) {
 // to say what tokens.go does.
 var byIssuer = map[string]*regexp.Regexp{
 	"AKIA": regexp.MustCompile(`^(AKIA|ASIA)[A-Za-z0-9]{16}$`), "AIza": regexp.MustCompile(`^AIza[A-Za-z0-9_-]{35}$`),
-	"ghp_": regexp.MustCompile(`^gh[pousr]_[A-Za-z0-9]{36,}$`), "xoxb": regexp.MustCompile(`^xox[abeoprs]-[A-Za-z0-9-]{10,}$`),
-	"sk_l": regexp.MustCompile(`^[sr]k_(live|test)_[A-Za-z0-9]{16,}$`), "glpa": regexp.MustCompile(`^glpat-[A-Za-z0-9_-]{20,}$`),
+	"ghp_": regexp.MustCompile(`^gh[pousr]_[A-Za-z0-9]{36,}$`),
+	"xoxb": regexp.MustCompile(`^xox[abeoprs]-[A-Za-z0-9-]{10,}$`),
+	"sk_l": regexp.MustCompile(`^[sr]k_(live|test)_[A-Za-z0-9]{16,}$`),
+	"glpa": regexp.MustCompile(`^glpat-[A-Za-z0-9_-]{20,}$`),
 }
 
 func TestTokensAsTheirIssuersSay(t *testing.T) {
@@ -121,7 +126,8 @@ func FuzzRedact(f *testing.F) {
 			f.Add(strings.TrimRight(strings.ReplaceAll(strings.TrimPrefix(line, "< "), "¶", ""), "\n"))
 		}
 	}
-	everything := &Config{Detect: []string{"secrets", "email", "ip", "card", "iban"}, Replacement: "[{kind}]", Keys: []string{"a"}}
+	everything := &Config{Detect: []string{"secrets", "email", "ip", "card", "iban"}, Replacement: "[{kind}]",
+		Keys: []string{"a"}}
 	f.Fuzz(func(t *testing.T, line string) {
 		for _, c := range []*Config{defaults(), everything} {
 			transform := pipetest.MustTransform(t, c, nil)
@@ -143,8 +149,10 @@ func TestHostileLinesCostNoMore(t *testing.T) {
 	everything := &Config{Detect: []string{"secrets", "email", "ip", "card", "iban"}, Replacement: "x"}
 	transform := pipetest.MustTransform(t, everything, nil)
 	for _, piece := range []string{
-		"token:", "token=\"", `"token":{`, `"token":[`, `\"token\":\"`, "token: a ", "eyJhbGci", "eyJhbGci.", "@", "://a:b@", "a@", "://", ":", "\\\"", `\\"`,
-		"-----BEGIN PRIVATE KEY", "-----BEGIN PRIVATE KEY-----", "bearer ", "cookie: ", "cookie: a", "sig=", "4111 ", "1.2.", "::", "DE89", "DE89 3704 ", "'", "password='", "authorization: basic ",
+		"token:", "token=\"", `"token":{`, `"token":[`, `\"token\":\"`, "token: a ", "eyJhbGci", "eyJhbGci.", "@",
+		"://a:b@", "a@", "://", ":", "\\\"", `\\"`,
+		"-----BEGIN PRIVATE KEY", "-----BEGIN PRIVATE KEY-----", "bearer ", "cookie: ", "cookie: a", "sig=", "4111 ",
+		"1.2.", "::", "DE89", "DE89 3704 ", "'", "password='", "authorization: basic ",
 	} {
 		b := &event.Batch{}
 		b.Reset(event.NewSource(1, "app", "k", nil))

@@ -20,7 +20,8 @@ func defaults() *Config {
 
 func TestConformance(t *testing.T) {
 	pipetest.TestTransform(t, Spec(), "")
-	pipetest.TestTransform(t, Spec(), `{detect: [secrets, email, ip, card, iban], replacement: "[{kind}]", keys: [text], patterns: [x+]}`)
+	pipetest.TestTransform(t, Spec(), `{detect: [secrets, email, ip, card, iban], replacement: "[{kind}]", `+
+		`keys: [text], patterns: [x+]}`)
 }
 
 func newJSON(*event.Source) pipeline.Parser { return json.New(nil) }
@@ -118,7 +119,8 @@ func TestNothingGetsOut(t *testing.T) {
 			b := parsed(test.parser, test.line)
 			pipetest.MustTransform(t, defaults(), nil).Apply(b)
 			for what, text := range map[string][]byte{
-				"the record": event.AppendRecord(nil, b, 0, true), "ECS": event.AppendECS(nil, b, 0), "the line": b.Line(0),
+				"the record": event.AppendRecord(nil, b, 0, true), "ECS": event.AppendECS(nil, b, 0),
+				"the line":   b.Line(0),
 				"a template": b.AppendNamed(b.AppendNamed(nil, 0, "message"), 0, "password"),
 			} {
 				if strings.Contains(string(text), hidden) {
@@ -167,14 +169,25 @@ func TestSettings(t *testing.T) {
 		change     func(c *Config)
 		line, want string
 	}{
-		{"keys", func(c *Config) { c.Keys = []string{"ssn"} }, `{"ssn":"078-05-1120","userSSN":123456,"ssn_kind":"x"}`, `{"ssn":"[REDACTED]","userSSN":"[REDACTED]","ssn_kind":"x"}`},
-		{"except", func(c *Config) { c.Except = []string{"next_*", "csrf.token"} }, `{"next_token":"abcdef","csrf.token":"x1y2","token":"abcdef"}`, `{"next_token":"abcdef","csrf.token":"x1y2","token":"[REDACTED]"}`},
-		{"patterns", func(c *Config) { c.Patterns = []string{"customer-([0-9]+)", "x{3}"}; c.Replacement = "<{kind}>" }, `{"a":"customer-17 xxx"}`, `{"a":"customer-<pattern> <pattern>"}`},
-		{"patterns in JSON", func(c *Config) { c.Patterns = []string{"[0-9]{4}", "b.:"} }, `{"n":1234,"o":{"n":12345,"b":[1234]}}`, `{"n":"[REDACTED]","o":{"n":[REDACTED]5,"[REDACTED]["[REDACTED]"]}}`},
-		{"mask", func(c *Config) { c.Action = "mask" }, `{"token":"abcdefghijkl1234","password":"short"}`, `{"token":"****1234","password":"****"}`},
-		{"hash", func(c *Config) { c.Action, c.HashKey = "hash", "0123456789abcdef" }, `{"token":"abc","password":"abc","secret":"abd"}`, `{"token":"hmac:bcaa92843247bc25","password":"hmac:bcaa92843247bc25","secret":"hmac:e86ae13c7aa5f3fe"}`},
-		{"personal data is not looked for", func(*Config) {}, `{"a":"ann@example.com 4111 1111 1111 1111 10.1.2.3"}`, `{"a":"ann@example.com 4111 1111 1111 1111 10.1.2.3"}`},
-		{"secrets are not looked for", func(c *Config) { c.Detect = []string{"ip"} }, `{"password":"x1y2","a":"10.1.2.3"}`, `{"password":"x1y2","a":"[REDACTED]"}`},
+		{"keys", func(c *Config) { c.Keys = []string{"ssn"} }, `{"ssn":"078-05-1120","userSSN":123456,"ssn_kind":"x"}`,
+			`{"ssn":"[REDACTED]","userSSN":"[REDACTED]","ssn_kind":"x"}`},
+		{"except", func(c *Config) { c.Except = []string{"next_*", "csrf.token"} },
+			`{"next_token":"abcdef","csrf.token":"x1y2","token":"abcdef"}`,
+			`{"next_token":"abcdef","csrf.token":"x1y2","token":"[REDACTED]"}`},
+		{"patterns", func(c *Config) { c.Patterns = []string{"customer-([0-9]+)", "x{3}"}; c.Replacement = "<{kind}>" },
+			`{"a":"customer-17 xxx"}`, `{"a":"customer-<pattern> <pattern>"}`},
+		{"patterns in JSON", func(c *Config) { c.Patterns = []string{"[0-9]{4}", "b.:"} },
+			`{"n":1234,"o":{"n":12345,"b":[1234]}}`,
+			`{"n":"[REDACTED]","o":{"n":[REDACTED]5,"[REDACTED]["[REDACTED]"]}}`},
+		{"mask", func(c *Config) { c.Action = "mask" }, `{"token":"abcdefghijkl1234","password":"short"}`,
+			`{"token":"****1234","password":"****"}`},
+		{"hash", func(c *Config) { c.Action, c.HashKey = "hash", "0123456789abcdef" },
+			`{"token":"abc","password":"abc","secret":"abd"}`,
+			`{"token":"hmac:bcaa92843247bc25","password":"hmac:bcaa92843247bc25","secret":"hmac:e86ae13c7aa5f3fe"}`},
+		{"personal data is not looked for", func(*Config) {}, `{"a":"ann@example.com 4111 1111 1111 1111 10.1.2.3"}`,
+			`{"a":"ann@example.com 4111 1111 1111 1111 10.1.2.3"}`},
+		{"secrets are not looked for", func(c *Config) { c.Detect = []string{"ip"} },
+			`{"password":"x1y2","a":"10.1.2.3"}`, `{"password":"x1y2","a":"[REDACTED]"}`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c := defaults()
@@ -198,7 +211,8 @@ func TestNamesOfSecrets(t *testing.T) {
 			t.Errorf("%s is taken for no secret", name)
 		}
 	}
-	for _, name := range []string{"tokens", "password_changed", "key", "keys", "secretary", "opwd", "", "d", "cookiecutter"} {
+	for _, name := range []string{"tokens", "password_changed", "key", "keys", "secretary", "opwd", "", "d",
+		"cookiecutter"} {
 		if n.isSecret([]byte(name)) {
 			t.Errorf("%s is taken for a secret", name)
 		}
@@ -207,7 +221,8 @@ func TestNamesOfSecrets(t *testing.T) {
 
 func TestProblems(t *testing.T) {
 	for path, c := range map[string]*Config{
-		"patterns[0]": {Patterns: []string{"("}}, "keys[0]": {Keys: []string{""}}, "replacement": {Replacement: `"`}, "hash_key": {Action: "hash", HashKey: "short"},
+		"patterns[0]": {Patterns: []string{"("}}, "keys[0]": {Keys: []string{""}}, "replacement": {Replacement: `"`},
+		"hash_key": {Action: "hash", HashKey: "short"},
 	} {
 		if p := c.Check(); len(p) != 1 || p[0].Path != path {
 			t.Errorf("%s: problems %+v", path, p)
@@ -215,11 +230,14 @@ func TestProblems(t *testing.T) {
 	}
 }
 
-const line220 = `{"level":"info","ts":"2024-05-01T12:34:56.789012Z","msg":"request completed","service":"checkout","trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","method":"GET","path":"/api/v1/orders/42","status":200,"duration_ms":12.7}`
+const line220 = `{"level":"info","ts":"2024-05-01T12:34:56.789012Z","msg":"request ` +
+	`completed","service":"checkout","trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","method":"GET",` +
+	`"path":"/api/v1/orders/42","status":200,"duration_ms":12.7}`
 
 func TestAllocs(t *testing.T) {
 	transform := pipetest.MustTransform(t, defaults(), nil)
-	for _, line := range []string{line220, `{"msg":"token refreshed for ann@example.com","password":null}`, `plain text, nothing in it: no token, no secret.`} {
+	for _, line := range []string{line220, `{"msg":"token refreshed for ann@example.com","password":null}`,
+		`plain text, nothing in it: no token, no secret.`} {
 		pipetest.AllocFree(t, transform, newJSON, line)
 	}
 }
@@ -231,7 +249,9 @@ func BenchmarkRedact(b *testing.B) {
 	}
 	for name, line := range map[string]string{
 		"json": line220,
-		"text": `2024-05-01 12:34:56.789 INFO 17 --- [nio-8080-exec-3] c.e.shop.OrderController : Order 42 was accepted and sent to the warehouse for packing; estimated time is two days from now and the customer was told by mail`,
+		"text": `2024-05-01 12:34:56.789 INFO 17 --- [nio-8080-exec-3] c.e.shop.OrderController : Order 42 was ` +
+			`accepted and sent to the warehouse for packing; estimated time is two days from now and the ` +
+			`customer was told by mail`,
 	} {
 		b.Run(name, func(b *testing.B) {
 			batch := parsed(newJSON, line)

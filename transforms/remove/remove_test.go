@@ -18,14 +18,17 @@ func TestConformance(t *testing.T) {
 func newJSON(*event.Source) pipeline.Parser { return json.New(nil) }
 
 func TestRemove(t *testing.T) {
-	const line = `{"msg":"m","level":"warn","service":"shop","debug_a":1,"b":2,"debug_c":3,"http.status":4,"trace_id":"4bf92f3577b34da6a3ce929d0e0e4736"}`
+	const line = `{"msg":"m","level":"warn","service":"shop","debug_a":1,"b":2,"debug_c":3,"http.status":4,` +
+		`"trace_id":"4bf92f3577b34da6a3ce929d0e0e4736"}`
 	const head = `{"timestamp":"2023-11-14T22:13:20.000Z",`
 	for _, test := range []struct {
 		fields, except []string
 		want           string
 	}{
-		{[]string{"debug_*", "none"}, nil, `"level":"warn","message":"m","service":"shop","trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","b":2,"http.status":4}`},
-		{[]string{"*"}, []string{"http.*", "b"}, `"level":"warn","message":"m","service":"shop","trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","b":2,"http.status":4}`},
+		{[]string{"debug_*", "none"}, nil, `"level":"warn","message":"m","service":"shop",` +
+			`"trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","b":2,"http.status":4}`},
+		{[]string{"*"}, []string{"http.*", "b"}, `"level":"warn","message":"m","service":"shop",` +
+			`"trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","b":2,"http.status":4}`},
 		{[]string{"*", "level", "service", "trace_id"}, nil, `"message":"m"}`},
 	} {
 		c := &Config{Fields: test.fields, Except: test.except}
@@ -45,5 +48,6 @@ func TestProblems(t *testing.T) {
 }
 
 func TestAllocs(t *testing.T) {
-	pipetest.AllocFree(t, pipetest.MustTransform(t, &Config{Fields: []string{"debug_*"}}, nil), newJSON, `{"msg":"a","debug_x":502}`)
+	pipetest.AllocFree(t, pipetest.MustTransform(t, &Config{Fields: []string{"debug_*"}}, nil), newJSON,
+		`{"msg":"a","debug_x":502}`)
 }

@@ -18,11 +18,13 @@ func TestConformance(t *testing.T) {
 func newJSON(*event.Source) pipeline.Parser { return json.New(nil) }
 
 func TestRename(t *testing.T) {
-	c := &Config{Fields: map[string]string{"a": "b", "b": "a", "usr": "user.name", "old": "there", "sev": "level", "text": "message", "none": "x"}}
+	c := &Config{Fields: map[string]string{"a": "b", "b": "a", "usr": "user.name", "old": "there", "sev": "level",
+		"text": "message", "none": "x"}}
 	got := pipetest.Transformed(t, pipetest.MustTransform(t, c, nil), newJSON,
 		`{"a":1,"b":"two","usr":"ann","old":true,"there":false,"sev":"error","text":"hello"}`, `{"a":1,"sev":"loud"}`)
 	want := []string{
-		`{"timestamp":"2023-11-14T22:13:20.000Z","level":"error","message":"hello","there":true,"b":1,"a":"two","user.name":"ann"}`,
+		`{"timestamp":"2023-11-14T22:13:20.000Z","level":"error","message":"hello","there":true,"b":1,"a":"two",` +
+			`"user.name":"ann"}`,
 		`{"timestamp":"2023-11-14T22:13:21.000Z","message":"{\"a\":1,\"sev\":\"loud\"}","b":1}`,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -51,7 +51,8 @@ func TestProblems(t *testing.T) {
 	if p := c.Check(); len(p) != 1 || p[0].Path != "routes[0].if" || p[0].Column == 0 {
 		t.Errorf("problems: %+v", p)
 	}
-	if p := c.CheckOutputs([]string{"loki"}); len(p) != 2 || p[0].Path != "routes[0].outputs[1]" || p[1].Path != "else[0]" {
+	if p := c.CheckOutputs([]string{"loki"}); len(p) != 2 || p[0].Path != "routes[0].outputs[1]" ||
+		p[1].Path != "else[0]" {
 		t.Errorf("problems: %+v", p)
 	}
 	env := pipetest.TransformEnv(t)

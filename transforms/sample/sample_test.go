@@ -51,7 +51,8 @@ func TestAPartIsKept(t *testing.T) {
 // TestTracesAreWhole: what is kept of a trace does not depend on the source, nor on the position,
 // nor on the run.
 func TestTracesAreWhole(t *testing.T) {
-	one, other := batch(1, 200, func(i int) byte { return byte(i) }), batch(2, 200, func(i int) byte { return byte(199 - i) })
+	one, other := batch(1, 200, func(i int) byte { return byte(i) }),
+		batch(2, 200, func(i int) byte { return byte(199 - i) })
 	pipetest.MustTransform(t, &Config{Rate: 0.5}, nil).Apply(one)
 	pipetest.MustTransform(t, &Config{Rate: 0.5}, nil).Apply(other)
 	a, b := kept(one), kept(other)
