@@ -13,8 +13,8 @@ type pauses struct {
 	settings pipeline.RetrySettings
 }
 
-// next returns the pause before the next attempt: what the destination asked for, or one that doubles
-// from failure to failure. On Hold it is the longest at once.
+// next returns the pause before the next attempt: what the destination asked for, or one that
+// doubles from failure to failure. On Hold it is the longest at once.
 func (p *pauses) next(answer *pipeline.SendError) time.Duration {
 	if answer.RetryAfter > 0 {
 		return answer.RetryAfter

@@ -91,8 +91,8 @@ func (c *core) followCopy(f *file, copied *copyCandidate) bool {
 	return ok
 }
 
-// takeOverKnown looks for a copy of a known source whose file is gone, and follows it. It returns nil
-// if there is none, or if it has nothing to read.
+// takeOverKnown looks for a copy of a known source whose file is gone, and follows it. It returns
+// nil if there is none, or if it has nothing to read.
 func (w *follower) takeOverKnown(ctx context.Context, k *knownSource) *file {
 	next, _, err := w.copies.find(ctx, k.digest(), k.at.id, []string{k.Key})
 	if err != nil || next == nil || next.size < k.Cursor.Pos || !w.isCredible(k, next.path) {

@@ -145,7 +145,9 @@ func FuzzEncode(f *testing.F) {
 func usual() *event.Batch {
 	b := aRecord(noon, []event.Label{{Name: "host.name", Value: "web-1"},
 		{Name: "filename", Value: "/var/log/app/checkout.log"}},
-		"service", "checkout", "method", "GET", "path", "/api/v1/orders/81723", "user_id", "u-2231", "duration_ms", "12.7", "status", "200")
+		"service", "checkout", "method", "GET", "path", "/api/v1/orders/81723", "user_id", "u-2231", "duration_ms",
+		"12.7",
+		"status", "200")
 	r := &b.Records[0]
 	r.Message = event.Value{Span: b.PutString("request served without trouble"), Kind: event.Plain}
 	r.TraceID, r.Flags = [16]byte{1, 2, 3, 4, 5, 6, 7, 8, 9}, event.HasTrace

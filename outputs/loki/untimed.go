@@ -35,7 +35,8 @@ type untimedLines struct {
 	started    map[event.SourceID]bool
 }
 
-func (a *audit) checkUntimed(ctx context.Context, body *pipeline.Body, items []int, presence []pipeline.Presence) error {
+func (a *audit) checkUntimed(ctx context.Context, body *pipeline.Body, items []int,
+	presence []pipeline.Presence) error {
 	if len(items) == 0 {
 		return nil
 	}

@@ -63,7 +63,8 @@ func FuzzIndex(f *testing.F) {
 func TestIndexAtEveryPlace(t *testing.T) {
 	patterns := secretPatterns()
 	pieces := []string{"password=abc1", `"token":"abc"`, "cookie: a=b", "xo" + "xb-1234567890",
-		" AK" + "IAIOSFODNN7EXAMPLE", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0.x", "?sig=0123456789abcdef", "bearer 0123456789abcdef", "Authorization: Basic abc"}
+		" AK" + "IAIOSFODNN7EXAMPLE", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0.x",
+		"?sig=0123456789abcdef", "bearer 0123456789abcdef", "Authorization: Basic abc"}
 	random := rand.New(rand.NewPCG(1, 2))
 	for _, piece := range pieces {
 		for before := range 20 {
