@@ -22,14 +22,13 @@ type Audit interface {
 
 // Presence is how a destination holds a record.
 type Presence struct {
-	// Copies is how often; each one beyond the first is a repeat.
+	// Copies is how often; each one beyond the first is a duplicate.
 	Copies int
-	// Uncertain, if not empty, is why a record that was not found need not be
-	// missing.
+	// Uncertain, if not empty, is why a record that was not found need not be missing.
 	Uncertain string
 }
 
 // UntimedUntil is the end of the times that an audit gives to lines which have none of
 // their own: from the Unix epoch on, each a nanosecond after the one before. When
-// such a line was dated first, nobody remembers.
+// such a line first got its time, nobody remembers.
 const UntimedUntil = int64(24 * time.Hour)

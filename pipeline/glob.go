@@ -1,6 +1,6 @@
 package pipeline
 
-// Match holds a value against a pattern in which * stands for any characters.
+// Match reports whether a value matches a pattern in which * stands for any characters.
 func Match[T string | []byte](pattern string, value T) bool {
 	star, mark := -1, 0
 	p, v := 0, 0
@@ -25,7 +25,7 @@ func Match[T string | []byte](pattern string, value T) bool {
 	return p == len(pattern)
 }
 
-// MatchAny holds a value against several patterns.
+// MatchAny reports whether a value matches any of several patterns.
 func MatchAny[T string | []byte](patterns []string, value T) bool {
 	for _, p := range patterns {
 		if Match(p, value) {

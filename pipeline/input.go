@@ -1,6 +1,5 @@
-// Package pipeline holds the contracts between the parts of Longshore: what an
-// input, a parser and an output are, and what each may expect of the other
-// side. Nothing in it runs.
+// Package pipeline holds the contracts between the parts of Longshore: what an input, a parser and
+// an output are, and what each may expect of the other side. Nothing in it runs.
 package pipeline
 
 import (
@@ -11,11 +10,10 @@ import (
 
 // An Input follows its sources and feeds their records to the pipelines.
 type Input interface {
-	// Run follows the input's sources until ctx ends or all of them have ended
-	// for good (standard input at its end); it then returns nil. It is called
-	// once. It returns only after every goroutine it started has ended. Trouble
-	// that may pass (a socket that is away, a file that cannot be read) is
-	// retried inside and shown by Env.Health; an error is returned only for what
+	// Run follows the input's sources until ctx ends or all of them have ended for good (standard
+	// input at its end); it then returns nil. It is called once. It returns only after every
+	// goroutine it started has ended. Trouble that may pass (a socket that is away, a file that
+	// cannot be read) is retried inside and shown by Env.Health; an error is returned only for what
 	// cannot get better without a change by the user.
 	Run(ctx context.Context, feed Feed) error
 }
@@ -24,7 +22,7 @@ type Input interface {
 // several goroutines, but one source belongs to one goroutine at a time.
 type Feed interface {
 	// Known lists the sources of this input that the ledger remembers, with
-	// the place from which each is to be read on: all before it is done.
+	// the position from which each is to be read on: all before it is done.
 	Known() []Known
 
 	// Open starts a source, or goes on with a known one, whose ID is given. A
@@ -33,21 +31,18 @@ type Feed interface {
 	// need not be unique. Labels are those of now: they may change between runs.
 	Open(id event.SourceID, key string, labels []event.Label) (*event.Source, error)
 
-	// Batch gives an empty batch for the source, from a pool. Take one only
-	// when there is something to put into it: batches are the memory of the
-	// whole program.
+	// Batch returns an empty batch for the source, from a pool. Take one only when there is
+	// something to put into it: batches are the memory of the whole program.
 	Batch(src *event.Source) *event.Batch
 
-	// Send hands a batch over; it belongs to the pipeline from then on, whatever
-	// Send returns. It blocks while the pipeline is full: that is the
-	// backpressure, and nothing is ever dropped for it. The error is ctx's, and
-	// then the batch was not taken and its records are not done: they are read
-	// again from the cursor next time.
+	// Send hands a batch over; it belongs to the pipeline from then on, whatever Send returns. It
+	// blocks while the pipeline is full: that is the backpressure, and nothing is ever dropped for
+	// it. The error is ctx's, and then the batch was not taken and its records are not done: they
+	// are read again from the cursor next time.
 	//
-	// The input sets From (the To of the source's batch before), To, Cursor and
-	// the records with Pos, Line, Flags&Cut and the Time that the source knows,
-	// or 0. A batch may have no records: it moves the cursor over what needs no
-	// sending.
+	// The input sets From (the To of the source's batch before), To, Cursor and the records with
+	// Pos, Line, Flags&Truncated and the Time that the source knows, or 0. A batch may have no
+	// records: it moves the cursor over what needs no sending.
 	Send(ctx context.Context, b *event.Batch) error
 
 	// Close ends a source: no more is sent of it unless it is opened again. With
@@ -62,13 +57,13 @@ type Known struct {
 	Key    string
 	Cursor Cursor
 	// TimeoutBoundaries are the positions beyond the cursor, ascending, at which time has ended
-	// a record (see event.Batch.Timed): a record that begins before one ends there.
+	// a record (see event.Batch.EndedByTimeout): a record that begins before one ends there.
 	// The slice is the caller's to keep.
 	TimeoutBoundaries []uint64
 }
 
 // A Cursor is how far a source is done: every record at a position below Pos
-// has been delivered, refused or dropped by rule, at every output it goes to.
+// has been delivered, rejected or dropped by rule, at every output it goes to.
 // State is what the input wrote into Batch.Cursor for that point; it is nil for a
 // source of which nothing was ever done. The slice is the caller's to keep.
 type Cursor struct {

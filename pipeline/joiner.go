@@ -2,12 +2,11 @@ package pipeline
 
 import "github.com/longshore/longshore/pipeline/event"
 
-// A Joiner tells which lines of a source are one record: a stack trace and the
-// line before it. Every source of every pipeline that joins has its own; it is
-// called from one goroutine at a time, with every line of the source in order. What
-// it says of a line depends on nothing but that line and those of the open record, so
-// that the same lines are joined in the same way when they are read again, from
-// whichever record on. See pipetest.TestJoiner.
+// A Joiner tells which lines of a source are one record: a stack trace and the line before it.
+// Every source of every pipeline that joins has its own; it is called from one goroutine at a time,
+// with every line of the source in order. What it says of a line depends on nothing but that line
+// and those of the open record, so that the same lines are joined in the same way when they are
+// read again, from whichever record on. See pipetest.TestJoiner.
 type Joiner interface {
 	// Line takes the next line, without its line end, and tells how it stands to
 	// the record that is open. It keeps nothing of line. Hostile lines cost
@@ -27,8 +26,7 @@ type NewJoiner func(src *event.Source) Joiner
 type JoinDecision uint8
 
 const (
-	// Continues: the line belongs to the open record. Without it the line begins
-	// the next one.
+	// Continues: the line belongs to the open record. Without it the line begins the next one.
 	Continues JoinDecision = 1 << iota
 	// Complete: nothing that follows can belong to the record of this line, so
 	// that it need not wait for the next line.

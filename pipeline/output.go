@@ -13,20 +13,19 @@ import (
 // neither sleeps nor retries nor starts goroutines that outlive a call:
 // package deliver batches, retries, splits and counts.
 type Output interface {
-	// Encoder gives an encoder for the use of one goroutine.
+	// Encoder returns an encoder for the use of one goroutine.
 	Encoder() Encoder
 
-	// Send makes one attempt to deliver a body. nil means the destination has
-	// stored every record of it; a *SendError says what became of which record;
-	// any other error is taken as a passing one after which it is not known
-	// what was stored. Send is called concurrently, with different bodies. It
-	// does not change the body, nor keep it.
+	// Send makes one attempt to deliver a body. nil means the destination has stored every record
+	// of it; a *SendError says what became of which record; any other error is taken as a passing
+	// one after which it is not known what was stored. Send is called concurrently, with different
+	// bodies. It does not change the body, nor keep it.
 	Send(ctx context.Context, body *Body) error
 
 	// Limits are the destination's own bounds on one body. They do not change.
 	Limits() Limits
 
-	// Original gives the record that item i of the body carries, as text (the
+	// Original returns the record that item i of the body carries, as text (the
 	// line or the document), for a dead letter. It may share the body's memory.
 	Original(body *Body, i int) []byte
 
@@ -37,12 +36,11 @@ type Output interface {
 // A Reconciler is an Output whose destination can be asked what it holds, so
 // that what is uncertain need not be sent blindly again.
 type Reconciler interface {
-	// Stored sets stored[i] for every item i of the body that the destination
-	// holds. It is called before a body is sent again of which some may have been
-	// stored, concurrently with Send and itself for other bodies. An item that it
-	// does not set is sent. ErrUnknowable (possibly wrapped, with why) says that the
-	// destination cannot tell: the body is sent again as it is. Any other error is
-	// taken as one of Send's.
+	// Stored sets stored[i] for every item i of the body that the destination holds. It is called
+	// before a body is sent again of which some may have been stored, concurrently with Send and
+	// itself for other bodies. An item that it does not set is sent. ErrUnknowable (possibly
+	// wrapped, with why) says that the destination cannot tell: the body is sent again as it is.
+	// Any other error is taken as one of Send's.
 	Stored(ctx context.Context, body *Body, stored []bool) error
 }
 
@@ -52,8 +50,8 @@ var ErrUnknowable = errors.New("the destination cannot say what it has stored")
 // An Encoder appends records to bodies.
 type Encoder interface {
 	// Encode appends the bytes of record i to dst.Bytes and, for outputs whose
-	// items belong to groups, gives the group (see Body.Group). It copies what
-	// it needs of the batch. An error refuses the record for good, with the
+	// items belong to groups, returns the group (see Body.Group). It copies what
+	// it needs of the batch. An error rejects the record for good, with the
 	// error as its reason, and what was appended is taken back.
 	Encode(dst *Body, b *event.Batch, i int) (group uint32, err error)
 }
@@ -62,8 +60,7 @@ type Encoder interface {
 type Limits struct {
 	Bytes   int // of Body.Bytes; one larger record still goes, alone
 	Records int
-	// InOrder asks that the records of one source be sent one body after the other,
-	// oldest first.
+	// InOrder asks that the records of one source be sent one body after the other, oldest first.
 	InOrder bool
 }
 
@@ -71,15 +68,15 @@ type Limits struct {
 type Outcome uint8
 
 const (
-	// Retry: send again, after a pause. The destination is busy, away or ill.
+	// Retry: send again, after a pause. The destination is busy, away or degraded.
 	Retry Outcome = iota
-	// Hold: send again, after longer, and alarm: the destination refuses us
+	// Hold: send again, after longer, and alarm: the destination rejects us
 	// (401, 403, 404), and only its operator or the user can mend that.
 	Hold
-	// Split: send again in halves. A single record that is too large is refused.
+	// Split: send again in halves. A single record that is too large is rejected.
 	Split
 	// Bisect: some record in it is bad and the answer does not say which; send
-	// again in halves until the bad ones stand alone. Those are refused.
+	// again in halves until the bad ones stand alone. Those are rejected.
 	Bisect
 	// Reject: never send again. It becomes a dead letter.
 	Reject
@@ -111,7 +108,7 @@ type SendError struct {
 	Err error
 }
 
-// Error gives the reason.
+// Error returns the reason.
 func (e *SendError) Error() string {
 	if e.Status != 0 {
 		return fmt.Sprintf("%s (HTTP %d, %s)", e.Reason, e.Status, e.Outcome)
@@ -119,11 +116,10 @@ func (e *SendError) Error() string {
 	return e.Reason
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *SendError) Unwrap() error { return e.Err }
 
-// An ItemError is what became of one record of a body. Its Outcome is Retry,
-// Hold or Reject.
+// An ItemError is what became of one record of a body. Its Outcome is Retry, Hold or Reject.
 type ItemError struct {
 	Index   int
 	Outcome Outcome

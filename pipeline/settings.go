@@ -26,7 +26,7 @@ func ParseDuration(s string) (Duration, error) {
 	return Duration(d), nil
 }
 
-// String gives the duration as Go writes it.
+// String returns the duration as Go writes it.
 func (d Duration) String() string { return time.Duration(d).String() }
 
 // Size is a number of bytes, written as 512, 64KiB, 10MB, 1GiB.
@@ -56,7 +56,7 @@ func ParseSize(s string) (Size, error) {
 	return Size(n * unit), nil
 }
 
-// String gives the size in the largest binary unit that divides it.
+// String returns the size in the largest binary unit that divides it.
 func (s Size) String() string {
 	for _, u := range []struct {
 		name  string
@@ -69,10 +69,10 @@ func (s Size) String() string {
 	return strconv.FormatInt(int64(s), 10) + "B"
 }
 
-// Secret is a string that is never shown. Reveal gives it.
+// Secret is a string that is never shown. Reveal returns it.
 type Secret string
 
-// Reveal gives the secret itself, for sending it to whom it is meant for.
+// Reveal returns the secret itself, for sending it to whom it is meant for.
 func (s Secret) Reveal() string { return string(s) }
 
 // String hides the secret.
@@ -104,7 +104,7 @@ type OutputSettings struct {
 	Retry       RetrySettings `yaml:"retry" doc:"How failed requests are tried again. There is no limit on the number of tries."`
 	Queue       Size          `yaml:"queue_size" formerly:"queue" doc:"Encoded records waiting in memory before the inputs are slowed down." default:"8MiB" min:"64KiB"`
 	Spool       Size          `yaml:"spool_size" formerly:"spool" doc:"Disk space, in data_dir, for records that wait while the destination is away; 0 for none. When it is full the inputs are slowed down." default:"512MiB"`
-	DeadLetters Size          `yaml:"dead_letters_size" formerly:"dead_letters" doc:"Disk space, in data_dir, for records that the destination refuses for good. When it is full they are held back, and /ready says so; longshore replay makes room." default:"1GiB" min:"1MiB"`
+	DeadLetters Size          `yaml:"dead_letters_size" formerly:"dead_letters" doc:"Disk space, in data_dir, for records that the destination rejects for good. When it is full they are held back, and /ready says so; longshore replay makes room." default:"1GiB" min:"1MiB"`
 	Lanes       int           `yaml:"concurrency" doc:"Requests in flight at most; how many there are adapts to what the destination takes." default:"4" min:"1" max:"64"`
 }
 

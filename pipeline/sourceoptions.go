@@ -1,8 +1,7 @@
 package pipeline
 
-// Labels by which the owner of a source chooses how it is taken, such as a
-// container by labels of its own. An input gives them to Feed.Open beside the
-// others; they are not put on records.
+// Labels by which the owner of a source chooses how it is taken, such as a container by labels of
+// its own. An input passes them to Feed.Open beside the others; they are not put on records.
 const (
 	OptionParser    = "longshore.parser"    // a parser of the config, or a type of parser that needs no settings
 	OptionMultiline = "longshore.multiline" // false, auto, or a regular expression of lines that begin a record

@@ -31,7 +31,7 @@ type Spec struct {
 	Type    string // as in YAML's "type:"
 	Summary string // one sentence
 	Traits  Traits
-	// New gives a pointer to a new config struct. It implements InputConfig,
+	// New returns a pointer to a new config struct. It implements InputConfig,
 	// ParserConfig, TransformConfig or OutputConfig, as Kind says, and Checker if it
 	// has more to check than tags can say.
 	New func() any
@@ -71,8 +71,7 @@ type TransformConfig interface {
 
 // An OutputChooser is a TransformConfig that names outputs.
 type OutputChooser interface {
-	// CheckOutputs is Check for what can be said only when it is known which
-	// outputs there are.
+	// CheckOutputs is Check for what can be said only when it is known which outputs there are.
 	CheckOutputs(outputs []string) []Problem
 }
 
@@ -87,13 +86,13 @@ type Checker interface {
 	Check() []Problem
 }
 
-// A Problem is one mistake in a config.
+// A Problem is one problem in a config.
 type Problem struct {
 	// Path is the setting, from the component down: "tls.ca_file", "urls[1]".
 	Path string
 	// Message says what is wrong and what to do, without naming the path.
 	Message string
-	// Column is where in the setting's text the mistake is, in characters from 1
+	// Column is where in the setting's text the problem is, in characters from 1
 	// on; 0 is all of it.
 	Column int
 }
@@ -120,7 +119,7 @@ type TransformEnv struct {
 	// Outputs are the names of all outputs, in the order of the config: bit k of
 	// event.Record.ExcludedOutputs is that of Outputs[k].
 	Outputs []string
-	// If is the transform's condition: it is for those records for which this holds, for all where it
-	// is nil. It may be called concurrently, for different batches.
+	// If is the transform's condition: it is for those records for which this holds, for all where
+	// it is nil. It may be called concurrently, for different batches.
 	If func(b *event.Batch, i int) bool
 }

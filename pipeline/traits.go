@@ -3,23 +3,26 @@ package pipeline
 import "fmt"
 
 // Traits are what the agent must know of a type of component that its settings do not say. The zero
-// value is an input that follows files in bytes, or a transform that depends on nothing but the record.
+// value is an input that follows files in bytes, or a transform that depends on nothing but the
+// record.
 type Traits struct {
-	// ReserveAhead, for an input whose positions are not bytes of a file, is how many positions stand
-	// for about a second of a busy source and a minute of an idle one. At least so many are noted on
-	// disk as "may have been sent" before they are: more costs time after a crash, less costs writes.
+	// ReserveAhead, for an input whose positions are not bytes of a file, is how many positions
+	// stand for about a second of a busy source and a minute of an idle one. At least so many are
+	// noted on disk as "may have been sent" before they are: more costs time after a crash, less
+	// costs writes.
 	ReserveAhead uint64
-	// Ephemeral: an input whose sources do not wait. A container's log goes on, and what was not read
-	// in time is rotated away, so a lagging output behind it begins to spool at once.
+	// Ephemeral: an input whose sources do not wait. A container's log goes on, and what was not
+	// read in time is rotated away, so a lagging output behind it begins to spool at once.
 	Ephemeral bool
 	// Rereadable: an input that finds the sources it knows by Cursor.State alone, wherever that was
-	// written, and reads them again from Cursor.Pos on, be it the beginning, with the same positions.
+	// written, and reads them again from Cursor.Pos on, be it the beginning, with the same
+	// positions.
 	Rereadable bool
-	// SourceOptions: an input whose sources may carry SourceOptions, and so choose their parsers and
-	// pipelines themselves.
+	// SourceOptions: an input whose sources may carry SourceOptions, and so choose their parsers
+	// and pipelines themselves.
 	SourceOptions bool
-	// Stateful: a transform that drops or changes records by more than what is in them, by the clock or
-	// by those that came before. When they are read again, it may decide otherwise.
+	// Stateful: a transform that drops or changes records by more than what is in them, by the
+	// clock or by those that came before. When they are read again, it may decide otherwise.
 	Stateful bool
 	// NeedsCondition: a transform that makes no sense without a condition.
 	NeedsCondition bool

@@ -5,11 +5,10 @@ import "github.com/longshore/longshore/pipeline/event"
 // A Transform changes, drops or directs records after they are parsed. One
 // instance serves all sources of a pipeline.
 type Transform interface {
-	// Apply works on every record of a batch, in place, but leaves alone those
-	// that are Dropped, and, unless it takes secrets out, those that are Refused. It is called concurrently for batches of
-	// different sources, and in order for those of one. It drops by setting
-	// event.Dropped, and directs by setting bits of NotTo. It keeps nothing of the
-	// batch.
+	// Apply works on every record of a batch, in place, but leaves alone those that are Dropped,
+	// and, unless it takes secrets out, those that are Rejected. It is called concurrently for
+	// batches of different sources, and in order for those of one. It drops by setting
+	// event.Dropped, and routes by setting bits of ExcludedOutputs. It keeps nothing of the batch.
 	Apply(b *event.Batch)
 }
 

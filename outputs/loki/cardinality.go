@@ -55,7 +55,7 @@ func (l *limiter) admit(name, value string) string {
 	if !l.warned[name] {
 		l.warned[name] = true
 		l.log.Warn("a label has too many values; new ones become \"other\"",
-			"label", name, "values", l.max, "first", event.CutText(value, 100),
+			"label", name, "values", l.max, "first", event.TruncateText(value, 100),
 			"hint", "take the label out of labels, or raise max_label_values")
 	}
 	return otherValue

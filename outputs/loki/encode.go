@@ -100,7 +100,7 @@ func (e *Encoder) appendRaw(dst []byte, b *event.Batch, i int) []byte {
 
 func (e *Encoder) appendTruncated(dst []byte, b *event.Batch, i int) []byte {
 	if e.output.raw {
-		dst = append(dst, event.CutText(b.Line(i), e.output.maxLine-len(truncatedMark))...)
+		dst = append(dst, event.TruncateText(b.Line(i), e.output.maxLine-len(truncatedMark))...)
 		return append(dst, truncatedMark...)
 	}
 	return e.truncator.append(dst, b, i, e.output.schema, e.output.maxLine)

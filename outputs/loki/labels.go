@@ -87,7 +87,7 @@ func (e *Encoder) streamBy(s *source, b *event.Batch, i int) *stream {
 	for _, field := range s.variable {
 		start := len(e.key)
 		e.key = b.AppendNamed(e.key, i, field)
-		e.key = e.key[:start+len(event.CutText(e.key[start:], maxLabelValue))]
+		e.key = e.key[:start+len(event.TruncateText(e.key[start:], maxLabelValue))]
 		e.key = append(e.key, 0xff) // in no UTF-8
 	}
 	if s.last != nil && string(s.lastKey) == string(e.key) {
@@ -244,7 +244,7 @@ func labelValue(value string) string {
 		}
 		return r
 	}, value)
-	return strings.TrimSpace(event.CutText(value, maxLabelValue))
+	return strings.TrimSpace(event.TruncateText(value, maxLabelValue))
 }
 
 // appendLabelSet appends labels as Loki prints them: {a="1", b="2"}. Pairs must be sorted by name;

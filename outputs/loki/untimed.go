@@ -137,7 +137,7 @@ func (a *audit) hash(text []byte) uint64 {
 	if !a.output.raw {
 		text = withoutTime(text)
 	}
-	return maphash.Bytes(a.seed, event.CutText(asJSONText(text), comparedBytes))
+	return maphash.Bytes(a.seed, event.TruncateText(asJSONText(text), comparedBytes))
 }
 
 // withoutTime removes the time at the start of a record in JSON, whose name depends on the schema.

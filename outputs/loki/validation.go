@@ -199,7 +199,7 @@ func (v *validationResult) record(c validationError, outcome pipeline.Outcome, i
 		return false
 	}
 	for _, i := range items[:count] {
-		v.found[i] = pipeline.ItemError{Index: i, Outcome: outcome, Reason: event.CutText(c.text, 1<<10)}
+		v.found[i] = pipeline.ItemError{Index: i, Outcome: outcome, Reason: event.TruncateText(c.text, 1<<10)}
 	}
 	return true
 }

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// Sleep waits for d, or until ctx ends or something comes of early, which may be nil. The error is ctx's.
+// Sleep waits for d, or until ctx ends or something comes of early, which may be nil. The error is
+// ctx's.
 func Sleep(ctx context.Context, d time.Duration, early <-chan struct{}) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

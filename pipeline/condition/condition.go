@@ -7,11 +7,10 @@
 //	labels["container.name"]              a label of the record's source
 //	fields["a.b"], a.b, name              a field, or what is at that path in one
 //
-// What a record does not have is nil. Comparing is forgiving: with nil, or with
-// what is of another kind, it gives false (!= gives true), and a text that is
-// a number compares as one with numbers. Where a level is compared by order, a
-// record without one counts as info. An expression that fails on a record (lower(nil))
-// does not hold for it.
+// What a record does not have is nil. Comparing is forgiving: with nil, or with what is of another
+// kind, it gives false (!= gives true), and a text that is a number compares as one with numbers.
+// Where a level is compared by order, a record without one counts as info. An expression that fails
+// on a record (lower(nil)) does not hold for it.
 package condition
 
 import (
@@ -55,12 +54,12 @@ func Compile(text string) (*Condition, error) {
 		expr.Optimize(false), expr.AsBool(), expr.Timezone("UTC"), expr.Patch(r),
 	}, functions(r.calls)...)
 	program, err := expr.Compile(text, options...)
-	if r.wrong != nil {
-		return nil, r.wrong.place(text)
+	if r.problem != nil {
+		return nil, r.problem.locate(text)
 	}
 	if err == nil {
 		if err := r.finish(); err != nil {
-			return nil, err.place(text)
+			return nil, err.locate(text)
 		}
 	}
 	if err != nil {
@@ -85,7 +84,7 @@ func inOurWords(err error) *Error {
 	return &Error{Message: "is no expression: " + found.Message, Line: found.Line, Column: found.Column + 1}
 }
 
-// Holds tells whether the expression is true for record i.
+// Holds reports whether the expression is true for record i.
 func (c *Condition) Holds(b *event.Batch, i int) bool {
 	if c.fast != nil {
 		return c.fast.holds(b, i)

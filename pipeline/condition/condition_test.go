@@ -8,7 +8,7 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// batchOf gives a batch with one record of everything, as a parser would.
+// batchOf returns a batch with one record of everything, as a parser would.
 func batchOf() *event.Batch {
 	b := &event.Batch{}
 	b.Reset(event.NewSource(1, "app", "app.log", []event.Label{{Name: "container.name", Value: "web-1"}, {Name: "service", Value: "shop"}}))
@@ -148,7 +148,7 @@ func TestMistakes(t *testing.T) {
 	} {
 		_, err := Compile(text)
 		if err == nil {
-			t.Errorf("%.60s: no mistake is found", text)
+			t.Errorf("%.60s: no problem is found", text)
 			continue
 		}
 		e := err.(*Error)

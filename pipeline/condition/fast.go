@@ -19,8 +19,7 @@ type (
 	not      struct{ test }
 	both     struct{ left, right test }
 	either   struct{ left, right test }
-	// compare holds a name against a constant; turned says that the name is on
-	// the right.
+	// compare holds a name against a constant; turned says that the name is on the right.
 	compare struct {
 		is     operator
 		name   reference
@@ -43,8 +42,7 @@ type (
 	truthOf struct{ name reference }
 )
 
-// roomSize is for values that must be copied to be compared; longer ones
-// are put on the heap.
+// roomSize is for values that must be copied to be compared; longer ones are put on the heap.
 const roomSize = 128
 
 func (c constant) holds(*event.Batch, int) bool { return bool(c) }
@@ -99,7 +97,7 @@ func (t *truthOf) holds(b *event.Batch, i int) bool {
 	return truth(t.name.load(b, i, room[:0]))
 }
 
-// fastTest gives the test that an expression amounts to, or nil.
+// fastTest returns the test that an expression amounts to, or nil.
 func fastTest(n ast.Node) test {
 	switch n := n.(type) {
 	case *ast.BoolNode:

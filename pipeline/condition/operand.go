@@ -57,7 +57,7 @@ func operandOf(v any) operand {
 	return operand{kind: isJSON, text: text}
 }
 
-// number gives an operand as a number: a text that is one counts.
+// number returns an operand as a number: a text that is one counts.
 func (o *operand) number() (operand, bool) {
 	switch o.kind {
 	case isInt, isFloat:
@@ -170,7 +170,7 @@ func equal(a, b *operand) bool {
 	return ok && by == 0
 }
 
-// asBool gives an operand as true or false: the texts true and false count.
+// asBool returns an operand as true or false: the texts true and false count.
 func (o *operand) asBool() (value, ok bool) {
 	switch {
 	case o.kind == isBool:
@@ -189,7 +189,7 @@ func truth(o operand) bool {
 	return yes && ok
 }
 
-// asText gives an operand as text, in room if it is not text itself.
+// asText returns an operand as text, in room if it is not text itself.
 func (o *operand) asText(room []byte) ([]byte, bool) {
 	switch o.kind {
 	case isText:
@@ -204,7 +204,7 @@ func (o *operand) asText(room []byte) ([]byte, bool) {
 	return nil, false
 }
 
-// in tells whether b has a in it: as an element of a list, as a part of a text, as
+// in reports whether b has a in it: as an element of a list, as a part of a text, as
 // a name of an object.
 func in(a, b *operand) bool {
 	if b.kind == isText {
@@ -226,7 +226,7 @@ func in(a, b *operand) bool {
 	return false
 }
 
-// decoded gives what a list or an object holds; nil for all else.
+// decoded returns what a list or an object holds; nil for all else.
 func (o *operand) decoded() any {
 	if o.kind != isJSON {
 		return nil
@@ -284,7 +284,7 @@ func (op operator) holds(a, b *operand) bool {
 	return ok && by >= 0
 }
 
-// overTexts gives false for what has no text.
+// overTexts returns false for what has no text.
 func overTexts(op operator, a, b *operand) bool {
 	var room [2][32]byte
 	s, ok := a.asText(room[0][:0])

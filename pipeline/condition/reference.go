@@ -47,7 +47,7 @@ func referenceTo(written string) reference {
 	return reference{written, field, strings.TrimPrefix(written, "fields.")}
 }
 
-// load gives what record i has, as an operand that is valid until room is used again.
+// load returns what record i has, as an operand that is valid until room is used again.
 func (r *reference) load(b *event.Batch, i int, room []byte) operand {
 	rec := &b.Records[i]
 	switch r.part {
@@ -119,7 +119,7 @@ func valueOperand(b *event.Batch, v event.Value, room []byte) operand {
 	return operand{kind: isText, text: textOf(b, v, room)}
 }
 
-// value gives what record i has, for the virtual machine.
+// value returns what record i has, for the virtual machine.
 func (r *reference) value(b *event.Batch, i int) any {
 	o := r.load(b, i, nil)
 	switch o.kind {

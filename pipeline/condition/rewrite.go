@@ -20,8 +20,7 @@ const (
 	truthful = "truth "
 )
 
-// functions gives the functions that rewritten expressions call, and notes
-// their names.
+// functions returns the functions that rewritten expressions call, and notes their names.
 func functions(names map[string]bool) []expr.Option {
 	var all []expr.Option
 	add := func(name string, f func(args ...any) (any, error), types ...any) {
@@ -43,13 +42,13 @@ func functions(names map[string]bool) []expr.Option {
 	return all
 }
 
-// mistake is an Error whose place is an offset in characters.
-type mistake struct {
+// problem is an Error whose place is an offset in characters.
+type problem struct {
 	message string
 	from    int
 }
 
-func (m *mistake) place(text string) *Error {
+func (m *problem) locate(text string) *Error {
 	e := &Error{Message: m.message, Line: 1, Column: 1}
 	for n, r := range []rune(text) {
 		if n == m.from {
@@ -65,10 +64,10 @@ func (m *mistake) place(text string) *Error {
 // A rewriter puts this package's operators into an expression, and makes one
 // name of each path. It sees a node after those in it.
 type rewriter struct {
-	calls map[string]bool // functions of our own
-	names map[string]ast.Node
-	root  ast.Node
-	wrong *mistake
+	calls   map[string]bool // functions of our own
+	names   map[string]ast.Node
+	root    ast.Node
+	problem *problem
 }
 
 // Visit implements ast.Visitor.
@@ -78,12 +77,12 @@ func (r *rewriter) Visit(node *ast.Node) {
 	}
 	switch n := (*node).(type) {
 	case *ast.VariableDeclaratorNode:
-		r.complain(n, "let is not possible here")
+		r.report(n, "let is not possible here")
 	case *ast.SequenceNode:
-		r.complain(n, "a condition is one expression, without ;")
+		r.report(n, "a condition is one expression, without ;")
 	case *ast.IdentifierNode:
 		if n.Value == "$env" {
-			r.complain(n, "there is no $env here")
+			r.report(n, "there is no $env here")
 		}
 	case *ast.MemberNode:
 		r.member(node, n)
@@ -101,9 +100,9 @@ func (r *rewriter) Visit(node *ast.Node) {
 	r.root = *node
 }
 
-func (r *rewriter) complain(at ast.Node, format string, args ...any) {
-	if r.wrong == nil {
-		r.wrong = &mistake{fmt.Sprintf(format, args...), at.Location().From}
+func (r *rewriter) report(at ast.Node, format string, args ...any) {
+	if r.problem == nil {
+		r.problem = &problem{fmt.Sprintf(format, args...), at.Location().From}
 	}
 }
 
@@ -116,7 +115,7 @@ func (r *rewriter) member(node *ast.Node, n *ast.MemberNode) {
 	}
 	if !known {
 		if base.Value == "labels" || base.Value == "fields" {
-			r.complain(n.Property, "between [ and ] stands a name in quotes")
+			r.report(n.Property, "between [ and ] stands a name in quotes")
 		}
 		return
 	}
@@ -134,7 +133,7 @@ func bare(n ast.Node) ast.Node {
 func (r *rewriter) call(n *ast.CallNode) {
 	callee, ok := n.Callee.(*ast.IdentifierNode)
 	if ok && !r.calls[callee.Value] {
-		r.complain(n, "there is no function %s%s", callee.Value, meant(callee.Value, functionNames()))
+		r.report(n, "there is no function %s%s", callee.Value, meant(callee.Value, functionNames()))
 	}
 }
 
@@ -172,12 +171,12 @@ func call(name string, args ...ast.Node) ast.Node {
 func (r *rewriter) matches(node *ast.Node, n *ast.BinaryNode) {
 	pattern, ok := n.Right.(*ast.StringNode)
 	if !ok {
-		r.complain(n.Right, "matches needs a regular expression in quotes")
+		r.report(n.Right, "matches needs a regular expression in quotes")
 		return
 	}
 	compiled, err := regexp.Compile(pattern.Value)
 	if err != nil {
-		r.complain(n.Right, "is no regular expression: %v", err)
+		r.report(n.Right, "is no regular expression: %v", err)
 		return
 	}
 	ast.Patch(node, call(matches, n.Left, &ast.ConstantNode{Value: compiled}))
@@ -223,7 +222,7 @@ func (r *rewriter) levels(n *ast.BinaryNode) {
 	case "<", "<=", ">", ">=":
 		name, ok := (*other).(*ast.StringNode)
 		if !ok {
-			r.complain(*other, "a level is compared with the name of one, such as \"warn\"")
+			r.report(*other, "a level is compared with the name of one, such as \"warn\"")
 			return
 		}
 		r.levelName(name)
@@ -252,14 +251,14 @@ func (r *rewriter) levelNames(n ast.Node) {
 
 func (r *rewriter) levelName(n *ast.StringNode) {
 	if event.LevelNamed(n.Value) == event.NoLevel {
-		r.complain(n, "there is no level %q%s", n.Value, meant(n.Value, event.LevelNames()))
+		r.report(n, "there is no level %q%s", n.Value, meant(n.Value, event.LevelNames()))
 	}
 }
 
 // finish collects the names and checks them.
-func (r *rewriter) finish() *mistake {
+func (r *rewriter) finish() *problem {
 	ast.Walk(&r.root, collector{r})
-	return r.wrong
+	return r.problem
 }
 
 type collector struct{ *rewriter }
@@ -277,13 +276,13 @@ func (c collector) Visit(node *ast.Node) {
 
 var coreNames = []string{"message", "level", "service", "trace_id", "span_id", "timestamp", "labels", "fields"}
 
-// known complains about a name that is very near to one of the core's: a field that
+// known reports a name that is very near to one of the core's: a field that
 // is really named so can be had as fields["…"].
 func (c collector) known(n *ast.IdentifierNode) {
 	name, rest, dotted := strings.Cut(n.Value, ".")
 	if name == "labels" || name == "fields" {
 		if !dotted {
-			c.complain(n, `is incomplete: write %s["name"]`, name)
+			c.report(n, `is incomplete: write %s["name"]`, name)
 		}
 		return
 	}
@@ -292,7 +291,7 @@ func (c collector) known(n *ast.IdentifierNode) {
 	}
 	for _, core := range coreNames {
 		if name != core && near(name, core) {
-			c.complain(n, `there is no %s; did you mean %s? A field of this name is written fields[%q]`, name, core, name)
+			c.report(n, `there is no %s; did you mean %s? A field of this name is written fields[%q]`, name, core, name)
 			return
 		}
 	}

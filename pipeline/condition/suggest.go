@@ -12,7 +12,7 @@ func meant(name string, known []string) string {
 	return ""
 }
 
-// near tells whether a name is another one with one letter too many, too few, or wrong,
+// near reports whether a name is another one with one letter too many, too few, or wrong,
 // with two neighbours swapped, or in another case.
 func near(name, known string) bool {
 	a, b := strings.ToLower(name), strings.ToLower(known)

@@ -5,7 +5,7 @@ import "strings"
 // BuiltinName is where errors in the built-in config are said to be.
 const BuiltinName = "(built-in config)"
 
-// Builtin gives the text of the config that is used when there is none: all containers of the
+// Builtin returns the text of the config that is used when there is none: all containers of the
 // Docker socket, to the destinations that the environment names, or to
 // standard output. It names the variables and holds none of their values.
 func Builtin(lookup func(string) (string, bool)) string {

@@ -6,10 +6,9 @@ import (
 	"time"
 )
 
-// A Case is lines and what is to become of them: `longshore test` holds a pipeline
-// against it.
+// A Case is lines and what is to become of them: `longshore test` holds a pipeline against it.
 type Case struct {
-	Name     string            `yaml:"name" required:"true" doc:"What is shown."`
+	Name     string            `yaml:"name" required:"true" doc:"What the case shows."`
 	Pipeline string            `yaml:"pipeline" doc:"The pipeline that the lines go through; the first one if there is none."`
 	Time     string            `yaml:"time" doc:"The time at which the source has the lines, in RFC 3339, as a container's log does; without one it knows none." example:"2026-01-31T12:00:00Z"`
 	Labels   map[string]string `yaml:"labels" doc:"The source's labels." example:"{container.name: web-1}"`
@@ -34,10 +33,10 @@ func (d *document) cases() {
 func (d *document) oneCase(c *Case, n *node, path string) {
 	var err error
 	if c.At, err = time.Parse(time.RFC3339, c.Time); err != nil && c.Time != "" {
-		d.complain(n.get("time"), child(path, "time"), "%q is not a time; write it like 2026-01-31T12:00:00Z", c.Time)
+		d.report(n.get("time"), child(path, "time"), "%q is not a time; write it like 2026-01-31T12:00:00Z", c.Time)
 	}
 	isNamed := func(p Pipeline) bool { return p.Name == c.Pipeline }
 	if c.Pipeline != "" && !slices.ContainsFunc(d.cfg.Pipelines, isNamed) {
-		d.complain(n.get("pipeline"), child(path, "pipeline"), "there is no pipeline %q", c.Pipeline)
+		d.report(n.get("pipeline"), child(path, "pipeline"), "there is no pipeline %q", c.Pipeline)
 	}
 }

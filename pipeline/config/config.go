@@ -1,5 +1,5 @@
 // Package config reads Longshore's YAML into the components' config structs.
-// It reports all mistakes of a config at once, each with its place, its line
+// It reports all problems of a config at once, each with its position, its line
 // and what to do about it, and it never shows a secret.
 package config
 
@@ -15,7 +15,7 @@ import (
 	"github.com/longshore/longshore/pipeline"
 )
 
-// A Config is a config without mistakes. Inputs, parsers, transforms, outputs and pipelines are in
+// A Config is a config without problems. Inputs, parsers, transforms, outputs and pipelines are in
 // the order of the file; each name is there once in its kind.
 type Config struct {
 	File string // where it is from, for people
@@ -48,7 +48,7 @@ func (cfg *Config) Parser(typ string, settings map[string]string) (Parser, error
 	for _, name := range keys(settings) {
 		n.entries = append(n.entries, entry{name: name, value: scalarNode(settings[name])})
 	}
-	c, err := standalone(typ, spec, n, &report{source: newSource(typ, "")})
+	c, err := standalone(typ, spec, n, &problemList{source: newSource(typ, "")})
 	if err != nil {
 		return Parser{}, err
 	}
@@ -62,7 +62,7 @@ func (cfg *Config) Parser(typ string, settings map[string]string) (Parser, error
 // Settings returns the settings of a component that stands in no config, from the YAML that would
 // stand below its name, but for the type.
 func Settings(spec pipeline.Spec, yaml string) (any, error) {
-	r := &report{source: newSource(spec.Type, yaml)}
+	r := &problemList{source: newSource(spec.Type, yaml)}
 	vars := &variables{lookup: func(string) (string, bool) { return "", false }, read: readSecretFile}
 	n := readTree(yaml, r, vars)
 	if n == nil {
@@ -111,9 +111,8 @@ type Output struct {
 	Settings   pipeline.OutputConfig
 }
 
-// A Pipeline names what belongs together. Every name is that of a component of
-// the Config. A line goes to the first parser that understands it, and then through
-// all transforms.
+// A Pipeline names what belongs together. Every name is that of a component of the Config. A line
+// goes to the first parser that understands it, and then through all transforms.
 type Pipeline struct {
 	Name       string   `yaml:"-"`
 	Inputs     []string `yaml:"inputs" doc:"Names of inputs." required:"true"`
@@ -126,9 +125,9 @@ type Pipeline struct {
 type Loader struct {
 	// Components are the types there are.
 	Components []pipeline.Spec
-	// LookupEnv gives the value of a variable for ${VAR}, as os.LookupEnv does.
+	// LookupEnv returns the value of a variable for ${VAR}, as os.LookupEnv does.
 	LookupEnv func(name string) (string, bool)
-	// ReadFile gives the content of a file for ${file:path}; nil reads a
+	// ReadFile returns the content of a file for ${file:path}; nil reads a
 	// regular file of at most 64 KiB.
 	ReadFile func(path string) ([]byte, error)
 }
@@ -152,7 +151,7 @@ func (l Loader) LoadFile(path string) (*Config, error) {
 // relative paths of ${file:…}. The error is an Errors, or nil.
 func (l Loader) Load(name string, data []byte) (*Config, error) {
 	text := normal(data)
-	r := &report{source: newSource(name, text)}
+	r := &problemList{source: newSource(name, text)}
 	cfg := l.load(name, text, r)
 	if errs := r.errors(); len(errs) > 0 {
 		return nil, errs
@@ -161,7 +160,7 @@ func (l Loader) Load(name string, data []byte) (*Config, error) {
 	return cfg, nil
 }
 
-func (l Loader) load(name, text string, r *report) *Config {
+func (l Loader) load(name, text string, r *problemList) *Config {
 	if at, why := unreadable(text); why != "" {
 		r.source.hideAll = true
 		r.add(at, "", "%s", why)
@@ -177,17 +176,17 @@ func (l Loader) load(name, text string, r *report) *Config {
 	root := readTree(text, r, vars)
 	if root == nil {
 		if len(r.found) == 0 {
-			r.add(place{}, "", "the config is empty; it needs inputs and outputs")
+			r.add(span{}, "", "the config is empty; it needs inputs and outputs")
 		}
 		return nil
 	}
 	r.hidden = append(r.hidden, vars.hidden...)
-	d := &document{decoder: decoder{report: r}, root: root, components: l.Components}
+	d := &document{decoder: decoder{problems: r}, root: root, components: l.Components}
 	d.hideSecrets(root, secretNames(l.Components))
 	return d.config(name)
 }
 
-// normal gives the text with plain line ends and without a byte-order mark.
+// normal returns the text with plain line ends and without a byte-order mark.
 func normal(data []byte) string {
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
 	text := strings.ReplaceAll(string(data), "\r\n", "\n")
@@ -195,13 +194,13 @@ func normal(data []byte) string {
 }
 
 // unreadable says why a text cannot be YAML, whatever is in it.
-func unreadable(text string) (place, string) {
+func unreadable(text string) (span, string) {
 	if len(text) > maxFile {
-		return place{}, "the config is larger than 1 MiB"
+		return span{}, "the config is larger than 1 MiB"
 	}
 	line, col := 1, 1
 	for i, r := range text {
-		at := place{line, col, line, col + 1}
+		at := span{line, col, line, col + 1}
 		switch {
 		case r == '\n':
 			line, col = line+1, 0
@@ -212,5 +211,5 @@ func unreadable(text string) (place, string) {
 		}
 		col++
 	}
-	return place{}, ""
+	return span{}, ""
 }

@@ -9,24 +9,23 @@ import (
 
 // A decoder puts nodes into config structs and reports all that does not fit.
 type decoder struct {
-	report *report
+	problems *problemList
 }
 
-// complain reports a mistake, and makes it the only one of its node.
-func (d *decoder) complain(n *node, path, format string, args ...any) {
+// report reports a problem, and makes it the only one of its node.
+func (d *decoder) report(n *node, path, format string, args ...any) {
 	if !n.broken {
-		d.report.add(n.at, path, format, args...)
+		d.problems.add(n.at, path, format, args...)
 	}
 	n.broken = true
 }
 
-// structs fills the structs whose settings stand side by side in a mapping:
-// a component's own and those common to its kind. A nil node leaves the
-// defaults.
+// structs fills the structs whose settings stand side by side in a mapping: a component's own and
+// those common to its kind. A nil node leaves the defaults.
 func (d *decoder) structs(n *node, path string, targets ...reflect.Value) {
 	settings := settingsOfAll(targets)
 	for _, s := range settings {
-		preset(s)
+		setDefaults(s)
 	}
 	if n == nil || !d.isKind(n, path, mappingKind, "settings (name: value)") {
 		return
@@ -50,10 +49,10 @@ func (d *decoder) setting(parent *node, path string, s bound, misspelt bool) {
 	case given:
 		d.value(s.field, e.value, &s.setting, path)
 		if s.required && empty(s.field) {
-			d.complain(e.value, path, "must not be empty: %s", lowerFirst(s.doc))
+			d.report(e.value, path, "must not be empty: %s", lowerFirst(s.doc))
 		}
 	case s.required && s.field.IsZero() && !misspelt:
-		d.report.add(parent.name, path, "is missing: %s", lowerFirst(s.doc))
+		d.problems.add(parent.name, path, "is missing: %s", lowerFirst(s.doc))
 	}
 }
 
@@ -65,15 +64,15 @@ func (d *decoder) renamed(n *node, path string, s setting) {
 	}
 	old := n.entries[i]
 	if _, both := n.entry(s.name); both {
-		d.report.add(old.key, child(path, old.name), "is the old name of %q, which is set as well; remove one of them", s.name)
+		d.problems.add(old.key, child(path, old.name), "is the old name of %q, which is set as well; remove one of them", s.name)
 		n.entries = slices.Delete(n.entries, i, i+1)
 		return
 	}
-	d.report.warn(old.key, child(path, old.name), "is deprecated; use %q", s.name)
+	d.problems.warn(old.key, child(path, old.name), "is deprecated; use %q", s.name)
 	n.entries[i].name = s.name
 }
 
-// unknown reports settings that are not there, and gives the names that were
+// unknown reports settings that are not there, and returns the names that were
 // probably meant. At the top, names that start with x- are free, for anchors.
 func (d *decoder) unknown(n *node, path string, known []string) map[string]bool {
 	meantToBe := map[string]bool{}
@@ -81,7 +80,7 @@ func (d *decoder) unknown(n *node, path string, known []string) map[string]bool 
 		if slices.Contains(known, e.name) || path == "" && strings.HasPrefix(e.name, "x-") {
 			continue
 		}
-		d.report.add(e.key, child(path, e.name), "there is no such setting%s", meant(e.name, known))
+		d.problems.add(e.key, child(path, e.name), "there is no such setting%s", meant(e.name, known))
 		meantToBe[nearest(e.name, known)] = true
 		e.value.broken = true
 	}
@@ -102,7 +101,7 @@ func (d *decoder) value(v reflect.Value, n *node, s *setting, path string) {
 		return
 	}
 	switch {
-	case v.Type() == reflect.TypeFor[elsewhere]():
+	case v.Type() == reflect.TypeFor[skipField]():
 	case v.Kind() == reflect.Struct:
 		d.structs(n, path, v)
 	case v.Kind() == reflect.Slice:
@@ -116,14 +115,14 @@ func (d *decoder) value(v reflect.Value, n *node, s *setting, path string) {
 
 func (d *decoder) slice(v reflect.Value, n *node, s *setting, path string) {
 	if n.kind == scalarKind {
-		d.complain(n, path, "must be a list; put [ ] around it")
+		d.report(n, path, "must be a list; put [ ] around it")
 		return
 	}
 	if !d.isKind(n, path, listKind, "a list") {
 		return
 	}
 	if len(n.items) == 0 {
-		d.complain(n, path, "is an empty list; put something into it or remove it")
+		d.report(n, path, "is an empty list; put something into it or remove it")
 		return
 	}
 	v.Set(reflect.MakeSlice(v.Type(), len(n.items), len(n.items)))
@@ -157,12 +156,11 @@ func (d *decoder) scalar(v reflect.Value, n *node, s *setting, path string) {
 		err = s.within(v)
 	}
 	if err != nil {
-		d.complain(n, path, "%s %v", d.quote(n, s), err)
+		d.report(n, path, "%s %v", d.quote(n, s), err)
 	}
 }
 
-// quote gives a value as an error may show it: what is written, not what a
-// variable stands for.
+// quote returns a value as an error may show it: what is written, not what a variable stands for.
 func (d *decoder) quote(n *node, s *setting) string {
 	switch {
 	case s.secret, n.asWritten == "" && n.text != "":
@@ -179,9 +177,9 @@ func (d *decoder) isKind(n *node, path string, want kind, name string) bool {
 	case n.kind == want:
 		return true
 	case n.kind == nullKind:
-		d.complain(n, path, "has no value; give it one or remove it")
+		d.report(n, path, "has no value; give it one or remove it")
 	default:
-		d.complain(n, path, "must be %s, not %s", name, n.kind)
+		d.report(n, path, "must be %s, not %s", name, n.kind)
 	}
 	return false
 }
@@ -195,9 +193,9 @@ func (k kind) String() string {
 func (d *decoder) hide(n *node) {
 	switch n.kind {
 	case scalarKind:
-		d.report.hidden = append(d.report.hidden, n.text)
+		d.problems.hidden = append(d.problems.hidden, n.text)
 		if !onlyReferences(n.asWritten) {
-			d.report.source.mask(n.at)
+			d.problems.source.mask(n.at)
 			n.asWritten = ""
 		}
 	case listKind:
@@ -211,45 +209,44 @@ func (d *decoder) hide(n *node) {
 	}
 }
 
-// hideNames is for a secret with braces around it: what YAML takes for names is
-// then a part of it.
+// hideNames is for a secret with braces around it: what YAML takes for names is then a part of it.
 func (d *decoder) hideNames(n *node) {
 	for _, e := range n.entries {
-		d.report.hidden = append(d.report.hidden, e.name)
-		d.report.source.mask(e.key)
+		d.problems.hidden = append(d.problems.hidden, e.name)
+		d.problems.source.mask(e.key)
 	}
 }
 
-// onlyReferences says whether a text as written shows nothing secret: it is
+// onlyReferences reports whether a text as written shows nothing secret: it is
 // one ${VAR}, ${VAR:?why} or ${file:path}.
 func onlyReferences(s string) bool {
 	return strings.HasPrefix(s, "${") && closing(s) == len(s)-1 && !strings.Contains(s, ":-")
 }
 
-// preset gives a setting its default, and those of the settings in it.
-func preset(s bound) {
+// setDefaults returns a setting its default, and those of the settings in it.
+func setDefaults(s bound) {
 	if s.field.Kind() == reflect.Struct {
 		for _, inner := range settingsOfAll([]reflect.Value{s.field}) {
-			preset(inner)
+			setDefaults(inner)
 		}
 	}
-	if s.hasPreset {
-		setPreset(s.field, &s.setting)
+	if s.hasDefault {
+		setDefault(s.field, &s.setting)
 	}
 }
 
-// setPreset reads a default. What is wrong with it is for CheckSpec to say.
-func setPreset(v reflect.Value, s *setting) []mistake {
-	r := &report{source: newSource("", s.preset)}
-	n := &node{kind: scalarKind, text: s.preset, asWritten: s.preset}
+// setDefault reads a default. What is wrong with it is for CheckSpec to say.
+func setDefault(v reflect.Value, s *setting) []problem {
+	r := &problemList{source: newSource("", s.defaultText)}
+	n := &node{kind: scalarKind, text: s.defaultText, asWritten: s.defaultText}
 	if k := v.Kind(); k == reflect.Slice || k == reflect.Map || k == reflect.Struct {
 		none := &variables{lookup: func(string) (string, bool) { return "", false }, read: readSecretFile}
-		n = readTree(s.preset, r, none)
-	} else if unquoted, err := strconv.Unquote(s.preset); err == nil {
+		n = readTree(s.defaultText, r, none)
+	} else if unquoted, err := strconv.Unquote(s.defaultText); err == nil {
 		n.text = unquoted
 	}
 	if n != nil {
-		d := &decoder{report: r}
+		d := &decoder{problems: r}
 		d.value(v, n, s, "")
 	}
 	return r.found

@@ -50,7 +50,7 @@ func describe(t reflect.Type, path string, common bool) []Setting {
 	var all []Setting
 	for _, s := range settingsOf(t) {
 		line := Setting{
-			Path: child(path, s.name), Type: typeName(s.typ), Default: s.preset, Doc: s.doc, Example: s.example,
+			Path: child(path, s.name), Type: typeName(s.typ), Default: s.defaultText, Doc: s.doc, Example: s.example,
 			Enum: s.enum, Min: s.min, Max: s.max, Required: s.required, Secret: s.secret, Common: common,
 		}
 		all = append(all, line)
@@ -82,7 +82,7 @@ func typeName(t reflect.Type) string {
 		return "size"
 	case secretType:
 		return "secret"
-	case reflect.TypeFor[elsewhere]():
+	case reflect.TypeFor[skipField]():
 		return "map of section"
 	}
 	switch t.Kind() {

@@ -23,15 +23,15 @@ type general struct {
 
 	Tests []Case `yaml:"tests" doc:"Lines and what is to become of them, for longshore test."`
 
-	Inputs     elsewhere `yaml:"inputs" doc:"Where records come from: the inputs, by name; at least one."`
-	Parsers    elsewhere `yaml:"parsers" doc:"What reads lines: the parsers, by name. Without any, every format is detected."`
-	Transforms elsewhere `yaml:"transforms" doc:"What changes, drops or routes records: the transforms, by name."`
-	Outputs    elsewhere `yaml:"outputs" doc:"Where records go: the outputs, by name; at least one."`
-	Pipelines  elsewhere `yaml:"pipelines" doc:"Which inputs go through which parsers and transforms to which outputs. Without any, everything goes through all parsers and transforms to all outputs."`
+	Inputs     skipField `yaml:"inputs" doc:"Where records come from: the inputs, by name; at least one."`
+	Parsers    skipField `yaml:"parsers" doc:"What reads lines: the parsers, by name. Without any, every format is detected."`
+	Transforms skipField `yaml:"transforms" doc:"What changes, drops or routes records: the transforms, by name."`
+	Outputs    skipField `yaml:"outputs" doc:"Where records go: the outputs, by name; at least one."`
+	Pipelines  skipField `yaml:"pipelines" doc:"Which inputs go through which parsers and transforms to which outputs. Without any, everything goes through all parsers and transforms to all outputs."`
 }
 
-// elsewhere is what is read by other means than a struct's tags.
-type elsewhere struct{}
+// skipField is what is read by other means than a struct's tags.
+type skipField struct{}
 
 // A document is a config as it is being read.
 type document struct {
@@ -41,9 +41,9 @@ type document struct {
 	cfg        Config
 	general    general
 
-	// placed are the components by kind and name, whether right or wrong.
-	placed map[pipeline.Kind]map[string]*node
-	used   map[pipeline.Kind]map[string]bool
+	// declared are the components by kind and name, whether valid or not.
+	declared map[pipeline.Kind]map[string]*node
+	used     map[pipeline.Kind]map[string]bool
 }
 
 // sections are the names at the top that hold components.
@@ -61,13 +61,13 @@ func (d *document) config(file string) *Config {
 	if !d.isKind(d.root, "", mappingKind, "a map (name: value)") {
 		return nil
 	}
-	d.placed = map[pipeline.Kind]map[string]*node{}
+	d.declared = map[pipeline.Kind]map[string]*node{}
 	d.used = map[pipeline.Kind]map[string]bool{}
 	d.structs(d.root, "", reflect.ValueOf(&d.general).Elem())
 	d.checkVersion()
 	d.checkListen()
 	for _, s := range sections {
-		d.placed[s.kind] = map[string]*node{}
+		d.declared[s.kind] = map[string]*node{}
 		d.used[s.kind] = map[string]bool{}
 		d.section(s.kind, s.name)
 	}
@@ -85,7 +85,7 @@ func (d *document) config(file string) *Config {
 
 func (d *document) checkVersion() {
 	if n := d.root.get("version"); n != nil && d.general.Version != 1 {
-		d.complain(n, "version", "this longshore reads version 1")
+		d.report(n, "version", "this longshore reads version 1")
 	}
 }
 
@@ -99,7 +99,7 @@ func (d *document) checkListen() {
 		_, err = strconv.ParseUint(port, 10, 16)
 	}
 	if err != nil {
-		d.complain(n, "http.listen", "%q is not an address; write it like 127.0.0.1:8080", n.asWritten)
+		d.report(n, "http.listen", "%q is not an address; write it like 127.0.0.1:8080", n.asWritten)
 	}
 }
 
@@ -108,7 +108,7 @@ func (d *document) section(k pipeline.Kind, name string) {
 	n := d.root.get(name)
 	if n == nil {
 		if k == pipeline.KindInput || k == pipeline.KindOutput {
-			d.report.add(place{}, "", "there are no %s; %s", name, d.example(k))
+			d.problems.add(span{}, "", "there are no %s; %s", name, d.example(k))
 		}
 		return
 	}
@@ -116,12 +116,12 @@ func (d *document) section(k pipeline.Kind, name string) {
 		return
 	}
 	if len(n.entries) == 0 {
-		d.complain(n, name, "is empty; %s", d.example(k))
+		d.report(n, name, "is empty; %s", d.example(k))
 	}
 	for _, e := range n.entries {
-		d.placed[k][e.name] = e.value
+		d.declared[k][e.name] = e.value
 		if !namePattern.MatchString(e.name) {
-			d.report.add(e.key, child(name, e.name), "a name has up to 64 letters, digits, dots, dashes and underscores, and starts with a letter or digit")
+			d.problems.add(e.key, child(name, e.name), "a name has up to 64 letters, digits, dots, dashes and underscores, and starts with a letter or digit")
 		}
 		d.component(k, e, child(name, e.name))
 	}
@@ -139,7 +139,7 @@ func (d *document) example(k pipeline.Kind) string {
 	return fmt.Sprintf("add one, such as: %ss: {%s: {type: %s}}", k, types[0], types[0])
 }
 
-// types gives the names of the types of a kind.
+// types returns the names of the types of a kind.
 func (d *document) types(k pipeline.Kind) []string {
 	var names []string
 	for _, s := range d.components {
@@ -172,23 +172,23 @@ func (d *document) component(k pipeline.Kind, e entry, path string) {
 	if !ok {
 		return
 	}
-	before := len(d.report.found)
+	before := len(d.problems.found)
 	c := newComponent(e.name, spec)
 	d.structs(e.value, path, c.targets()...)
-	clean := len(d.report.found) == before && !e.value.anyBroken()
-	d.problems(c.settings, e.value, path, clean)
+	clean := len(d.problems.found) == before && !e.value.anyBroken()
+	d.check(c.settings, e.value, path, clean)
 	d.condition(c, e, path)
-	if p, ok := c.settings.(pipeline.ParserConfig); ok && len(d.report.found) == before {
+	if p, ok := c.settings.(pipeline.ParserConfig); ok && len(d.problems.found) == before {
 		if _, err := p.Parser(); err != nil {
-			d.report.add(e.key, path, "%v", err)
+			d.problems.add(e.key, path, "%v", err)
 		}
 	}
 	if err := d.cfg.add(c); err != nil {
-		d.report.add(e.key, path, "%v", err)
+		d.problems.add(e.key, path, "%v", err)
 	}
 }
 
-// typeOf gives the spec that a component asks for.
+// typeOf returns the spec that a component asks for.
 func (d *document) typeOf(k pipeline.Kind, e entry, path string) (pipeline.Spec, bool) {
 	n := e.value.get("type")
 	if n == nil {
@@ -196,7 +196,7 @@ func (d *document) typeOf(k pipeline.Kind, e entry, path string) (pipeline.Spec,
 		if _, known := d.spec(k, hint); !known {
 			hint = "…"
 		}
-		d.report.add(e.key, path, `has no type; add "type: %s" (there is %s)`, hint, list(d.types(k), "and"))
+		d.problems.add(e.key, path, `has no type; add "type: %s" (there is %s)`, hint, list(d.types(k), "and"))
 		return pipeline.Spec{}, false
 	}
 	path = child(path, "type")
@@ -205,7 +205,7 @@ func (d *document) typeOf(k pipeline.Kind, e entry, path string) (pipeline.Spec,
 	}
 	spec, ok := d.spec(k, n.text)
 	if !ok {
-		d.complain(n, path, "there is no %s of the type %s%s", k, d.quote(n, &setting{}), meant(n.text, d.types(k)))
+		d.report(n, path, "there is no %s of the type %s%s", k, d.quote(n, &setting{}), meant(n.text, d.types(k)))
 	}
 	return spec, ok
 }
@@ -220,7 +220,7 @@ type component struct {
 	transform pipeline.TransformSettings
 	output    pipeline.OutputSettings
 	header    struct {
-		Type elsewhere `yaml:"type"`
+		Type skipField `yaml:"type"`
 	}
 }
 
@@ -244,7 +244,7 @@ func (c *component) targets() []reflect.Value {
 	return all
 }
 
-// add takes a component over. An error is a mistake in Longshore.
+// add takes a component over. An error is a bug in Longshore.
 func (cfg *Config) add(c *component) error {
 	ok := false
 	switch c.spec.Kind {

@@ -5,11 +5,10 @@ import (
 	"strings"
 )
 
-// An Error is one mistake in a config. None of its texts holds a secret.
+// An Error is one problem in a config. None of its texts holds a secret.
 type Error struct {
 	File string
-	// Line and Column count from 1, columns in characters. Line 0 is the file
-	// as a whole.
+	// Line and Column count from 1, columns in characters. Line 0 is the file as a whole.
 	Line, Column int
 	// Path is the setting, from the top: "outputs.loki.tls.ca_file". It is
 	// empty for text that is not YAML.
@@ -17,12 +16,12 @@ type Error struct {
 	// Message says what is wrong and what to do, without the path.
 	Message string
 	// Excerpt is the line of the file (a part of it, if it is long), with secrets
-	// masked. The mistake is Width characters of it, after the first Caret ones.
+	// masked. The problem is Width characters of it, after the first Caret ones.
 	Excerpt      string
 	Caret, Width int
 }
 
-// Position gives file:line:column.
+// Position returns file:line:column.
 func (e Error) Position() string {
 	if e.Line == 0 {
 		return e.File
@@ -30,7 +29,7 @@ func (e Error) Position() string {
 	return fmt.Sprintf("%s:%d:%d", e.File, e.Line, e.Column)
 }
 
-// What gives the path and the message.
+// What returns the path and the message.
 func (e Error) What() string {
 	if e.Path == "" {
 		return e.Message
@@ -38,8 +37,8 @@ func (e Error) What() string {
 	return e.Path + ": " + e.Message
 }
 
-// Source gives the excerpt with its line number, and below it the caret line;
-// both are empty for a mistake of the file as a whole.
+// Source returns the excerpt with its line number, and below it the caret line;
+// both are empty for a problem of the file as a whole.
 func (e Error) Source() (line, caret string) {
 	if e.Line == 0 || e.Excerpt == "" {
 		return "", ""
@@ -50,8 +49,7 @@ func (e Error) Source() (line, caret string) {
 	return line, caret
 }
 
-// blank gives what is as wide as the first n characters of s: tabs for tabs, spaces for the
-// rest.
+// blank returns what is as wide as the first n characters of s: tabs for tabs, spaces for the rest.
 func blank(s string, n int) string {
 	var b strings.Builder
 	for _, r := range s {
@@ -68,7 +66,7 @@ func blank(s string, n int) string {
 	return b.String()
 }
 
-// Error gives the mistake with its source, over up to three lines.
+// Error returns the problem with its source, over up to three lines.
 func (e Error) Error() string {
 	text := e.Position() + ": " + e.What()
 	if line, caret := e.Source(); line != "" {
@@ -77,10 +75,10 @@ func (e Error) Error() string {
 	return text
 }
 
-// Errors are all mistakes of a config, in the order of the file.
+// Errors are all problems of a config, in the order of the file.
 type Errors []Error
 
-// Error gives all of them, one below the other.
+// Error returns all of them, one below the other.
 func (e Errors) Error() string {
 	texts := make([]string, len(e))
 	for i := range e {

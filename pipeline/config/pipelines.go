@@ -22,7 +22,7 @@ func (d *document) pipelines() {
 		return
 	}
 	if len(n.entries) == 0 {
-		d.complain(n, "pipelines", "is empty; remove it to send all inputs to all outputs")
+		d.report(n, "pipelines", "is empty; remove it to send all inputs to all outputs")
 		return
 	}
 	for _, e := range n.entries {
@@ -53,7 +53,7 @@ func (d *document) onePipeline() {
 	d.cfg.Pipelines = append(d.cfg.Pipelines, p)
 }
 
-// auto gives the parser for pipelines that name none.
+// auto returns the parser for pipelines that name none.
 func (d *document) auto() []string {
 	if !d.byType(pipeline.KindParser, autoParser) {
 		return nil
@@ -65,36 +65,36 @@ func (d *document) auto() []string {
 // byType makes sure of a parser or transform that has the name of its type and
 // its defaults: such a one may be named without being listed.
 func (d *document) byType(k pipeline.Kind, name string) bool {
-	if d.placed[k][name] != nil {
+	if d.declared[k][name] != nil {
 		return true
 	}
 	spec, ok := d.spec(k, name)
 	if !ok {
 		return false
 	}
-	return d.preset(spec, name)
+	return d.addDefault(spec, name)
 }
 
-// preset adds a component that has nothing but its defaults. false means that it
+// addDefault adds a component that has nothing but its defaults. false means that it
 // cannot do without settings.
-func (d *document) preset(spec pipeline.Spec, name string) bool {
+func (d *document) addDefault(spec pipeline.Spec, name string) bool {
 	empty := &node{}
-	c, err := standalone(name, spec, empty, &report{source: newSource(name, "")})
+	c, err := standalone(name, spec, empty, &problemList{source: newSource(name, "")})
 	if err != nil || d.cfg.add(c) != nil {
 		return false
 	}
-	d.placed[spec.Kind][name] = empty
+	d.declared[spec.Kind][name] = empty
 	return true
 }
 
 // standalone makes a component from settings outside of a config.
-func standalone(name string, spec pipeline.Spec, settings *node, r *report) (*component, error) {
+func standalone(name string, spec pipeline.Spec, settings *node, r *problemList) (*component, error) {
 	settings.kind = mappingKind
 	settings.entries = append(settings.entries, entry{name: "type", value: scalarNode(spec.Type)})
 	c := newComponent(name, spec)
-	d := decoder{report: r}
+	d := decoder{problems: r}
 	d.structs(settings, "", c.targets()...)
-	d.problems(c.settings, settings, "", len(r.found) == 0)
+	d.check(c.settings, settings, "", len(r.found) == 0)
 	if errs := r.errors(); len(errs) > 0 {
 		return nil, errors.New(errs[0].What())
 	}
@@ -105,7 +105,7 @@ func scalarNode(text string) *node { return &node{kind: scalarKind, text: text, 
 
 func (d *document) pipeline(e entry, path string) {
 	if !namePattern.MatchString(e.name) {
-		d.report.add(e.key, path, "a name has up to 64 letters, digits, dots, dashes and underscores, and starts with a letter or digit")
+		d.problems.add(e.key, path, "a name has up to 64 letters, digits, dots, dashes and underscores, and starts with a letter or digit")
 	}
 	if !d.isKind(e.value, path, mappingKind, "a map of inputs, parsers, transforms and outputs") {
 		return
@@ -136,17 +136,17 @@ func (d *document) names(e entry, path string, k pipeline.Kind, section string) 
 	case n == nil && k == pipeline.KindTransform:
 		return nil
 	case n == nil:
-		d.report.add(e.key, path, "is missing; name the %s of this pipeline%s", section, d.those(k))
+		d.problems.add(e.key, path, "is missing; name the %s of this pipeline%s", section, d.those(k))
 		return nil
 	case n.kind == scalarKind:
-		d.complain(n, path, "must be a list; put [ ] around it")
+		d.report(n, path, "must be a list; put [ ] around it")
 		return nil
 	case !d.isKind(n, path, listKind, "a list of names"):
 		return nil
-	case len(n.items) == 0 && k == pipeline.KindInput && d.chosen():
+	case len(n.items) == 0 && k == pipeline.KindInput && d.hasSourceOptions():
 		return nil
 	case len(n.items) == 0:
-		d.complain(n, path, "is an empty list; name at least one%s", d.those(k))
+		d.report(n, path, "is an empty list; name at least one%s", d.those(k))
 		return nil
 	}
 	var names []string
@@ -160,7 +160,7 @@ func (d *document) names(e entry, path string, k pipeline.Kind, section string) 
 
 // those says what there is to name.
 func (d *document) those(k pipeline.Kind) string {
-	all := keys(d.placed[k])
+	all := keys(d.declared[k])
 	if len(all) == 0 || len(all) > 12 {
 		return ""
 	}
@@ -175,8 +175,8 @@ func (d *document) name(n *node, path string, k pipeline.Kind, before []string) 
 	name := n.text
 	switch {
 	case slices.Contains(before, name):
-		d.complain(n, path, "%q is in this list twice", n.asWritten)
-	case d.placed[k][name] != nil, named(k) && d.byType(k, name):
+		d.report(n, path, "%q is in this list twice", n.asWritten)
+	case d.declared[k][name] != nil, named(k) && d.byType(k, name):
 		d.used[k][name] = true
 		return name, true
 	default:
@@ -185,26 +185,26 @@ func (d *document) name(n *node, path string, k pipeline.Kind, before []string) 
 	return "", false
 }
 
-// named tells whether components of a kind may be named by their type.
+// named reports whether components of a kind may be named by their type.
 func named(k pipeline.Kind) bool { return k == pipeline.KindParser || k == pipeline.KindTransform }
 
 // noSuch reports a name in a pipeline that is no component's.
 func (d *document) noSuch(n *node, path string, k pipeline.Kind) {
-	known := keys(d.placed[k])
-	d.used[k][nearest(n.text, known)] = true // no second complaint about that one
+	known := keys(d.declared[k])
+	d.used[k][nearest(n.text, known)] = true // no second problem about that one
 	if named(k) {
 		known = append(known, d.types(k)...)
 	}
 	if slices.Contains(known, n.text) {
-		d.complain(n, path, "a %s of the type %q cannot do without settings; list it under %ss", k, n.text, k)
+		d.report(n, path, "a %s of the type %q cannot do without settings; list it under %ss", k, n.text, k)
 		return
 	}
-	d.complain(n, path, "there is no %s with the name %q%s", k, n.asWritten, meant(n.text, known))
+	d.report(n, path, "there is no %s with the name %q%s", k, n.asWritten, meant(n.text, known))
 }
 
-// chosen says whether there are sources that may choose parsers and pipelines by
+// hasSourceOptions reports whether there are sources that may choose parsers and pipelines by
 // pipeline.SourceOptions, so that these need be named nowhere else.
-func (d *document) chosen() bool {
+func (d *document) hasSourceOptions() bool {
 	return slices.ContainsFunc(d.cfg.Inputs, func(i Input) bool { return i.Traits.SourceOptions })
 }
 
@@ -212,14 +212,14 @@ func (d *document) chosen() bool {
 func (d *document) unused() {
 	for _, s := range sections {
 		for _, e := range d.root.get(s.name).all() {
-			if !d.used[s.kind][e.name] && (s.kind != pipeline.KindParser || !d.chosen()) {
-				d.report.add(e.key, child(s.name, e.name), "is in no pipeline, so it would do nothing; name it in one or remove it")
+			if !d.used[s.kind][e.name] && (s.kind != pipeline.KindParser || !d.hasSourceOptions()) {
+				d.problems.add(e.key, child(s.name, e.name), "is in no pipeline, so it would do nothing; name it in one or remove it")
 			}
 		}
 	}
 }
 
-// all gives the entries of a mapping, or of nothing.
+// all returns the entries of a mapping, or of nothing.
 func (n *node) all() []entry {
 	if n == nil {
 		return nil

@@ -7,10 +7,10 @@ import (
 	"github.com/longshore/longshore/pipeline"
 )
 
-// problems reports what a component finds wrong with its own settings. When
-// there were mistakes before (clean is false), only what concerns settings that
+// check reports what a component finds wrong with its own settings. When
+// there were problems before (clean is false), only what concerns settings that
 // are there and right is worth telling: the rest may be a consequence.
-func (d *decoder) problems(settings any, n *node, path string, clean bool) {
+func (d *decoder) check(settings any, n *node, path string, clean bool) {
 	checker, ok := settings.(pipeline.Checker)
 	if !ok {
 		return
@@ -28,14 +28,14 @@ func (d *decoder) problems(settings any, n *node, path string, clean bool) {
 		if found.name.line > 0 && (!exact || found.kind == mappingKind) {
 			at = found.name
 		}
-		d.report.add(within(d.report.source, at, found, p.Column), full, "%s", p.Message)
+		d.problems.add(within(d.problems.source, at, found, p.Column), full, "%s", p.Message)
 		found.broken = found.broken || exact
 	}
 }
 
-// within gives the place of a column of a node's text, where the text stands in
+// within returns the place of a column of a node's text, where the text stands in
 // the file as it is.
-func within(s *source, at place, n *node, column int) place {
+func within(s *source, at span, n *node, column int) span {
 	if column < 1 || n.kind != scalarKind || n.at != at || at.line < 1 || at.line > len(s.lines) {
 		return at
 	}
@@ -50,7 +50,7 @@ func within(s *source, at place, n *node, column int) place {
 	return at
 }
 
-// find gives the node at a path such as tls.ca_file or urls[1], or the last one
+// find returns the node at a path such as tls.ca_file or urls[1], or the last one
 // on the way there. Names may themselves have dots in them.
 func (n *node) find(path string) (found *node, exact bool) {
 	if path == "" {

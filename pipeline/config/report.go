@@ -7,45 +7,45 @@ import (
 	"strings"
 )
 
-// maxErrors is how many mistakes are reported; nobody reads more.
+// maxErrors is how many problems are reported; nobody reads more.
 const maxErrors = 200
 
-// A report collects mistakes while a config is read. They become text only at
+// A problemList collects problems while a config is read. They become text only at
 // the end, when it is known what is secret.
-type report struct {
+type problemList struct {
 	source *source
-	found  []mistake
-	warned []mistake
+	found  []problem
+	warned []problem
 	hidden []string // texts that messages must not hold
 }
 
-type mistake struct {
-	at            place
+type problem struct {
+	at            span
 	path, message string
 }
 
-func (r *report) add(at place, path, format string, args ...any) {
-	r.found = append(r.found, mistake{at, path, fmt.Sprintf(format, args...)})
+func (r *problemList) add(at span, path, format string, args ...any) {
+	r.found = append(r.found, problem{at, path, fmt.Sprintf(format, args...)})
 }
 
 // warn is add for what works, but should be changed.
-func (r *report) warn(at place, path, format string, args ...any) {
-	r.warned = append(r.warned, mistake{at, path, fmt.Sprintf(format, args...)})
+func (r *problemList) warn(at span, path, format string, args ...any) {
+	r.warned = append(r.warned, problem{at, path, fmt.Sprintf(format, args...)})
 }
 
-func (r *report) errors() Errors   { return r.sorted(r.found) }
-func (r *report) warnings() Errors { return r.sorted(r.warned) }
+func (r *problemList) errors() Errors   { return r.sorted(r.found) }
+func (r *problemList) warnings() Errors { return r.sorted(r.warned) }
 
 // sorted returns problems in the order of the file, each once: what an alias
 // repeats is one problem.
-func (r *report) sorted(found []mistake) Errors {
-	slices.SortStableFunc(found, func(a, b mistake) int {
+func (r *problemList) sorted(found []problem) Errors {
+	slices.SortStableFunc(found, func(a, b problem) int {
 		return cmp.Or(cmp.Compare(a.at.line, b.at.line), cmp.Compare(a.at.col, b.at.col))
 	})
 	var errs Errors
-	seen := map[mistake]bool{}
+	seen := map[problem]bool{}
 	for _, m := range found {
-		once := mistake{at: m.at, message: m.message}
+		once := problem{at: m.at, message: m.message}
 		if seen[once] || len(errs) >= maxErrors {
 			continue
 		}
@@ -55,7 +55,7 @@ func (r *report) sorted(found []mistake) Errors {
 	return errs
 }
 
-func (r *report) error(m mistake) Error {
+func (r *problemList) error(m problem) Error {
 	e := Error{File: r.source.file, Line: m.at.line, Column: m.at.col, Path: m.path}
 	e.Message = r.redact(m.message)
 	e.Excerpt, e.Caret, e.Width = r.source.excerpt(m.at)
@@ -63,7 +63,7 @@ func (r *report) error(m mistake) Error {
 }
 
 // redact takes secrets out of a message, such as one that quotes a URL.
-func (r *report) redact(message string) string {
+func (r *problemList) redact(message string) string {
 	for _, secret := range r.hidden {
 		if len(secret) >= 4 {
 			message = strings.ReplaceAll(message, secret, "***")

@@ -15,7 +15,7 @@ import (
 	"github.com/longshore/longshore/pipeline/config"
 )
 
-// load gives a config that must be right.
+// load returns a config that must be right.
 func load(t *testing.T, files map[string]string) *config.Config {
 	t.Helper()
 	cfg, err := loader(files).Load("longshore.yml", []byte(files["longshore.yml"]))

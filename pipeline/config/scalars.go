@@ -41,7 +41,7 @@ func setScalar(v reflect.Value, text string) error {
 	case reflect.Float64:
 		return setFloat(v, text)
 	default:
-		return fmt.Errorf("cannot be read: longshore has a setting of the type %s, which is a mistake in longshore", v.Type())
+		return fmt.Errorf("cannot be read: longshore has a setting of the type %s, which is a problem in longshore", v.Type())
 	}
 	return nil
 }
@@ -113,7 +113,7 @@ func (s *setting) within(v reflect.Value) error {
 	return fmt.Errorf("is not known; it is one of %s%s", list(s.enum, "and"), hint)
 }
 
-// compare gives -1, 0 or 1 as v is below, at or above a limit.
+// compare returns -1, 0 or 1 as v is below, at or above a limit.
 func (s *setting) compare(v reflect.Value, limit string) int {
 	l := reflect.New(v.Type()).Elem()
 	if setScalar(l, limit) != nil {

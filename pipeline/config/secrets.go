@@ -15,7 +15,7 @@ type names struct {
 }
 
 // secretNames gathers which settings are secret in any component, so that a value is
-// hidden even where a mistake keeps us from telling what it belongs to.
+// hidden even where a problem keeps us from telling what it belongs to.
 func secretNames(specs []pipeline.Spec) names {
 	n := names{plain: map[string]bool{}}
 	for _, s := range specs {
@@ -43,7 +43,7 @@ func (n *names) gather(t reflect.Type) {
 
 var secretName = regexp.MustCompile(`(?i)` + secretWords)
 
-// hides says whether what is set under a name is kept out of errors.
+// hides reports whether what is set under a name is kept out of errors.
 func (n *names) hides(name string) bool {
 	if slices.Contains(n.secret, name) {
 		return true

@@ -16,18 +16,18 @@ var (
 // A setting is one field of a config struct, as its tags describe it; see
 // pipeline.Spec for the tags.
 type setting struct {
-	name      string
-	formerly  string // the name it had, which is still read
-	index     []int
-	typ       reflect.Type
-	doc       string
-	preset    string // the default
-	hasPreset bool
-	required  bool
-	secret    bool
-	enum      []string
-	min, max  string
-	example   string
+	name        string
+	formerly    string // the name it had, which is still read
+	index       []int
+	typ         reflect.Type
+	doc         string
+	defaultText string
+	hasDefault  bool
+	required    bool
+	secret      bool
+	enum        []string
+	min, max    string
+	example     string
 }
 
 // settingsOf lists the settings of a struct, in its order; those of an
@@ -64,7 +64,7 @@ func settingOf(name string, f reflect.StructField) setting {
 		max:      f.Tag.Get("max"),
 		example:  f.Tag.Get("example"),
 	}
-	s.preset, s.hasPreset = f.Tag.Lookup("default")
+	s.defaultText, s.hasDefault = f.Tag.Lookup("default")
 	if enum := f.Tag.Get("enum"); enum != "" {
 		s.enum = strings.Split(enum, "|")
 	}
@@ -79,8 +79,7 @@ func leaf(t reflect.Type) reflect.Type {
 	return t
 }
 
-// settingsOfAll lists the settings of several structs that are written side by
-// side.
+// settingsOfAll lists the settings of several structs that are written side by side.
 func settingsOfAll(targets []reflect.Value) []bound {
 	var all []bound
 	for _, v := range targets {

@@ -7,10 +7,9 @@ import (
 	"strings"
 )
 
-// A place is a stretch of the source, from a line and column up to, and not
-// including, another. Both count from 1, columns in characters; the zero place is
-// the file as a whole.
-type place struct {
+// A span is a range of the source, from a line and column up to, and not including, another. Both
+// count from 1, columns in characters; the zero span is the file as a whole.
+type span struct {
 	line, col       int
 	endLine, endCol int
 }
@@ -19,10 +18,9 @@ type place struct {
 type source struct {
 	file  string
 	lines []string
-	// masked are the places that hold a secret.
-	masked []place
-	// hideAll masks by name whatever looks like a secret: for text that could
-	// not be read as YAML.
+	// masked are the spans that hold a secret.
+	masked []span
+	// hideAll masks by name whatever looks like a secret: for text that could not be read as YAML.
 	hideAll bool
 }
 
@@ -30,10 +28,10 @@ func newSource(file, text string) *source {
 	return &source{file: file, lines: strings.Split(text, "\n")}
 }
 
-func (s *source) mask(p place) { s.masked = append(s.masked, p) }
+func (s *source) mask(p span) { s.masked = append(s.masked, p) }
 
-// onLine gives the part of a line of the given length that is in p, from 0.
-func (s *source) onLine(p place, line, length int) (from, to int) {
+// onLine returns the part of a line of the given length that is in p, from 0.
+func (s *source) onLine(p span, line, length int) (from, to int) {
 	from, to = 0, length
 	if line == p.line {
 		from = min(max(p.col-1, 0), length)
@@ -47,28 +45,28 @@ func (s *source) onLine(p place, line, length int) (from, to int) {
 // excerptWidth is how much of a line an error quotes.
 const excerptWidth = 110
 
-// excerpt gives the line of p as an error may show it, and where in it p is.
-func (s *source) excerpt(p place) (text string, caret, width int) {
+// excerpt returns the line of p as an error may show it, and where in it p is.
+func (s *source) excerpt(p span) (text string, caret, width int) {
 	if p.line < 1 || p.line > len(s.lines) {
 		return "", 0, 0
 	}
 	line := []rune(s.lines[p.line-1])
-	from, to := s.onLine(place{p.line, p.col, p.line, p.endCol}, p.line, len(line))
+	from, to := s.onLine(span{p.line, p.col, p.line, p.endCol}, p.line, len(line))
 	if p.endLine != p.line {
 		to = len(line)
 	}
 	for to > from && (line[to-1] == ' ' || line[to-1] == '\t') {
 		to--
 	}
-	shown, from, to := s.veil(line, p.line, from, to)
+	shown, from, to := s.maskLine(line, p.line, from, to)
 	shown, from, to = window(shown, from, to)
 	return string(shown), from, to - from
 }
 
 var stars = []rune("***")
 
-// veil replaces the secrets of a line, and moves the marked part along.
-func (s *source) veil(line []rune, number, from, to int) ([]rune, int, int) {
+// maskLine replaces the secrets of a line, and moves the marked part along.
+func (s *source) maskLine(line []rune, number, from, to int) ([]rune, int, int) {
 	var out []rune
 	done := 0
 	newFrom, newTo := from, to
@@ -100,7 +98,7 @@ func moved(original, current, a, b, shift int) int {
 	return current
 }
 
-// secretsOn gives the stretches of a line that must not be shown, in order.
+// secretsOn returns the stretches of a line that must not be shown, in order.
 func (s *source) secretsOn(line []rune, number int) [][2]int {
 	var found [][2]int
 	for _, p := range s.masked {
@@ -128,7 +126,7 @@ func (s *source) secretsOn(line []rune, number int) [][2]int {
 	return found
 }
 
-// belowSecret says whether a line is indented under one that names a secret.
+// belowSecret reports whether a line is indented under one that names a secret.
 func (s *source) belowSecret(number int) bool {
 	depth := indent(s.lines[number-1])
 	for i := number - 2; i >= 0 && depth > 0; i-- {
@@ -156,8 +154,7 @@ var (
 
 const looseWords = `pass|pw|secret|token|key|cred|auth|cookie|bearer|headers`
 
-// secretWords are what names of secrets are made of, whether a component knows
-// them or not.
+// secretWords are what names of secrets are made of, whether a component knows them or not.
 const secretWords = `passw|passphrase|secret|token|api[-_]?key|private[-_]?key|credential|authorization|cookie|bearer`
 
 func appendMatches(to [][2]int, text string, pattern *regexp.Regexp) [][2]int {

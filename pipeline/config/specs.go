@@ -10,7 +10,7 @@ import (
 )
 
 // CheckSpecs says what is wrong with a table of components: what a test of the table
-// asks. A table without mistakes never fails in Load for reasons of its own.
+// asks. A table without problems never fails in Load for reasons of its own.
 func CheckSpecs(specs []pipeline.Spec) error {
 	var errs []error
 	seen := map[string]bool{}
@@ -61,7 +61,7 @@ func checkSpec(spec pipeline.Spec) []error {
 
 // checkSetting looks at the tags of one setting and of those in it.
 func checkSetting(path string, s setting) []error {
-	if s.typ == reflect.TypeFor[elsewhere]() {
+	if s.typ == reflect.TypeFor[skipField]() {
 		return nil
 	}
 	var errs []error
@@ -87,8 +87,8 @@ func checkSetting(path string, s setting) []error {
 			add("%q is not a limit of %s", limit, s.typ)
 		}
 	}
-	if s.hasPreset {
-		for _, m := range setPreset(reflect.New(s.typ).Elem(), &s) {
+	if s.hasDefault {
+		for _, m := range setDefault(reflect.New(s.typ).Elem(), &s) {
 			add("default: %s", m.message)
 		}
 	}

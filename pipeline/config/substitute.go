@@ -29,7 +29,7 @@ type variables struct {
 }
 
 // fill puts values into the text of a scalar.
-func (v *variables) fill(n *node, r *report) {
+func (v *variables) fill(n *node, r *problemList) {
 	text, problems := v.expand(n.text, 0)
 	for _, p := range problems {
 		r.add(p.within(n.at, r.source), "", "%s", p.message)
@@ -48,9 +48,8 @@ type unfilled struct {
 	message string
 }
 
-// within is where the expression stands, if that can be told, or else the
-// place of the whole value.
-func (u unfilled) within(p place, s *source) place {
+// within is where the expression stands, if that can be said, or else the place of the whole value.
+func (u unfilled) within(p span, s *source) span {
 	if p.line < 1 || p.line > len(s.lines) || u.expr == "" {
 		return p
 	}
@@ -61,10 +60,10 @@ func (u unfilled) within(p place, s *source) place {
 		return p
 	}
 	col := from + len([]rune(string(line[from:])[:at])) + 1
-	return place{p.line, col, p.line, col + len([]rune(u.expr))}
+	return span{p.line, col, p.line, col + len([]rune(u.expr))}
 }
 
-// expand gives the text with values put in, and what has none.
+// expand returns the text with values put in, and what has none.
 func (v *variables) expand(text string, depth int) (string, []unfilled) {
 	var b strings.Builder
 	var missing []unfilled
@@ -92,7 +91,7 @@ func (v *variables) expand(text string, depth int) (string, []unfilled) {
 	}
 }
 
-// closing gives the index of the brace that closes the one at the start.
+// closing returns the index of the brace that closes the one at the start.
 func closing(s string) int {
 	open := 0
 	for i := 0; i < len(s); i++ {
@@ -108,7 +107,7 @@ func closing(s string) int {
 	return -1
 }
 
-// value gives what one ${…} stands for.
+// value returns what one ${…} stands for.
 func (v *variables) value(expr string, depth int) (string, []unfilled) {
 	inner := expr[2 : len(expr)-1]
 	if path, ok := strings.CutPrefix(inner, "file:"); ok {
@@ -151,7 +150,7 @@ func splitName(s string) (name, rest string) {
 	return s, ""
 }
 
-// file gives the content of a file without the line end at its end.
+// file returns the content of a file without the line end at its end.
 func (v *variables) file(expr, path string) (string, []unfilled) {
 	if path == "" {
 		return "", []unfilled{{expr, "${file:} needs a path, such as ${file:/run/secrets/password}"}}
@@ -168,8 +167,7 @@ func (v *variables) file(expr, path string) (string, []unfilled) {
 	return text, nil
 }
 
-// readSecretFile reads a small regular file; anything else could block, or
-// never end.
+// readSecretFile reads a small regular file; anything else could block, or never end.
 func readSecretFile(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {

@@ -2,20 +2,20 @@ package config
 
 import "strings"
 
-// nearest gives the known name that was probably meant, or "".
+// nearest returns the known name that was probably meant, or "".
 func nearest(name string, known []string) string {
 	best, bestAt := "", max(1, len(name)/3)+1
 	for _, k := range known {
-		if d := apart(fold(name), fold(k)); d < bestAt {
+		if d := editDistance(fold(name), fold(k)); d < bestAt {
 			best, bestAt = k, d
 		}
 	}
 	return best
 }
 
-// apart is how far a name is from a known one; a name cut short (elastic for
+// editDistance is how far a name is from a known one; a name cut short (elastic for
 // elasticsearch) or drawn out (warning for warn) is near.
-func apart(name, known string) int {
+func editDistance(name, known string) int {
 	short, long := name, known
 	if len(short) > len(long) {
 		short, long = long, short
@@ -31,9 +31,8 @@ func fold(s string) string {
 	return strings.ToLower(strings.ReplaceAll(s, "-", "_"))
 }
 
-// distance counts the letters to insert, remove, replace or swap with their
-// neighbour to make b of a (optimal string alignment). Names longer than any of ours are far
-// from all.
+// distance counts the letters to insert, remove, replace or swap with their neighbour to make b of
+// a (optimal string alignment). Names longer than any of ours are far from all.
 func distance(a, b string) int {
 	const far = 64
 	if len(a) > far || len(b) > far {

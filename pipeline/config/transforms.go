@@ -7,15 +7,14 @@ import (
 	"github.com/longshore/longshore/pipeline/condition"
 )
 
-// redactType is the type of the transform that every pipeline has unless the
-// user says otherwise.
+// redactType is the type of the transform that every pipeline has unless the user says otherwise.
 const redactType = "redact"
 
 // condition checks the condition of a transform.
 func (d *document) condition(c *component, e entry, path string) {
 	given := e.value.get("if")
 	if c.spec.Traits.NeedsCondition && given == nil {
-		d.report.add(e.key, path, "needs a condition; add one, such as: if: level == \"debug\"")
+		d.problems.add(e.key, path, "needs a condition; add one, such as: if: level == \"debug\"")
 	}
 	if given == nil || given.broken {
 		return
@@ -27,7 +26,7 @@ func (d *document) condition(c *component, e entry, path string) {
 		if wrong.Line > 1 {
 			column = 0
 		}
-		d.report.add(within(d.report.source, given.at, given, column), child(path, "if"), "%s", wrong.Message)
+		d.problems.add(within(d.problems.source, given.at, given, column), child(path, "if"), "%s", wrong.Message)
 		given.broken = true
 	}
 }
@@ -41,7 +40,7 @@ func (d *document) chosenOutputs() {
 	for _, t := range d.cfg.Transforms {
 		n := d.root.get("transforms").get(t.Name)
 		if chooser, ok := t.Settings.(pipeline.OutputChooser); ok && n != nil {
-			d.problems(choice{chooser, outputs}, n, child("transforms", t.Name), true)
+			d.check(choice{chooser, outputs}, n, child("transforms", t.Name), true)
 		}
 	}
 }
@@ -86,15 +85,14 @@ func (d *document) redacts(p *Pipeline) bool {
 	return false
 }
 
-// defaultRedact makes sure of a redact transform with its defaults, and gives
-// its name.
+// defaultRedact makes sure of a redact transform with its defaults, and gives its name.
 func (d *document) defaultRedact(spec pipeline.Spec) string {
 	name, listed := redactType, d.root.get("transforms")
 	for _, taken := listed.entry(name); taken; _, taken = listed.entry(name) {
 		name = "default-" + name
 	}
-	if d.placed[pipeline.KindTransform][name] == nil {
-		d.preset(spec, name)
+	if d.declared[pipeline.KindTransform][name] == nil {
+		d.addDefault(spec, name)
 	}
 	return name
 }

@@ -32,10 +32,9 @@ const (
 // keys written out and ${…} put in.
 type node struct {
 	kind kind
-	at   place
-	// name is the place of the name it is set under, where a mistake of the
-	// whole is shown.
-	name place
+	at   span
+	// name is the place of the name it is set under, where a problem of the whole is shown.
+	name span
 	// text is a scalar's value; asWritten is how an error may quote it, and is empty
 	// for what must not be quoted.
 	text, asWritten string
@@ -44,18 +43,18 @@ type node struct {
 	items  []*node // of a list
 	// entries are a mapping's, in order, without repeated keys.
 	entries []entry
-	// broken is set once a mistake was reported here, so that there is no second
+	// broken is set once a problem was reported here, so that there is no second
 	// one for the same reason.
 	broken bool
 }
 
 type entry struct {
 	name  string
-	key   place
+	key   span
 	value *node
 }
 
-// entry gives a mapping's entry by name.
+// entry returns a mapping's entry by name.
 func (n *node) entry(name string) (entry, bool) {
 	if n == nil {
 		return entry{}, false
@@ -68,13 +67,13 @@ func (n *node) entry(name string) (entry, bool) {
 	return entry{}, false
 }
 
-// get gives the value of a mapping's entry, or nil.
+// get returns the value of a mapping's entry, or nil.
 func (n *node) get(name string) *node {
 	e, _ := n.entry(name)
 	return e.value
 }
 
-// anyBroken says whether a mistake was found in a node or anywhere below it.
+// anyBroken reports whether a problem was found in a node or anywhere below it.
 func (n *node) anyBroken() bool {
 	if n == nil || n.broken {
 		return n != nil
@@ -94,16 +93,16 @@ func (n *node) anyBroken() bool {
 
 // A builder makes nodes of YAML.
 type builder struct {
-	report  *report
-	vars    *variables
-	anchors map[string]ast.Node
-	nodes   int
-	full    bool
+	problems *problemList
+	vars     *variables
+	anchors  map[string]ast.Node
+	nodes    int
+	full     bool
 }
 
-// readTree reads a text as one YAML document. It gives nil when there is
+// readTree reads a text as one YAML document. It returns nil when there is
 // nothing in it, or nothing that could be understood; then that is reported.
-func readTree(text string, r *report, vars *variables) *node {
+func readTree(text string, r *problemList, vars *variables) *node {
 	tokens := lexer.Tokenize(text)
 	if at, why := tooMuch(tokens); why != "" {
 		r.add(at, "", "%s", why)
@@ -113,7 +112,7 @@ func readTree(text string, r *report, vars *variables) *node {
 	if !ok || body == nil {
 		return nil
 	}
-	b := &builder{report: r, vars: vars, anchors: map[string]ast.Node{}}
+	b := &builder{problems: r, vars: vars, anchors: map[string]ast.Node{}}
 	root := b.node(body, 0)
 	if b.full {
 		return nil
@@ -123,9 +122,9 @@ func readTree(text string, r *report, vars *variables) *node {
 
 // tooMuch says why tokens should not be parsed. The parser calls itself for every level of
 // nesting, and a stack that overflows cannot be caught.
-func tooMuch(tokens token.Tokens) (place, string) {
+func tooMuch(tokens token.Tokens) (span, string) {
 	if len(tokens) > maxTokens {
-		return place{}, "the config is too large: it has over 50,000 words and signs"
+		return span{}, "the config is too large: it has over 50,000 words and signs"
 	}
 	open, chain, line := 0, 0, 0
 	for _, t := range tokens {
@@ -141,17 +140,17 @@ func tooMuch(tokens token.Tokens) (place, string) {
 			chain++
 		}
 		if open > maxDepth || chain > maxDepth || t.Position.IndentLevel > maxDepth {
-			return placeOf(t), "the config is nested too deeply"
+			return spanOf(t), "the config is nested too deeply"
 		}
 	}
-	return place{}, ""
+	return span{}, ""
 }
 
-// parseYAML gives the body of the only document.
-func parseYAML(tokens token.Tokens, r *report) (body ast.Node, ok bool) {
+// parseYAML returns the body of the only document.
+func parseYAML(tokens token.Tokens, r *problemList) (body ast.Node, ok bool) {
 	defer func() {
 		if recover() != nil {
-			r.add(place{}, "", "this cannot be read as YAML")
+			r.add(span{}, "", "this cannot be read as YAML")
 			body, ok = nil, false
 		}
 	}()
@@ -174,7 +173,7 @@ func parseYAML(tokens token.Tokens, r *report) (body ast.Node, ok bool) {
 }
 
 // syntax reports what the YAML parser found, in words for people.
-func (r *report) syntax(err error) {
+func (r *problemList) syntax(err error) {
 	r.source.hideAll = true
 	var found interface {
 		error
@@ -182,15 +181,15 @@ func (r *report) syntax(err error) {
 		GetToken() *token.Token
 	}
 	if !errors.As(err, &found) || found.GetToken() == nil {
-		r.add(place{}, "", "this cannot be read as YAML: %v", err)
+		r.add(span{}, "", "this cannot be read as YAML: %v", err)
 		return
 	}
-	at := placeOf(found.GetToken())
+	at := spanOf(found.GetToken())
 	at.endLine, at.endCol = at.line, at.col+1
 	r.add(at, "", "%s", inPlainWords(found.GetMessage(), r.source, at))
 }
 
-func inPlainWords(message string, s *source, at place) string {
+func inPlainWords(message string, s *source, at span) string {
 	before, line := "", ""
 	if at.line >= 1 && at.line <= len(s.lines) {
 		line = s.lines[at.line-1]
@@ -216,12 +215,12 @@ func inPlainWords(message string, s *source, at place) string {
 	return "not YAML: " + strings.TrimSpace(message)
 }
 
-// placeOf is from a token up to the next.
-func placeOf(t *token.Token) place {
+// spanOf is from a token up to the next.
+func spanOf(t *token.Token) span {
 	if t == nil || t.Position == nil {
-		return place{}
+		return span{}
 	}
-	p := place{line: t.Position.Line, col: max(t.Position.Column, 1)}
+	p := span{line: t.Position.Line, col: max(t.Position.Column, 1)}
 	p.endLine, p.endCol = 1<<30, 1
 	if t.Next != nil && t.Next.Position != nil {
 		p.endLine, p.endCol = t.Next.Position.Line, max(t.Next.Position.Column, 1)
@@ -230,7 +229,7 @@ func placeOf(t *token.Token) place {
 }
 
 // start is the place of a node's first token.
-func start(n ast.Node) place {
+func start(n ast.Node) span {
 	switch n := n.(type) {
 	case *ast.MappingNode:
 		if !n.IsFlowStyle && len(n.Values) > 0 {
@@ -239,16 +238,16 @@ func start(n ast.Node) place {
 	case *ast.MappingValueNode:
 		return start(n.Key)
 	case *ast.LiteralNode:
-		p := placeOf(n.Start)
-		end := placeOf(n.Value.GetToken())
+		p := spanOf(n.Start)
+		end := spanOf(n.Value.GetToken())
 		p.endLine, p.endCol = end.endLine, end.endCol
 		return p
 	case *ast.SequenceNode:
-		p := placeOf(n.GetToken())
+		p := spanOf(n.GetToken())
 		p.endLine, p.endCol = p.line, p.col+1
 		return p
 	}
-	return placeOf(n.GetToken())
+	return spanOf(n.GetToken())
 }
 
 // node makes a node of what the parser found, from depth levels down.
@@ -287,7 +286,7 @@ func (b *builder) overflow(n *node) {
 	n.broken = true
 	if !b.full {
 		b.full = true
-		b.report.add(n.at, "", "the config is too large: it is nested too deeply, or its aliases repeat too much")
+		b.problems.add(n.at, "", "the config is too large: it is nested too deeply, or its aliases repeat too much")
 	}
 }
 
@@ -312,14 +311,13 @@ func (b *builder) alias(n *ast.AliasNode, depth int) *node {
 			end := start(n.Value)
 			at.endLine, at.endCol = end.endLine, end.endCol
 		}
-		b.report.add(at, "", "there is no anchor &%s above this%s", name, meant(name, keys(b.anchors)))
+		b.problems.add(at, "", "there is no anchor &%s above this%s", name, meant(name, keys(b.anchors)))
 		return &node{at: at, broken: true}
 	}
 	return b.node(target, depth+1)
 }
 
-// tagged reads past the tags that say what is plain to see; others have no
-// meaning here.
+// tagged reads past the tags that say what is plain to see; others have no meaning here.
 func (b *builder) tagged(n *ast.TagNode, depth int) *node {
 	name := n.Start.Value
 	switch name {
@@ -329,8 +327,8 @@ func (b *builder) tagged(n *ast.TagNode, depth int) *node {
 		}
 		return &node{at: start(n)}
 	}
-	at := placeOf(n.Start)
-	b.report.add(at, "", "tags such as %s have no meaning here; remove it", name)
+	at := spanOf(n.Start)
+	b.problems.add(at, "", "tags such as %s have no meaning here; remove it", name)
 	return &node{at: at, broken: true}
 }
 
@@ -345,7 +343,7 @@ func (b *builder) mapping(out *node, values []*ast.MappingValueNode, depth int) 
 		}
 		name, ok := b.key(v.Key)
 		if !ok {
-			b.report.add(key, "", "a name must be plain text")
+			b.problems.add(key, "", "a name must be plain text")
 			continue
 		}
 		value := b.node(v.Value, depth+1)
@@ -354,7 +352,7 @@ func (b *builder) mapping(out *node, values []*ast.MappingValueNode, depth int) 
 			value.at = key
 		}
 		if first, twice := out.entry(name); twice {
-			b.report.add(key, "", "%q is set twice; the first time is in line %d", name, first.key.line)
+			b.problems.add(key, "", "%q is set twice; the first time is in line %d", name, first.key.line)
 			continue
 		}
 		out.entries = append(out.entries, entry{name, key, value})
@@ -373,7 +371,7 @@ func (n *node) inherit(from *node) {
 	}
 }
 
-// merge gives the mappings that stand at a merge key.
+// merge returns the mappings that stand at a merge key.
 func (b *builder) merge(n ast.Node, depth int) []*node {
 	value := b.node(n, depth+1)
 	from := []*node{value}
@@ -385,7 +383,7 @@ func (b *builder) merge(n ast.Node, depth int) []*node {
 		if m.kind == mappingKind {
 			mappings = append(mappings, m)
 		} else if !m.broken {
-			b.report.add(m.at, "", "only settings can be merged by <<: an alias of them, such as *name, or a list of such")
+			b.problems.add(m.at, "", "only settings can be merged by <<: an alias of them, such as *name, or a list of such")
 		}
 	}
 	return mappings
@@ -407,11 +405,11 @@ func (b *builder) scalar(out *node, n ast.Node) {
 	out.asWritten = text
 	if strings.Contains(text, "${") {
 		out.filled = true
-		b.vars.fill(out, b.report)
+		b.vars.fill(out, b.problems)
 	}
 }
 
-// scalarText gives the value of a scalar as text; null has none.
+// scalarText returns the value of a scalar as text; null has none.
 func scalarText(n ast.Node) (string, bool) {
 	switch n := n.(type) {
 	case *ast.StringNode:

@@ -40,7 +40,7 @@ func testWrong(t *testing.T, path string) {
 	}
 	_, err = loader(files).Load("longshore.yml", []byte(files["longshore.yml"]))
 	if err == nil {
-		t.Fatal("the config was taken without a complaint")
+		t.Fatal("the config was taken without a problem")
 	}
 	got := err.Error() + "\n"
 	for _, secret := range strings.Fields(files["secrets"]) {

@@ -6,10 +6,9 @@ package event
 type Batch struct {
 	Source *Source
 
-	// From and To bound the positions this batch stands for: [From, To). When
-	// all its records are done, the source is done up to To, so what lies
-	// between records (line ends, empty lines, what a rule left out) is covered
-	// too. The batches of a source follow each other without a gap.
+	// From and To bound the positions this batch stands for: [From, To). When all its records are
+	// done, the source is done up to To, so what lies between records (line ends, empty lines, what
+	// a rule left out) is covered too. The batches of a source follow each other without a gap.
 	From, To uint64
 
 	// EndedByTimeout says that time, and not the source, ended the last record: a line
@@ -25,8 +24,7 @@ type Batch struct {
 	// handed back to the input after a restart.
 	Cursor []byte
 
-	// Arena holds the bytes that all spans point into. It may move when it
-	// grows; spans stay right.
+	// Arena holds the bytes that all spans point into. It may move when it grows; spans stay right.
 	Arena []byte
 
 	Records []Record
@@ -43,14 +41,13 @@ func (b *Batch) Reset(src *Source) {
 	b.fields = b.fields[:0]
 }
 
-// Bytes gives a span's bytes. They are valid until the batch is reset or its
-// arena grows.
+// Bytes returns a span's bytes. They are valid until the batch is reset or its arena grows.
 func (b *Batch) Bytes(s Span) []byte { return b.Arena[s.Off : s.Off+s.Len : s.Off+s.Len] }
 
-// Line gives the raw line of record i, as Bytes does.
+// Line returns the raw line of record i, as Bytes does.
 func (b *Batch) Line(i int) []byte { return b.Bytes(b.Records[i].Line) }
 
-// Put copies bytes to the arena and gives their span.
+// Put copies bytes to the arena and returns their span.
 func (b *Batch) Put(p []byte) Span {
 	s := Span{uint32(len(b.Arena)), uint32(len(p))}
 	b.Arena = append(b.Arena, p...)
@@ -70,7 +67,7 @@ func (b *Batch) Add(pos uint64, time int64, line Span) *Record {
 	return &b.Records[len(b.Records)-1]
 }
 
-// Fields gives the fields of record i that are no part of its core, in the
+// Fields returns the fields of record i that are no part of its core, in the
 // order of the line. The slice is valid until a field is added.
 func (b *Batch) Fields(i int) []Field {
 	r := &b.Records[i]
@@ -106,7 +103,7 @@ func (b *Batch) RemoveField(i, k int) {
 // ClearFields takes all fields from record i.
 func (b *Batch) ClearFields(i int) { b.Records[i].count = 0 }
 
-// MessageOf gives record i's message: what a parser found, or its whole line.
+// MessageOf returns record i's message: what a parser found, or its whole line.
 func (b *Batch) MessageOf(i int) Value {
 	r := &b.Records[i]
 	if r.Message.Kind != None {

@@ -50,8 +50,7 @@ func TestFields(t *testing.T) {
 	}
 }
 
-// TestFieldsAgainstSlices does at random what transforms do, on a batch and on
-// plain slices.
+// TestFieldsAgainstSlices does at random what transforms do, on a batch and on plain slices.
 func TestFieldsAgainstSlices(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(1, 2))

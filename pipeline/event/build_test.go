@@ -72,7 +72,7 @@ func checkDocument(t *testing.T, got []byte, want string) {
 	}
 }
 
-// members reads a JSON object and gives the names in it, or an error for what
+// members reads a JSON object and returns the names in it, or an error for what
 // is not an object or has a name twice.
 func members(document []byte) ([]string, error) {
 	if !json.Valid(document) {

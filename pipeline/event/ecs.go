@@ -10,11 +10,10 @@ const ECSVersion = "8.11.0"
 //
 //	{"@timestamp","log.level","message","ecs.version","trace.id","span.id","service.name", …labels…, …the rest…}
 //
-// Names are dotted and flat; Elasticsearch maps them as the objects they
-// stand for. What a record does not have is left out, but @timestamp, message
-// and ecs.version are always there. A field of the line that cannot stand
-// beside these, or that is text where the schema has an object (host, error,
-// log), becomes labels.<name>.
+// Names are dotted and flat; Elasticsearch maps them as the objects they stand for. What a record
+// does not have is left out, but @timestamp, message and ecs.version are always there. A field of
+// the line that cannot stand beside these, or that is text where the schema has an object (host,
+// error, log), becomes labels.<name>.
 func AppendECS(dst []byte, b *Batch, i int) []byte {
 	r := &b.Records[i]
 	dst = append(dst, `{"@timestamp":"`...)
@@ -70,7 +69,7 @@ func ecsNames(labels []Label) names {
 	return n
 }
 
-// ecsLabelNames gives the names a label has in the schema; none for the
+// ecsLabelNames returns the names a label has in the schema; none for the
 // service, which is part of the core. A user's own label keeps a name of the
 // schema, such as service.environment, and is put under labels otherwise.
 func ecsLabelNames(name string) []string {
@@ -94,9 +93,8 @@ func ecsLabelNames(name string) []string {
 	return []string{string(renameECS(key))}
 }
 
-// fitECS tells whether a field's value may stand under this name: not text
-// where the schema has an object, not an object where it has text, not below
-// something that is text.
+// fitECS reports whether a field's value may stand under this name: not text where the schema has
+// an object, not an object where it has text, not below something that is text.
 func fitECS(key []byte, dot int, value Kind) bool {
 	if dot < 0 {
 		if value == Object {
@@ -128,7 +126,7 @@ func renameECS(name []byte) []byte {
 	return name
 }
 
-// isECSObject tells whether the schema has an object of this name at the top.
+// isECSObject reports whether the schema has an object of this name at the top.
 func isECSObject(name []byte) bool {
 	switch string(name) {
 	case "agent", "client", "cloud", "container", "data_stream", "destination", "device", "dll", "dns", "ecs",
@@ -141,8 +139,7 @@ func isECSObject(name []byte) bool {
 	return false
 }
 
-// isInnerECSObject tells the same of a dotted name, for the objects that log
-// lines come near.
+// isInnerECSObject tells the same of a dotted name, for the objects that log lines come near.
 func isInnerECSObject(name []byte) bool {
 	switch string(name) {
 	case "agent.build",

@@ -25,8 +25,7 @@ const (
 	// Plain is text in which JSON has nothing to escape, in valid UTF-8: its
 	// text and the inside of its JSON string are the same bytes.
 	Plain
-	// Escaped is the inside of a valid JSON string, escapes and all, without
-	// its quotes.
+	// Escaped is the inside of a valid JSON string, escapes and all, without its quotes.
 	Escaped
 	// Number, Bool, Null, Object and Array are valid JSON, copied as they are.
 	Number
@@ -39,7 +38,7 @@ const (
 	Name
 )
 
-// IsString says whether a value of this kind is a string.
+// IsString reports whether a value of this kind is a string.
 func (k Kind) IsString() bool { return k == Text || k == Plain || k == Escaped || k == Name }
 
 // A Value is a typed run of bytes in the arena. The zero Value is absent.
@@ -48,8 +47,7 @@ type Value struct {
 	Kind Kind
 }
 
-// A Field is one name and value of a record. Keys are strings (Text, Plain or
-// Escaped).
+// A Field is one name and value of a record. Keys are strings (Text, Plain or Escaped).
 type Field struct{ Key, Value Value }
 
 // Flags mark what is special about a record.
@@ -80,9 +78,8 @@ const (
 // A Record is one log line and what was understood of it. Its spans point into
 // the arena of the batch that holds it.
 type Record struct {
-	// Pos is the record's position in its source. Positions ascend strictly
-	// within a source, survive a restart, and with the source's ID are the
-	// record's identity.
+	// Pos is the record's position in its source. Positions ascend strictly within a source,
+	// survive a restart, and with the source's ID are the record's identity.
 	Pos uint64
 	// Time is in Unix nanoseconds. An input sets it to the time that the
 	// source knows (Docker's), or 0; a parser overwrites it with the line's own.
@@ -117,7 +114,7 @@ type Record struct {
 // stored before anything of it is sent.
 type SourceID uint64
 
-// String gives the ID as 16 hex digits.
+// String returns the ID as 16 hex digits.
 func (id SourceID) String() string {
 	var b [8]byte
 	for i := range b {
@@ -143,7 +140,8 @@ const (
 	LabelComposeService = "compose.service" // com.docker.compose.service
 )
 
-// SourceOnly reports whether a line cannot set the value of a name: only the input knows it for certain.
+// SourceOnly reports whether a line cannot set the value of a name: only the input knows it for
+// certain.
 func SourceOnly(name string) bool {
 	switch name {
 	case LabelHost, LabelFile, LabelStream, LabelContainerID, LabelContainerName,
@@ -153,9 +151,8 @@ func SourceOnly(name string) bool {
 	return false
 }
 
-// A Source is one file, one stream of one container, or the like. It is
-// read-only once opened and may be kept for good and shared freely. NewSource
-// makes one.
+// A Source is one file, one stream of one container, or the like. It is read-only once opened and
+// may be kept for good and shared freely. NewSource makes one.
 type Source struct {
 	ID     SourceID
 	Input  string // name of the input it belongs to
@@ -172,7 +169,7 @@ type Source struct {
 	shapes [schemas]atomic.Pointer[names]
 }
 
-// NewSource gives a source whose labels are sorted by name; of equal names the
+// NewSource returns a source whose labels are sorted by name; of equal names the
 // last given wins, and labels without a value are left out.
 func NewSource(id SourceID, input, key string, labels []Label) *Source {
 	byName := make(map[string]string, len(labels))
@@ -192,7 +189,7 @@ func NewSource(id SourceID, input, key string, labels []Label) *Source {
 	return s
 }
 
-// namesIn gives what a schema makes of the source's labels.
+// namesIn returns what a schema makes of the source's labels.
 func (s *Source) namesIn(schema Schema) *names {
 	if n := s.shapes[schema].Load(); n != nil {
 		return n
@@ -219,7 +216,7 @@ func turnOf(input, key string) uint64 {
 	return h.Sum64()
 }
 
-// Label gives the value of a label, or "".
+// Label returns the value of a label, or "".
 func (s *Source) Label(name string) string {
 	for i := range s.Labels {
 		if s.Labels[i].Name == name {

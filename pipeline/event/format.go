@@ -4,9 +4,8 @@ package event
 // line was understood as it was.
 type Format uint8
 
-// Of a line within a line (a container runtime's, a syslog daemon's), the
-// format is that of the inner one, if it was understood. What has no
-// name of its own here is text.
+// Of a line within a line (a container runtime's, a syslog daemon's), the format is that of the
+// inner one, if it was understood. What has no name of its own here is text.
 const (
 	FormatNone Format = iota // no parser took it
 	FormatJSON
@@ -59,7 +58,7 @@ var formatNames = [formats]string{
 	"quarkus", "rabbitmq", "redis", "ruby", "rust", "spring-boot", "systemd", "tornado", "zap-console", "zookeeper",
 }
 
-// String gives the format's name.
+// String returns the format's name.
 func (f Format) String() string {
 	if f >= formats {
 		return "unknown"

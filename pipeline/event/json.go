@@ -13,9 +13,8 @@ import (
 //
 //	{"timestamp","level","message","service","trace_id","span_id", …the rest…}
 //
-// What a record does not have is left out, but timestamp and message are
-// always there. With labels, the source's labels stand before the rest, dotted
-// names as they are.
+// What a record does not have is left out, but timestamp and message are always there. With labels,
+// the source's labels stand before the rest, dotted names as they are.
 func AppendRecord(dst []byte, b *Batch, i int, labels bool) []byte {
 	r := &b.Records[i]
 	dst = append(dst, `{"timestamp":"`...)
@@ -181,8 +180,7 @@ func appendEscaped(dst, s []byte) []byte {
 	}
 }
 
-// plainLen gives how many bytes at the start of s can stand in a JSON string as
-// they are.
+// plainLen returns how many bytes at the start of s can stand in a JSON string as they are.
 func plainLen(s []byte) int {
 	i := 0
 	for ; i+8 <= len(s); i += 8 {
@@ -202,10 +200,9 @@ const (
 	highs = 0x8080808080808080
 )
 
-// Special marks, by their high bits, the bytes of w that end or interrupt
-// plain ASCII text in a JSON string: quotes, backslashes, control characters and
-// bytes from 0x80 on. The lowest mark is always right; higher ones may be
-// false, as borrows run upwards.
+// Special marks, by their high bits, the bytes of w that end or interrupt plain ASCII text in a
+// JSON string: quotes, backslashes, control characters and bytes from 0x80 on. The lowest mark is
+// always right; higher ones may be false, as borrows run upwards.
 func Special(w uint64) uint64 {
 	quote := (w ^ '"'*ones) - ones
 	slash := (w ^ '\\'*ones) - ones
@@ -259,8 +256,8 @@ func AppendUnescaped(dst, p []byte) []byte {
 	return dst
 }
 
-// UnescapeRune reads what follows "\u": four digits, and a second "\uXXXX"
-// where the first is half a pair. It gives how many bytes it used, 0 where there are no four digits.
+// UnescapeRune reads what follows "\u": four digits, and a second "\uXXXX" where the first is half
+// a pair. It returns how many bytes it used, 0 where there are no four digits.
 func UnescapeRune(p []byte) (rune, int) {
 	r := hex4(p)
 	if r < 0 {
@@ -299,7 +296,7 @@ func AppendHex(dst, p []byte) []byte {
 	return dst
 }
 
-// hexOf gives the eight hex digits of four bytes, all at once; the lowest byte comes first.
+// hexOf returns the eight hex digits of four bytes, all at once; the lowest byte comes first.
 func hexOf(four uint32) uint64 {
 	x := uint64(four)
 	x = (x | x<<16) & 0x0000ffff0000ffff

@@ -187,8 +187,7 @@ func FuzzString(f *testing.F) {
 	})
 }
 
-// FuzzUnescape: whatever encoding/json takes for a string, AppendUnescaped reads
-// alike.
+// FuzzUnescape: whatever encoding/json takes for a string, AppendUnescaped reads alike.
 func FuzzUnescape(f *testing.F) {
 	for _, s := range []string{``, `a\nb`, `\ud83d\ude00`, `\ud83d\ud83d\ude00`, `\ude00`, `\ud83dA`, `\/\b\f\"\\`, `\u0000`} {
 		f.Add(s)

@@ -15,7 +15,7 @@ const (
 
 var levelNames = [...]string{"", "trace", "debug", "info", "warn", "error", "fatal"}
 
-// String gives the level's name, "" for NoLevel.
+// String returns the level's name, "" for NoLevel.
 func (l Level) String() string {
 	if int(l) < len(levelNames) {
 		return levelNames[l]
@@ -26,7 +26,7 @@ func (l Level) String() string {
 // LevelNames lists the six names, from trace to fatal.
 func LevelNames() []string { return append([]string(nil), levelNames[1:]...) }
 
-// LevelNamed gives the level with exactly this name, or NoLevel. Parsers know
+// LevelNamed returns the level with exactly this name, or NoLevel. Parsers know
 // many more spellings; this one is for configs.
 func LevelNamed(name string) Level {
 	for i, n := range levelNames {

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// FieldNamed gives the index of record i's field of this name, or -1.
+// FieldNamed returns the index of record i's field of this name, or -1.
 func (b *Batch) FieldNamed(i int, name string) int {
 	for k, f := range b.Fields(i) {
 		if b.named(f.Key, name) {
@@ -24,9 +24,8 @@ func (b *Batch) named(key Value, name string) bool {
 	return string(AppendUnescaped(room[:0], p)) == name
 }
 
-// Lookup gives what record i has as a field: the one of this name or, where the name
-// has dots, what is at that path within a field that is an object. It is absent
-// where there is none.
+// Lookup returns what record i has as a field: the one of this name or, where the name has dots,
+// what is at that path within a field that is an object. It is absent where there is none.
 func (b *Batch) Lookup(i int, name string) Value {
 	if k := b.FieldNamed(i, name); k >= 0 {
 		return b.Fields(i)[k].Value
@@ -46,7 +45,7 @@ func (b *Batch) Lookup(i int, name string) Value {
 	return Value{}
 }
 
-// within gives what is at a path in an object.
+// within returns what is at a path in an object.
 func (b *Batch) within(v Value, path string) Value {
 	for v.Kind == Object {
 		if inner := b.member(v, path); inner.Kind != None {
@@ -61,7 +60,7 @@ func (b *Batch) within(v Value, path string) Value {
 	return Value{}
 }
 
-// member gives a member of an object, which is valid JSON. Names that are written with
+// member returns a member of an object, which is valid JSON. Names that are written with
 // escapes are not found.
 func (b *Batch) member(v Value, name string) Value {
 	p := b.Bytes(v.Span)
@@ -84,7 +83,7 @@ func (b *Batch) member(v Value, name string) Value {
 	return Value{}
 }
 
-// valueAt gives the value that begins at an index of a JSON text that stands at off in the arena.
+// valueAt returns the value that begins at an index of a JSON text that stands at off in the arena.
 func valueAt(p []byte, at int, off uint32) Value {
 	if at >= len(p) {
 		return Value{}
@@ -115,7 +114,7 @@ func valueAt(p []byte, at int, off uint32) Value {
 	return Value{Span{off + uint32(at), uint32(end - at)}, kind}
 }
 
-// endOfString gives the index of the quote that ends the string whose inside starts at an index.
+// endOfString returns the index of the quote that ends the string whose inside starts at an index.
 func endOfString(p []byte, at int) int {
 	for at < len(p) && p[at] != '"' {
 		if p[at] == '\\' {
@@ -126,7 +125,7 @@ func endOfString(p []byte, at int) int {
 	return min(at, len(p))
 }
 
-// endOfNested gives the index behind the object or array that starts at an index.
+// endOfNested returns the index behind the object or array that starts at an index.
 func endOfNested(p []byte, at int) int {
 	depth := 0
 	for ; at < len(p); at++ {

@@ -7,10 +7,9 @@ import (
 	"strings"
 )
 
-// names is what one shape of document already has in it when a record's own
-// fields are written. Elasticsearch refuses two equal keys in one object, and a
-// text "service" beside a "service.version"; so a field that would clash is
-// written under another name.
+// names is what one shape of document already has in it when a record's own fields are written.
+// Elasticsearch rejects two equal keys in one object, and a text "service" beside a
+// "service.version"; so a field that would clash is written under another name.
 type names struct {
 	labels []byte   // the source's labels as JSON members, each after a comma
 	core   *nameSet // scalars that every document may have
@@ -39,7 +38,7 @@ func defaultNames(labels []Label) names {
 	return n
 }
 
-// defaultLabelName gives the name itself, or another where a user's own label
+// defaultLabelName returns the name itself, or another where a user's own label
 // would clash with the core or be the parent of another label.
 func defaultLabelName(name string, labels []Label) string {
 	head, _, dotted := strings.Cut(name, ".")
@@ -57,8 +56,7 @@ func defaultLabelName(name string, labels []Label) string {
 	return name
 }
 
-// addLabel appends a label. Of two that come to have the same name, the
-// first stays.
+// addLabel appends a label. Of two that come to have the same name, the first stays.
 func (n *names) addLabel(name, value string) {
 	if slices.Contains(n.dotted, name) {
 		return
@@ -79,7 +77,7 @@ func (n *names) addLabel(name, value string) {
 	}
 }
 
-// NameKind gives the kind of a key of Plain text. It is Name for most, and spares those
+// NameKind returns the kind of a key of Plain text. It is Name for most, and spares those
 // who write the record a look at it.
 func NameKind(key []byte) Kind {
 	if len(key) == 0 || coreNames.has(key) || bytes.IndexByte(key, '.') >= 0 {
@@ -88,7 +86,7 @@ func NameKind(key []byte) Kind {
 	return Name
 }
 
-// fit tells whether a field may be written under its own name. It is quick for
+// fit reports whether a field may be written under its own name. It is quick for
 // the names that clash with nothing: most do not.
 func (n *names) fit(kind Kind, key []byte, value Kind) bool {
 	if kind == Name && !n.ecs {
@@ -116,7 +114,7 @@ func (n *names) fitDotted(key []byte, dot int) bool {
 	return true
 }
 
-// oddDots tells whether a name's dots have nothing before, between or behind
+// oddDots reports whether a name's dots have nothing before, between or behind
 // them, which Elasticsearch takes for a path with a nameless part.
 func oddDots(name []byte) bool {
 	return len(name) > 0 && (name[0] == '.' || name[len(name)-1] == '.') || bytes.Contains(name, []byte(".."))
@@ -126,9 +124,8 @@ func oddDots(name []byte) bool {
 // nothing but names costs no more than its length.
 const maxTwins = 512
 
-// appendRenamed writes the inside of the key of field k of fields, renamed where
-// it would clash: "level" to "level_original", "service.version" to
-// "service_version", the second "a" to "a_2".
+// appendRenamed writes the inside of the key of field k of fields, renamed where it would clash:
+// "level" to "level_original", "service.version" to "service_version", the second "a" to "a_2".
 func appendRenamed(dst []byte, b *Batch, fields []Field, k int, n *names) []byte {
 	var room [128]byte
 	name := b.AppendText(room[:0], fields[k].Key)
@@ -152,7 +149,7 @@ func appendRenamed(dst []byte, b *Batch, fields []Field, k int, n *names) []byte
 	return appendEscaped(dst, name)
 }
 
-// rename gives another name, in the same memory if there is room.
+// rename returns another name, in the same memory if there is room.
 func (n *names) rename(name []byte) []byte {
 	if len(name) == 0 {
 		return append(name, '_')
@@ -194,8 +191,7 @@ func countKey(b *Batch, fields []Field, name []byte) int {
 	return count
 }
 
-// keyBit spreads keys over the bits of a word: two keys with different bits
-// are different.
+// keyBit spreads keys over the bits of a word: two keys with different bits are different.
 func keyBit(key []byte) uint64 {
 	if len(key) == 0 {
 		return 1

@@ -65,7 +65,7 @@ func appendAttributes(dst []byte, b *Batch, i int) []byte {
 	if dst = appendFields(dst, b, i, names); len(dst) == start {
 		return dst
 	}
-	// The first comma gives way to the name of the whole.
+	// The first comma is replaced by the name of the whole.
 	const head = `,"attributes":{`
 	dst = append(dst, head[1:]...)
 	copy(dst[start+len(head):], dst[start+1:len(dst)-len(head)+1])
@@ -97,7 +97,7 @@ func logAttribute(label string) string {
 	return ""
 }
 
-// resourceOf gives the labels of a source that say what its records are from, as JSON
+// resourceOf returns the labels of a source that say what its records are from, as JSON
 // members, each after a comma.
 func resourceOf(labels []Label) []byte {
 	n := names{core: &resourceCore}

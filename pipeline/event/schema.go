@@ -14,7 +14,7 @@ const (
 	schemas
 )
 
-// SchemaNamed gives the schema that a config calls default, ecs or otel.
+// SchemaNamed returns the schema that a config calls default, ecs or otel.
 func SchemaNamed(name string) Schema {
 	switch name {
 	case "ecs":

@@ -1,6 +1,6 @@
 package event
 
-// Settable tells whether Set takes a name.
+// Settable reports whether Set takes a name.
 func Settable(name string) bool {
 	switch name {
 	case "", "timestamp", "trace_id", "span_id":
@@ -9,7 +9,7 @@ func Settable(name string) bool {
 	return true
 }
 
-// Set gives record i a value under a name: its message, its service, its level (which
+// Set returns record i a value under a name: its message, its service, its level (which
 // must be the name of one, or stays), or a field, in the place of one that is there.
 // The value's bytes are in the arena, and so is the name, a Plain or Text.
 func (b *Batch) Set(i int, key, v Value) {

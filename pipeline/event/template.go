@@ -5,8 +5,7 @@ import (
 	"strings"
 )
 
-// A Template is text with {name} in it, which stands for what a record has
-// under the name.
+// A Template is text with {name} in it, which stands for what a record has under the name.
 type Template []Part
 
 // A Part of a template is literal text, or the name of a field.
@@ -40,8 +39,8 @@ func ParseTemplate(text string) (Template, error) {
 	return parts, nil
 }
 
-// Append appends what the template gives for record i. A name that the record
-// does not have gives nothing.
+// Append appends what the template makes of record i. A name that the record
+// does not have adds nothing.
 func (t Template) Append(dst []byte, b *Batch, i int) []byte {
 	for _, p := range t {
 		if p.Field == "" {

@@ -38,7 +38,7 @@ func AppendTime(dst []byte, ns int64) []byte {
 	return append(dst, p[:end+1]...)
 }
 
-// putFraction writes nanoseconds and gives how many digits of them count.
+// putFraction writes nanoseconds and returns how many digits of them count.
 func putFraction(p []byte, ns uint64) int {
 	put3(p, ns/1e6)
 	if ns%1e6 == 0 {
@@ -86,7 +86,7 @@ func civil(days int64) (year, month, day int64) {
 	return year, month, day
 }
 
-// Days gives the days since 1970-01-01 of a date of the Gregorian calendar,
+// Days returns the days since 1970-01-01 of a date of the Gregorian calendar,
 // the inverse of the above (days_from_civil).
 func Days(year, month, day int64) int64 {
 	if month <= 2 {

@@ -8,8 +8,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Counter registers a counter. Where a component of the same name was made before, it is that one's,
-// and goes on counting.
+// Counter registers a counter. Where a component of the same name was made before, it is that
+// one's, and goes on counting.
 func Counter(reg prometheus.Registerer, name, help string) prometheus.Counter {
 	return register(reg, prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help}))
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/longshore/longshore/pipeline/config"
 )
 
-// Config returns a component's settings as a config with this YAML gives them: defaults are set, and
+// Config returns a component's settings as a config with this YAML has them: defaults are set, and
 // what would be rejected fails the test. The YAML has no type.
 func Config[T any](t testing.TB, spec pipeline.Spec, yaml string) T {
 	t.Helper()

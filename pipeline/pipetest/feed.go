@@ -23,10 +23,9 @@ type Got struct {
 	Flags  event.Flags
 }
 
-// A Feed stands in for the pipelines and the ledger when an input is tested. It
-// holds every batch against the contract of pipeline.Feed, keeps the records,
-// and acknowledges when told to. A batch that was sent is overwritten and lent
-// again: it is no longer the input's.
+// A Feed stands in for the pipelines and the ledger when an input is tested. It checks every batch
+// against the contract of pipeline.Feed, keeps the records, and acknowledges when told to. A batch
+// that was sent is overwritten and lent again: it is no longer the input's.
 type Feed struct {
 	t testing.TB
 
@@ -46,7 +45,7 @@ type feedSource struct {
 	src         *event.Source
 	key         string
 	sent, acked pipeline.Cursor
-	cuts        []uint64 // ascending
+	boundaries  []uint64 // ascending
 	lent        int      // batches that were not sent yet
 	open, gone  bool
 }
@@ -62,7 +61,7 @@ const maxLent = 4
 
 var _ pipeline.Feed = (*Feed)(nil)
 
-// NewFeed gives a feed that knows no source.
+// NewFeed returns a feed that knows no source.
 func NewFeed(t testing.TB) *Feed {
 	return &Feed{
 		t:       t,
@@ -73,7 +72,7 @@ func NewFeed(t testing.TB) *Feed {
 	}
 }
 
-// Restart gives the feed of the next run: it knows the sources of this one as
+// Restart returns the feed of the next run: it knows the sources of this one as
 // far as they were acknowledged, and has received nothing.
 func (f *Feed) Restart() *Feed {
 	f.mu.Lock()
@@ -84,7 +83,7 @@ func (f *Feed) Restart() *Feed {
 		if s.gone && s.acked.Pos >= s.sent.Pos {
 			continue
 		}
-		next.sources[id] = &feedSource{key: s.key, sent: s.acked, acked: s.acked, cuts: s.openCuts()}
+		next.sources[id] = &feedSource{key: s.key, sent: s.acked, acked: s.acked, boundaries: s.openBoundaries()}
 	}
 	return next
 }
@@ -105,21 +104,21 @@ func (f *Feed) Known() []pipeline.Known {
 	var known []pipeline.Known
 	for id, s := range f.sources {
 		at := pipeline.Cursor{Pos: s.acked.Pos, State: slices.Clone(s.acked.State)}
-		known = append(known, pipeline.Known{ID: id, Key: s.key, Cursor: at, TimeoutBoundaries: s.openCuts()})
+		known = append(known, pipeline.Known{ID: id, Key: s.key, Cursor: at, TimeoutBoundaries: s.openBoundaries()})
 	}
 	sort.Slice(known, func(i, j int) bool { return known[i].ID < known[j].ID })
 	return known
 }
 
-// openCuts gives the cuts beyond what was acknowledged: they outlast a crash, as
-// the ledger has stored them before their batch went on.
-func (s *feedSource) openCuts() (cuts []uint64) {
-	for _, cut := range s.cuts {
-		if cut > s.acked.Pos {
-			cuts = append(cuts, cut)
+// openBoundaries returns the timeout boundaries beyond what was acknowledged: they outlast a crash,
+// as the ledger has stored them before their batch went on.
+func (s *feedSource) openBoundaries() (open []uint64) {
+	for _, at := range s.boundaries {
+		if at > s.acked.Pos {
+			open = append(open, at)
 		}
 	}
-	return cuts
+	return open
 }
 
 // Open implements pipeline.Feed.
@@ -216,7 +215,7 @@ func (f *Feed) take(b *event.Batch) {
 		at = r.Pos + 1
 		f.got = append(f.got, Got{b.Source, r.Pos, r.Time, string(b.Line(i)), r.Flags})
 	}
-	s.cut(f.t, b)
+	s.noteBoundary(f.t, b)
 	s.sent = pipeline.Cursor{Pos: b.To, State: slices.Clone(b.Cursor)}
 	if len(b.Records) == 0 && s.acked.Pos == b.From {
 		s.acked = s.sent // there is nothing to wait for
@@ -225,16 +224,16 @@ func (f *Feed) take(b *event.Batch) {
 	f.sent = append(f.sent, mark{b.Source.ID, s.sent})
 }
 
-// cut notes the cut of a timed batch.
-func (s *feedSource) cut(t testing.TB, b *event.Batch) {
+// noteBoundary notes where a batch was ended by a timeout.
+func (s *feedSource) noteBoundary(t testing.TB, b *event.Batch) {
 	if !b.EndedByTimeout {
 		return
 	}
 	if len(b.Records) == 0 {
-		t.Errorf("source %s: batch [%d, %d) is timed, and has no record that time could have ended", s.key, b.From, b.To)
+		t.Errorf("source %s: batch [%d, %d) is ended by a timeout, and has no record", s.key, b.From, b.To)
 	}
-	if i, known := slices.BinarySearch(s.cuts, b.To); !known {
-		s.cuts = slices.Insert(s.cuts, i, b.To)
+	if i, known := slices.BinarySearch(s.boundaries, b.To); !known {
+		s.boundaries = slices.Insert(s.boundaries, i, b.To)
 	}
 }
 
@@ -276,20 +275,19 @@ func (f *Feed) AckSource(id event.SourceID) {
 	f.ack(func(m mark) bool { return m.source == id })
 }
 
-// AckBatch acknowledges the oldest batch that is not, and reports whether
-// there was one.
+// AckBatch acknowledges the oldest batch that is not, and reports whether there was one.
 func (f *Feed) AckBatch() bool {
 	n := 0
 	f.ack(func(mark) bool { n++; return n == 1 })
 	return n > 0
 }
 
-// ack acknowledges the batches chosen, which of each source are its oldest.
-func (f *Feed) ack(chosen func(mark) bool) {
+// ack acknowledges the batches wanted, which of each source are its oldest.
+func (f *Feed) ack(wanted func(mark) bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.sent = slices.DeleteFunc(f.sent, func(m mark) bool {
-		if !chosen(m) {
+		if !wanted(m) {
 			return false
 		}
 		f.sources[m.source].acked = m.at
@@ -305,14 +303,14 @@ func (f *Feed) Block(blocked bool) {
 	f.notify()
 }
 
-// Got gives what was received so far.
+// Got returns what was received so far.
 func (f *Feed) Got() []Got {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return append([]Got(nil), f.got...)
 }
 
-// Lines gives the lines received so far, in order.
+// Lines returns the lines received so far, in order.
 func (f *Feed) Lines() []string {
 	var lines []string
 	for _, g := range f.Got() {
@@ -321,8 +319,7 @@ func (f *Feed) Lines() []string {
 	return lines
 }
 
-// Wait returns when done is true of what was received, or fails the test when
-// ctx ends before.
+// Wait returns when done is true of what was received, or fails the test when ctx ends before.
 func (f *Feed) Wait(ctx context.Context, what string, done func([]Got) bool) []Got {
 	f.t.Helper()
 	for {
@@ -346,7 +343,7 @@ func (f *Feed) WaitFor(ctx context.Context, n int) []Got {
 	return f.Wait(ctx, fmt.Sprintf("%d records", n), func(got []Got) bool { return len(got) >= n })
 }
 
-// IsOpen tells whether a source with this key is open.
+// IsOpen reports whether a source with this key is open.
 func (f *Feed) IsOpen(key string) bool { return slices.Contains(f.OpenSources(), key) }
 
 // WaitBlocked returns when the feed is blocked and holds up a Send, or fails the
@@ -360,7 +357,7 @@ func (f *Feed) WaitBlocked(ctx context.Context) {
 	})
 }
 
-// OpenSources gives the keys of the sources that are open.
+// OpenSources returns the keys of the sources that are open.
 func (f *Feed) OpenSources() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -28,8 +28,7 @@ const GoldenTime = "2024-05-01T12:00:10.000Z"
 //	> is its record, as event.AppendRecord writes it
 //	! says that the line before is not understood
 //
-// Run the test with UPDATE_GOLDEN=1 in the environment to write what the parser
-// says now.
+// Run the test with UPDATE_GOLDEN=1 in the environment to write what the parser says now.
 func ParserGolden(t *testing.T, pattern string, parser pipeline.NewParser) {
 	files, err := filepath.Glob(pattern)
 	if err != nil || len(files) == 0 {
@@ -77,7 +76,7 @@ func goldenFile(t *testing.T, file string, parser pipeline.NewParser) {
 	}
 }
 
-// goldenLines gives the record that starts with the first of some lines of a golden
+// goldenLines returns the record that starts with the first of some lines of a golden
 // file, and these lines as they stand there.
 func goldenLines(lines []string) (record, asTheyStand string) {
 	n := 1
@@ -114,7 +113,7 @@ func goldenRecord(t *testing.T, p pipeline.Parser, src *event.Source, at int64, 
 	return "> " + string(event.AppendRecord(nil, b, 1, false))
 }
 
-// ParserBatch gives a batch of three records, the middle one of which has the
+// ParserBatch returns a batch of three records, the middle one of which has the
 // given line and time.
 func ParserBatch(src *event.Source, at int64, line []byte) *event.Batch {
 	b := &event.Batch{}
@@ -125,9 +124,8 @@ func ParserBatch(src *event.Source, at int64, line []byte) *event.Batch {
 	return b
 }
 
-// ParseChecked parses record i and holds the parser to its contract: a record
-// that is not understood is as before, no other record changes, and what is written
-// out is valid JSON.
+// ParseChecked parses record i and holds the parser to its contract: a record that is not
+// understood is as before, no other record changes, and what is written out is valid JSON.
 func ParseChecked(t testing.TB, p pipeline.Parser, b *event.Batch, i int) bool {
 	before := append([]event.Record(nil), b.Records...)
 	line := string(b.Line(i))

@@ -17,13 +17,12 @@ import (
 
 // An InputHarness is an input and the outside it reads, for TestInput.
 type InputHarness struct {
-	// New gives a new input over the same outside, as after a restart.
+	// New returns a new input over the same outside, as after a restart.
 	New func(t testing.TB) pipeline.Input
 	// Write appends lines to one source of the outside. They count as one
 	// source's, in order. While no input runs it must not wait for one.
 	Write func(t testing.TB, lines ...string)
-	// WriteOther is Write for another source of the same input. nil where an
-	// input has only one.
+	// WriteOther is Write for another source of the same input. nil where an input has only one.
 	WriteOther func(t testing.TB, lines ...string)
 	// End ends the outside for good, as standard input ends; the input's Run
 	// then returns. nil where an input goes on until it is told to stop.
@@ -37,15 +36,13 @@ type InputHarness struct {
 	traits pipeline.Traits
 }
 
-// patience bounds how long a suite waits for what must happen; reaching it
-// is a failure.
+// patience bounds how long a suite waits for what must happen; reaching it is a failure.
 const patience = 30 * time.Second
 
-// TestInput holds an input against its contract: all lines, byte for byte, once,
-// in order; the same records after a restart, whichever batches were
-// acknowledged; sources that do not wait for each other; backpressure that
-// holds; stopping that is prompt and leaves nothing behind; and the traits that its spec names.
-// start makes a new, empty outside.
+// TestInput checks an input against its contract: all lines, byte for byte, once, in order; the
+// same records after a restart, whichever batches were acknowledged; sources that do not wait for
+// each other; backpressure that holds; stopping that is prompt and leaves nothing behind; and the
+// traits that its spec names. start makes a new, empty outside.
 func TestInput(t *testing.T, spec pipeline.Spec, start func(t *testing.T) InputHarness) {
 	for _, property := range []struct {
 		name string
@@ -109,7 +106,7 @@ func testHostile(t *testing.T, h InputHarness) {
 			t.Errorf("line %d is %.100q (%d bytes), want %.100q (%d bytes)", i, got[i].Line, len(got[i].Line), want[i], len(want[i]))
 		}
 		if got[i].Flags&event.Truncated != 0 {
-			t.Errorf("line %d, %.100q, is marked as cut", i, got[i].Line)
+			t.Errorf("line %d, %.100q, is marked as truncated", i, got[i].Line)
 		}
 	}
 	if len(got) != len(want) {
@@ -190,7 +187,7 @@ func testResume(t *testing.T, h InputHarness) {
 	}
 }
 
-// unacknowledged gives the records that come again after a restart.
+// unacknowledged returns the records that come again after a restart.
 func unacknowledged(feed *Feed, got []Got) []Got {
 	done := map[event.SourceID]uint64{}
 	for _, k := range feed.Restart().Known() {
@@ -284,7 +281,7 @@ func testRereadable(t *testing.T, h InputHarness) {
 	wantRecords(t, "from the beginning", next.Got(), before)
 }
 
-// ofSource gives the source of these lines, and checks that they are all that
+// ofSource returns the source of these lines, and checks that they are all that
 // came from it, in order.
 func ofSource(t *testing.T, got []Got, want []string) event.SourceID {
 	t.Helper()

@@ -8,7 +8,7 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// TestJoiner holds a joiner against the contract of pipeline.Joiner with some lines of
+// TestJoiner checks a joiner against the contract of pipeline.Joiner with some lines of
 // a source: from wherever a record begins, by itself or since the one before was said to
 // have ended, a new joiner says the same as the one that has had all lines before.
 func TestJoiner(t testing.TB, newJoiner pipeline.NewJoiner, lines ...string) {
@@ -29,7 +29,7 @@ func TestJoiner(t testing.TB, newJoiner pipeline.NewJoiner, lines ...string) {
 	}
 }
 
-// joints gives what a joiner says of lines of which the first begins a record.
+// joints returns what a joiner says of lines of which the first begins a record.
 func joints(joiner pipeline.Joiner, lines []string) []pipeline.JoinDecision {
 	var all []pipeline.JoinDecision
 	for i, line := range lines {

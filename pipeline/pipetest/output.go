@@ -21,7 +21,7 @@ import (
 // An OutputHarness is an output and its destination, for TestOutput.
 type OutputHarness struct {
 	Output pipeline.Output
-	// Stored gives the messages the destination holds, in order of arrival.
+	// Stored returns the messages the destination holds, in order of arrival.
 	Stored func(t testing.TB) []string
 	// Away makes the destination unreachable. nil where that cannot be.
 	Away func(t testing.TB)
@@ -35,10 +35,9 @@ var HostileLines = []string{
 	strings.Repeat("a=b ", 5_000), strings.Repeat("\\", 1_001),
 }
 
-// TestOutput holds an output against its contract: every record is stored, as
-// it was, in order; bodies may be taken apart; the batch may be reused at
-// once; sends may run at the same time; a destination that is away is no end.
-// start makes a new, empty destination.
+// TestOutput checks an output against its contract: every record is stored, as it was, in order;
+// bodies may be taken apart; the batch may be reused at once; sends may run at the same time; a
+// destination that is away is no end. start makes a new, empty destination.
 func TestOutput(t *testing.T, start func(t *testing.T) OutputHarness) {
 	t.Run("stores every record in order", func(t *testing.T) {
 		h := begin(t, start)
@@ -183,8 +182,7 @@ type sources []*event.Source
 
 func (s *sources) SourceOf(i int) *event.Source { return (*s)[i] }
 
-// encodeInto appends a batch to a body as package deliver does, and overwrites
-// the batch.
+// encodeInto appends a batch to a body as package deliver does, and overwrites the batch.
 func encodeInto(body *pipeline.Body, encoder pipeline.Encoder, b *event.Batch) {
 	of, _ := body.Sources.(*sources)
 	if of == nil {

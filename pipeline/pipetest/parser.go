@@ -10,7 +10,7 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// TestParser holds a parser against its contract: it understands the lines it
+// TestParser checks a parser against its contract: it understands the lines it
 // is meant for; of others it leaves the record as it was; whatever the line, the
 // record comes out as valid JSON; and what it says does not depend on other lines.
 func TestParser(t *testing.T, newParser pipeline.NewParser, understood ...string) {
@@ -45,7 +45,7 @@ func TestParser(t *testing.T, newParser pipeline.NewParser, understood ...string
 	})
 }
 
-// parse parses one line, checks the record and gives it as JSON.
+// parse parses one line, checks the record and returns it as JSON.
 func parse(t *testing.T, p pipeline.Parser, line string) (string, bool) {
 	t.Helper()
 	b := &event.Batch{}

@@ -12,10 +12,10 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// TestTransform holds a transform, with some settings as YAML, against its contract: it leaves alone
-// what is dropped and what its condition is not for; whatever is in the records, they come out as valid
-// JSON, at their positions; it may be called for several sources at once; and unless it is Stateful, it
-// does the same to the same records every time.
+// TestTransform checks a transform, with some settings as YAML, against its contract: it leaves
+// alone what is dropped and what its condition is not for; whatever is in the records, they come
+// out as valid JSON, at their positions; it may be called for several sources at once; and unless
+// it is Stateful, it does the same to the same records every time.
 func TestTransform(t *testing.T, spec pipeline.Spec, yaml string) {
 	for _, property := range []struct {
 		name string
@@ -107,8 +107,7 @@ func applyChecked(t *testing.T, transform pipeline.Transform, b *event.Batch) {
 // longestHostile takes all hostile lines.
 const longestHostile = 1 << 20
 
-// hostileBatch has a record for each hostile line that is not too long, with fields of
-// every kind.
+// hostileBatch has a record for each hostile line that is not too long, with fields of every kind.
 func hostileBatch(id event.SourceID, longest int) *event.Batch {
 	b := &event.Batch{}
 	b.Reset(event.NewSource(id, "test", "suite", []event.Label{{Name: event.LabelService, Value: "shop"}}))
@@ -218,8 +217,7 @@ func Transformed(t *testing.T, transform pipeline.Transform, parser pipeline.New
 	return got
 }
 
-// MustTransform makes a transform whose config is right, with a condition if that is
-// not nil.
+// MustTransform makes a transform whose config is valid, with a condition if that is not nil.
 func MustTransform(t *testing.T, c pipeline.TransformConfig, when func(b *event.Batch, i int) bool) pipeline.Transform {
 	t.Helper()
 	if checker, ok := c.(pipeline.Checker); ok {

@@ -198,7 +198,7 @@ func (m *metric) seriesOf(b *event.Batch, i int) func(float64) {
 	for _, l := range m.labels {
 		start := len(m.text)
 		m.text = l.Append(m.text, b, i)
-		value := event.CutText(m.text[start:], maxValue)
+		value := event.TruncateText(m.text[start:], maxValue)
 		if !utf8.Valid(value) { // which Prometheus does not take
 			value = bytes.ToValidUTF8(value, []byte("\ufffd"))
 		}

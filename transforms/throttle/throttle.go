@@ -77,7 +77,7 @@ func (t *throttle) throttle(b *event.Batch, i int) {
 	if !t.bucket(now).take(now, t.rate, t.burst) {
 		b.Records[i].Flags |= event.Dropped
 		t.dropped++
-		t.lastKey = append(t.lastKey[:0], event.CutText(t.text, 100)...)
+		t.lastKey = append(t.lastKey[:0], event.TruncateText(t.text, 100)...)
 	}
 	if t.dropped > 0 {
 		t.warn(now)

@@ -2,8 +2,8 @@ package event
 
 import "unicode/utf8"
 
-// CutText cuts a text to n bytes or a few less, not inside of a character.
-func CutText[T string | []byte](s T, n int) T {
+// TruncateText shortens a text to n bytes or a few less, not inside of a character.
+func TruncateText[T string | []byte](s T, n int) T {
 	if len(s) <= n {
 		return s
 	}
@@ -15,7 +15,7 @@ func CutText[T string | []byte](s T, n int) T {
 	return s[:max(n, 0)]
 }
 
-// Truncate cuts a value, whose bytes are text, to n bytes or a few less, inside of no escape
+// Truncate shortens a value, whose bytes are text, to n bytes or a few less, inside of no escape
 // and no character. What was no string becomes the head of its JSON, as a string.
 func (v Value) Truncate(text []byte, n int) Value {
 	if v.Kind == Escaped {
@@ -25,11 +25,11 @@ func (v Value) Truncate(text []byte, n int) Value {
 	if v.Kind != Plain {
 		v.Kind = Text
 	}
-	v.Len = uint32(len(CutText(text, n)))
+	v.Len = uint32(len(TruncateText(text, n)))
 	return v
 }
 
-// cutEscaped gives the largest end, up to n, that is inside of no escape and no
+// cutEscaped returns the largest end, up to n, that is inside of no escape and no
 // character of the inside of a JSON string.
 func cutEscaped(p []byte, n int) int {
 	end := 0
@@ -39,11 +39,10 @@ func cutEscaped(p []byte, n int) int {
 			end = i
 		}
 	}
-	return len(CutText(p, end))
+	return len(TruncateText(p, end))
 }
 
-// unitLen is the length of the escape that p begins with, surrogate pairs
-// taken together, or 1.
+// unitLen is the length of the escape that p begins with, surrogate pairs taken together, or 1.
 func unitLen(p []byte) int {
 	switch {
 	case p[0] != '\\':
