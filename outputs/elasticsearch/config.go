@@ -14,22 +14,19 @@ import (
 
 // Config is the output's settings.
 type Config struct {
-	URLs            []string                   `yaml:"urls" required:"true" doc:"The nodes; they are used in turn, except those that are down." example:"[https://elasticsearch:9200]"`
-	Index           string                     `yaml:"index" default:"logs-longshore-default" doc:"Index or data stream. {field} is a field of the record or a label of its source, {yyyy.MM.dd} the record's own date in UTC (yyyy, MM, dd and HH with . - or _ between them)." example:"logs-{service}-default"`
-	DocumentIDs     bool                       `yaml:"document_ids" formerly:"ids" default:"true" doc:"Give every document an _id made of its source and position, so that nothing is stored twice. Without it indexing is a little cheaper, and a record that is sent again is a duplicate."`
-	Schema          string                     `yaml:"schema" default:"default" enum:"default|ecs|otel" doc:"Names of the fields: longshore's own, the Elastic Common Schema, or OpenTelemetry's (for an index such as logs-longshore.otel-default, whose templates Elasticsearch has)."`
-	Pipeline        string                     `yaml:"pipeline" doc:"Ingest pipeline that every document goes through."`
-	InstallTemplate bool                       `yaml:"install_template" doc:"Install an index template before the first record is sent: a data stream with a lifecycle policy if the server supports them and index has no date in it. What exists and was not made by longshore is left as it is."`
-	Retention       pipeline.Duration          `yaml:"retention" doc:"With install_template: delete records after this time, if the server supports lifecycle policies; 0 keeps them." example:"30d"`
-	MaxIndices      int                        `yaml:"max_indices" default:"500" min:"1" doc:"Most index names in use within a day; records of further ones go to the index with overflow in place of each { }."`
-	Compression     string                     `yaml:"compression" default:"gzip" enum:"gzip|none" doc:"How requests are compressed."`
-	Level           int                        `yaml:"compression_level" default:"1" min:"1" max:"9" doc:"1 is the fastest, 9 the smallest."`
-	APIKey          pipeline.Secret            `yaml:"api_key" doc:"API key, as id:key or encoded as Elasticsearch prints it."`
-	Auth            httpclient.Auth            `yaml:"auth" doc:"Authentication, if not by api_key."`
-	TLS             httpclient.TLS             `yaml:"tls" doc:"Certificates for https."`
-	Proxy           string                     `yaml:"proxy" doc:"URL of a proxy, or none; by default HTTPS_PROXY, HTTP_PROXY and NO_PROXY of the environment."`
-	Headers         map[string]pipeline.Secret `yaml:"headers" doc:"Additional headers of every request. Their values are never shown."`
-	Timeout         pipeline.Duration          `yaml:"timeout" default:"60s" min:"1s" max:"10m" doc:"Longest time of one request."`
+	URLs            []string          `yaml:"urls" required:"true" doc:"The nodes; they are used in turn, except those that are down." example:"[https://elasticsearch:9200]"`
+	Index           string            `yaml:"index" default:"logs-longshore-default" doc:"Index or data stream. {field} is a field of the record or a label of its source, {yyyy.MM.dd} the record's own date in UTC (yyyy, MM, dd and HH with . - or _ between them)." example:"logs-{service}-default"`
+	DocumentIDs     bool              `yaml:"document_ids" formerly:"ids" default:"true" doc:"Give every document an _id made of its source and position, so that nothing is stored twice. Without it indexing is a little cheaper, and a record that is sent again is a duplicate."`
+	Schema          string            `yaml:"schema" default:"default" enum:"default|ecs|otel" doc:"Names of the fields: longshore's own, the Elastic Common Schema, or OpenTelemetry's (for an index such as logs-longshore.otel-default, whose templates Elasticsearch has)."`
+	Pipeline        string            `yaml:"pipeline" doc:"Ingest pipeline that every document goes through."`
+	InstallTemplate bool              `yaml:"install_template" doc:"Install an index template before the first record is sent: a data stream with a lifecycle policy if the server supports them and index has no date in it. What exists and was not made by longshore is left as it is."`
+	Retention       pipeline.Duration `yaml:"retention" doc:"With install_template: delete records after this time, if the server supports lifecycle policies; 0 keeps them." example:"30d"`
+	MaxIndices      int               `yaml:"max_indices" default:"500" min:"1" doc:"Most index names in use within a day; records of further ones go to the index with overflow in place of each { }."`
+	Compression     string            `yaml:"compression" default:"gzip" enum:"gzip|none" doc:"How requests are compressed."`
+	Level           int               `yaml:"compression_level" default:"1" min:"1" max:"9" doc:"1 is the fastest, 9 the smallest."`
+	APIKey          pipeline.Secret   `yaml:"api_key" doc:"API key, as id:key or encoded as Elasticsearch prints it."`
+	httpclient.Settings
+	Timeout pipeline.Duration `yaml:"timeout" default:"60s" min:"1s" max:"10m" doc:"Longest time of one request."`
 }
 
 var (
@@ -98,7 +95,8 @@ func (c *Config) checkAPIKey() []pipeline.Problem {
 }
 
 func (c *Config) http() httpclient.Settings {
-	s := httpclient.Settings{TLS: c.TLS, Auth: c.Auth, Proxy: c.Proxy, Headers: c.Headers, Timeout: c.Timeout}
+	s := c.Settings
+	s.Timeout = c.Timeout
 	if c.APIKey != "" && !c.Auth.Set() {
 		s.Headers = maps.Clone(c.Headers)
 		if s.Headers == nil {

@@ -467,11 +467,13 @@ func TestTLSFingerprint(t *testing.T) {
 	s.Config.ErrorLog = nil
 	s.StartTLS()
 	t.Cleanup(s.Close)
-	wrong := Config{URLs: []string{s.URL}, TLS: httpclient.TLS{CAFingerprint: strings.Repeat("ab", 32)}}
+	wrong := Config{URLs: []string{s.URL},
+		Settings: httpclient.Settings{TLS: httpclient.TLS{CAFingerprint: strings.Repeat("ab", 32)}}}
 	if e := send(t, output(t, wrong), 1); e == nil || e.Outcome != pipeline.Hold || e.Uncertain {
 		t.Errorf("with a wrong fingerprint: %+v", e)
 	}
-	if e := send(t, output(t, Config{URLs: []string{s.URL}, TLS: httpclient.TLS{InsecureSkipVerify: true}}),
+	if e := send(t, output(t, Config{URLs: []string{s.URL},
+		Settings: httpclient.Settings{TLS: httpclient.TLS{InsecureSkipVerify: true}}}),
 		1); e != nil {
 		t.Errorf("without a check: %+v", e)
 	}

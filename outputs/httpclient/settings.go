@@ -18,25 +18,15 @@ import (
 	"github.com/longshore/longshore/pipeline"
 )
 
-// Settings are what the outputs' configs have in common. A config has them as fields of its own,
-// with these names and tags:
-//
-//	TLS     httpclient.TLS             `yaml:"tls" doc:"…"`
-//	Auth    httpclient.Auth            `yaml:"auth" doc:"…"`
-//	Proxy   string                     `yaml:"proxy" doc:"…"`
-//	Headers map[string]pipeline.Secret `yaml:"headers" doc:"…"`
-//	Timeout pipeline.Duration          `yaml:"timeout" doc:"…" default:"30s"`
-//
-// and hands them over as one value. The zero value works.
+// Settings are those that the outputs over HTTP have in common: a config embeds them. The zero
+// value works.
 type Settings struct {
-	TLS  TLS
-	Auth Auth
-	// Proxy is the URL of a proxy, or "none"; "" uses the environment's HTTPS_PROXY, HTTP_PROXY and
-	// NO_PROXY.
-	Proxy   string
-	Headers map[string]pipeline.Secret
-	// Timeout bounds one request, including its answer. It is for the caller's context: see
-	// Client.Timeout.
+	Auth    Auth                       `yaml:"auth" doc:"Authentication by user, token or OAuth2."`
+	TLS     TLS                        `yaml:"tls" doc:"Certificates for https."`
+	Proxy   string                     `yaml:"proxy" doc:"URL of a proxy, or none; by default HTTPS_PROXY, HTTP_PROXY and NO_PROXY of the environment."`
+	Headers map[string]pipeline.Secret `yaml:"headers" doc:"Additional headers of every request. Their values are never shown."`
+	// Timeout bounds one request, including its answer. Each config has its own, with a default. It
+	// is for the caller's context: see Client.Timeout.
 	Timeout pipeline.Duration
 }
 

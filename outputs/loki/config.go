@@ -14,23 +14,20 @@ import (
 
 // Config is the output's settings.
 type Config struct {
-	URL                string                     `yaml:"url" required:"true" doc:"URL of Loki; a full push URL works too." example:"http://loki:3100"`
-	Path               string                     `yaml:"path" default:"/loki/api/v1/push" doc:"Path of the push endpoint."`
-	TenantID           string                     `yaml:"tenant_id" formerly:"tenant" doc:"Tenant, sent as X-Scope-OrgID, for a Loki with auth_enabled."`
-	Labels             map[string]string          `yaml:"labels" doc:"Labels of the streams, instead of the default host, service_name, container or filename, compose_project. {field} is a field of the record or a label of its source; an empty label is left out." example:"{service_name: \"{service}\", container: \"{container.name}\"}"`
-	MaxLabelValues     int                        `yaml:"max_label_values" default:"1000" min:"1" doc:"Values of one label that may come from the lines; further ones become \"other\". Each makes a stream of its own, and many streams slow Loki down."`
-	StructuredMetadata string                     `yaml:"structured_metadata" default:"auto" enum:"auto|off" doc:"Send trace_id, span_id, container_id, stream and detected_level beside the line; auto stops if Loki rejects them."`
-	LineFormat         string                     `yaml:"line_format" formerly:"line" default:"json" enum:"json|raw" doc:"The line to send: the parsed record as JSON, or the line as it was read."`
-	Schema             string                     `yaml:"schema" default:"default" enum:"default|ecs|otel" doc:"Names of the fields with line_format: json: longshore's own, the Elastic Common Schema, or OpenTelemetry's."`
-	MaxLineSize        pipeline.Size              `yaml:"max_line_size" formerly:"max_line" default:"256KiB" min:"1KiB" max:"1MiB" doc:"Longest line, as Loki's max_line_size; longer ones are truncated and marked."`
-	LateStream         bool                       `yaml:"late_stream" formerly:"late" default:"true" doc:"Send what Loki rejects for being too far behind its stream (an hour by default) to a stream with the label late=\"1\" beside it, instead of keeping it as a dead letter."`
-	Reconcile          string                     `yaml:"reconcile" default:"auto" enum:"auto|off" doc:"Ask Loki what it has stored before sending again what may be stored already (after a crash, a timeout, a 5xx), and send only what is missing; off sends it again without asking."`
-	Query              Query                      `yaml:"query" doc:"Where and how to query, if not at url with auth."`
-	Auth               httpclient.Auth            `yaml:"auth" doc:"Authentication, if a gateway in front of Loki requires it."`
-	TLS                httpclient.TLS             `yaml:"tls" doc:"Certificates for https."`
-	Proxy              string                     `yaml:"proxy" doc:"URL of a proxy, or none; by default HTTPS_PROXY, HTTP_PROXY and NO_PROXY of the environment."`
-	Headers            map[string]pipeline.Secret `yaml:"headers" doc:"Additional headers of every request. Their values are never shown."`
-	Timeout            pipeline.Duration          `yaml:"timeout" default:"30s" min:"1s" max:"10m" doc:"Longest time of one request."`
+	URL                string            `yaml:"url" required:"true" doc:"URL of Loki; a full push URL works too." example:"http://loki:3100"`
+	Path               string            `yaml:"path" default:"/loki/api/v1/push" doc:"Path of the push endpoint."`
+	TenantID           string            `yaml:"tenant_id" formerly:"tenant" doc:"Tenant, sent as X-Scope-OrgID, for a Loki with auth_enabled."`
+	Labels             map[string]string `yaml:"labels" doc:"Labels of the streams, instead of the default host, service_name, container or filename, compose_project. {field} is a field of the record or a label of its source; an empty label is left out." example:"{service_name: \"{service}\", container: \"{container.name}\"}"`
+	MaxLabelValues     int               `yaml:"max_label_values" default:"1000" min:"1" doc:"Values of one label that may come from the lines; further ones become \"other\". Each makes a stream of its own, and many streams slow Loki down."`
+	StructuredMetadata string            `yaml:"structured_metadata" default:"auto" enum:"auto|off" doc:"Send trace_id, span_id, container_id, stream and detected_level beside the line; auto stops if Loki rejects them."`
+	LineFormat         string            `yaml:"line_format" formerly:"line" default:"json" enum:"json|raw" doc:"The line to send: the parsed record as JSON, or the line as it was read."`
+	Schema             string            `yaml:"schema" default:"default" enum:"default|ecs|otel" doc:"Names of the fields with line_format: json: longshore's own, the Elastic Common Schema, or OpenTelemetry's."`
+	MaxLineSize        pipeline.Size     `yaml:"max_line_size" formerly:"max_line" default:"256KiB" min:"1KiB" max:"1MiB" doc:"Longest line, as Loki's max_line_size; longer ones are truncated and marked."`
+	LateStream         bool              `yaml:"late_stream" formerly:"late" default:"true" doc:"Send what Loki rejects for being too far behind its stream (an hour by default) to a stream with the label late=\"1\" beside it, instead of keeping it as a dead letter."`
+	Reconcile          string            `yaml:"reconcile" default:"auto" enum:"auto|off" doc:"Ask Loki what it has stored before sending again what may be stored already (after a crash, a timeout, a 5xx), and send only what is missing; off sends it again without asking."`
+	Query              Query             `yaml:"query" doc:"Where and how to query, if not at url with auth."`
+	httpclient.Settings
+	Timeout pipeline.Duration `yaml:"timeout" default:"30s" min:"1s" max:"10m" doc:"Longest time of one request."`
 }
 
 // Query says where and how Loki is queried.
@@ -86,7 +83,9 @@ func (c *Config) Check() []pipeline.Problem {
 }
 
 func (c *Config) http() httpclient.Settings {
-	return httpclient.Settings{TLS: c.TLS, Auth: c.Auth, Proxy: c.Proxy, Headers: c.Headers, Timeout: c.Timeout}
+	s := c.Settings
+	s.Timeout = c.Timeout
+	return s
 }
 
 // queryHTTP returns the settings for queries with a client of their own. Credentials for pushes are

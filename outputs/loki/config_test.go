@@ -28,14 +28,16 @@ func TestCheck(t *testing.T) {
 		"good":     {Config{URL: "http://loki:3100"}, nil},
 		"no url":   {Config{}, []string{"url: is not a URL"}},
 		"not http": {Config{URL: "loki:3100"}, []string{"url: is not a URL"}},
-		"two users": {Config{URL: "http://u:p@loki", Auth: httpclient.Auth{Username: "u"}},
+		"two users": {Config{URL: "http://u:p@loki",
+			Settings: httpclient.Settings{Auth: httpclient.Auth{Username: "u"}}},
 			[]string{"url: names a user"}},
 		"path":   {Config{URL: "http://l", Path: "push"}, []string{"path: must begin with /"}},
 		"tenant": {Config{URL: "http://l", TenantID: "a\nb"}, []string{"tenant_id: has characters"}},
 		"tenant twice": {Config{URL: "http://l", TenantID: "a",
-			Headers: map[string]pipeline.Secret{"x-scope-orgid": "b"}},
+			Settings: httpclient.Settings{Headers: map[string]pipeline.Secret{"x-scope-orgid": "b"}}},
 			[]string{"headers.x-scope-orgid: would overwrite"}},
-		"header": {Config{URL: "http://l", Headers: map[string]pipeline.Secret{"a b": "b"}},
+		"header": {Config{URL: "http://l", Settings: httpclient.Settings{Headers: map[string]pipeline.Secret{"a " +
+			"b": "b"}}},
 			[]string{"headers.a b: is not a header name"}},
 		"open brace": {Config{URL: "http://l", Labels: map[string]string{"a": "x{service"}},
 			[]string{"labels.a: has a { without"}},
@@ -50,7 +52,7 @@ func TestCheck(t *testing.T) {
 		"same name": {Config{URL: "http://l", Labels: map[string]string{"a.b": "x", "a-b": "y"}},
 			[]string{"labels.a.b: becomes a_b in Loki, as a-b does"}},
 		"too many": {Config{URL: "http://l", Labels: many}, []string{"labels: has 16 labels"}},
-		"files": {Config{URL: "http://l", TLS: httpclient.TLS{CAFile: "/does/not/exist"}},
+		"files": {Config{URL: "http://l", Settings: httpclient.Settings{TLS: httpclient.TLS{CAFile: "/does/not/exist"}}},
 			[]string{"tls.ca_file: cannot be read"}},
 	}
 	for name, test := range tests {

@@ -588,10 +588,11 @@ func TestWhereItAsks(t *testing.T) {
 		"a path":           {Config{URL: a.URL, Path: "/push"}, "/loki/api/v1/query", ""},
 		"a path before it": {Config{URL: a.URL, Path: "/insert/loki/api/v1/push"}, "/loki/api/v1/query", ""},
 		"other login":      {Config{URL: withUser, Query: Query{Auth: bearer("q")}}, "/loki/api/v1/query", "Bearer q"},
-		"elsewhere": {Config{URL: "http://127.0.0.1:1", Auth: bearer("p"), Query: Query{URL: a.URL + "/read/"}},
+		"elsewhere": {Config{URL: "http://127.0.0.1:1", Settings: httpclient.Settings{Auth: bearer("p")},
+			Query: Query{URL: a.URL + "/read/"}},
 			"/read/loki/api/v1/query", ""},
 		"elsewhere, with a login": {Config{URL: "http://127.0.0.1:1",
-			Headers: map[string]pipeline.Secret{"Authorization": "secret"}, Query: Query{URL: withUser}},
+			Settings: httpclient.Settings{Headers: map[string]pipeline.Secret{"Authorization": "secret"}}, Query: Query{URL: withUser}},
 			"/loki/api/v1/query", "Basic dXNlcjpwYXNz"},
 	}
 	for name, test := range tests {

@@ -66,7 +66,7 @@ func TestSend(t *testing.T) {
 	o := newOutput(t, Config{
 		URL:      strings.Replace(loki.URL, "http://", "http://us%40er:p%3Ass@", 1),
 		TenantID: "t1",
-		Headers:  map[string]pipeline.Secret{"X-Extra": "e"},
+		Settings: httpclient.Settings{Headers: map[string]pipeline.Secret{"X-Extra": "e"}},
 	})
 	o.health.now = func() time.Time { return time.Unix(0, start) }
 	body := fill(t, o, batchOf(container("web"), "one", "two"), batchOf(container("db"), "three"))
