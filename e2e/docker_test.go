@@ -284,7 +284,8 @@ func testFallenBehind(t *testing.T, docker *server.DockerServer) {
 	const lines, rate = 48_000, 4000
 	docker.Remove("behind")
 	docker.Docker("run", "-d", "--name", "behind",
-		"--log-driver", "json-file", "--log-opt", "max-size=300k", "--log-opt", "max-file=40", "longshore-e2e/chatter:dev",
+		"--log-driver", "json-file", "--log-opt", "max-size=300k", "--log-opt", "max-file=40",
+		"longshore-e2e/chatter:dev",
 		"-name", "behind", "-format", "plain", "-lines", fmt.Sprint(lines), "-rate", fmt.Sprint(rate))
 	a.metric("longshore_docker_lines_total", 3*rate)
 	a.cmd.Process.Signal(syscall.SIGSTOP)
@@ -328,7 +329,8 @@ outputs: {elastic: {type: elasticsearch, urls: [%q], index: outage, install_temp
 	const lines = 20_000
 	docker.Remove("outage")
 	docker.Docker("run", "-d", "--name", "outage",
-		"--log-driver", "json-file", "--log-opt", "max-size=100k", "--log-opt", "max-file=3", "longshore-e2e/chatter:dev",
+		"--log-driver", "json-file", "--log-opt", "max-size=100k", "--log-opt", "max-file=3",
+		"longshore-e2e/chatter:dev",
 		"-name", "outage", "-format", "plain", "-lines", fmt.Sprint(lines), "-rate", "1500")
 	docker.Docker("wait", "outage")
 	if held := len(strings.Split(docker.Docker("logs", "outage"), "\n")); held > lines/5 {

@@ -83,7 +83,8 @@ func testCompressedLogs(t *testing.T, docker *server.DockerServer) {
 	const lines, rate = 20_000, 2000
 	docker.Remove("compressed")
 	docker.Docker("run", "-d", "--name", "compressed", "--log-driver", "json-file",
-		"--log-opt", "max-size=300k", "--log-opt", "max-file=20", "--log-opt", "compress=true", "longshore-e2e/chatter:dev",
+		"--log-opt", "max-size=300k", "--log-opt", "max-file=20", "--log-opt", "compress=true",
+		"longshore-e2e/chatter:dev",
 		"-name", "compressed", "-format", "plain", "-both", "-lines", fmt.Sprint(lines), "-rate", fmt.Sprint(rate))
 	a.start()
 	a.metric("longshore_docker_lines_total", 4*rate)

@@ -73,7 +73,8 @@ func testDockerfiles(t *testing.T, docker *server.DockerServer) {
 	})
 	docker.Docker("run", "-d", "--name", names[1], app)
 	docker.Docker("run", "-d", "--name", names[0], "--network", "host",
-		"--group-add", fmt.Sprint(groupOf(t, docker, socket)), "-v", socket+":/var/run/docker.sock:ro", "-e", "LONGSHORE_HTTP_LISTEN="+freeAddress(t),
+		"--group-add", fmt.Sprint(groupOf(t, docker, socket)), "-v", socket+":/var/run/docker.sock:ro", "-e",
+		"LONGSHORE_HTTP_LISTEN="+freeAddress(t),
 		"-e", "LONGSHORE_ELASTICSEARCH_URL="+elastic.URL,
 		"-e", "LONGSHORE_LOKI_URL="+victoria.URL+"/insert?_msg_field=message", agent)
 	e := query.Elastic{URL: elastic.URL}

@@ -128,7 +128,8 @@ func staticBusybox() (string, error) {
 // findAuthorities returns the path of this machine's certificate authorities.
 func findAuthorities() (string, error) {
 	for _, file := range []string{
-		os.Getenv("SSL_CERT_FILE"), "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem",
+		os.Getenv("SSL_CERT_FILE"), "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
+		"/etc/ssl/cert.pem",
 	} {
 		if file != "" && exists(file) {
 			return file, nil

@@ -30,7 +30,8 @@ func VictoriaLogs(t testing.TB, flags ...string) *VictoriaLogsServer {
 	}
 	dir := t.TempDir()
 	address := fmt.Sprintf("127.0.0.1:%d", port)
-	args := []string{"-httpListenAddr=" + address, "-storageDataPath=" + filepath.Join(dir, "data"), "-retentionPeriod=1y"}
+	args := []string{"-httpListenAddr=" + address, "-storageDataPath=" + filepath.Join(dir, "data"),
+		"-retentionPeriod=1y"}
 	args = append(args, flags...)
 	d := &daemon{
 		name:    "VictoriaLogs",

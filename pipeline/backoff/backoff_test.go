@@ -20,7 +20,8 @@ func TestSleep(t *testing.T) {
 			d     time.Duration
 			until time.Duration
 			err   error
-		}{{nil, time.Second, time.Second, nil}, {early, time.Hour, time.Second, nil}, {nil, time.Hour, time.Minute, context.DeadlineExceeded}} {
+		}{{nil, time.Second, time.Second, nil}, {early, time.Hour, time.Second, nil},
+			{nil, time.Hour, time.Minute, context.DeadlineExceeded}} {
 			err := Sleep(ctx, test.d, test.early)
 			if got := time.Since(began); got != test.until || err != test.err {
 				t.Errorf("it lasted until %v, and the error is %v; want %v and %v", got, err, test.until, test.err)

@@ -13,7 +13,8 @@ func valueOf(b *event.Batch, text string) (event.Value, bool) {
 	}
 	var raw json.RawMessage
 	_ = json.Unmarshal([]byte(text), &raw)
-	kind := map[byte]event.Kind{'"': event.Escaped, '{': event.Object, '[': event.Array, 't': event.Bool, 'f': event.Bool, 'n': event.Null}[raw[0]]
+	kind := map[byte]event.Kind{'"': event.Escaped, '{': event.Object, '[': event.Array, 't': event.Bool,
+		'f': event.Bool, 'n': event.Null}[raw[0]]
 	if kind == event.None {
 		kind = event.Number
 	}

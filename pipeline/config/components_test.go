@@ -9,18 +9,26 @@ import (
 // components are like the real ones, with one setting of every type.
 func components() []pipeline.Spec {
 	return []pipeline.Spec{
-		{Kind: pipeline.KindInput, Type: "docker", Summary: "Logs of containers.", Traits: pipeline.Traits{SourceOptions: true}, New: func() any { return &dockerInput{} }},
+		{Kind: pipeline.KindInput, Type: "docker", Summary: "Logs of containers.",
+			Traits: pipeline.Traits{SourceOptions: true}, New: func() any { return &dockerInput{} }},
 		{Kind: pipeline.KindInput, Type: "file", Summary: "Lines of files.", New: func() any { return &fileInput{} }},
-		{Kind: pipeline.KindParser, Type: "auto", Summary: "Any known format.", New: func() any { return &autoParser{} }},
+		{Kind: pipeline.KindParser, Type: "auto", Summary: "Any known format.",
+			New: func() any { return &autoParser{} }},
 		{Kind: pipeline.KindParser, Type: "json", Summary: "JSON objects.", New: func() any { return &autoParser{} }},
 		{Kind: pipeline.KindParser, Type: "regex", Summary: "Named groups.", New: func() any { return &regexParser{} }},
-		{Kind: pipeline.KindTransform, Type: "remove", Summary: "Takes fields out.", New: func() any { return &removeTransform{} }},
-		{Kind: pipeline.KindTransform, Type: "drop", Summary: "Drops records.", Traits: pipeline.Traits{NeedsCondition: true}, New: func() any { return &dropTransform{} }},
-		{Kind: pipeline.KindTransform, Type: "route", Summary: "Chooses outputs.", New: func() any { return &routeTransform{} }},
-		{Kind: pipeline.KindTransform, Type: "redact", Summary: "Takes secrets out.", New: func() any { return &redactTransform{} }},
+		{Kind: pipeline.KindTransform, Type: "remove", Summary: "Takes fields out.",
+			New: func() any { return &removeTransform{} }},
+		{Kind: pipeline.KindTransform, Type: "drop", Summary: "Drops records.",
+			Traits: pipeline.Traits{NeedsCondition: true}, New: func() any { return &dropTransform{} }},
+		{Kind: pipeline.KindTransform, Type: "route", Summary: "Chooses outputs.",
+			New: func() any { return &routeTransform{} }},
+		{Kind: pipeline.KindTransform, Type: "redact", Summary: "Takes secrets out.",
+			New: func() any { return &redactTransform{} }},
 		{Kind: pipeline.KindOutput, Type: "loki", Summary: "Grafana Loki.", New: func() any { return &lokiOutput{} }},
-		{Kind: pipeline.KindOutput, Type: "elasticsearch", Summary: "Elasticsearch and OpenSearch.", New: func() any { return &elasticOutput{} }},
-		{Kind: pipeline.KindOutput, Type: "stdout", Summary: "Standard output.", New: func() any { return &stdoutOutput{} }},
+		{Kind: pipeline.KindOutput, Type: "elasticsearch", Summary: "Elasticsearch and OpenSearch.",
+			New: func() any { return &elasticOutput{} }},
+		{Kind: pipeline.KindOutput, Type: "stdout", Summary: "Standard output.",
+			New: func() any { return &stdoutOutput{} }},
 	}
 }
 
@@ -122,7 +130,8 @@ func (o *lokiOutput) Check() []pipeline.Problem {
 		problems = append(problems, pipeline.Problem{Path: "url", Message: o.URL + " is not an http or https URL"})
 	}
 	if o.Auth.Username != "" && o.Auth.Password == "" {
-		problems = append(problems, pipeline.Problem{Path: "auth.password", Message: "is missing, but there is a username"})
+		problems = append(problems, pipeline.Problem{Path: "auth.password",
+			Message: "is missing, but there is a username"})
 	}
 	if o.Labels["container.name"] == "bad" {
 		problems = append(problems, pipeline.Problem{Path: "labels.container.name", Message: "is not a label template"})
@@ -146,7 +155,8 @@ func (*elasticOutput) Output(pipeline.Env) (pipeline.Output, error) { return nil
 func (o *elasticOutput) Check() []pipeline.Problem {
 	for i, u := range o.URLs {
 		if !strings.HasPrefix(u, "http") {
-			return []pipeline.Problem{{Path: "urls[" + string(rune('0'+i)) + "]", Message: "is not an http or https URL"}}
+			return []pipeline.Problem{{Path: "urls[" + string(rune('0'+i)) + "]",
+				Message: "is not an http or https URL"}}
 		}
 	}
 	return nil

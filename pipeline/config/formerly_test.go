@@ -43,7 +43,8 @@ func TestFormerNames(t *testing.T) {
 }
 
 func TestNewNamesHaveNoWarning(t *testing.T) {
-	text := strings.NewReplacer("queue:", "queue_size:", "initial:", "initial_backoff:", "max:", "max_backoff:").Replace(oldKeys)
+	text := strings.NewReplacer("queue:", "queue_size:", "initial:", "initial_backoff:", "max:",
+		"max_backoff:").Replace(oldKeys)
 	cfg, err := loader(nil).Load("longshore.yml", []byte(text))
 	if err != nil || len(cfg.Warnings) > 0 {
 		t.Errorf("error %v, warnings %v", err, cfg.Warnings)

@@ -76,8 +76,10 @@ func FuzzLoad(f *testing.F) {
 			f.Add(text)
 		}
 	}
-	f.Add("inputs: {a: &a {type: docker}, b: *a}\noutputs:\n  o:\n    type: loki\n    url: ${A}\n    auth: {password: hunter2}\n")
-	f.Add("inputs: {a: {type: file, paths: [x], rules: [{match: y}], windows: {a: 1}}}\noutputs: {o: {<<: {type: stdout}}}\npipelines: {p: {inputs: [a], outputs: [o], parsers: [auto]}}\n")
+	f.Add("inputs: {a: &a {type: docker}, b: *a}\noutputs:\n  o:\n    type: loki\n    url: ${A}\n    auth: " +
+		"{password: hunter2}\n")
+	f.Add("inputs: {a: {type: file, paths: [x], rules: [{match: y}], windows: {a: 1}}}\noutputs: {o: {<<: " +
+		"{type: stdout}}}\npipelines: {p: {inputs: [a], outputs: [o], parsers: [auto]}}\n")
 	l := loader(map[string]string{"env": "A=http://x\nB=\n", "/file": "secret"})
 	f.Fuzz(func(t *testing.T, text string) {
 		cfg, err := l.Load("longshore.yml", []byte(text))

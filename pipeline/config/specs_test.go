@@ -24,9 +24,12 @@ func TestCheckSpecs(t *testing.T) {
 		t.Fatal("the table is taken as right")
 	}
 	for _, want := range []string{
-		`"a b" is not a name`, "has no summary", "is in the table twice", "instead of a pointer to a struct", "is not an output",
-		"labels: is there twice", "silent: has no doc", `limited: "many" is not a limit of int`, `limited: default: "0" is too small`,
-		`chosen: default: "c" is not known`, "inner.size: default: \"big\" is not a size", "strange: func() is not a type of setting",
+		`"a b" is not a name`, "has no summary", "is in the table twice", "instead of a pointer to a struct",
+		"is not an output",
+		"labels: is there twice", "silent: has no doc", `limited: "many" is not a limit of int`,
+		`limited: default: "0" is too small`,
+		`chosen: default: "c" is not known`, "inner.size: default: \"big\" is not a size",
+		"strange: func() is not a type of setting",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("the errors do not say %q:\n%v", want, err)
@@ -49,9 +52,11 @@ func (*badSettings) Input(pipeline.Env) (pipeline.Input, error) { return nil, ni
 
 func TestDescribe(t *testing.T) {
 	want := []config.Setting{
-		{Path: "paths", Type: "list of string", Doc: "Globs of the files.", Required: true, Example: "[/var/log/app/*.log]"},
+		{Path: "paths", Type: "list of string", Doc: "Globs of the files.", Required: true,
+			Example: "[/var/log/app/*.log]"},
 		{Path: "exclude", Type: "list of string", Doc: "Globs of files to leave out.", Default: "['*.tmp', '*.swp']"},
-		{Path: "read_from", Type: "string", Doc: "Where to start in a file never seen before.", Default: "beginning", Enum: []string{"beginning", "end"}},
+		{Path: "read_from", Type: "string", Doc: "Where to start in a file never seen before.", Default: "beginning",
+			Enum: []string{"beginning", "end"}},
 		{Path: "max_line", Type: "size", Doc: "Longest line.", Default: "1MiB", Min: "1KiB", Max: "16MiB"},
 		{Path: "poll", Type: "duration", Doc: "Pause between two looks.", Default: "1s", Min: "10ms", Max: "1m"},
 		{Path: "follow", Type: "boolean", Doc: "Wait for more at the end.", Default: "true"},

@@ -15,27 +15,35 @@ func TestAppendOTel(t *testing.T) {
 		in   line
 		want string
 	}{
-		{"a raw line", line{time: noon}, head + `,"body":{"text":"the raw line"},"resource":{"attributes":{"service.name":"unknown_service"}}}`},
+		{"a raw line", line{time: noon}, head + `,"body":{"text":"the raw ` +
+			`line"},"resource":{"attributes":{"service.name":"unknown_service"}}}`},
 		{
 			"everything",
 			line{
 				time: noon, level: event.Error, message: "m", service: "shop", trace: true, cut: true,
 				labels: []event.Label{
-					{Name: event.LabelHost, Value: "web-1"}, {Name: event.LabelFile, Value: "/x.log"}, {Name: event.LabelStream, Value: "stderr"},
+					{Name: event.LabelHost, Value: "web-1"}, {Name: event.LabelFile, Value: "/x.log"},
+					{Name: event.LabelStream, Value: "stderr"},
 					{Name: event.LabelContainerName, Value: "shop-1"}, {Name: event.LabelImage, Value: "shop:1"},
-					{Name: event.LabelService, Value: "unused"}, {Name: "env", Value: "prod"}, {Name: "service.name", Value: "x"},
+					{Name: event.LabelService, Value: "unused"}, {Name: "env", Value: "prod"},
+					{Name: "service.name", Value: "x"},
 				},
-				fields: []field{{key: "ms", kind: event.Number, value: "3"}, text("log.iostream", "a"), text("ms", "b"), text("truncated", "c"), text("message", "d")},
+				fields: []field{{key: "ms", kind: event.Number, value: "3"}, text("log.iostream", "a"), text("ms", "b"),
+					text("truncated", "c"), text("message", "d")},
 			},
 			head + `,"severity_text":"ERROR","severity_number":17,"body":{"text":"m"},` +
 				`"trace_id":"4bf94bf94bf94bf94bf94bf94bf94bf9","span_id":"00f000f000f000f0",` +
-				`"resource":{"attributes":{"service.name":"shop","container.image.name":"shop:1","container.name":"shop-1","env":"prod","host.name":"web-1","service_name":"x"}},` +
-				`"attributes":{"log.file.path":"/x.log","log.iostream":"stderr","truncated":true,"ms":3,"log.iostream_original":"a","ms_2":"b","truncated_original":"c","message":"d"}}`,
+				`"resource":{"attributes":{"service.name":"shop","container.image.name":"shop:1",` +
+				`"container.name":"shop-1","env":"prod","host.name":"web-1","service_name":"x"}},` +
+				`"attributes":{"log.file.path":"/x.log","log.iostream":"stderr","truncated":true,"ms":3,` +
+				`"log.iostream_original":"a","ms_2":"b","truncated_original":"c","message":"d"}}`,
 		},
 		{
 			"the source's service",
-			line{time: noon, level: event.Trace, labels: []event.Label{{Name: event.LabelService, Value: "shop"}}, fields: []field{text("host", "a")}},
-			head + `,"severity_text":"TRACE","severity_number":1,"body":{"text":"the raw line"},"resource":{"attributes":{"service.name":"shop"}},"attributes":{"host":"a"}}`,
+			line{time: noon, level: event.Trace, labels: []event.Label{{Name: event.LabelService, Value: "shop"}},
+				fields: []field{text("host", "a")}},
+			head + `,"severity_text":"TRACE","severity_number":1,"body":{"text":"the raw ` +
+				`line"},"resource":{"attributes":{"service.name":"shop"}},"attributes":{"host":"a"}}`,
 		},
 	}
 	for _, test := range tests {

@@ -35,7 +35,8 @@ func TestAppendTime(t *testing.T) {
 // FuzzTime: AppendTime writes what package time writes in the layout with
 // the fewest of 3, 6 or 9 digits, and Days counts as it does.
 func FuzzTime(f *testing.F) {
-	for _, ns := range []int64{0, -1, 1, math.MaxInt64, math.MinInt64, 1_709_164_800_000_000_000, -2_208_988_800_000_000_000, 4_107_542_400_000_000_000} {
+	for _, ns := range []int64{0, -1, 1, math.MaxInt64, math.MinInt64, 1_709_164_800_000_000_000,
+		-2_208_988_800_000_000_000, 4_107_542_400_000_000_000} {
 		f.Add(ns)
 	}
 	f.Fuzz(func(t *testing.T, ns int64) {
@@ -45,7 +46,8 @@ func FuzzTime(f *testing.F) {
 				t.Errorf("AppendTime(%d): got %s, want %s", ns, got, want)
 			}
 			midnight := time.Date(at.Year(), at.Month(), at.Day(), 0, 0, 0, 0, time.UTC)
-			if got, want := event.Days(int64(at.Year()), int64(at.Month()), int64(at.Day())), midnight.Unix()/86400; got != want {
+			if got, want := event.Days(int64(at.Year()), int64(at.Month()), int64(at.Day())),
+				midnight.Unix()/86400; got != want {
 				t.Errorf("Days of %s: got %d, want %d", midnight, got, want)
 			}
 		}

@@ -49,7 +49,8 @@ func unitLen(p []byte) int {
 		return 1
 	case len(p) < 6 || p[1] != 'u':
 		return 2
-	case len(p) >= 12 && (p[2]|0x20) == 'd' && p[3] >= '8' && (p[3] <= '9' || p[3]|0x20 <= 'b') && p[6] == '\\' && p[7] == 'u':
+	case len(p) >= 12 && (p[2]|0x20) == 'd' && p[3] >= '8' && (p[3] <= '9' || p[3]|0x20 <= 'b') && p[6] == '\\' &&
+		p[7] == 'u':
 		return 12
 	}
 	return 6

@@ -15,7 +15,8 @@ func TestMadeAgain(t *testing.T) {
 		CounterVec(reg, "b_total", "B.", "why").WithLabelValues("x").Inc()
 		Gauge(reg, "c", "C.").Inc()
 	}
-	for _, m := range []prometheus.Metric{Counter(reg, "a_total", "A."), CounterVec(reg, "b_total", "B.", "why").WithLabelValues("x"), Gauge(reg, "c", "C.")} {
+	for _, m := range []prometheus.Metric{Counter(reg, "a_total", "A."),
+		CounterVec(reg, "b_total", "B.", "why").WithLabelValues("x"), Gauge(reg, "c", "C.")} {
 		var d dto.Metric
 		if err := m.Write(&d); err != nil {
 			t.Fatal(err)
