@@ -30,7 +30,7 @@ func TestEveryComponentIsInTheTable(t *testing.T) {
 			found++
 			path := kind + "/" + filepath.Base(dir)
 			if !strings.Contains(table, `longshore/`+path+`"`) {
-				t.Errorf("%s is not in the table of components", path)
+				t.Errorf("%s is not in the table: import it in components/components.go, and add its Spec() to All", path)
 			}
 			if !strings.Contains(tests, suite) {
 				t.Errorf("%s: its tests do not call %s…)", path, suite)
@@ -38,7 +38,7 @@ func TestEveryComponentIsInTheTable(t *testing.T) {
 		}
 	}
 	if n := len(All()); found != n {
-		t.Errorf("%d packages have components, and the table has %d", found, n)
+		t.Errorf("%d packages have a Spec, but All in components/components.go returns %d", found, n)
 	}
 }
 

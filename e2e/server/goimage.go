@@ -122,7 +122,7 @@ func staticBusybox() (string, error) {
 			return file, nil
 		}
 	}
-	return "", fmt.Errorf("Debian's package busybox-static has no busybox, see %s", dir)
+	return "", fmt.Errorf("no busybox in Debian's package busybox-static, see %s", dir)
 }
 
 // findAuthorities returns the path of this machine's certificate authorities.

@@ -4,8 +4,8 @@ package colon
 
 import (
 	"bytes"
-	"strings"
 
+	"github.com/longshore/longshore/parsers/recognize"
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
 )
@@ -37,7 +37,7 @@ func (parser) Parse(b *event.Batch, i int) bool {
 	if colon < 0 {
 		return false
 	}
-	level := event.LevelNamed(strings.ToLower(string(line[:colon])))
+	level := recognize.Word(line[:colon])
 	if level == event.NoLevel {
 		return false
 	}

@@ -49,16 +49,18 @@ type input struct {
 // Run implements pipeline.Input.
 func (in *input) Run(ctx context.Context, feed pipeline.Feed) error {
 	id, pos := event.SourceID(0), uint64(0)
-	for _, known := range feed.Known() { // one source at most
-		id, pos = known.ID, known.Cursor.Pos
-		in.split.Skipping = string(known.Cursor.State) == skipping
+	for _, known := range feed.Known() {
+		if known.Key == in.config.Path { // others are of an earlier config
+			id, pos = known.ID, known.Cursor.Pos
+			in.split.Skipping = string(known.Cursor.State) == skipping
+		}
 	}
 	src, err := feed.Open(id, in.config.Path, []event.Label{{Name: event.LabelService, Value: in.env.Name}})
 	if err != nil {
 		return fmt.Errorf("opening the source %s: %w", in.config.Path, err)
 	}
 	defer feed.Close(src, false)
-	in.block = make([]byte, maxLine+2)
+	in.block = make([]byte, maxLine+2) // the longest line and its CR LF
 	for ctx.Err() == nil {
 		to, err := in.send(ctx, feed, src, pos)
 		in.env.Health(err) // it may pass, so /ready says so and reading goes on

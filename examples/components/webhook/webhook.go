@@ -5,10 +5,9 @@ package webhook
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"net/http"
-	"time"
 
+	"github.com/longshore/longshore/outputs/httpclient"
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
 )
@@ -16,6 +15,8 @@ import (
 // Config is the output's config.
 type Config struct {
 	URL     string            `yaml:"url" required:"true" doc:"Where to post." example:"http://127.0.0.1:9000/logs"`
+	Auth    httpclient.Auth   `yaml:"auth" doc:"Authentication."`
+	TLS     httpclient.TLS    `yaml:"tls" doc:"Certificates for https."`
 	Timeout pipeline.Duration `yaml:"timeout" default:"30s" min:"1s" doc:"How long one request may take."`
 }
 
@@ -29,9 +30,23 @@ func Spec() pipeline.Spec {
 	}
 }
 
+// Check implements pipeline.Checker.
+func (c *Config) Check() []pipeline.Problem {
+	settings := c.http()
+	return append(httpclient.CheckURL("url", c.URL, &c.Auth), settings.Check()...)
+}
+
+func (c *Config) http() httpclient.Settings {
+	return httpclient.Settings{Auth: c.Auth, TLS: c.TLS, Timeout: c.Timeout}
+}
+
 // Output implements pipeline.OutputConfig.
 func (c *Config) Output(pipeline.Env) (pipeline.Output, error) {
-	return &output{url: c.URL, client: &http.Client{Timeout: time.Duration(c.Timeout)}}, nil
+	transport, err := httpclient.New(c.http())
+	if err != nil {
+		return nil, err
+	}
+	return &output{url: c.URL, client: &http.Client{Transport: transport, Timeout: transport.Timeout()}}, nil
 }
 
 type output struct {
@@ -59,36 +74,24 @@ func (o *output) Original(body *pipeline.Body, i int) []byte {
 	return bytes.TrimSuffix(body.Item(i), []byte("\n"))
 }
 
-// Send implements pipeline.Output.
+// Send implements pipeline.Output. It sends a copy, as a transport may read a request even after
+// its answer.
 func (o *output) Send(ctx context.Context, body *pipeline.Body) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, o.url, bytes.NewReader(body.Bytes))
+	text := bytes.NewReader(bytes.Clone(body.Bytes))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, o.url, text)
 	if err != nil {
-		return &pipeline.SendError{Outcome: pipeline.Hold, Reason: err.Error(), Err: err}
+		return httpclient.RequestError(err)
 	}
 	req.Header.Set("Content-Type", "application/x-ndjson")
 	resp, err := o.client.Do(req)
-	if err != nil { // it may have been stored: the answer is what is missing
-		return &pipeline.SendError{Outcome: pipeline.Retry, Uncertain: true, Reason: err.Error(), Err: err}
+	if err != nil {
+		return httpclient.RequestError(err)
 	}
-	defer resp.Body.Close()
-	return outcomeOf(resp)
-}
-
-// outcomeOf returns what an answer means, nil for stored.
-func outcomeOf(resp *http.Response) error {
-	failed := &pipeline.SendError{Status: resp.StatusCode, Reason: fmt.Sprintf("the server answered %s", resp.Status)}
-	switch {
-	case resp.StatusCode >= 200 && resp.StatusCode < 300:
-		return nil
-	case resp.StatusCode == http.StatusRequestEntityTooLarge:
-		failed.Outcome = pipeline.Split
-	case resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode >= 500:
-		failed.Outcome = pipeline.Retry
-		failed.Uncertain = resp.StatusCode >= 500
-	default:
-		failed.Outcome = pipeline.Hold
+	answer, _ := httpclient.ReadBody(resp) // what is there of it; the status decides
+	if resp.StatusCode/100 != 2 {
+		return httpclient.ResponseError(resp, answer)
 	}
-	return failed
+	return nil
 }
 
 // Close implements pipeline.Output.

@@ -28,18 +28,24 @@ func TestConformance(t *testing.T) {
 }
 
 func TestAnswers(t *testing.T) {
-	for status, want := range map[int]pipeline.Outcome{413: pipeline.Split, 429: pipeline.Retry, 503: pipeline.Retry,
-		401: pipeline.Hold} {
-		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter,
-			_ *http.Request) {
-			w.WriteHeader(status)
-		}))
-		var failed *pipeline.SendError
-		err := newOutput(t, server.URL).Send(t.Context(), &pipeline.Body{Bytes: []byte("{}\n")})
-		if !errors.As(err, &failed) || failed.Outcome != want {
-			t.Errorf("%d: %v, want %v", status, err, want)
-		}
-		server.Close()
+	for status, want := range map[int]pipeline.Outcome{
+		301: pipeline.Hold, 400: pipeline.Bisect, 401: pipeline.Hold,
+		413: pipeline.Split, 429: pipeline.Retry, 503: pipeline.Retry,
+	} {
+		t.Run(http.StatusText(status), func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Location", "/elsewhere")
+				w.WriteHeader(status)
+			}))
+			defer server.Close()
+			out := newOutput(t, server.URL)
+			defer out.Close()
+			var failed *pipeline.SendError
+			err := out.Send(t.Context(), &pipeline.Body{Bytes: []byte("{}\n")})
+			if !errors.As(err, &failed) || failed.Outcome != want {
+				t.Errorf("Send: %v, want an error with the outcome %s", err, want)
+			}
+		})
 	}
 }
 
