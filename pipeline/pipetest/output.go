@@ -39,92 +39,107 @@ var HostileLines = []string{
 // bodies may be taken apart; the batch may be reused at once; sends may run at the same time; a
 // destination that is away is no end. start makes a new, empty destination.
 func TestOutput(t *testing.T, start func(t *testing.T) OutputHarness) {
-	t.Run("stores every record in order", func(t *testing.T) {
-		h := begin(t, start)
-		lines := numbered(0, 300)
-		send(t, h, encode(h.Output, 1, lines))
-		wantStored(t, h, lines)
-	})
-	t.Run("stores hostile lines", func(t *testing.T) {
-		h := begin(t, start)
-		send(t, h, encode(h.Output, 1, HostileLines))
-		wantHostile(t, h.Stored(t))
-	})
-	t.Run("keeps the order of two sources in one body", func(t *testing.T) {
-		h := begin(t, start)
-		body, lines := encodeTwo(h.Output)
-		send(t, h, body)
-		stored := h.Stored(t)
-		for _, want := range lines {
-			got := slices.DeleteFunc(slices.Clone(stored), func(line string) bool { return !slices.Contains(want, line) })
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("stored of a source: -want +got\n%s", diff)
-			}
-		}
-		if len(stored) != len(lines[0])+len(lines[1]) {
-			t.Errorf("%d records are stored, want %d", len(stored), len(lines[0])+len(lines[1]))
-		}
-	})
-	t.Run("sends a part of a body", func(t *testing.T) {
-		h := begin(t, start)
-		body := encode(h.Output, 1, numbered(0, 10))
-		part := &pipeline.Body{Sources: &sources{body.SourceOf(0), body.SourceOf(0), body.SourceOf(0)}}
-		for _, i := range []int{3, 4, 8} {
-			part.Bytes = append(part.Bytes, body.Item(i)...)
-			item := pipeline.Item{Pos: body.Items[i].Pos, End: uint32(len(part.Bytes))}
-			if len(body.Groups) > 0 {
-				item.Group = part.Group([]byte(body.Groups[body.Items[i].Group]))
-			}
-			part.Items = append(part.Items, item)
-		}
-		send(t, h, part)
-		lines := numbered(0, 10)
-		wantStored(t, h, []string{lines[3], lines[4], lines[8]})
-	})
-	t.Run("sends several bodies at the same time", func(t *testing.T) {
-		h := begin(t, start)
-		var sending sync.WaitGroup
-		var want []string
-		for i := range 8 {
-			lines := numbered(100*i, 100*i+100)
-			want = append(want, lines...)
-			body := encode(h.Output, event.SourceID(i+1), lines)
-			sending.Go(func() { send(t, h, body) })
-		}
-		sending.Wait()
-		got := h.Stored(t)
-		slices.Sort(got)
+	for _, property := range []struct {
+		name string
+		test func(t *testing.T, h OutputHarness)
+	}{
+		{"stores every record in order", testStoresAll},
+		{"stores hostile lines", testStoresHostile},
+		{"keeps the order of two sources in one body", testTwoSourcesInBody},
+		{"sends a part of a body", testPartOfBody},
+		{"sends several bodies at the same time", testBodiesAtOnce},
+		{"returns the original of an item", testOriginal},
+		{"asks to try again when the destination is away", testAway},
+		{"returns when its context ends", testContextEnds},
+	} {
+		t.Run(property.name, func(t *testing.T) { property.test(t, begin(t, start)) })
+	}
+}
+
+func testStoresAll(t *testing.T, h OutputHarness) {
+	lines := numbered(0, 300)
+	send(t, h, encode(h.Output, 1, lines))
+	wantStored(t, h, lines)
+}
+
+func testStoresHostile(t *testing.T, h OutputHarness) {
+	send(t, h, encode(h.Output, 1, HostileLines))
+	wantHostile(t, h.Stored(t))
+}
+
+func testTwoSourcesInBody(t *testing.T, h OutputHarness) {
+	body, lines := encodeTwo(h.Output)
+	send(t, h, body)
+	stored := h.Stored(t)
+	for _, want := range lines {
+		got := slices.DeleteFunc(slices.Clone(stored), func(line string) bool { return !slices.Contains(want, line) })
 		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("stored: -want +got\n%s", diff)
+			t.Errorf("stored of a source: -want +got\n%s", diff)
 		}
-	})
-	t.Run("gives the original of an item", func(t *testing.T) {
-		h := begin(t, start)
-		body := encode(h.Output, 1, numbered(0, 3))
-		if text := string(h.Output.Original(body, 1)); !strings.Contains(text, "line 000001") {
-			t.Errorf("the original of line 1 is %q", text)
+	}
+	if len(stored) != len(lines[0])+len(lines[1]) {
+		t.Errorf("%d records are stored, want %d", len(stored), len(lines[0])+len(lines[1]))
+	}
+}
+
+func testPartOfBody(t *testing.T, h OutputHarness) {
+	body := encode(h.Output, 1, numbered(0, 10))
+	part := &pipeline.Body{Sources: &sources{body.SourceOf(0), body.SourceOf(0), body.SourceOf(0)}}
+	for _, i := range []int{3, 4, 8} {
+		part.Bytes = append(part.Bytes, body.Item(i)...)
+		item := pipeline.Item{Pos: body.Items[i].Pos, End: uint32(len(part.Bytes))}
+		if len(body.Groups) > 0 {
+			item.Group = part.Group([]byte(body.Groups[body.Items[i].Group]))
 		}
-	})
-	t.Run("asks to try again when the destination is away", func(t *testing.T) {
-		h := begin(t, start)
-		if h.Away == nil {
-			t.Skip("this destination cannot be away")
-		}
-		h.Away(t)
-		err := h.Output.Send(within(t), encode(h.Output, 1, numbered(0, 3)))
-		var answer *pipeline.SendError
-		if !errors.As(err, &answer) || answer.Outcome != pipeline.Retry && answer.Outcome != pipeline.Hold || answer.Items != nil {
-			t.Errorf("Send: %v, want a SendError that asks to try again", err)
-		}
-	})
-	t.Run("returns when its context ends", func(t *testing.T) {
-		h := begin(t, start)
-		ctx, cancel := context.WithCancel(context.Background())
-		cancel()
-		if err := h.Output.Send(ctx, encode(h.Output, 1, numbered(0, 3))); err == nil && len(h.Stored(t)) != 3 {
-			t.Error("Send reports success after its context ended, but nothing is stored")
-		}
-	})
+		part.Items = append(part.Items, item)
+	}
+	send(t, h, part)
+	lines := numbered(0, 10)
+	wantStored(t, h, []string{lines[3], lines[4], lines[8]})
+}
+
+func testBodiesAtOnce(t *testing.T, h OutputHarness) {
+	var sending sync.WaitGroup
+	var want []string
+	for i := range 8 {
+		lines := numbered(100*i, 100*i+100)
+		want = append(want, lines...)
+		body := encode(h.Output, event.SourceID(i+1), lines)
+		sending.Go(func() { send(t, h, body) })
+	}
+	sending.Wait()
+	got := h.Stored(t)
+	slices.Sort(got)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("stored: -want +got\n%s", diff)
+	}
+}
+
+func testOriginal(t *testing.T, h OutputHarness) {
+	body := encode(h.Output, 1, numbered(0, 3))
+	if text := string(h.Output.Original(body, 1)); !strings.Contains(text, "line 000001") {
+		t.Errorf("the original of line 1 is %q", text)
+	}
+}
+
+func testAway(t *testing.T, h OutputHarness) {
+	if h.Away == nil {
+		t.Skip("this destination cannot be away")
+	}
+	h.Away(t)
+	err := h.Output.Send(within(t), encode(h.Output, 1, numbered(0, 3)))
+	var answer *pipeline.SendError
+	if !errors.As(err, &answer) || answer.Outcome != pipeline.Retry && answer.Outcome != pipeline.Hold || answer.Items != nil {
+		t.Errorf("Send: %v, want a SendError that asks to try again", err)
+	}
+}
+
+func testContextEnds(t *testing.T, h OutputHarness) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := h.Output.Send(ctx, encode(h.Output, 1, numbered(0, 3))); err == nil && len(h.Stored(t)) != 3 {
+		t.Error("Send reports success after its context ended, but nothing is stored")
+	}
 }
 
 func begin(t *testing.T, start func(t *testing.T) OutputHarness) OutputHarness {
