@@ -52,7 +52,8 @@ func TestCheck(t *testing.T) {
 		"same name": {Config{URL: "http://l", Labels: map[string]string{"a.b": "x", "a-b": "y"}},
 			[]string{"labels.a.b: becomes a_b in Loki, as a-b does"}},
 		"too many": {Config{URL: "http://l", Labels: many}, []string{"labels: has 16 labels"}},
-		"files": {Config{URL: "http://l", Settings: httpclient.Settings{TLS: httpclient.TLS{CAFile: "/does/not/exist"}}},
+		"files": {Config{URL: "http://l",
+			Settings: httpclient.Settings{TLS: httpclient.TLS{CAFile: "/does/not/exist"}}},
 			[]string{"tls.ca_file: cannot be read"}},
 	}
 	for name, test := range tests {

@@ -592,7 +592,8 @@ func TestWhereItAsks(t *testing.T) {
 			Query: Query{URL: a.URL + "/read/"}},
 			"/read/loki/api/v1/query", ""},
 		"elsewhere, with a login": {Config{URL: "http://127.0.0.1:1",
-			Settings: httpclient.Settings{Headers: map[string]pipeline.Secret{"Authorization": "secret"}}, Query: Query{URL: withUser}},
+			Settings: httpclient.Settings{Headers: map[string]pipeline.Secret{"Authorization": "secret"}},
+			Query:    Query{URL: withUser}},
 			"/loki/api/v1/query", "Basic dXNlcjpwYXNz"},
 	}
 	for name, test := range tests {
