@@ -148,7 +148,7 @@ func (w *worker) process(ctx context.Context, m message) {
 		w.deadlines.add(s)
 	}
 	m.feed.inFlight.Add(int64(-lines))
-	w.handOver(ctx, all)
+	w.forward(ctx, all)
 	w.recent.add(m.of)
 }
 
@@ -168,12 +168,12 @@ func (w *worker) release(ctx context.Context, s *sourceState) {
 		}
 	}
 	s.storeKept()
-	w.handOver(ctx, all)
+	w.forward(ctx, all)
 }
 
-// handOver hands the outputs what has gone through the pipelines. All of it is accounted for before
+// forward hands the outputs what has gone through the pipelines. All of it is accounted for before
 // the first of them may hold it up.
-func (w *worker) handOver(ctx context.Context, all []processed) {
+func (w *worker) forward(ctx context.Context, all []processed) {
 	for i := range all {
 		all[i].account()
 	}
