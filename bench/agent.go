@@ -113,9 +113,8 @@ func (a *agent) stop() (usage, error) {
 	return usage{cpu: state.UserTime() + state.SystemTime(), peak: peak}, nil
 }
 
-// peak gives the most memory that the process had at a time, in bytes. What the system
-// tells at its end (ru_maxrss) is never less than what this program had when it
-// started the other.
+// peak gives the most memory that the process had at a time, in bytes. What the system tells at its
+// end (ru_maxrss) is never less than what this program had when it started the other.
 func (a *agent) peak() (int64, error) {
 	kib, err := numberIn(fmt.Sprintf("/proc/%d/status", a.cmd.Process.Pid), "VmHWM:")
 	return kib * 1024, err

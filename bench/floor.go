@@ -14,11 +14,10 @@ import (
 	"github.com/klauspost/compress/s2"
 )
 
-// The floor is the least that shipping a file can take: read it, find where its
-// lines end, compress it and send it, and know nothing of what is in it. It is a
-// process of its own, pinned as the agent is, and runs before each run of the
-// agent, since how fast a machine is changes by the minute: a ratio to the floor of
-// that minute says more than seconds do.
+// The floor is the least that shipping a file can take: read it, find where its lines end, compress
+// it and send it, and know nothing of what is in it. It is a process of its own, pinned as the
+// agent is, and runs before each run of the agent, since how fast a machine is changes by the
+// minute: a ratio to the floor of that minute says more than seconds do.
 //
 // It always ships the same JSON lines, whatever work it is compared with, so that
 // it measures the machine and nothing else.
@@ -54,8 +53,7 @@ func runFloor(path, url string) error {
 	}
 }
 
-// findLines looks for every end of a line, one after the other, as one who cuts
-// lines must.
+// findLines looks for every end of a line, one after the other, as one who cuts lines must.
 func findLines(p []byte) (n int) {
 	for {
 		i := bytes.IndexByte(p, '\n')

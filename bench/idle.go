@@ -77,8 +77,7 @@ func (b bench) idle(ctx context.Context) error {
 
 func idleFile(dir string, i int) string { return filepath.Join(dir, fmt.Sprintf("%05d.log", i)) }
 
-// wake writes a line into files here and there, and gives the longest time that
-// one took to arrive.
+// wake writes a line into files here and there, and gives the longest time that one took to arrive.
 func (b bench) wake(ctx context.Context, dir string, files int, recv *receiver) (time.Duration, error) {
 	rnd := rand.New(rand.NewPCG(3, 4))
 	recv.takeLatencies()

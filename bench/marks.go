@@ -27,9 +27,8 @@ func (m measured) with(run measured) measured {
 
 func (m measured) ratio() float64 { return float64(m.cpu) / float64(m.floor) }
 
-// summary prints for each work whether it meets its mark: in seconds, as
-// this machine was at its best moment of the runs, and as a ratio to the floor, which
-// takes out how fast the machine is.
+// summary prints for each work whether it meets its mark: in seconds, as this machine was at its
+// best moment of the runs, and as a ratio to the floor, which takes out how fast the machine is.
 func summary(all []measured) {
 	t := newTable("least of all runs", "CPU s per million", "floor", "× floor", "mark, s", "in seconds", "mark, ×",
 		"as a ratio", "peak MiB")

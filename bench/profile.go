@@ -45,8 +45,7 @@ func (b bench) profile(ctx context.Context) error {
 	return f.Close()
 }
 
-// profileOf looks at the agent while it ships a work's lines, of which there should be
-// enough.
+// profileOf looks at the agent while it ships a work's lines, of which there should be enough.
 func (b bench) profileOf(ctx context.Context, w work) (*profile.Profile, error) {
 	dir := filepath.Join(b.dir, w.name)
 	if err := os.Mkdir(dir, 0o755); err != nil {

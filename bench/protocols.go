@@ -21,8 +21,7 @@ func lokiRecords(req *http.Request, b *body, each func([]byte)) (n int, err erro
 	return lokiProtobuf(raw, each)
 }
 
-// lokiProtobuf counts field 2 (entries) of every field 1 (streams) of a push
-// request.
+// lokiProtobuf counts field 2 (entries) of every field 1 (streams) of a push request.
 func lokiProtobuf(p []byte, each func([]byte)) (n int, err error) {
 	entry := func(p []byte) error {
 		n++
@@ -73,8 +72,7 @@ func jsonRecords(_ *http.Request, b *body, each func([]byte)) (int, error) {
 	return bytes.Count(b.text, []byte{'\n'}), nil
 }
 
-// bulkAnswer says of each document that it was created, out of a text that only
-// grows.
+// bulkAnswer says of each document that it was created, out of a text that only grows.
 func bulkAnswer() func(w http.ResponseWriter, n int) {
 	const item = `{"create":{"status":201}},`
 	var mu sync.Mutex

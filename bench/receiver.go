@@ -10,10 +10,9 @@ import (
 	"time"
 )
 
-// receiver takes Loki pushes, bulk requests, JSON lines, OTLP logs and the floor's blocks,
-// counts their records and keeps nothing. It shares the machine with what is
-// measured, so it allocates nothing for a request and looks at no more of it than
-// it must.
+// receiver takes Loki pushes, bulk requests, JSON lines, OTLP logs and the floor's blocks, counts
+// their records and keeps nothing. It shares the machine with what is measured, so it allocates
+// nothing for a request and looks at no more of it than it must.
 type receiver struct {
 	address  string
 	server   *http.Server

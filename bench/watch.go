@@ -24,8 +24,7 @@ type steadiness struct {
 
 func (s steadiness) cores() float64 { return s.cpu.Seconds() / s.span.Seconds() }
 
-// latency gives the time that this share of the lines took at most; 0 if none of them
-// tells.
+// latency gives the time that this share of the lines took at most; 0 if none of them tells.
 func (s steadiness) latency(share float64) time.Duration {
 	if len(s.latencies) == 0 {
 		return 0

@@ -30,7 +30,8 @@ func TestEveryComponentIsInTheTable(t *testing.T) {
 			found++
 			path := kind + "/" + filepath.Base(dir)
 			if !strings.Contains(table, `longshore/`+path+`"`) {
-				t.Errorf("%s is not in the table: import it in components/components.go, and add its Spec() to All", path)
+				t.Errorf("%s is not in the table: import it in components/components.go, and add its Spec() to All",
+					path)
 			}
 			if !strings.Contains(tests, suite) {
 				t.Errorf("%s: its tests do not call %s…)", path, suite)

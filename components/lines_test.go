@@ -49,7 +49,7 @@ func checkLines(t *testing.T, path string, source []byte) {
 	for i, line := range lines {
 		columns := utf8.RuneCountInString(line) + 3*strings.Count(line, "\t")
 		if most[i] > 0 && columns > most[i] && !structTag.MatchString(line) {
-			t.Logf("%s:%d: %d columns, want at most %d", path, i+1, columns, most[i])
+			t.Errorf("%s:%d: %d columns, want at most %d", path, i+1, columns, most[i])
 		}
 	}
 }

@@ -29,8 +29,7 @@ type agent struct {
 	log    safeBuffer
 }
 
-// newAgent writes a config to a new folder. Its start (version, data_dir, http) is
-// put before it.
+// newAgent writes a config to a new folder. Its start (version, data_dir, http) is put before it.
 func newAgent(t *testing.T, config string, env ...string) *agent {
 	t.Helper()
 	dir := t.TempDir()
@@ -91,8 +90,7 @@ func (a *agent) ends() int {
 	return code
 }
 
-// ask gets a path of the agent's HTTP server; status 0 means that it does not
-// answer.
+// ask gets a path of the agent's HTTP server; status 0 means that it does not answer.
 func (a *agent) ask(path string) (status int, body string) {
 	a.t.Helper()
 	request, err := http.NewRequestWithContext(a.t.Context(), http.MethodGet, a.url+path, nil)
@@ -111,8 +109,7 @@ func (a *agent) ask(path string) (status int, body string) {
 	return answer.StatusCode, string(text)
 }
 
-// says waits until a path of the agent's HTTP server has a status, and gives
-// what it says.
+// says waits until a path of the agent's HTTP server has a status, and gives what it says.
 func (a *agent) says(path string, status int) string {
 	a.t.Helper()
 	var body string

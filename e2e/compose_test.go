@@ -48,9 +48,8 @@ func TestComposeFiles(t *testing.T) {
 // is no group that a user has by chance.
 const socketGroup = 4243
 
-// over is laid over docker-compose.yml: an image, the Docker socket, the
-// addresses of Loki and Elasticsearch, another image. Health checks come sooner, so
-// that nobody waits for them.
+// over is laid over docker-compose.yml: an image, the Docker socket, the addresses of Loki and
+// Elasticsearch, another image. Health checks come sooner, so that nobody waits for them.
 const over = `
 services:
   longshore:
@@ -279,8 +278,7 @@ func stackInElastic(t *testing.T, s *stack, e query.Elastic) {
 	})
 }
 
-// sidecar starts an app that logs to a file, with an agent of its own that sees
-// that file alone.
+// sidecar starts an app that logs to a file, with an agent of its own that sees that file alone.
 func sidecar(t *testing.T, main *stack, agent, app string, l query.Loki, when span) {
 	t.Setenv("STACK_NETWORK", main.project+"_default")
 	file := filepath.Join(root, "examples", "sidecar", "docker-compose.yml")

@@ -45,8 +45,7 @@ func around() span {
 	return span{now.Add(-time.Minute), now.Add(time.Hour)}
 }
 
-// inLoki waits until Loki counts as many entries of a selector as it should
-// have, or more.
+// inLoki waits until Loki counts as many entries of a selector as it should have, or more.
 func inLoki(t *testing.T, l query.Loki, selector string, when span, want int) {
 	t.Helper()
 	eventually(t, fmt.Sprintf("%d entries of %s in Loki", want, selector), 2*time.Minute, func() (bool, string) {
@@ -82,8 +81,7 @@ func lokiDocs(t *testing.T, l query.Loki, w writer, when span) []doc {
 	return docs
 }
 
-// inElastic waits until an index has as many documents as it should have, or
-// more.
+// inElastic waits until an index has as many documents as it should have, or more.
 func inElastic(t *testing.T, e query.Elastic, index string, want int) {
 	t.Helper()
 	eventually(t, fmt.Sprintf("%d documents in %s", want, index), 2*time.Minute, func() (bool, string) {
@@ -108,8 +106,7 @@ func elasticDocs(t *testing.T, e query.Elastic, index string) []doc {
 	return docs
 }
 
-// elasticFinds holds the number of documents that a search finds against what it
-// should be.
+// elasticFinds holds the number of documents that a search finds against what it should be.
 func elasticFinds(t *testing.T, e query.Elastic, index, search string, want int) {
 	t.Helper()
 	if n := elasticSearch(t, e, index, search); n != want {

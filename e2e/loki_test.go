@@ -14,8 +14,7 @@ import (
 	"github.com/longshore/longshore/e2e/server"
 )
 
-// toLoki is an agent that follows one file, with further settings of its
-// output.
+// toLoki is an agent that follows one file, with further settings of its output.
 func toLoki(t *testing.T, file string, loki *server.LokiServer, settings string) *agent {
 	t.Helper()
 	return newAgent(t, fmt.Sprintf(`
@@ -78,8 +77,7 @@ func lokiTenant(t *testing.T, start lokiStarter) {
 	lokiCounts(t, query.Loki{URL: loki.URL, Tenant: "other"}, `{service_name="tenant"}`, when, 0)
 }
 
-// TestLokiKeepsEqualLines writes lines that agree in time and text. Of those
-// Loki would keep one.
+// TestLokiKeepsEqualLines writes lines that agree in time and text. Of those Loki would keep one.
 func TestLokiKeepsEqualLines(t *testing.T) { ofEachLoki(t, lokiKeepsEqualLines) }
 
 func lokiKeepsEqualLines(t *testing.T, start lokiStarter) {
@@ -112,8 +110,7 @@ func lokiKeepsEqualLines(t *testing.T, start lokiStarter) {
 	}
 }
 
-// TestLokiRateLimits sends more than Loki takes, to the tenant and to each
-// stream.
+// TestLokiRateLimits sends more than Loki takes, to the tenant and to each stream.
 func TestLokiRateLimits(t *testing.T) { ofEachLoki(t, lokiRateLimits) }
 
 func lokiRateLimits(t *testing.T, start lokiStarter) {

@@ -48,8 +48,7 @@ func newAsked(t *testing.T, c pipeline.OutputConfig, logs ...io.Writer) asked {
 	return out.(asked)
 }
 
-// records makes a batch: n records of a source, gap apart, whose lines are made
-// by line.
+// records makes a batch: n records of a source, gap apart, whose lines are made by line.
 func records(
 	name string, labels map[string]string, at time.Time, gap time.Duration, n int, line func(i int) string,
 ) *event.Batch {

@@ -40,9 +40,8 @@ var files = []writer{
 
 const rotateEvery = 1_500 // lines
 
-// TestShip sends 50,000 lines of five containers and two rotating files to a
-// real Loki and a real Elasticsearch, restarts the agent in the middle, and asks both
-// for everything.
+// TestShip sends 50,000 lines of five containers and two rotating files to a real Loki and a real
+// Elasticsearch, restarts the agent in the middle, and asks both for everything.
 func TestShip(t *testing.T) { server.EachDocker(t, testShip) }
 
 func testShip(t *testing.T, docker *server.DockerServer) {

@@ -12,16 +12,14 @@ import (
 	"github.com/longshore/longshore/e2e/server"
 )
 
-// TestSoak kills the agent twenty times in two minutes, with receivers that
-// fail in every way.
+// TestSoak kills the agent twenty times in two minutes, with receivers that fail in every way.
 func TestSoak(t *testing.T) {
 	docker := server.PrivateDocker(t)
 	s := startSoak(t, "-duration", "2m", "-kills", "20", "-rate", "20000", "-docker", docker.Host)
 	s.end()
 }
 
-// TestSoakReal is a shorter soak with a real Loki and a real Elasticsearch, which
-// are killed, too.
+// TestSoakReal is a shorter soak with a real Loki and a real Elasticsearch, which are killed, too.
 func TestSoakReal(t *testing.T) {
 	docker := server.PrivateDocker(t)
 	loki := server.LokiOrImitation(t)

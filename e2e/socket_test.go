@@ -15,8 +15,7 @@ import (
 	"github.com/longshore/longshore/e2e/server"
 )
 
-// ofContainers is an agent that writes what the containers of that name log to a
-// file.
+// ofContainers is an agent that writes what the containers of that name log to a file.
 func ofContainers(t *testing.T, socket, name, out string) *agent {
 	t.Helper()
 	return newAgent(t, fmt.Sprintf(`

@@ -55,8 +55,7 @@ func (b backends) has(t *testing.T, w writer, when span) {
 	inLoki(t, b.askLoki(), fmt.Sprintf("{service_name=%q}", w.name), when, w.lines)
 }
 
-// check holds what Elasticsearch and, as log queries see it, Loki have against the
-// script.
+// check holds what Elasticsearch and, as log queries see it, Loki have against the script.
 func (b backends) check(t *testing.T, w writer, when span) {
 	t.Helper()
 	checkDocs(t, w, elasticDocs(t, b.askElastic(), w.name), w.name)

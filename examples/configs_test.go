@@ -35,6 +35,28 @@ func anyEnv() config.Loader {
 	}
 }
 
+// wantClean fails where a config has problems, or is warned of.
+func wantClean(t *testing.T, cfg *config.Config, err error) {
+	t.Helper()
+	if err != nil {
+		t.Error(err)
+	} else if len(cfg.Warnings) > 0 {
+		t.Errorf("%s: %v", cfg.File, cfg.Warnings)
+	}
+}
+
+func TestBuiltinConfigIsAccepted(t *testing.T) {
+	env := anyEnv()
+	env.LookupEnv = func(name string) (string, bool) {
+		return map[string]string{
+			"LONGSHORE_LOKI_URL": "http://loki", "LONGSHORE_LOKI_TENANT": "t", "LONGSHORE_HTTP_LISTEN": ":0",
+			"LONGSHORE_ELASTICSEARCH_URL": "http://es", "LONGSHORE_ELASTICSEARCH_INDEX": "i", "LONGSHORE_DATA_DIR": "/d",
+		}[name], true
+	}
+	cfg, err := env.Default()
+	wantClean(t, cfg, err)
+}
+
 func TestEveryConfigIsAccepted(t *testing.T) {
 	configs := 0
 	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
@@ -42,9 +64,8 @@ func TestEveryConfigIsAccepted(t *testing.T) {
 			return err
 		}
 		configs++
-		if _, err := loader(t, filepath.Dir(path)).LoadFile(path); err != nil {
-			t.Error(err)
-		}
+		cfg, err := loader(t, filepath.Dir(path)).LoadFile(path)
+		wantClean(t, cfg, err)
 		return nil
 	})
 	if err != nil {
@@ -69,9 +90,8 @@ func TestEverySnippetIsAccepted(t *testing.T) {
 				continue
 			}
 			snippets++
-			if _, err := anyEnv().Load(page, []byte(m[1])); err != nil {
-				t.Error(err)
-			}
+			cfg, err := anyEnv().Load(page, []byte(m[1]))
+			wantClean(t, cfg, err)
 		}
 	}
 	if snippets < 2 {

@@ -14,10 +14,10 @@ type Auditor interface {
 
 // An Audit asks one destination. It may remember what it was told.
 type Audit interface {
-	// Held sets held[i] for every item i of a body. The bodies of one source come
+	// Presence sets held[i] for every item i of a body. The bodies of one source come
 	// one after the other, oldest first; those of several, concurrently. The errors are
 	// those of Reconciler.Stored; after one, the body is asked for again or not at all.
-	Held(ctx context.Context, body *Body, held []Presence) error
+	Presence(ctx context.Context, body *Body, held []Presence) error
 }
 
 // Presence is how a destination holds a record.

@@ -35,7 +35,8 @@ func (t Traits) Describe() []string {
 		is   bool
 		text string
 	}{
-		{t.ReserveAhead > 0, fmt.Sprintf("reserve_ahead %d: positions that are reserved on disk before they are sent", t.ReserveAhead)},
+		{t.ReserveAhead > 0, fmt.Sprintf("reserve_ahead %d: positions that are reserved on disk before they are sent",
+			t.ReserveAhead)},
 		{t.Ephemeral, "ephemeral: its sources do not wait, so a lagging output spools at once"},
 		{t.Rereadable, "rereadable: longshore verify can read its sources again"},
 		{t.SourceOptions, "source_options: its sources can choose parsers and pipelines by labels"},

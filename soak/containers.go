@@ -37,8 +37,7 @@ const (
 	containerPart  = 0.1
 )
 
-// openContainers prepares as many containers as are used: none where there is
-// no engine.
+// openContainers prepares as many containers as are used: none where there is no engine.
 func (s *soak) openContainers(ctx context.Context) (*containers, error) {
 	if s.docker == "off" {
 		return nil, nil
@@ -108,8 +107,7 @@ func (c *containers) create(ctx context.Context) error {
 
 func (c *containers) name(k int) string { return fmt.Sprintf("longshore-soak-%d-%d", os.Getpid(), k) }
 
-// ownLayer packs this program's file. It must be static: there is nothing else
-// in the image.
+// ownLayer packs this program's file. It must be static: there is nothing else in the image.
 func ownLayer() (io.Reader, error) {
 	path, err := os.Executable()
 	if err != nil {

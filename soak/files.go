@@ -112,8 +112,7 @@ func (f *logFile) nextTurn(now time.Time) time.Time {
 	return now.Add(2*time.Second + time.Duration(f.random.Int64N(int64(8*time.Second))))
 }
 
-// mostAtOnce bounds what is written in one go when the machine was too busy to
-// keep the rate.
+// mostAtOnce bounds what is written in one go when the machine was too busy to keep the rate.
 const mostAtOnce = 2000
 
 // catchUp writes the lines that are due after some time. Now and then a line is
@@ -191,8 +190,7 @@ func (f *logFile) moveTo(path string, before func() error) error {
 		return err
 	}
 	f.soak.journal.note("%s is now %s, with the lines from %d", filepath.Base(f.path), filepath.Base(path), f.since)
-	// A program that logs notices a moment later, and goes on in the old file
-	// until then.
+	// A program that logs notices a moment later, and goes on in the old file until then.
 	old, since := f.file, f.since
 	if f.random.IntN(2) == 0 {
 		n := f.count.Load()

@@ -8,8 +8,7 @@ import (
 	"time"
 )
 
-// A journal notes what was done when, for whoever looks for the cause of a
-// finding.
+// A journal notes what was done when, for whoever looks for the cause of a finding.
 type journal struct {
 	began time.Time
 	mu    sync.Mutex

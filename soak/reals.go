@@ -67,8 +67,7 @@ func (r *reals) verify(ctx context.Context, written []uint64) ([]finding, error)
 	return []finding{loki, elastic}, err
 }
 
-// verifyLoki looks at every entry, and counts, too: log queries leave out
-// repeats that counts show.
+// verifyLoki looks at every entry, and counts, too: log queries leave out repeats that counts show.
 func (r *reals) verifyLoki(ctx context.Context, written []uint64) (finding, error) {
 	entries, err := r.loki.Entries(ctx, everything, r.from, r.until())
 	if err != nil {

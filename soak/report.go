@@ -11,8 +11,7 @@ import (
 // shown is how many stretches of a finding are printed; all are in a file.
 const shown = 5
 
-// report prints what was done and found. It is an error unless every line is
-// there exactly once.
+// report prints what was done and found. It is an error unless every line is there exactly once.
 func (s *soak) report(findings []finding) error {
 	written, turns := uint64(0), 0
 	for _, n := range s.written() {
@@ -69,8 +68,7 @@ func (s *soak) show(f *finding) error {
 	return os.WriteFile(path, all.Bytes(), 0o644)
 }
 
-// letters counts the agent's dead letters: nothing that is written here
-// deserves to be refused.
+// letters counts the agent's dead letters: nothing that is written here deserves to be refused.
 func (s *soak) letters() (n int) {
 	paths, _ := filepath.Glob(filepath.Join(s.dir, "data", "dead-letters", "*"))
 	for _, path := range paths {

@@ -111,8 +111,7 @@ func (s *soak) prepare(ctx context.Context) error {
 	return err
 }
 
-// trouble writes lines, kills the agent and disturbs the destinations for as
-// long as was asked for.
+// trouble writes lines, kills the agent and disturbs the destinations for as long as was asked for.
 func (s *soak) trouble(ctx context.Context) error {
 	if err := s.agent.start(); err != nil {
 		return err

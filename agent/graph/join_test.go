@@ -401,16 +401,16 @@ func joinOtherwise(t *testing.T, rnd *rand.Rand) {
 	}
 }
 
-type lineByLine struct{ joint pipeline.JoinDecision }
+type lineByLine struct{ decision pipeline.JoinDecision }
 
-func (l lineByLine) Line([]byte) pipeline.JoinDecision { return l.joint }
+func (l lineByLine) Line([]byte) pipeline.JoinDecision { return l.decision }
 func (l lineByLine) End()                              {}
 
 // BenchmarkJoin is what joining costs a line beside the joiner, of batches of 1000 lines.
 func BenchmarkJoin(b *testing.B) {
-	for name, joint := range map[string]pipeline.JoinDecision{"complete": pipeline.Complete, "single": 0} {
+	for name, decision := range map[string]pipeline.JoinDecision{"complete": pipeline.Complete, "single": 0} {
 		b.Run(name, func(b *testing.B) {
-			j := &join{joiner: lineByLine{joint}, limits: pipeline.JoinLimits{Lines: 500, Bytes: 1 << 18}}
+			j := &join{joiner: lineByLine{decision}, limits: pipeline.JoinLimits{Lines: 500, Bytes: 1 << 18}}
 			batch, lines := &event.Batch{}, make([]event.Record, 1000)
 			line := batch.PutString(strings.Repeat("x", 200))
 			b.ReportAllocs()

@@ -287,8 +287,8 @@ func (m *memory) Stored(_ context.Context, body *pipeline.Body, stored []bool) e
 // Audit implements pipeline.Auditor.
 func (m *memory) Audit(time.Time) pipeline.Audit { return m }
 
-// Held implements pipeline.Audit.
-func (m *memory) Held(_ context.Context, body *pipeline.Body, held []pipeline.Presence) error {
+// Presence implements pipeline.Audit.
+func (m *memory) Presence(_ context.Context, body *pipeline.Body, held []pipeline.Presence) error {
 	w := m.fixture
 	w.mu.Lock()
 	defer w.mu.Unlock()

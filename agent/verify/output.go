@@ -145,7 +145,7 @@ func (a *auditingOutput) lookUp(ctx context.Context, body *pipeline.Body, presen
 	case len(presence) == 0:
 		return nil
 	}
-	return a.audit.Held(ctx, body, presence)
+	return a.audit.Presence(ctx, body, presence)
 }
 
 // withoutEmpty returns a body without the items that have no bytes, which shares memory with the

@@ -55,8 +55,7 @@ func (r Rival) Install(sources string) (Installed, error) {
 	return Installed{Rival: r, Version: version, dir: dir}, nil
 }
 
-// Command gives the process that does a job, not yet started. It ends in good order on
-// SIGTERM.
+// Command gives the process that does a job, not yet started. It ends in good order on SIGTERM.
 func (r Installed) Command(job Job) (*exec.Cmd, error) { return r.command(r.dir, job) }
 
 // writeConfig writes a job's config and gives its path.

@@ -24,7 +24,8 @@ func TestContributingPages(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !strings.Contains(string(text), "\n"+string(code)+"```\n") {
-				t.Errorf("docs/contributing/%s.md does not show examples/components/%s as it is: copy it there", page, file)
+				t.Errorf("docs/contributing/%s.md does not show examples/components/%s as it is: copy it there", page,
+					file)
 			}
 		}
 	}

@@ -24,8 +24,7 @@ type generator struct {
 	pause   time.Duration // on average, between two entries
 }
 
-// makeFiles makes the files that run appends to, so that the agent finds all at its
-// start.
+// makeFiles makes the files that run appends to, so that the agent finds all at its start.
 func (g *generator) makeFiles() error {
 	for _, s := range g.stories {
 		for _, e := range s {

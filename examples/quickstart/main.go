@@ -1,6 +1,5 @@
-// Command quickstart shows Longshore at work with nothing set up: it appends the
-// logs of a made-up web shop to files, a few lines a second, and runs the agent that
-// its arguments name beside it:
+// Command quickstart shows Longshore at work with nothing set up: it appends the logs of a made-up
+// web shop to files, a few lines a second, and runs the agent that its arguments name beside it:
 //
 //	quickstart bin/longshore run -c examples/quickstart/longshore.yml
 //

@@ -125,8 +125,7 @@ func (s *shop) request(n int) {
 	}
 }
 
-// A request passes through several services; its trace id ties their lines
-// together.
+// A request passes through several services; its trace id ties their lines together.
 type request struct {
 	log   *slog.Logger
 	trace string

@@ -11,8 +11,7 @@ import (
 	"time"
 )
 
-// A jsonFile writes and rotates a log as dockerd does (moby,
-// daemon/logger/loggerutils/logfile.go).
+// A jsonFile writes and rotates a log as dockerd does (moby, daemon/logger/loggerutils/logfile.go).
 type jsonFile struct {
 	t        testing.TB
 	path     string

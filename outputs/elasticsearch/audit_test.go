@@ -56,7 +56,7 @@ func TestAudit(t *testing.T) {
 				}
 			}
 			held := make([]pipeline.Presence, test.n)
-			if err := o.Audit(time.Time{}).Held(t.Context(), body, held); err != nil {
+			if err := o.Audit(time.Time{}).Presence(t.Context(), body, held); err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(want, held); diff != "" {
@@ -78,7 +78,8 @@ func TestAuditUntimed(t *testing.T) {
 	for _, at := range []int64{b.Records[0].Time, 7} {
 		b.Records[0].Time = at
 		s.asked = nil
-		if err := o.Audit(time.Time{}).Held(t.Context(), encode(t, o, b), make([]pipeline.Presence, 1)); err != nil {
+		if err := o.Audit(time.Time{}).Presence(t.Context(), encode(t, o, b),
+			make([]pipeline.Presence, 1)); err != nil {
 			t.Fatal(err)
 		}
 		want := "POST /logs-2024.02.29/_search"
@@ -94,7 +95,7 @@ func TestAuditUntimed(t *testing.T) {
 func TestAuditWithoutIDs(t *testing.T) {
 	t.Parallel()
 	o := output(t, Config{})
-	err := o.Audit(time.Time{}).Held(t.Context(), sample(t, o, 2), make([]pipeline.Presence, 2))
+	err := o.Audit(time.Time{}).Presence(t.Context(), sample(t, o, 2), make([]pipeline.Presence, 2))
 	if !errors.Is(err, pipeline.ErrUnknowable) {
 		t.Error(err)
 	}

@@ -320,9 +320,9 @@ func (o *Output) Audit(time.Time) pipeline.Audit { return audit{o} }
 
 type audit struct{ output *Output }
 
-// Held implements pipeline.Audit: it searches for the ids, as one may be in several indices after a
-// rollover.
-func (a audit) Held(ctx context.Context, body *pipeline.Body, presence []pipeline.Presence) error {
+// Presence implements pipeline.Audit: it searches for the ids, as one may be in several indices
+// after a rollover.
+func (a audit) Presence(ctx context.Context, body *pipeline.Body, presence []pipeline.Presence) error {
 	o := a.output
 	if !o.ids {
 		return fmt.Errorf("document_ids is false: %w", pipeline.ErrUnknowable)

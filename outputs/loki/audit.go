@@ -35,9 +35,9 @@ const (
 	reasonLookback = "it is older than what Loki shows before it has stored it"
 )
 
-// Held implements pipeline.Audit. It fetches what each stream holds in the time range of the body
-// and counts it, which shows duplicates that log queries hide.
-func (a *audit) Held(ctx context.Context, body *pipeline.Body, presence []pipeline.Presence) error {
+// Presence implements pipeline.Audit. It fetches what each stream holds in the time range of the
+// body and counts it, which shows duplicates that log queries hide.
+func (a *audit) Presence(ctx context.Context, body *pipeline.Body, presence []pipeline.Presence) error {
 	if a.output.querier == nil {
 		return fmt.Errorf("reconcile is off: %w", pipeline.ErrUnknowable)
 	}

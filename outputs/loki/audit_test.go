@@ -22,7 +22,7 @@ import (
 func audited(t *testing.T, audit pipeline.Audit, body *pipeline.Body) string {
 	t.Helper()
 	held := make([]pipeline.Presence, len(body.Items))
-	if err := audit.Held(t.Context(), body, held); err != nil {
+	if err := audit.Presence(t.Context(), body, held); err != nil {
 		t.Fatal(err)
 	}
 	var all strings.Builder
@@ -168,7 +168,7 @@ func TestAuditDuplicatesOnce(t *testing.T) {
 				part.Records = part.Records[from : from+20]
 				body := fill(t, o, part)
 				held := make([]pipeline.Presence, len(body.Items))
-				if err := o.Audit(time.Unix(0, 0)).Held(t.Context(), body, held); err != nil {
+				if err := o.Audit(time.Unix(0, 0)).Presence(t.Context(), body, held); err != nil {
 					t.Fatal(err)
 				}
 				for i, h := range held {
@@ -244,13 +244,13 @@ func TestAuditRejected(t *testing.T) {
 	a := newArchive(t)
 	body := fill(t, newOutput(t, Config{URL: a.URL}), batchOf(container("web"), "x"))
 	o := newOutput(t, Config{URL: a.URL, Reconcile: "off"})
-	if err := o.Audit(time.Time{}).Held(t.Context(), body, make([]pipeline.Presence, 1)); !errors.Is(err,
+	if err := o.Audit(time.Time{}).Presence(t.Context(), body, make([]pipeline.Presence, 1)); !errors.Is(err,
 		pipeline.ErrUnknowable) {
 		t.Error(err)
 	}
 	a.instead = func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(http.StatusForbidden); return true }
 	o = newOutput(t, Config{URL: a.URL})
-	if err := o.Audit(time.Time{}).Held(t.Context(), body, make([]pipeline.Presence, 1)); !errors.Is(err,
+	if err := o.Audit(time.Time{}).Presence(t.Context(), body, make([]pipeline.Presence, 1)); !errors.Is(err,
 		pipeline.ErrUnknowable) {
 		t.Error(err)
 	}
@@ -259,7 +259,7 @@ func TestAuditRejected(t *testing.T) {
 		return true
 	}
 	var answer *pipeline.SendError
-	if err := o.Audit(time.Time{}).Held(context.Background(), body, make([]pipeline.Presence, 1)); !errors.As(err,
+	if err := o.Audit(time.Time{}).Presence(context.Background(), body, make([]pipeline.Presence, 1)); !errors.As(err,
 		&answer) {
 		t.Error(err)
 	}

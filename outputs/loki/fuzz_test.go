@@ -27,8 +27,8 @@ func FuzzParseLookback(f *testing.F) {
 	f.Add("ingester:\n  query_store_max_look_back_period: -1ns\nquerier:\n  query_ingesters_within: 3h0m0s\n")
 	f.Add("  query_store_max_look_back_period: 0s\n  query_ingesters_within: 9999999h\n")
 	f.Fuzz(func(t *testing.T, config string) {
-		if sight := parseLookback(config); sight <= 0 {
-			t.Errorf("it sees back %v", sight)
+		if lookback := parseLookback(config); lookback <= 0 {
+			t.Errorf("it sees back %v", lookback)
 		}
 	})
 }

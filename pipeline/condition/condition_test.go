@@ -11,7 +11,8 @@ import (
 // batchOf returns a batch with one record of everything, as a parser would.
 func batchOf() *event.Batch {
 	b := &event.Batch{}
-	b.Reset(event.NewSource(1, "app", "app.log", []event.Label{{Name: "container.name", Value: "web-1"}, {Name: "service", Value: "shop"}}))
+	b.Reset(event.NewSource(1, "app", "app.log", []event.Label{{Name: "container.name", Value: "web-1"},
+		{Name: "service", Value: "shop"}}))
 	put := func(kind event.Kind, s string) event.Value { return event.Value{Span: b.PutString(s), Kind: kind} }
 	r := b.Add(7, 1700000000123000000, b.PutString("GET /pay 502 in 12.5 ms"))
 	r.Level = event.Warn
@@ -26,7 +27,8 @@ func batchOf() *event.Batch {
 		{"status", event.Number, "502"}, {"took", event.Number, "12.50"}, {"code", event.Plain, "404"},
 		{"debug", event.Bool, "true"}, {"flag", event.Plain, "false"}, {"gone", event.Null, "null"},
 		{"path", event.Plain, "/pay"}, {"say", event.Escaped, `a \"b\"`}, {"a.b", event.Plain, "dotted"},
-		{"http", event.Object, `{"request":{"method":"PUT","size":17},"x.y":[1]}`}, {"tags", event.Array, `["a","b",3]`},
+		{"http", event.Object, `{"request":{"method":"PUT","size":17},"x.y":[1]}`},
+		{"tags", event.Array, `["a","b",3]`},
 	} {
 		b.AddField(0, put(event.Plain, f.key), put(f.kind, f.value))
 	}
@@ -112,7 +114,8 @@ func TestRecordsWithoutALevel(t *testing.T) {
 	b := batchOf()
 	b.Records[0].Level = event.NoLevel
 	for text, want := range map[string]bool{
-		`level >= "info"`: true, `level > "info"`: false, `level == "info"`: false, `level == nil`: true, `level != "warn"`: true,
+		`level >= "info"`: true, `level > "info"`: false, `level == "info"`: false, `level == nil`: true,
+		`level != "warn"`: true,
 	} {
 		c, err := Compile(text)
 		if err != nil {
@@ -126,12 +129,14 @@ func TestRecordsWithoutALevel(t *testing.T) {
 
 func TestMistakes(t *testing.T) {
 	for text, want := range map[string]string{
-		`level >= "warning"`:        `1:10: there is no level "warning"; did you mean "warn"?`,
-		`level == "eror"`:           `1:10: there is no level "eror"; did you mean "error"?`,
-		`level in ["warn", "x"]`:    `1:19: there is no level "x"`,
-		`level > 3`:                 `1:9: a level is compared with the name of one, such as "warn"`,
-		`lvel == "warn"`:            `1:1: there is no lvel; did you mean level? A field of this name is written fields["lvel"]`,
-		`status == 5 and Message`:   `1:17: there is no Message; did you mean message? A field of this name is written fields["Message"]`,
+		`level >= "warning"`:     `1:10: there is no level "warning"; did you mean "warn"?`,
+		`level == "eror"`:        `1:10: there is no level "eror"; did you mean "error"?`,
+		`level in ["warn", "x"]`: `1:19: there is no level "x"`,
+		`level > 3`:              `1:9: a level is compared with the name of one, such as "warn"`,
+		`lvel == "warn"`: `1:1: there is no lvel; did you mean level? ` +
+			`A field of this name is written fields["lvel"]`,
+		`status == 5 and Message`: `1:17: there is no Message; did you mean message? ` +
+			`A field of this name is written fields["Message"]`,
 		`startWith(message, "x")`:   `1:1: there is no function startWith; did you mean "startsWith"?`,
 		`message matches "("`:       "1:17: is no regular expression: error parsing regexp: missing closing ): `(`",
 		`message matches path`:      `1:17: matches needs a regular expression in quotes`,
@@ -196,9 +201,11 @@ func BenchmarkHolds(b *testing.B) {
 // FuzzBothWays holds the fast tests against the virtual machine.
 func FuzzBothWays(f *testing.F) {
 	for _, text := range []string{
-		`level >= "warn" and (status > 5 or not (path == "/x"))`, `x in ["1", 2, nil, true]`, `"a" in x`, `x != -1`, `x endsWith "e5"`, `x`, `x matches "1.*"`, `1.5 < x`,
+		`level >= "warn" and (status > 5 or not (path == "/x"))`, `x in ["1", 2, nil, true]`, `"a" in x`, `x != -1`,
+		`x endsWith "e5"`, `x`, `x matches "1.*"`, `1.5 < x`,
 	} {
-		for _, value := range []string{`1`, `"1"`, `true`, `null`, `[1,"a"]`, `{"a":1}`, `"\u0061"`, `1e5`, `-0`, `12345678901234567890`} {
+		for _, value := range []string{`1`, `"1"`, `true`, `null`, `[1,"a"]`, `{"a":1}`, `"\u0061"`, `1e5`, `-0`,
+			`12345678901234567890`} {
 			f.Add(text, value)
 		}
 	}

@@ -5,7 +5,8 @@ import "strings"
 // meant names what was probably meant.
 func meant(name string, known []string) string {
 	for _, k := range known {
-		if near(name, k) || len(name) > 2 && strings.HasPrefix(strings.ToLower(name), strings.ToLower(k)) || len(name) > 2 && strings.HasPrefix(strings.ToLower(k), strings.ToLower(name)) {
+		if near(name, k) || len(name) > 2 && strings.HasPrefix(strings.ToLower(name), strings.ToLower(k)) ||
+			len(name) > 2 && strings.HasPrefix(strings.ToLower(k), strings.ToLower(name)) {
 			return `; did you mean "` + k + `"?`
 		}
 	}

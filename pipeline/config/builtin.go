@@ -65,7 +65,7 @@ func (b *builtin) loki() bool {
 	b.line("  loki:")
 	b.line("    type: loki")
 	b.setting("    ", "url", "LONGSHORE_LOKI_URL")
-	b.setting("    ", "tenant", "LONGSHORE_LOKI_TENANT")
+	b.setting("    ", "tenant_id", "LONGSHORE_LOKI_TENANT")
 	b.auth("LONGSHORE_LOKI")
 	return true
 }

@@ -64,7 +64,8 @@ func (d *decoder) renamed(n *node, path string, s setting) {
 	}
 	old := n.entries[i]
 	if _, both := n.entry(s.name); both {
-		d.problems.add(old.key, child(path, old.name), "is the old name of %q, which is set as well; remove one of them", s.name)
+		d.problems.add(old.key, child(path, old.name),
+			"is the old name of %q, which is set as well; remove one of them", s.name)
 		n.entries = slices.Delete(n.entries, i, i+1)
 		return
 	}

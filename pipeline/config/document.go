@@ -121,7 +121,8 @@ func (d *document) section(k pipeline.Kind, name string) {
 	for _, e := range n.entries {
 		d.declared[k][e.name] = e.value
 		if !namePattern.MatchString(e.name) {
-			d.problems.add(e.key, child(name, e.name), "a name has up to 64 letters, digits, dots, dashes and underscores, and starts with a letter or digit")
+			d.problems.add(e.key, child(name, e.name),
+				"a name has up to 64 letters, digits, dots, dashes and underscores, and starts with a letter or digit")
 		}
 		d.component(k, e, child(name, e.name))
 	}

@@ -105,7 +105,8 @@ func scalarNode(text string) *node { return &node{kind: scalarKind, text: text, 
 
 func (d *document) pipeline(e entry, path string) {
 	if !namePattern.MatchString(e.name) {
-		d.problems.add(e.key, path, "a name has up to 64 letters, digits, dots, dashes and underscores, and starts with a letter or digit")
+		d.problems.add(e.key, path, "a name has up to 64 letters, digits, dots, dashes and underscores, and starts "+
+			"with a letter or digit")
 	}
 	if !d.isKind(e.value, path, mappingKind, "a map of inputs, parsers, transforms and outputs") {
 		return
@@ -213,7 +214,8 @@ func (d *document) unused() {
 	for _, s := range sections {
 		for _, e := range d.root.get(s.name).all() {
 			if !d.used[s.kind][e.name] && (s.kind != pipeline.KindParser || !d.hasSourceOptions()) {
-				d.problems.add(e.key, child(s.name, e.name), "is in no pipeline, so it would do nothing; name it in one or remove it")
+				d.problems.add(e.key, child(s.name, e.name),
+					"is in no pipeline, so it would do nothing; name it in one or remove it")
 			}
 		}
 	}

@@ -47,18 +47,22 @@ outputs:
 			MaxFiles: 512,
 			Rules:    []rule{{Match: "a", Times: 3}},
 		}}},
-		Parsers:    []config.Parser{{Name: "auto", Type: "auto", Common: pipeline.ParserSettings{OnError: "keep"}, Settings: &autoParser{}}},
-		Transforms: []config.Transform{{Name: "redact", Type: "redact", Settings: &redactTransform{With: "[REDACTED]"}}},
+		Parsers: []config.Parser{{Name: "auto", Type: "auto", Common: pipeline.ParserSettings{OnError: "keep"},
+			Settings: &autoParser{}}},
+		Transforms: []config.Transform{{Name: "redact", Type: "redact",
+			Settings: &redactTransform{With: "[REDACTED]"}}},
 		Outputs: []config.Output{{Name: "loki", Type: "loki",
 			Common: pipeline.OutputSettings{
 				Batch: pipeline.BatchSettings{Linger: pipeline.Duration(50 * time.Millisecond)},
-				Retry: pipeline.RetrySettings{Initial: pipeline.Duration(250 * time.Millisecond), Max: pipeline.Duration(30 * time.Second)},
+				Retry: pipeline.RetrySettings{Initial: pipeline.Duration(250 * time.Millisecond),
+					Max: pipeline.Duration(30 * time.Second)},
 				Queue: 8 << 20, Spool: 512 << 20, DeadLetters: 1 << 30,
 				Lanes: 4,
 			},
 			Settings: &lokiOutput{URL: "http://loki"},
 		}},
-		Pipelines: []config.Pipeline{{Name: "main", Inputs: []string{"app"}, Parsers: []string{"auto"}, Transforms: []string{"redact"}, Outputs: []string{"loki"}}},
+		Pipelines: []config.Pipeline{{Name: "main", Inputs: []string{"app"}, Parsers: []string{"auto"},
+			Transforms: []string{"redact"}, Outputs: []string{"loki"}}},
 	}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(config.Config{})); diff != "" {
 		t.Errorf("config (-want +got):\n%s", diff)
@@ -91,7 +95,8 @@ outputs:
 	wantInput := config.Input{Name: "app", Type: "file",
 		Common: pipeline.InputSettings{Labels: map[string]string{"env": "production", "build": "42", "on": "true"}},
 		Settings: &fileInput{
-			Paths: []string{"a", "b"}, Exclude: []string{"x"}, ReadFrom: "end", MaxLine: 64 << 10, Poll: pipeline.Duration(250 * time.Millisecond),
+			Paths: []string{"a", "b"}, Exclude: []string{"x"}, ReadFrom: "end", MaxLine: 64 << 10,
+			Poll:  pipeline.Duration(250 * time.Millisecond),
 			Share: 0.5, MaxFiles: 1000, Rules: []rule{{"a", 7}, {"b", 3}}, Windows: map[string]int{"a": 1, "b": 9},
 		},
 	}
@@ -137,7 +142,7 @@ func TestVariables(t *testing.T) {
 				"env":     "A=one\nB=two\nEMPTY=\nNESTED=${A}\n",
 				"/secret": "from a file\r\n",
 				"secret":  "beside\n",
-				"longshore.yml": "inputs: {a: {type: docker}}\noutputs: {o: {type: loki, url: http://x, tenant: '" +
+				"longshore.yml": "inputs: {a: {type: docker}}\noutputs: {o: {type: loki, url: http://x, tenant_id: '" +
 					strings.ReplaceAll(test.written, "${YAML}", "${file:/yaml}") + "'}}\n",
 				"/yaml": "}\nevil: [1]",
 			})
@@ -150,8 +155,10 @@ func TestVariables(t *testing.T) {
 
 func TestVariablesTakeAnyType(t *testing.T) {
 	cfg := load(t, map[string]string{
-		"env":           "N=7\nOFF=false\nSIZE=2MiB\nTYPE=file\nPOLL=2s\nNAME=app\n",
-		"longshore.yml": "inputs: {app: {type: '${TYPE}', paths: [x], max_files: '${N}', follow: '${OFF}', max_line: '${SIZE}', poll: '${POLL}'}}\noutputs: {o: {type: stdout}}\npipelines: {p: {inputs: ['${NAME}'], outputs: [o]}}\n",
+		"env": "N=7\nOFF=false\nSIZE=2MiB\nTYPE=file\nPOLL=2s\nNAME=app\n",
+		"longshore.yml": "inputs: {app: {type: '${TYPE}', paths: [x], max_files: '${N}', follow: '${OFF}', " +
+			"max_line: '${SIZE}', poll: '${POLL}'}}\noutputs: {o: {type: stdout}}\npipelines: {p: {inputs: " +
+			"['${NAME}'], outputs: [o]}}\n",
 	})
 	got := cfg.Inputs[0].Settings.(*fileInput)
 	if got.MaxFiles != 7 || got.Follow || got.MaxLine != 2<<20 || got.Poll != pipeline.Duration(2*time.Second) {
@@ -173,7 +180,7 @@ outputs:
     <<: *loki
     url: http://other
   three:
-    <<: [{tenant: t}, *loki]
+    <<: [{tenant_id: t}, *loki]
     auth: {<<: *who, username: you}
 `})
 	want := []lokiOutput{
@@ -225,12 +232,16 @@ func TestBuiltin(t *testing.T) {
 	tests := []struct{ name, env, want string }{
 		{"nothing set", "", "(built-in config) docker -> stdout"},
 		{"Loki", "LONGSHORE_LOKI_URL=http://loki\nLONGSHORE_LOKI_TENANT=t\n", "(built-in config) docker -> loki"},
-		{"both", "LONGSHORE_LOKI_URL=http://loki\nLONGSHORE_ELASTICSEARCH_URL=http://es\nLONGSHORE_ELASTICSEARCH_API_KEY=k\nLONGSHORE_ELASTICSEARCH_INDEX=i\nLONGSHORE_ELASTICSEARCH_CA_FILE=/ca\n",
+		{"both", "LONGSHORE_LOKI_URL=http://loki\nLONGSHORE_ELASTICSEARCH_URL=http://es\n" +
+			"LONGSHORE_ELASTICSEARCH_API_KEY=k\nLONGSHORE_ELASTICSEARCH_INDEX=i\nLONGSHORE_ELASTICSEARCH_CA_FILE=/ca\n",
 			"(built-in config) docker -> loki elasticsearch"},
 		{"empty is not set", "LONGSHORE_LOKI_URL=\n", "(built-in config) docker -> stdout"},
-		{"who we are", "LONGSHORE_LOKI_URL=http://loki\nLONGSHORE_LOKI_USERNAME=u\nLONGSHORE_LOKI_PASSWORD=p\nLONGSHORE_ELASTICSEARCH_URL=http://es\nLONGSHORE_ELASTICSEARCH_USERNAME=u\nLONGSHORE_ELASTICSEARCH_PASSWORD=p\n",
+		{"who we are", "LONGSHORE_LOKI_URL=http://loki\nLONGSHORE_LOKI_USERNAME=u\nLONGSHORE_LOKI_PASSWORD=p\n" +
+			"LONGSHORE_ELASTICSEARCH_URL=http://es\n" +
+			"LONGSHORE_ELASTICSEARCH_USERNAME=u\nLONGSHORE_ELASTICSEARCH_PASSWORD=p\n",
 			"(built-in config) docker -> loki elasticsearch"},
-		{"our own", "LONGSHORE_DATA_DIR=/data\nLONGSHORE_HTTP_LISTEN=0.0.0.0:80\n", "(built-in config) docker -> stdout"},
+		{"our own", "LONGSHORE_DATA_DIR=/data\nLONGSHORE_HTTP_LISTEN=0.0.0.0:80\n",
+			"(built-in config) docker -> stdout"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -250,7 +261,8 @@ func TestBuiltin(t *testing.T) {
 }
 
 func TestBuiltinTakesTheValues(t *testing.T) {
-	cfg, err := loader(map[string]string{"env": "LONGSHORE_LOKI_URL=http://loki: {x\nLONGSHORE_LOKI_USERNAME=u\nLONGSHORE_LOKI_PASSWORD=p: ${x}\n"}).Default()
+	cfg, err := loader(map[string]string{"env": "LONGSHORE_LOKI_URL=http://loki: " +
+		"{x\nLONGSHORE_LOKI_USERNAME=u\nLONGSHORE_LOKI_PASSWORD=p: ${x}\n"}).Default()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -273,7 +285,8 @@ func TestLoadFile(t *testing.T) {
 	write("large", strings.Repeat("x", 65<<10))
 	l := config.Loader{Components: components()}
 
-	path := write("right.yml", "inputs: {a: {type: docker}}\noutputs: {o: {type: loki, url: http://x, auth: {password: '${file:password}'}}}\n")
+	path := write("right.yml", "inputs: {a: {type: docker}}\noutputs: {o: {type: loki, url: http://x, auth: "+
+		"{password: '${file:password}'}}}\n")
 	cfg, err := l.LoadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -306,12 +319,18 @@ func TestTransforms(t *testing.T) {
 	for text, want := range map[string][]string{
 		"":              {"main", "redact"},
 		"redact: false": {"main"},
-		"transforms: {x: {type: remove, fields: [a]}, s: {type: redact}, y: {type: remove, fields: [b]}}":   {"main", "x", "s", "y"},
-		"transforms: {s: {type: redact, if: level == \"debug\"}}":                                           {"main", "redact", "s"},
-		"transforms: {redact: {type: remove, fields: [a]}}":                                                 {"main", "default-redact", "redact"},
-		"redact: false\ntransforms: {redact: {type: redact}}":                                               {"main", "redact"},
-		"pipelines: {p: {inputs: [a], outputs: [o], transforms: [redact]}}":                                 {"p", "redact"},
-		"pipelines: {p: {inputs: [a], outputs: [o]}, q: {inputs: [a], outputs: [o], transforms: [redact]}}": {"p", "redact", "q", "redact"},
+		"transforms: {x: {type: remove, fields: [a]}, s: {type: redact}, y: {type: remove, fields: [b]}}": {"main",
+			"x", "s", "y"},
+		"transforms: {s: {type: redact, if: level == \"debug\"}}": {"main",
+			"redact", "s"},
+		"transforms: {redact: {type: remove, fields: [a]}}": {"main",
+			"default-redact", "redact"},
+		"redact: false\ntransforms: {redact: {type: redact}}": {"main",
+			"redact"},
+		"pipelines: {p: {inputs: [a], outputs: [o], transforms: [redact]}}": {"p",
+			"redact"},
+		"pipelines: {p: {inputs: [a], outputs: [o]}, q: {inputs: [a], outputs: [o], transforms: [redact]}}": {"p",
+			"redact", "q", "redact"},
 	} {
 		cfg := load(t, map[string]string{"longshore.yml": head + text})
 		var got []string

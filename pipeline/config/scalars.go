@@ -41,7 +41,8 @@ func setScalar(v reflect.Value, text string) error {
 	case reflect.Float64:
 		return setFloat(v, text)
 	default:
-		return fmt.Errorf("cannot be read: longshore has a setting of the type %s, which is a problem in longshore", v.Type())
+		return fmt.Errorf("cannot be read: longshore has a setting of the type %s, which is a problem in longshore",
+			v.Type())
 	}
 	return nil
 }

@@ -81,7 +81,8 @@ func (v *variables) expand(text string, depth int) (string, []unfilled) {
 		b.WriteString(text[:at])
 		end := closing(text[at:])
 		if end < 0 || depth > maxNested {
-			return b.String(), append(missing, unfilled{text[at:], `"${" is never closed by "}"; for a plain "${" write "$${"`})
+			return b.String(), append(missing, unfilled{text[at:],
+				`"${" is never closed by "}"; for a plain "${" write "$${"`})
 		}
 		expr := text[at : at+end+1]
 		value, problems := v.value(expr, depth)
@@ -117,7 +118,8 @@ func (v *variables) value(expr string, depth int) (string, []unfilled) {
 	word, hasDefault := strings.CutPrefix(rest, ":-")
 	why, mustBe := strings.CutPrefix(rest, ":?")
 	if name == "" || rest != "" && !hasDefault && !mustBe {
-		return "", []unfilled{{expr, expr + " is not understood; write ${VAR}, ${VAR:-default}, ${VAR:?why} or ${file:/path}, and $${ for a plain ${"}}
+		return "", []unfilled{{expr, expr + " is not understood; write ${VAR}, ${VAR:-default}, ${VAR:?why} or " +
+			"${file:/path}, and $${ for a plain ${"}}
 	}
 	value, set := v.lookup(name)
 	switch {
@@ -126,7 +128,8 @@ func (v *variables) value(expr string, depth int) (string, []unfilled) {
 	case mustBe && value == "":
 		return "", []unfilled{{expr, "the environment variable " + name + " is not set" + because(why)}}
 	case !set:
-		return "", []unfilled{{expr, "the environment variable " + name + " is not set; set it, or give a default: ${" + name + ":-default}"}}
+		return "", []unfilled{{expr, "the environment variable " + name +
+			" is not set; set it, or give a default: ${" + name + ":-default}"}}
 	}
 	return value, nil
 }

@@ -383,7 +383,8 @@ func (b *builder) merge(n ast.Node, depth int) []*node {
 		if m.kind == mappingKind {
 			mappings = append(mappings, m)
 		} else if !m.broken {
-			b.problems.add(m.at, "", "only settings can be merged by <<: an alias of them, such as *name, or a list of such")
+			b.problems.add(m.at, "", "only settings can be merged by <<: an alias of them, such as *name, or a "+
+				"list of such")
 		}
 	}
 	return mappings

@@ -119,7 +119,8 @@ func TestResetKeepsNothing(t *testing.T) {
 
 func TestNewSource(t *testing.T) {
 	t.Parallel()
-	src := event.NewSource(0x00ab, "in", "key", []event.Label{{Name: "b", Value: "1"}, {Name: "a", Value: "2"}, {Name: "b", Value: "3"}, {Name: "c"}})
+	src := event.NewSource(0x00ab, "in", "key", []event.Label{{Name: "b", Value: "1"}, {Name: "a", Value: "2"},
+		{Name: "b", Value: "3"}, {Name: "c"}})
 	want := []event.Label{{Name: "a", Value: "2"}, {Name: "b", Value: "3"}}
 	if diff := cmp.Diff(want, src.Labels); diff != "" {
 		t.Errorf("labels (-want +got):\n%s", diff)

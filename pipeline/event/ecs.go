@@ -8,7 +8,8 @@ const ECSVersion = "8.11.0"
 
 // AppendECS appends record i as one JSON object in the Elastic Common Schema:
 //
-//	{"@timestamp","log.level","message","ecs.version","trace.id","span.id","service.name", …labels…, …the rest…}
+//	{"@timestamp","log.level","message","ecs.version","trace.id","span.id","service.name",
+//	 …labels…, …the rest…}
 //
 // Names are dotted and flat; Elasticsearch maps them as the objects they stand for. What a record
 // does not have is left out, but @timestamp, message and ecs.version are always there. A field of
@@ -56,7 +57,8 @@ func AppendECS(dst []byte, b *Batch, i int) []byte {
 	return append(dst, '}')
 }
 
-var ecsCore = newNameSet("@timestamp", "log.level", "message", "ecs.version", "trace.id", "span.id", "service.name", "log.flags")
+var ecsCore = newNameSet("@timestamp", "log.level", "message", "ecs.version", "trace.id", "span.id", "service.name",
+	"log.flags")
 
 // ecsNames prepares the labels of a source for the Elastic Common Schema.
 func ecsNames(labels []Label) names {

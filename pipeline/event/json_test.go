@@ -46,7 +46,8 @@ func TestAppendRecord(t *testing.T) {
 			`{"timestamp":"2023-11-14T22:13:20.123Z","level":"warn","message":"slow \"query\"","service":"shop",` +
 				`"trace_id":"4bf94bf94bf94bf94bf94bf94bf94bf9","span_id":"00f000f000f000f0","truncated":true,` +
 				`"env":"prod","host.name":"web-1",` +
-				`"user":"ann","ms":1.5e3,"ok":true,"none":null,"obj":{"a":[1]},"arr":[1,"x"],"esc":"a\u0062\n","gone":null}`,
+				`"user":"ann","ms":1.5e3,"ok":true,"none":null,"obj":{"a":[1]},"arr":[1,"x"],` +
+				`"esc":"a\u0062\n","gone":null}`,
 		},
 		{
 			"the source's service stands in", false,
@@ -56,23 +57,28 @@ func TestAppendRecord(t *testing.T) {
 		{
 			"fields that clash with the core", false,
 			line{time: noon, fields: []field{
-				text("level", "7"), text("timestamp", "x"), text("@timestamp", "y"), text("service.version", "1"), text("level.name", "z"),
+				text("level", "7"), text("timestamp", "x"), text("@timestamp", "y"), text("service.version", "1"),
+				text("level.name", "z"),
 			}},
-			`{"timestamp":"2023-11-14T22:13:20.123Z","message":"the raw line","level_original":"7","timestamp_original":"x",` +
+			`{"timestamp":"2023-11-14T22:13:20.123Z","message":"the raw line","level_original":"7",` +
+				`"timestamp_original":"x",` +
 				`"@timestamp_original":"y","service_version":"1","level_name":"z"}`,
 		},
 		{
 			"fields that clash with labels", true,
 			line{time: noon, labels: []event.Label{host, {Name: "a.b.c", Value: "1"}}, fields: []field{
-				text("host", "x"), text("host.name", "y"), text("host.name.full", "z"), text("host.ip", "fine"), text("a.b", "1"), text("a.b.c.d", "2"),
+				text("host", "x"), text("host.name", "y"), text("host.name.full", "z"), text("host.ip", "fine"),
+				text("a.b", "1"), text("a.b.c.d", "2"),
 			}},
 			`{"timestamp":"2023-11-14T22:13:20.123Z","message":"the raw line","a.b.c":"1","host.name":"web-1",` +
-				`"host_original":"x","host.name_original":"y","host_name_full":"z","host.ip":"fine","a.b_original":"1","a_b_c_d":"2"}`,
+				`"host_original":"x","host.name_original":"y","host_name_full":"z",` +
+				`"host.ip":"fine","a.b_original":"1","a_b_c_d":"2"}`,
 		},
 		{
 			"names that mean nothing may be those of labels", true,
 			line{time: noon, labels: []event.Label{{Name: "pod", Value: "1"}}, fields: []field{
-				{key: "pod", keyKind: event.Name, kind: event.Text, value: "x"}, {key: "user", keyKind: event.Name, kind: event.Text, value: "y"},
+				{key: "pod", keyKind: event.Name, kind: event.Text, value: "x"},
+				{key: "user", keyKind: event.Name, kind: event.Text, value: "y"},
 			}},
 			`{"timestamp":"2023-11-14T22:13:20.123Z","message":"the raw line","pod":"1","pod_original":"x","user":"y"}`,
 		},
@@ -84,11 +90,13 @@ func TestAppendRecord(t *testing.T) {
 		{
 			"names given twice", false,
 			line{time: noon, fields: []field{
-				text("a", "1"), text("b", "2"), text("a", "3"), text("a_3", "4"), text("a", "5"), text("level", "6"), text("level", "7"),
+				text("a", "1"), text("b", "2"), text("a", "3"), text("a_3", "4"), text("a", "5"), text("level", "6"),
+				text("level", "7"),
 				text("level_original", "8"),
 				{key: `\u0061`, keyKind: event.Escaped, kind: event.Text, value: "9"},
 			}},
-			`{"timestamp":"2023-11-14T22:13:20.123Z","message":"the raw line","a":"1","b":"2","a_2":"3","a_3":"4","a_3_original":"5",` +
+			`{"timestamp":"2023-11-14T22:13:20.123Z","message":"the raw line","a":"1","b":"2","a_2":"3","a_3":"4",` +
+				`"a_3_original":"5",` +
 				`"level_original_original":"6","level_original_2":"7","level_original":"8","a_4":"9"}`,
 		},
 		{
@@ -107,21 +115,26 @@ func TestAppendRecord(t *testing.T) {
 		{
 			"labels that clash", true,
 			line{time: noon, labels: []event.Label{
-				{Name: "level", Value: "1"}, {Name: "container", Value: "2"}, {Name: "container.name", Value: "3"}, {Name: "service.version", Value: "4"},
+				{Name: "level", Value: "1"}, {Name: "container", Value: "2"}, {Name: "container.name", Value: "3"},
+				{Name: "service.version", Value: "4"},
 			}},
-			`{"timestamp":"2023-11-14T22:13:20.123Z","message":"the raw line","container_label":"2","container.name":"3","level_label":"1","service_version":"4"}`,
+			`{"timestamp":"2023-11-14T22:13:20.123Z","message":"the raw line",` +
+				`"container_label":"2","container.name":"3",` +
+				`"level_label":"1","service_version":"4"}`,
 		},
 		{
 			"values of several lines", false,
 			line{time: noon, fields: []field{
-				{key: "o", kind: event.Object, value: "{\r\n  \"a\": 1\n}"}, {key: "a", kind: event.Array, value: "[\n1\n]"},
+				{key: "o", kind: event.Object, value: "{\r\n  \"a\": 1\n}"},
+				{key: "a", kind: event.Array, value: "[\n1\n]"},
 			}},
 			`{"timestamp":"2023-11-14T22:13:20.123Z","message":"the raw line","o":{    "a": 1 },"a":[ 1 ]}`,
 		},
 		{
 			"bytes that are not UTF-8, controls, DEL", false,
 			line{time: noon, message: "a\xffb\x00\x1b[31m\x7f\té\u2028\xed\xa0\x80"},
-			`{"timestamp":"2023-11-14T22:13:20.123Z","message":"a` + "\ufffd" + `b\u0000\u001b[31m` + "\x7f" + `\té` + "\u2028\ufffd\ufffd\ufffd" + `"}`,
+			`{"timestamp":"2023-11-14T22:13:20.123Z","message":"a` + "\ufffd" + `b\u0000\u001b[31m` + "\x7f" + `\té` +
+				"\u2028\ufffd\ufffd\ufffd" + `"}`,
 		},
 	}
 	for _, tt := range tests {
@@ -169,7 +182,8 @@ func TestAppendText(t *testing.T) {
 // FuzzString: what AppendString writes is a JSON string for encoding/json, which
 // reads what it would have written itself, and AppendUnescaped reads the same.
 func FuzzString(f *testing.F) {
-	for _, s := range []string{"", "plain", "\"\\\n\r\t\b\f\x00\x7f", "é😀\u2028", "\xff\xc3", "\xed\xa0\x80", strings.Repeat("x", 100) + "\""} {
+	for _, s := range []string{"", "plain", "\"\\\n\r\t\b\f\x00\x7f", "é😀\u2028", "\xff\xc3", "\xed\xa0\x80",
+		strings.Repeat("x", 100) + "\""} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -189,7 +203,8 @@ func FuzzString(f *testing.F) {
 
 // FuzzUnescape: whatever encoding/json takes for a string, AppendUnescaped reads alike.
 func FuzzUnescape(f *testing.F) {
-	for _, s := range []string{``, `a\nb`, `\ud83d\ude00`, `\ud83d\ud83d\ude00`, `\ude00`, `\ud83dA`, `\/\b\f\"\\`, `\u0000`} {
+	for _, s := range []string{``, `a\nb`, `\ud83d\ude00`, `\ud83d\ud83d\ude00`, `\ude00`, `\ud83dA`, `\/\b\f\"\\`,
+		`\u0000`} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, inside string) {
@@ -213,7 +228,8 @@ func FuzzRecord(f *testing.F) {
 	f.Fuzz(func(t *testing.T, message, key1, value1, key2, value2, label, labelValue string, at int64, flags uint8) {
 		in := line{
 			time: at, level: event.Level(flags % 7), message: message, trace: flags&8 != 0, cut: flags&16 != 0,
-			labels: []event.Label{{Name: label, Value: labelValue}, {Name: event.LabelHost, Value: "web-1"}, {Name: event.LabelFile, Value: "/x"}},
+			labels: []event.Label{{Name: label, Value: labelValue}, {Name: event.LabelHost, Value: "web-1"},
+				{Name: event.LabelFile, Value: "/x"}},
 			fields: []field{text(key1, value1), escaped(key2, value2), text(key1, value2), escaped(key2, value1)},
 		}
 		if flags&32 != 0 {
@@ -254,7 +270,8 @@ func escaped(key, value string) field {
 // usual is a record as a service writes it, 220 bytes of JSON or so.
 func usual() *event.Batch {
 	return line{
-		time: noon + 456, level: event.Info, message: "request served without trouble", service: "checkout", trace: true,
+		time: noon + 456, level: event.Info, message: "request served without trouble", service: "checkout",
+		trace: true,
 		labels: []event.Label{
 			{Name: event.LabelHost, Value: "web-1"}, {Name: event.LabelFile, Value: "/var/log/app/checkout.log"},
 		},
@@ -335,7 +352,8 @@ func BenchmarkAppendString(b *testing.B) {
 func TestNameKind(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]event.Kind{
-		"user": event.Name, "levels": event.Name, "level": event.Plain, "@timestamp": event.Plain, "a.b": event.Plain, "": event.Plain,
+		"user": event.Name, "levels": event.Name, "level": event.Plain, "@timestamp": event.Plain, "a.b": event.Plain,
+		"": event.Plain,
 	} {
 		if got := event.NameKind([]byte(name)); got != want {
 			t.Errorf("%q is %d, want %d", name, got, want)

@@ -20,7 +20,8 @@ type names struct {
 	resource []byte // what the records are from, for OpenTelemetry
 }
 
-var coreNames = newNameSet("timestamp", "@timestamp", "level", "message", "service", "trace_id", "span_id", "truncated", "time_rejected")
+var coreNames = newNameSet("timestamp", "@timestamp", "level", "message", "service", "trace_id", "span_id",
+	"truncated", "time_rejected")
 
 // plainNames are those of the default schema without labels.
 var plainNames = names{core: &coreNames}

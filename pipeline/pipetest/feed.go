@@ -151,7 +151,8 @@ func (f *Feed) Batch(src *event.Source) *event.Batch {
 	if s == nil || !s.open {
 		f.t.Errorf("a batch is taken for source %s, which is not open", src.ID)
 	} else if s.lent++; s.lent > maxLent {
-		f.t.Errorf("source %s: %d batches are taken and not sent: batches are the memory of the whole program", s.key, s.lent)
+		f.t.Errorf("source %s: %d batches are taken and not sent: batches are the memory of the whole program", s.key,
+			s.lent)
 	}
 	b := &event.Batch{}
 	if n := len(f.pool); n > 0 {

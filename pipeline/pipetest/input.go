@@ -103,7 +103,8 @@ func testHostile(t *testing.T, h InputHarness) {
 	}
 	for i := range min(len(got), len(want)) {
 		if got[i].Line != want[i] {
-			t.Errorf("line %d is %.100q (%d bytes), want %.100q (%d bytes)", i, got[i].Line, len(got[i].Line), want[i], len(want[i]))
+			t.Errorf("line %d is %.100q (%d bytes), want %.100q (%d bytes)", i, got[i].Line, len(got[i].Line),
+				want[i], len(want[i]))
 		}
 		if got[i].Flags&event.Truncated != 0 {
 			t.Errorf("line %d, %.100q, is marked as truncated", i, got[i].Line)
@@ -183,7 +184,8 @@ func testResume(t *testing.T, h InputHarness) {
 		h.Write(t, fmt.Sprintf("new %06d", batch))
 		before = append(before, next.WaitFor(within(t), len(left)+1)[len(left):]...)
 		in.stop()
-		wantRecords(t, fmt.Sprintf("after %d batches were acknowledged", batch), next.Got(), append(left, before[len(before)-1]))
+		wantRecords(t, fmt.Sprintf("after %d batches were acknowledged", batch), next.Got(),
+			append(left, before[len(before)-1]))
 	}
 }
 
@@ -259,7 +261,8 @@ func testPositions(t *testing.T, h InputHarness) {
 	in.stop()
 	span, size := got[len(got)-1].Pos-got[0].Pos, uint64((len(lines)-1)*(len(lines[0])+1))
 	if h.traits.ReserveAhead == 0 && span < size {
-		t.Errorf("%d bytes of lines are %d positions: these are not bytes of a file, so its spec needs the trait ReserveAhead", size, span)
+		t.Errorf("%d bytes of lines are %d positions: these are not bytes of a file, so its spec needs the trait "+
+			"ReserveAhead", size, span)
 	}
 }
 

@@ -21,10 +21,12 @@ func TestJoiner(t testing.TB, newJoiner pipeline.NewJoiner, lines ...string) {
 		ended.End()
 		fresh := joints(newJoiner(src), lines[first:])
 		if got := joints(ended, lines[first:]); !slices.Equal(got, fresh) {
-			t.Errorf("from line %d on, %q, a new joiner says %03b, and one that was told that the record before has ended %03b", first, lines[first], fresh, got)
+			t.Errorf("from line %d on, %q, a new joiner says %03b, and one that was told that the record before "+
+				"has ended %03b", first, lines[first], fresh, got)
 		}
 		if whole[first]&pipeline.Continues == 0 && !slices.Equal(fresh[1:], whole[first+1:]) {
-			t.Errorf("behind line %d, %q, a new joiner says %03b, and one that has had all lines before %03b", first, lines[first], fresh[1:], whole[first+1:])
+			t.Errorf("behind line %d, %q, a new joiner says %03b, and one that has had all lines before %03b", first,
+				lines[first], fresh[1:], whole[first+1:])
 		}
 	}
 }
@@ -33,11 +35,11 @@ func TestJoiner(t testing.TB, newJoiner pipeline.NewJoiner, lines ...string) {
 func joints(joiner pipeline.Joiner, lines []string) []pipeline.JoinDecision {
 	var all []pipeline.JoinDecision
 	for i, line := range lines {
-		joint := joiner.Line([]byte(line))
+		decision := joiner.Line([]byte(line))
 		if i == 0 {
-			joint &^= pipeline.Continues
+			decision &^= pipeline.Continues
 		}
-		all = append(all, joint)
+		all = append(all, decision)
 	}
 	return all
 }

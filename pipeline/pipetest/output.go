@@ -29,9 +29,12 @@ type OutputHarness struct {
 
 // HostileLines are lines that any program may write by accident or malice.
 var HostileLines = []string{
-	"", " ", "\x00", "a\x00b", "\xff\xfe\xfd", "half a rune \xe2\x82", "\x1b[31mred\x1b[0m", "tab\tquote\"backslash\\slash/",
-	"{", "}", "[]", "null", `{"a":`, `{"message":"unterminated`, `{"level":"info","message":"fine"}`, "key=", "=value", `k="`, "\u2028\u2029",
-	"line\rwith\rreturns", "line\nfeed", "</script>", "${jndi:ldap://x}", "😀", strings.Repeat("x", 100_000), strings.Repeat("[", 10_000), strings.Repeat(`{"a":`, 10_000),
+	"", " ", "\x00", "a\x00b", "\xff\xfe\xfd", "half a rune \xe2\x82", "\x1b[31mred\x1b[0m",
+	"tab\tquote\"backslash\\slash/",
+	"{", "}", "[]", "null", `{"a":`, `{"message":"unterminated`, `{"level":"info","message":"fine"}`, "key=",
+	"=value", `k="`, "\u2028\u2029",
+	"line\rwith\rreturns", "line\nfeed", "</script>", "${jndi:ldap://x}", "😀", strings.Repeat("x", 100_000),
+	strings.Repeat("[", 10_000), strings.Repeat(`{"a":`, 10_000),
 	strings.Repeat("a=b ", 5_000), strings.Repeat("\\", 1_001),
 }
 
@@ -129,7 +132,8 @@ func testAway(t *testing.T, h OutputHarness) {
 	h.Away(t)
 	err := h.Output.Send(within(t), encode(h.Output, 1, numbered(0, 3)))
 	var answer *pipeline.SendError
-	if !errors.As(err, &answer) || answer.Outcome != pipeline.Retry && answer.Outcome != pipeline.Hold || answer.Items != nil {
+	if !errors.As(err, &answer) || answer.Outcome != pipeline.Retry && answer.Outcome != pipeline.Hold ||
+		answer.Items != nil {
 		t.Errorf("Send: %v, want a SendError that asks to try again", err)
 	}
 }
@@ -210,7 +214,8 @@ func encodeInto(body *pipeline.Body, encoder pipeline.Encoder, b *event.Batch) {
 		if err != nil {
 			panic(fmt.Sprintf("encoding %q: %v", b.Line(i), err))
 		}
-		body.Items = append(body.Items, pipeline.Item{Pos: b.Records[i].Pos, End: uint32(len(body.Bytes)), Group: group})
+		body.Items = append(body.Items, pipeline.Item{Pos: b.Records[i].Pos, End: uint32(len(body.Bytes)),
+			Group: group})
 	}
 	for i := range b.Arena {
 		b.Arena[i] = '#'
@@ -225,7 +230,8 @@ func wantHostile(t testing.TB, stored []string) {
 		t.Fatalf("%d records are stored, want %d", len(stored), len(HostileLines))
 	}
 	for i, line := range HostileLines {
-		mended := !utf8.ValidString(line) && strings.ReplaceAll(stored[i], "\ufffd", "") == strings.ToValidUTF8(line, "")
+		mended := !utf8.ValidString(line) && strings.ReplaceAll(stored[i], "\ufffd",
+			"") == strings.ToValidUTF8(line, "")
 		if stored[i] != line && !mended {
 			t.Errorf("%.100q (%d bytes) is stored as %.100q (%d bytes)", line, len(line), stored[i], len(stored[i]))
 		}

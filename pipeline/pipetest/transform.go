@@ -129,10 +129,12 @@ func hostileBatch(id event.SourceID, longest int) *event.Batch {
 		escaped := event.AppendString(nil, line)
 		b.AddField(i, key("text"), event.Value{Span: text, Kind: event.Text})
 		b.AddField(i, key("escaped"), event.Value{Span: b.Put(escaped[1 : len(escaped)-1]), Kind: event.Escaped})
-		b.AddField(i, event.Value{Span: text, Kind: event.Text}, event.Value{Span: b.PutString("-1.5e3"), Kind: event.Number})
+		b.AddField(i, event.Value{Span: text, Kind: event.Text},
+			event.Value{Span: b.PutString("-1.5e3"), Kind: event.Number})
 		b.AddField(i, key("flag"), event.Value{Span: b.PutString("true"), Kind: event.Bool})
 		b.AddField(i, key("gone"), event.Value{Span: b.PutString("null"), Kind: event.Null})
-		b.AddField(i, key("object"), event.Value{Span: b.PutString(`{"in": ` + string(escaped) + `, "n":[1]}`), Kind: event.Object})
+		b.AddField(i, key("object"), event.Value{Span: b.PutString(`{"in": ` + string(escaped) + `, "n":[1]}`),
+			Kind: event.Object})
 		b.AddField(i, key("list"), event.Value{Span: b.PutString(`[` + string(escaped) + `]`), Kind: event.Array})
 	}
 	b.To = uint64(len(b.Records) * 10)
@@ -157,7 +159,8 @@ func written(b *event.Batch) []string {
 	var all []string
 	for i := range b.Records {
 		r := &b.Records[i]
-		all = append(all, fmt.Sprintf("%.500s %.500q %b %b", event.AppendRecord(nil, b, i, true), b.Line(i), r.Flags, r.ExcludedOutputs))
+		all = append(all, fmt.Sprintf("%.500s %.500q %b %b", event.AppendRecord(nil, b, i, true), b.Line(i), r.Flags,
+			r.ExcludedOutputs))
 	}
 	return all
 }
@@ -178,7 +181,8 @@ func CheckBatch(t *testing.T, b *event.Batch, before []event.Record) {
 			continue
 		}
 		_ = b.Line(i)
-		for _, out := range [][]byte{event.AppendRecord(nil, b, i, true), event.AppendECS(nil, b, i), event.AppendOTel(nil, b, i)} {
+		for _, out := range [][]byte{event.AppendRecord(nil, b, i, true), event.AppendECS(nil, b, i),
+			event.AppendOTel(nil, b, i)} {
 			if !json.Valid(out) {
 				t.Errorf("record %d, %.100q, came out as invalid JSON: %.300s", i, b.Line(i), out)
 			}

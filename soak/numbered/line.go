@@ -1,6 +1,5 @@
-// Package numbered makes log lines that tell who wrote them and which one they
-// are, finds them again in whatever became of them, and counts how often each
-// has arrived.
+// Package numbered makes log lines that tell who wrote them and which one they are, finds them
+// again in whatever became of them, and counts how often each has arrived.
 package numbered
 
 import (

@@ -60,8 +60,7 @@ func FuzzFind(f *testing.F) {
 	})
 }
 
-// TestVerifyFindsWhatIsPlanted fills a tally, spoils it, and looks for exactly
-// what was spoiled.
+// TestVerifyFindsWhatIsPlanted fills a tally, spoils it, and looks for exactly what was spoiled.
 func TestVerifyFindsWhatIsPlanted(t *testing.T) {
 	t.Parallel()
 	const lines = chunkLines + 500

@@ -13,9 +13,8 @@ const (
 	chunkLines = 1 << 16
 )
 
-// A Tally counts how often each line has arrived at one destination. It takes
-// a byte for each line, and eight more where identities are kept. It is safe
-// for use by several goroutines.
+// A Tally counts how often each line has arrived at one destination. It takes a byte for each line,
+// and eight more where identities are kept. It is safe for use by several goroutines.
 type Tally struct {
 	mu       sync.Mutex
 	writers  []arrivals
@@ -37,9 +36,8 @@ func (t *Tally) Add(writer int, n uint64) {
 	t.add(writer, n)
 }
 
-// AddOnce counts a line that is stored under an identity, which is not 0,
-// unless the same line is stored under the same identity already: then it
-// reports false.
+// AddOnce counts a line that is stored under an identity, which is not 0, unless the same line is
+// stored under the same identity already: then it reports false.
 func (t *Tally) AddOnce(writer int, n, id uint64) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -80,8 +78,7 @@ func (t *Tally) writer(writer int) *arrivals {
 	return &t.writers[writer]
 }
 
-// Damaged counts something that has arrived and is no line of a writer, or not
-// a whole one.
+// Damaged counts something that has arrived and is no line of a writer, or not a whole one.
 func (t *Tally) Damaged(text []byte) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -99,8 +96,7 @@ func (t *Tally) Arrived() (distinct, total uint64) {
 	return t.distinct, t.total
 }
 
-// Has tells whether all lines of a writer from one up to, but not including,
-// another have arrived.
+// Has tells whether all lines of a writer from one up to, but not including, another have arrived.
 func (t *Tally) Has(writer int, from, to uint64) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -41,8 +41,7 @@ var (
 	readFaults = []Fault{Busy, Failing, Unavailable, ResetUnread, Stall, Slow}
 )
 
-// Faults decides at random, by a seed, what goes wrong. It is safe for use by
-// several goroutines.
+// Faults decides at random, by a seed, what goes wrong. It is safe for use by several goroutines.
 type Faults struct {
 	rate  float64
 	stall time.Duration
@@ -54,8 +53,7 @@ type Faults struct {
 	counted map[Fault]int
 }
 
-// NewFaults lets the given part of all requests go wrong. stall is longer than
-// a client waits.
+// NewFaults lets the given part of all requests go wrong. stall is longer than a client waits.
 func NewFaults(seed uint64, rate float64, stall time.Duration) *Faults {
 	return &Faults{rate: rate, stall: stall, random: rand.New(rand.NewPCG(seed, 1)), counted: map[Fault]int{}}
 }

@@ -257,8 +257,7 @@ func TestStoreForgetsTheOldest(t *testing.T) {
 	}
 }
 
-// TestLokiUnderFaults sends until everything is stored; what was answered with 204
-// must be counted.
+// TestLokiUnderFaults sends until everything is stored; what was answered with 204 must be counted.
 func TestLokiUnderFaults(t *testing.T) {
 	t.Parallel()
 	l := newLoki(t, 0.8)

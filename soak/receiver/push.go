@@ -236,13 +236,11 @@ func (p *push) keep(s *stream, e *entry) {
 	p.loki.Tally.Damaged(e.line)
 }
 
-// mostNamed is how many entries Loki names in an error (limits_config:
-// max_returned_stream_errors).
+// mostNamed is how many entries Loki names in an error (limits_config: max_returned_stream_errors).
 const mostNamed = 10
 
-// refuse implements write: of the last stream, the last entries meet the
-// stream's limit. The words are those of pkg/ingester/stream.go,
-// errorForFailedEntries.
+// refuse implements write: of the last stream, the last entries meet the stream's limit. The words
+// are those of pkg/ingester/stream.go, errorForFailedEntries.
 func (p *push) refuse() reply {
 	if len(p.streams) == 0 || len(p.streams[len(p.streams)-1].entries) == 0 {
 		return p.store(func(int) bool { return true })

@@ -19,8 +19,7 @@ const (
 	mostBytes = 4 << 20
 )
 
-// query answers /loki/api/v1/query: counts over the time up to, and including,
-// an instant.
+// query answers /loki/api/v1/query: counts over the time up to, and including, an instant.
 func (l *Loki) query(r *http.Request) reply {
 	if strings.HasPrefix(strings.TrimSpace(r.FormValue("query")), "{") {
 		return text(http.StatusBadRequest, "log queries are not supported as an instant query type, please "+
@@ -58,8 +57,7 @@ type counted struct {
 	n      int
 }
 
-// count counts the entries in (at-span, at], repeats too. What has none is not
-// in the result.
+// count counts the entries in (at-span, at], repeats too. What has none is not in the result.
 func (s *store) count(c count, at int64) ([]counted, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -207,8 +207,7 @@ func takeRead(f *Faults, w http.ResponseWriter, r *http.Request, ask func() repl
 	}
 }
 
-// failure is an answer before anything is stored, or where the sender cannot
-// tell.
+// failure is an answer before anything is stored, or where the sender cannot tell.
 func failure(fault Fault) reply {
 	switch fault {
 	case Busy:

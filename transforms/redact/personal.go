@@ -74,8 +74,7 @@ func emails(p []byte, found []finding) []finding {
 	return found
 }
 
-// pastEscape skips the rest of an escape, such as the n of
-// .
+// pastEscape skips the rest of an escape, such as the n of .
 func pastEscape(p []byte, from int) int {
 	switch {
 	case from == 0 || p[from-1] != '\\':

@@ -12,8 +12,7 @@ const (
 	headLen = 128 // bounds the header of a private key
 )
 
-// boundaryChars may precede a token: n, r and t are those of
-// , \r and \t.
+// boundaryChars may precede a token: n, r and t are those of , \r and \t.
 const boundaryChars = " \t\n\r!\"#$%&'()*+,-./:;<=>?@[\\]^`{|}~nrt"
 
 // A token begins with a text, in this case exactly, and has so many more characters, as its issuer
@@ -105,8 +104,7 @@ func (t *token) find(p []byte, start, end int) (finding, bool) {
 	return finding{from: start, to: to}, n >= t.min && (t.max == 0 || n <= t.max)
 }
 
-// atBoundary reports whether no word continues at an index. The n of
-// , in JSON, is no word.
+// atBoundary reports whether no word continues at an index. The n of , in JSON, is no word.
 func atBoundary(p []byte, at int) bool {
 	if at == 0 {
 		return true
