@@ -50,7 +50,8 @@ func TestBuiltinConfigIsAccepted(t *testing.T) {
 	env.LookupEnv = func(name string) (string, bool) {
 		return map[string]string{
 			"LONGSHORE_LOKI_URL": "http://loki", "LONGSHORE_LOKI_TENANT": "t", "LONGSHORE_HTTP_LISTEN": ":0",
-			"LONGSHORE_ELASTICSEARCH_URL": "http://es", "LONGSHORE_ELASTICSEARCH_INDEX": "i", "LONGSHORE_DATA_DIR": "/d",
+			"LONGSHORE_ELASTICSEARCH_URL": "http://es", "LONGSHORE_ELASTICSEARCH_INDEX": "i",
+			"LONGSHORE_DATA_DIR": "/d",
 		}[name], true
 	}
 	cfg, err := env.Default()

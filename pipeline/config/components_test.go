@@ -115,7 +115,7 @@ type auth struct {
 
 type lokiOutput struct {
 	URL     string                     `yaml:"url" doc:"Where Loki listens." required:"true"`
-	Tenant  string                     `yaml:"tenant_id" doc:"Tenant."`
+	Tenant  string                     `yaml:"tenant_id" formerly:"tenant" doc:"Tenant."`
 	Labels  map[string]string          `yaml:"labels" doc:"Labels of the streams."`
 	TLS     tlsSettings                `yaml:"tls" doc:"How to trust the server."`
 	Auth    auth                       `yaml:"auth" doc:"Who we are."`
