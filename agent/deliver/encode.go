@@ -19,7 +19,7 @@ const gatherTime = 5 * time.Millisecond
 func (l *lane) encode(ctx context.Context, dl delivery) bool {
 	b := dl.batch.Batch
 	defer dl.batch.Release()
-	elsewhere, ok := l.storedElsewhere(ctx, dl)
+	atPrevious, ok := l.storedAtPrevious(ctx, dl)
 	if !ok {
 		return false
 	}
@@ -31,7 +31,7 @@ func (l *lane) encode(ctx context.Context, dl delivery) bool {
 			l.d.metrics.end(&l.d.metrics.filtered, 1)
 			continue
 		}
-		if dl.track.Skip(r.Pos) || elsewhere[r.Pos] {
+		if dl.track.Skip(r.Pos) || atPrevious[r.Pos] {
 			l.d.metrics.end(&l.d.metrics.skipped, 1)
 			continue
 		}

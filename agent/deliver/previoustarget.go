@@ -16,10 +16,10 @@ type movedTrack interface {
 	AtTarget(pos uint64) (targets [][]byte)
 }
 
-// storedElsewhere returns the positions of a batch's records that are stored at a target that the
+// storedAtPrevious returns the positions of a batch's records that are stored at a target that the
 // config named before. Uncertain records come before all others. It happens only when the config
 // was changed after a crash, so the lane may wait for the answers. ok is false if ctx ended.
-func (l *lane) storedElsewhere(ctx context.Context, dl delivery) (stored map[uint64]bool, ok bool) {
+func (l *lane) storedAtPrevious(ctx context.Context, dl delivery) (stored map[uint64]bool, ok bool) {
 	track, moved := dl.track.(movedTrack)
 	output, targeted := l.d.Output.(pipeline.Targeted)
 	records := dl.batch.Records

@@ -60,11 +60,11 @@ func FindEncoding(name string) (*Encoding, error) {
 // Resolve determines the encoding by the head of a text, and returns the length of its byte-order
 // mark. It cannot tell (false) while the head may yet become one.
 func (e *Encoding) Resolve(head []byte) (*Encoding, int, bool) {
-	choices := []*Encoding{e}
+	candidates := []*Encoding{e}
 	if e.auto {
-		choices = []*Encoding{UTF8, UTF16LE, UTF16BE}
+		candidates = []*Encoding{UTF8, UTF16LE, UTF16BE}
 	}
-	for _, c := range choices {
+	for _, c := range candidates {
 		if c.bom != "" && bytes.HasPrefix(head, []byte(c.bom)) {
 			return c, len(c.bom), true
 		}

@@ -186,14 +186,14 @@ func FuzzLine(f *testing.F) {
 		open := false
 		for _, line := range lines {
 			raw := []byte(line)
-			joint := joiner.Line(raw)
+			decision := joiner.Line(raw)
 			if !bytes.Equal(raw, []byte(line)) {
 				t.Fatalf("%q was changed to %q", line, raw)
 			}
-			if joint&^(pipeline.Continues|pipeline.Complete) != 0 || joint&pipeline.Continues != 0 && !open {
-				t.Fatalf("%q is said to be %b, a record is open: %v", line, joint, open)
+			if decision&^(pipeline.Continues|pipeline.Complete) != 0 || decision&pipeline.Continues != 0 && !open {
+				t.Fatalf("%q is said to be %b, a record is open: %v", line, decision, open)
 			}
-			open = joint&pipeline.Complete == 0
+			open = decision&pipeline.Complete == 0
 		}
 		pipetest.TestJoiner(t, newAuto, lines...)
 	})

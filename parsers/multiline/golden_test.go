@@ -25,12 +25,12 @@ import (
 // start with a question mark are new ones.
 var marks = map[string]bool{"* ": true, "*.": true, "| ": true, "|.": true, "? ": true}
 
-func mark(joint pipeline.JoinDecision) string {
+func mark(decision pipeline.JoinDecision) string {
 	m := []byte("* ")
-	if joint&pipeline.Continues != 0 {
+	if decision&pipeline.Continues != 0 {
 		m[0] = '|'
 	}
-	if joint&pipeline.Complete != 0 {
+	if decision&pipeline.Complete != 0 {
 		m[1] = '.'
 	}
 	return string(m)

@@ -358,12 +358,12 @@ func (b *builder) mapping(out *node, values []*ast.MappingValueNode, depth int) 
 		out.entries = append(out.entries, entry{name, key, value})
 	}
 	for _, m := range merged {
-		out.inherit(m)
+		out.mergeFrom(m)
 	}
 }
 
-// inherit takes over the entries that a mapping does not have itself.
-func (n *node) inherit(from *node) {
+// mergeFrom takes over the entries that a mapping does not have itself.
+func (n *node) mergeFrom(from *node) {
 	for _, e := range from.entries {
 		if _, own := n.entry(e.name); !own {
 			n.entries = append(n.entries, e)

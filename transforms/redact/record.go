@@ -197,9 +197,9 @@ func (t *transform) replacement(b *event.Batch, v event.Value, k kind) event.Val
 }
 
 // copyRedacted appends a part of base to the arena, with the findings in base replaced.
-func (t *transform) copyRedacted(b *event.Batch, base, stretch event.Span, found []finding) event.Span {
+func (t *transform) copyRedacted(b *event.Batch, base, span event.Span, found []finding) event.Span {
 	p := b.Bytes(base)
-	at, end := int(stretch.Off-base.Off), int(stretch.Off-base.Off+stretch.Len)
+	at, end := int(span.Off-base.Off), int(span.Off-base.Off+span.Len)
 	off := len(b.Arena)
 	for _, f := range found {
 		from, to := max(f.from, at), min(f.to, end)
