@@ -315,6 +315,10 @@ func (e *engine) withAdvice(err error) error {
 	if advice := e.adviseTLS(err); advice != "" {
 		return fmt.Errorf("TLS with the Docker Engine at %s failed: %s (%w)", e.host, advice, rootCause(err))
 	}
+	if os.Getenv(client.EnvOverrideAPIVersion) != "" && strings.Contains(err.Error(), "client version") {
+		return fmt.Errorf("the Docker Engine at %s does not speak the version that %s asks for: unset that variable (%w)",
+			e.host, client.EnvOverrideAPIVersion, err)
+	}
 	return fmt.Errorf("asking the Docker Engine at %s: %w", e.host, err)
 }
 
