@@ -714,7 +714,8 @@ func TestBackpressureHoldsTheRest(t *testing.T) {
 // TestVersionAdvice is for engines from 29.0 on, which no longer speak what an old setup asks for.
 func TestVersionAdvice(t *testing.T) {
 	t.Setenv("DOCKER_API_VERSION", "1.41")
-	old := errors.New("Error response from daemon: client version 1.41 is too old. Minimum supported API version is 1.44")
+	old := errors.New("Error response from daemon: client version 1.41 is too old. Minimum supported API version " +
+		"is 1.44")
 	err := newEngine(&Config{Host: "tcp://127.0.0.1:1"}).withAdvice(old)
 	if !errors.Is(err, old) || !strings.Contains(err.Error(), "DOCKER_API_VERSION asks for: unset that variable") {
 		t.Errorf("got %v", err)

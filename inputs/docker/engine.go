@@ -316,7 +316,8 @@ func (e *engine) withAdvice(err error) error {
 		return fmt.Errorf("TLS with the Docker Engine at %s failed: %s (%w)", e.host, advice, rootCause(err))
 	}
 	if os.Getenv(client.EnvOverrideAPIVersion) != "" && strings.Contains(err.Error(), "client version") {
-		return fmt.Errorf("the Docker Engine at %s does not speak the version that %s asks for: unset that variable (%w)",
+		return fmt.Errorf("the Docker Engine at %s does not speak the version that %s asks for: unset that "+
+			"variable (%w)",
 			e.host, client.EnvOverrideAPIVersion, err)
 	}
 	return fmt.Errorf("asking the Docker Engine at %s: %w", e.host, err)
