@@ -12,6 +12,7 @@ import (
 
 	"github.com/longshore/longshore/inputs/lines"
 	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/backoff"
 	"github.com/longshore/longshore/pipeline/event"
 )
 
@@ -65,7 +66,7 @@ func (in *input) Run(ctx context.Context, feed pipeline.Feed) error {
 		to, err := in.send(ctx, feed, src, pos)
 		in.env.Health(err) // it may pass, so /ready says so and reading goes on
 		if to == pos {
-			wait(ctx, time.Duration(in.config.Poll))
+			_ = backoff.Sleep(ctx, time.Duration(in.config.Poll), nil)
 		}
 		pos = to
 	}
@@ -108,11 +109,4 @@ func (in *input) state() string {
 		return skipping
 	}
 	return betweenLines
-}
-
-func wait(ctx context.Context, pause time.Duration) {
-	select {
-	case <-time.After(pause):
-	case <-ctx.Done():
-	}
 }
