@@ -49,6 +49,16 @@ type Feed interface {
 	// gone, it is for good (the file is deleted and read to its end, the
 	// container removed), and the ledger forgets it once all is acknowledged.
 	Close(src *event.Source, gone bool)
+
+	// Hurry says whether there are lines to be read that are about to be gone: those of a file that
+	// was deleted or renamed. While there are, what is sent waits no longer for a destination than
+	// that of a source which cannot wait (Traits.Ephemeral). It does not block.
+	Hurry(on bool)
+
+	// SpoolRoom returns how many bytes the spools of the input's outputs have room for. An input
+	// that holds deleted files open, and so keeps them on disk, takes as much at most for what is
+	// unread of them. It does not block.
+	SpoolRoom() int64
 }
 
 // Known is a source the ledger remembers.

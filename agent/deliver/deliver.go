@@ -28,8 +28,9 @@ type Options struct {
 	DeadLetters DeadLetters
 	// Spool returns a lane's spool, or nil.
 	Spool func(lane int) Spool
-	// SpoolAfter is how long a lane is full before its spool is used.
-	SpoolAfter time.Duration
+	// SpoolAfter is how long a lane is full before its spool is used, and HurriedSpoolAfter while
+	// an input hurries.
+	SpoolAfter, HurriedSpoolAfter time.Duration
 }
 
 // A Deliverer belongs to one output. It distributes the sources over its lanes.
@@ -46,6 +47,7 @@ type Deliverer struct {
 	limiter       *limiter
 	lanes         []*lane
 	bodies        bodyPool
+	hurrying      atomic.Int32 // inputs
 }
 
 // New returns a Deliverer. Run starts it.
@@ -61,7 +63,7 @@ func New(o Options) *Deliverer {
 	d.reconciler, _ = o.Output.(pipeline.Reconciler)
 	for i := range max(1, o.Settings.Lanes) {
 		l := newLane(d)
-		l.spill.after = o.SpoolAfter
+		l.spill.after, l.spill.hurriedAfter = o.SpoolAfter, o.HurriedSpoolAfter
 		if o.Spool != nil {
 			l.spill.spool = o.Spool(i)
 		}
@@ -94,6 +96,21 @@ func (d *Deliverer) Put(ctx context.Context, b *Shared, track Track) error {
 		d.metrics.add(-n)
 		b.Release()
 		return ctx.Err()
+	}
+}
+
+// Hurry notes that one input more hurries, or one less.
+func (d *Deliverer) Hurry(on bool) {
+	if !on {
+		d.hurrying.Add(-1)
+		return
+	}
+	d.hurrying.Add(1)
+	for _, l := range d.lanes {
+		select {
+		case l.hurried <- struct{}{}:
+		default:
+		}
 	}
 }
 

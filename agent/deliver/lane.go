@@ -28,6 +28,7 @@ type lane struct {
 
 	inFlight *Body
 	results  chan attemptResult
+	hurried  chan struct{} // an input has begun to hurry
 	permit   *permit
 	pauses   pauses
 
@@ -44,7 +45,8 @@ type lane struct {
 func newLane(d *Deliverer) *lane {
 	return &lane{
 		d: d, in: make(chan delivery), encoder: d.Output.Encoder(), accepts: map[*event.Source]bool{}, open: NewBody(),
-		results: make(chan attemptResult, 1), permit: d.limiter.newPermit(), pauses: pauses{settings: d.Settings.Retry},
+		results: make(chan attemptResult, 1), hurried: make(chan struct{}, 1),
+		permit: d.limiter.newPermit(), pauses: pauses{settings: d.Settings.Retry},
 	}
 }
 
@@ -74,6 +76,7 @@ func (l *lane) run(ctx context.Context) {
 		case result := <-l.results:
 			l.onResult(result)
 		case <-l.permit.granted:
+		case <-l.hurried:
 		case <-l.timer.C:
 		case <-ctx.Done():
 			l.abandon()
@@ -100,6 +103,9 @@ func (l *lane) setTimer() {
 	}
 	if s.spool != nil && !s.fullSince.IsZero() {
 		l.wakeAt(s.fullSince.Add(s.after))
+		if l.d.hurrying.Load() > 0 {
+			l.wakeAt(s.fullSince.Add(s.hurriedAfter))
+		}
 	}
 	if l.wakeTime.IsZero() {
 		l.timer.Stop()
@@ -118,7 +124,7 @@ func (l *lane) wakeAt(at time.Time) {
 // intake returns the channel to read batches from, or nil while the lane is full.
 func (l *lane) intake() <-chan delivery {
 	full := l.overBudget()
-	spills := l.spill.due(full, time.Now())
+	spills := l.spill.due(full, l.d.hurrying.Load() > 0, time.Now())
 	if l.closed || len(l.spill.tail) > 0 || full && !spills {
 		return nil
 	}

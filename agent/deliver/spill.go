@@ -23,10 +23,14 @@ const spillRetry = time.Second
 // spill is how a lane keeps what its memory has no room for.
 type spill struct {
 	spool     Spool
-	after     time.Duration // how long the lane is full before it begins
-	fullSince time.Time     // zero while the lane is not full
-	tail      []*Body       // what found no room in the spool
-	retryAt   time.Time
+	fullSince time.Time // zero while the lane is not full
+	// How long the lane is full before it begins, and while an input hurries.
+	after, hurriedAfter time.Duration
+	// hurried says that it has begun for an input that hurried, and is to end with that: what the
+	// other sources have is safe with them.
+	hurried bool
+	tail    []*Body // what found no room in the spool
+	retryAt time.Time
 }
 
 // pending reports whether there is anything behind the queue.
@@ -36,7 +40,7 @@ func (s *spill) pending() bool {
 
 // due reports whether a lane should spill by now: at once where it has begun to, and otherwise when
 // it has been full for a while, which is noted here.
-func (s *spill) due(full bool, now time.Time) bool {
+func (s *spill) due(full, hurry bool, now time.Time) bool {
 	if !full {
 		s.fullSince = time.Time{}
 		return false
@@ -44,13 +48,22 @@ func (s *spill) due(full bool, now time.Time) bool {
 	if s.fullSince.IsZero() {
 		s.fullSince = now
 	}
-	return s.spool != nil && (s.pending() || now.Sub(s.fullSince) >= s.after)
+	fullFor, pending := now.Sub(s.fullSince), s.pending()
+	switch {
+	case s.spool == nil:
+		return false
+	case fullFor >= s.after, pending && !s.hurried:
+		s.hurried = false
+		return true
+	}
+	s.hurried = pending || hurry
+	return hurry && fullFor >= s.hurriedAfter
 }
 
 // enqueue puts a sealed body behind all others: into the queue or, when there are others behind
 // that already or it is full, on disk.
 func (l *lane) enqueue(b *Body) {
-	if !l.spill.pending() && !l.spill.due(l.overBudget(), time.Now()) {
+	if !l.spill.pending() && !l.spill.due(l.overBudget(), l.d.hurrying.Load() > 0, time.Now()) {
 		l.push(b)
 		return
 	}

@@ -139,6 +139,66 @@ func TestAShortPauseDoesNotGoToDisk(t *testing.T) {
 	})
 }
 
+// TestHurryGoesToDisk: while an input hurries, a full lane goes to disk soon. When it no longer
+// does, sources wait again, and all arrives in order in the end.
+func TestHurryGoesToDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var back atomic.Bool
+		to := &destination{}
+		to.answer = func(int, []string) error {
+			if !back.Load() {
+				return &pipeline.SendError{Outcome: pipeline.Retry, Reason: "away"}
+			}
+			return nil
+		}
+		s := &shelf{}
+		r := newShelfRig(t, to, s, func(o *Options) {
+			o.SpoolAfter, o.HurriedSpoolAfter = time.Hour, 100*time.Millisecond
+		})
+		want, src := numbered(300), source(1)
+		r.run(func(ctx context.Context) {
+			put := make(chan int)
+			go func() {
+				defer close(put)
+				for i := range 100 {
+					r.put(ctx, src, want[3*i:3*i+3]...)
+					put <- i
+				}
+			}()
+			heldUp := func() (last int) {
+				for last = -1; ; {
+					select {
+					case i, ok := <-put:
+						if !ok {
+							return last
+						}
+						last = i
+					case <-time.After(time.Second):
+						return last
+					}
+				}
+			}
+			if n := heldUp(); n > 10 || len(s.bodies) > 0 {
+				t.Errorf("%d batches are taken, %d bodies are on disk before the input hurries", n, len(s.bodies))
+			}
+			r.d.Hurry(true)
+			for range 30 {
+				<-put
+			}
+			r.d.Hurry(false)
+			if n := heldUp(); n > 50 || len(s.bodies) == 0 {
+				t.Errorf("%d batches are taken, %d bodies are on disk after it has hurried", n, len(s.bodies))
+			}
+			back.Store(true)
+			heldUp()
+		})
+		r.allDone()
+		if diff := cmp.Diff(want, to.stored); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
 func TestAFullSpoolHoldsBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		to := &destination{answer: func(int, []string) error {

@@ -29,4 +29,6 @@
 //     inputs, which know nothing of parsers and pipelines.
 //   - A lane that stays full spills after half a second where an input is ephemeral, and after a
 //     minute where sources wait on disk: an outage that takes longer may outlast their rotation.
+//     While an input hurries, as lines are about to be gone where they are, it is half a second,
+//     too; when it no longer does, the lane waits again: the spool is left to what needs it.
 package graph

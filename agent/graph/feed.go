@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -32,6 +34,7 @@ type feed struct {
 	inFlight atomic.Int64  // records read that the pipelines have not taken yet
 
 	mu      sync.Mutex
+	hurries bool  // lines are about to be gone
 	usual   *plan // of sources without options
 	sources map[event.SourceID]*openSource
 }
@@ -167,6 +170,45 @@ func (f *feed) source(id event.SourceID) *openSource {
 
 func (f *feed) workerOf(src *event.Source) *worker {
 	return f.workers[src.ShardKey%uint64(len(f.workers))]
+}
+
+// Hurry implements pipeline.Feed. A batch that is held up holds up those behind it, whichever their
+// outputs are, and so all outputs are told.
+func (f *feed) Hurry(on bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.hurries == on {
+		return
+	}
+	f.hurries = on
+	for _, o := range outputsOf(f.all) {
+		o.deliverer.Hurry(on)
+	}
+}
+
+// SpoolRoom implements pipeline.Feed.
+func (f *feed) SpoolRoom() int64 {
+	pipelines := f.pipelines
+	if len(pipelines) == 0 {
+		pipelines = f.all // its sources choose
+	}
+	room := int64(math.MaxInt64)
+	for _, o := range outputsOf(pipelines) {
+		room = min(room, max(0, o.spools.size-o.spools.bytes()))
+	}
+	return room
+}
+
+// outputsOf returns the outputs of some pipelines, each once.
+func outputsOf(pipelines []*sharedPipeline) (outputs []*output) {
+	for _, p := range pipelines {
+		for _, o := range p.outputs {
+			if !slices.Contains(outputs, o) {
+				outputs = append(outputs, o)
+			}
+		}
+	}
+	return outputs
 }
 
 // open counts the sources that are being read.

@@ -148,7 +148,7 @@ func (g *Graph) addOutput(c config.Output) error {
 	o.deliverer = deliver.New(deliver.Options{
 		Name: c.Name, Type: c.Type, Number: len(g.outputs), Output: out, Settings: c.Common, Log: env.Log,
 		Health: env.Health, Metrics: env.Metrics, DeadLetters: DeadLetters(g.Config, c),
-		Spool: spools.lane, SpoolAfter: g.spoolAfter(c.Name),
+		Spool: spools.lane, SpoolAfter: g.spoolAfter(c.Name), HurriedSpoolAfter: spoolAfterEphemeral,
 	})
 	g.outputs = append(g.outputs, o)
 	return nil

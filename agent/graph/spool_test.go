@@ -77,6 +77,36 @@ func TestEphemeralSourcesAreSpooled(t *testing.T) {
 	}
 }
 
+// TestAnInputThatHurriesIsSpooled: what waits for a destination goes to disk within a second, and
+// takes room there.
+func TestAnInputThatHurriesIsSpooled(t *testing.T) {
+	dir, w := t.TempDir(), newWorld()
+	w.away["x"] = true
+	for k := range 4000 {
+		w.sources["a"] = append(w.sources["a"], fmt.Sprintf("info %0500d", k))
+	}
+	synctest.Test(t, func(t *testing.T) {
+		g := w.build(t, dir, fmt.Sprintf(spooling, "16MiB", 1))
+		f := g.inputs[0].feed
+		ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
+		defer stop()
+		time.AfterFunc(2*time.Second, func() {
+			if c := g.Counts(); c.Spooled > 0 || f.SpoolRoom() < 16<<20-1<<10 {
+				t.Errorf("before it hurries: %+v, room for %d bytes", c, f.SpoolRoom())
+			}
+			f.Hurry(true)
+		})
+		time.AfterFunc(4*time.Second, func() {
+			if c := g.Counts(); c.Read != 4000 || c.Spooled < 3000 || f.SpoolRoom() > 15<<20 {
+				t.Errorf("two seconds after: %+v, room for %d bytes", c, f.SpoolRoom())
+			}
+		})
+		if err := g.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestNoSizeMeansNoSpool(t *testing.T) {
 	dir, w := t.TempDir(), newWorld()
 	w.ephemeral, w.away["x"] = true, true

@@ -251,3 +251,9 @@ func (t *Trial) Send(ctx context.Context, b *event.Batch) error {
 
 // Close implements pipeline.Feed.
 func (t *Trial) Close(*event.Source, bool) { close(t.batches) }
+
+// Hurry implements pipeline.Feed.
+func (t *Trial) Hurry(bool) {}
+
+// SpoolRoom implements pipeline.Feed.
+func (t *Trial) SpoolRoom() int64 { return 0 }

@@ -176,3 +176,6 @@ func (f *replayFeed) Close(src *event.Source, gone bool) {
 		f.done()
 	}
 }
+
+// Hurry implements pipeline.Feed. Nothing is spooled.
+func (f *replayFeed) Hurry(bool) {}

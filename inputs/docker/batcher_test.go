@@ -113,6 +113,8 @@ func (f *nullFeed) Batch(src *event.Source) *event.Batch {
 }
 
 func (f *nullFeed) Close(*event.Source, bool) {}
+func (f *nullFeed) Hurry(bool)                {}
+func (f *nullFeed) SpoolRoom() int64          { return 0 }
 
 func (f *nullFeed) Send(_ context.Context, b *event.Batch) error {
 	f.free = b

@@ -49,6 +49,8 @@ func (d *discard) Send(_ context.Context, b *event.Batch) error {
 }
 
 func (d *discard) Close(*event.Source, bool) {}
+func (d *discard) Hurry(bool)                {}
+func (d *discard) SpoolRoom() int64          { return 0 }
 
 // BenchmarkFile reads a file of 220-byte lines from the page cache.
 func BenchmarkFile(b *testing.B) {

@@ -5,6 +5,7 @@ package pipetest
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"sort"
 	"sync"
@@ -38,6 +39,8 @@ type Feed struct {
 	nextID  event.SourceID
 	blocked bool
 	waiting int // calls of Send that are held up
+	hurries bool
+	room    int64
 	input   string
 }
 
@@ -68,6 +71,7 @@ func NewFeed(t testing.TB) *Feed {
 		changed: make(chan struct{}),
 		sources: map[event.SourceID]*feedSource{},
 		nextID:  1,
+		room:    math.MaxInt64,
 		input:   "test",
 	}
 }
@@ -261,6 +265,35 @@ func (f *Feed) Close(src *event.Source, gone bool) {
 	}
 	s.open, s.gone = false, gone
 	f.notify()
+}
+
+// Hurry implements pipeline.Feed.
+func (f *Feed) Hurry(on bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.hurries = on
+	f.notify()
+}
+
+// Hurries reports whether the input hurries.
+func (f *Feed) Hurries() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.hurries
+}
+
+// SpoolRoom implements pipeline.Feed.
+func (f *Feed) SpoolRoom() int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.room
+}
+
+// SetSpoolRoom sets what SpoolRoom returns.
+func (f *Feed) SetSpoolRoom(bytes int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.room = bytes
 }
 
 func (f *Feed) notify() {
