@@ -22,7 +22,11 @@ type item struct {
 }
 
 // An errorDetail is an error as Elasticsearch describes it.
-type errorDetail struct{ errorType, reason, cause string }
+type errorDetail struct {
+	errorType, reason, cause string
+	// plain is set if it was a text and no object, as of the layer that no document reaches.
+	plain bool
+}
 
 // String returns the error in one line, bounded.
 func (p errorDetail) String() string {
@@ -59,7 +63,12 @@ const (
 	maxAnswerItem = 64 << 10
 )
 
-var errNoItems = errors.New("it has no items")
+// errNotBulk is of an answer that is not a bulk request's at all, but of whoever stands between, or
+// of another server.
+var errNotBulk = errors.New("it is no bulk answer")
+
+// maxHead is how much of such an answer is told.
+const maxHead = 120
 
 // readAnswer reads the answer to a bulk request of n records and calls take with each item, which
 // it may not keep. Fewer or more items are an error. The answer is never in memory as a whole.
@@ -67,7 +76,12 @@ func readAnswer(body io.Reader, n int, take func(i int, it *item)) error {
 	d := answers.Get().(*decoder)
 	defer d.release()
 	d.r.Reset(io.LimitReader(body, maxAnswer+int64(n)*maxAnswerItem))
+	if _, err := d.r.Peek(1); err == io.EOF {
+		return fmt.Errorf("%w: it is empty", errNotBulk)
+	}
 	seen := -1
+	head, _ := d.r.Peek(min(maxHead, d.r.Buffered()))
+	d.head = append(d.head[:0], head...)
 	err := d.object(0, func(key []byte) error {
 		if string(key) != "items" || seen >= 0 {
 			return d.skip(1)
@@ -86,10 +100,10 @@ func readAnswer(body io.Reader, n int, take func(i int, it *item)) error {
 		})
 	})
 	switch {
+	case seen < 0 && (err == nil || errors.Is(err, errUnexpected)):
+		return fmt.Errorf("%w, but begins with %q", errNotBulk, d.head)
 	case err != nil:
 		return err
-	case seen < 0:
-		return errNoItems
 	case seen < n:
 		return fmt.Errorf("it has %d items, but %d records were sent", seen, n)
 	}
@@ -104,6 +118,7 @@ type decoder struct {
 	key     [32]byte
 	current item
 	buf     []byte
+	head    []byte // how the answer begins
 
 	// Closures, made once to save an allocation for each item.
 	readAction, readField func(key []byte) error
@@ -354,9 +369,10 @@ func (d *decoder) expect(want byte) error {
 	return err
 }
 
-func unexpected(c byte) error {
-	return fmt.Errorf("it is not the JSON of a bulk answer: unexpected %q", c)
-}
+// errUnexpected is of an answer that is not the JSON it should be.
+var errUnexpected = errors.New("it is not the JSON of a bulk answer")
+
+func unexpected(c byte) error { return fmt.Errorf("%w: unexpected %q", errUnexpected, c) }
 
 func unexpectedEOF(err error) error {
 	if err == io.EOF {

@@ -37,7 +37,7 @@ func TestReadAnswer(t *testing.T) {
 				`\"x\"\n","caused_by":{"reason":"deeper"}}}}},{"create":{"error":"old words","status":429}}]}`,
 			3,
 			[]item{{status: 201}, {status: 400, detail: errorDetail{"mapper_parsing_exception",
-				"failed to parse field [a]", "For input \"x\"\n"}},
+				"failed to parse field [a]", "For input \"x\"\n", false}},
 				{status: 429, detail: errorDetail{reason: "old words"}}},
 			"",
 		},
@@ -49,10 +49,11 @@ func TestReadAnswer(t *testing.T) {
 		{"too few", `{"items":[` + ok + `]}`, 2, []item{{status: 201}}, "it has 1 items, but 2 records were sent"},
 		{"too many", `{"items":[` + ok + `,` + ok + `]}`, 1, []item{{status: 201}}, "more items than the 1 records"},
 		{"none", `{"items":[]}`, 1, nil, "it has 0 items"},
-		{"no items at all", `{"errors":false}`, 1, nil, "it has no items"},
-		{"empty", ``, 1, nil, "unexpected EOF"},
+		{"no items at all", `{"errors":false}`, 1, nil, `it is no bulk answer, but begins with "{\"errors\":false}"`},
+		{"empty", ``, 1, nil, "it is no bulk answer: it is empty"},
 		{"cut short", `{"items":[` + ok + `,{"create":{"sta`, 2, []item{{status: 201}}, "unexpected EOF"},
-		{"HTML", `<html>`, 1, nil, "unexpected '<'"},
+		{"HTML", `<html>`, 1, nil, `it is no bulk answer, but begins with "<html>"`},
+		{"cut short before the items", `{"errors":fal`, 1, nil, "unexpected EOF"},
 		{"items of another kind", `{"items":{"a":1}}`, 1, nil, "unexpected '{'"},
 		{"an item without status", `{"items":[{"create":{"error":"x"}}]}`, 1, nil, "item 0: it has no status"},
 		{"a status in words", `{"items":[{"create":{"status":"ok"}}]}`, 1, nil, "item 0: it is not the JSON"},
@@ -106,12 +107,12 @@ func (r repeat) Read(p []byte) (int, error) {
 func TestProblemText(t *testing.T) {
 	t.Parallel()
 	for want, p := range map[string]errorDetail{
-		"type: reason (cause)":   {"type", "reason", "cause"},
-		"type: same":             {"type", "same", "same"},
+		"type: reason (cause)":   {"type", "reason", "cause", false},
+		"type: same":             {"type", "same", "same", false},
 		"words":                  {reason: "words"},
 		"type":                   {errorType: "type"},
 		"no reason was given":    {},
-		"a: b  [31mred line two": {"a", "b \x1b[31mred\nline two", ""},
+		"a: b  [31mred line two": {"a", "b \x1b[31mred\nline two", "", false},
 	} {
 		if got := p.String(); got != want {
 			t.Errorf("%+v: got %q, want %q", p, got, want)
@@ -163,7 +164,7 @@ func oracle(answer string) ([]item, bool) {
 			return nil, false
 		}
 		for _, it := range one {
-			items = append(items, item{it.Status, errorDetail{it.Error.Type, it.Error.Reason, it.Error.Cause.Reason},
+			items = append(items, item{it.Status, errorDetail{it.Error.Type, it.Error.Reason, it.Error.Cause.Reason, false},
 				it.FailureStore == "used"})
 		}
 	}

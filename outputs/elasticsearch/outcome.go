@@ -61,12 +61,11 @@ func itemOutcome(status int, p errorDetail) pipeline.Outcome {
 	switch {
 	case status == http.StatusTooManyRequests, status >= 500, status < 400:
 		return pipeline.Retry
-	case status == http.StatusUnauthorized, status == http.StatusForbidden, status == http.StatusNotFound:
-		return pipeline.Hold
-	case status == http.StatusBadRequest && needsOperator(p):
-		return pipeline.Hold
+	case status == http.StatusBadRequest && !needsOperator(p), status == http.StatusConflict,
+		status == http.StatusRequestEntityTooLarge, status == http.StatusUnprocessableEntity:
+		return pipeline.Reject
 	}
-	return pipeline.Reject
+	return pipeline.Hold
 }
 
 // needsOperator reports whether a 400 is not the document's fault: no record may become a dead
@@ -74,11 +73,17 @@ func itemOutcome(status int, p errorDetail) pipeline.Outcome {
 func needsOperator(p errorDetail) bool {
 	switch p.errorType {
 	case "index_closed_exception", "invalid_index_name_exception", "cluster_block_exception",
-		"media_type_header_exception", // of a header that the config or a proxy sets
-		"validation_exception":        // such as "this cluster currently has [1000]/[1000] maximum shards open"
+		"media_type_header_exception",         // of a header that the config or a proxy sets
+		"action_request_validation_exception", // such as "type is missing", of servers before 7
+		"validation_exception":                // such as "this cluster currently has [1000]/[1000] maximum shards open"
 		return true
+	case "parse_exception":
+		return p.reason == "request body is required" // something on the way took it out
 	case "illegal_argument_exception":
 		return strings.HasPrefix(p.reason, "pipeline with id [") ||
+			// Every body is well-formed when it leaves: something on the way cut or changed it.
+			strings.HasPrefix(p.reason, "Malformed action/metadata line") ||
+			strings.HasPrefix(p.reason, "The bulk request must be terminated by a newline") ||
 			strings.Contains(p.reason, "no write index is defined for alias") ||
 			strings.Contains(p.reason, "maximum shards open") ||
 			strings.Contains(p.reason, "maximum normal shards open")
@@ -86,31 +91,42 @@ func needsOperator(p errorDetail) bool {
 	return false
 }
 
-// requestError returns the error of a request that was rejected; body is the head of the answer.
+// notElastic follows what something else than the destination said.
+const notElastic = "; this does not look like Elasticsearch, check the urls and what stands between"
+
+// requestError returns the error of a request that was rejected; body is the head of the answer. A
+// record is only to blame if the destination says so in its own words: any other 400 is of whoever
+// stands between, and would make dead letters of everything.
 func requestError(resp *http.Response, body []byte) *pipeline.SendError {
 	e := httpclient.ResponseError(resp, body)
 	p, found := readProblem(body)
 	if found {
 		e.Reason = httpclient.Location(resp.Request.URL) + ": " + p.String()
 	}
-	if resp.StatusCode == http.StatusOK && httpclient.IsHTML(resp.Header) {
-		e.Reason += "; this does not look like Elasticsearch, check the urls"
-	}
 	switch resp.StatusCode {
 	case http.StatusBadRequest, http.StatusUnprocessableEntity:
-		e.Outcome = pipeline.Bisect
-		if needsOperator(p) || !found && misdirected(resp, body) {
-			e.Outcome = pipeline.Hold
+		e.Outcome = pipeline.Hold
+		if found && p.reason != "" && !p.plain && !needsOperator(p) || blamesRecord(resp, body) {
+			e.Outcome = pipeline.Bisect
+			return e
 		}
+	}
+	if !found && e.Outcome == pipeline.Hold {
+		e.Reason += notElastic
 	}
 	return e
 }
 
-// misdirected reports whether a 400 is not from Elasticsearch, or from another port.
-func misdirected(resp *http.Response, body []byte) bool {
-	text := strings.ToLower(string(body))
-	return httpclient.IsHTML(resp.Header) ||
-		strings.Contains(text, "to an https server") || strings.Contains(text, "to https port")
+// blamesRecord reports whether VictoriaLogs says that a record cannot be read. What it says of a
+// body that was cut or changed on the way is not meant.
+func blamesRecord(resp *http.Response, body []byte) bool {
+	said, ours := strings.CutPrefix(string(body), "cannot decode log message #")
+	if !ours || httpclient.IsHTML(resp.Header) {
+		return false
+	}
+	_, why, ours := strings.Cut(said, " in /_bulk request: ")
+	return ours && !strings.HasPrefix(why, "cannot decode Elasticsearch protocol data") &&
+		!strings.HasPrefix(why, "unexpected command") && !strings.HasPrefix(why, "missing log message")
 }
 
 // readProblem returns Elasticsearch's error in an answer.
@@ -123,14 +139,14 @@ func readProblem(body []byte) (errorDetail, bool) {
 	}
 	var text string
 	if json.Unmarshal(answer.Error, &text) == nil {
-		return errorDetail{reason: text}, true
+		return errorDetail{reason: text, plain: true}, true
 	}
 	var whole struct {
 		Type, Reason string
 		Cause        struct{ Reason string } `json:"caused_by"`
 	}
-	if json.Unmarshal(answer.Error, &whole) != nil {
+	if json.Unmarshal(answer.Error, &whole) != nil || whole.Type == "" && whole.Reason == "" {
 		return errorDetail{}, false
 	}
-	return errorDetail{whole.Type, whole.Reason, whole.Cause.Reason}, true
+	return errorDetail{errorType: whole.Type, reason: whole.Reason, cause: whole.Cause.Reason}, true
 }

@@ -144,14 +144,19 @@ func (o *Output) unreadable(trip *trip, err error) *pipeline.SendError {
 		failure.Reason = httpclient.Location(trip.to) + ": reading the answer: " + failure.Reason
 		return failure
 	}
-	return &pipeline.SendError{
+	failure := &pipeline.SendError{
 		Outcome:   pipeline.Retry,
 		Uncertain: true,
 		Status:    http.StatusOK,
-		Reason: fmt.Sprintf("%s: the answer does not say what became of every record: %v",
-			httpclient.Location(trip.to), err),
+		Reason: fmt.Sprintf("%s: the answer does not say what became of every record: %s",
+			httpclient.Location(trip.to), httpclient.Clean(err.Error())),
 		Err: err,
 	}
+	if errors.Is(err, errNotBulk) {
+		failure.Outcome = pipeline.Hold
+		failure.Reason += notElastic
+	}
+	return failure
 }
 
 type metrics struct {

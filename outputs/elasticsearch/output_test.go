@@ -215,7 +215,7 @@ func TestConflictWithoutIDsIsRejected(t *testing.T) {
 
 func TestWholeOutcomes(t *testing.T) {
 	t.Parallel()
-	const body400 = `{"error":{"type":"illegal_argument_exception","reason":"Malformed action"},"status":400}`
+	const body400 = `{"error":{"type":"illegal_argument_exception","reason":"field [b] not present"},"status":400}`
 	tests := []struct {
 		name    string
 		answer  http.HandlerFunc
@@ -223,11 +223,16 @@ func TestWholeOutcomes(t *testing.T) {
 		certain bool
 		reason  string
 	}{
-		{"empty", says(200, ""), pipeline.Retry, false, "does not say what became of every record"},
+		{"empty", says(200, ""), pipeline.Hold, false, "does not say what became of every record"},
 		{"too few items", says(200, items(created)), pipeline.Retry, false, "it has 1 items, but 2"},
 		{"too many items", says(200, items(created, created, created)), pipeline.Retry, false, "more items than"},
-		{"no items", says(200, `{"errors":false}`), pipeline.Retry, false, "no items"},
-		{"errors, and nothing in it", says(200, `{"errors":true}`), pipeline.Retry, false, "no items"},
+		{"no items", says(200, `{"errors":false}`), pipeline.Hold, false, "no bulk answer"},
+		{"errors, and nothing in it", says(200, `{"errors":true}`), pipeline.Hold, false, "no bulk answer"},
+		{"a gateway's error", says(200, `{"code":401,"message":"please log in"}`), pipeline.Hold, false,
+			"please log in"},
+		{"a page that says it is text", says(200, "<!doctype html><title>Sign in</title>", "Content-Type", "text/plain"),
+			pipeline.Hold, false, "Sign in"},
+		{"cut short before the items", says(200, `{"took":3,"err`), pipeline.Retry, false, "unexpected EOF"},
 		{"errors, and an empty list", says(200, `{"errors":true,"items":[]}`), pipeline.Retry, false, "it has 0 items"},
 		{"null for items", says(200, `{"errors":true,"items":null}`), pipeline.Retry, false, "unexpected 'n'"},
 		{"items of nothing", says(200, `{"errors":true,"items":[{},{}]}`), pipeline.Retry, false, "no status"},
@@ -237,24 +242,41 @@ func TestWholeOutcomes(t *testing.T) {
 		{"304", says(304, ""), pipeline.Hold, true, "Not Modified"},
 		{"406", says(406, `{"error":"Content-Type header is not supported"}`), pipeline.Hold, true, "not supported"},
 		{"408", says(408, ""), pipeline.Retry, false, "Request Timeout"},
-		{"422", says(422, ""), pipeline.Bisect, true, "Unprocessable Entity"},
+		{"422", says(422, ""), pipeline.Hold, true, "Unprocessable Entity; this does not look like Elasticsearch"},
 		{"429 until a day", says(429, "", "Retry-After", "Fri, 31 Dec 2999 23:59:59 GMT"), pipeline.Retry, true,
 			"Too Many Requests"},
 		{"429 without a word", says(429, ""), pipeline.Retry, true, "Too Many Requests"},
 		{"502", says(502, "<title>Bad Gateway</title>", "Content-Type", "text/html"), pipeline.Retry, false,
 			"Bad Gateway"},
 		{"504", says(504, ""), pipeline.Retry, false, "Gateway Timeout"},
-		{"not JSON", says(200, "what?"), pipeline.Retry, false, "not the JSON of a bulk answer"},
+		{"not JSON", says(200, "what?"), pipeline.Hold, false, "what?"},
 		{"202", says(202, ""), pipeline.Hold, true, "Accepted"},
 		{"413", says(413, ""), pipeline.Split, true, "Request Entity Too Large"},
 		{"429", says(429, `{"error":{"type":"circuit_breaking_exception","reason":"too large"}}`, "Retry-After", "7"),
 			pipeline.Retry, true, "circuit_breaking_exception: too large"},
-		{"400", says(400, body400), pipeline.Bisect, true, "illegal_argument_exception: Malformed action"},
-		{"400 in plain words", says(400, "cannot parse line"), pipeline.Bisect, true, "cannot parse line"},
+		{"400", says(400, body400), pipeline.Bisect, true, "illegal_argument_exception: field [b] not present"},
+		{"400 in plain words", says(400, "cannot parse line"), pipeline.Hold, true, "cannot parse line"},
+		{"400 without words", says(400, ""), pipeline.Hold, true, "Bad Request"},
+		{"400 of a gateway's JSON", says(400, `{"error":{"code":400,"message":"bad","status":"INVALID_ARGUMENT"}}`),
+			pipeline.Hold, true, "bad"},
+		{"400 of another path", says(400, `{"error":"no handler found for uri [/x/_bulk] and method [POST]"}`),
+			pipeline.Hold, true, "no handler found"},
+		{"400 of a body that was cut", says(400, `{"error":{"type":"illegal_argument_exception","reason":`+
+			`"The bulk request must be terminated by a newline [\\n]"}}`), pipeline.Hold, true, "newline"},
+		{"400 of a body that was changed", says(400, `{"error":{"type":"illegal_argument_exception","reason":`+
+			`"Malformed action/metadata line [1], expected START_OBJECT"}}`), pipeline.Hold, true, "Malformed"},
+		{"400 of a body that was taken out", says(400, `{"error":{"type":"parse_exception",`+
+			`"reason":"request body is required"}}`), pipeline.Hold, true, "request body is required"},
+		{"400 of a server before 7", says(400, `{"error":{"type":"action_request_validation_exception","reason":`+
+			`"Validation Failed: 1: type is missing;"}}`), pipeline.Hold, true, "type is missing"},
+		{"400 of VictoriaLogs", says(400, "cannot decode log message #3 in /_bulk request: cannot parse timestamp: x"),
+			pipeline.Bisect, true, "cannot parse timestamp"},
+		{"400 of VictoriaLogs, for what came", says(400, "cannot decode log message #0 in /_bulk request: "+
+			"cannot decode Elasticsearch protocol data: gzip: invalid header"), pipeline.Hold, true, "invalid header"},
 		{"400 for want of a pipeline", says(400, `{"error":{"type":"illegal_argument_exception",`+
 			`"reason":"pipeline with id [x] does not exist"}}`), pipeline.Hold, true, "pipeline with id [x]"},
 		{"400 of a TLS port", says(400, "Client sent an HTTP request to an HTTPS server."), pipeline.Hold, true,
-			"HTTPS"},
+			"write https://"},
 		{"400 of a web page", says(400, "<html><title>Bad</title>", "Content-Type", "text/html"), pipeline.Hold, true,
 			"Bad"},
 		{"401", says(401, `{"error":{"type":"security_exception","reason":"missing credentials"}}`), pipeline.Hold,
@@ -385,10 +407,13 @@ func TestQueryOfAURL(t *testing.T) {
 	})
 	o := output(t, Config{Pipeline: "p", URLs: []string{
 		base + "/insert/elasticsearch/?_msg_field=message&_stream_fields=a%2Cb&pipeline=q", base + "/insert?x=1",
+		base + "/es/_bulk", base + "/_bulk/",
 	}})
 	for _, want := range []string{
 		"/insert/elasticsearch/_bulk?_msg_field=message&_stream_fields=a%2Cb&filter_path=FILTER&pipeline=p",
 		"/insert/_bulk?filter_path=FILTER&pipeline=p&x=1",
+		"/es/_bulk?filter_path=FILTER&pipeline=p",
+		"/_bulk?filter_path=FILTER&pipeline=p",
 	} {
 		if e := send(t, o, 1); e != nil {
 			t.Fatal(e)
