@@ -42,13 +42,17 @@ func ResponseError(resp *http.Response, body []byte) *pipeline.SendError {
 	if resp.Request != nil {
 		where = Location(resp.Request.URL) + ": "
 	}
-	return &pipeline.SendError{
+	e := &pipeline.SendError{
 		Outcome:    outcome,
 		Uncertain:  uncertain,
 		RetryAfter: RetryAfter(resp.Header, time.Now()),
 		Status:     resp.StatusCode,
 		Reason:     where + Message(resp, body),
 	}
+	if isTLSPort(resp, body) {
+		e.Outcome, e.Reason = pipeline.Hold, where+errTLSPort.Error()
+	}
+	return e
 }
 
 func outcomeOf(status int) (outcome pipeline.Outcome, uncertain bool) {

@@ -29,6 +29,7 @@ type Client struct {
 	headers    map[string]pipeline.Secret
 	timeout    time.Duration
 	userAgent  string
+	answered   atomic.Bool // there was an answer, so the URL cannot be all wrong
 }
 
 var _ http.RoundTripper = (*Client)(nil)
@@ -91,8 +92,9 @@ func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 	})
 	resp, err := noUpgrade{c.base}.RoundTrip(c.withHeaders(ctx, req, header))
 	if err != nil {
-		return nil, &Error{URL: Location(req.URL), Sent: sent.Load(), Err: err}
+		return nil, c.explain(req, sent.Load(), err)
 	}
+	c.answered.Store(true)
 	if resp.StatusCode == http.StatusUnauthorized {
 		c.invalidate()
 	}

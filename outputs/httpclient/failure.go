@@ -67,7 +67,7 @@ func needsUser(err error) bool {
 	var redirected *redirectError
 	var file *fs.PathError
 	switch {
-	case errors.As(err, &certificate), errors.As(err, &redirected), errors.As(err, &file):
+	case errors.As(err, &certificate), errors.As(err, &redirected), errors.As(err, &file), errors.Is(err, errTLSPort):
 		return true
 	case errors.As(err, &token):
 		return token.Response != nil && token.Response.StatusCode/100 == 4 &&
@@ -109,12 +109,14 @@ func describeTLS(err error) string {
 	var name x509.HostnameError
 	var invalid x509.CertificateInvalidError
 	var record tls.RecordHeaderError
-	var alert tls.AlertError
+	alert, alerted := alertOf(err)
 	switch {
 	case errors.Is(err, errFingerprint):
 		return errFingerprint.Error() + "; compare it with the server's"
 	case errors.Is(err, errNoServerName):
 		return errNoServerName.Error()
+	case errors.Is(err, errTLSPort):
+		return errTLSPort.Error()
 	case errors.As(err, &authority):
 		return "its certificate is signed by an authority that is not trusted; set tls.ca_file (or tls.ca_fingerprint)"
 	case errors.As(err, &name):
@@ -124,7 +126,7 @@ func describeTLS(err error) string {
 			Clean(invalid.Error()) + ")"
 	case errors.As(err, &record), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
 		return "it does not speak TLS there; should the url begin with http:// ?"
-	case errors.As(err, &alert):
+	case alerted:
 		return "it refused the TLS connection: " + Clean(alert.Error()) +
 			"; it may want a client certificate: tls.cert_file and tls.key_file"
 	}
