@@ -150,12 +150,14 @@ func (c *Config) Output(env pipeline.Env) (pipeline.Output, error) {
 	return o, nil
 }
 
-// nodeURLs returns the URLs that Check found valid, without the slash at the end of their paths.
+// nodeURLs returns the URLs that Check found valid, without what every request adds itself: the
+// slash at the end of the path, and the path of bulk requests, as other programs are told it.
 func (c *Config) nodeURLs() []*url.URL {
 	var nodes []*url.URL
 	for _, raw := range c.URLs {
 		if u, err := httpclient.ParseURL(raw); err == nil {
 			u.Path = strings.TrimRight(u.Path, "/")
+			u.Path = strings.TrimRight(strings.TrimSuffix(u.Path, "/_bulk"), "/")
 			u.Fragment = ""
 			nodes = append(nodes, u)
 		}
