@@ -164,7 +164,8 @@ func oracle(answer string) ([]item, bool) {
 			return nil, false
 		}
 		for _, it := range one {
-			items = append(items, item{it.Status, errorDetail{it.Error.Type, it.Error.Reason, it.Error.Cause.Reason, false},
+			items = append(items, item{it.Status, errorDetail{it.Error.Type, it.Error.Reason,
+				it.Error.Cause.Reason, false},
 				it.FailureStore == "used"})
 		}
 	}

@@ -82,7 +82,7 @@ func TestPlainRequestToATLSPort(t *testing.T) {
 	}
 }
 
-// TestBrokenOffLater: a port that has answered is not looked at, nor is one that does not speak TLS.
+// TestBrokenOffLater: a port that has answered is not looked at, and one without TLS is no TLS port.
 func TestBrokenOffLater(t *testing.T) {
 	t.Parallel()
 	conns := atomic.Int32{}
@@ -116,7 +116,8 @@ func TestBrokenOffLater(t *testing.T) {
 func TestRefusedHandshake(t *testing.T) {
 	t.Parallel()
 	_, err := newClient(t, Settings{Proxy: "none"}).RoundTrip(newRequest(t, "https://"+tlsPorts(t)["answers in TLS"]))
-	if err == nil || !strings.Contains(err.Error(), "it refused the TLS connection: tls: protocol version not supported") {
+	want := "it refused the TLS connection: tls: protocol version not supported"
+	if err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("got %v", err)
 	}
 }
