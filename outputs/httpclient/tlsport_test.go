@@ -82,7 +82,7 @@ func TestPlainRequestToATLSPort(t *testing.T) {
 	}
 }
 
-// TestBrokenOffLater: a port that has answered is not looked at, and one without TLS is no TLS port.
+// TestBrokenOffLater: a port that has answered is not looked at; one without TLS is no TLS port.
 func TestBrokenOffLater(t *testing.T) {
 	t.Parallel()
 	conns := atomic.Int32{}
