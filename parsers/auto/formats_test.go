@@ -27,6 +27,24 @@ This page is written by the tests of the parser ` + "`auto`" + ` from its golden
 row, with lines and the records they become side by side. Most lines were written by the libraries themselves.
 "Taken for" is what ` + "`longshore try`" + ` names a record's format.
 
+## Times
+
+The layouts are those of ISO 8601 and RFC 3339, 2822 and 3164, C, Java, JavaScript, .NET and Erlang, and Unix times in any unit;
+` + "`parsers/auto/testdata/times.txt`" + ` has one of each. What a time leaves open is settled by rules that need only the line and the
+time that its source knows, so that a second reading comes to the same:
+
+- **No zone**: that of the setting ` + "`timezone`" + `, UTC unless you say otherwise.
+- **A zone's name** that several zones have: if the zone of ` + "`timezone`" + ` is called so in summer or winter, it is that one; otherwise the
+  one of most people who write logs. ` + "`IST`" + ` is India's, ` + "`CST`, `EST`, `MST` and `PST`" + ` are North America's, ` + "`BST`" + ` is Britain's summer
+  time, ` + "`AST`" + ` the Atlantic's, ` + "`GST`" + ` the Gulf's. So for China's ` + "`CST`" + ` set ` + "`timezone: Asia/Shanghai`" + `. Behind a name that nobody
+  knows, the time is not taken.
+- **No year**: the one that brings the time nearest to the source's, and not more than a day after it.
+- **Order**: ` + "`05/04/2026`" + ` has the month first, unless that is far from the source's time and the other way is within two days of it;
+  with dots or dashes the day is first. ` + "`05/04/26`" + ` is read in the order that brings it nearest.
+- **Out of reach**: a time that is more than a day after the source's, or five years before it, is not taken (` + "`time_rejected`" + `).
+
+## Formats
+
 | from | taken for | time | level | trace | span | service | besides |
 | --- | --- | --- | --- | --- | --- | --- | --- |
 `

@@ -1,78 +1,149 @@
 package recognize
 
-import "time"
+import (
+	"bytes"
+	"time"
+)
 
 // The layouts that fewer programs write; Layout lists them.
 
-// digitsFirst reads the dates that start with a digit, beside those of access logs and 02 Jan 2006.
+// digitsFirst reads the dates that start with a digit.
 func (c *clock) digitsFirst(p []byte) int {
 	switch {
-	case p[2] == '-' || p[1] == '-':
-		return c.dashed(p)
+	case p[3] >= 'A' && !isDigit(p[2]), p[2] >= 'A' && !isDigit(p[1]):
+		return c.dayFirst(p)
 	case p[2] == '.' && p[5] == '.':
 		return c.dotted(p)
-	case p[2] == '/' && p[5] == '/' && p[8] == ' ':
-		return c.shortYear(p)
 	case p[1] == '/' || p[2] == '/':
-		return c.american(p)
+		return c.slashed(p)
+	case p[2] == '-' && p[5] == '-':
+		return c.dayMonthYear(p)
+	case p[2] == '-' && p[5] == ' ':
+		return c.monthDay(p)
+	case len(p) < 15:
+		return 0
 	case p[6] == ' ':
 		return c.shortBasic(p)
 	}
 	return c.basic(p)
 }
 
-// dashed reads 02-Jan-2006 15:04:05 and Erlang's 2-Jan-2006::15:04:05.
-func (c *clock) dashed(p []byte) int {
-	at := 2
-	if p[1] == '-' {
-		at = 1
-		c.day = int(p[0]) - '0'
-	} else {
-		c.day = two(p)
-	}
-	if len(p) < at+18 || p[at+4] != '-' {
+// monthDay reads 01-02 15:04:05, which has no year.
+func (c *clock) monthDay(p []byte) int {
+	c.month, c.day = two(p), two(p[3:])
+	if c.month|c.day < 0 || !isDigit(p[6]) || !isDigit(p[7]) {
 		return 0
 	}
-	c.month, c.year = monthOf(p[at+1:]), four(p[at+5:])
-	at += 9
-	if p[at] == ':' && p[at+1] == ':' {
-		at++
-	} else if p[at] != ' ' {
+	return c.timeBehind(p, 6)
+}
+
+// dayMonthYear reads 02-01-2006 15:04:05, in which few have the month first.
+func (c *clock) dayMonthYear(p []byte) int {
+	c.day, c.month, c.year = two(p), two(p[3:]), four(p[6:])
+	if c.day|c.month|c.year < 0 {
 		return 0
 	}
-	if c.day < 1 || c.month == 0 || c.year < 0 {
-		return 0
-	}
-	return c.timeBehind(p, at+1)
+	c.order = either
+	return c.timeAfterDate(p, 10)
 }
 
 // dotted reads 02.01.2006 15:04:05.
 func (c *clock) dotted(p []byte) int {
-	if len(p) < 19 || p[10] != ' ' && p[10] != ',' {
-		return 0
-	}
 	c.day, c.month, c.year = two(p), two(p[3:]), four(p[6:])
-	at := 11
-	if p[10] == ',' && p[11] == ' ' {
-		at++
-	}
 	if c.day|c.month|c.year < 0 {
 		return 0
 	}
-	return c.timeBehind(p, at)
+	return c.timeAfterDate(p, 10)
 }
 
-// shortYear reads Spark's 06/01/02 15:04:05.
-func (c *clock) shortYear(p []byte) int {
-	c.year, c.month, c.day = two(p), two(p[3:]), two(p[6:])
-	if c.year|c.month|c.day < 0 {
+// An order is that of the parts of a date. The zero value is one that is certain.
+type order uint8
+
+const (
+	sure   order = iota
+	either       // 1/2/2006: the month first, or the day
+	anyWay       // 1/2/06: also the year first
+)
+
+// slashed reads 1/2/2006, 3:04:05 PM, 01/02/2006-15:04:05 and 02/01/2006 15:04:05, where the order
+// is certain only with AM or PM, or by a number beyond 12; 06/01/02 15:04:05, whose order is never
+// certain; and 01/02 15:04:05, which has no year.
+func (c *clock) slashed(p []byte) int {
+	at := 0
+	if c.month, at = oneOrTwo(p, at); at == 0 || p[at] != '/' {
 		return 0
 	}
-	c.year += 2000
-	return c.timeBehind(p, 9)
+	if c.day, at = oneOrTwo(p, at+1); at == 0 || at+6 > len(p) {
+		return 0
+	}
+	switch {
+	case at == 5 && (p[at] == ' ' || p[at] == '-'):
+		if c.month > 12 {
+			c.month, c.day = c.day, c.month
+		}
+		return c.timeAfterDate(p, at)
+	case p[at] != '/':
+		return 0
+	case !isDigit(p[at+3]):
+		if c.year, at = two(p[at+1:]), at+3; c.year < 0 {
+			return 0
+		}
+		c.order = anyWay
+	default:
+		if c.year, at = four(p[at+1:]), at+5; c.year < 0 {
+			return 0
+		}
+		c.order = either
+	}
+	zoned := at
+	if at = c.timeAfterDate(p, at); at > 0 && c.order == either && twelveHours(p[zoned:at]) {
+		c.order = sure
+	}
+	return at
 }
 
-// shortBasic reads the 060102 150405 of Hadoop's first versions, and 060102 15:04:05.
+// twelveHours reports whether AM or PM stands in what follows a date.
+func twelveHours(p []byte) bool {
+	at := bytes.IndexAny(p, "mM")
+	return at > 0 && bytes.IndexByte([]byte("aApP"), p[at-1]) >= 0
+}
+
+// instantInOrder returns the time of a slashed date in the order that fits.
+func (c *clock) instantInOrder(zone Zone, near int64) (int64, bool) {
+	a, b, third := c.month, c.day, c.year
+	if c.order == either {
+		usual, ok := c.inOrder(third, a, b, zone)
+		other, otherOK := c.inOrder(third, b, a, zone)
+		if !ok || otherOK && isNear(other, near) && !isNear(usual, near) {
+			return other, otherOK
+		}
+		return usual, true
+	}
+	var best int64
+	found := 0
+	for _, date := range [...][3]int{{a, b, third}, {third, b, a}, {third, a, b}} {
+		ns, ok := c.inOrder(2000+date[0], date[1], date[2], zone)
+		if !ok || near != 0 && ns > near+day || found > 0 && ns == best {
+			continue
+		}
+		if found == 0 || ns > best {
+			best = ns
+		}
+		found++
+	}
+	return best, found == 1 || found > 1 && near != 0
+}
+
+// isNear reports whether a time is that of a source, by a day or two.
+func isNear(ns, near int64) bool { return near != 0 && max(ns-near, near-ns) < 2*day }
+
+func (c *clock) inOrder(year, month, date int, zone Zone) (int64, bool) {
+	c.year, c.month, c.day = year, month, date
+	return c.instant(zone)
+}
+
+// shortBasic reads the 060102 150405 of Hadoop's first versions, and 060102 15:04:05, also with a
+// blank before the hour.
 func (c *clock) shortBasic(p []byte) int {
 	c.year, c.month, c.day = two(p), two(p[2:]), two(p[4:])
 	if c.year|c.month|c.day < 0 {
@@ -89,7 +160,7 @@ func (c *clock) shortBasic(p []byte) int {
 	return 13
 }
 
-// basic reads 20060102T150405Z, 20060102 15:04:05 and 20060102-15:04:05.
+// basic reads 20060102T150405Z, 20060102 15:04:05 and 20060102-15:04:05:000.
 func (c *clock) basic(p []byte) int {
 	if p[8] != 'T' && p[8] != ' ' && p[8] != '-' {
 		return 0
@@ -98,7 +169,7 @@ func (c *clock) basic(p []byte) int {
 	if c.year|c.month|c.day < 0 {
 		return 0
 	}
-	if p[11] == ':' {
+	if p[11] == ':' || p[10] == ':' {
 		return c.timeBehind(p, 9)
 	}
 	c.hour, c.minute, c.sec = two(p[9:]), two(p[11:]), two(p[13:])
@@ -109,77 +180,20 @@ func (c *clock) basic(p []byte) int {
 	return at + c.zone(p[at:])
 }
 
-// american reads 1/2/2006, 3:04:05 PM. Without AM or PM the day and the month
-// could be the other way round.
-func (c *clock) american(p []byte) int {
-	at := 0
-	if c.month, at = oneOrTwo(p, at); at == 0 || p[at] != '/' {
-		return 0
-	}
-	day := at + 1
-	if c.day, at = oneOrTwo(p, day); at == 0 || at+6 > len(p) || p[at] != '/' {
-		return 0
-	}
-	c.year = four(p[at+1:])
-	at += 5
-	if p[at] == ',' {
-		at++
-	}
-	if c.year < 0 || at >= len(p) || p[at] != ' ' {
-		return 0
-	}
-	return c.half(p, at+1)
-}
-
-// monthName reads Jan 2, 2006 3:04:05 PM.
-func (c *clock) monthName(p []byte) int {
-	at := 0
-	c.month = monthOf(p)
-	if c.day, at = oneOrTwo(p, 4); at == 0 || at+7 > len(p) || p[at] != ',' || p[at+1] != ' ' {
-		return 0
-	}
-	c.year = four(p[at+2:])
-	at += 6
-	if p[at] == ',' {
-		at++
-	}
-	if c.year < 0 || at >= len(p) || p[at] != ' ' {
-		return 0
-	}
-	return c.half(p, at+1)
-}
-
-// half reads 3:04:05 PM from an index on and returns the index behind it.
-func (c *clock) half(p []byte, at int) int {
-	hour, next := oneOrTwo(p, at)
-	if next == 0 || hour < 1 || hour > 12 || len(p) < next+9 || p[next] != ':' || p[next+3] != ':' {
-		return 0
-	}
-	c.minute, c.sec = two(p[next+1:]), two(p[next+4:])
-	next += 6
-	next += c.fraction(p[next:])
-	if c.minute|c.sec < 0 || len(p) < next+3 || p[next+2]|0x20 != 'm' {
-		return 0
-	}
-	switch p[next+1] | 0x20 {
-	case 'a':
-		c.hour = hour % 12
-	case 'p':
-		c.hour = hour%12 + 12
-	default:
-		return 0
-	}
-	return next + 3
-}
-
-// timeBehind reads 15:04:05 and what may follow it from an index on, and returns
-// the index behind it.
+// timeBehind reads 15:04:05, 3:04:05 PM or a blank and 3:04:05, and what may follow it, from an
+// index on, and returns the index behind it, 0 if there is none.
 func (c *clock) timeBehind(p []byte, at int) int {
-	n := c.hms(p[min(at, len(p)):])
-	if n == 0 {
+	if at < len(p) && p[at] == ' ' {
+		at++
+	}
+	if c.hour, at = oneOrTwo(p, at); at == 0 || len(p) < at+6 || p[at] != ':' || p[at+3] != ':' {
 		return 0
 	}
-	at += n
+	if c.minute, c.sec = two(p[at+1:]), two(p[at+4:]); c.minute|c.sec < 0 {
+		return 0
+	}
+	at += 6
+	at += c.fraction(p[at:])
 	return at + c.zone(p[at:])
 }
 

@@ -24,23 +24,47 @@ func Epoch(p []byte) (ns int64, ok bool) {
 		return epochExponent(p)
 	}
 	unit := unitOf(whole)
-	return whole * unit, whole >= 0
+	return whole * unit, unit > 0
 }
 
-// unitOf returns the nanoseconds that one of n is.
+// unitOf returns the nanoseconds that one of n is, 0 where they would be beyond the year 2255:
+// 64 bits do not reach far beyond it, and such a number is a date rather, or an id.
 func unitOf(n int64) int64 {
+	const last = 9e9
 	switch {
 	case n < 1e11:
-		if n > 9e9 { // beyond what nanoseconds reach
-			return 0
-		}
-		return 1e9
+		return unitUpTo(n, last, 1e9)
 	case n < 1e14:
-		return 1e6
+		return unitUpTo(n, last*1e3, 1e6)
 	case n < 1e17:
-		return 1e3
+		return unitUpTo(n, last*1e6, 1e3)
 	}
-	return 1
+	return unitUpTo(n, last*1e9, 1)
+}
+
+func unitUpTo(n, last, unit int64) int64 {
+	if n > last {
+		return 0
+	}
+	return unit
+}
+
+// digitsOnly reads a whole 20060102150405, also with milliseconds behind.
+func digitsOnly(p []byte, zone Zone) (int64, bool) {
+	if len(p) != 14 && len(p) != 17 || p[0] != '1' && p[0] != '2' {
+		return 0, false
+	}
+	for _, digit := range p {
+		if digit < '0' || digit > '9' {
+			return 0, false
+		}
+	}
+	c := clock{year: four(p), month: two(p[4:]), day: two(p[6:])}
+	c.hour, c.minute, c.sec = two(p[8:]), two(p[10:]), two(p[12:])
+	if len(p) == 17 {
+		c.nanos = int64(two(p[14:])*10+int(p[16]-'0')) * 1e6
+	}
+	return c.instant(zone)
 }
 
 func epochFraction(whole int64, digits, all []byte) (int64, bool) {
@@ -48,6 +72,9 @@ func epochFraction(whole int64, digits, all []byte) (int64, bool) {
 		return 0, false
 	}
 	unit := unitOf(whole)
+	if unit == 0 {
+		return 0, false
+	}
 	ns, scale := whole*unit, unit
 	for _, c := range digits {
 		if c < '0' || c > '9' {

@@ -6,125 +6,171 @@ import "github.com/longshore/longshore/pipeline/event"
 // of p, and returns how many bytes it used:
 //
 //	02/Jan/2006:15:04:05 -0700       access logs
-//	Mon, 02 Jan 2006 15:04:05 MST    RFC 1123, with GMT, UTC or an offset
-//	Mon Jan _2 15:04:05.000 2006     C's asctime, Apache's errors
-//	02 Jan 2006 15:04:05.000         Redis
+//	Mon, 02 Jan 2006 15:04:05 MST    RFC 1123, with the name of a zone or an offset
+//	Mon Jan _2 15:04:05.000 2006     C's asctime, Apache's errors, also with a zone
+//	Mon Jan 02 2006 15:04:05 GMT+07  JavaScript
+//	02 Jan 2006 15:04:05.000         Redis, also without a year
 //	02-Jan-2006 15:04:05.000         Tomcat, PHP
 //	2-Jan-2006::15:04:05.000         Erlang
-//	Jan 2, 2006 3:04:05 PM           java.util.logging
+//	Jan 2, 2006 3:04:05 PM           java.util.logging, WebLogic
 //	1/2/2006, 3:04:05 PM             JavaScript, Windows
+//	01/02/2006-15:04:05.000000       Suricata, glog's kin, and 02/01/2006
 //	02.01.2006 15:04:05
-//	20060102T150405Z, 20060102 15:04:05
-//	06/01/02 15:04:05, 060102 150405 Spark, Hadoop
-//	Jan _2 15:04:05.000              syslog (RFC 3164): no year
+//	20060102T150405Z, 20060102 15:04:05, 20060102-15:04:05:000
+//	06/01/02 15:04:05, 060102 150405 Spark, Hadoop, and 1/2/06 15:04:05:000 MST of WebSphere
+//	Jan _2 15:04:05.000              syslog (RFC 3164): no year; Jan _2 2006 15:04:05
+//	01-02 15:04:05.000, 01/02 15:04:05
 //
-// A missing year is the one that brings the time nearest to near, a time in
-// Unix nanoseconds; without one the time cannot be known.
+// What a time lacks is found by near, a time in Unix nanoseconds (0 for none): a missing year is
+// the one that brings the time nearest to near and not more than a day after it, and so is the
+// order of 1/2/06. Of 1/2/2006 without AM or PM the month is first, unless the day is, and the time
+// within two days of near. Without near, what lacks a year is not ok, though its length is
+// returned.
 func Layout(p []byte, zone Zone, near int64) (ns int64, used int, ok bool) {
-	if len(p) < 15 {
+	if len(p) < 14 {
 		return 0, 0, false
 	}
-	var c clock
+	c := clock{year: noYear}
 	switch {
-	case p[2] == '/' && p[3] >= 'A':
-		used = c.access(p)
-	case p[3] == ',':
-		used = c.rfc1123(p)
 	case '0' <= p[0] && p[0] <= '9':
-		if used = c.dayFirst(p); used == 0 {
-			used = c.digitsFirst(p)
-		}
-	case monthOf(p) > 0 && (p[6] == ',' || p[5] == ','):
-		used = c.monthName(p)
-	case monthOf(p) > 0:
-		used = c.monthFirst(p)
-		if used > 0 {
-			ns, ok = c.instantNear(zone, near)
-			return ns, used, ok
-		}
+		used = c.digitsFirst(p)
+	case p[3] == ' ' && monthOf(p) > 0:
+		used = c.monthFirst(p, false)
 	case isWeekday(p):
-		used = c.asctime(p)
+		used = c.weekdayFirst(p)
 	}
 	if used == 0 {
 		return 0, 0, false
 	}
-	ns, ok = c.instant(zone)
+	switch {
+	case c.order != sure:
+		ns, ok = c.instantInOrder(zone, near)
+	case c.year == noYear:
+		ns, ok = c.instantNear(zone, near)
+	default:
+		ns, ok = c.instant(zone)
+	}
 	return ns, used, ok
 }
 
-// access reads 02/Jan/2006:15:04:05 -0700, also with a blank before the hour.
-func (c *clock) access(p []byte) int {
-	if len(p) < 20 || p[6] != '/' || p[11] != ':' && p[11] != ' ' {
-		return 0
-	}
-	c.day, c.month, c.year = two(p), monthOf(p[3:]), four(p[7:])
-	if c.day < 0 || c.month == 0 || c.year < 0 {
-		return 0
-	}
-	return c.timeBehind(p, 12)
-}
+// noYear is the year of a clock that has none.
+const noYear = -1
 
-// rfc1123 reads Mon, 02 Jan 2006 15:04:05 GMT.
-func (c *clock) rfc1123(p []byte) int {
-	if len(p) < 25 || !isWeekday(p) || p[4] != ' ' {
+// weekdayFirst reads what has the name of a day before one of the other layouts.
+func (c *clock) weekdayFirst(p []byte) int {
+	at := 3
+	if p[at] == ',' {
+		at++
+	}
+	if p[at] != ' ' {
 		return 0
 	}
-	n := c.dayFirst(p[5:])
+	at++
+	n := 0
+	if isDigit(p[at]) {
+		n = c.dayFirst(p[at:])
+	} else if len(p) > at+14 && p[at+3] == ' ' && monthOf(p[at:]) > 0 {
+		n = c.monthFirst(p[at:], true)
+	}
 	if n == 0 {
 		return 0
 	}
-	return 5 + n
+	return at + n
 }
 
-// dayFirst reads 02 Jan 2006 15:04:05.
+// dayFirst reads 02/Jan/2006:15:04:05 -0700, 02 Jan 2006 15:04:05, 2-Jan-2006::15:04:05 and
+// others that have the day before a month's name, and 02 Jan 15:04:05.000.
 func (c *clock) dayFirst(p []byte) int {
-	if len(p) < 20 || p[2] != ' ' || p[6] != ' ' || p[11] != ' ' {
+	day, at := oneOrTwo(p, 0)
+	if at == 0 || len(p) < at+13 {
 		return 0
 	}
-	c.day, c.month, c.year = two(p), monthOf(p[3:]), four(p[7:])
-	if c.day < 0 || c.month == 0 || c.year < 0 {
+	sign := p[at]
+	if sign != ' ' && sign != '/' && sign != '-' {
 		return 0
 	}
-	return c.timeBehind(p, 12)
+	c.day, c.month = day, monthOf(p[at+1:])
+	at += 4
+	if c.month == 0 || p[at] != sign {
+		return 0
+	}
+	if sign == ' ' && p[at+3] == ':' {
+		return c.timeBehind(p, at+1)
+	}
+	if c.year = four(p[at+1:]); c.year < 0 {
+		return 0
+	}
+	return c.timeAfterDate(p, at+5)
 }
 
-// monthFirst reads Jan _2 15:04:05, with a fraction perhaps.
-func (c *clock) monthFirst(p []byte) int {
-	if len(p) < 15 || p[3] != ' ' || p[6] != ' ' {
+// timeAfterDate reads a time, and what may stand between it and a date.
+func (c *clock) timeAfterDate(p []byte, at int) int {
+	if len(p) < at+8 {
 		return 0
 	}
-	c.month, c.day = monthOf(p), two(p[4:6])
-	if p[4] == ' ' {
-		c.day = int(p[5]) - '0'
-	}
-	if c.day < 1 || c.day > 31 {
+	switch p[at] {
+	case ',':
+		at++
+		if p[at] == ' ' {
+			at++
+		}
+	case ':':
+		at++
+		if p[at] == ':' {
+			at++
+		}
+	case ' ', '-', 'T':
+		at++
+	default:
 		return 0
 	}
-	n := c.hms(p[7:])
-	if n == 0 {
-		return 0
-	}
-	return 7 + n
+	return c.timeBehind(p, at)
 }
 
-// asctime reads Mon Jan _2 15:04:05 2006.
-func (c *clock) asctime(p []byte) int {
-	if len(p) < 24 || p[3] != ' ' || monthOf(p[4:]) == 0 {
+// monthFirst reads what starts with a month's name: Jan _2 15:04:05, Jan _2 15:04:05 MST 2006,
+// Jan _2 2006 15:04:05 and Jan 2, 2006 3:04:05 PM. Behind a weekday the time is more certain.
+func (c *clock) monthFirst(p []byte, weekday bool) int {
+	at := 4
+	if p[at] == ' ' {
+		at++
+	}
+	c.month = monthOf(p)
+	if c.day, at = oneOrTwo(p, at); at == 0 || c.day < 1 || c.day > 31 || len(p) < at+9 {
 		return 0
 	}
-	n := c.monthFirst(p[4:])
-	at := 4 + n
-	if n == 0 || len(p) < at+5 || p[at] != ' ' {
-		return 0
+	if p[at] == ' ' && p[at+3] == ':' || p[at] == ' ' && p[at+2] == ':' {
+		if at = c.timeBehind(p, at+1); at == 0 {
+			return 0
+		}
+		return c.yearBehind(p, at, weekday)
 	}
-	at += c.zone(p[at:]) // date's own layout has the zone before the year
-	if len(p) < at+5 || p[at] != ' ' {
+	if p[at] == ',' {
+		at++
+	}
+	if len(p) < at+13 || p[at] != ' ' {
 		return 0
 	}
 	if c.year = four(p[at+1:]); c.year < 0 {
 		return 0
 	}
-	return at + 5
+	return c.timeAfterDate(p, at+5)
+}
+
+// yearBehind reads the year, and the zone behind it, that asctime has at the end.
+func (c *clock) yearBehind(p []byte, at int, weekday bool) int {
+	if len(p) < at+5 || p[at] != ' ' || len(p) > at+5 && isWordByte(p[at+5]) {
+		return at
+	}
+	year := four(p[at+1:])
+	if year < 1990 && !weekday || year < 0 || year > 2100 {
+		return at
+	}
+	c.year = year
+	at += 5
+	if !c.zoned {
+		at += c.zone(p[at:])
+	}
+	return at
 }
 
 // hms reads 15:04:05 with a fraction perhaps.
@@ -164,10 +210,13 @@ func kitchen(p []byte) int {
 }
 
 // Klog reads the time of klog and glog, 0102 15:04:05.000000, which has no
-// year either, and CockroachDB's, 060102 15:04:05.000000.
+// year either, 20060102 15:04:05.000000, and CockroachDB's, 060102 15:04:05.000000.
 func Klog(p []byte, zone Zone, near int64) (ns int64, used int, ok bool) {
 	if len(p) >= 15 && p[6] == ' ' {
 		return ShortDate(p, zone)
+	}
+	if len(p) >= 17 && p[8] == ' ' {
+		return fullDate(p, zone)
 	}
 	if len(p) < 13 || p[4] != ' ' {
 		return 0, 0, false
@@ -182,24 +231,34 @@ func Klog(p []byte, zone Zone, near int64) (ns int64, used int, ok bool) {
 	return ns, 5 + n, ok
 }
 
-// instantNear is instant for a clock without a year.
+// fullDate reads glog's 20060102 15:04:05.000000, which has a year if it is told to.
+func fullDate(p []byte, zone Zone) (ns int64, used int, ok bool) {
+	c := clock{year: four(p), month: two(p[4:]), day: two(p[6:])}
+	n := c.hms(p[9:])
+	if n == 0 {
+		return 0, 0, false
+	}
+	ns, ok = c.instant(zone)
+	return ns, 9 + n, ok
+}
+
+// instantNear is instant for a clock without a year: it is the latest that brings the time to no
+// more than a day after near.
 func (c *clock) instantNear(zone Zone, near int64) (int64, bool) {
 	if near == 0 {
 		return 0, false
 	}
-	var best int64
-	found := false
 	this := yearOf(near)
-	for c.year = this - 1; c.year <= this+1; c.year++ {
-		ns, ok := c.instant(zone)
-		if ok && (!found || distance(ns, near) < distance(best, near)) {
-			best, found = ns, true
+	for c.year = this + 1; c.year >= this-leapYears; c.year-- {
+		if ns, ok := c.instant(zone); ok && ns <= near+day {
+			return ns, true
 		}
 	}
-	return best, found
+	return 0, false
 }
 
-func distance(a, b int64) int64 { return max(a-b, b-a) }
+// leapYears is how many years may lie between two that have a 29th of February.
+const leapYears = 8
 
 // yearOf returns the year of a time in UTC.
 func yearOf(ns int64) int {

@@ -224,7 +224,10 @@ func (r *Recognizer) offerTime(k int, m *meaning, v event.Value) {
 }
 
 func (r *Recognizer) takeTime(k int, rank uint8, p []byte) {
-	ns, ok := Time(p, r.Zone, r.near(p))
+	ns, ok := Time(p, r.Zone, r.rec.Time)
+	if !ok && r.rec.Time == 0 && len(p) > 0 {
+		ns, ok = Time(p, r.Zone, r.now())
+	}
 	if ok && r.believe(ns) {
 		r.time = ns
 		r.pick(k, partTime, rank, false)
@@ -238,15 +241,6 @@ func (r *Recognizer) believe(ns int64) bool {
 	}
 	r.odd = true
 	return false
-}
-
-// near returns the time that completes one without a year; the clock is asked
-// only for what starts with a letter.
-func (r *Recognizer) near(p []byte) int64 {
-	if r.rec.Time != 0 || len(p) == 0 || p[0] < 'A' {
-		return r.rec.Time
-	}
-	return r.now()
 }
 
 func (r *Recognizer) now() int64 {

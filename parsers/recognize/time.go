@@ -14,6 +14,8 @@ type clock struct {
 	nanos             int64
 	offset            int64 // seconds east of UTC
 	zoned             bool  // offset was written
+	order             order
+	name              [5]byte // of the zone, padded with zeros; offset is what it mostly means
 }
 
 // instant returns the clock's time in Unix nanoseconds; it is false for dates
@@ -26,6 +28,9 @@ func (c *clock) instant(zone Zone) (int64, bool) {
 	if !c.zoned && zone != nil {
 		t := time.Date(c.year, time.Month(c.month), c.day, c.hour, c.minute, c.sec, 0, zone)
 		return t.Unix()*1e9 + c.nanos, true
+	}
+	if c.name[0] != 0 && zone != nil {
+		c.offset = c.offsetIn(zone)
 	}
 	days := event.Days(int64(c.year), int64(c.month), int64(c.day))
 	sec := days*86400 + int64(c.hour*3600+c.minute*60+c.sec) - c.offset
@@ -46,9 +51,9 @@ func daysIn(year, month int) int {
 }
 
 // ISO reads a time of the RFC 3339 and ISO 8601 family from the start of p, and
-// returns how many bytes it used: 2006-01-02 15:04:05, with T or a blank between,
-// slashes or dots for dashes, a fraction after a dot or comma, and Z, +07:00, +0700,
-// +07, " +0700" or " UTC" behind. Digits beyond nanoseconds are cut off.
+// returns how many bytes it used: 2006-01-02 15:04:05, with T, a blank, - _ or : between,
+// slashes or dots for dashes, a fraction after a dot or comma, also AM or PM, and Z, +07:00,
+// +0700, +07, " +0700" or the name of a zone behind. Digits beyond nanoseconds are cut off.
 func ISO(p []byte, zone Zone) (ns int64, used int, ok bool) {
 	var c clock
 	used = c.iso(p)
@@ -61,21 +66,62 @@ func ISO(p []byte, zone Zone) (ns int64, used int, ok bool) {
 
 // iso fills the clock and returns how many bytes it used, 0 for no match.
 func (c *clock) iso(p []byte) int {
-	if len(p) < 19 || p[4] != p[7] || p[4] != '-' && p[4] != '/' && p[4] != '.' || p[13] != ':' || p[16] != ':' {
-		return 0
-	}
-	if p[10] != 'T' && p[10] != ' ' && p[10] != 't' {
+	if len(p) < 16 || p[4] != p[7] || p[4] != '-' && p[4] != '/' && p[4] != '.' {
 		return 0
 	}
 	century, year := two(p[0:2]), two(p[2:4])
 	c.month, c.day = two(p[5:7]), two(p[8:10])
-	c.hour, c.minute, c.sec = two(p[11:13]), two(p[14:16]), two(p[17:19])
-	if century|year|c.month|c.day|c.hour|c.minute|c.sec < 0 {
+	if century|year|c.month|c.day < 0 {
 		return 0
 	}
 	c.year = century*100 + year
+	if len(p) < 19 || p[13] != ':' || p[16] != ':' || p[10] != 'T' && p[10] != ' ' && p[10] != 't' {
+		return c.isoRare(p)
+	}
+	c.hour, c.minute, c.sec = two(p[11:13]), two(p[14:16]), two(p[17:19])
+	if c.hour|c.minute|c.sec < 0 {
+		return c.isoRare(p)
+	}
 	at := 19 + c.fraction(p[19:])
 	return at + c.zone(p[at:])
+}
+
+// isoRare reads what may follow 2006-01-02 otherwise: _15:04:05, -15:04:05, :15:04:05, an hour of
+// one digit, 15:04 without seconds, and the -15.04.05.000000 of Db2.
+func (c *clock) isoRare(p []byte) int {
+	switch p[10] {
+	case ' ', 'T', '_', '-', ':':
+	default:
+		return 0
+	}
+	if p[13] == '.' && p[10] == '-' {
+		return c.dottedTime(p)
+	}
+	if n := c.timeBehind(p, 11); n > 0 {
+		return n
+	}
+	if p[13] != ':' || p[10] != ' ' && p[10] != 'T' || len(p) > 16 && !endsMinute(p[16]) {
+		return 0
+	}
+	if c.hour, c.minute, c.sec = two(p[11:]), two(p[14:]), 0; c.hour|c.minute < 0 {
+		return 0
+	}
+	return 16 + c.zone(p[16:])
+}
+
+// endsMinute reports whether a byte may stand behind a time without seconds.
+func endsMinute(c byte) bool { return c == 'Z' || !isWordByte(c) && c != ':' && c != '.' }
+
+// dottedTime reads the time of 2006-01-02-15.04.05.000000.
+func (c *clock) dottedTime(p []byte) int {
+	if len(p) < 19 || p[16] != '.' {
+		return 0
+	}
+	c.hour, c.minute, c.sec = two(p[11:]), two(p[14:]), two(p[17:])
+	if c.hour|c.minute|c.sec < 0 {
+		return 0
+	}
+	return 19 + c.fraction(p[19:])
 }
 
 // two reads two digits; it is negative if they are none.
@@ -87,10 +133,10 @@ func two(p []byte) int {
 	return a*10 + b
 }
 
-// fraction reads a dot or comma with digits behind.
+// fraction reads a dot or comma with digits behind, or a colon with three.
 func (c *clock) fraction(p []byte) int {
 	if len(p) < 2 || p[0] != '.' && p[0] != ',' {
-		return 0
+		return c.colonMillis(p)
 	}
 	n, at := int64(0), 1
 	for at < len(p) && at < 10 && '0' <= p[at] && p[at] <= '9' {
@@ -107,54 +153,21 @@ func (c *clock) fraction(p []byte) int {
 	return at
 }
 
+// colonMillis reads the :000 that some write for milliseconds; more may be an address or a port.
+func (c *clock) colonMillis(p []byte) int {
+	if len(p) < 4 || p[0] != ':' || two(p[1:]) < 0 || p[3] < '0' || p[3] > '9' {
+		return 0
+	}
+	if len(p) > 4 && (isWordByte(p[4]) && p[4] != 'Z' || p[4] == '.' || p[4] == ':') {
+		return 0
+	}
+	c.nanos = int64(two(p[1:])*10+int(p[3]-'0')) * 1e6
+	return 4
+}
+
 var tens = [...]int64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9}
 
-// zone reads a zone, if there is one.
-func (c *clock) zone(p []byte) int {
-	if len(p) == 0 {
-		return 0
-	}
-	switch p[0] {
-	case 'Z', 'z':
-		c.zoned = true
-		return 1
-	case '+', '-':
-		return c.offsetOf(p)
-	case ' ':
-		return c.zoneAfterBlank(p)
-	}
-	return 0
-}
-
-func (c *clock) zoneAfterBlank(p []byte) int {
-	if n := utcName(p[1:]); n > 0 {
-		c.zoned = true
-		return 1 + n
-	}
-	if len(p) < 6 || p[1] != '+' && p[1] != '-' {
-		return 0
-	}
-	n := c.offsetOf(p[1:])
-	if n < 5 { // " -12" is more likely text
-		c.zoned, c.offset = false, 0
-		return 0
-	}
-	if rest := p[1+n:]; len(rest) >= 4 && rest[0] == ' ' && utcName(rest[1:]) == 3 {
-		return 1 + n + 4 // Go's own "+0000 UTC"
-	}
-	return 1 + n
-}
-
-// utcName returns the length of a name of UTC at the start of p.
-func utcName(p []byte) int {
-	if len(p) < 3 || string(p[:3]) != "UTC" && string(p[:3]) != "GMT" {
-		return 0
-	}
-	if len(p) > 3 && isWordByte(p[3]) {
-		return 0
-	}
-	return 3
-}
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
 func isWordByte(c byte) bool { return wordBytes[c] }
 
@@ -164,29 +177,6 @@ var wordBytes = func() (t [256]bool) {
 	}
 	return t
 }()
-
-// offsetOf reads +07:00, +0700 or +07.
-func (c *clock) offsetOf(p []byte) int {
-	if len(p) < 3 {
-		return 0
-	}
-	hours, minutes, used := two(p[1:3]), 0, 3
-	switch {
-	case len(p) >= 6 && p[3] == ':':
-		minutes, used = two(p[4:6]), 6
-	case len(p) >= 5 && two(p[3:5]) >= 0:
-		minutes, used = two(p[3:5]), 5
-	}
-	if hours < 0 || hours > 23 || minutes < 0 || minutes > 59 {
-		return 0
-	}
-	c.zoned = true
-	c.offset = int64(hours*3600 + minutes*60)
-	if p[0] == '-' {
-		c.offset = -c.offset
-	}
-	return used
-}
 
 // Time reads a whole value as a time: the ISO family, a Unix time, or one of the
 // layouts below. Without a year or zone of its own it is completed from
@@ -199,30 +189,16 @@ func Time(p []byte, zone Zone, near int64) (int64, bool) {
 		return 0, false
 	}
 	if ns, used, ok := ISO(p, zone); ok {
-		if used == len(p) {
-			return ns, true
-		}
-		return zoneNamed(p[:used], p[used:], zone)
+		return ns, used == len(p)
 	}
 	if ns, ok := Epoch(p); ok {
 		return ns, true
 	}
+	if ns, ok := digitsOnly(p, zone); ok {
+		return ns, true
+	}
 	ns, used, ok := Layout(p, zone, near)
 	return ns, ok && used == len(p)
-}
-
-// zoneNamed reads a time with the abbreviation of a zone behind, as Postgres
-// writes: it is taken if the configured zone is called so at that time.
-func zoneNamed(p, rest []byte, zone Zone) (int64, bool) {
-	if zone == nil || len(rest) < 4 || rest[0] != ' ' {
-		return 0, false
-	}
-	ns, _, ok := ISO(p, zone)
-	if !ok {
-		return 0, false
-	}
-	name, _ := time.Unix(0, ns).In(zone).Zone()
-	return ns, name == string(rest[1:])
 }
 
 // The bounds of what is believed: clocks that were never set say 1970, and

@@ -32,8 +32,9 @@ func TestTime(t *testing.T) {
 		{"2024-01-01 12:00:00", berlin, "2024-01-01T11:00:00Z"},
 		{"2024-05-01 12:00:00 UTC", berlin, "2024-05-01T12:00:00Z"},
 		{"2024-05-01 12:00:00 CEST", berlin, "2024-05-01T10:00:00Z"},
-		{"2024-05-01 12:00:00 CET", berlin, ""},
-		{"2024-05-01 12:00:00 CEST", nil, ""},
+		{"2024-05-01 12:00:00 CET", berlin, "2024-05-01T11:00:00Z"},
+		{"2024-05-01 12:00:00 CEST", nil, "2024-05-01T10:00:00Z"},
+		{"2024-05-01 12:00:00 XYZT", nil, ""},
 		{"2024-02-29T00:00:00Z", nil, "2024-02-29T00:00:00Z"},
 		{"2023-02-29T00:00:00Z", nil, ""},
 		{"2024-13-01T00:00:00Z", nil, ""},
@@ -74,6 +75,151 @@ func TestTime(t *testing.T) {
 		}
 		if got != test.want && !(ok && test.want == "" && !Believable(ns, 0)) {
 			t.Errorf("%q: got %q, want %q", test.text, got, test.want)
+		}
+	}
+}
+
+// TestLayouts reads one instant as it is written in many ways.
+func TestLayouts(t *testing.T) {
+	const instant = "2024-05-11T13:04:05Z"
+	near := time.Date(2024, 5, 11, 14, 0, 0, 0, time.UTC).UnixNano()
+	for _, text := range []string{
+		"2024-05-11 13:04:05", "2024-05-11_13:04:05", "2024-05-11-13:04:05", "2024-05-11:13:04:05",
+		"2024-05-11-13.04.05", "2024/05/11-13:04:05", "2024.05.11 13:04:05",
+		"2024-05-11 01:04:05 PM", "2024-05-11 1:04:05 PM", "2024-05-11  1:04:05 pm", "2024-05-11T13:04:05+00",
+		"2024-05-11 13:04:05 +00:00", "2024-05-11 13:04:05 GMT", "2024-05-11 13:04:05UTC",
+		"2024-05-11 15:04:05 UTC+02:00", "2024-05-11 15:04:05 +02",
+		"11/May/2024:13:04:05 +0000", "11/May/2024:13:04:05", "11/May/2024 13:04:05", "11/May/2024:15:04:05 CEST",
+		"Sat, 11 May 2024 13:04:05 GMT", "Sat, 11 May 2024 15:04:05 +0200", "Sat, 11 May 2024 09:04:05 EDT",
+		"Sat May 11 13:04:05 2024", "Sat May 11 13:04:05 UTC 2024", "Sat May 11 09:04:05 EDT 2024",
+		"Sat May 11 09:04:05 2024 -04:00", "Sat May 11 09:04:05 2024 -0400", "Sat May 11 09:04:05 2024 EDT",
+		"Sat May 11 2024 15:04:05 GMT+0200", "Sat May 11 13:04:05", "Sat 11 May 2024 13:04:05",
+		"Sat 11 May 2024 09:04:05 AM EDT",
+		"11 May 2024 13:04:05", "11 May 2024, 13:04:05", "11 May 13:04:05", "11-May-2024 13:04:05",
+		"11-May-2024::13:04:05", "11-May-2024 15:04:05 CEST", "11-May-2024 01:04:05 PM",
+		"May 11, 2024 1:04:05 PM", "May 11, 2024, 1:04:05 PM", "May 11, 2024 1:04:05 PM UTC",
+		"May 11, 2024 9:04:05 AM EDT", "May 11, 2024 13:04:05",
+		"May 11 13:04:05", "May 11 2024 13:04:05", "May 11 13:04:05 2024", "May 11 13:04:05 UTC",
+		"5/11/2024, 1:04:05 PM", "5/11/2024 1:04:05 PM", "05/11/2024 13:04:05", "11/05/2024 13:04:05",
+		"05/11/2024-13:04:05", "11-05-2024 13:04:05", "11.05.2024 13:04:05", "11.05.2024, 13:04:05",
+		"24/05/11 13:04:05", "11/05/24 13:04:05", "5/11/24 13:04:05", "5/11/24 13:04:05 UTC", "05/11/24 9:04:05 EDT",
+		"05/11 13:04:05", "05/11-13:04:05", "05-11 13:04:05",
+		"20240511T130405Z", "20240511 13:04:05", "20240511-13:04:05", "240511 13:04:05", "240511 130405 ",
+		"20240511130405", "1715432645", "1715432645000",
+	} {
+		ns, ok := Time([]byte(text), nil, near)
+		if text == "240511 130405 " {
+			ns, _, ok = Layout([]byte(text+"x"), nil, near)
+		}
+		if got := time.Unix(0, ns).UTC().Format(time.RFC3339Nano); !ok || got != instant {
+			t.Errorf("%q: got %s, %v", text, got, ok)
+		}
+	}
+	const within = "2024-05-11T13:04:05.607Z"
+	for _, text := range []string{
+		"2024-05-11 13:04:05.607", "2024-05-11 13:04:05,607", "2024-05-11 13:04:05:607", "2024-05-11_13:04:05.60700",
+		"2024-05-11-13.04.05.607000", "20240511-13:04:05:607", "5/11/24 13:04:05:607 UTC", "20240511130405607",
+		"Sat May 11 13:04:05.607000 2024", "11 May 13:04:05.607", "11-May-2024 13:04:05.607",
+		"05/11/2024-13:04:05.607000", "05/11-13:04:05.607000", "1715432645.607", "1715432645607000",
+	} {
+		ns, ok := Time([]byte(text), nil, near)
+		if got := time.Unix(0, ns).UTC().Format(time.RFC3339Nano); !ok || got != within {
+			t.Errorf("%q: got %s, %v", text, got, ok)
+		}
+	}
+}
+
+// TestNoTimes is about what only looks like a time.
+func TestNoTimes(t *testing.T) {
+	near := time.Date(2024, 5, 11, 14, 0, 0, 0, time.UTC).UnixNano()
+	for _, text := range []string{
+		"2024-05-11 13:64:05", "2024-05-11-13.04", "2024-05-11 13:04:05 PMS", "2024-05-11 13:04:05 AST cache",
+		"32/May/2024:13:04:05", "11/Mai/2024:13:04:05", "13/32/2024 13:04:05", "05/11/2024 13:04", "05-11-24 13:04:05",
+		"20241311130405", "202405111304", "20240511", "99999999999", "77777777777777", "99999999999999999",
+		"10.0.0.1 13:04:05", "1/2 13:04", "May 11", "May 11 2024", "Sat 11", "11-22-33 44:55:66",
+	} {
+		if ns, ok := Time([]byte(text), nil, near); ok && Believable(ns, 0) {
+			t.Errorf("%q is taken for %v", text, time.Unix(0, ns).UTC())
+		}
+	}
+}
+
+// TestOrderOfDates is about dates of which only the source's time tells the order.
+func TestOrderOfDates(t *testing.T) {
+	tests := []struct{ text, near, want string }{
+		{"05/04/2024 12:00:00", "2024-05-04", "2024-05-04"},
+		{"05/04/2024 12:00:00", "2024-04-05", "2024-04-05"},
+		{"05/04/2024 12:00:00", "2024-11-01", "2024-05-04"}, // the month first, as most write
+		{"05-04-2024 12:00:00", "2024-11-01", "2024-04-05"}, // the day first, as most write
+		{"05/04/03 12:00:00", "2003-05-04", "2003-05-04"},
+		{"05/04/03 12:00:00", "2003-04-05", "2003-04-05"},
+		{"05/04/03 12:00:00", "2005-04-03", "2005-04-03"},
+		{"18/05/26 12:00:00", "2026-06-01", "2026-05-18"},
+		{"18/05/26 12:00:00", "2018-06-01", "2018-05-26"},
+	}
+	for _, test := range tests {
+		near, err := time.Parse(time.DateOnly, test.near)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ns, ok := Time([]byte(test.text), nil, near.UnixNano())
+		if got := time.Unix(0, ns).UTC().Format(time.DateOnly); !ok || got != test.want {
+			t.Errorf("%q near %s: got %s, %v, want %s", test.text, test.near, got, ok, test.want)
+		}
+	}
+	if _, ok := Time([]byte("05/04/03 12:00:00"), nil, 0); ok {
+		t.Error("without a time near it, nobody knows the order of 05/04/03")
+	}
+}
+
+// TestMissingYear: a year that is missing brings the time nearest to the source's, and not a day
+// after it.
+func TestMissingYear(t *testing.T) {
+	tests := []struct{ text, near, want string }{
+		{"Dec 31 23:59:59", "2024-01-01T00:00:05Z", "2023-12-31T23:59:59Z"},
+		{"Jan  1 00:00:01", "2023-12-31T23:59:59Z", "2024-01-01T00:00:01Z"},
+		{"May  4 12:24:48", "2026-11-29T01:00:00Z", "2026-05-04T12:24:48Z"},
+		{"May  4 12:24:48", "2026-05-03T12:24:47Z", "2025-05-04T12:24:48Z"},
+		{"May  4 12:24:48", "2026-05-03T12:24:48Z", "2026-05-04T12:24:48Z"},
+		{"Feb 29 12:00:00", "2026-05-01T00:00:00Z", "2024-02-29T12:00:00Z"},
+		{"Feb 29 12:00:00", "2103-05-01T00:00:00Z", "2096-02-29T12:00:00Z"},
+	}
+	for _, test := range tests {
+		near, err := time.Parse(time.RFC3339, test.near)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ns, ok := Time([]byte(test.text), nil, near.UnixNano())
+		if got := time.Unix(0, ns).UTC().Format(time.RFC3339); !ok || got != test.want {
+			t.Errorf("%q near %s: got %s, %v, want %s", test.text, test.near, got, ok, test.want)
+		}
+	}
+}
+
+// TestZoneRule: a name that several zones have is that of the configured zone if it is called so,
+// and otherwise the one that most people mean.
+func TestZoneRule(t *testing.T) {
+	tests := []struct{ text, zone, want string }{
+		{"2024-05-11 12:00:00 IST", "", "06:30"},
+		{"2024-05-11 12:00:00 IST", "Asia/Kolkata", "06:30"},
+		{"2024-05-11 12:00:00 IST", "Asia/Jerusalem", "10:00"},
+		{"2024-05-11 12:00:00 IST", "Europe/Dublin", "11:00"},
+		{"2024-05-11 12:00:00 IST", "America/New_York", "06:30"},
+		{"2024-05-11 12:00:00 CST", "", "18:00"},
+		{"2024-05-11 12:00:00 CST", "America/Chicago", "18:00"},
+		{"2024-05-11 12:00:00 CST", "Asia/Shanghai", "04:00"},
+		{"2024-05-11 12:00:00 CDT", "America/Havana", "16:00"},
+		{"2024-05-11 12:00:00 BST", "", "11:00"},
+		{"2024-05-11 12:00:00 EST", "Australia/Sydney", "17:00"},
+	}
+	for _, test := range tests {
+		zone, err := LoadZone(test.zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ns, ok := Time([]byte(test.text), zone, 0)
+		if got := time.Unix(0, ns).UTC().Format("15:04"); !ok || got != test.want {
+			t.Errorf("%q in %q: got %s, %v, want %s", test.text, test.zone, got, ok, test.want)
 		}
 	}
 }

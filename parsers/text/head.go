@@ -116,7 +116,7 @@ func (h *head) clock(p []byte) int {
 	ns, used, ok := recognize.ISO(p, h.p.Zone)
 	if ok {
 		h.zulu = p[10] == 'T' && p[used-1] == 'Z'
-	} else if ns, used, ok = recognize.Layout(p, h.p.Zone, h.rec.Time); !ok {
+	} else if ns, used, ok = h.layout(p); !ok {
 		ns, used, ok = epoch(p)
 	}
 	if h.dated = ok; !ok {
@@ -124,6 +124,15 @@ func (h *head) clock(p []byte) int {
 	}
 	h.ns = ns
 	return used
+}
+
+// layout reads a time in a layout other than ISO's; the clock is asked only for what needs it.
+func (h *head) layout(p []byte) (ns int64, used int, ok bool) {
+	ns, used, ok = recognize.Layout(p, h.p.Zone, h.rec.Time)
+	if !ok && used > 0 && h.rec.Time == 0 {
+		ns, used, ok = recognize.Layout(p, h.p.Zone, h.near())
+	}
+	return ns, used, ok
 }
 
 // epoch reads a Unix time that can hardly be another number: with a fraction,

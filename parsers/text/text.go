@@ -98,7 +98,7 @@ func (l *line) number() bool {
 	if p[1] == '.' || p[2] == '.' || p[3] == '.' { // an address, or 02.01.2006
 		return l.access() || l.haproxy(0) || l.headed()
 	}
-	return l.cri() || l.headed() || l.logcat() || l.redis() || l.access() || l.haproxy(0)
+	return l.cri() || l.logcat() || l.headed() || l.redis() || l.access() || l.haproxy(0)
 }
 
 // near returns a time to complete one without a year.

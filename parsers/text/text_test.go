@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/longshore/longshore/parsers/recognize"
 	"github.com/longshore/longshore/pipeline/event"
 	"github.com/longshore/longshore/pipeline/pipetest"
 )
@@ -60,19 +61,29 @@ func TestNoYear(t *testing.T) {
 
 // TestZoneNames is about the abbreviations that stand behind times.
 func TestZoneNames(t *testing.T) {
-	berlin, err := time.LoadLocation("Europe/Berlin")
-	if err != nil {
-		t.Fatal(err)
+	tests := []struct{ zone, line, want string }{
+		{"", "2024-05-01 14:00:00.123 CEST [7] LOG:  ready", "12:00:00.123"},
+		{"Europe/Berlin", "2024-05-01 14:00:00.123 CEST [7] LOG:  ready", "12:00:00.123"},
+		{"", "2024-05-01 14:00:00.123 IST [7] LOG:  ready", "08:30:00.123"},
+		{"Europe/Dublin", "2024-05-01 14:00:00.123 IST [7] LOG:  ready", "13:00:00.123"},
+		{"Asia/Shanghai", "2024-05-01 14:00:00.123 CST [7] LOG:  ready", "06:00:00.123"},
+		{"", "2024-05-01 14:00:00.123 CST [7] LOG:  ready", "20:00:00.123"},
+		{"Europe/Berlin", "2024-05-01 14:00:00.123 -03 [7] LOG:  ready", "17:00:00.123"},
 	}
-	const line = "2024-05-01 14:00:00.123 CEST [7] LOG:  ready"
-	want := `{"timestamp":"2024-05-01T12:00:00.123Z","level":"info","message":"ready","pid":7}`
-	if got, _ := parse(t, &Parser{Zone: berlin}, 0, line); got != want {
-		t.Errorf("in its zone: got %s, want %s", got, want)
+	for _, test := range tests {
+		zone, err := recognize.LoadZone(test.zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := `{"timestamp":"2024-05-01T` + test.want + `Z","level":"info","message":"ready","pid":7}`
+		if got, _ := parse(t, &Parser{Zone: zone}, 0, test.line); got != want {
+			t.Errorf("%s in %q: got %s, want %s", test.line, test.zone, got, want)
+		}
 	}
-	// Elsewhere nobody knows what time that is.
-	want = `{"timestamp":"1970-01-01T00:00:00.000Z","level":"info","message":"` + line + `"}`
-	if got, _ := parse(t, &Parser{}, 0, line); got != want {
-		t.Errorf("in another: got %s, want %s", got, want)
+	const unknown = "2024-05-01 14:00:00.123 QQT [7] LOG:  ready"
+	want := `{"timestamp":"1970-01-01T00:00:00.000Z","level":"info","message":"` + unknown + `"}`
+	if got, _ := parse(t, &Parser{}, 0, unknown); got != want {
+		t.Errorf("nobody knows what time that is: got %s, want %s", got, want)
 	}
 }
 
