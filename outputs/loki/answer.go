@@ -19,13 +19,22 @@ const (
 	msgStreamLimit  = "maximum active stream limit exceeded"
 	msgBlocked      = "ingestion blocked for user"
 	msgParse        = "couldn't parse"
+	msgNoStreams    = "at least one valid stream is required"
 )
 
 var (
 	rateLimit     = regexp.MustCompile(`\(limit: (\d+) bytes/sec\).*?totaling '?(\d+)'? bytes`)
 	invalidTenant = regexp.MustCompile(`(?i)\b(org|tenant) id\b`)
 	blockedUntil  = regexp.MustCompile(msgBlocked + ` .* until '([^']+)'`)
+	// ownWords are in every 400 of Loki that is about what was sent, known in full or not, and in
+	// VictoriaLogs' (app/vlinsert/loki).
+	ownWords = regexp.MustCompile(msgParse + `|error parsing labels '|at least one label pair is required` +
+		`|(?i:entry for stream|max entry size) '|stream '\{|missing required labels '|entry with timestamp .* ignored` +
+		`|total ignored: \d+ out of|message size too large than max|cannot read Loki protobuf data`)
 )
+
+// statusBlocked is Loki's for blocked ingestion, unless it is configured to be another.
+const statusBlocked = 260
 
 // classify returns what Send returns for an answer that is not success, and reports whether
 // structured metadata is the reason.
@@ -33,9 +42,10 @@ func classify(resp *http.Response, text []byte, body *pipeline.Body) (_ *pipelin
 	failure := httpclient.ResponseError(resp, text)
 	message := string(text)
 	switch {
-	case resp.StatusCode == http.StatusOK:
-		failure.Outcome = pipeline.Hold
-		failure.Reason += "; this does not look like Loki, check the url"
+	case resp.StatusCode/100 == 2 && resp.StatusCode != statusBlocked:
+		// What Loki answered may have been altered on the way.
+		failure.Outcome, failure.Uncertain = pipeline.Hold, !httpclient.IsHTML(resp.Header)
+		failure.Reason += notLoki
 	case strings.Contains(message, msgBlocked):
 		failure.Outcome, failure.Uncertain = pipeline.Hold, false
 		failure.RetryAfter = untilUnblocked(message, time.Now())
@@ -43,10 +53,27 @@ func classify(resp *http.Response, text []byte, body *pipeline.Body) (_ *pipelin
 		failure.Outcome = pipeline.Split
 	case resp.StatusCode == http.StatusTooManyRequests:
 		classifyLimit(failure, message, body)
+	case !rejects(resp, message):
+		// A gateway that cannot be passed says nothing about the records.
+		failure.Outcome, failure.Uncertain = pipeline.Hold, !httpclient.IsHTML(resp.Header)
+		failure.Reason += notLoki
 	case resp.StatusCode == http.StatusBadRequest:
 		return failure, classifyBadRequest(failure, text, body)
 	}
 	return failure, false
+}
+
+const notLoki = "; these are not the words of Loki: check the url and what stands before it"
+
+// rejects reports whether an answer may be a rejection, which only the destination itself decides.
+func rejects(resp *http.Response, message string) bool {
+	switch resp.StatusCode {
+	case http.StatusBadRequest:
+		return !httpclient.IsHTML(resp.Header) && (ownWords.MatchString(message) || invalidTenant.MatchString(message))
+	case http.StatusUnprocessableEntity:
+		return strings.Contains(message, msgNoStreams)
+	}
+	return true
 }
 
 // classifyLimit distinguishes the limits of the tenant, of one stream, and of the number of

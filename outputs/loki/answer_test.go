@@ -116,14 +116,26 @@ func TestAnswers(t *testing.T) {
 			"code '260'", classified{Outcome: pipeline.Hold}},
 		"blocked otherwise": {456, "ingestion blocked for user 'fake' (policy: 'p') until " +
 			"'2099-01-01T00:00:00Z' with status code '456'", classified{Outcome: pipeline.Hold}},
-		"no Loki at all": {200, "<title>Welcome</title>", classified{Outcome: pipeline.Hold}},
-		"unknown 2xx":    {202, "", classified{Outcome: pipeline.Hold}},
+		"no streams, by another's word": {422, "unprocessable", classified{Outcome: pipeline.Hold, Uncertain: true}},
+		"no Loki at all": {200, "<title>Welcome</title>",
+			classified{Outcome: pipeline.Hold, Uncertain: true}},
+		"a gateway's success": {200, `{"status":"ok"}`, classified{Outcome: pipeline.Hold, Uncertain: true}},
+		"unknown 2xx":         {202, "", classified{Outcome: pipeline.Hold, Uncertain: true}},
 
 		"cannot be read": {400, "couldn't parse push request: proto: wrong wireType = 0 for field Streams",
 			classified{Outcome: pipeline.Bisect}},
 		"labels out of hand": {400, `couldn't parse labels: 1:2: parse error: unexpected "="`,
 			classified{Outcome: pipeline.Bisect}},
-		"words never heard": {400, "computer says no", classified{Outcome: pipeline.Bisect, Uncertain: true}},
+		"words never heard": {400, "computer says no", classified{Outcome: pipeline.Hold, Uncertain: true}},
+		"no words":          {400, "", classified{Outcome: pipeline.Hold, Uncertain: true}},
+		"a gateway's JSON": {400, `{"error":{"code":400,"message":"invalid stream"}}`,
+			classified{Outcome: pipeline.Hold, Uncertain: true}},
+		"VictoriaLogs cannot read it": {400, "cannot read Loki protobuf data: cannot decode PushRequest: cannot " +
+			"read the next field in PushRequest", classified{Outcome: pipeline.Bisect, Uncertain: true}},
+		"VictoriaLogs is set up otherwise": {400, "cannot parse common params from request: cannot parse AccountID",
+			classified{Outcome: pipeline.Hold, Uncertain: true}},
+		"newer words for a stream": {400, "stream '{app=\"a\"}' has a label that is out of fashion",
+			classified{Outcome: pipeline.Bisect, Uncertain: true}},
 		"half of them known": {400, tooOldText + "1Z" + oldest + "; computer says no",
 			classified{Outcome: pipeline.Bisect, Uncertain: true}},
 		"a stream not ours": {400, `entry for stream '{app="z"}' has timestamp too old: 2026-10-01T12:00:00Z` +
@@ -210,6 +222,23 @@ func TestAnswers(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestPagesOfGateways: a page is the gateway's, whatever it says and whatever its status.
+func TestPagesOfGateways(t *testing.T) {
+	for status, want := range map[int]pipeline.Outcome{
+		200: pipeline.Hold, 203: pipeline.Hold, 400: pipeline.Hold, 403: pipeline.Hold, 404: pipeline.Hold,
+		405: pipeline.Hold, 411: pipeline.Hold, 413: pipeline.Split, 422: pipeline.Hold, 429: pipeline.Retry,
+		431: pipeline.Hold, 502: pipeline.Retry,
+	} {
+		resp := &http.Response{StatusCode: status, Header: http.Header{"Content-Type": {"text/html; charset=utf-8"}}}
+		page := "<title>Request Header Or Cookie Too Large</title>couldn't parse: entry with timestamp 0 ignored"
+		failure, _ := classify(resp, []byte(page), answerBody(t))
+		if failure.Outcome != want || failure.Items != nil ||
+			!strings.Contains(failure.Reason, "Request Header Or Cookie Too Large") {
+			t.Errorf("%d: %+v, want %v", status, failure, want)
+		}
 	}
 }
 

@@ -145,6 +145,8 @@ func (e *Encoder) labelOf(s *source, b *event.Batch, i int, l label) string {
 const (
 	// maxLabels is Loki's max_label_names_per_series.
 	maxLabels = 15
+	// maxLabelName is Loki's max_label_name_length.
+	maxLabelName = 1024
 	// maxLabelValue is Loki's max_label_value_length, in bytes.
 	maxLabelValue = 2048
 
@@ -193,6 +195,8 @@ func parseLabels(templates map[string]string) ([]label, []pipeline.Problem) {
 		switch {
 		case err != nil:
 			report(given, "%s", err)
+		case len(name) > maxLabelName:
+			report(given, "has a name of %d characters; Loki takes %d", len(name), maxLabelName)
 		case strings.HasPrefix(name, "__"):
 			report(given, "begins with __, and such names are Loki's own; take another")
 		case used[name] != "":
@@ -235,12 +239,16 @@ func parseTemplate(text string) (event.Template, error) {
 	return parts, err
 }
 
-// labelValue makes a value valid: UTF-8, no control characters, at most 2048 bytes.
+// labelValue makes a value valid: UTF-8, no control characters, at most 2048 bytes. U+FFFD, which
+// stands for what is not UTF-8, Loki's parser of labels takes for just that, escaped or not.
 func labelValue(value string) string {
-	value = strings.ToValidUTF8(value, "\ufffd")
+	value = strings.ToValidUTF8(value, "?")
 	value = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
+		switch {
+		case unicode.IsControl(r):
 			return ' '
+		case r == utf8.RuneError:
+			return '?'
 		}
 		return r
 	}, value)

@@ -1,6 +1,7 @@
 package loki
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -97,7 +98,7 @@ func (o *Output) sendRequest(ctx context.Context, body *pipeline.Body) *pipeline
 	if err != nil {
 		return httpclient.RequestError(err)
 	}
-	if stored(resp) {
+	if stored(resp.StatusCode, text) {
 		o.health.update(body, nil)
 		return nil
 	}
@@ -133,7 +134,7 @@ func (o *Output) post(ctx context.Context, body *pipeline.Body) (*http.Response,
 		return nil, nil, err
 	}
 	text, err := httpclient.ReadBody(resp)
-	if err != nil && !stored(resp) {
+	if err != nil && resp.StatusCode != http.StatusNoContent {
 		return nil, nil, &httpclient.Error{URL: httpclient.Location(o.url), Sent: true, Err: err}
 	}
 	return resp, text, nil
@@ -150,16 +151,10 @@ func setAuth(req *http.Request, tenant string, user *url.Userinfo) {
 	}
 }
 
-// stored reports whether Loki has stored all it was sent. It answers 204, others that speak its
-// protocol 200. 260 means blocked ingestion, and HTML is not Loki's.
-func stored(resp *http.Response) bool {
-	switch resp.StatusCode {
-	case http.StatusNoContent:
-		return true
-	case http.StatusOK:
-		return !httpclient.IsHTML(resp.Header)
-	}
-	return false
+// stored reports whether Loki has stored all it was sent. It answers 204; others that speak its
+// protocol, 200 without a word. Words are of someone else, who may have passed nothing on.
+func stored(status int, text []byte) bool {
+	return status == http.StatusNoContent || status == http.StatusOK && len(bytes.TrimSpace(text)) == 0
 }
 
 func (o *Output) disableMetadata() {

@@ -226,3 +226,30 @@ func TestConcurrentSends(t *testing.T) {
 		}
 	}
 }
+
+// TestSuccessIsLokisWord: a 200 says that something was there, and only what says no more is
+// success.
+func TestSuccessIsLokisWord(t *testing.T) {
+	for text, delivered := range map[string]bool{
+		"": true, "\n": true,
+		`{"code":401,"message":"please log in"}`:         false,
+		`{"status":"error","error":"token expired"}`:     false,
+		"<!doctype html><title>Sign in</title>":          false,
+		"ok":                                             false,
+		`{"partialSuccess":{"rejectedLogRecords":"12"}}`: false,
+	} {
+		loki := newFakeLoki(t, answers(http.StatusOK, text))
+		o := newOutput(t, Config{URL: loki.URL})
+		err := o.Send(context.Background(), fill(t, o, batchOf(container("web"), "one", "two")))
+		if delivered {
+			if err != nil {
+				t.Errorf("%q: %v", text, err)
+			}
+			continue
+		}
+		failure, _ := err.(*pipeline.SendError)
+		if failure == nil || failure.Outcome != pipeline.Hold || !strings.Contains(failure.Reason, notLoki) {
+			t.Errorf("%q: %+v", text, failure)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"text/template"
 	"time"
+	"unicode/utf8"
 )
 
 // A matcher chooses streams by one label, as LogQL does: a label that a stream
@@ -164,6 +166,9 @@ func parseLabels(text string) ([]label, error) {
 	for _, m := range s {
 		if m.op != "=" {
 			return nil, fmt.Errorf("%s is no label", m.op)
+		}
+		if strings.ContainsRune(m.value, utf8.RuneError) {
+			return nil, errors.New("parse error: invalid UTF-8 rune")
 		}
 		labels = append(labels, label{m.name, m.value})
 	}

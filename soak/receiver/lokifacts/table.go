@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -81,6 +82,20 @@ var facts = []fact{
 			stream(`{a="b"}`, at(0, "two"))), 400, "label value too long")
 		l.holds(`{b="c"}`, 0)
 		l.holds(`{a="b"}`, 2)
+	}},
+	{"a replacement character in a label", "", func(l *tenant) {
+		for _, v := range []string{`"a\ufffdb"`, "\"a\ufffdb\""} {
+			l.wants(l.push(stream(`{a="b", v=`+v+`}`, at(0, "one")), stream(`{a="b"}`, at(0, "two"))), 400,
+				"couldn't parse labels")
+		}
+		l.wants(l.push(stream(`{a="b"}`, at(0, "a \ufffd", "k", "a \ufffd"))), 204) // in the line or beside it
+		l.holds(`{a="b"}`, 1)
+	}},
+	{"odd characters in a label", "", func(l *tenant) {
+		for _, r := range "\u00a0\u00ad\u200b\u202e\ufeff\ue000\ufffe\U0001f600\U0010ffff" {
+			l.wants(l.push(stream(`{a="b", v=`+strconv.Quote(string(r))+`}`, at(0, "one"))), 204)
+		}
+		l.holds(`{a="b"}`, 9)
 	}},
 	{"a long line", "", func(l *tenant) {
 		l.wants(l.push(stream(`{a="b"}`, at(0, strings.Repeat("x", 256<<10)))), 204)
