@@ -44,6 +44,13 @@ type Reconciler interface {
 	Stored(ctx context.Context, body *Body, stored []bool) error
 }
 
+// An Idempotent is a Reconciler whose destination may take no record twice, whoever sends it.
+type Idempotent interface {
+	// RepeatsAreHarmless reports whether the destination itself refuses what it holds of a body, as
+	// far as is known without a request. Such a body is sent again without a question.
+	RepeatsAreHarmless(body *Body) bool
+}
+
 // ErrUnknowable is the answer of a destination that cannot say what it holds.
 var ErrUnknowable = errors.New("the destination cannot say what it has stored")
 
@@ -61,6 +68,7 @@ type Limits struct {
 	Bytes   int // of Body.Bytes; one larger record still goes, alone
 	Records int
 	// InOrder asks that the records of one source be sent one body after the other, oldest first.
+	// Without it, records that are refused for now go with a later body, and hold up nothing.
 	InOrder bool
 }
 

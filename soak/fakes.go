@@ -43,7 +43,9 @@ func (s *soak) openDestinations() (destinations, error) {
 	if f.loki, err = receiver.NewLoki(entries, receiver.NewFaults(s.seed, s.options.faults, stall)); err != nil {
 		return nil, err
 	}
-	f.elastic, err = receiver.NewElasticsearch(receiver.NewFaults(s.seed+1, s.options.faults, stall))
+	faults := receiver.NewFaults(s.seed+1, s.options.faults, stall)
+	faults.Items = s.options.faults / 5
+	f.elastic, err = receiver.NewElasticsearch(faults)
 	if err != nil {
 		f.loki.Close()
 		return nil, err

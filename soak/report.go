@@ -29,6 +29,10 @@ func (s *soak) report(findings []finding) error {
 			return err
 		}
 	}
+	if !s.allThere.IsZero() {
+		fmt.Printf("%-14s all was there %s after the last line\n", "caught up",
+			s.allThere.Sub(s.lastLine).Round(100*time.Millisecond))
+	}
 	refused := s.letters()
 	if refused > 0 {
 		fmt.Printf("%-14s %d records, see data/dead-letters\n", "refused", refused)

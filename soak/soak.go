@@ -20,6 +20,8 @@ type soak struct {
 	agent      *agent
 	files      []*logFile
 	containers *containers
+	lastLine   time.Time
+	allThere   time.Time // zero if it never was
 }
 
 // destinations are where the agent ships to, and what tells what arrived.
@@ -78,6 +80,7 @@ func (o options) soak(ctx context.Context) error {
 	if err := s.settleDown(ctx); err != nil {
 		return err
 	}
+	s.places.calm()
 	if err := s.agent.terminate(); err != nil {
 		return err
 	}
@@ -116,7 +119,8 @@ func (s *soak) trouble(ctx context.Context) error {
 	if err := s.agent.start(); err != nil {
 		return err
 	}
-	during, stop := context.WithTimeout(ctx, s.duration)
+	s.lastLine = time.Now().Add(s.duration)
+	during, stop := context.WithDeadline(ctx, s.lastLine)
 	defer stop()
 	var all sync.WaitGroup
 	errs := make([]error, len(s.files)+2)
@@ -130,7 +134,6 @@ func (s *soak) trouble(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	s.places.calm()
 	return errors.Join(errs...)
 }
 
@@ -186,7 +189,7 @@ func (s *soak) killOnce(ctx context.Context, random *rand.Rand) error {
 	return s.agent.start()
 }
 
-// settleDown waits until all has arrived, or nothing more does.
+// settleDown waits until all has arrived, or nothing more does. Requests go on going wrong.
 func (s *soak) settleDown(ctx context.Context) error {
 	written := s.written()
 	s.journal.note("all is written; waiting for the rest")
@@ -201,6 +204,7 @@ func (s *soak) settleDown(ctx context.Context) error {
 		progress, all := s.places.arrived(ctx, written)
 		if all {
 			s.journal.note("all is there")
+			s.allThere = time.Now()
 			pause(ctx, time.Second) // for what may come twice
 			return nil
 		}

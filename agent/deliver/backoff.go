@@ -25,3 +25,8 @@ func (p *pauses) next(answer *pipeline.SendError) time.Duration {
 	}
 	return p.Next(initial, longest)
 }
+
+// first returns the shortest pause.
+func (p *pauses) first() time.Duration {
+	return min(time.Duration(p.settings.Initial), time.Duration(p.settings.Max))
+}

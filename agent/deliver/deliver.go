@@ -42,8 +42,10 @@ type Deliverer struct {
 	health        healthTracker
 	rejections    throttledLog
 	unknowable    throttledLog
+	postponed     throttledLog
 	spoolProblems throttledLog
 	reconciler    pipeline.Reconciler // nil where the destination cannot be asked
+	idempotent    pipeline.Idempotent // nil where repeats are never harmless
 	limiter       *limiter
 	lanes         []*lane
 	bodies        bodyPool
@@ -61,6 +63,7 @@ func New(o Options) *Deliverer {
 	}
 	d.bodies = newBodyPool(d.limits.Bytes)
 	d.reconciler, _ = o.Output.(pipeline.Reconciler)
+	d.idempotent, _ = o.Output.(pipeline.Idempotent)
 	for i := range max(1, o.Settings.Lanes) {
 		l := newLane(d)
 		l.spill.after, l.spill.hurriedAfter = o.SpoolAfter, o.HurriedSpoolAfter

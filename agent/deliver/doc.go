@@ -3,7 +3,10 @@
 //
 //   - A source always uses the same lane, and so do the generations of a rotated file, which are
 //     one stream to Loki. A lane has one request in flight while its next body fills. So the order
-//     within a source holds through every retry, for all outputs alike.
+//     within a source holds through every retry.
+//   - Progress ends a failure: pauses grow only while nothing gets through. What a destination
+//     refuses for now while it stores the rest of a body goes with a later one, where the output
+//     does not need the order (Limits.InOrder); otherwise it goes first, after the shortest pause.
 //   - Nothing queues before a lane: a batch is encoded at once, or waits where it came from.
 //   - Bodies are regrouped freely on a retry: only records have an identity. An Encoder takes one
 //     record, which costs two nanoseconds a call, so that limits, filters, rejections and skips are
@@ -13,7 +16,9 @@
 //     between them.
 //   - How many lanes send at the same time adapts to the destination (limiter.go).
 //   - An uncertain body is not sent again but reconciled, where the destination can be asked
-//     (reconcile.go): what it holds is done, the rest is sent. Records that an earlier run may have
+//     (reconcile.go): what it holds is done, the rest is sent. A question that fails is asked again
+//     after pauses of its own. Nothing is asked where repeats are harmless, as in an index with
+//     ids. Records that an earlier run may have
 //     sent to another target, since the configuration was changed after a crash, are looked for
 //     there (previoustarget.go).
 //   - A lane that stays full puts its bodies on disk (spill.go). Their records are reserved first,

@@ -30,23 +30,26 @@ type lane struct {
 	results  chan attemptResult
 	hurried  chan struct{} // an input has begun to hurry
 	permit   *permit
-	pauses   pauses
+	pauses   pauses // between requests while nothing gets through
+	asking   pauses // between questions that fail
 
 	started     time.Time // the lane
 	attemptAt   time.Time // when the last attempt began
 	askedAgain  bool      // see mustAskAgain
 	pauseUntil  time.Time // no request before this
 	gatherUntil time.Time // how long what an input has at hand is waited for
+	rideUntil   time.Time // how long the open body is held back for what was refused of another
 	timer       *time.Timer
 	wakeTime    time.Time // when to look again; zero: when something happens
 	closed      bool      // nothing more comes in
 }
 
 func newLane(d *Deliverer) *lane {
+	p := pauses{settings: d.Settings.Retry}
 	return &lane{
 		d: d, in: make(chan delivery), encoder: d.Output.Encoder(), accepts: map[*event.Source]bool{}, open: NewBody(),
 		results: make(chan attemptResult, 1), hurried: make(chan struct{}, 1),
-		permit: d.limiter.newPermit(), pauses: pauses{settings: d.Settings.Retry},
+		permit: d.limiter.newPermit(), pauses: p, asking: p,
 	}
 }
 
@@ -227,7 +230,8 @@ func (l *lane) send(ctx context.Context) {
 		l.permit.release()
 		return
 	}
-	if l.d.reconciles(l.next()) {
+	asks := l.d.reconciles(l.next())
+	if asks {
 		l.permit.release() // questions are reads, and a lane asks one at a time: they are not limited
 	} else if !l.permit.acquire() {
 		return
@@ -239,14 +243,14 @@ func (l *lane) send(ctx context.Context) {
 	l.inFlight = l.queue[0]
 	l.queue = append(l.queue[:0], l.queue[1:]...)
 	l.attemptAt = time.Now()
-	go l.request(ctx, l.inFlight)
+	go l.request(ctx, l.inFlight, asks)
 }
 
 // request makes an attempt at a body, and gives up its permit as soon as there is an answer: the
 // lane may be held up elsewhere.
-func (l *lane) request(ctx context.Context, b *Body) {
-	result := l.d.attempt(ctx, b)
-	l.permit.releaseAfter(signalOf(result.err))
+func (l *lane) request(ctx context.Context, b *Body, asks bool) {
+	result := l.d.attempt(ctx, b, asks)
+	l.permit.releaseAfter(signalOf(result.err, len(b.Items)))
 	l.results <- result
 }
 
@@ -282,7 +286,7 @@ func (l *lane) delay(full bool) time.Duration {
 	}
 	if !full && !l.closed {
 		lingerUntil := l.attemptAt.Add(time.Duration(l.d.Settings.Batch.Linger))
-		delay = max(delay, lingerUntil.Sub(now), l.gatherUntil.Sub(now))
+		delay = max(delay, lingerUntil.Sub(now), l.gatherUntil.Sub(now), l.rideUntil.Sub(now))
 	}
 	return delay
 }

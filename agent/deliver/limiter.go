@@ -142,20 +142,30 @@ const (
 	overload               // it is busy, or gave no answer in time
 )
 
-func signalOf(err error) signal {
+// busyShare is the part of a body, one in so many, that a busy destination turns away. Of less it
+// was a shard or a moment, and fewer requests would not help.
+const busyShare = 4
+
+// signalOf returns what the answer to a body of a number of records says.
+func signalOf(err error, records int) signal {
 	if err == nil {
 		return success
 	}
 	answer := asSendError(err)
+	busy := 0
 	for _, item := range answer.Items {
 		if isBusy(item.Status) {
-			return overload
+			busy++
 		}
 	}
 	switch {
+	case busy > 0 && busy*busyShare >= records:
+		return overload
+	case answer.Items != nil:
+		return success
 	case isBusy(answer.Status) || isTimeout(answer.Err):
 		return overload
-	case answer.Items == nil && (answer.Outcome == pipeline.Retry || answer.Outcome == pipeline.Hold):
+	case answer.Outcome == pipeline.Retry || answer.Outcome == pipeline.Hold:
 		return noSignal
 	}
 	return success

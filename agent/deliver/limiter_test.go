@@ -290,9 +290,12 @@ func TestSignals(t *testing.T) {
 		{"reset", errors.New("reset"), noSignal},
 	}
 	for _, test := range tests {
-		if got := signalOf(test.err); got != test.want {
+		if got := signalOf(test.err, 2); got != test.want {
 			t.Errorf("%s: %d, want %d", test.name, got, test.want)
 		}
+	}
+	if got := signalOf(item(429), 100); got != success {
+		t.Errorf("one item's 429 of a hundred: %d, want %d", got, success)
 	}
 }
 

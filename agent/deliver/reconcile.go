@@ -20,13 +20,13 @@ type attemptResult struct {
 	stored []bool // not nil when it was asked
 }
 
-// attempt sends a body or, where it is uncertain and the destination can be asked, asks.
-func (d *Deliverer) attempt(ctx context.Context, b *Body) attemptResult {
+// attempt sends a body, or asks for it.
+func (d *Deliverer) attempt(ctx context.Context, b *Body, asks bool) attemptResult {
 	if err := b.reserve(); err != nil {
 		reason := fmt.Sprintf("noting on disk what is about to be sent: %v", err)
 		return attemptResult{err: &pipeline.SendError{Outcome: pipeline.Retry, Reason: reason, Err: err}}
 	}
-	if !d.reconciles(b) {
+	if !asks {
 		return attemptResult{err: d.Output.Send(ctx, &b.Body)}
 	}
 	stored := make([]bool, len(b.Items))
@@ -35,7 +35,9 @@ func (d *Deliverer) attempt(ctx context.Context, b *Body) attemptResult {
 }
 
 // reconciles reports whether the destination is asked what it holds of a body before that is sent.
-func (d *Deliverer) reconciles(b *Body) bool { return b.Uncertain && d.reconciler != nil }
+func (d *Deliverer) reconciles(b *Body) bool {
+	return b.Uncertain && d.reconciler != nil && (d.idempotent == nil || !d.idempotent.RepeatsAreHarmless(&b.Body))
+}
 
 // onReconciled deals with what the destination says it holds of a body.
 func (l *lane) onReconciled(b *Body, result attemptResult) {
@@ -48,8 +50,10 @@ func (l *lane) onReconciled(b *Body, result attemptResult) {
 		b.Uncertain = false
 		l.pushFront(b)
 	case result.err != nil:
-		l.retry(b, asSendError(result.err))
+		answer := asSendError(result.err)
+		l.retryAfter(b, answer, l.asking.next(answer))
 	default:
+		l.asking.Reset()
 		l.sendMissing(b, result.stored)
 	}
 }
@@ -64,6 +68,9 @@ func (l *lane) sendMissing(b *Body, stored []bool) {
 	}
 	l.d.metrics.end(&l.d.metrics.delivered, found)
 	l.d.metrics.reconciled.Add(uint64(found))
+	if found > 0 {
+		l.pauses.Reset()
+	}
 	rest := l.keepOnly(b, func(i int) bool { return !stored[i] })
 	if rest == nil {
 		return

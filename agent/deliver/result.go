@@ -58,10 +58,14 @@ func (l *lane) onFailure(b *Body, answer *pipeline.SendError) {
 	}
 }
 
-// retry puts a body back to the front, for another attempt after a pause.
+// retry puts a body of which nothing got through back to the front, for another attempt after a
+// pause that grows.
 func (l *lane) retry(b *Body, answer *pipeline.SendError) {
+	l.retryAfter(b, answer, l.pauses.next(answer))
+}
+
+func (l *lane) retryAfter(b *Body, answer *pipeline.SendError, pause time.Duration) {
 	l.d.metrics.retried.Add(uint64(len(b.Items)))
-	pause := l.pauses.next(answer)
 	if l.d.reconciles(b) {
 		pause = max(pause, reconcileDelay)
 	}
@@ -90,7 +94,7 @@ func (l *lane) rejectAll(b *Body, answer *pipeline.SendError) {
 }
 
 // applyItems deals with an answer item by item: dead letters are kept, what is to be sent again
-// makes a new body, and all else is delivered.
+// makes a new body, and all else is delivered. That ends a failure, however much is left.
 func (l *lane) applyItems(b *Body, answer *pipeline.SendError) {
 	rejected, again := partition(b, answer)
 	if err := l.keepDeadLetters(b, rejected); err != nil {
@@ -102,9 +106,55 @@ func (l *lane) applyItems(b *Body, answer *pipeline.SendError) {
 	}
 	l.d.metrics.end(&l.d.metrics.rejected, len(rejected))
 	l.d.metrics.end(&l.d.metrics.delivered, len(b.Items)-len(rejected)-len(again))
-	if rest := l.keepOnly(b, func(i int) bool { return again[i] }); rest != nil {
-		l.retry(rest, answer)
+	progress := len(again) < len(b.Items)
+	rest := l.keepOnly(b, func(i int) bool { return again[i] })
+	if rest == nil {
+		return
 	}
+	if progress {
+		l.pauses.Reset()
+	}
+	if progress && l.mayRide(rest, answer) {
+		l.ride(rest, answer)
+		return
+	}
+	l.retry(rest, answer)
+}
+
+// mayRide reports whether what was refused of a body may go with a later one.
+func (l *lane) mayRide(rest *Body, answer *pipeline.SendError) bool {
+	return !l.d.limits.InOrder && answer.Outcome == pipeline.Retry && !l.d.reconciles(rest)
+}
+
+// ride puts what was refused for now into the open body. Only where nothing else fills that, it
+// waits for the first pause.
+func (l *lane) ride(rest *Body, answer *pipeline.SendError) {
+	l.d.metrics.retried.Add(uint64(len(rest.Items)))
+	l.d.postponed.warn(l.d.Log, len(rest.Items),
+		"the destination refused records for now while it stored others; they go with the next request",
+		"reason", answer.Reason)
+	l.succeeded()
+	l.rideUntil = time.Now().Add(l.pauses.first())
+	l.pauseUntil = time.Now().Add(answer.RetryAfter)
+	if len(l.open.Items) == 0 {
+		l.open = rest
+		return
+	}
+	if !l.fits(rest) {
+		l.seal()
+		l.open = l.d.bodies.get()
+	}
+	uncertain := l.open.Uncertain || rest.Uncertain
+	copyItems(l.open, rest, func(int) bool { return true })
+	l.open.Uncertain = uncertain
+	l.d.bodies.put(rest)
+}
+
+// fits reports whether the open body has room for all of another.
+func (l *lane) fits(other *Body) bool {
+	b, limits := l.open, &l.d.limits
+	return len(b.Bytes)+len(other.Bytes) <= limits.Bytes &&
+		(limits.Records == 0 || len(b.Items)+len(other.Items) <= limits.Records)
 }
 
 // keepOnly returns a body of the chosen items, and notes all others as done. Where there are none

@@ -15,7 +15,10 @@ import (
 	"github.com/longshore/longshore/pipeline"
 )
 
-var _ pipeline.Reconciler = (*Output)(nil)
+var (
+	_ pipeline.Reconciler = (*Output)(nil)
+	_ pipeline.Idempotent = (*Output)(nil)
+)
 
 // maxSearchIDs bounds the ids of a search and maxHits its hits: an id may be in several indices.
 const (
@@ -43,6 +46,29 @@ func (o *Output) Stored(ctx context.Context, body *pipeline.Body, stored []bool)
 		}
 	}
 	return err
+}
+
+// RepeatsAreHarmless implements pipeline.Idempotent: an index refuses an id that it has. Which
+// names are indices is known from the last question.
+func (o *Output) RepeatsAreHarmless(body *pipeline.Body) bool {
+	if !o.ids {
+		return false
+	}
+	now := time.Now()
+	var last []byte
+	for i := range body.Items {
+		action, _, ok := bytes.Cut(body.Item(i), []byte(`,"_id":`))
+		switch {
+		case !ok:
+			return false
+		case last != nil && bytes.Equal(action, last):
+			continue
+		case !o.rollover.isIndex(action, now):
+			return false
+		}
+		last = action
+	}
+	return true
 }
 
 // A batchSearch adds to copies what is stored of some ids of an index.
@@ -260,6 +286,19 @@ func (r *rolloverCache) check(ctx context.Context, o *Output, name string) (bool
 	}
 	r.known[name] = rolloverEntry{yes, now.Add(stay)}
 	return yes, nil
+}
+
+// isIndex reports whether the index that the head of an action names is known to be a plain one.
+func (r *rolloverCache) isIndex(action []byte, now time.Time) bool {
+	var name string
+	quoted := bytes.TrimPrefix(action, []byte(`{"create":{"_index":`))
+	if json.Unmarshal(quoted, &name) != nil {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	known, ok := r.known[name]
+	return ok && !known.rolls && now.Before(known.until)
 }
 
 // queryRollover asks the server. One without data streams answers 400 or 405.

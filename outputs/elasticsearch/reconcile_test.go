@@ -114,6 +114,9 @@ func TestStored(t *testing.T) {
 					}
 				}
 			}
+			if o.RepeatsAreHarmless(body) {
+				t.Error("repeats are harmless before it is known what the name stands for")
+			}
 			for range 2 {
 				stored := make([]bool, test.n)
 				if err := o.Stored(t.Context(), body, stored); err != nil {
@@ -126,6 +129,9 @@ func TestStored(t *testing.T) {
 					t.Errorf("asked %d times, want %d at most: %v", len(s.asked), test.asked, s.asked)
 				}
 				s.asked = nil // what the name stands for is not asked again
+			}
+			if got, index := o.RepeatsAreHarmless(body), total == 0 && test.kind != "stream"; got != index {
+				t.Errorf("repeats are harmless: %v", got)
 			}
 			if n := count(t, o.metrics.reconciled); n != float64(2*total) {
 				t.Errorf("counted %v", n)
@@ -197,6 +203,9 @@ func TestQueryRejected(t *testing.T) {
 func TestStoredWithoutIDs(t *testing.T) {
 	t.Parallel()
 	o := output(t, Config{})
+	if o.RepeatsAreHarmless(sample(t, o, 2)) {
+		t.Error("repeats are harmless without ids")
+	}
 	if err := o.Stored(t.Context(), sample(t, o, 2), make([]bool, 2)); !errors.Is(err, pipeline.ErrUnknowable) {
 		t.Errorf("got %v", err)
 	}

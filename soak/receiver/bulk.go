@@ -98,7 +98,7 @@ func (b *bulk) len() int { return len(b.docs) }
 // store implements write.
 func (b *bulk) store(keep func(i int) bool) reply {
 	return b.answer(func(i int) int {
-		if !keep(i) {
+		if !keep(i) || b.elastic.Faults.turnsAway() {
 			return http.StatusTooManyRequests
 		}
 		return b.elastic.create(&b.docs[i])

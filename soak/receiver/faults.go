@@ -31,6 +31,7 @@ const (
 	Partial       Fault = "some refused for now" // as the destination words it: certain
 	Silence       Fault = "silence"
 	Refusal       Fault = "not listening"
+	BusyItem      Fault = "document turned away"
 )
 
 var (
@@ -43,6 +44,10 @@ var (
 
 // Faults decides at random, by a seed, what goes wrong. It is safe for use by several goroutines.
 type Faults struct {
+	// Items is the part of all documents that Elasticsearch turns away for now (429) while it stores
+	// the others. It is set before the server is made.
+	Items float64
+
 	rate  float64
 	stall time.Duration
 
@@ -81,6 +86,20 @@ func (f *Faults) roll(kinds []Fault) Fault {
 		return Fine
 	}
 	return kinds[f.random.IntN(len(kinds))]
+}
+
+// turnsAway decides about a document.
+func (f *Faults) turnsAway() bool {
+	if f.Items == 0 {
+		return false
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.over || f.random.Float64() >= f.Items {
+		return false
+	}
+	f.counted[BusyItem]++
+	return true
 }
 
 func (f *Faults) happened(fault Fault) {

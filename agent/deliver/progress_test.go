@@ -1,0 +1,137 @@
+package deliver
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/longshore/longshore/pipeline"
+)
+
+// A troubled destination fails one in ten of its requests and questions, does not acknowledge
+// another that it has stored, and turns away one record in fifty of the others.
+type troubled struct {
+	*destination
+	harmless bool // it takes nothing twice
+
+	mu        sync.Mutex
+	has       map[string]int
+	requests  int
+	questions int
+	records   int
+	last      time.Time
+	gap       time.Duration // the longest time without a request or question
+}
+
+const troubledTakes = 5 * time.Millisecond
+
+func (d *troubled) begin() {
+	now := time.Now()
+	if !d.last.IsZero() {
+		d.gap = max(d.gap, now.Sub(d.last))
+	}
+	d.last = now
+}
+
+func (d *troubled) Send(_ context.Context, b *pipeline.Body) error {
+	time.Sleep(troubledTakes)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.begin()
+	d.requests++
+	if d.requests%10 == 3 {
+		return &pipeline.SendError{Outcome: pipeline.Retry, Uncertain: true, Status: 500, Reason: "internal error"}
+	}
+	var refused []pipeline.ItemError
+	for i := range b.Items {
+		line := string(b.Item(i))
+		d.records++
+		switch {
+		case d.records%50 == 0:
+			refused = append(refused, pipeline.ItemError{Index: i, Status: 429, Reason: "busy"})
+		case !d.harmless || d.has[line] == 0:
+			d.has[line]++
+			d.stored = append(d.stored, line)
+		}
+	}
+	switch {
+	case d.requests%10 == 7:
+		return &pipeline.SendError{Outcome: pipeline.Retry, Uncertain: true, Reason: "reset"}
+	case refused != nil:
+		return &pipeline.SendError{Items: refused, Status: 429, Reason: "busy"}
+	}
+	return nil
+}
+
+func (d *troubled) Stored(_ context.Context, b *pipeline.Body, stored []bool) error {
+	time.Sleep(troubledTakes)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.begin()
+	d.questions++
+	if d.questions%10 == 5 {
+		return errors.New("reset")
+	}
+	for i := range b.Items {
+		stored[i] = d.has[string(b.Item(i))] > 0
+	}
+	return nil
+}
+
+func (d *troubled) RepeatsAreHarmless(*pipeline.Body) bool { return d.harmless }
+
+// TestALittleTroubleHoldsNothingUp: while a destination stores most of what it gets, no pause
+// grows, nothing is sent much more often than it has to be, and all is there soon after the last
+// record.
+func TestALittleTroubleHoldsNothingUp(t *testing.T) {
+	tests := []struct {
+		name              string
+		inOrder, harmless bool
+		requests          int // at most, where 400 batches come
+		gap, after        time.Duration
+	}{
+		{"no order, and repeats are harmless", false, true, 450, 150 * time.Millisecond, time.Second},
+		{"no order", false, false, 250, 1100 * time.Millisecond, 5 * time.Second},
+		{"in order", true, false, 350, 1100 * time.Millisecond, 30 * time.Second},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				to := &troubled{destination: &destination{limits: pipeline.Limits{Records: 200, InOrder: test.inOrder}},
+					harmless: test.harmless, has: map[string]int{}}
+				r := newRig(t, to.destination, func(s *pipeline.OutputSettings) { s.Queue = 1 << 16 })
+				o := r.d.Options
+				o.Output = to
+				r.d = New(o)
+				want := numbered(20_000)
+				var last time.Time
+				r.run(func(ctx context.Context) {
+					for lines := range slices.Chunk(want, 50) {
+						r.put(ctx, source(1), lines...)
+						time.Sleep(100 * time.Millisecond)
+					}
+					last = time.Now()
+				})
+				r.allDone()
+				got := slices.Sorted(slices.Values(to.stored))
+				slices.Sort(want)
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Errorf("-want +got\n%.500s", diff)
+				}
+				if to.requests > test.requests || to.gap > test.gap || time.Since(last) > test.after {
+					t.Errorf("%d requests, a gap of %v, the end %v after the last record", to.requests, to.gap,
+						time.Since(last))
+				}
+				if test.harmless && to.questions > 0 {
+					t.Errorf("%d questions about what may be repeated", to.questions)
+				}
+			})
+		})
+	}
+}
