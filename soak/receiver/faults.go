@@ -44,8 +44,8 @@ var (
 
 // Faults decides at random, by a seed, what goes wrong. It is safe for use by several goroutines.
 type Faults struct {
-	// Items is the part of all documents that Elasticsearch turns away for now (429) while it stores
-	// the others. It is set before the server is made.
+	// Items is the part of all documents that Elasticsearch turns away for now (429) while it
+	// stores the others. It is set before the server is made.
 	Items float64
 
 	rate  float64
