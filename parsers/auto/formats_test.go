@@ -1,7 +1,6 @@
 package auto
 
 import (
-	"bytes"
 	"flag"
 	"fmt"
 	"os"
@@ -94,14 +93,21 @@ func formatRow(t *testing.T, file string) string {
 	found := finding{besides: map[string]bool{}}
 	src := event.NewSource(1, "test", file, nil)
 	p, at := New(nil), int64(1714564810e9)
-	for line := range bytes.Lines(text) {
-		mark, rest, _ := strings.Cut(strings.TrimSuffix(string(line), "\n"), " ")
+	lines := strings.Split(string(text), "\n")
+	for n, line := range lines {
+		mark, rest, _ := strings.Cut(line, " ")
 		switch mark {
 		case "@":
 			if moment, err := time.Parse(time.RFC3339Nano, rest); err == nil {
 				at = moment.UnixNano()
 			}
 		case "<":
+			for _, more := range lines[n+1:] {
+				if !strings.HasPrefix(more, "|") {
+					break
+				}
+				rest += "\n" + strings.TrimPrefix(more[1:], " ")
+			}
 			b := pipetest.ParserBatch(src, at, []byte(rest))
 			if p.Parse(b, 1) {
 				found.note(b, 1)

@@ -13,6 +13,10 @@ import (
 func (p *Parser) joined(b *event.Batch, i int) bool {
 	rec := &b.Records[i]
 	whole := rec.Line
+	if p.dockerLine(b, i) {
+		rec.Line = whole
+		return true
+	}
 	runtime := p.offRuntime(b, i)
 	understood := p.lines(b, i) || runtime
 	if runtime && rec.Message.Kind == event.None {
@@ -26,20 +30,37 @@ func (p *Parser) joined(b *event.Batch, i int) bool {
 func (p *Parser) offRuntime(b *event.Batch, i int) bool {
 	rec := &b.Records[i]
 	before, size := *rec, len(b.Arena)
-	arena, ok := multiline.AppendWithoutCRI(b.Arena, b.Line(i))
+	arena, ok := multiline.AppendWithoutHeads(b.Arena, b.Line(i))
 	if !ok {
 		return false
 	}
 	b.Arena = arena
 	all := event.Span{Off: uint32(size), Len: uint32(len(arena) - size)}
 	rec.Line = event.Span{Off: all.Off, Len: uint32(multiline.Head(b.Bytes(all)))}
-	if !p.text.Parse(b, i) || rec.Format != event.FormatCRI {
+	if !p.text.Parse(b, i) || rec.Format != event.FormatCRI && rec.Format != event.FormatCompose {
 		*rec = before
 		return false
 	}
 	start := rec.Message.Off
 	rec.Line = event.Span{Off: start, Len: all.Off + all.Len - start}
 	rec.Message = event.Value{}
+	return true
+}
+
+// dockerLine parses the line whose parts a record of Docker's json-file has.
+func (p *Parser) dockerLine(b *event.Batch, i int) bool {
+	rec, size := &b.Records[i], len(b.Arena)
+	arena, ok := multiline.AppendDockerLine(b.Arena, b.Line(i))
+	if !ok {
+		return false
+	}
+	b.Arena = arena
+	rec.Line = event.Span{Off: uint32(size), Len: uint32(len(arena) - size)}
+	if !p.json.Parse(b, i) {
+		return false
+	}
+	rec.RedundantText = event.Span{} // the parts' own times are only in the lines
+	p.unwrapAll(b, i)
 	return true
 }
 

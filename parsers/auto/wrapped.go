@@ -20,6 +20,7 @@ func (p *Parser) unwrap(b *event.Batch, i int) bool {
 	rec.Message, rec.RedundantText = event.Value{}, event.Span{}
 	if p.plain(b, i) && better(rec, &outer) {
 		rec.Line = outer.Line
+		finer(rec, &outer)
 		return true
 	}
 	line := rec.Line
@@ -35,7 +36,7 @@ func mayWrap(b *event.Batch, rec *event.Record) bool {
 		return false
 	}
 	switch rec.Format {
-	case event.FormatCRI, event.FormatDocker, event.FormatSyslog:
+	case event.FormatCRI, event.FormatDocker, event.FormatSyslog, event.FormatCompose, event.FormatSvlogd:
 		return true
 	case event.FormatJSON:
 		return rec.Message.Kind == event.Escaped && isObject(b.Bytes(rec.Message.Span))
@@ -52,7 +53,7 @@ func isObject(p []byte) bool {
 // of some other thing, unless it has a message itself.
 func better(rec, outer *event.Record) bool {
 	switch outer.Format {
-	case event.FormatCRI, event.FormatDocker, event.FormatSyslog:
+	case event.FormatCRI, event.FormatDocker, event.FormatSyslog, event.FormatCompose, event.FormatSvlogd:
 	default:
 		return rec.Message.Kind != event.None
 	}
@@ -63,6 +64,15 @@ func better(rec, outer *event.Record) bool {
 		rec.Format = event.FormatSyslog
 	}
 	return true
+}
+
+// finer keeps the outer time where the inner one is the same to the second, and says no more.
+func finer(rec, outer *event.Record) {
+	const both = event.LineTime
+	later := outer.Time - rec.Time
+	if rec.Flags&outer.Flags&both != 0 && rec.Time%1e9 == 0 && 0 < later && later < 1e9 {
+		rec.Time = outer.Time
+	}
 }
 
 // inner returns the text of a message, without the line end that some wrappers keep.

@@ -3,6 +3,7 @@ package multiline
 import (
 	"bytes"
 
+	"github.com/longshore/longshore/parsers/recognize"
 	"github.com/longshore/longshore/pipeline"
 )
 
@@ -16,6 +17,13 @@ type Auto struct {
 	stream byte // of the lines' CRI heads, 0 where they have none
 	part   bool // the last line goes on in the next one of its stream
 	done   bool // of the record whose line goes on: nothing can follow it
+	// docker says that the last line is a part of one in Docker's json-file.
+	docker bool
+	// prefix is the length of what docker compose wrote before the lines.
+	prefix uint8
+
+	before dockerLine // that part
+	prefixText
 }
 
 // NewAuto makes the joiner of one source.
@@ -27,13 +35,23 @@ func (a *Auto) End() { *a = Auto{} }
 // Line implements pipeline.Joiner.
 func (a *Auto) Line(line []byte) pipeline.JoinDecision {
 	if isObject(line) {
+		if isDockerLine(line) {
+			return a.dockerLine(line)
+		}
 		a.forget()
 		return pipeline.Complete
 	}
-	if stream, part, inner := criHead(line); stream != 0 {
-		return a.cri(stream, part, inner)
+	if len(line) > 0 && isLower(line[0]) {
+		if n := recognize.ComposePrefix(line); n > 0 {
+			return a.prefixed(line[:n], line[n:])
+		}
 	}
-	if a.stream != 0 {
+	if len(line) > 28 && line[10] == 'T' {
+		if stream, part, inner := criHead(line); stream != 0 {
+			return a.cri(stream, part, inner)
+		}
+	}
+	if a.stream != 0 || a.docker || a.prefix > 0 {
 		a.forget()
 	}
 	return a.close(a.record.line(line))
@@ -41,7 +59,8 @@ func (a *Auto) Line(line []byte) pipeline.JoinDecision {
 
 // forget is End for the hot path: what is not open is not looked at.
 func (a *Auto) forget() {
-	a.record.open, a.stream, a.part, a.done = false, 0, false, false
+	a.record.open = false
+	a.stream, a.part, a.done, a.docker, a.prefix = 0, false, false, false, 0
 }
 
 func (a *Auto) close(joint pipeline.JoinDecision) pipeline.JoinDecision {

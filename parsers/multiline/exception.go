@@ -53,7 +53,7 @@ func exceptionOf(p, rest []byte) (e Exception, ok bool) {
 
 // named reads an exception's name and message.
 func named(p []byte) (e Exception) {
-	e.Type = p[:nameEnd(p)]
+	e.Type = p[:classEnd(p)]
 	if at := bytes.Index(p, []byte(": ")); at >= 0 {
 		e.Message = p[at+2:]
 	}
@@ -87,14 +87,14 @@ func cutLine(p []byte) (line, rest []byte) {
 	return p, nil
 }
 
-// AppendWithoutCRI appends a record whose lines have heads of the Container
-// Runtime Interface with only the first of them, and puts the parts of a line together. It
-// is false, and appends nothing, if the first line has no such head.
-func AppendWithoutCRI(dst, record []byte) ([]byte, bool) {
+// AppendWithoutHeads appends a record whose lines have heads of the Container Runtime Interface, or
+// prefixes of docker compose, with only the first of them, and puts the parts of a line together.
+// It is false, and appends nothing, if the first line has neither.
+func AppendWithoutHeads(dst, record []byte) ([]byte, bool) {
 	line, rest := cutLine(record)
 	stream, part, inner := criHead(line)
 	if stream == 0 {
-		return dst, false
+		return appendWithoutPrefix(dst, record)
 	}
 	head := line[:len(line)-len(inner)]
 	dst = append(dst, head...)
@@ -115,14 +115,18 @@ func AppendWithoutCRI(dst, record []byte) ([]byte, bool) {
 	return dst, true
 }
 
-// Head returns how much of a record's start is what parsers of single lines know:
-// its first line, or two where a format's head takes these.
+// Head returns how much of a record's start is what parsers of single lines know: its first line,
+// two where a format's head takes these, or all where it has its parts in all lines.
 func Head(record []byte) int {
 	end := bytes.IndexByte(record, '\n')
 	if end < 0 {
 		return len(record)
 	}
-	if first := record[:end]; !isJUL(first) && !isErlangReport(first) {
+	first := record[:end]
+	if isCSVLog(first) || isMessageQueue(record) || opening(first) == slowQuery {
+		return len(record)
+	}
+	if !isJUL(first) && !isErlangReport(first) {
 		return end
 	}
 	line, _ := cutLine(record[end+1:])

@@ -38,7 +38,7 @@ func TestFindException(t *testing.T) {
 	}
 }
 
-func TestAppendWithoutCRI(t *testing.T) {
+func TestAppendWithoutHeads(t *testing.T) {
 	const head = "2016-10-06T00:17:09.669794202Z stdout "
 	tests := []struct{ record, want string }{
 		{head + "F a\n" + head + "F \tb", head + "F a\n\tb"},
@@ -48,7 +48,7 @@ func TestAppendWithoutCRI(t *testing.T) {
 		{"a\nb", ""},
 	}
 	for _, test := range tests {
-		got, ok := AppendWithoutCRI(nil, []byte(test.record))
+		got, ok := AppendWithoutHeads(nil, []byte(test.record))
 		if string(got) != test.want || ok != (test.want != "") {
 			t.Errorf("%q: %q, want %q", test.record, got, test.want)
 		}
@@ -65,6 +65,6 @@ func FuzzFindException(f *testing.F) {
 			!strings.Contains(string(record), string(e.Message))) {
 			t.Fatalf("%q, %q", e.Type, e.Message)
 		}
-		AppendWithoutCRI(nil, record)
+		AppendWithoutHeads(nil, record)
 	})
 }

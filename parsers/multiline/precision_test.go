@@ -58,7 +58,7 @@ func joinedTo(all map[string][]string, line string) (before string, joined bool)
 		for _, before := range others[:min(len(others), mostBefore)] {
 			joiner := NewAuto()
 			joiner.Line([]byte(before))
-			if joiner.part || isJUL([]byte(before)) { // the next line is its other half
+			if joiner.part || joiner.docker || isJUL([]byte(before)) { // the next line is its other half
 				continue
 			}
 			told := named && joiner.record.alarmed()
@@ -86,7 +86,7 @@ func TestNoLogLineEndsUpInATrace(t *testing.T) {
 						continue
 					}
 					joiner.Line([]byte(before))
-					if isJUL([]byte(before)) {
+					if isJUL([]byte(before)) || joiner.docker {
 						continue
 					}
 					copied := *joiner

@@ -16,6 +16,9 @@ type record struct {
 	blank  bool // the last line was empty
 	inside bool // the last line was indented below the first
 	wraps  int  // lines that were taken for more of an exception's message
+	quoted bool // the first line ends within a quote
+	caused bool // an exception was named whose frames are sure to come
+	last   byte // the last line ends with it
 	braces braces
 
 	// start is how the first line starts. What it says is found out when a
@@ -27,14 +30,16 @@ type record struct {
 
 // line is Joiner.Line.
 func (r *record) line(line []byte) pipeline.JoinDecision {
-	p := skipColor(line)
-	indent, at := indentation(p)
-	p = skipColor(p[at:])
+	p, indent := line, 0
+	if len(p) == 0 || p[0] <= ' ' { // which few lines start with
+		p, indent = skipIndent(p)
+	}
 	if !r.open || !r.continues(indent, p) {
 		return r.begin(indent, p)
 	}
 	r.lines++
 	r.inside = indent > r.indent
+	r.note(p)
 	if r.state == object {
 		r.braces.scan(p)
 	}
@@ -48,24 +53,37 @@ func (r *record) begin(indent int, p []byte) pipeline.JoinDecision {
 	r.open = true
 	r.state, r.head = unknown, 0
 	r.lines, r.wraps, r.indent = 1, 0, indent
-	r.blank, r.inside = false, false
+	r.blank, r.inside, r.caused = false, false, false
 	r.length = copy(r.start[:], p)
 	r.braces.depth = 0
 	if len(p) == 0 {
 		return pipeline.Complete
 	}
+	r.quoted = false
 	switch c := p[0]; {
 	case c == '{' || c == '[':
 		return r.beginObject(p)
 	case isLogfmt(p) || isAccess(p):
 		return pipeline.Complete
 	}
+	r.note(p)
+	r.quoted = mayOpenQuote(p) && opensQuote(p)
 	return 0
+}
+
+// note notes how a line ends.
+func (r *record) note(p []byte) {
+	if n := len(p); n > 0 && p[n-1] > ' ' {
+		r.last = p[n-1]
+	} else if p = bytes.TrimRight(p, " \t"); len(p) > 0 {
+		r.last = p[len(p)-1]
+	}
 }
 
 // beginObject begins a record whose first line may be that of an object or
 // array which goes on in the next ones.
 func (r *record) beginObject(p []byte) pipeline.JoinDecision {
+	r.note(p)
 	if p[0] == '[' && !startsArray(p) {
 		if isAccess(p) {
 			return pipeline.Complete
@@ -73,7 +91,7 @@ func (r *record) beginObject(p []byte) pipeline.JoinDecision {
 		return 0
 	}
 	r.braces.scan(p)
-	last := p[len(p)-1]
+	last := r.last
 	switch {
 	case r.braces.depth > 0 && (last == '{' || last == '[' || last == ','):
 		r.state = object
@@ -87,7 +105,10 @@ func (r *record) beginObject(p []byte) pipeline.JoinDecision {
 // that follow. p is the line without the blanks and colours that it starts with.
 func (r *record) continues(indent int, p []byte) bool {
 	if r.state == unknown {
-		r.state = opening(r.start[:r.length])
+		r.state = r.opening()
+	}
+	if r.state == quote {
+		return r.unquoted(p)
 	}
 	if len(p) == 0 {
 		return r.empty()
@@ -98,12 +119,12 @@ func (r *record) continues(indent int, p []byte) bool {
 		return true
 	}
 	if r.state == object {
-		return isClosing(p) || r.length == 1 && isMember(p)
+		return isClosing(p) || r.length == 1 && isMember(p) || r.last == ',' && p[0] == '"'
 	}
 	if indent > r.indent {
 		return false
 	}
-	return r.follows(p) || r.shaped(p, before) || r.postgres(p)
+	return r.follows(p) || r.shaped(p, before) || r.postgres(p) || r.mayState() && r.states(p)
 }
 
 // empty takes an empty line. It belongs to what is more than one line already, to what is known to
@@ -157,6 +178,8 @@ func (r *record) shaped(p []byte, behindBlank bool) bool {
 		return r.inside
 	case r.state == report:
 		return !isHead(p)
+	case r.state&(statement|slowQuery|messageQueue) != 0:
+		return r.entry(p)
 	case r.state&(goPanic|goStack) != 0:
 		return r.goes(p, behindBlank)
 	case r.state == python:
@@ -176,6 +199,8 @@ func (r *record) shaped(p []byte, behindBlank bool) bool {
 		return len(p) < 4 || p[3] != '('
 	case r.state == text && (!behindBlank || r.lines == 2):
 		return r.exceptionBelow(p)
+	case r.state == exception && (r.last == ':' || r.last == ';') && exceptionName(p) == qualified: // JavaMail
+		return true
 	case r.state == exception && r.lines == 1 && string(r.start[:r.length]) == "Unhandled exception:": // Dart
 		return !isHead(p)
 	}
@@ -224,29 +249,54 @@ func (r *record) exceptionBelow(p []byte) bool {
 	if name == nameless || !r.headed() || name == simple && !r.alarmed() {
 		return false
 	}
-	r.state = exception
+	r.state, r.caused = exception, name == qualified
 	return true
 }
 
-// mostWraps bounds the lines of an exception's message beyond its first.
-const mostWraps = 16
+// Bounds of the lines of an exception's message beyond its first: where its frames come
+// behind them, and of Python's, where they came before.
+const (
+	mostWraps = 16
+	mostNotes = 3
+)
 
 // wrapped takes a line as more of an exception's message, in a record that can hardly be anything
-// else: frames have yet to come, or the record has a head and this line has none.
+// else: frames are sure to come, the line before it is unfinished, or the record has a head and
+// this line has none. Plain lines behind an error are others' mostly.
 func (r *record) wrapped(p []byte, behindBlank bool) bool {
-	if behindBlank || r.wraps == mostWraps {
-		return false
+	most := 0
+	switch {
+	case r.state == exception && (r.caused || r.inThread() || r.lines > 1 && isUnfinished(r.last)):
+		most = mostWraps
+	case r.state == pythonEnd && r.headed():
+		most = mostNotes
 	}
-	expected := r.state == exception && (r.lines > 1 || r.inThread()) || r.state == pythonEnd && r.headed()
-	if !expected || isHead(p) || opening(p) != text {
+	if behindBlank || r.wraps >= most || isHead(p) || opening(p) != text {
 		return false
 	}
 	r.wraps++
 	return true
 }
 
+// isUnfinished reports whether text that ends with a sign goes on behind it.
+func isUnfinished(last byte) bool {
+	switch last {
+	case ':', ';', ',', '(', '[', '{', '=':
+		return true
+	}
+	return false
+}
+
 func (r *record) inThread() bool {
 	return bytes.HasPrefix(r.start[:r.length], []byte(`Exception in thread "`))
+}
+
+// skipIndent skips the blanks and colour codes at the start of a line, and returns
+// the width of the blanks.
+func skipIndent(p []byte) ([]byte, int) {
+	p = skipColor(p)
+	width, at := indentation(p)
+	return skipColor(p[at:]), width
 }
 
 // indentation returns the width of the blanks at the start of a line and their number.

@@ -1,40 +1,47 @@
 package multiline
 
-import "bytes"
+import (
+	"bytes"
+	"strings"
+)
 
 // A state is what the open record has been found to be, as far as it decides
 // about the next line. States are bits, so that rules can name several.
 type state uint32
 
 const (
-	text      state = 1 << iota // nothing special
-	exception                   // the name of one was the last: its frames are to come
-	frames                      // below an exception
-	python                      // in a traceback, before its exception
-	pythonEnd                   // behind that exception
-	chained                     // between two tracebacks
-	group                       // a Python exception group, drawn with | and +
-	goPanic                     // before the goroutines
-	goStack                     // in one of them
-	panicked                    // Rust: the message is to come
-	rust                        // behind the message
-	source                      // Node: the place of an uncaught exception
-	elixir                      // the reason why a process ended
-	jul                         // java.util.logging: time and place, the level is to come
-	report                      // all lines until its end
-	reported                    // a report's summary, which is mostly its end
-	ruled                       // a line of =, which may begin a report
-	object                      // in brackets that are not closed yet
-	ended                       // nothing more belongs to it
+	text         state = 1 << iota // nothing special
+	exception                      // the name of one was the last: its frames are to come
+	frames                         // below an exception
+	python                         // in a traceback, before its exception
+	pythonEnd                      // behind that exception
+	chained                        // between two tracebacks
+	group                          // a Python exception group, drawn with | and +
+	goPanic                        // before the goroutines
+	goStack                        // in one of them
+	panicked                       // Rust: the message is to come
+	rust                           // behind the message
+	source                         // Node: the place of an uncaught exception
+	elixir                         // the reason why a process ended
+	jul                            // java.util.logging: time and place, the level is to come
+	report                         // all lines until its end
+	reported                       // a report's summary, which is mostly its end
+	ruled                          // a line of =, which may begin a report
+	object                         // in brackets that are not closed yet
+	quote                          // in a quote that is not closed yet
+	statement                      // SQL over several lines
+	slowQuery                      // of MySQL's slow log
+	messageQueue                   // of IBM MQ's error log
+	ended                          // nothing more belongs to it
 
 	unknown state = 0
 
 	anyText = text | exception | frames | python | pythonEnd | group | rust | elixir
 	// traces are the states in which any indentation continues.
 	traces = exception | frames | python | pythonEnd | chained | group | goPanic | goStack |
-		panicked | rust | source | elixir | report | reported
+		panicked | rust | source | elixir | report | reported | statement | slowQuery | messageQueue
 	// spaced are the states in which an empty line belongs to the record, even as its second line.
-	spaced = exception | goPanic | source | pythonEnd | chained | report | reported | ended
+	spaced = exception | goPanic | source | pythonEnd | chained | report | reported | messageQueue | ended
 )
 
 // A rule says how a line that starts with a prefix stands to a record.
@@ -76,6 +83,8 @@ var openings = byFirst([]rule{
 	{prefix: "=CRASH REPORT====", to: elixir},
 	{prefix: "=SUPERVISOR REPORT====", to: elixir},
 	{prefix: "==================", to: ruled},
+	{prefix: "# Time: ", to: slowQuery},
+	{prefix: "# User@Host: ", to: slowQuery},
 })
 
 // continuations are the lines that continue a record, by how they start.
@@ -211,6 +220,7 @@ func (r *record) follows(p []byte) bool {
 		if rule.in&r.state != 0 && bytes.HasPrefix(p, []byte(rule.prefix)) {
 			if rule.to != 0 {
 				r.state = rule.to
+				r.caused = rule.to == exception && strings.HasSuffix(rule.prefix, " by:")
 			}
 			return true
 		}
@@ -238,6 +248,8 @@ func (r *record) begun(p []byte) bool {
 		return r.turn(elixir, r.headed())
 	case p[0] == 'T' && bytes.HasPrefix(p, []byte("Traceback (most recent call last):")):
 		return r.turn(python, r.headed() && !r.calm())
+	case p[0] == 'V' && isMySQLVersion(p):
+		return r.turn(ended, r.headed())
 	}
 	return false
 }

@@ -130,7 +130,22 @@ func isRubyFrame(p []byte) bool {
 	if at < 3 || at+5 > len(p) || p[at+4] != '`' && p[at+4] != '\'' || !isDigit(p[at-1]) {
 		return false
 	}
-	return bytes.IndexByte(p[:at], ' ') < 0
+	return bytes.IndexByte(p[behindGem(p):at], ' ') < 0
+}
+
+// behindGem returns the index behind the gem that Rails names before a frame's file:
+//
+//	actionpack (7.1.3) lib/action_dispatch/journey/router.rb:63:in `call'
+func behindGem(p []byte) int {
+	open := bytes.IndexByte(p[:min(len(p), 64)], ' ')
+	if open < 1 || open+2 >= len(p) || p[open+1] != '(' || !isDigit(p[open+2]) {
+		return 0
+	}
+	size := bytes.Index(p[open:min(len(p), open+32)], []byte(") "))
+	if size < 0 || bytes.IndexByte(p[open+1:open+size], ' ') >= 0 {
+		return 0
+	}
+	return open + size + 2
 }
 
 // A naming is how sure it is that a line names an exception.
@@ -156,10 +171,13 @@ func exceptionName(p []byte) naming {
 		return nameless
 	}
 	end := nameEnd(p)
+	if end+2 < len(p) && p[end+1] == ':' {
+		end = classEnd(p)
+	}
 	if end < 5 || end > longestName {
 		return nameless
 	}
-	if !endsName(p[end:]) || !namesException(p[:end]) {
+	if !endsName(p[end:]) || !namesException(p[:end]) && !isRailsName(p, end) {
 		return nameless
 	}
 	if dot := bytes.IndexByte(p[:end], '.'); dot > 0 && dot+1 < end {
@@ -171,6 +189,12 @@ func exceptionName(p []byte) naming {
 	return simple
 }
 
+// isRailsName reports whether a line is a class's name with modules before and a message in
+// brackets behind, as Rails writes what it has not caught, whatever that is called.
+func isRailsName(p []byte, end int) bool {
+	return end+1 < len(p) && p[end] == ' ' && p[end+1] == '(' && bytes.Contains(p[:end], []byte("::"))
+}
+
 // nameEnd returns the index behind a class's name.
 func nameEnd(p []byte) int {
 	for at, c := range p {
@@ -179,6 +203,15 @@ func nameEnd(p []byte) int {
 		}
 	}
 	return len(p)
+}
+
+// classEnd is nameEnd for names that may have Ruby's and C++'s colons within.
+func classEnd(p []byte) int {
+	end := nameEnd(p)
+	for end > 0 && end+2 < len(p) && p[end] == ':' && p[end+1] == ':' && isUpper(p[end+2]) {
+		end += 2 + nameEnd(p[end+2:])
+	}
+	return end
 }
 
 var nameBytes = func() (t [256]bool) {
@@ -206,7 +239,7 @@ func endsName(p []byte) bool {
 
 // namesException reports whether the last part of a name is that of an exception.
 func namesException(name []byte) bool {
-	name = name[bytes.LastIndexByte(name, '.')+1:]
+	name = name[bytes.LastIndexAny(name, ".:")+1:]
 	for {
 		inner := bytes.IndexByte(name, '$')
 		part := name

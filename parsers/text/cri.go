@@ -35,6 +35,18 @@ func (l *line) cri() bool {
 	return true
 }
 
+// compose reads what docker compose writes before a line: the container's name and a bar.
+func (l *line) compose() bool {
+	n := recognize.ComposePrefix(l.text)
+	if n == 0 || l.off > 0 {
+		return false
+	}
+	l.rec.Format = event.FormatCompose
+	l.word("container", 0, wordEnd(l.text, 0))
+	l.rec.Message = event.Value{Span: l.span(n, len(l.text)), Kind: event.Text}
+	return true
+}
+
 // IsCRI reports whether a line begins as those of container runtimes do.
 func IsCRI(p []byte) bool { return criTime(p) > 0 }
 

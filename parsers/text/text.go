@@ -78,6 +78,8 @@ func (l *line) format() bool {
 		return l.tornado() || l.nest() || l.gin() || l.console() || l.javaGC() || l.headed()
 	case c == '=':
 		return l.erlang()
+	case c == '#':
+		return l.slowQuery()
 	case isDigit(c):
 		return l.number()
 	case isLetter(c) && p[1] == ',' && p[2] == ' ' && p[3] == '[':
@@ -89,7 +91,7 @@ func (l *line) format() bool {
 	case 'A' <= c && c <= 'S' && p[3] == ' ':
 		return l.bareSyslog() || l.julTwoLines() || l.headed() || l.access()
 	}
-	return l.headed() || l.access() || l.haproxy(0)
+	return l.compose() || l.headed() || l.access() || l.haproxy(0)
 }
 
 // number reads lines that start with a digit: of a date, of an address, of a process id.
@@ -98,7 +100,7 @@ func (l *line) number() bool {
 	if p[1] == '.' || p[2] == '.' || p[3] == '.' { // an address, or 02.01.2006
 		return l.access() || l.haproxy(0) || l.headed()
 	}
-	return l.cri() || l.logcat() || l.headed() || l.redis() || l.access() || l.haproxy(0)
+	return l.cri() || l.messageQueue() || l.logcat() || l.headed() || l.redis() || l.access() || l.haproxy(0)
 }
 
 // near returns a time to complete one without a year.

@@ -18,6 +18,7 @@ const (
 	FormatCelery
 	FormatClickHouse
 	FormatCockroach
+	FormatCompose // what docker compose writes before lines
 	FormatCRI
 	FormatDocker // lines of Docker's json-file
 	FormatDotNet
@@ -44,6 +45,7 @@ const (
 	FormatRuby
 	FormatRust
 	FormatSpringBoot
+	FormatSvlogd // what runit's logger writes before lines
 	FormatSystemd
 	FormatTornado
 	FormatZapConsole
@@ -53,9 +55,9 @@ const (
 
 var formatNames = [formats]string{
 	"none", "json", "logfmt", "access", "syslog", "text", "android", "apache-error", "celery", "clickhouse",
-	"cockroachdb", "cri", "docker", "dotnet", "elasticsearch", "envoy", "envoy-access", "erlang", "gin", "haproxy",
+	"cockroachdb", "compose", "cri", "docker", "dotnet", "elasticsearch", "envoy", "envoy-access", "erlang", "gin", "haproxy",
 	"jul", "kafka", "kernel", "klog", "mongodb", "monolog", "mysql", "nest", "nginx-error", "php", "postgres",
-	"quarkus", "rabbitmq", "redis", "ruby", "rust", "spring-boot", "systemd", "tornado", "zap-console", "zookeeper",
+	"quarkus", "rabbitmq", "redis", "ruby", "rust", "spring-boot", "svlogd", "systemd", "tornado", "zap-console", "zookeeper",
 }
 
 // String returns the format's name.
