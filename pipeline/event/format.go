@@ -55,9 +55,10 @@ const (
 
 var formatNames = [formats]string{
 	"none", "json", "logfmt", "access", "syslog", "text", "android", "apache-error", "celery", "clickhouse",
-	"cockroachdb", "compose", "cri", "docker", "dotnet", "elasticsearch", "envoy", "envoy-access", "erlang", "gin", "haproxy",
-	"jul", "kafka", "kernel", "klog", "mongodb", "monolog", "mysql", "nest", "nginx-error", "php", "postgres",
-	"quarkus", "rabbitmq", "redis", "ruby", "rust", "spring-boot", "svlogd", "systemd", "tornado", "zap-console", "zookeeper",
+	"cockroachdb", "compose", "cri", "docker", "dotnet", "elasticsearch", "envoy", "envoy-access", "erlang",
+	"gin", "haproxy", "jul", "kafka", "kernel", "klog", "mongodb", "monolog", "mysql", "nest", "nginx-error",
+	"php", "postgres", "quarkus", "rabbitmq", "redis", "ruby", "rust", "spring-boot", "svlogd", "systemd",
+	"tornado", "zap-console", "zookeeper",
 }
 
 // String returns the format's name.
