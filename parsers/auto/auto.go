@@ -54,10 +54,19 @@ type Parser struct {
 	json   *json.Parser
 	logfmt *logfmt.Parser
 	text   text.Parser
+	// wrapped parses what a container runtime wrote, which knows when it did.
+	wrapped *recognize.Relocator
 }
 
 // New makes the parser of one source.
 func New(zone recognize.Zone) *Parser {
+	p := withoutWrapped(zone)
+	p.wrapped = recognize.NewRelocator(zone, plainParser{p},
+		func(zone recognize.Zone) pipeline.Parser { return plainParser{withoutWrapped(zone)} })
+	return p
+}
+
+func withoutWrapped(zone recognize.Zone) *Parser {
 	return &Parser{
 		json:   json.New(zone),
 		logfmt: logfmt.NewCautious(zone),

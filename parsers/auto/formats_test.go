@@ -32,7 +32,9 @@ The layouts are those of ISO 8601 and RFC 3339, 2822 and 3164, C, Java, JavaScri
 ` + "`parsers/auto/testdata/times.txt`" + ` has one of each. What a time leaves open is settled by rules that need only the line and the
 time that its source knows, so that a second reading comes to the same:
 
-- **No zone**: that of the setting ` + "`timezone`" + `, UTC unless you say otherwise.
+- **No zone**: that of the setting ` + "`timezone`" + `, UTC unless you say otherwise. Where the source knows when a line was written (a
+  container's log), a time that is whole quarter hours away from that was written in another zone, and is read in that: up to 5 minutes
+  late if it is ahead, up to 2 seconds if it is behind.
 - **A zone's name** that several zones have: if the zone of ` + "`timezone`" + ` is called so in summer or winter, it is that one; otherwise the
   one of most people who write logs. ` + "`IST`" + ` is India's, ` + "`CST`, `EST`, `MST` and `PST`" + ` are North America's, ` + "`BST`" + ` is Britain's summer
   time, ` + "`AST`" + ` the Atlantic's, ` + "`GST`" + ` the Gulf's. So for China's ` + "`CST`" + ` set ` + "`timezone: Asia/Shanghai`" + `. Behind a name that nobody

@@ -18,7 +18,7 @@ func (p *Parser) unwrap(b *event.Batch, i int) bool {
 	outer := *rec
 	rec.Line = inner(b, outer.Message)
 	rec.Message, rec.RedundantText = event.Value{}, event.Span{}
-	if p.plain(b, i) && better(rec, &outer) {
+	if p.inside(b, i, &outer) && better(rec, &outer) {
 		rec.Line = outer.Line
 		finer(rec, &outer)
 		return true
@@ -29,6 +29,23 @@ func (p *Parser) unwrap(b *event.Batch, i int) bool {
 	}
 	return false
 }
+
+// inside parses the line that was wrapped. Container runtimes name the zone of their times.
+func (p *Parser) inside(b *event.Batch, i int, outer *event.Record) bool {
+	switch outer.Format {
+	case event.FormatCRI, event.FormatDocker:
+		if outer.Flags&event.LineTime != 0 {
+			return p.wrapped.ParseNear(b, i, outer.Time)
+		}
+	}
+	return p.plain(b, i)
+}
+
+// A plainParser parses lines that nothing is wrapped around.
+type plainParser struct{ *Parser }
+
+// Parse implements pipeline.Parser.
+func (p plainParser) Parse(b *event.Batch, i int) bool { return p.plain(b, i) }
 
 // mayWrap reports whether a record's message may be a line of its own.
 func mayWrap(b *event.Batch, rec *event.Record) bool {

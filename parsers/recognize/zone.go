@@ -48,7 +48,7 @@ func (c *ZoneConfig) NewParser(name string, parser func(Zone) pipeline.Parser) (
 	if err != nil {
 		return nil, fmt.Errorf("%s parser: %w", name, err)
 	}
-	return func(*event.Source) pipeline.Parser { return parser(zone) }, nil
+	return func(*event.Source) pipeline.Parser { return NewRelocator(zone, nil, parser) }, nil
 }
 
 // zone reads a zone, if there is one: Z, an offset, a name, also behind AM or PM.
