@@ -52,6 +52,32 @@ var lines = []string{
 	`[2024-05-01T12:00:00,123][INFO ][o.e.n.Node               ] [node-1] started`,
 }
 
+// TestHarmless: what is no level and no time is taken for none, however much it looks like one.
+func TestHarmless(t *testing.T) {
+	text, err := os.ReadFile("testdata/harmless.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	src := event.NewSource(1, "test", "test", nil)
+	timed, n := false, 0
+	for line := range bytes.Lines(text) {
+		timed = timed || bytes.HasPrefix(line, []byte("# With a time of their own"))
+		line, ok := bytes.CutPrefix(bytes.TrimSuffix(line, []byte("\n")), []byte("< "))
+		if !ok {
+			continue
+		}
+		n++
+		b := pipetest.ParserBatch(src, 1714564810e9, line)
+		New(nil).Parse(b, 1)
+		if rec := &b.Records[1]; rec.Level != event.NoLevel || (rec.Flags&event.LineTime != 0) != timed {
+			t.Errorf("%s: level %v, flags %b", line, rec.Level, rec.Flags)
+		}
+	}
+	if n < 200 {
+		t.Errorf("%d lines are too few", n)
+	}
+}
+
 // TestMixed sees to it that what a source sent before does not change what becomes of a line.
 func TestMixed(t *testing.T) {
 	p := New(nil)

@@ -12,9 +12,11 @@ const (
 	partSpan
 	parts // how many there are; what follows are hints
 
-	hintNanos // the nanoseconds within the second of logback's timestamp
-	hintMySQL // marks MySQL's JSON log, where "label" is a level
-	hintMongo // "s", a level where "t" is a date object
+	hintNanos  // the nanoseconds within the second of logback's timestamp
+	hintDate   // the date of a time of day
+	hintOffset // its zone
+	hintMySQL  // marks MySQL's JSON log, where "label" is a level
+	hintMongo  // "s", a level where "t" is a date object
 	hintLabel
 	hintTemplate // CLEF's message template
 	hintScopes   // .NET's Scopes
@@ -76,6 +78,8 @@ var meanings = newMeanings([]spelling{
 	}},
 	{partTime, formCLEF, []string{"@t"}},
 	{hintNanos, formAny, []string{"nanoseconds"}},
+	{hintDate, formAny, []string{"date", "Date"}},
+	{hintOffset, formAny, []string{"tz"}},
 
 	{partLevel, formAny, []string{
 		"level", "log.level", "severity_text", "severityText", "SeverityText", "levelname", "level_name", "levelName",

@@ -106,6 +106,10 @@ func (r *Recognizer) hint(k int, m *meaning, v event.Value) {
 	switch m.part {
 	case hintNanos:
 		r.hints.nanos = int32(k + 1)
+	case hintDate:
+		r.hints.date = int32(k + 1)
+	case hintOffset:
+		r.hints.offset = int32(k + 1)
 	case hintMongo:
 		r.hints.mongo = int32(k + 1)
 	case hintMySQL:

@@ -51,6 +51,7 @@ type pick struct {
 // otherwise one more than the index.
 type hints struct {
 	nanos, mongo, mysql, label, template int32
+	date, timeOfDay, offset              int32
 	level                                int32 // a level that was not understood
 	clef, gelf, docker                   bool
 }
@@ -231,8 +232,47 @@ func (r *Recognizer) takeTime(k int, rank uint8, p []byte) {
 	if ok && r.believe(ns) {
 		r.time = ns
 		r.pick(k, partTime, rank, false)
+	} else if !ok && len(p) > 0 && TimeOfDay(p) == len(p) {
+		r.hints.timeOfDay = int32(k + 1)
 	}
 }
+
+// dateTime takes the time from a field called date. That may have it whole, or the day beside a
+// time of day under another key, and the offset under a third: date=2006-01-02 time=15:04:05
+// tz="-0700".
+func (r *Recognizer) dateTime(h *hints) {
+	date := int(h.date - 1)
+	if h.timeOfDay == 0 {
+		r.takeTime(date, weakest, r.text(r.fields[date].Value))
+		return
+	}
+	var joined [longestJoined]byte
+	n := copy(joined[:], r.text(r.fields[date].Value))
+	if n != len("2006-01-02") {
+		return
+	}
+	joined[n] = ' '
+	n++
+	n += copy(joined[n:], r.text(r.fields[h.timeOfDay-1].Value))
+	ns, ok := Time(joined[:n], r.Zone, r.rec.Time)
+	if h.offset > 0 {
+		zoned := n + copy(joined[n:], r.text(r.fields[h.offset-1].Value))
+		if with, zonedOK := Time(joined[:zoned], r.Zone, r.rec.Time); zonedOK {
+			ns, ok = with, true
+		}
+	}
+	if ok && r.believe(ns) {
+		r.time = ns
+		r.pick(int(h.timeOfDay-1), partTime, weakest, false)
+		r.omit(date)
+	}
+}
+
+// longestJoined bounds a date, a time of day and an offset together.
+const longestJoined = 64
+
+// weakest is the rank of what is taken only where nothing else is there.
+const weakest = 250
 
 // believe reports whether a time can be right, and marks the record otherwise.
 func (r *Recognizer) believe(ns int64) bool {
@@ -387,6 +427,9 @@ func (r *Recognizer) offerSpan(k int, m *meaning, v event.Value) {
 // decide settles what depends on several fields.
 func (r *Recognizer) decide() {
 	h := &r.hints
+	if r.picks[partTime].rank == 0 && h.date > 0 {
+		r.dateTime(h)
+	}
 	if h.nanos > 0 && r.picks[partTime].rank > 0 {
 		r.refineTime(int(h.nanos - 1))
 	}

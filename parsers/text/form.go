@@ -18,5 +18,5 @@ func (l *line) form(only Form) bool {
 	case SyslogForm:
 		return l.syslog() || l.bareSyslog()
 	}
-	return l.format()
+	return l.format() || l.sought()
 }

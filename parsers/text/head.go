@@ -194,7 +194,7 @@ func (h *head) boxGoesOn() bool {
 
 // behindTime reads what follows a time.
 func (h *head) behindTime() bool {
-	if h.level == event.NoLevel && !h.findLevel() {
+	if h.level == event.NoLevel && !h.findLevel() && !(h.dated && h.bareLevel()) {
 		return h.dated && h.withoutLevel()
 	}
 	if h.level != event.NoLevel {
@@ -245,6 +245,7 @@ func (h *head) withoutLevel() bool {
 		h.add("caller", h.at, end-1)
 		h.at = skipBlanks(p, end)
 	}
+	h.level = h.seekLevel(h.at)
 	return h.take()
 }
 
@@ -257,6 +258,7 @@ func (h *head) findLevel() bool {
 	for range maxParts {
 		at = skipSigns(h.text, at)
 		if level, end := levelAt(h.text, at, true); level != event.NoLevel {
+			level, end = h.nextColumn(level, at, end)
 			h.level, h.at = level, end
 			h.boxedLevel = h.text[at] == '['
 			if !h.boxedLevel && string(h.text[at:end]) == "LOG" || h.has("user") {
@@ -278,6 +280,24 @@ func (h *head) findLevel() bool {
 	}
 	h.n, h.dated = 0, dated
 	return false
+}
+
+// nextColumn prefers the level in the next column to a component that is called like one:
+// "| TRACE | INFO |".
+func (h *head) nextColumn(level event.Level, at, end int) (event.Level, int) {
+	p := h.text
+	next := skipBlanks(p, end)
+	if next >= len(p) || p[next] != '|' || h.text[at] == '[' {
+		return level, end
+	}
+	word := skipBlanks(p, next+1)
+	stop := wordEnd(p, word)
+	second := recognize.Strong(p[word:stop])
+	if second == event.NoLevel || !allCapitals(p[word:stop]) || !barred(p, word, stop) {
+		return level, end
+	}
+	h.add("component", at, end)
+	return second, stop
 }
 
 // postgresMore reports whether a line goes on with what Postgres says of an error.
@@ -421,7 +441,7 @@ func (h *head) pair(start, sign, end int) {
 // suffixLevel reads Apache's module:level and Minecraft's thread/LEVEL.
 func suffixLevel(p []byte) (event.Level, int) {
 	at := bytes.LastIndexAny(p, ":/")
-	if at < 1 {
+	if at < 0 {
 		return event.NoLevel, 0
 	}
 	return recognize.Strong(p[at+1:]), at
@@ -459,8 +479,12 @@ func (h *head) wordBefore(at int) int {
 	case h.boxed && h.channel(at, word):
 	case isLogger(word) && h.levelFollows(end):
 		h.add("logger", at, end)
-	case h.n == 0 && len(word) >= 3 && len(word) <= 5 && allCapitals(word): // the abbreviation of a zone
-		h.dated = h.dated && h.zoneNamed(word)
+	case h.n == 0 && len(word) >= 3 && len(word) <= 5 && allCapitals(word):
+		if at == h.at+1 && word[len(word)-1] == 'T' || h.zoneNamed(word) { // the abbreviation of a zone
+			h.dated = h.dated && h.zoneNamed(word)
+		} else {
+			h.add("component", at, end)
+		}
 	default:
 		return 0
 	}

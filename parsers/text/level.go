@@ -22,7 +22,7 @@ func (h *head) levelFirst() bool {
 	}
 	level, at := levelAt(p, 0, false)
 	if level == event.NoLevel {
-		return false
+		return h.levelThenTime()
 	}
 	h.level = level
 	if p[0] == '[' && at < len(p) && p[at] == '[' {
@@ -49,6 +49,22 @@ func (h *head) levelFirst() bool {
 	} else {
 		h.request(h.at)
 	}
+	return h.take()
+}
+
+// levelThenTime reads a line that starts with a word which is a level only as a time follows: TRACE
+// is a method of HTTP, too.
+func (h *head) levelThenTime() bool {
+	level, at := levelAt(h.text, 0, true)
+	if level == event.NoLevel || h.text[0] == '[' {
+		return false
+	}
+	h.at = skipSigns(h.text, at)
+	if h.timeBehind(); !h.dated {
+		return false
+	}
+	h.level = level
+	h.behindLevel()
 	return h.take()
 }
 
@@ -84,8 +100,14 @@ func (h *head) boxFirst() bool {
 	next := h.enclosed("logger", 0, ']')
 	if next > 0 && recognize.Strong(h.text[1:next-1]) == event.NoLevel && next < len(h.text) && h.text[next] == ' ' &&
 		h.readTime(next+1) && h.dated {
-		if first := &h.parts[0]; h.n > 0 && isNumber(h.text[first.start:first.end]) {
+		first := &h.parts[0]
+		switch {
+		case h.n > 0 && isNumber(h.text[first.start:first.end]):
 			first.name = "pid"
+		case next == 3:
+			if h.level = capitalLetter(h.text[1]); h.level != event.NoLevel {
+				h.n = 0
+			}
 		}
 		return true
 	}

@@ -1,0 +1,345 @@
+package text
+
+import (
+	"bytes"
+
+	"github.com/longshore/longshore/parsers/recognize"
+	"github.com/longshore/longshore/pipeline/event"
+)
+
+// A seeker goes through the start of a line, word by word, for what stands in no known place. A
+// list of heads never ends, but most have one shape: a time, a level, and between them what
+// programs write (numbers, names, hosts, groups in brackets) and people do not. So a level counts
+// only until the words of a sentence begin, and what it must look like depends on what stands
+// before it. What is passed over stays in the message.
+type seeker struct {
+	p     []byte
+	at    int
+	words int // that were passed
+	prose int // of them, those that could be a sentence's
+	caps  int // of them, those in capitals
+
+	start, end    int  // of the word in hand
+	before, after byte // the signs at its sides, blanks left out; 0 for none
+	number        int  // how many digits the word before has, if it is a number
+}
+
+// Bounds of the search.
+const (
+	mostWords = 14
+	mostProse = 3
+	farthest  = 200
+)
+
+// next goes to the next word, or to a group in brackets, and reports whether there is one.
+func (s *seeker) next() bool {
+	if s.words >= mostWords || s.prose > mostProse {
+		return false
+	}
+	p := s.p
+	s.before = 0
+	for s.at < len(p) && (!isSeekByte(p[s.at]) || isDashAt(p, s.at)) {
+		switch c := p[s.at]; c {
+		case ' ', '\t':
+		case '[', '(', '<', '{':
+			if s.start, s.end = s.at, groupEnd(p, s.at); s.end > 0 {
+				s.at = s.end
+				return true
+			}
+			s.before = c
+		case '"', '\'', '`', '\\':
+			return false // what is quoted is no head
+		default:
+			s.before = c
+		}
+		s.at++
+	}
+	if s.at >= len(p) {
+		return false
+	}
+	s.start = s.at
+	for s.at < len(p) && isSeekByte(p[s.at]) {
+		s.at++
+	}
+	s.end = s.at
+	s.after = 0
+	if next := skipBlanks(p, s.at); next < len(p) && (!isSeekByte(p[next]) || isDashAt(p, next)) {
+		s.after = p[next]
+	}
+	return true
+}
+
+// isDashAt reports whether a dash stands alone, as a sign between words.
+func isDashAt(p []byte, at int) bool {
+	return p[at] == '-' && at+1 < len(p) && p[at+1] == ' ' && (at == 0 || p[at-1] == ' ')
+}
+
+// isGroup reports whether what is in hand stands in brackets.
+func (s *seeker) isGroup() bool { return !isSeekByte(s.p[s.start]) }
+
+func (s *seeker) word() []byte { return s.p[s.start:s.end] }
+
+// groupEnd returns the index behind the bracket that closes a group, 0 if it is long or never
+// closed.
+func groupEnd(p []byte, at int) int {
+	size := bytes.IndexByte(p[at:min(len(p), at+longestPart)], closingOf(p[at]))
+	if size < 0 {
+		return 0
+	}
+	return at + size + 1
+}
+
+func closingOf(open byte) byte {
+	if open == '{' {
+		return '}'
+	}
+	return closing(open)
+}
+
+// pass notes a word that is no level.
+func (s *seeker) pass() {
+	s.words++
+	if s.isGroup() {
+		s.number = 0
+		return
+	}
+	word := s.word()
+	s.number = 0
+	switch {
+	case isNumber(word):
+		s.number = len(word)
+	case allCapitals(word):
+		s.caps++
+	case isMachine(word):
+	case joinsWords(word):
+		s.prose = mostProse + 1
+	case s.after == '|' || s.end < len(s.p) && s.after == s.p[s.end] && bytes.IndexByte([]byte(":[="), s.after) >= 0:
+		// a name, as a sign follows it at once, or it has a column of its own
+	default:
+		s.prose++
+	}
+}
+
+// isMachine reports whether a word is one that programs write rather than people: it has digits,
+// dots, underscores or capitals inside, or is a single sign.
+func isMachine(word []byte) bool {
+	last := word[len(word)-1]
+	if len(word) == 1 {
+		return !isLetter(last)
+	}
+	for i, c := range word {
+		switch {
+		case isDigit(c), c == '_', c == '/', c == '#', c == '@', c == '%', c == '$', c == '*', c == '+', c == '~':
+			return true
+		case c == '.':
+			if i < len(word)-1 {
+				return true
+			}
+		case 'A' <= c && c <= 'Z' && i > 0 && word[i-1] >= 'a':
+			return true
+		case c == '-' && i < len(word)-1 && len(word) > 4:
+			return true
+		}
+	}
+	return false
+}
+
+// joinsWords lists words that stand only in sentences.
+func joinsWords(word []byte) bool {
+	if len(word) > 5 {
+		return false
+	}
+	var lower [5]byte
+	for i, c := range word {
+		lower[i] = c | 0x20
+	}
+	switch string(lower[:len(word)]) {
+	case "a", "i", "an", "the", "is", "are", "was", "were", "be", "been", "has", "have", "had", "no", "not", "and",
+		"or", "of", "to", "in", "on", "at", "by", "for", "from", "with", "as", "that", "this", "it", "its", "we", "you",
+		"will", "when", "while", "after", "got", "see", "found":
+		return true
+	}
+	return false
+}
+
+func isSeekByte(c byte) bool { return seekBytes[c] }
+
+// seekBytes are those of words; all else is between words.
+var seekBytes = func() (t [256]bool) {
+	for c := range t {
+		t[c] = isAlnum(byte(c)) || c >= 0x80
+	}
+	for _, c := range "._-/$#@%*+~" {
+		t[c] = true
+	}
+	return t
+}()
+
+// level returns the level that is in hand, if it is one.
+func (s *seeker) level() event.Level {
+	word := s.word()
+	if s.isGroup() {
+		return s.groupLevel(word[0], bytes.TrimSpace(word[1:len(word)-1]))
+	}
+	if len(word) == 1 {
+		return s.letterLevel(word[0])
+	}
+	if s.after == '=' || s.after == ':' && s.prose <= mostProse {
+		if level := s.keyLevel(word); level != event.NoLevel {
+			return level
+		}
+	}
+	level := recognize.Strong(word)
+	if level == event.NoLevel || !s.placed(word) {
+		return event.NoLevel
+	}
+	return level
+}
+
+// placed reports whether a word stands as levels do.
+func (s *seeker) placed(word []byte) bool {
+	p := s.p
+	adjacent := byte(' ')
+	if s.end < len(p) {
+		adjacent = p[s.end]
+	}
+	switch {
+	case s.before == '|' && s.after == '|', s.before == '-' && s.after == '-' && adjacent == ' ':
+		return true
+	case s.before == ':' && s.after == ':':
+		return s.prose == 0
+	case !allCapitals(word) || s.prose > 0:
+		return false
+	case bytes.IndexByte([]byte(" \t:[|,(;"), adjacent) < 0:
+		return false
+	case s.words > 0 && s.words == s.caps: // HTTP ERROR 500
+		return s.caps > 1 || s.after != 0 || level4(word)
+	case s.number > 0 && s.number < 4: // 3 ERROR lines
+		return s.after != 0 || !s.proseBehind()
+	}
+	return true
+}
+
+// level4 reports whether a level is one that is no word of a phrase.
+func level4(word []byte) bool {
+	switch string(word) {
+	case "INFO", "WARN", "DEBUG", "NOTICE":
+		return true
+	}
+	return false
+}
+
+// proseBehind reports whether a word of a sentence follows.
+func (s *seeker) proseBehind() bool {
+	at := skipBlanks(s.p, s.end)
+	end := at
+	for end < len(s.p) && isSeekByte(s.p[end]) {
+		end++
+	}
+	return end > at && 'a' <= s.p[at] && s.p[at] <= 'z' && !isMachine(s.p[at:end])
+}
+
+// groupLevel reads [ERROR], <info>, (W) and [thread:ERROR:file.go].
+func (s *seeker) groupLevel(open byte, inside []byte) event.Level {
+	if len(inside) == 1 && s.prose == 0 && (open == '[' || s.words == 0) {
+		return capitalLetter(inside[0])
+	}
+	if level := recognize.Strong(inside); level != event.NoLevel {
+		if s.prose == 0 && open != '{' || allCapitals(inside) && open != '(' {
+			return level
+		}
+		return event.NoLevel
+	}
+	if s.prose > 0 || open != '[' && open != '<' {
+		return event.NoLevel
+	}
+	for len(inside) > 0 {
+		at := bytes.IndexAny(inside, ":| ,/")
+		if at < 0 {
+			at = len(inside)
+		}
+		if word := inside[:at]; len(word) > 2 && allCapitals(word) {
+			if level := recognize.Strong(word); level != event.NoLevel {
+				return level
+			}
+		}
+		inside = inside[min(at+1, len(inside)):]
+	}
+	return event.NoLevel
+}
+
+func capitalLetter(c byte) event.Level {
+	if bytes.IndexByte([]byte("EWIDFCTV"), c) < 0 {
+		return event.NoLevel
+	}
+	return recognize.Letter(c)
+}
+
+// letterLevel reads a single letter, which only a group or a name makes a level: "E [file.c:12]",
+// "W pkg/file.cc:110]". It stands behind the time, or behind numbers.
+func (s *seeker) letterLevel(c byte) event.Level {
+	at := skipBlanks(s.p, s.end)
+	if s.prose > 0 || s.caps > 0 || at >= len(s.p) || at == s.end && s.after != '|' && s.after != '/' {
+		return event.NoLevel
+	}
+	switch {
+	case s.p[at] == '[', s.p[at] == '|' && s.before == '|':
+		if c == 'N' {
+			return event.Info
+		}
+		return capitalLetter(c)
+	case c == 'C' || c == 'V' || c == 'T':
+		return event.NoLevel
+	}
+	end := at
+	for end < len(s.p) && isSeekByte(s.p[end]) {
+		end++
+	}
+	if end == at || !isMachine(s.p[at:end]) || isNumber(s.p[at:end]) && s.words == 0 && c == 'I' {
+		return event.NoLevel
+	}
+	return capitalLetter(c)
+}
+
+// keyLevel reads level=error, severity="ERROR" and level: error.
+func (s *seeker) keyLevel(key []byte) event.Level {
+	switch string(key) {
+	case "level", "lvl", "severity", "loglevel", "log_level", "levelname", "LEVEL", "Level", "Severity", "sev",
+		"log.level":
+	default:
+		return event.NoLevel
+	}
+	if s.start > 0 && bytes.IndexByte([]byte(" \t[({,;|\""), s.p[s.start-1]) < 0 {
+		return event.NoLevel // of a URL
+	}
+	at := s.end + 1
+	if s.p[s.end] != '=' {
+		if s.p[s.end] != ':' {
+			return event.NoLevel
+		}
+		at = skipBlanks(s.p, at)
+	}
+	if at < len(s.p) && (s.p[at] == '"' || s.p[at] == '\'' || s.p[at] == '[') {
+		at++
+	}
+	end := at
+	for end < len(s.p) && isLetter(s.p[end]) {
+		end++
+	}
+	return recognize.Word(s.p[at:end])
+}
+
+// seekLevel looks for a level behind a time.
+func (h *head) seekLevel(at int) event.Level {
+	s := seeker{p: h.text[:min(len(h.text), at+farthest)], at: at}
+	for s.next() {
+		if level := s.level(); level != event.NoLevel {
+			return level
+		}
+		if s.isGroup() && s.p[s.start] == '{' {
+			break
+		}
+		s.pass()
+	}
+	return event.NoLevel
+}

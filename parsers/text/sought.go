@@ -1,0 +1,157 @@
+package text
+
+import (
+	"bytes"
+
+	"github.com/longshore/longshore/parsers/recognize"
+	"github.com/longshore/longshore/pipeline/event"
+)
+
+// sought reads lines whose time, and mostly their level, stand behind a few words that programs
+// write: a file, a host, a thread, a level.
+func (l *line) sought() bool {
+	if len(l.text) < 20 || l.text[0] == '|' {
+		return false // a row of a table
+	}
+	h := head{line: l, end: len(l.text), format: event.FormatText}
+	s := seeker{p: l.text[:min(len(l.text), farthest)]}
+	s.at = skipBlanks(s.p, 0)
+	level, inGroup := event.NoLevel, false
+	for first := s.at; s.words < 8; {
+		from := s.at
+		if !s.next() {
+			return false
+		}
+		at := h.timeFrom(from, s.start)
+		if at == 0 && s.isGroup() && level == event.NoLevel {
+			level, at = h.timeInGroup(&s)
+			inGroup = at > 0
+		}
+		if at == 0 && s.words < 2 {
+			at = h.epochWithDate(&s)
+		}
+		if at > 0 {
+			return h.found(&s, level, at, !inGroup)
+		}
+		if found := h.levelBeforeTime(&s, first); level == event.NoLevel && found != event.NoLevel {
+			level, s.number = found, 0
+			continue
+		}
+		if s.isGroup() && s.p[s.start] == '{' {
+			return false
+		}
+		s.pass()
+	}
+	return false
+}
+
+// levelBeforeTime reads a level that stands before the time: at the start also a letter.
+func (h *head) levelBeforeTime(s *seeker, first int) event.Level {
+	word := s.word()
+	if len(word) == 1 && s.start == first {
+		at := skipBlanks(s.p, s.end)
+		if at < len(s.p) && (s.p[at] == '[' || isDigit(s.p[at])) {
+			return capitalLetter(word[0])
+		}
+		return event.NoLevel
+	}
+	return s.level()
+}
+
+// timeFrom reads a time at a word or inside a group, and returns its start, or 0. It is never at
+// the very start.
+func (h *head) timeFrom(from, start int) int {
+	p := h.text
+	if isOpening(p[start]) {
+		start++
+	}
+	if start == 0 || start+14 > len(p) || !isDigit(p[start]) && !('A' <= p[start] && p[start] <= 'W') {
+		return 0
+	}
+	used := h.clock(p[start:])
+	h.n = 0
+	if used == 0 || !h.dated || isWord(p, start+used) {
+		h.dated = false
+		return 0
+	}
+	h.at = start + used
+	return start
+}
+
+// timeInGroup reads [INFO 2006-01-02 15:04:05 main].
+func (h *head) timeInGroup(s *seeker) (event.Level, int) {
+	if s.p[s.start] != '[' {
+		return event.NoLevel, 0
+	}
+	at := bytes.IndexByte(s.p[s.start:s.end], ' ')
+	if at < 4 {
+		return event.NoLevel, 0
+	}
+	level := recognize.Strong(s.p[s.start+1 : s.start+at])
+	if level == event.NoLevel {
+		return event.NoLevel, 0
+	}
+	return level, h.timeFrom(s.start+at, skipBlanks(s.p, s.start+at))
+}
+
+// epochWithDate reads a Unix time that the date behind it confirms: 1714564800 2024.05.01.
+func (h *head) epochWithDate(s *seeker) int {
+	p := h.text
+	if s.end-s.start != 10 || !isNumber(s.word()) || len(p) < s.end+12 || p[s.end] != ' ' {
+		return 0
+	}
+	var day [19]byte
+	copy(day[:], p[s.end+1:s.end+11])
+	copy(day[10:], " 12:00:00")
+	noon, _, dated := recognize.ISO(day[:], nil)
+	ns, ok := recognize.Epoch(s.word())
+	const inAnyZone = int64(27 * 3600e9)
+	if !dated || !ok || ns < noon-inAnyZone || ns > noon+inAnyZone {
+		return 0
+	}
+	h.ns, h.dated, h.at = ns, true, s.end+11
+	return s.start
+}
+
+// isDigits10 reports whether a Unix time stands at an index.
+func isDigits10(p []byte, at int) bool { return isNumber(p[at:min(len(p), at+10)]) }
+
+func isOpening(c byte) bool { return c == '[' || c == '(' || c == '<' }
+
+// isWord reports whether a word goes on at an index.
+func isWord(p []byte, at int) bool { return at < len(p) && (isAlnum(p[at]) || p[at] == '_') }
+
+// found decides whether the time that starts at an index is that of the line, and looks for the
+// level. Where only the level stands before it, both are taken off the message, if they may be.
+func (h *head) found(s *seeker, level event.Level, at int, mayCut bool) bool {
+	p := h.text
+	boxed := at > 0 && isOpening(p[at-1]) && h.at < len(p) && p[h.at] == closing(p[at-1])
+	onlyLevel := mayCut && level != event.NoLevel && s.words == 0
+	if boxed {
+		h.at++
+	}
+	behind := h.at
+	h.level = level
+	numbered := s.number > 0 && s.words == 1 // as rows of tables are
+	if h.level == event.NoLevel && s.prose <= 2 && (numbered || !h.bareLevel()) {
+		if h.level = h.seekLevel(h.at); h.level != event.NoLevel {
+			h.at = 0
+		}
+	}
+	switch {
+	case behind >= len(p), s.words > 0 && p[at-1] == ',' && p[behind] == ',':
+		return false
+	case s.prose > 2 || s.prose > 0 && (level == event.NoLevel && h.level == event.NoLevel || p[at-1] == '='):
+		return false
+	case h.level == event.NoLevel && !isDigits10(p, at) && (!boxed || s.words > 3 || s.before == '='):
+		return false
+	}
+	if onlyLevel && (boxed || !isOpening(p[at-1])) {
+		h.at = behind
+		h.timed = true
+		h.behindLevel()
+		return h.take()
+	}
+	h.at = 0
+	return h.take()
+}
