@@ -95,9 +95,10 @@ func isAbout(word []byte) bool {
 		lower[i] = c | 0x20
 	}
 	switch string(lower[:len(word)]) {
-	case "code", "codes", "message", "messages", "reason", "status", "type", "count", "number", "rate", "rates",
-		"detail", "details", "description", "text", "mode", "level", "levels", "log", "logs", "logging", "output", "page",
-		"pages", "report", "handler", "handling", "command", "updated", "about", "budget", "response", "responses":
+	case "code", "codes", "message", "messages", "reason", "status", "type", "count", "number", "rate",
+		"rates", "detail", "details", "description", "text", "mode", "level", "levels", "log", "logs",
+		"logging", "output", "page", "pages", "report", "handler", "handling", "command", "updated",
+		"about", "budget", "response", "responses":
 		return true
 	}
 	return false
