@@ -25,6 +25,8 @@ const (
 	hintLog      // "log": Docker's line, or ECS's object with the level
 	hintFields   // the object of Rust's tracing that holds the message
 	hintRecord   // the object of loguru that holds everything
+	hintRequest  // two of the keys by which Nextcloud's log is known
+	hintRemote
 )
 
 // A form is how a value is to be read.
@@ -44,10 +46,14 @@ const (
 
 	formString // a message only if it is a string
 	formGELF   // beside it, levels are syslog's
+	formFirst  // a time only if it is one of a line's first fields
+
+	formNextcloud // 0 to 4
 
 	// Trace and span ids.
 	formDatadog // decimal
 	formTraceparent
+	formECS // of the Elastic Common Schema: also UUIDs
 	formB3
 	formUber
 	formXRay
@@ -75,7 +81,11 @@ var meanings = newMeanings([]spelling{
 		"timestamp", "@timestamp", "time", "ts", "Timestamp", "Time", "datetime", "asctime", "t", "instant",
 		"timeMillis", "eventTime", "event_time", "@time", "TIMESTAMP", "T", "_timestamp", "timestamp_ms",
 		"__REALTIME_TIMESTAMP", "_SOURCE_REALTIME_TIMESTAMP", "log_time", "logTime",
+		"log_timestamp", "logTimestamp", "timestamp_ns", "timestamp_us", "timestampNs", "timeUnixNano", "time_unix_nano",
+		"event_timestamp", "eventTimestamp", "observedTimestamp", "observed_timestamp", "ObservedTimestamp",
+		"observedTimeUnixNano", "time_iso8601", "time_local", "msec",
 	}},
+	{partTime, formFirst, []string{"createdAt", "created_at", "created", "date", "Date", "dateTime", "date_time", "when"}},
 	{partTime, formCLEF, []string{"@t"}},
 	{hintNanos, formAny, []string{"nanoseconds"}},
 	{hintDate, formAny, []string{"date", "Date"}},
@@ -84,6 +94,7 @@ var meanings = newMeanings([]spelling{
 	{partLevel, formAny, []string{
 		"level", "log.level", "severity_text", "severityText", "SeverityText", "levelname", "level_name", "levelName",
 		"Level", "LEVEL", "LogLevel", "logLevel", "loglevel", "log_level", "lvl", "@level", "L",
+		"Lvl", "LVL", "LevelName", "LEVELNAME", "levelText", "level_text", "logSeverity", "log_severity",
 	}},
 	{partLevel, formCLEF, []string{"@l"}},
 	{partLevel, formSeverity, []string{"severity", "Severity", "SEVERITY"}},
@@ -97,13 +108,16 @@ var meanings = newMeanings([]spelling{
 	{hintMySQL, formMySQL, []string{"prio"}},
 
 	{partMessage, formAny, []string{
-		"formattedMessage", "@m", "message", "msg", "Message", "MESSAGE", "@message",
+		"formattedMessage", "@m", "message", "msg", "Message", "MESSAGE", "@message", "RenderedMessage",
 	}},
 	{partMessage, formGELF, []string{"short_message"}},
-	{partMessage, formString, []string{"Msg", "Body", "M", "event"}},
+	{partMessage, formString, []string{"Msg", "Body", "M", "event", "log_message", "logMessage", "body",
+		"MessageTemplate"}},
 	{hintLog, formAny, []string{"log"}},
 	{hintTemplate, formAny, []string{"@mt"}},
-	{hintFields, formAny, []string{"fields", "@fields"}},
+	{hintFields, formAny, []string{"fields", "@fields", "logEvent"}},
+	{hintRequest, formAny, []string{"reqId"}},
+	{hintRemote, formAny, []string{"remoteAddr"}},
 	{hintRecord, formAny, []string{"record"}},
 
 	{partService, formAny, []string{
@@ -113,7 +127,11 @@ var meanings = newMeanings([]spelling{
 	}},
 
 	{partTrace, formAny, []string{
-		"trace_id", "traceId", "traceID", "trace.id", "TraceId", "TraceID", "traceid", "@tr", "otelTraceID",
+		"trace_id", "traceId", "traceID",
+	}},
+	{partTrace, formECS, []string{"trace.id"}},
+	{partTrace, formAny, []string{
+		"TraceId", "TraceID", "traceid", "@tr", "otelTraceID",
 		"otel_trace_id", "trace-id", "TRACE_ID", "logging.googleapis.com/trace", "trace", "contextTraceId",
 		"otel.trace_id", "xray_trace_id",
 		"_traceId", "_trace_id",

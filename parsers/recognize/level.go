@@ -235,6 +235,8 @@ func levelNumber(p []byte, form form) event.Level {
 		return scale(n, otelScale)
 	case formMySQL:
 		return scale(n, mysqlScale)
+	case formNextcloud:
+		return scale(n, nextcloudScale)
 	}
 	switch {
 	case n < 100:
@@ -274,6 +276,10 @@ var (
 	// MySQL's prio: 0 is "system".
 	mysqlScale = []step{{0, event.Info}, {1, event.Error}, {2, event.Warn}, {3, event.Info}, {4, 0}}
 )
+
+// Nextcloud's and ownCloud's.
+var nextcloudScale = []step{{0, event.Debug}, {1, event.Info}, {2, event.Warn}, {3, event.Error}, {4, event.Fatal},
+	{5, 0}}
 
 func scale(n int, steps []step) event.Level {
 	level := event.NoLevel

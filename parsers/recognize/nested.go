@@ -132,6 +132,10 @@ func (r *Recognizer) hint(k int, m *meaning, v event.Value) {
 		r.nestedContext(k, v, true)
 	case hintRecord:
 		r.nestedRecord(k, v)
+	case hintRequest:
+		r.hints.request = true
+	case hintRemote:
+		r.hints.remote = true
 	}
 }
 
@@ -196,7 +200,7 @@ func (r *Recognizer) nestedTrace(k int, m *meaning, v event.Value) {
 			continue
 		}
 		if m.part == partTrace {
-			found = traceOf(r.text(value), m.form)
+			found = traceOf(r.text(value), formECS)
 		} else {
 			found = spanOf(r.text(value), m.form)
 		}

@@ -54,6 +54,7 @@ type hints struct {
 	date, timeOfDay, offset              int32
 	level                                int32 // a level that was not understood
 	clef, gelf, docker                   bool
+	request, remote                      bool
 }
 
 // A coreField is a field whose key has a meaning.
@@ -191,6 +192,10 @@ func (r *Recognizer) pick(k int, p part, rank uint8, keep bool) {
 // omit leaves a field out of the record.
 func (r *Recognizer) omit(k int) { r.fields[k].Value.Kind = event.None }
 
+// firstFields is how many of a line's fields stand where loggers put their time. The time
+// of an order that a line tells of stands further behind.
+const firstFields = 2
+
 // longestText bounds the values that are looked at as times, levels and ids.
 const longestText = 256
 
@@ -220,7 +225,9 @@ func (r *Recognizer) offerTime(k int, m *meaning, v event.Value) {
 	case event.Object:
 		r.nestedTime(k, m, v)
 	default:
-		r.takeTime(k, m.rank, r.text(v))
+		if m.form != formFirst || k < firstFields {
+			r.takeTime(k, m.rank, r.text(v))
+		}
 	}
 }
 
@@ -450,6 +457,8 @@ func (r *Recognizer) decideLevel(h *hints) {
 		r.hintedLevel(int(h.label-1), formMySQL)
 	case h.gelf && h.level > 0:
 		r.hintedLevel(int(h.level-1), formSyslog)
+	case h.request && h.remote && h.level > 0:
+		r.hintedLevel(int(h.level-1), formNextcloud)
 	case h.clef:
 		r.level = event.Info
 		r.picks[partLevel] = pick{rank: 1, keep: true}

@@ -32,6 +32,10 @@ func traceOf(p []byte, form form) (t ids) {
 		return xray(p)
 	case formTraceparent:
 		return traceparent(p)
+	case formECS:
+		if len(p) == 36 {
+			return uuid(p)
+		}
 	}
 	if isZero(p) {
 		t.none = true
@@ -48,6 +52,25 @@ func traceOf(p []byte, form form) (t ids) {
 	case bytes.HasPrefix(p, []byte("projects/")):
 		return google(p)
 	}
+	return t
+}
+
+// uuid reads a trace id that is written with the dashes of a UUID, which it is only in the Elastic
+// Common Schema: other programs call ids of requests so.
+func uuid(p []byte) (t ids) {
+	var digits [32]byte
+	n := 0
+	for at, c := range p {
+		if dash := at == 8 || at == 13 || at == 18 || at == 23; dash != (c == '-') {
+			return t
+		}
+		if c != '-' {
+			digits[n] = c
+			n++
+		}
+	}
+	t.hasTrace = hexRight(t.trace[:], digits[:])
+	t.more = true
 	return t
 }
 
