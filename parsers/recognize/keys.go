@@ -85,7 +85,9 @@ var meanings = newMeanings([]spelling{
 		"event_timestamp", "eventTimestamp", "observedTimestamp", "observed_timestamp", "ObservedTimestamp",
 		"observedTimeUnixNano", "time_iso8601", "time_local", "msec",
 	}},
-	{partTime, formFirst, []string{"createdAt", "created_at", "created", "date", "Date", "dateTime", "date_time", "when"}},
+	{partTime, formFirst, []string{
+		"createdAt", "created_at", "created", "date", "Date", "dateTime", "date_time", "when",
+	}},
 	{partTime, formCLEF, []string{"@t"}},
 	{hintNanos, formAny, []string{"nanoseconds"}},
 	{hintDate, formAny, []string{"date", "Date"}},
