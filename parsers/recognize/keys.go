@@ -87,7 +87,7 @@ var meanings = newMeanings([]spelling{
 		"observedTimeUnixNano", "time_iso8601", "time_local", "msec",
 	}},
 	{partTime, formFirst, []string{
-		"createdAt", "created_at", "created", "date", "Date", "dateTime", "date_time", "when",
+		"createdAt", "created_at", "created", "dateTime", "date_time", "when",
 	}},
 	{partTime, formCLEF, []string{"@t"}},
 	{hintNanos, formAny, []string{"nanoseconds"}},
