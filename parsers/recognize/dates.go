@@ -162,7 +162,7 @@ func (c *clock) shortBasic(p []byte) int {
 
 // basic reads 20060102T150405Z, 20060102 15:04:05 and 20060102-15:04:05:000.
 func (c *clock) basic(p []byte) int {
-	if p[8] != 'T' && p[8] != ' ' && p[8] != '-' {
+	if p[8] != 'T' && p[8] != ' ' && p[8] != '-' && p[8] != '.' {
 		return 0
 	}
 	c.year, c.month, c.day = four(p), two(p[4:]), two(p[6:])
@@ -173,7 +173,7 @@ func (c *clock) basic(p []byte) int {
 		return c.timeBehind(p, 9)
 	}
 	c.hour, c.minute, c.sec = two(p[9:]), two(p[11:]), two(p[13:])
-	if c.hour|c.minute|c.sec < 0 || p[8] != 'T' {
+	if c.hour|c.minute|c.sec < 0 || p[8] == ' ' || p[8] == '-' || p[8] == '.' && len(p) > 15 && isDigit(p[15]) {
 		return 0
 	}
 	at := 15 + c.fraction(p[15:])

@@ -1,6 +1,10 @@
 package recognize
 
-import "github.com/longshore/longshore/pipeline/event"
+import (
+	"strconv"
+
+	"github.com/longshore/longshore/pipeline/event"
+)
 
 // Layout reads a time in one of the common layouts beside ISO from the start
 // of p, and returns how many bytes it used:
@@ -20,6 +24,7 @@ import "github.com/longshore/longshore/pipeline/event"
 //	06/01/02 15:04:05, 060102 150405 Spark, Hadoop, and 1/2/06 15:04:05:000 MST of WebSphere
 //	Jan _2 15:04:05.000              syslog (RFC 3164): no year; Jan _2 2006 15:04:05
 //	01-02 15:04:05.000, 01/02 15:04:05
+//	@40000000662fcf1c075bcd15        TAI64N
 //
 // What a time lacks is found by near, a time in Unix nanoseconds (0 for none): a missing year is
 // the one that brings the time nearest to near and not more than a day after it, and so is the
@@ -38,6 +43,8 @@ func Layout(p []byte, zone Zone, near int64) (ns int64, used int, ok bool) {
 		used = c.monthFirst(p, false)
 	case isWeekday(p):
 		used = c.weekdayFirst(p)
+	case p[0] == '@':
+		return tai64n(p)
 	}
 	if used == 0 {
 		return 0, 0, false
@@ -51,6 +58,22 @@ func Layout(p []byte, zone Zone, near int64) (ns int64, used int, ok bool) {
 		ns, ok = c.instant(zone)
 	}
 	return ns, used, ok
+}
+
+// tai64n reads the label of TAI64N that daemontools' multilog writes: @ and 24 hexadecimal digits,
+// for seconds beyond 1970 TAI, which began ten seconds before that of UTC, and nanoseconds.
+func tai64n(p []byte) (ns int64, used int, ok bool) {
+	const length = 25
+	if len(p) < length || string(p[1:3]) != "40" || len(p) > length && isWordByte(p[length]) {
+		return 0, 0, false
+	}
+	sec, err := strconv.ParseUint(string(p[1:17]), 16, 64)
+	nanos, nanosErr := strconv.ParseUint(string(p[17:length]), 16, 32)
+	const epoch = 1<<62 + 10
+	if err != nil || nanosErr != nil || nanos >= 1e9 || sec < epoch || sec > epoch+9e9 {
+		return 0, 0, false
+	}
+	return int64(sec-epoch)*1e9 + int64(nanos), length, true
 }
 
 // noYear is the year of a clock that has none.

@@ -117,7 +117,7 @@ func (h *head) clock(p []byte) int {
 	if ok {
 		h.zulu = p[10] == 'T' && p[used-1] == 'Z'
 	} else if ns, used, ok = h.layout(p); !ok {
-		ns, used, ok = epoch(p)
+		ns, used, ok = h.epoch(p)
 	}
 	if h.dated = ok; !ok {
 		return recognize.TimeOfDay(p)
@@ -135,9 +135,9 @@ func (h *head) layout(p []byte) (ns int64, used int, ok bool) {
 	return ns, used, ok
 }
 
-// epoch reads a Unix time that can hardly be another number: with a fraction,
-// or a colon or tab behind.
-func epoch(p []byte) (ns int64, used int, ok bool) {
+// epoch reads a Unix time that can hardly be another number: with a fraction, with a colon or tab
+// behind, or of 13 digits or in brackets, if it is within a day of the source's time.
+func (h *head) epoch(p []byte) (ns int64, used int, ok bool) {
 	if len(p) < 12 || p[0] != '1' {
 		return 0, 0, false
 	}
@@ -145,10 +145,14 @@ func epoch(p []byte) (ns int64, used int, ok bool) {
 	for end < len(p) && end < 24 && (isDigit(p[end]) || p[end] == '.' || p[end] == 'e' || p[end] == '+') {
 		end++
 	}
-	if end == len(p) || p[end] == ' ' && end < 14 || p[end] != ' ' && p[end] != ':' && p[end] != '\t' {
+	if end == len(p) || p[end] == ' ' && end < 13 || bytes.IndexByte([]byte(" :\t]"), p[end]) < 0 {
 		return 0, 0, false
 	}
 	ns, ok = recognize.Epoch(p[:end])
+	if p[end] == ']' || p[end] == ' ' && end < 14 {
+		const day = 24 * 3600e9
+		ok = ok && h.rec.Time != 0 && ns > h.rec.Time-day && ns < h.rec.Time+day
+	}
 	return ns, end, ok && recognize.Believable(ns, 0)
 }
 

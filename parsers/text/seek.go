@@ -213,7 +213,7 @@ func (s *seeker) placed(word []byte) bool {
 	case bytes.IndexByte([]byte(" \t:[|,(;"), adjacent) < 0:
 		return false
 	case s.words > 0 && s.words == s.caps: // HTTP ERROR 500
-		return s.caps > 1 || s.after != 0 || level4(word)
+		return s.caps > 1 || level4(word) || s.after != 0 && !isTitle(word)
 	case s.number > 0 && s.number < 4: // 3 ERROR lines
 		return s.after != 0 || !s.proseBehind()
 	}
@@ -224,6 +224,15 @@ func (s *seeker) placed(word []byte) bool {
 func level4(word []byte) bool {
 	switch string(word) {
 	case "INFO", "WARN", "DEBUG", "NOTICE":
+		return true
+	}
+	return false
+}
+
+// isTitle reports whether a level is a word of titles: SERVICE ALERT: web.
+func isTitle(word []byte) bool {
+	switch string(word) {
+	case "ALERT", "PANIC", "TRACE", "EMERGENCY":
 		return true
 	}
 	return false
@@ -283,6 +292,8 @@ func (s *seeker) letterLevel(c byte) event.Level {
 		return event.NoLevel
 	}
 	switch {
+	case s.words == 0 && s.inColumns(c, at):
+		return recognize.Letter(c)
 	case s.p[at] == '[', s.p[at] == '|' && s.before == '|':
 		if c == 'N' {
 			return event.Info
@@ -299,6 +310,12 @@ func (s *seeker) letterLevel(c byte) event.Level {
 		return event.NoLevel
 	}
 	return capitalLetter(c)
+}
+
+// inColumns reports whether a small letter is followed by a name that is padded to a column.
+func (s *seeker) inColumns(c byte, name int) bool {
+	end := wordEnd(s.p, name)
+	return bytes.IndexByte([]byte("iwefd"), c) >= 0 && name == s.end+1 && skipBlanks(s.p, end) > end+1
 }
 
 // keyLevel reads level=error, severity="ERROR" and level: error.
@@ -336,10 +353,28 @@ func (h *head) seekLevel(at int) event.Level {
 		if level := s.level(); level != event.NoLevel {
 			return level
 		}
-		if s.isGroup() && s.p[s.start] == '{' {
+		if s.isGroup() && s.p[s.start] == '{' && bytes.IndexByte(s.word(), '"') >= 0 {
 			break
 		}
 		s.pass()
+	}
+	return h.keyedLevel(at)
+}
+
+// keyedLevel looks for level="INFO" further on.
+func (h *head) keyedLevel(at int) event.Level {
+	p := h.text[at:min(len(h.text), at+2*farthest)]
+	s := seeker{p: p}
+	for s.at < len(p) {
+		found := bytes.Index(p[s.at:], []byte("evel="))
+		if found < 1 {
+			break
+		}
+		s.start, s.end = s.at+found-1, s.at+found+len("evel")
+		s.at = s.end
+		if level := s.keyLevel(s.word()); level != event.NoLevel {
+			return level
+		}
 	}
 	return event.NoLevel
 }

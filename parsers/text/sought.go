@@ -37,7 +37,7 @@ func (l *line) sought() bool {
 			level, s.number = found, 0
 			continue
 		}
-		if s.isGroup() && s.p[s.start] == '{' {
+		if s.isGroup() && s.p[s.start] == '{' && bytes.IndexByte(s.word(), '"') >= 0 {
 			return false
 		}
 		s.pass()
@@ -78,20 +78,29 @@ func (h *head) timeFrom(from, start int) int {
 	return start
 }
 
-// timeInGroup reads [INFO 2006-01-02 15:04:05 main].
+// timeInGroup reads what has the time and the level within brackets: [INFO 2006-01-02 15:04:05 main],
+// [server:info,2006-01-02T15:04:05.000Z,node:web].
 func (h *head) timeInGroup(s *seeker) (event.Level, int) {
-	if s.p[s.start] != '[' {
+	p := s.p
+	if p[s.start] != '[' {
 		return event.NoLevel, 0
 	}
-	at := bytes.IndexByte(s.p[s.start:s.end], ' ')
-	if at < 4 {
-		return event.NoLevel, 0
+	level := event.NoLevel
+	for at, pieces := s.start+1, 0; at < s.end && pieces < 4; pieces++ {
+		end := at
+		for end < s.end-1 && bytes.IndexByte([]byte(" ,:|"), p[end]) < 0 {
+			end++
+		}
+		if time := h.timeFrom(at, at); time > 0 && level != event.NoLevel {
+			return level, time
+		}
+		if found := recognize.Strong(p[at:end]); found != event.NoLevel {
+			level = found
+		}
+		at = skipBlanks(p, end+1)
 	}
-	level := recognize.Strong(s.p[s.start+1 : s.start+at])
-	if level == event.NoLevel {
-		return event.NoLevel, 0
-	}
-	return level, h.timeFrom(s.start+at, skipBlanks(s.p, s.start+at))
+	h.dated = false
+	return event.NoLevel, 0
 }
 
 // epochWithDate reads a Unix time that the date behind it confirms: 1714564800 2024.05.01.
