@@ -52,7 +52,8 @@ var lines = []string{
 	`[2024-05-01T12:00:00,123][INFO ][o.e.n.Node               ] [node-1] started`,
 }
 
-// continuations are lines that stand below others: the golden files have none that are parts of a record.
+// continuations are lines that stand below others: the golden files have none that are parts of a
+// record.
 var continuations = []string{
 	`  description: no error here`,
 	`  value: "0.5"`,

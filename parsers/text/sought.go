@@ -78,8 +78,8 @@ func (h *head) timeFrom(from, start int) int {
 	return start
 }
 
-// timeInGroup reads what has the time and the level within brackets: [INFO 2006-01-02 15:04:05 main],
-// [server:info,2006-01-02T15:04:05.000Z,node:web].
+// timeInGroup reads what has the time and the level within brackets: [INFO 2006-01-02 15:04:05
+// main], [server:info,2006-01-02T15:04:05.000Z,node:web].
 func (h *head) timeInGroup(s *seeker) (event.Level, int) {
 	p := s.p
 	if p[s.start] != '[' {
