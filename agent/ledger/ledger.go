@@ -37,10 +37,14 @@ type Ledger struct {
 	sources map[event.SourceID]*Source
 	changes
 	pendingRemoval []*Source // gone and done, but perhaps needed
-	changed        uint64    // counts changes
-	stored         uint64    // how many of them are on disk
-	live           int64     // bytes after the last compaction
+	// withoutCursor counts the opened sources of a name that have no cursor yet.
+	withoutCursor map[sourceName]int
+	changed       uint64 // counts changes
+	stored        uint64 // how many of them are on disk
+	live          int64  // bytes after the last compaction
 }
+
+type sourceName struct{ input, key string }
 
 // changes are what is not yet on disk.
 type changes struct {
@@ -71,7 +75,7 @@ func Open(dir string, log *slog.Logger) (*Ledger, error) {
 
 // openOn reads the ledger in a folder that is this process's own.
 func openOn(on disk.FS, dir string, log *slog.Logger) (*Ledger, error) {
-	l := &Ledger{log: log, sources: map[event.SourceID]*Source{}}
+	l := &Ledger{log: log, sources: map[event.SourceID]*Source{}, withoutCursor: map[sourceName]int{}}
 	l.dirty = map[*Source]struct{}{}
 	var err error
 	l.file, err = openFile(on, dir, log, l.apply)
@@ -331,13 +335,15 @@ func (l *Ledger) removeDone() {
 
 // needed reports whether a later source of the same name has no cursor yet: after a crash, its
 // input may find that one only as the successor of s. The caller holds mu.
-func (l *Ledger) needed(s *Source) bool {
-	for _, other := range l.sources {
-		if other != s && other.opened && other.resume.State == nil && other.input == s.input && other.key == s.key {
-			return true
-		}
+func (l *Ledger) needed(s *Source) bool { return l.withoutCursor[sourceName{s.input, s.key}] > 0 }
+
+// countWithoutCursor adds to how many opened sources of the name of s have no cursor yet. The
+// caller holds mu.
+func (l *Ledger) countWithoutCursor(s *Source, n int) {
+	name := sourceName{s.input, s.key}
+	if l.withoutCursor[name] += n; l.withoutCursor[name] == 0 {
+		delete(l.withoutCursor, name)
 	}
-	return false
 }
 
 // remove drops a source that is gone and done. The caller holds mu.

@@ -59,6 +59,9 @@ func (s *Source) restore(e entry) {
 
 // open makes the tracks for these routes. The caller holds the ledger's mu.
 func (s *Source) open(routes []string, reserveAhead uint64) {
+	if !s.opened && s.resume.State == nil {
+		s.ledger.countWithoutCursor(s, 1)
+	}
 	s.opened, s.gone, s.durable = true, false, false
 	if s.tracks != nil {
 		return // opened before in this process: nothing of it was lost
@@ -126,6 +129,9 @@ func (s *Source) thinCheckpoints() {
 func (s *Source) Close(gone bool) {
 	s.ledger.mu.Lock()
 	defer s.ledger.mu.Unlock()
+	if s.opened && s.resume.State == nil {
+		s.ledger.countWithoutCursor(s, -1)
+	}
 	s.opened, s.gone = false, gone
 	s.removeIfDone()
 	s.ledger.removeDone()
@@ -158,9 +164,13 @@ func (s *Source) advance() {
 	s.dropBoundaries()
 	s.markDirty()
 	s.removeIfDone()
-	if first {
-		s.ledger.removeDone()
+	if !first || s.resume.State == nil {
+		return
 	}
+	if s.opened {
+		s.ledger.countWithoutCursor(s, -1)
+	}
+	s.ledger.removeDone()
 }
 
 // markDirty has the source written by the next flush. The caller holds the ledger's mu.
