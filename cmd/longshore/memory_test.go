@@ -40,6 +40,19 @@ func TestTuneMemory(t *testing.T) {
 	}
 }
 
+func TestALargeHeapMayGrowByMore(t *testing.T) {
+	for _, c := range []struct {
+		live uint64
+		want int
+	}{
+		{0, heapGrowth}, {heapFloor, heapGrowth}, {largeHeap - 1, heapGrowth}, {largeHeap, largeHeapGrowth},
+	} {
+		if got := growthOf(c.live); got != c.want {
+			t.Errorf("a heap of %d bytes may grow by %d percent, want %d", c.live, got, c.want)
+		}
+	}
+}
+
 func TestReleaseMemoryWhenIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var read, releases atomic.Uint64
