@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync/atomic"
 
 	"github.com/longshore/longshore/inputs/file/notify"
 	"github.com/longshore/longshore/inputs/lines"
@@ -68,7 +69,7 @@ func (c *Config) Input(env pipeline.Env) (pipeline.Input, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encoding: %w", err)
 	}
-	set := settings{Config: *c, encoding: encoding, notify: notify.New, openFile: openFile}
+	set := settings{Config: *c, encoding: encoding, notify: notify.New, openFile: openFile, compared: &atomic.Int64{}}
 	set.readers = max(4, runtime.GOMAXPROCS(0))
 	return &input{set, env}, nil
 }
@@ -80,4 +81,5 @@ type settings struct {
 	readers  int
 	notify   func() (*notify.Watcher, error)
 	openFile func(path string) (*os.File, error)
+	compared *atomic.Int64 // files that were looked at because another may be a copy of them
 }

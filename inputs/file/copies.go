@@ -1,7 +1,6 @@
 package file
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -11,8 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
-
-	"github.com/klauspost/compress/gzip"
 )
 
 // A mark is a position that was read up to, and what is before it.
@@ -49,6 +46,12 @@ func (d *digest) note(m mark) {
 		last := d.marks[max(0, len(d.marks)-marksKept+1):]
 		d.marks = append(slices.Clip(last), m)
 	}
+}
+
+// isLongerThan reports whether a text is shorter than the head, and may all the same be what was
+// read first of the source.
+func (d *digest) isLongerThan(text []byte) bool {
+	return d != nil && int(d.head.len) > len(text) && len(d.marks) > 0 && d.marks[0].pos <= uint64(len(text))
 }
 
 // A sample is what is looked at of a file to decide whether it is a copy.
@@ -115,7 +118,7 @@ func sampleCompressed(ctx context.Context, fd *os.File, d *digest) (*sample, err
 	if _, err := fd.Seek(0, io.SeekStart); err != nil {
 		return nil, err
 	}
-	zip, err := gzip.NewReader(bufio.NewReaderSize(fd, 64<<10))
+	zip, err := decompress(fd)
 	block := make([]byte, 32<<10)
 	for err == nil && ctx.Err() == nil {
 		if checked := len(s.head) >= int(d.head.len); checked && !d.head.matches(s.head) {
@@ -138,6 +141,37 @@ func sampleCompressed(ctx context.Context, fd *os.File, d *digest) (*sample, err
 	return s, ctx.Err()
 }
 
+// A textHead is what the text of a file begins with, up to headMax bytes of it.
+type textHead struct {
+	bytes      []byte
+	incomplete bool // it is compressed, and ends in the middle before that
+}
+
+func readTextHead(fd *os.File, compressed bool) (h textHead, err error) {
+	h.bytes = make([]byte, headMax)
+	if !compressed {
+		h.bytes, err = readHead(fd, (*[headMax]byte)(h.bytes))
+		return h, err
+	}
+	if _, err := fd.Seek(0, io.SeekStart); err != nil {
+		return h, err
+	}
+	zip, err := decompress(fd)
+	n := 0
+	for err == nil && n < headMax {
+		var more int
+		more, err = zip.Read(h.bytes[n:])
+		n += more
+	}
+	h.bytes = h.bytes[:n]
+	var disk *fs.PathError
+	if errors.As(err, &disk) {
+		return h, err
+	}
+	h.incomplete = n < headMax && err != io.EOF
+	return h, nil
+}
+
 // upToMark returns how much of a text to read at once, n bytes at most, so that no mark is passed.
 func (s *sample) upToMark(d *digest, n uint64) uint64 {
 	for _, m := range d.marks {
@@ -150,9 +184,8 @@ func (s *sample) upToMark(d *digest, n uint64) uint64 {
 
 // A copyCandidate is a file that may have what was read of a source, and perhaps more.
 type copyCandidate struct {
-	path string
-	id   inode
-	info fs.FileInfo
+	listedFile
+	info fs.FileInfo // when it was compared
 	// owner is the file that is known to have the inode, but was another.
 	owner *file
 	*sample
@@ -160,17 +193,18 @@ type copyCandidate struct {
 
 // A copyFinder looks for copies.
 type copyFinder struct {
-	table *table
-	known *knownSources
+	table   *table
+	known   *knownSources
+	folders folderCache
 }
 
-// find looks for copies of a source, which was at these paths under an inode, among the files that
-// are no source themselves. It returns the one that continues where reading stopped, if there is
-// one, and those that end before.
-func (c *copyFinder) find(ctx context.Context, d *digest, of inode, paths []string) (
+// find looks for copies of a source, which was under an inode, among files that may be. It returns
+// the one that continues where reading stopped, if there is one, and those that end before.
+func (c *copyFinder) find(ctx context.Context, d *digest, of inode, candidates []*copyCandidate) (
 	next *copyCandidate, short []*copyCandidate, err error,
 ) {
-	for _, candidate := range c.candidates(d, of, paths) {
+	slices.SortFunc(candidates, func(a, b *copyCandidate) int { return a.mtime.Compare(b.mtime) })
+	for _, candidate := range candidates {
 		at, same, err := c.compare(ctx, candidate, d, of)
 		switch {
 		case ctx.Err() != nil:
@@ -185,23 +219,60 @@ func (c *copyFinder) find(ctx context.Context, d *digest, of inode, paths []stri
 	return next, short, nil
 }
 
-// candidates returns the files in the folders of a source that are of its rotation group, the
-// oldest first.
-func (c *copyFinder) candidates(d *digest, of inode, paths []string) (found []*copyCandidate) {
-	listed := folderList{}
+// candidates returns the files in the folders of a source that may be copies of it by their names.
+// The folders are listed after a moment.
+func (c *copyFinder) candidates(f *file, d *digest, paths []string, after time.Time) (found []*copyCandidate) {
+	seen, modified, of := map[inode]bool{}, time.Unix(0, f.read.modified), f.id
 	for _, name := range paths {
-		for id, path := range listed.in(filepath.Dir(name)) {
-			if id == of || rotationGroup(path) != rotationGroup(name) || c.known.hasTextAt(id, path) {
+		for file := range c.folders.in(filepath.Dir(name), after).candidates(name, modified) {
+			if seen[file.id] || !c.mayBeCopy(file, name, of, d.since) || c.known.hasTextAt(file.id, file.path) {
 				continue
 			}
-			info, err := os.Stat(path)
-			if err == nil && (!info.ModTime().Before(d.since) || c.table.copyOf(id) == of) {
-				found = append(found, &copyCandidate{path: path, id: id, info: info})
+			seen[file.id] = true
+			found = append(found, &copyCandidate{listedFile: file})
+		}
+	}
+	return found
+}
+
+func (c *copyFinder) mayBeCopy(file listedFile, name string, of inode, since time.Time) bool {
+	c.table.compared.Add(1)
+	return file.id != of && mayBeCopyOf(file.path, name) && (!file.mtime.Before(since) || c.table.copyOf(file.id) == of)
+}
+
+// candidatesOf returns the candidates of many sources. A file is looked at once for all of them.
+func (c *copyFinder) candidatesOf(sources []*knownSource, listed folderList) map[*knownSource][]*copyCandidate {
+	texts, families := newKnownTexts(sources), map[string]bool{}
+	for _, k := range sources {
+		families[family(k.Key)] = true
+	}
+	found := map[*knownSource][]*copyCandidate{}
+	for name := range families {
+		for _, file := range listed.in(filepath.Dir(name)).byFamily[name] {
+			if c.known.hasTextAt(file.id, file.path) {
+				continue
+			}
+			head, err := textHeadAt(file.path)
+			if err != nil {
+				continue // it was renamed or deleted, or cannot be read
+			}
+			for k := range texts.find(head) {
+				if c.mayBeCopy(file, k.Key, k.at.id, k.digest().since) {
+					found[k] = append(found[k], &copyCandidate{listedFile: file})
+				}
 			}
 		}
 	}
-	slices.SortFunc(found, func(a, b *copyCandidate) int { return a.info.ModTime().Compare(b.info.ModTime()) })
 	return found
+}
+
+func textHeadAt(path string) (textHead, error) {
+	fd, err := openFile(path)
+	if err != nil {
+		return textHead{}, err
+	}
+	defer fd.Close()
+	return readTextHead(fd, isCompressed(path))
 }
 
 // compare takes the sample of a candidate, and returns up to which position it has the source, if

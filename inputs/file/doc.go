@@ -2,7 +2,8 @@
 // track of them through rotation, truncation and restarts.
 //
 // A file is known by its inode and by fingerprints of its text, not by its name. The position of a
-// record is the raw byte offset of its line in the file; for .gz files, in their text.
+// record is the raw byte offset of its line in the file; for a compressed file, in its
+// text.
 //
 // One goroutine, the follower (follower.go, scan.go), looks after names: which files exist and
 // where they have gone. A few readers (reader.go) take the files that have something new, one read
@@ -18,12 +19,14 @@
 //   - The head is stored ahead of the first record, not only when the file is found: an empty file
 //     says nothing, and after a crash its inode may be another file's.
 //   - A copy takes the source over. When a file is truncated or deleted, its folder is searched for
-//     what continues it: a file of the same rotation group, plain or gzipped, with the same head
-//     and the same bytes before the position; or, if it ends earlier, before one of the last eight
-//     positions. The source's id and positions continue, as those of a gzipped file are those of
-//     its text.
+//     what continues it: a file that may be named like a copy (mayBeCopyOf: anything behind the
+//     log's name), plain or compressed, with the same head and the same bytes before the position;
+//     or, if it ends earlier, before one of the last eight positions. The source's id and positions
+//     continue, as those of a compressed file are those of its text.
+//   - A folder may have 100,000 files of one family, job-00001.log and so on. So files are compared
+//     to those whose names say so or whose heads are the same, found by an index, never to all.
 //   - A file that looks like a copy of a followed one is deferred until that is clear: 30 s for a
-//     plain one, as two workers may log the same; a gzipped one that has all of a file is never
+//     plain one, as two workers may log the same; a compressed one that has all of a file is never
 //     read beside it.
 //   - Files that are written to all the time are read at common ticks of 75 ms, with or without
 //     notifications: a wake-up costs 0.1 ms and more, a line 1.5 µs. A tick is longer than the

@@ -61,7 +61,7 @@ func (in *input) core(feed pipeline.Feed) (*core, error) {
 		return nil, fmt.Errorf("paths: %w", err)
 	}
 	log := in.env.Log
-	schedule, table, metrics := newSchedule(), newTable(), newMetrics(in.env.Metrics)
+	schedule, table, metrics := newSchedule(), newTable(in.settings.compared), newMetrics(in.env.Metrics)
 	known := readKnown(feed, log, metrics)
 	return &core{
 		settings:   &in.settings,
@@ -73,7 +73,7 @@ func (in *input) core(feed pipeline.Feed) (*core, error) {
 		open:       newOpenFiles(&in.settings, schedule, table),
 		unpacks:    &unpackSlots{schedule: schedule},
 		known:      known,
-		copies:     &copyFinder{table, known},
+		copies:     &copyFinder{table: table, known: known, folders: folderCache{lists: folderList{}}},
 		identifier: &identifier{table, known},
 		missing:    &missingFiles{files: map[*file]bool{}, grown: make(chan struct{}, 1)},
 		health:     newHealthTracker(log, in.env.Health),

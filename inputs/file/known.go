@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"iter"
 	"log/slog"
 	"maps"
 	"os"
@@ -34,6 +35,8 @@ type knownSources struct {
 
 	mu    sync.Mutex
 	byIno map[uint64][]*knownSource
+	// byText is made when it is first asked for. Those in it may have been found since.
+	byText *knownTexts
 }
 
 // readKnown reads what the ledger knows. What cannot be decoded stays in the ledger: a later
@@ -86,9 +89,57 @@ func (s *knownSources) all() []*knownSource {
 	return slices.Concat(slices.Collect(maps.Values(s.byIno))...)
 }
 
-// inGroup returns those of one rotation group.
-func (s *knownSources) inGroup(group string) []*knownSource {
-	return slices.DeleteFunc(s.all(), func(k *knownSource) bool { return rotationGroup(k.Key) != group })
+func (s *knownSources) isEmpty() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.byIno) == 0
+}
+
+// possibleOriginals returns those that a file at this path may be a copy of, by its name and by
+// what it begins with.
+func (s *knownSources) possibleOriginals(path string, head textHead) (found []*knownSource) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.byText == nil {
+		s.byText = newKnownTexts(slices.Concat(slices.Collect(maps.Values(s.byIno))...))
+	}
+	for k := range s.byText.find(head) {
+		if mayBeCopyOf(path, k.Key) && slices.Contains(s.byIno[k.at.id.ino], k) {
+			found = append(found, k)
+		}
+	}
+	return found
+}
+
+// knownTexts finds known sources by what is known of their text.
+type knownTexts struct {
+	heads headIndex[*knownSource]
+	// unread are those that were read less far than their head is long: what is as long as that
+	// may be a copy, too.
+	unread []*knownSource
+}
+
+func newKnownTexts(sources []*knownSource) *knownTexts {
+	t := &knownTexts{}
+	for _, k := range sources {
+		t.heads.add(k.at.head, k)
+		if pos := k.Cursor.Pos; pos > 0 && pos < uint64(k.at.head.len) {
+			t.unread = append(t.unread, k)
+		}
+	}
+	t.heads.sort()
+	return t
+}
+
+func (t *knownTexts) find(head textHead) iter.Seq[*knownSource] {
+	return func(yield func(*knownSource) bool) {
+		for _, k := range t.unread {
+			if int(k.at.head.len) > len(head.bytes) && !yield(k) {
+				return
+			}
+		}
+		t.heads.find(head.bytes)(yield)
+	}
 }
 
 // claim finds the known source that an open file is, and removes it.
@@ -283,6 +334,7 @@ func (s *knownSources) add(f *file) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.byIno[f.id.ino] = append(s.byIno[f.id.ino], k)
+	s.byText = nil
 }
 
 // remove takes a source out.
@@ -297,5 +349,8 @@ func (s *knownSources) removeLocked(k *knownSource) {
 	s.byIno[ino] = slices.DeleteFunc(s.byIno[ino], func(other *knownSource) bool { return other == k })
 	if len(s.byIno[ino]) == 0 {
 		delete(s.byIno, ino)
+	}
+	if len(s.byIno) == 0 {
+		s.byText = nil
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -29,16 +30,18 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // A rig runs the input on a folder of real files.
 type rig struct {
-	t       *testing.T
-	dir     string
-	config  Config
-	feed    *pipetest.Feed
-	stop    func()
-	logs    *logs
-	health  *health
-	tune    func(*settings)
-	metrics *prometheus.Registry // of the last start
-	settle  func()               // waits for the input to be idle, where time is fake
+	t      *testing.T
+	dir    string
+	config Config
+	feed   *pipetest.Feed
+	stop   func()
+	logs   *logs
+	health *health
+	tune   func(*settings)
+	// compared counts the files that were looked at because of others, in all starts.
+	compared atomic.Int64
+	metrics  *prometheus.Registry // of the last start
+	settle   func()               // waits for the input to be idle, where time is fake
 }
 
 // poll runs a scenario on fake time, without the system's notifications: all is found by polling.
@@ -94,6 +97,7 @@ func (r *rig) startOn(feed pipeline.Feed) {
 		r.t.Fatal(err)
 	}
 	in := made.(*input)
+	in.settings.compared = &r.compared
 	if r.tune != nil {
 		r.tune(&in.settings)
 	}

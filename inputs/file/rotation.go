@@ -1,6 +1,7 @@
 package file
 
 import (
+	"iter"
 	"os"
 	"path/filepath"
 	"strings"
@@ -38,15 +39,15 @@ func (w *follower) followGenerations(
 	key, dir string, since time.Time, listed folderList, except func(path string) bool,
 ) []*file {
 	var found []*file
-	for id, path := range listed.in(dir) {
-		if !isRotation(filepath.Base(plainName(path)), filepath.Base(key)) ||
-			w.paths.Match(path) || w.paths.Excludes(path) || w.known.hasAt(id, path) {
+	for _, at := range listed.in(dir).rotationsOf(filepath.Base(key)) {
+		w.table.compared.Add(1)
+		if w.paths.Match(at.path) || w.paths.Excludes(at.path) || w.known.hasAt(at.id, at.path) {
 			continue
 		}
-		if was, err := os.Stat(path); err != nil || was.ModTime().Before(since) || except(path) {
+		if was, err := os.Stat(at.path); err != nil || was.ModTime().Before(since) || except(at.path) {
 			continue
 		}
-		if g := w.addGeneration(id, key, path); g != nil {
+		if g := w.addGeneration(at.id, key, at.path); g != nil {
 			found = append(found, g)
 		}
 	}
@@ -70,20 +71,97 @@ func (w *follower) addGeneration(id inode, key, path string) *file {
 	return f
 }
 
-// isRotation reports whether a name is what a rotation makes of another: with a number or date
-// behind it, or in front of its ending.
+// isRotation reports whether a name is what a rotation makes of another.
 func isRotation(name, of string) bool {
-	if rest, ok := strings.CutPrefix(name, of); ok && isNumbering(rest) {
-		return true
+	for log := range numberedNames(name) {
+		if log == of {
+			return true
+		}
 	}
-	ending := filepath.Ext(of)
-	rest, front := strings.CutPrefix(name, strings.TrimSuffix(of, ending))
-	rest, back := strings.CutSuffix(rest, ending)
-	return front && back && isNumbering(rest)
+	return false
 }
 
-// rotationGroup returns the path that a file had before any rotation: without the ending of a
-// compressed one, numbers and dates.
+// numberedNames returns the names of which a rotation makes this one: with a number or date behind
+// it, or in front of its ending.
+func numberedNames(name string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for i := range name {
+			if strings.IndexByte(".-_", name[i]) < 0 {
+				continue
+			}
+			if isNumbering(name[i:]) && !yield(name[:i]) {
+				return
+			}
+			for end := len(name) - 1; end > i; end-- {
+				if name[end] == '.' && isNumbering(name[i:end]) && !yield(name[:i]+name[end:]) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// nameSeparators stand between a log's name and what a rotation or a copy puts behind it.
+const nameSeparators = ".-_~ ("
+
+// family returns the path up to the first separator in the name: all that rotations and copies make
+// of one log is in one family, and perhaps more.
+func family(path string) string {
+	start := strings.LastIndexByte(path, filepath.Separator) + 1
+	if start+1 >= len(path) {
+		return path
+	}
+	if i := strings.IndexAny(path[start+1:], nameSeparators); i >= 0 {
+		return path[:start+1+i]
+	}
+	return path
+}
+
+// mayBeCopyOf reports whether a path is one that a rotation or a copy of another path has, or of
+// the log that the other is a rotation of: with anything behind the name, with numbers, dates and
+// the words of copies in front of its ending, or with such a word instead of it.
+func mayBeCopyOf(path, of string) bool {
+	if family(path) != family(of) {
+		return false
+	}
+	group, log := rotationGroup(path), rotationGroup(of)
+	return group == log || isSuffixed(path, of) || isSuffixed(path, log) ||
+		group != plainName(path) && group == strings.TrimSuffix(log, filepath.Ext(log))
+}
+
+func isSuffixed(path, of string) bool {
+	return len(path) > len(of) && path[:len(of)] == of && strings.IndexByte(nameSeparators, path[len(of)]) >= 0
+}
+
+// namesBefore returns the paths that the log may have, or may have had, that a file at a path is a
+// copy of: see mayBeCopyOf.
+func namesBefore(path string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for i := len(family(path)); i < len(path); i++ {
+			if strings.IndexByte(nameSeparators, path[i]) >= 0 && !yield(path[:i]) {
+				return
+			}
+		}
+		plain, group := plainName(path), rotationGroup(path)
+		if group == plain || isSuffixed(path, group) && filepath.Ext(group) != "" {
+			return
+		}
+		if !isSuffixed(path, group) && !yield(group) || filepath.Ext(group) != "" {
+			return
+		}
+		for _, ending := range logEndings {
+			if !yield(group + ending) {
+				return
+			}
+		}
+	}
+}
+
+// logEndings are those that a copy may have lost to its own: app.bak of app.log.
+var logEndings = [...]string{".log", ".txt", ".out", ".err", ".json"}
+
+// rotationGroup returns the path that a file had before any rotation or copy: without the ending
+// of a compressed one, numbers, dates and the words of copies.
 func rotationGroup(path string) string {
 	plain := plainName(path)
 	dir, name := filepath.Split(plain)
@@ -93,15 +171,18 @@ func rotationGroup(path string) string {
 	return plain
 }
 
-// unnumbered removes the number or date from a name, at its end or in front of its ending.
+// unnumbered removes what a rotation or a copy has put behind a name, or in front of its ending.
 func unnumbered(name string) string {
 	ending := filepath.Ext(name)
 	front := strings.TrimSuffix(name, ending)
 	for i := 1; i < len(name); i++ {
-		if isNumbering(name[i:]) {
+		if strings.IndexByte(nameSeparators, name[i]) < 0 {
+			continue
+		}
+		if isCopySuffix(name[i:]) {
 			return name[:i]
 		}
-		if i < len(front) && isNumbering(front[i:]) {
+		if i < len(front) && isCopySuffix(front[i:]) {
 			return front[:i] + ending
 		}
 	}
@@ -112,4 +193,26 @@ func unnumbered(name string) string {
 func isNumbering(s string) bool {
 	return len(s) > 1 && strings.ContainsRune(".-_", rune(s[0])) && s[1] >= '0' && s[1] <= '9' &&
 		strings.Trim(s, "0123456789.-_:T") == ""
+}
+
+// isCopySuffix reports whether s, which begins with a separator, has nothing but numbers, dates and
+// words that say of a file that it is a copy.
+func isCopySuffix(s string) bool {
+	words := 0
+	for word := range strings.FieldsFuncSeq(s, func(r rune) bool { return strings.ContainsRune(nameSeparators+")", r) }) {
+		if !isCopyWord(word) && (word[0] < '0' || word[0] > '9' || strings.Trim(word, "0123456789:T") != "") {
+			return false
+		}
+		words++
+	}
+	return words > 0 || strings.Trim(s, "~") == ""
+}
+
+func isCopyWord(word string) bool {
+	switch strings.ToLower(word) {
+	case "bak", "backup", "bkp", "copy", "old", "orig", "original", "prev", "previous", "save", "saved",
+		"archive", "archived", "rotated", "last":
+		return true
+	}
+	return false
 }

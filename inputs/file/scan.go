@@ -37,6 +37,7 @@ func (w *follower) firstScan(ctx context.Context) {
 func (w *follower) scan(ctx context.Context) {
 	w.rescan.Stop()
 	w.overflowed = false
+	w.copies.folders.clear()
 	w.walkAll()
 	found := w.considerAll()
 	for _, f := range w.table.all() {
@@ -252,7 +253,7 @@ func (w *follower) relocate(files []*file) {
 			state = named
 		case ok:
 			state = renamed
-		case !w.isGone(f):
+		case !w.isGone(f, listed):
 			continue // it cannot be told; the next scan looks again
 		case !f.scan.searched:
 			// A file that is renamed while its folder is listed may not be in the list.
@@ -290,7 +291,7 @@ func (w *follower) search(f *file, listed folderList) (string, bool) {
 		return at.path, true
 	}
 	for _, name := range at.paths() {
-		if path, ok := listed.in(filepath.Dir(name))[f.id]; ok {
+		if path, ok := listed.in(filepath.Dir(name)).byID[f.id]; ok {
 			return path, true
 		}
 	}
@@ -299,7 +300,7 @@ func (w *follower) search(f *file, listed folderList) (string, bool) {
 
 // isGone reports whether a file that was not found is certain not to be in its folder any more. It
 // is not, if the folder cannot be looked at, or if another file system is there now.
-func (w *follower) isGone(f *file) bool {
+func (w *follower) isGone(f *file, listed folderList) bool {
 	path := w.table.where(f).path
 	if path == "" {
 		return true
@@ -313,8 +314,7 @@ func (w *follower) isGone(f *file) bool {
 			return false
 		}
 		if err == nil {
-			_, err = os.ReadDir(dir)
-			return err == nil && (inodeOf(info).dev == f.id.dev || linkTarget(path) != "")
+			return listed.in(dir).err == nil && (inodeOf(info).dev == f.id.dev || linkTarget(path) != "")
 		}
 	}
 }
@@ -323,27 +323,6 @@ func (w *follower) isGone(f *file) bool {
 func leadsTo(path string, id inode) bool {
 	info, err := os.Stat(path)
 	return err == nil && inodeOf(info) == id
-}
-
-// A folderList holds the regular files of folders, each listed once.
-type folderList map[string]map[inode]string
-
-func (l folderList) in(dir string) map[inode]string {
-	if files, ok := l[dir]; ok {
-		return files
-	}
-	files := map[inode]string{}
-	entries, _ := os.ReadDir(dir) // what cannot be listed counts as empty
-	for _, e := range entries {
-		if !e.Type().IsRegular() {
-			continue
-		}
-		if info, err := e.Info(); err == nil {
-			files[inodeOf(info)] = filepath.Join(dir, e.Name())
-		}
-	}
-	l[dir] = files
-	return files
 }
 
 // findKnown looks for the known sources that are at none of the config's names: files that were
@@ -356,33 +335,49 @@ func (w *follower) findKnown(ctx context.Context) []*file {
 	}
 	there, listed := w.locateInodes(sources), folderList{}
 	var found []*file
-	var gone []*knownSource
+	var missing []*knownSource
 	for _, k := range sources {
 		at, ok := there[k.at.id.ino]
-		ok = ok && k.isAt(at.path)
 		var f *file
-		if ok {
+		if ok && k.isAt(at.path) {
 			f = w.addGeneration(at.id, k.Key, at.path)
 		}
-		if f != nil {
-			f.read.mustBeKnown = true
-		} else {
-			f = w.takeOverKnown(ctx, k)
+		if f == nil {
+			missing = append(missing, k)
+			continue
 		}
-		switch {
-		case f != nil:
-			found = append(found, f)
-		case !ok:
-			gone = append(gone, k)
-		}
+		f.read.mustBeKnown = true
+		found = append(found, f)
 	}
-	for _, k := range gone {
-		found = append(found, w.sourceGone(ctx, k, listed)...)
-	}
+	found = append(found, w.findCopies(ctx, missing, there, listed)...)
 	for _, f := range found {
 		found = append(found, w.skippedGenerations(f, listed, true)...)
 	}
 	w.orderGenerations(found)
+	return found
+}
+
+// findCopies looks for the copies of known sources whose files are gone, and follows what came
+// after those that have none.
+func (w *follower) findCopies(
+	ctx context.Context, missing []*knownSource, there map[uint64]locatedFile, listed folderList,
+) (found []*file) {
+	copies := w.copies.candidatesOf(missing, listed)
+	var gone []*knownSource
+	for _, k := range missing {
+		f := w.takeOverKnown(ctx, k, copies[k])
+		if f != nil {
+			found = append(found, f)
+			continue
+		}
+		if at, ok := there[k.at.id.ino]; !ok || !k.isAt(at.path) {
+			gone = append(gone, k)
+		}
+	}
+	inodes := w.inodes()
+	for _, k := range gone {
+		found = append(found, w.sourceGone(ctx, k, inodes, listed)...)
+	}
 	return found
 }
 
@@ -395,7 +390,9 @@ const (
 // came after it. Where there are some, or what has its name now is not known, the ledger remembers
 // the source until the next start: they are found by it, should Longshore stop before they are
 // known.
-func (w *follower) sourceGone(ctx context.Context, k *knownSource, listed folderList) []*file {
+func (w *follower) sourceGone(
+	ctx context.Context, k *knownSource, inodes map[uint64]bool, listed folderList,
+) []*file {
 	k.searched = true
 	w.known.remove(k)
 	later := w.laterGenerations(k, listed)
@@ -407,7 +404,7 @@ func (w *follower) sourceGone(ctx context.Context, k *knownSource, listed folder
 		w.table.addPredecessor(now, k)
 	case len(later) > 0, isNew && now.id.ino != k.at.id.ino:
 		w.known.reportOnce(ctx, k, deletedMeanwhile)
-	case w.hasInode(k.at.id.ino):
+	case inodes[k.at.id.ino]:
 		w.known.lose(k, replacedMeanwhile)
 	default:
 		w.known.lose(k, deletedMeanwhile)
@@ -415,8 +412,13 @@ func (w *follower) sourceGone(ctx context.Context, k *knownSource, listed folder
 	return later
 }
 
-func (w *follower) hasInode(ino uint64) bool {
-	return slices.ContainsFunc(w.table.all(), func(f *file) bool { return f.id.ino == ino })
+// inodes returns the numbers of all files that are followed.
+func (w *follower) inodes() map[uint64]bool {
+	numbers := map[uint64]bool{}
+	for _, f := range w.table.all() {
+		numbers[f.id.ino] = true
+	}
+	return numbers
 }
 
 // unlocatedSources returns the known sources that are at none of the config's names and were not
@@ -481,7 +483,7 @@ func (w *follower) listFolders(sources []*knownSource) map[uint64]locatedFile {
 	}
 	listed, there := folderList{}, map[uint64]locatedFile{}
 	for dir := range dirs {
-		for id, path := range listed.in(dir) {
+		for id, path := range listed.in(dir).byID {
 			there[id.ino] = locatedFile{id, path}
 		}
 	}

@@ -20,8 +20,15 @@ const (
 // deferSuspectedCopy returns how long to wait before deciding again about a file that is not known,
 // for it may be a copy of one that is followed; 0 means that it is none.
 func (i *identifier) deferSuspectedCopy(ctx context.Context, f *file, size int64) (time.Duration, error) {
-	originals := i.table.possibleOriginals(f)
-	known := i.known.inGroup(rotationGroup(i.table.where(f).firstPath))
+	var head textHead
+	if f.compressed || !i.known.isEmpty() {
+		var err error
+		if head, err = readTextHead(f.read.fd, f.compressed); err != nil {
+			return 0, err
+		}
+	}
+	originals := i.table.possibleOriginals(f, head)
+	known := i.known.possibleOriginals(i.table.where(f).firstPath, head)
 	if len(originals) == 0 && len(known) == 0 {
 		return 0, nil
 	}
@@ -43,7 +50,7 @@ func (i *identifier) deferSuspectedCopy(ctx context.Context, f *file, size int64
 			i.table.setCopy(f, o.id)
 			return compressTimeout, err
 		}
-		similarity, err := f.compare(ctx, o, size)
+		similarity, err := i.compare(ctx, f, o, size)
 		if err != nil {
 			return 0, err
 		}
@@ -95,7 +102,7 @@ const (
 
 // compare compares a file to one that it may be a copy of: plain, to what the other has or had up
 // to some position; compressed, to all of it.
-func (f *file) compare(ctx context.Context, o original, size int64) (similarity, error) {
+func (i *identifier) compare(ctx context.Context, f *file, o original, size int64) (similarity, error) {
 	fd := o.open()
 	if fd != nil {
 		defer fd.Close()
@@ -104,6 +111,7 @@ func (f *file) compare(ctx context.Context, o original, size int64) (similarity,
 		var buf [headMax]byte
 		head, _ := readHead(fd, &buf) // none, if it cannot be read
 		o.digest.head = fingerprintOf(head)
+		i.table.noteHead(o.id, o.digest.head)
 	}
 	s, err := takeSample(ctx, f.read.fd, f.compressed, size, &o.digest)
 	if err != nil {

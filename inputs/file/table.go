@@ -1,10 +1,12 @@
 package file
 
 import (
+	"iter"
 	"maps"
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/longshore/longshore/inputs/lines"
@@ -23,7 +25,7 @@ const (
 // A file is one file that is followed, whatever its name is at present. Each part has one owner.
 type file struct {
 	id         inode
-	compressed bool // a .gz file
+	compressed bool
 
 	slot slot      // guarded by schedule.mu
 	at   location  // guarded by table.mu
@@ -42,7 +44,9 @@ type location struct {
 	mtime     int64     // then, in Unix nanoseconds
 	firstPath string    // under which it was first seen
 
-	nextInGroup  *file          // the next file of its rotation group
+	// The files that were first seen under one path are a list.
+	nextOfPath, prevOfPath *file
+
 	predecessors []*knownSource // what it was in an earlier run, to be forgotten once it is stored what it is
 	copyOf       inode          // of the file that had the same text when compared, unless it is a source
 	digest       *digest        // as of the last read slice
@@ -129,14 +133,30 @@ func (s *readState) newDigest() *digest {
 
 // A table holds all files that are followed.
 type table struct {
-	mu      sync.Mutex
-	byID    map[inode]*file
-	byPath  map[string]*file // path and target
-	byGroup map[string]*file // rotation group of firstPath; the first of a list
+	mu          sync.Mutex
+	byID        map[inode]*file
+	byPath      map[string]*file // path and target
+	byFirstPath map[string]*file // the first of a list
+	// byHead has the plain files as they were at indexedAt: compressed ones are looked for in it,
+	// which nobody does while there are none.
+	byHead    plainFiles
+	indexedAt time.Time
+	headsSeen int // since then, of the headless
+
+	compared *atomic.Int64 // of the settings
 }
 
-func newTable() *table {
-	return &table{byID: map[inode]*file{}, byPath: map[string]*file{}, byGroup: map[string]*file{}}
+// plainFiles are those that are not compressed, by what is known of their text.
+type plainFiles struct {
+	heads    headIndex[*file]
+	headless []*file // nothing is known of them
+	moved    []*file // they are not at a path of the config, and have heads
+}
+
+func newTable(compared *atomic.Int64) *table {
+	return &table{
+		byID: map[inode]*file{}, byPath: map[string]*file{}, byFirstPath: map[string]*file{}, compared: compared,
+	}
 }
 
 // addLocked adds a file that is at no path yet.
@@ -240,31 +260,36 @@ func (t *table) unmarkSource(f *file, firstPath string, earlier *digest) {
 }
 
 func (t *table) setFirstPathLocked(f *file, path string) {
+	if f.at.firstPath == path {
+		return
+	}
 	t.unindexLocked(f)
 	f.at.firstPath = path
 	t.indexLocked(f)
 }
 
 func (t *table) indexLocked(f *file) {
-	group := rotationGroup(f.at.firstPath)
-	f.at.nextInGroup = t.byGroup[group]
-	t.byGroup[group] = f
+	next := t.byFirstPath[f.at.firstPath]
+	f.at.nextOfPath = next
+	if next != nil {
+		next.at.prevOfPath = f
+	}
+	t.byFirstPath[f.at.firstPath] = f
 }
 
 func (t *table) unindexLocked(f *file) {
-	group, next := rotationGroup(f.at.firstPath), f.at.nextInGroup
-	f.at.nextInGroup = nil
-	switch first := t.byGroup[group]; {
-	case first == f && next == nil:
-		delete(t.byGroup, group)
-	case first == f:
-		t.byGroup[group] = next
+	next, prev := f.at.nextOfPath, f.at.prevOfPath
+	f.at.nextOfPath, f.at.prevOfPath = nil, nil
+	if next != nil {
+		next.at.prevOfPath = prev
+	}
+	switch {
+	case prev != nil:
+		prev.at.nextOfPath = next
+	case next != nil:
+		t.byFirstPath[f.at.firstPath] = next
 	default:
-		for o := first; o != nil; o = o.at.nextInGroup {
-			if o.at.nextInGroup == f {
-				o.at.nextInGroup = next
-			}
-		}
+		delete(t.byFirstPath, f.at.firstPath)
 	}
 }
 
@@ -333,7 +358,20 @@ func (t *table) setCopy(f *file, of inode) {
 func (t *table) setDigest(f *file, d *digest) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if f.at.digest == nil {
+		t.headsSeen++
+	}
 	f.at.digest = d
+}
+
+// noteHead keeps the head of a file that was not read yet.
+func (t *table) noteHead(id inode, head fingerprint) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if f := t.byID[id]; f != nil && f.at.digest == nil && !f.at.isSource && head.len > 0 {
+		f.at.digest = &digest{head: head}
+		t.headsSeen++
+	}
 }
 
 // paths returns those that a file has, and had at first.
@@ -354,32 +392,89 @@ type original struct {
 	earlier *digest // of what it was before it began anew; nil if it did not
 }
 
-// possibleOriginals returns the files that f may be a copy of by its name: a compressed one, of any
-// of its rotation group; else of that which has the log's name, or had it at first.
-func (t *table) possibleOriginals(f *file) (found []original) {
+// possibleOriginals returns the files that f may be a copy of by its name: those that have, or had
+// at first, a name that copies are made of. A compressed file may be one that was renamed before:
+// there all files are looked at that begin like it does, or one, while its head is not known.
+func (t *table) possibleOriginals(f *file, head textHead) (found []original) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	seen := map[*file]bool{f: true}
+	add := func(o *file) {
+		if o != nil && !seen[o] && !o.compressed {
+			seen[o] = true
+			t.compared.Add(1)
+			found = append(found, o.originalLocked())
+		}
+	}
 	path := f.at.path
 	if path == "" {
 		path = f.at.firstPath
 	}
-	log := rotationGroup(path)
-	if path == log {
-		return nil
-	}
-	group := log
-	if !f.compressed {
-		group = rotationGroup(log)
-		if o := t.byPath[log]; o != nil && o.at.firstPath != log {
-			found = append(found, o.originalLocked())
+	for name := range namesBefore(path) {
+		add(t.byPath[name])
+		for o := t.byFirstPath[name]; o != nil; o = o.at.nextOfPath {
+			add(o)
 		}
 	}
-	for o := t.byGroup[group]; o != nil; o = o.at.nextInGroup {
-		if o != f && !o.compressed && (f.compressed || o.at.firstPath == log) {
-			found = append(found, o.originalLocked())
+	if f.compressed {
+		for o := range t.beginLikeLocked(head) {
+			if t.byID[o.id] == o && mayBeCopyOf(path, o.at.firstPath) {
+				add(o)
+				if head.incomplete {
+					break
+				}
+			}
 		}
 	}
 	return found
+}
+
+// beginLikeLocked returns the plain files that a text begins like, and those of which that cannot
+// be told.
+func (t *table) beginLikeLocked(text textHead) iter.Seq[*file] {
+	if time.Since(t.indexedAt) >= compressTimeout || 2*t.headsSeen > len(t.byHead.headless) {
+		t.byHead, t.indexedAt, t.headsSeen = t.plainFilesLocked(), time.Now(), 0
+	}
+	return func(yield func(*file) bool) {
+		for _, o := range t.byHead.headless {
+			if !yield(o) {
+				return
+			}
+		}
+		for _, o := range t.byHead.moved {
+			if o.at.digest.isLongerThan(text.bytes) && !yield(o) {
+				return
+			}
+		}
+		if text.incomplete {
+			t.byHead.heads.all()(yield)
+			return
+		}
+		t.byHead.heads.find(text.bytes)(yield)
+	}
+}
+
+func (t *table) plainFilesLocked() (p plainFiles) {
+	for _, f := range t.byID {
+		switch {
+		case f.compressed, f.isKnownEmptyLocked():
+			continue
+		case f.at.digest == nil || f.at.digest.head.len == 0:
+			p.headless = append(p.headless, f)
+			continue
+		}
+		p.heads.add(f.at.digest.head, f)
+		if f.at.state != named {
+			p.moved = append(p.moved, f)
+		}
+	}
+	p.heads.sort()
+	return p
+}
+
+func (f *file) isKnownEmptyLocked() bool {
+	d := f.at.digest
+	return f.at.size == 0 && d != nil && d.size == 0 && d.head.len == 0
 }
 
 func (f *file) originalLocked() original {

@@ -15,11 +15,11 @@ func (r *reader) takeOver(ctx context.Context, f *file, at location, emptied boo
 		return nil
 	}
 	d, paths := f.read.newDigest(), at.paths()
-	next, short, err := r.copies.find(ctx, d, f.id, paths)
+	next, short, err := r.copies.find(ctx, d, f.id, r.copies.candidates(f, d, paths, f.changedAt(emptied)))
 	if next == nil && err == nil && (emptied || d.size > int64(f.read.off)) {
 		// A file that is renamed while its folder is listed may not be in the list.
 		_ = backoff.Sleep(ctx, listAgain, nil)
-		next, short, err = r.copies.find(ctx, d, f.id, paths)
+		next, short, err = r.copies.find(ctx, d, f.id, r.copies.candidates(f, d, paths, time.Now()))
 	}
 	if err != nil {
 		return nil
@@ -31,6 +31,20 @@ func (r *reader) takeOver(ctx context.Context, f *file, at location, emptied boo
 		return nil
 	}
 	return r.transfer(f, at.firstPath, next)
+}
+
+// changedAt returns the time from which on a list of the folder has the copy of a file that is
+// truncated, or was deleted at least completeAfter ago.
+func (f *file) changedAt(emptied bool) time.Time {
+	changed := time.Now().Add(-time.Second)
+	if !emptied {
+		return changed
+	}
+	info, err := f.read.fd.Stat()
+	if err != nil || info.ModTime().Before(changed) {
+		return changed
+	}
+	return info.ModTime()
 }
 
 // transfer gives the source of a file to a copy.
@@ -93,8 +107,8 @@ func (c *core) followCopy(f *file, copied *copyCandidate) bool {
 
 // takeOverKnown looks for a copy of a known source whose file is gone, and follows it. It returns
 // nil if there is none, or if it has nothing to read.
-func (w *follower) takeOverKnown(ctx context.Context, k *knownSource) *file {
-	next, _, err := w.copies.find(ctx, k.digest(), k.at.id, []string{k.Key})
+func (w *follower) takeOverKnown(ctx context.Context, k *knownSource, candidates []*copyCandidate) *file {
+	next, _, err := w.copies.find(ctx, k.digest(), k.at.id, candidates)
 	if err != nil || next == nil || next.size < k.Cursor.Pos || !w.isCredible(k, next.path) {
 		return nil
 	}

@@ -1,17 +1,15 @@
 package file
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"strings"
 	"sync"
 	"time"
 
-	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
 
 	"github.com/longshore/longshore/inputs/lines"
 )
@@ -19,20 +17,6 @@ import (
 // maxUnpackers limits the files that are being unpacked, each of which takes some 100 KiB, and more
 // where its lines are long.
 const maxUnpackers = 4
-
-const compressedEnding = ".gz"
-
-func isCompressed(path string) bool {
-	return strings.HasSuffix(strings.ToLower(path), compressedEnding)
-}
-
-// plainName returns the name that a file had before it was compressed.
-func plainName(path string) string {
-	if isCompressed(path) {
-		return path[:len(path)-len(compressedEnding)]
-	}
-	return path
-}
 
 // unpackSlots limits how many files are unpacked at once.
 type unpackSlots struct {
@@ -65,9 +49,9 @@ func (s *unpackSlots) release() {
 	}
 }
 
-// An unpacker reads the text of a .gz file, to the end of its last member.
+// An unpacker reads the text of a compressed file.
 type unpacker struct {
-	zip *gzip.Reader
+	zip io.Reader
 	buf []byte // unpacked and not yet sent; it begins at progress.off
 }
 
@@ -84,7 +68,7 @@ func (f *file) closeUnpack(slots *unpackSlots) {
 	slots.release()
 }
 
-// unpackBlocks reads the next blocks of a .gz file's text.
+// unpackBlocks reads the next blocks of a compressed file's text.
 func (r *reader) unpackBlocks(ctx context.Context, f *file, size int64) (sliceResult, error) {
 	s := &f.read
 	if s.finished && size == s.doneSize {
@@ -128,7 +112,7 @@ func (u *unpacker) start(s *readState, choice *lines.Encoding) error {
 	if _, err := s.fd.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	zip, err := gzip.NewReader(bufio.NewReaderSize(s.fd, 64<<10))
+	zip, err := decompress(s.fd)
 	if err != nil {
 		return asIncomplete(err)
 	}
@@ -171,10 +155,13 @@ func (u *unpacker) fill(line int) error {
 	return nil
 }
 
-// asIncomplete replaces an unexpected EOF by an error that users understand.
+// asIncomplete replaces errors that users do not understand.
 func asIncomplete(err error) error {
-	if errors.Is(err, io.ErrUnexpectedEOF) {
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF):
 		return errIncomplete
+	case errors.Is(err, zstd.ErrWindowSizeExceeded):
+		return errWindow
 	}
 	return err
 }
