@@ -144,7 +144,8 @@ func TestUnpack(t *testing.T) {
 		r.write("e.zst", cut[:len(cut)-3])
 		r.start()
 		r.pass(copyTimeout + quietTime)
-		if diff := cmp.Diff([]string{"one", "three", "two"}, unique(r.feed.Lines(), "four", "the same again")); diff != "" {
+		want := []string{"one", "three", "two"}
+		if diff := cmp.Diff(want, unique(r.feed.Lines(), "four", "the same again")); diff != "" {
 			t.Errorf("(-want +got)\n%s", diff)
 		}
 		r.wantLog("xz is not supported")

@@ -199,7 +199,8 @@ func isNumbering(s string) bool {
 // words that say of a file that it is a copy.
 func isCopySuffix(s string) bool {
 	words := 0
-	for word := range strings.FieldsFuncSeq(s, func(r rune) bool { return strings.ContainsRune(nameSeparators+")", r) }) {
+	separates := func(r rune) bool { return strings.ContainsRune(nameSeparators+")", r) }
+	for word := range strings.FieldsFuncSeq(s, separates) {
 		if !isCopyWord(word) && (word[0] < '0' || word[0] > '9' || strings.Trim(word, "0123456789:T") != "") {
 			return false
 		}
