@@ -102,7 +102,7 @@ func isHead(p []byte) bool {
 	}
 	switch c := p[0]; {
 	case isDigit(c):
-		return isTime(p) || isRedis(p) || isAccess(p)
+		return isTime(p) || isRedis(p) || isAccess(p) || isPostgres(p)
 	case c == '[':
 		return inBrackets(p)
 	case c == '<':
@@ -114,7 +114,7 @@ func isHead(p []byte) bool {
 	case isUpper(c):
 		return isDated(p) || isKlog(p) || isRuby(p) || isLevel(p) || isAccess(p)
 	case isLower(c):
-		return isLogfmt(p) || isLevel(p) || isAccess(p)
+		return isLogfmt(p) || isLevel(p) || isAccess(p) || isPostgres(p)
 	}
 	return false
 }

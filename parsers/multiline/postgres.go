@@ -17,6 +17,20 @@ func (r *record) postgres(p []byte) bool {
 	return len(level) > 0 && !isPostgresMore(level) && bytes.Equal(head, first)
 }
 
+// isPostgres reports whether a line has a severity of Postgres's behind any log_line_prefix that
+// has a digit or a sign.
+func isPostgres(p []byte) bool {
+	head, word := postgresHead(p)
+	if len(head) < 2 || bytes.IndexAny(head, "0123456789@=") < 0 {
+		return false
+	}
+	switch string(word) {
+	case "LOG", "ERROR", "FATAL", "PANIC", "WARNING", "NOTICE", "INFO":
+		return true
+	}
+	return isPostgresMore(word)
+}
+
 // postgresHead returns what stands before the word with a colon and two blanks behind
 // it, and the word.
 func postgresHead(p []byte) (head, word []byte) {

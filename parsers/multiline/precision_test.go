@@ -19,6 +19,9 @@ func corpus(t testing.TB) map[string][]string {
 		t.Fatal(err)
 	}
 	for _, name := range names {
+		if strings.HasSuffix(name, "harmless.txt") { // of no format: indented lines, pieces of traces
+			continue
+		}
 		text, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)

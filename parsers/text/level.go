@@ -263,6 +263,8 @@ func levelAt(p []byte, at int, timed bool) (event.Level, int) {
 		return event.NoLevel, 0
 	case timed && string(word) == "LOG" && bytes.HasPrefix(p[end:], []byte(":  ")): // Postgres
 		return event.Info, end
+	case timed && string(word) == "LOG" && next == ' ' && at > 1 && p[at-2] == ']': // PgBouncer
+		return event.Info, end
 	case timed && barred(p, at, end):
 		return recognize.Word(word), end
 	case timed && next == ' ' && julWord(word) && bytes.HasPrefix(p[skipBlanks(p, end):], []byte("[")):

@@ -75,7 +75,7 @@ func (l *line) format() bool {
 	case c == '<':
 		return l.syslog()
 	case c == '[':
-		return l.tornado() || l.nest() || l.gin() || l.console() || l.javaGC() || l.headed()
+		return l.tornado() || l.nest() || l.gin() || l.console() || l.javaGC() || l.postgres() || l.headed()
 	case c == '=':
 		return l.erlang()
 	case c == '#':
@@ -91,16 +91,17 @@ func (l *line) format() bool {
 	case 'A' <= c && c <= 'S' && p[3] == ' ':
 		return l.bareSyslog() || l.julTwoLines() || l.headed() || l.access()
 	}
-	return l.compose() || l.headed() || l.access() || l.haproxy(0)
+	return l.compose() || l.postgres() || l.headed() || l.access() || l.haproxy(0)
 }
 
 // number reads lines that start with a digit: of a date, of an address, of a process id.
 func (l *line) number() bool {
 	p := l.text
 	if p[1] == '.' || p[2] == '.' || p[3] == '.' { // an address, or 02.01.2006
-		return l.access() || l.haproxy(0) || l.headed()
+		return l.access() || l.haproxy(0) || l.postgres() || l.headed()
 	}
-	return l.cri() || l.messageQueue() || l.logcat() || l.headed() || l.redis() || l.access() || l.haproxy(0)
+	return l.cri() || l.messageQueue() || l.logcat() || l.csvlog() || l.postgres() || l.headed() || l.redis() ||
+		l.access() || l.haproxy(0)
 }
 
 // near returns a time to complete one without a year.
