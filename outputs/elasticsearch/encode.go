@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 
+	"github.com/longshore/longshore/outputs/elasticsearch/mapping"
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
 )
@@ -16,6 +17,12 @@ type encoder struct {
 	ids    bool
 	schema event.Schema
 	namer  indexNamer
+
+	fitter *mapping.Fitter
+	// What follows is of the source of the last record.
+	source *event.Source
+	sound  bool        // its labels and what every document has are at odds with nothing
+	sample event.Batch // one record that has nothing else
 }
 
 // Encode implements pipeline.Encoder.
@@ -27,13 +34,33 @@ func (e *encoder) Encode(dst *pipeline.Body, b *event.Batch, i int) (uint32, err
 		buf = append(buf, '"')
 	}
 	buf = append(buf, "}}\n"...)
-	if e.schema == event.DefaultSchema {
-		buf = appendDocument(buf, b, i)
-	} else {
-		buf = e.schema.Append(buf, b, i, true)
+	start := len(buf)
+	buf = e.appendDocument(buf, b, i)
+	if b.Source != e.source {
+		e.inspect(b.Source)
+	}
+	if !e.sound || !e.fitter.Plain(b, i, e.schema != event.DefaultSchema) {
+		buf = e.fitter.Fit(buf, start)
 	}
 	dst.Bytes = append(buf, '\n')
 	return 0, nil
+}
+
+// inspect finds out whether what all records of a source have in common fits into an empty index.
+func (e *encoder) inspect(source *event.Source) {
+	e.source = source
+	e.sample.Reset(source)
+	r := e.sample.Add(0, 0, event.Span{})
+	r.Level, r.Flags = event.Info, event.HasTrace|event.HasSpan|event.Truncated|event.OddTime
+	e.sample.Arena = e.appendDocument(e.sample.Arena, &e.sample, 0)
+	e.sound = e.fitter.Fits(e.sample.Arena)
+}
+
+func (e *encoder) appendDocument(dst []byte, b *event.Batch, i int) []byte {
+	if e.schema == event.DefaultSchema {
+		return appendDocument(dst, b, i)
+	}
+	return e.schema.Append(dst, b, i, true)
 }
 
 // appendDocument appends the record in the default shape, with @timestamp first for data streams

@@ -22,7 +22,7 @@ func aRecord(at time.Time, labels []event.Label, fields ...string) *event.Batch 
 	r := b.Add(42, at.UnixNano(), b.PutString("the raw line"))
 	r.Level = event.Warn
 	for i := 0; i < len(fields); i += 2 {
-		key := event.Value{Span: b.PutString(fields[i]), Kind: event.Plain}
+		key := event.Value{Span: b.PutString(fields[i]), Kind: event.NameKind([]byte(fields[i]))}
 		value := event.Value{Span: b.PutString(fields[i+1]), Kind: event.Text}
 		if fields[i] == "service" {
 			r.Service = value

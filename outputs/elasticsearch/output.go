@@ -12,6 +12,7 @@ import (
 	"github.com/elastic/go-elasticsearch/v8/esapi"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/longshore/longshore/outputs/elasticsearch/mapping"
 	"github.com/longshore/longshore/outputs/httpclient"
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
@@ -41,7 +42,12 @@ var (
 
 // Encoder implements pipeline.Output.
 func (o *Output) Encoder() pipeline.Encoder {
-	return &encoder{ids: o.ids, schema: o.schema, namer: indexNamer{names: o.indexNames}}
+	return o.encoder(o.ids, o.indexNames)
+}
+
+func (o *Output) encoder(ids bool, names *indexNames) *encoder {
+	// The template that is installed detects no dates.
+	return &encoder{ids: ids, schema: o.schema, namer: indexNamer{names: names}, fitter: mapping.New(o.setup == nil)}
 }
 
 // Limits implements pipeline.Output.

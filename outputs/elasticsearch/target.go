@@ -51,7 +51,7 @@ type previousTarget struct {
 
 // Encoder implements pipeline.PreviousTarget.
 func (f *previousTarget) Encoder() pipeline.Encoder {
-	return &encoder{ids: true, schema: f.schema, namer: indexNamer{names: f.indexNames}}
+	return f.encoder(true, f.indexNames)
 }
 
 // Stored implements pipeline.PreviousTarget. It always searches: nothing is sent there any more

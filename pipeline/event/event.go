@@ -33,8 +33,9 @@ const (
 	Null
 	Object
 	Array
-	// Name is Plain text as the key of a field, if that has no dot and means nothing
-	// in the default shape: see NameKind.
+	// Name is Plain text as the key of a field, if that has no dot, means nothing in the
+	// default shape, and is no odd one: not long, and beginning with neither a blank nor _ nor
+	// anything beyond ASCII. See NameKind.
 	Name
 )
 

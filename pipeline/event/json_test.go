@@ -113,6 +113,15 @@ func TestAppendRecord(t *testing.T) {
 			`{"timestamp":"2023-11-14T22:13:20.123Z","message":"the raw line","_":"1","a__b":"3","_a":"4","b_":"5"}`,
 		},
 		{
+			"names that become the same", false,
+			line{time: noon, fields: []field{
+				text("service.a.b", "1"), text("service.a_b", "2"), text("service_a_b", "3"),
+				text("", "4"), text(".", "5"), text("_", "6"),
+			}},
+			`{"timestamp":"2023-11-14T22:13:20.123Z","message":"the raw line","service_a_b_original":"1",` +
+				`"service_a_b_2":"2","service_a_b":"3","__original":"4","__2":"5","_":"6"}`,
+		},
+		{
 			"labels that clash", true,
 			line{time: noon, labels: []event.Label{
 				{Name: "level", Value: "1"}, {Name: "container", Value: "2"}, {Name: "container.name", Value: "3"},
@@ -353,7 +362,8 @@ func TestNameKind(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]event.Kind{
 		"user": event.Name, "levels": event.Name, "level": event.Plain, "@timestamp": event.Plain, "a.b": event.Plain,
-		"": event.Plain,
+		"": event.Plain, " a": event.Plain, "_id": event.Plain, "é": event.Plain, "a_é": event.Name,
+		strings.Repeat("k", 257): event.Plain,
 	} {
 		if got := event.NameKind([]byte(name)); got != want {
 			t.Errorf("%q is %d, want %d", name, got, want)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // names is what one shape of document already has in it when a record's own fields are written.
@@ -78,10 +79,14 @@ func (n *names) addLabel(name, value string) {
 	}
 }
 
+// plainNameLength bounds the keys of the kind Name.
+const plainNameLength = 256
+
 // NameKind returns the kind of a key of Plain text. It is Name for most, and spares those
 // who write the record a look at it.
 func NameKind(key []byte) Kind {
-	if len(key) == 0 || coreNames.has(key) || bytes.IndexByte(key, '.') >= 0 {
+	if len(key) == 0 || len(key) > plainNameLength || key[0] <= ' ' || key[0] >= utf8.RuneSelf || key[0] == '_' ||
+		coreNames.has(key) || bytes.IndexByte(key, '.') >= 0 {
 		return Plain
 	}
 	return Name
@@ -100,15 +105,18 @@ func (n *names) fit(kind Kind, key []byte, value Kind) bool {
 	if n.ecs && !fitECS(key, dot, value) {
 		return false
 	}
-	return dot < 0 || n.fitDotted(key, dot)
+	return dot < 0 || n.fitDotted(key, dot, value)
 }
 
-func (n *names) fitDotted(key []byte, dot int) bool {
+func (n *names) fitDotted(key []byte, dot int, value Kind) bool {
 	if oddDots(key) || n.core.has(key[:dot]) {
 		return false
 	}
 	for _, name := range n.dotted {
 		if len(key) > len(name) && key[len(name)] == '.' && string(key[:len(name)]) == name {
+			return false
+		}
+		if n.ecs && value != Object && len(name) > len(key) && name[len(key)] == '.' && name[:len(key)] == string(key) {
 			return false
 		}
 	}
@@ -135,6 +143,7 @@ func appendRenamed(dst []byte, b *Batch, fields []Field, k int, n *names) []byte
 	renamed := twins > 0
 	if !n.fit(Text, name, fields[k].Value.Kind) {
 		name, renamed = n.rename(name), true
+		twins = n.countRenamed(b, before, name)
 	}
 	if twins > 0 {
 		name = append(name, '_')
@@ -186,6 +195,20 @@ func countKey(b *Batch, fields []Field, name []byte) int {
 			key = AppendUnescaped(room[:0], key)
 		}
 		if string(key) == string(name) {
+			count++
+		}
+	}
+	return count
+}
+
+// countRenamed counts the fields that are renamed to this name: "service.a.b" and "service.a_b" to
+// the same.
+func (n *names) countRenamed(b *Batch, fields []Field, name []byte) int {
+	count := 0
+	for _, f := range fields {
+		var room [128]byte
+		key := b.AppendText(room[:0], f.Key)
+		if !n.fit(Text, key, f.Value.Kind) && string(n.rename(key)) == string(name) {
 			count++
 		}
 	}

@@ -1,0 +1,49 @@
+package elasticsearch
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/longshore/longshore/outputs/elasticsearch/mapping"
+	"github.com/longshore/longshore/outputs/elasticsearch/mapping/mappingtest"
+	"github.com/longshore/longshore/parsers/json"
+	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/event"
+)
+
+// asFields returns a record whose fields are those of a line of JSON, as a parser leaves them.
+func asFields(line string, labels []event.Label) *event.Batch {
+	b := &event.Batch{}
+	b.Reset(event.NewSource(1, "app", "/a.log", labels))
+	b.Add(1, noon.UnixNano(), b.PutString(line))
+	json.New(nil).Parse(b, 0)
+	return b
+}
+
+// TestEncodedDocumentsFit: whatever a record and its labels are, its document fits an empty index,
+// in every schema, whether a look at its fields was enough or not.
+func TestEncodedDocumentsFit(t *testing.T) {
+	t.Parallel()
+	labels := map[string][]event.Label{
+		"usual": {{Name: "host.name", Value: "web-1"}, {Name: "filename", Value: "/a.log"}},
+		"at odds": {{Name: "a", Value: "1"}, {Name: "a.b", Value: "2"}, {Name: "host.name", Value: "3"},
+			{Name: "host.name.x", Value: "4"}, {Name: "service.x.y", Value: "5"}, {Name: "_id", Value: "6"}},
+	}
+	for _, schema := range []string{"default", "ecs", "otel"} {
+		o := output(t, Config{DocumentIDs: true, Schema: schema})
+		fitter := mapping.New(true)
+		for name, labels := range labels {
+			encoder := o.Encoder()
+			for _, line := range append(mappingtest.Awkward(), mappingtest.Random(2, 500)...) {
+				body := &pipeline.Body{}
+				if _, err := encoder.Encode(body, asFields(line, labels), 0); err != nil {
+					t.Fatal(err)
+				}
+				_, document, _ := bytes.Cut(body.Bytes, []byte("\n"))
+				if !fitter.Fits(bytes.TrimSpace(document)) {
+					t.Errorf("%s, labels %s: %.500s\n%.1500s", schema, name, line, document)
+				}
+			}
+		}
+	}
+}
