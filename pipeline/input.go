@@ -18,6 +18,18 @@ type Input interface {
 	Run(ctx context.Context, feed Feed) error
 }
 
+// A Rereader is an Input that can read again what it has sent. Outputs that lag are then no burden to
+// the others: what they have not taken they read for themselves, later.
+type Rereader interface {
+	// Reread sends feed the records of a source from a cursor on, as they were sent before: with
+	// the same positions and times, the same state at the ends of batches, and ended at the
+	// timeout boundaries. It ends with the last whole record, or with the error of feed.Send. The
+	// cursor is of a batch of this run or one that Known had. It is called by any goroutine while
+	// Run runs, for several sources at a time and while the source goes on; feed is the caller's
+	// own, of which Open returns the source and Close does nothing.
+	Reread(ctx context.Context, from Known, feed Feed) error
+}
+
 // A Feed is how an input reaches the pipelines. Its methods may be called from
 // several goroutines, but one source belongs to one goroutine at a time.
 type Feed interface {
@@ -54,6 +66,11 @@ type Feed interface {
 	// was deleted or renamed. While there are, what is sent waits no longer for a destination than
 	// that of a source which cannot wait (Traits.Ephemeral). It does not block.
 	Hurry(on bool)
+
+	// Behind reports whether an output that lags is still to read again what was sent of a source
+	// (see Rereader), so that it should stay readable. leaving says that it cannot be for long:
+	// then it comes before others. Any goroutine may call it, as long as the source is open.
+	Behind(src *event.Source, leaving bool) bool
 
 	// SpoolRoom returns how many bytes the spools of the input's outputs have room for. An input
 	// that holds deleted files open, and so keeps them on disk, takes as much at most for what is

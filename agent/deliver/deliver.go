@@ -117,9 +117,10 @@ func (d *Deliverer) Hurry(on bool) {
 	}
 }
 
-func (d *Deliverer) laneOf(src *event.Source) *lane {
-	return d.lanes[src.ShardKey%uint64(len(d.lanes))]
-}
+// LaneOf returns the number of a source's lane.
+func (d *Deliverer) LaneOf(src *event.Source) int { return int(src.ShardKey % uint64(len(d.lanes))) }
+
+func (d *Deliverer) laneOf(src *event.Source) *lane { return d.lanes[d.LaneOf(src)] }
 
 // Finish says that no Put follows: Run returns once all is delivered.
 func (d *Deliverer) Finish() {
@@ -142,14 +143,16 @@ func (d *Deliverer) Run(ctx context.Context) {
 func (d *Deliverer) Counts() Counts { return d.metrics.counts() }
 
 // Counts are what became of an output's records. Taken is the sum of Delivered, Rejected, Filtered,
-// Skipped and InFlight, but for a record that is moving from one to the next just then.
+// Skipped, Lost and InFlight, but for a record that is moving from one to the next just then.
 type Counts struct {
 	Taken     uint64 `json:"taken"`     // handed over by the pipelines
 	Delivered uint64 `json:"delivered"` // stored by the destination
 	Rejected  uint64 `json:"rejected"`  // dead letters
 	Filtered  uint64 `json:"filtered"`  // left out by a rule of the user's
 	Skipped   uint64 `json:"skipped"`   // done in an earlier run
+	Lost      uint64 `json:"lost"`      // gone before the output, which lagged, had read them
 	InFlight  int64  `json:"in_flight"` // waiting or being sent
+	Behind    int64  `json:"behind"`    // of InFlight: yet to be read by the output, which lagged
 
 	Retried    uint64 `json:"retried"`    // sent again
 	Spooled    uint64 `json:"spooled"`    // kept on disk for a while
@@ -164,7 +167,9 @@ func (c *Counts) Add(o Counts) {
 	c.Rejected += o.Rejected
 	c.Filtered += o.Filtered
 	c.Skipped += o.Skipped
+	c.Lost += o.Lost
 	c.InFlight += o.InFlight
+	c.Behind += o.Behind
 	c.Retried += o.Retried
 	c.Spooled += o.Spooled
 	c.Restored += o.Restored

@@ -152,6 +152,7 @@ func (l *lane) rejectLast(ctx context.Context, cause error) bool {
 		answer := &pipeline.SendError{Outcome: pipeline.Hold, Reason: reason, Err: err}
 		pause := l.pauses.next(answer)
 		l.d.health.failed(l, answer, pause)
+		l.heldUp.Store(true)
 		if backoff.Sleep(ctx, pause, nil) != nil {
 			return false
 		}

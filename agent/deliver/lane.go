@@ -3,6 +3,7 @@ package deliver
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/longshore/longshore/pipeline"
@@ -32,6 +33,9 @@ type lane struct {
 	permit   *permit
 	pauses   pauses // between requests while nothing gets through
 	asking   pauses // between questions that fail
+
+	heldUp   atomic.Bool // takes nothing in for now
+	patience patience
 
 	started     time.Time // the lane
 	attemptAt   time.Time // when the last attempt began
@@ -64,6 +68,7 @@ func (l *lane) run(ctx context.Context) {
 			return
 		}
 		from := l.intake()
+		l.heldUp.Store(from == nil)
 		l.setTimer()
 		select {
 		case dl, ok := <-from:

@@ -11,9 +11,9 @@ import (
 // metrics count records, and requests where the name says so.
 type metrics struct {
 	taken, delivered, rejected, filtered, skipped, retried atomic.Uint64
-	reconciled, unknowable, spooled, restored              atomic.Uint64
+	reconciled, unknowable, spooled, restored, lost        atomic.Uint64
 	requests, failed, bytes                                atomic.Uint64
-	inFlight, queued                                       atomic.Int64
+	inFlight, queued, behind                               atomic.Int64
 }
 
 func (m *metrics) register(reg prometheus.Registerer, l *limiter) {
@@ -37,8 +37,13 @@ func (m *metrics) register(reg prometheus.Registerer, l *limiter) {
 	counter("requests_total", "Requests made.", &m.requests)
 	counter("requests_failed_total", "Requests that did not store every record.", &m.failed)
 	counter("bytes_total", "Bytes of records sent, before compression.", &m.bytes)
+	counter("records_lost_total",
+		"Records whose source was gone before this output, which lagged, had read them.", &m.lost)
 	gauge("in_flight_records", "Records that wait or are being sent.",
 		func() float64 { return float64(m.inFlight.Load()) })
+	gauge("behind_records",
+		"Records in flight that the output has yet to read, since it lagged and the others went on without it.",
+		func() float64 { return float64(m.behind.Load()) })
 	gauge("queued_bytes", "Encoded records that wait in memory or are in flight.",
 		func() float64 { return float64(m.queued.Load()) })
 	gauge("concurrency", "Requests that may be in flight now: at most the setting, as many as the destination takes.",
@@ -64,5 +69,6 @@ func (m *metrics) counts() Counts {
 		Filtered: m.filtered.Load(), Skipped: m.skipped.Load(),
 		Retried: m.retried.Load(), Reconciled: m.reconciled.Load(),
 		Spooled: m.spooled.Load(), Restored: m.restored.Load(),
+		Behind: m.behind.Load(), Lost: m.lost.Load(),
 	}
 }

@@ -56,6 +56,7 @@ func (l *lane) askPreviousTarget(
 	}
 	body := encodeFor(previous.Encoder(), b, records)
 	for pause := time.Until(l.started.Add(reconcileDelay)); ; pause = l.pauses.next(asSendError(err)) {
+		l.heldUp.Store(true)
 		if backoff.Sleep(ctx, pause, nil) != nil {
 			return false
 		}

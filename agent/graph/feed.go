@@ -18,6 +18,7 @@ import (
 // feed is what one input sees of the graph.
 type feed struct {
 	input        string
+	in           *input
 	labels       []event.Label
 	ledger       *ledger.Ledger
 	batches      *batchPool
@@ -68,7 +69,7 @@ func (f *feed) Open(id event.SourceID, key string, labels []event.Label) (*event
 	src := event.NewSource(progress.ID(), f.input, key, append(labels, f.labels...))
 	o := f.sources[src.ID]
 	if o == nil {
-		o = &openSource{progress: progress, plan: f.planOf(key, pipelines, options)}
+		o = &openSource{progress: progress, plan: f.planOf(key, pipelines, options), feed: f, reread: f.rereader()}
 		if err := o.setTargets(); err != nil {
 			return nil, fmt.Errorf("opening %s: %w", key, err)
 		}
@@ -103,6 +104,16 @@ func (f *feed) warn(key string, err error) {
 	}
 }
 
+// rereader returns how outputs that lag can read for themselves; nil where they cannot, or where
+// there are no others that would wait for them.
+func (f *feed) rereader() pipeline.Rereader {
+	if f.in == nil || len(f.config.Outputs) < 2 {
+		return nil
+	}
+	r, _ := f.in.input.(pipeline.Rereader)
+	return r
+}
+
 // Batch implements pipeline.Feed.
 func (f *feed) Batch(src *event.Source) *event.Batch { return f.batches.get(src) }
 
@@ -113,6 +124,7 @@ func (f *feed) Send(ctx context.Context, b *event.Batch) error {
 		return fmt.Errorf("BUG: a batch of source %s (%s), which is not open", b.Source.ID, b.Source.Key)
 	}
 	records := len(b.Records)
+	f.waitWhileParked(ctx, o)
 	if err := ctx.Err(); err != nil {
 		f.batches.put(b)
 		return err
@@ -126,6 +138,55 @@ func (f *feed) Send(ctx context.Context, b *event.Batch) error {
 		f.batches.put(b)
 		return ctx.Err()
 	}
+}
+
+// waitWhileParked waits until not all routes of a source are behind: for nobody it is not read on.
+func (f *feed) waitWhileParked(ctx context.Context, o *openSource) {
+	f.mu.Lock()
+	parked := o.parked
+	f.mu.Unlock()
+	if parked == nil {
+		return
+	}
+	select {
+	case <-parked:
+	case <-ctx.Done():
+	}
+}
+
+// behind notes that one more route of a source is behind, and whether all are.
+func (f *feed) behind(o *openSource, all bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	o.behind++
+	if all && o.parked == nil {
+		o.parked = make(chan struct{})
+	}
+}
+
+// caughtUp notes that one route less is behind.
+func (f *feed) caughtUp(o *openSource) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	o.behind--
+	if o.parked != nil {
+		close(o.parked)
+		o.parked = nil
+	}
+}
+
+// Behind implements pipeline.Feed.
+func (f *feed) Behind(src *event.Source, leaving bool) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	o := f.sources[src.ID]
+	if o == nil || o.behind == 0 {
+		return false
+	}
+	if leaving && !o.leaving.Swap(true) {
+		o.plan.pokeCatchUps(src)
+	}
+	return true
 }
 
 // count counts records in, or back out again.
@@ -156,6 +217,9 @@ func (f *feed) closed(id event.SourceID, o *openSource, opens int, gone bool) {
 		return
 	}
 	o.closed = true
+	if gone && o.behind > 0 {
+		o.gone.Store(true)
+	}
 	o.progress.Close(gone)
 	if gone {
 		delete(f.sources, id)

@@ -61,6 +61,8 @@ type output struct {
 	target    []byte // see pipeline.Targeted
 	deliverer *deliver.Deliverer
 	spools    *spools
+	catchUps  []*catchUp // one for each lane
+	log       *slog.Logger
 }
 
 // Build makes the graph and locks its data folder. Nothing runs yet. Run or Close must follow.
@@ -127,7 +129,8 @@ func (g *Graph) addInput(c config.Input) error {
 		f.labels = append(f.labels, event.Label{Name: name, Value: value})
 	}
 	f.register(env.Metrics)
-	g.inputs = append(g.inputs, &input{c.Name, c.Traits.Ephemeral, in, f})
+	f.in = &input{c.Name, c.Traits.Ephemeral, in, f}
+	g.inputs = append(g.inputs, f.in)
 	return nil
 }
 
@@ -141,7 +144,7 @@ func (g *Graph) addOutput(c config.Output) error {
 	if err != nil {
 		return errors.Join(err, out.Close())
 	}
-	o := &output{name: c.Name, output: out, spools: spools}
+	o := &output{name: c.Name, output: out, spools: spools, log: env.Log}
 	if t, ok := out.(pipeline.Targeted); ok {
 		o.target = t.Target()
 	}
@@ -150,6 +153,9 @@ func (g *Graph) addOutput(c config.Output) error {
 		Health: env.Health, Metrics: env.Metrics, DeadLetters: DeadLetters(g.Config, c),
 		Spool: spools.lane, SpoolAfter: g.spoolAfter(c.Name), HurriedSpoolAfter: spoolAfterEphemeral,
 	})
+	for range max(1, c.Common.Lanes) {
+		o.catchUps = append(o.catchUps, g.newCatchUp(o))
+	}
 	g.outputs = append(g.outputs, o)
 	return nil
 }
@@ -171,14 +177,14 @@ func (g *Graph) addPipelines() error {
 		g.parsers[c.Name] = p
 	}
 	for _, c := range g.Config.Pipelines {
-		p := &sharedPipeline{name: c.Name}
+		p := &sharedPipeline{name: c.Name, transformNames: c.Transforms}
 		var parsers []parserFactory
 		for _, name := range c.Parsers {
 			parsers = append(parsers, g.parsers[name])
 		}
 		p.parsing = newParsing(parsers)
 		for _, name := range c.Transforms {
-			t, err := g.newTransform(name, c.Name)
+			t, err := g.newTransform(name, c.Name, g.Metrics)
 			if err != nil {
 				return fmt.Errorf("transform %s: %w", name, err)
 			}
@@ -198,12 +204,12 @@ func (g *Graph) addPipelines() error {
 }
 
 // newTransform makes a transform. Every pipeline has its own, since it may remember records.
-func (g *Graph) newTransform(name, pipelineName string) (pipeline.Transform, error) {
+func (g *Graph) newTransform(name, pipelineName string, to prometheus.Registerer) (pipeline.Transform, error) {
 	i := slices.IndexFunc(g.Config.Transforms, func(c config.Transform) bool { return c.Name == name })
 	c := g.Config.Transforms[i]
 	env := pipeline.TransformEnv{Env: g.env(pipeline.KindTransform, name)}
 	env.Log = env.Log.With("pipeline", pipelineName)
-	env.Metrics = prometheus.WrapRegistererWith(prometheus.Labels{"pipeline": pipelineName}, env.Metrics)
+	env.Metrics = prometheus.WrapRegistererWith(prometheus.Labels{string(pipeline.KindTransform): name, "pipeline": pipelineName}, to)
 	for _, o := range g.Config.Outputs {
 		env.Outputs = append(env.Outputs, o.Name)
 	}
@@ -241,15 +247,20 @@ func (g *Graph) Run(ctx context.Context) error {
 		case <-hard.Done():
 		}
 	})()
-	var delivering, working sync.WaitGroup
+	var delivering, working, catchingUp sync.WaitGroup
 	for _, o := range g.outputs {
 		delivering.Go(func() { o.deliverer.Run(hard) })
 	}
 	for _, w := range g.workers {
 		working.Go(func() { w.run(hard) })
 	}
+	for _, c := range g.catchUps() {
+		catchingUp.Go(func() { c.run(ctx) })
+	}
 	stopStoring := g.store()
 	err := g.runInputs(ctx)
+	g.endCatchingUp()
+	catchingUp.Wait()
 	for _, w := range g.workers {
 		w.ended = ctx.Err() == nil
 		close(w.in)
@@ -261,6 +272,50 @@ func (g *Graph) Run(ctx context.Context) error {
 	delivering.Wait()
 	stopStoring()
 	return errors.Join(err, g.Close())
+}
+
+// endCatchingUp has the catchUps end once nothing is behind: nothing more is let go.
+func (g *Graph) endCatchingUp() {
+	for _, w := range g.workers {
+		w.patient.Store(true)
+		passed := make(chan position, 1)
+		w.in <- message{ask: func() position { return position{} }, reply: passed}
+		<-passed
+	}
+	for _, c := range g.catchUps() {
+		c.end()
+	}
+}
+
+// catchUps returns those of all outputs; none where no output has another beside it.
+func (g *Graph) catchUps() (all []*catchUp) {
+	if len(g.outputs) < 2 {
+		return nil
+	}
+	for _, o := range g.outputs {
+		all = append(all, o.catchUps...)
+	}
+	return all
+}
+
+func (g *Graph) newCatchUp(o *output) *catchUp {
+	return &catchUp{
+		output: o, batches: g.batches, now: g.Now, newPipeline: g.newCatchUpPipeline,
+		pipelines: map[*sharedPipeline]*sharedPipeline{}, changed: make(chan struct{}, 1),
+	}
+}
+
+// newCatchUpPipeline returns a pipeline as a catchUp of an output uses it.
+func (g *Graph) newCatchUpPipeline(p *sharedPipeline, o *output) (*sharedPipeline, error) {
+	own := &sharedPipeline{name: p.name, parsing: p.parsing, outputs: []*output{o}}
+	for _, name := range p.transformNames {
+		t, err := g.newTransform(name, p.name, prometheus.NewRegistry())
+		if err != nil {
+			return nil, fmt.Errorf("transform %s: %w", name, err)
+		}
+		own.transforms = append(own.transforms, t)
+	}
+	return own, nil
 }
 
 // store runs the ledger until the returned function is called.

@@ -34,7 +34,9 @@ type world struct {
 	answer    func(output string, lines []string) error // nil: all is stored
 	now       func() time.Time                          // nil: a clock that stands still
 	more      []pipeline.Spec
-	labels    map[string]string // of sources, by their keys: name=value
+	// unreadable is why a source cannot be read again; nil where all can.
+	unreadable func(key string) error
+	labels     map[string]string // of sources, by their keys: name=value
 }
 
 func (w *world) specs() []pipeline.Spec {
@@ -79,6 +81,26 @@ func (c *scriptConfig) Run(ctx context.Context, feed pipeline.Feed) error {
 	}
 	if c.world.endless {
 		<-ctx.Done()
+	}
+	return nil
+}
+
+// Reread implements pipeline.Rereader.
+func (c *scriptConfig) Reread(ctx context.Context, from pipeline.Known, feed pipeline.Feed) error {
+	if c.world.unreadable != nil {
+		if err := c.world.unreadable(from.Key); err != nil {
+			return err
+		}
+	}
+	src, err := feed.Open(from.ID, from.Key, nil)
+	if err != nil {
+		return err
+	}
+	lines := c.world.sources[from.Key]
+	for at := int(from.Cursor.Pos); at < len(lines); at += 3 {
+		if err := feed.Send(ctx, c.batch(feed, src, lines, at)); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -2,9 +2,11 @@ package graph
 
 import (
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/longshore/longshore/agent/ledger"
+	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
 )
 
@@ -13,6 +15,10 @@ import (
 type openSource struct {
 	progress *ledger.Source
 	plan     *plan
+	feed     *feed
+	reread   pipeline.Rereader // nil: no output is let go
+	leaving  atomic.Bool       // it cannot be read for much longer
+	gone     atomic.Bool       // it cannot be read any more
 
 	// Its worker owns these:
 	state  *sourceState // nil while it is idle
@@ -21,7 +27,9 @@ type openSource struct {
 
 	// Guarded by feed.mu:
 	closed bool
-	opens  int // how often it was opened
+	opens  int           // how often it was opened
+	behind int           // routes that are
+	parked chan struct{} // closed when not all routes are behind any more; nil when not all are
 }
 
 // plan is how a source goes through the graph.
@@ -30,6 +38,15 @@ type plan struct {
 	parsing   []*parsing // by each of the pipelines
 	routes    int
 	workers   int
+}
+
+// pokeCatchUps has the outputs that lag look at a source again.
+func (p *plan) pokeCatchUps(src *event.Source) {
+	for _, shared := range p.pipelines {
+		for _, o := range shared.outputs {
+			o.catchUps[o.deliverer.LaneOf(src)].poke()
+		}
+	}
 }
 
 // setTargets tells the ledger where the records of each route go.

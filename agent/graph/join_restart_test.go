@@ -119,6 +119,28 @@ func (c *slowConfig) Run(ctx context.Context, feed pipeline.Feed) error {
 	return nil
 }
 
+// Reread implements pipeline.Rereader.
+func (c *slowConfig) Reread(ctx context.Context, from pipeline.Known, feed pipeline.Feed) error {
+	src, err := feed.Open(from.ID, from.Key, nil)
+	if err != nil {
+		return err
+	}
+	lines := c.world.sources[from.Key]
+	for at := from.Cursor.Pos; at < uint64(len(lines)); {
+		b := feed.Batch(src)
+		b.From, b.To = at, min(at+1+at%5, uint64(len(lines)))
+		for i := b.From; i < b.To; i++ {
+			b.Add(i, 0, b.PutString(lines[i]))
+		}
+		at = b.To
+		b.Cursor = fmt.Appendf(b.Cursor, "at %d", b.To)
+		if err := feed.Send(ctx, b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (c *slowConfig) pause() time.Duration {
 	return []time.Duration{0, 0, 0, 0, 50 * time.Millisecond, 400 * time.Millisecond,
 		1500 * time.Millisecond}[c.world.rnd.IntN(7)]
@@ -214,6 +236,7 @@ func (w *slowWorld) buildWithRests(t *testing.T, dir, yaml string) *Graph {
 	for _, worker := range g.workers {
 		worker.recent.most = 1
 	}
+	g.haveLittleRoom()
 	return g
 }
 

@@ -47,7 +47,9 @@ func restartsAtRandom(t *testing.T, rnd *rand.Rand) {
 		synctest.Test(t, func(t *testing.T) {
 			ctx, stop := context.WithTimeout(t.Context(), time.Duration(rnd.IntN(3000))*time.Millisecond)
 			defer stop()
-			if err := w.build(t, dir, filtered).Run(ctx); err != nil {
+			g := w.build(t, dir, filtered)
+			g.haveLittleRoom()
+			if err := g.Run(ctx); err != nil {
 				t.Fatal(err)
 			}
 		})
@@ -55,6 +57,7 @@ func restartsAtRandom(t *testing.T, rnd *rand.Rand) {
 	w.answer = nil
 	synctest.Test(t, func(t *testing.T) {
 		g := w.build(t, dir, filtered)
+		g.haveLittleRoom()
 		if err := g.Run(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -103,7 +106,9 @@ func crashAtRandom(t *testing.T, rnd *rand.Rand) {
 		synctest.Test(t, func(t *testing.T) {
 			ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 			defer stop()
-			if err := w.build(t, dir, filtered).Run(ctx); err != nil {
+			g := w.build(t, dir, filtered)
+			g.haveLittleRoom()
+			if err := g.Run(ctx); err != nil {
 				t.Fatal(err)
 			}
 		})

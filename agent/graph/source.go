@@ -36,11 +36,12 @@ type sourceState struct {
 type sharedPipeline struct {
 	name string
 	*parsing
-	transforms []pipeline.Transform
-	outputs    []*output
-	read       atomic.Uint64 // lines taken
-	joined     atomic.Uint64 // of these, how many became part of another's record
-	pending    atomic.Int64  // of these, how many wait for more that may belong to them
+	transformNames []string
+	transforms     []pipeline.Transform
+	outputs        []*output
+	read           atomic.Uint64 // lines taken
+	joined         atomic.Uint64 // of these, how many became part of another's record
+	pending        atomic.Int64  // of these, how many wait for more that may belong to them
 }
 
 func (p *sharedPipeline) routes() []string {
@@ -58,7 +59,14 @@ type pipelineInstance struct {
 	parsers    chain
 	join       *join // nil: lines stay as they are
 	uniquifier uniquifier
-	tracks     []deliver.Track // one for each of the pipeline's outputs
+	routes     []route // to each of the pipeline's outputs
+	forwarded  uint64  // the source is forwarded up to here
+}
+
+// A route is a pipeline's way to one of its outputs, for one source.
+type route struct {
+	track  deliver.Track
+	behind *behindRoute // nil while the output takes what the worker forwards
 }
 
 // newSourceState returns the state of a source that goes on from where the ledger says.
@@ -87,12 +95,12 @@ func (o *openSource) newPipelineInstance(k int, src *event.Source, from resumpti
 	if parsing.newJoiner != nil {
 		p.join = newJoin(parsing, src, from.begin, o.progress.TimeoutBoundaries())
 	}
-	for _, route := range shared.routes() {
-		track, err := o.progress.Track(route)
+	for _, name := range shared.routes() {
+		track, err := o.progress.Track(name)
 		if err != nil {
 			return nil, err
 		}
-		p.tracks = append(p.tracks, track)
+		p.routes = append(p.routes, route{track: track})
 		if p.join != nil {
 			p.join.addBounds(track.Bounds()...)
 		}

@@ -69,7 +69,7 @@ type Counts struct {
 // Pending returns how often a record has not ended yet: it waits or is on its way. What is pending
 // at the end of a run is read again in the next.
 func (c Counts) Pending() uint64 {
-	ended := c.Delivered + c.Rejected + c.Filtered + c.Skipped
+	ended := c.Delivered + c.Rejected + c.Filtered + c.Skipped + c.Lost
 	return max(c.Due+c.Restored, ended) - ended
 }
 

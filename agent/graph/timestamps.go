@@ -27,6 +27,8 @@ type timestamps struct {
 	from          uint64 // where the current batch begins
 	decided       bool   // for that batch
 	joins         []*join
+	// following says that the anchors are another's, who reads ahead: none is added.
+	following bool
 }
 
 func newTimestamps(progress *ledger.Source) timestamps {
@@ -101,6 +103,9 @@ func (t *timestamps) anchor(from uint64, now int64) {
 		return
 	}
 	t.last = ledger.TimeAnchor{Pos: from, Time: now}
+	if t.following {
+		return
+	}
 	t.kept = t.progress.AddTimeAnchor(t.last)
 }
 

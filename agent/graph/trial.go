@@ -255,5 +255,8 @@ func (t *Trial) Close(*event.Source, bool) { close(t.batches) }
 // Hurry implements pipeline.Feed.
 func (t *Trial) Hurry(bool) {}
 
+// Behind implements pipeline.Feed.
+func (t *Trial) Behind(*event.Source, bool) bool { return false }
+
 // SpoolRoom implements pipeline.Feed.
 func (t *Trial) SpoolRoom() int64 { return 0 }

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/longshore/longshore/agent/deliver"
@@ -16,8 +17,9 @@ type worker struct {
 	now       func() time.Time
 	deadlines deadlines
 	recent    recentSources
-	since     time.Time // when it last went on after it had been held up
-	ended     bool      // the sources have ended by themselves; set before in is closed
+	since     time.Time   // when it last went on after it had been held up
+	ended     bool        // the sources have ended by themselves; set before in is closed
+	patient   atomic.Bool // no output is let go any more
 }
 
 func newWorker(batches *batchPool, now func() time.Time) *worker {
@@ -27,13 +29,15 @@ func newWorker(batches *batchPool, now func() time.Time) *worker {
 	return w
 }
 
-// message is a batch of a source, or, without one, the source's end.
+// message is a batch of a source, or the end of the source, or something that is asked.
 type message struct {
 	of     *openSource
 	batch  *event.Batch
 	feed   *feed // that the batch came by
 	gone   bool  // it has ended for good
 	closed func(gone bool)
+	ask    func() position // of a route that is behind
+	reply  chan<- position
 }
 
 // heldUpAfter is how long a worker must be busy with one batch to have kept its sources waiting.
@@ -64,6 +68,8 @@ func (w *worker) run(ctx context.Context) {
 func (w *worker) handle(ctx context.Context, m message) {
 	alive := ctx.Err() == nil
 	switch {
+	case m.ask != nil:
+		m.reply <- m.ask()
 	case m.batch == nil:
 		if m.gone && alive && m.of.state != nil {
 			w.release(ctx, m.of.state)
@@ -148,7 +154,7 @@ func (w *worker) process(ctx context.Context, m message) {
 		w.deadlines.add(s)
 	}
 	m.feed.inFlight.Add(int64(-lines))
-	w.forward(ctx, all)
+	w.forward(ctx, s, all)
 	w.recent.add(m.of)
 }
 
@@ -168,26 +174,42 @@ func (w *worker) release(ctx context.Context, s *sourceState) {
 		}
 	}
 	s.storeKept()
-	w.forward(ctx, all)
+	w.forward(ctx, s, all)
 }
 
 // forward hands the outputs what has gone through the pipelines. All of it is accounted for before
 // the first of them may hold it up.
-func (w *worker) forward(ctx context.Context, all []processed) {
+func (w *worker) forward(ctx context.Context, s *sourceState, all []processed) {
 	for i := range all {
 		all[i].account()
 	}
 	for i := range all {
 		p, b := all[i].pipeline, all[i].batch
+		p.forwarded = b.To
 		if b.From == b.To {
 			w.batches.put(b)
 			continue
 		}
-		outputs := p.shared.outputs
-		shared := deliver.Share(b, len(outputs), w.batches.put)
-		for k, o := range outputs {
-			// An error is ctx's end: the batch is released, and not acknowledged.
-			_ = o.deliverer.Put(ctx, shared, p.tracks[k])
+		shared := deliver.Share(b, len(p.routes), w.batches.put)
+		for k := range p.routes {
+			w.forwardTo(ctx, s, p, k, shared)
+		}
+	}
+}
+
+// forwardTo hands a batch to an output. One that lags is let go where others would wait for it, and
+// reads the batch later for itself.
+func (w *worker) forwardTo(ctx context.Context, s *sourceState, p *pipelineInstance, k int, b *deliver.Shared) {
+	r, d := &p.routes[k], p.shared.outputs[k].deliverer
+	switch {
+	case r.behind != nil:
+		r.behind.miss(b)
+	case s.of.reread == nil || w.patient.Load():
+		// An error is ctx's end: the batch is released, and not acknowledged.
+		_ = d.Put(ctx, b, r.track)
+	default:
+		if taken, err := d.Offer(ctx, b, r.track); !taken && err == nil {
+			w.letGo(s, p, k, b)
 		}
 	}
 }

@@ -98,6 +98,20 @@ func (s *Source) Checkpoint(to uint64, state []byte) {
 	s.thinCheckpoints()
 }
 
+// CheckpointAt returns the last checkpoint that is not beyond a position; it is at or beyond the
+// cursor.
+func (s *Source) CheckpointAt(pos uint64) pipeline.Cursor {
+	s.ledger.mu.Lock()
+	defer s.ledger.mu.Unlock()
+	at := s.resume
+	for _, c := range s.checkpoints {
+		if c.Pos <= pos {
+			at = c
+		}
+	}
+	return pipeline.Cursor{Pos: at.Pos, State: slices.Clone(at.State)}
+}
+
 // DoneTo reports whether reading stands at a position and all before it is done, so that State and
 // the rest of what the ledger holds to go on from are those of that position.
 func (s *Source) DoneTo(pos uint64) bool {

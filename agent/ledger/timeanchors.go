@@ -37,6 +37,13 @@ func (s *Source) EarlierTimeAnchors() (anchors []TimeAnchor, until uint64) {
 	return slices.Clone(s.anchors), until
 }
 
+// TimeAnchors returns all anchors that records beyond the cursor take, ascending.
+func (s *Source) TimeAnchors() []TimeAnchor {
+	s.ledger.mu.Lock()
+	defer s.ledger.mu.Unlock()
+	return slices.Clone(s.anchors)
+}
+
 // dropAnchors drops those that no record beyond the cursor takes. The caller holds the ledger's mu.
 func (s *Source) dropAnchors() {
 	n := 0

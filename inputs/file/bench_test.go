@@ -48,6 +48,8 @@ func (d *discard) Send(_ context.Context, b *event.Batch) error {
 	return nil
 }
 
+func (d *discard) Behind(*event.Source, bool) bool { return false }
+
 func (d *discard) Close(*event.Source, bool) {}
 func (d *discard) Hurry(bool)                {}
 func (d *discard) SpoolRoom() int64          { return 0 }

@@ -101,6 +101,9 @@ func (f *Feed) rewind() *Feed {
 	return next
 }
 
+// Behind implements pipeline.Feed.
+func (f *Feed) Behind(*event.Source, bool) bool { return false }
+
 // Known implements pipeline.Feed.
 func (f *Feed) Known() []pipeline.Known {
 	f.mu.Lock()

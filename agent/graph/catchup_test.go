@@ -1,0 +1,152 @@
+package graph
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// haveLittleRoom has the outputs hold so little that they lag as soon as a request fails.
+func (g *Graph) haveLittleRoom() {
+	for _, o := range g.outputs {
+		o.deliverer.Settings.Queue = 200
+	}
+}
+
+const twoOutputs = `
+shutdown_timeout: 1s
+inputs: {in: {type: script}}
+parsers: {words: {type: words}}
+outputs: {dead: {type: memory}, living: {type: memory}}
+pipelines: {main: {inputs: [in], parsers: [words], outputs: [dead, living]}}
+`
+
+func manyLines(w *world) {
+	for i := range 6 {
+		key := fmt.Sprint("source ", i)
+		for k := range 1000 {
+			w.sources[key] = append(w.sources[key], fmt.Sprintf("info t=%d", 5*(10000*(i+1)+k/3)))
+		}
+	}
+}
+
+// TestADeadOutputDoesNotHoldUpTheLivingOne: the living one gets all, and the other one the same in
+// the same order when it is back. Each counts every record once.
+func TestADeadOutputDoesNotHoldUpTheLivingOne(t *testing.T) {
+	w := newWorld()
+	manyLines(w)
+	w.away["dead"] = true
+	synctest.Test(t, func(t *testing.T) {
+		g := w.build(t, t.TempDir(), twoOutputs)
+		g.haveLittleRoom()
+		time.AfterFunc(5*time.Second, func() {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			c := g.outputs[0].deliverer.Counts()
+			if len(w.stored["living"]) != 6000 || len(w.stored["dead"]) > 0 || c.Taken != 6000 || c.Behind < 5000 {
+				t.Errorf("after five seconds the living output has %d of 6000 records, the other one %d: %+v",
+					len(w.stored["living"]), len(w.stored["dead"]), c)
+			}
+			w.away["dead"] = false
+		})
+		if err := g.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range g.outputs {
+			c := o.deliverer.Counts()
+			if c.Taken != 6000 || c.Delivered != 6000 || c.InFlight != 0 || c.Behind != 0 || c.Skipped != 0 {
+				t.Errorf("output %s: %+v", o.name, c)
+			}
+		}
+	})
+	if diff := cmp.Diff(bySource(w.stored["living"]), bySource(w.stored["dead"])); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// bySource is what is stored, by source, in its order.
+func bySource(stored []string) map[string][]string {
+	m := map[string][]string{}
+	for _, s := range stored {
+		_, at, _ := split(s)
+		n, _ := strconv.Atoi(at)
+		key := fmt.Sprint("source ", n/50000-1)
+		m[key] = append(m[key], s)
+	}
+	return m
+}
+
+// TestWhatALaggingOutputCannotReadIsLost: where a source is gone that an output has yet to read,
+// its records are counted as lost, and all else goes on.
+func TestWhatALaggingOutputCannotReadIsLost(t *testing.T) {
+	w := newWorld()
+	manyLines(w)
+	w.away["dead"] = true
+	w.unreadable = func(key string) error {
+		if key == "source 3" {
+			return errors.New("it is gone")
+		}
+		return nil
+	}
+	synctest.Test(t, func(t *testing.T) {
+		g := w.build(t, t.TempDir(), twoOutputs)
+		g.haveLittleRoom()
+		time.AfterFunc(time.Second, func() {
+			for _, o := range g.inputs[0].feed.sources {
+				o.gone.Store(true)
+			}
+		})
+		time.AfterFunc(5*time.Second, func() {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.away["dead"] = false
+		})
+		if err := g.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		c := g.outputs[0].deliverer.Counts()
+		if c.Lost == 0 || c.Lost > 1000 || c.Delivered+c.Lost != 6000 || c.InFlight != 0 || g.Counts().Pending() != 0 {
+			t.Errorf("the output that lagged: %+v", c)
+		}
+		if len(w.stored["living"]) != 6000 {
+			t.Errorf("the living output has %d of 6000 records", len(w.stored["living"]))
+		}
+	})
+}
+
+// TestALaggingOutputIsLeftToTheNextRun: stopping does not wait for it, and the next run gives it
+// all.
+func TestALaggingOutputIsLeftToTheNextRun(t *testing.T) {
+	dir, w := t.TempDir(), newWorld()
+	manyLines(w)
+	w.away["dead"] = true
+	synctest.Test(t, func(t *testing.T) {
+		g := w.build(t, dir, twoOutputs)
+		g.haveLittleRoom()
+		ctx, stop := context.WithTimeout(t.Context(), 5*time.Second)
+		defer stop()
+		if err := g.Run(ctx); err != nil {
+			t.Fatal(err)
+		}
+	})
+	w.away["dead"] = false
+	synctest.Test(t, func(t *testing.T) {
+		g := w.build(t, dir, twoOutputs)
+		g.haveLittleRoom()
+		if err := g.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if diff := cmp.Diff(bySource(w.stored["living"]), bySource(w.stored["dead"])); diff != "" {
+		t.Error(diff)
+	}
+	if len(w.stored["living"]) != 6000 {
+		t.Errorf("the living output has %d of 6000 records", len(w.stored["living"]))
+	}
+}
