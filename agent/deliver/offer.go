@@ -50,6 +50,12 @@ func (d *Deliverer) Offer(ctx context.Context, b *Shared, track Track) (taken bo
 // them again; or, with a negative number, that it took then.
 func (d *Deliverer) Behind(records int) { d.metrics.behind.Add(int64(records)) }
 
+// Skip counts records that were expected, and were done in an earlier run.
+func (d *Deliverer) Skip(records int) {
+	d.metrics.behind.Add(int64(-records))
+	d.metrics.end(&d.metrics.skipped, records)
+}
+
 // Lost counts records that were expected and cannot be read any more.
 func (d *Deliverer) Lost(records int) {
 	d.metrics.behind.Add(int64(-records))

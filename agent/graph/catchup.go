@@ -108,10 +108,10 @@ func (r *behindRoute) lose() position {
 }
 
 func (r *behindRoute) end() {
-	// Nothing is left, unless something that depends on the clock has joined other lines.
-	if left := int(r.missed.Swap(0)); left != 0 {
-		r.output().deliverer.Behind(-left)
-		r.output().deliverer.Expect(-left)
+	left := int(r.missed.Swap(0))
+	// What is left an earlier run has done.
+	if left != 0 {
+		r.output().deliverer.Skip(left)
 	}
 	r.pipeline.routes[r.k].behind = nil
 	r.of.feed.caughtUp(r.of)
@@ -351,7 +351,8 @@ func (c *catchUp) rejoin(ctx context.Context, r *behindRoute) error {
 		if !slices.Equal(r.boundaries, p.boundaries) {
 			r.boundaries = p.boundaries
 			if r.own.join != nil {
-				r.own.join.addBounds(p.boundaries...)
+				i, _ := slices.BinarySearch(p.boundaries, r.taken)
+				r.own.join.addBounds(p.boundaries[i:]...) // those before were passed
 			}
 		}
 		if r.taken != p.taken || p.forwarded != p.taken || !r.own.join.pending() {
