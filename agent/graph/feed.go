@@ -169,6 +169,9 @@ func (f *feed) caughtUp(o *openSource) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	o.behind--
+	if o.behind == 0 && o.leaving.Swap(false) {
+		o.plan.hurry(false)
+	}
 	if o.parked != nil {
 		close(o.parked)
 		o.parked = nil
@@ -184,6 +187,7 @@ func (f *feed) Behind(src *event.Source, leaving bool) bool {
 		return false
 	}
 	if leaving && !o.leaving.Swap(true) {
+		o.plan.hurry(true)
 		o.plan.pokeCatchUps(src)
 	}
 	return true

@@ -40,6 +40,15 @@ type plan struct {
 	workers   int
 }
 
+// hurry has the outputs' lanes that are full go to disk, or not any more.
+func (p *plan) hurry(on bool) {
+	for _, shared := range p.pipelines {
+		for _, o := range shared.outputs {
+			o.deliverer.Hurry(on)
+		}
+	}
+}
+
 // pokeCatchUps has the outputs that lag look at a source again.
 func (p *plan) pokeCatchUps(src *event.Source) {
 	for _, shared := range p.pipelines {

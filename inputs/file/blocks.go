@@ -167,6 +167,9 @@ func (r *reader) onRewritten(ctx context.Context, f *file, b *event.Batch) error
 	if err := r.returnBatch(ctx, f, b); err != nil {
 		return err
 	}
+	if r.rereads {
+		return errRewritten
+	}
 	r.restart(ctx, f, "it was rewritten")
 	return nil
 }

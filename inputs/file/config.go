@@ -71,7 +71,7 @@ func (c *Config) Input(env pipeline.Env) (pipeline.Input, error) {
 	}
 	set := settings{Config: *c, encoding: encoding, notify: notify.New, openFile: openFile, compared: &atomic.Int64{}}
 	set.readers = max(4, runtime.GOMAXPROCS(0))
-	return &input{set, env}, nil
+	return &input{settings: set, env: env}, nil
 }
 
 // settings are the config and what tests replace.

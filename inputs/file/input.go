@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/longshore/longshore/inputs/file/glob"
 	"github.com/longshore/longshore/pipeline"
@@ -14,6 +17,7 @@ import (
 type input struct {
 	settings settings
 	env      pipeline.Env
+	running  atomic.Pointer[core]
 }
 
 // core is what the follower and the readers share.
@@ -32,6 +36,9 @@ type core struct {
 	missing    *missingFiles
 	health     *healthTracker
 	metrics    *metrics
+	sources    *sourceFiles
+
+	rereadMetrics *metrics // what is read again counts for nothing
 }
 
 // Run follows the files until ctx ends.
@@ -43,6 +50,8 @@ func (in *input) Run(ctx context.Context, feed pipeline.Feed) error {
 	w := newFollower(c)
 	w.startWatching()
 	defer w.watcher.Close()
+	in.running.Store(c)
+	defer in.running.Store(nil)
 
 	var wg sync.WaitGroup
 	wg.Go(func() { c.schedule.alarm(ctx) })
@@ -78,6 +87,9 @@ func (in *input) core(feed pipeline.Feed) (*core, error) {
 		missing:    &missingFiles{files: map[*file]bool{}, grown: make(chan struct{}, 1)},
 		health:     newHealthTracker(log, in.env.Health),
 		metrics:    metrics,
+		sources:    &sourceFiles{files: map[event.SourceID]*file{}},
+
+		rereadMetrics: newMetrics(prometheus.NewRegistry()),
 	}, nil
 }
 

@@ -20,14 +20,18 @@ const (
 	// completeAfter is how long a renamed or deleted file must not grow to count as complete, so
 	// that its last line needs no line end.
 	completeAfter = 5 * time.Second
-	backoffMin    = time.Second
-	backoffMax    = time.Minute
+	// behindRetry is how long a file is kept that an output has yet to read, before that is asked
+	// again.
+	behindRetry = time.Second
+	backoffMin  = time.Second
+	backoffMax  = time.Minute
 )
 
 // A reader reads files, one read slice at a time, in which the file's read state is its own.
 type reader struct {
 	*core
-	buf []byte // for text that must be decoded, and for probing
+	buf     []byte // for text that must be decoded, and for probing
+	rereads bool   // it reads a file once more, which another follows
 }
 
 // serve reads what the schedule hands out, until that is closed.
@@ -324,6 +328,7 @@ func (r *reader) detachSource(f *file, why string) *event.Source {
 	if src == nil && s.srcID != 0 {
 		src, _ = r.feed.Open(s.srcID, s.key, labelsOf(s.key))
 	}
+	r.sources.remove(s.srcID, f)
 	s.src, s.srcID = nil, 0
 	return src
 }
@@ -382,6 +387,7 @@ func (r *reader) setAside(f *file) {
 
 func (r *reader) unfollow(f *file) {
 	r.forgetPredecessors(f)
+	r.sources.remove(f.read.srcID, f)
 	r.table.remove(f)
 	r.health.clear(f.read.key)
 	f.read.progress, f.read.identified = r.settings.newProgress(f.read.key), false
@@ -409,6 +415,9 @@ func (r *reader) onEnd(ctx context.Context, f *file, info fs.FileInfo, at locati
 	}
 	if left := completeAfter - time.Since(since); left > 0 {
 		return sliceResult{wait: left}, nil
+	}
+	if f.read.src != nil && r.feed.Behind(f.read.src, at.state == unlinked) {
+		return sliceResult{wait: behindRetry}, nil // it stays open for an output that lags
 	}
 	switch {
 	case at.state == renamed:
@@ -493,6 +502,9 @@ func (r *reader) openSource(ctx context.Context, f *file) error {
 			return fmt.Errorf("opening the source of %s: %w", s.key, err)
 		}
 		s.src, s.srcID = src, src.ID
+		if !r.rereads {
+			r.sources.set(src.ID, f)
+		}
 	}
 	if s.begun || s.storedHead == int(s.head.len) {
 		return nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"sync"
 	"time"
 
@@ -109,10 +110,7 @@ func (r *reader) unpackBlocks(ctx context.Context, f *file, size int64) (sliceRe
 // start begins to unpack, and skips what was sent before. It fails with errRewritten if that has
 // changed.
 func (u *unpacker) start(s *readState, choice *lines.Encoding) error {
-	if _, err := s.fd.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	zip, err := decompress(s.fd)
+	zip, err := decompress(io.NewSectionReader(s.fd, 0, math.MaxInt64))
 	if err != nil {
 		return asIncomplete(err)
 	}
@@ -239,6 +237,8 @@ func (r *reader) onIncomplete(ctx context.Context, f *file, size int64, cause er
 	case errors.As(cause, &disk):
 		f.closeUnpack(r.unpacks)
 		return sliceResult{}, fmt.Errorf("unpacking a log file: %w", cause)
+	case errors.Is(cause, errRewritten) && r.rereads:
+		return sliceResult{}, cause
 	case errors.Is(cause, errRewritten):
 		r.restart(ctx, f, "it was rewritten")
 		return sliceResult{more: true}, nil
