@@ -31,4 +31,6 @@
 //     minute where sources wait on disk: an outage that takes longer may outlast their rotation.
 //     While an input hurries, as lines are about to be gone where they are, it is half a second,
 //     too; when it no longer does, the lane waits again: the spool is left to what needs it.
+//   - Outputs do not wait for each other: a route whose lane stays full is let go where others wait
+//     for it, and catches up by reading its source again; see catchup.go and docs/design.md.
 package graph

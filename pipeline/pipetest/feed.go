@@ -38,7 +38,8 @@ type Feed struct {
 	pool    []*event.Batch
 	nextID  event.SourceID
 	blocked bool
-	waiting int // calls of Send that are held up
+	refused error // what Send returns
+	waiting int   // calls of Send that are held up
 	hurries bool
 	room    int64
 	input   string
@@ -99,6 +100,29 @@ func (f *Feed) rewind() *Feed {
 		s.sent.Pos, s.acked.Pos = 0, 0
 	}
 	return next
+}
+
+// marks returns where the batches end that are not acknowledged, in their order.
+func (f *Feed) marks() []mark {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.sent)
+}
+
+// at returns a feed that knows one source, up to where a batch ended.
+func (f *Feed) at(m mark) *Feed {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	again, s := NewFeed(f.t), f.sources[m.source]
+	again.sources[m.source] = &feedSource{key: s.key, sent: m.at, acked: m.at, boundaries: s.boundaries}
+	return again
+}
+
+// refuse has Send return an error from now on.
+func (f *Feed) refuse(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.refused = err
 }
 
 // Behind implements pipeline.Feed.
@@ -199,6 +223,9 @@ func (f *Feed) pass(ctx context.Context) error {
 		f.mu.Lock()
 	}
 	f.waiting--
+	if f.refused != nil {
+		return f.refused
+	}
 	return ctx.Err()
 }
 

@@ -2,6 +2,7 @@ package pipetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -59,6 +60,7 @@ func TestInput(t *testing.T, spec pipeline.Spec, start func(t *testing.T) InputH
 		{"two sources go their own ways", testTwoSources},
 		{"has positions of the kind that its spec names", testPositions},
 		{"reads again what it has read, if its spec says so", testRereadable},
+		{"reads again while it runs, if it can", testReread},
 	} {
 		t.Run(property.name, func(t *testing.T) {
 			h := start(t)
@@ -284,6 +286,38 @@ func testRereadable(t *testing.T, h InputHarness) {
 	wantRecords(t, "from the beginning", next.Got(), before)
 }
 
+// testReread reads again from every batch on, while the input runs, as outputs that lag do.
+func testReread(t *testing.T, h InputHarness) {
+	feed := NewFeed(t)
+	in := startInput(t, h, feed)
+	rereader, ok := in.input.(pipeline.Rereader)
+	if !ok {
+		in.stop()
+		t.Skip("this input cannot read again while it runs")
+	}
+	for i := range 5 {
+		h.Write(t, numbered(20*i, 20*i+20)...)
+		feed.WaitFor(within(t), 20*i+20)
+	}
+	got := feed.Got()
+	for _, from := range feed.marks() {
+		again := feed.at(from)
+		if err := rereader.Reread(within(t), again.Known()[0], again); err != nil {
+			t.Fatalf("reading again from %d: %v", from.at.Pos, err)
+		}
+		want := slices.DeleteFunc(slices.Clone(got), func(g Got) bool { return g.Pos < from.at.Pos })
+		wantRecords(t, fmt.Sprint("again from ", from.at.Pos), again.Got(), want)
+	}
+	refused := errors.New("no more")
+	from := feed.marks()[0]
+	again := feed.at(from)
+	again.refuse(refused)
+	if err := rereader.Reread(within(t), again.Known()[0], again); !errors.Is(err, refused) {
+		t.Errorf("with an error of Send: %v", err)
+	}
+	in.stop()
+}
+
 // ofSource returns the source of these lines, and checks that they are all that
 // came from it, in order.
 func ofSource(t *testing.T, got []Got, want []string) event.SourceID {
@@ -307,6 +341,7 @@ func needResume(t *testing.T, h InputHarness) {
 // An inputRun is an input that runs.
 type inputRun struct {
 	t      *testing.T
+	input  pipeline.Input
 	feed   *Feed
 	leaks  goleak.Option
 	cancel context.CancelFunc
@@ -317,7 +352,7 @@ type inputRun struct {
 func startInput(t *testing.T, h InputHarness, feed *Feed) *inputRun {
 	in := h.New(t)
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &inputRun{t: t, feed: feed, leaks: goleak.IgnoreCurrent(), cancel: cancel, ended: make(chan error, 1)}
+	r := &inputRun{t: t, input: in, feed: feed, leaks: goleak.IgnoreCurrent(), cancel: cancel, ended: make(chan error, 1)}
 	go func() { r.ended <- in.Run(ctx, feed) }()
 	t.Cleanup(r.stop)
 	return r
