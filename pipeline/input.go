@@ -18,8 +18,8 @@ type Input interface {
 	Run(ctx context.Context, feed Feed) error
 }
 
-// A Rereader is an Input that can read again what it has sent. Outputs that lag are then no burden to
-// the others: what they have not taken they read for themselves, later.
+// A Rereader is an Input that can read again what it has sent. Outputs that lag are then no burden
+// to the others: what they have not taken they read for themselves, later.
 type Rereader interface {
 	// Reread sends feed the records of a source from a cursor on, as they were sent before: with
 	// the same positions and times, the same state at the ends of batches, and ended at the

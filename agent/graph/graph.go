@@ -209,7 +209,8 @@ func (g *Graph) newTransform(name, pipelineName string, to prometheus.Registerer
 	c := g.Config.Transforms[i]
 	env := pipeline.TransformEnv{Env: g.env(pipeline.KindTransform, name)}
 	env.Log = env.Log.With("pipeline", pipelineName)
-	env.Metrics = prometheus.WrapRegistererWith(prometheus.Labels{string(pipeline.KindTransform): name, "pipeline": pipelineName}, to)
+	labels := prometheus.Labels{string(pipeline.KindTransform): name, "pipeline": pipelineName}
+	env.Metrics = prometheus.WrapRegistererWith(labels, to)
 	for _, o := range g.Config.Outputs {
 		env.Outputs = append(env.Outputs, o.Name)
 	}

@@ -352,7 +352,9 @@ type inputRun struct {
 func startInput(t *testing.T, h InputHarness, feed *Feed) *inputRun {
 	in := h.New(t)
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &inputRun{t: t, input: in, feed: feed, leaks: goleak.IgnoreCurrent(), cancel: cancel, ended: make(chan error, 1)}
+	r := &inputRun{
+		t: t, input: in, feed: feed, leaks: goleak.IgnoreCurrent(), cancel: cancel, ended: make(chan error, 1),
+	}
 	go func() { r.ended <- in.Run(ctx, feed) }()
 	t.Cleanup(r.stop)
 	return r
