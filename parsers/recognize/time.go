@@ -86,11 +86,11 @@ func (c *clock) iso(p []byte) int {
 	return at + c.zone(p[at:])
 }
 
-// isoRare reads what may follow 2006-01-02 otherwise: _15:04:05, -15:04:05, :15:04:05, an hour of
-// one digit, 15:04 without seconds, and the -15.04.05.000000 of Db2.
+// isoRare reads what may follow 2006-01-02 otherwise: a tab and 15:04:05, _15:04:05, -15:04:05,
+// :15:04:05, an hour of one digit, 15:04 without seconds, and the -15.04.05.000000 of Db2.
 func (c *clock) isoRare(p []byte) int {
 	switch p[10] {
-	case ' ', 'T', '_', '-', ':':
+	case ' ', 'T', '_', '-', ':', '\t':
 	default:
 		return 0
 	}

@@ -189,11 +189,29 @@ func (s *seeker) level() event.Level {
 			return level
 		}
 	}
+	if s.start > 0 && word[0] == '.' && s.p[s.start-1] == ']' {
+		word = word[1:] // pid].ERR
+	}
 	level := recognize.Strong(word)
-	if level == event.NoLevel || !s.placed(word) {
+	if level == event.NoLevel || !s.placed(word) && !s.inList(word) && !s.titled() {
 		return event.NoLevel
 	}
 	return level
+}
+
+// inList reports whether a word is the second of two that a comma joins: firewall,info.
+func (s *seeker) inList(word []byte) bool {
+	p := s.p
+	return s.before == ',' && s.start > 1 && p[s.start-1] == ',' && isAlnum(p[s.start-2]) && s.words < 3 && s.prose < 2 &&
+		isUnlikeWord(word) && s.end < len(p) && p[s.end] == ' '
+}
+
+// titled reports whether a word and its colon have a column of their own: "Logon       Error:
+// 18456".
+func (s *seeker) titled() bool {
+	p := s.p
+	return s.after == ':' && p[s.end] == ':' && s.prose < 2 && s.words < 3 && s.start > 2 && p[s.start-1] == ' ' &&
+		p[s.start-2] == ' '
 }
 
 // placed reports whether a word stands as levels do.

@@ -122,6 +122,14 @@ func (h *head) epochWithDate(s *seeker) int {
 	return s.start
 }
 
+// zonedBehind reports whether a time has an offset or Z, and only a few words that programs write
+// before it: "http 2006-01-02T15:04:05Z app/…".
+func (h *head) zonedBehind(s *seeker, at, behind int) bool {
+	last := h.text[behind-1]
+	zoned := last == 'Z' || isDigit(last) && bytes.IndexAny(h.text[at+10:behind], "+-") > 0
+	return zoned && s.before == 0 && s.prose+s.caps == 0 && s.words < 4 && s.p[0] != '-'
+}
+
 // isDigits10 reports whether a Unix time stands at an index.
 func isDigits10(p []byte, at int) bool { return isNumber(p[at:min(len(p), at+10)]) }
 
@@ -152,7 +160,9 @@ func (h *head) found(s *seeker, level event.Level, at int, mayCut bool) bool {
 		return false
 	case s.prose > 2 || s.prose > 0 && (level == event.NoLevel && h.level == event.NoLevel || p[at-1] == '='):
 		return false
-	case h.level == event.NoLevel && !isDigits10(p, at) && (!boxed || s.words > 3 || s.before == '='):
+	case h.level == event.NoLevel && !isDigits10(p, at) && !boxed && !h.zonedBehind(s, at, behind):
+		return false
+	case h.level == event.NoLevel && (s.words > 3 || s.before == '='):
 		return false
 	}
 	if onlyLevel && (boxed || !isOpening(p[at-1])) {

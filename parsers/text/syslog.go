@@ -204,6 +204,19 @@ func (l *line) tag(host int) bool {
 	l.rec.Format = event.FormatSyslog
 	message := skipBlanks(p, colon+1)
 	l.setMessage(message)
-	l.haproxy(message)
+	if !l.haproxy(message) {
+		l.levelBehind(message)
+	}
 	return true
+}
+
+// levelBehind looks for a level in what stands behind the head of another program.
+func (l *line) levelBehind(at int) {
+	h := head{line: l, end: len(l.text), at: at}
+	if !h.bareLevel() {
+		h.level = h.seekLevel(at)
+	}
+	if h.level != event.NoLevel {
+		l.rec.Level = h.level
+	}
 }
