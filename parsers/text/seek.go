@@ -202,8 +202,8 @@ func (s *seeker) level() event.Level {
 // inList reports whether a word is the second of two that a comma joins: firewall,info.
 func (s *seeker) inList(word []byte) bool {
 	p := s.p
-	return s.before == ',' && s.start > 1 && p[s.start-1] == ',' && isAlnum(p[s.start-2]) && s.words < 3 && s.prose < 2 &&
-		isUnlikeWord(word) && s.end < len(p) && p[s.end] == ' '
+	joined := s.start > 1 && p[s.start-1] == ',' && isAlnum(p[s.start-2]) && s.end < len(p) && p[s.end] == ' '
+	return joined && s.words < 3 && s.prose < 2 && isUnlikeWord(word)
 }
 
 // titled reports whether a word and its colon have a column of their own: "Logon       Error:
