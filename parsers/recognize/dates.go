@@ -18,7 +18,7 @@ func (c *clock) digitsFirst(p []byte) int {
 		return c.slashed(p)
 	case p[2] == '-' && p[5] == '-':
 		return c.dayMonthYear(p)
-	case p[2] == '-' && p[5] == ' ':
+	case (p[2] == '-' || p[2] == '.') && p[5] == ' ':
 		return c.monthDay(p)
 	case len(p) < 15:
 		return 0
@@ -28,7 +28,7 @@ func (c *clock) digitsFirst(p []byte) int {
 	return c.basic(p)
 }
 
-// monthDay reads 01-02 15:04:05, which has no year.
+// monthDay reads 01-02 15:04:05 and 01.02 15:04:05, which have no year.
 func (c *clock) monthDay(p []byte) int {
 	c.month, c.day = two(p), two(p[3:])
 	if c.month|c.day < 0 || !isDigit(p[6]) || !isDigit(p[7]) {

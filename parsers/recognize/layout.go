@@ -22,8 +22,8 @@ import (
 //	02.01.2006 15:04:05
 //	20060102T150405Z, 20060102 15:04:05, 20060102-15:04:05:000
 //	06/01/02 15:04:05, 060102 150405 Spark, Hadoop, and 1/2/06 15:04:05:000 MST of WebSphere
-//	Jan _2 15:04:05.000              syslog (RFC 3164): no year; Jan _2 2006 15:04:05
-//	01-02 15:04:05.000, 01/02 15:04:05
+//	Jan _2 15:04:05.000, Jan-02 15:04:05, Jan _2 2006 15:04:05: syslog (RFC 3164) has no year
+//	01-02 15:04:05.000, 01/02 15:04:05, 01.02 15:04:05
 //	@40000000662fcf1c075bcd15        TAI64N
 //
 // What a time lacks is found by near, a time in Unix nanoseconds (0 for none): a missing year is
@@ -39,7 +39,7 @@ func Layout(p []byte, zone Zone, near int64) (ns int64, used int, ok bool) {
 	switch {
 	case '0' <= p[0] && p[0] <= '9':
 		used = c.digitsFirst(p)
-	case p[3] == ' ' && monthOf(p) > 0:
+	case (p[3] == ' ' || p[3] == '-') && monthOf(p) > 0:
 		used = c.monthFirst(p, false)
 	case isWeekday(p):
 		used = c.weekdayFirst(p)

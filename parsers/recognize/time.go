@@ -153,16 +153,21 @@ func (c *clock) fraction(p []byte) int {
 	return at
 }
 
-// colonMillis reads the :000 that some write for milliseconds; more may be an address or a port.
+// colonMillis reads the :000 or :000000 that some write for a fraction; more may be an address or a
+// port.
 func (c *clock) colonMillis(p []byte) int {
 	if len(p) < 4 || p[0] != ':' || two(p[1:]) < 0 || p[3] < '0' || p[3] > '9' {
 		return 0
 	}
-	if len(p) > 4 && (isWordByte(p[4]) && p[4] != 'Z' || p[4] == '.' || p[4] == ':') {
+	n, end := int64(two(p[1:])*10+int(p[3]-'0'))*1e6, 4
+	if len(p) > 6 && two(p[4:]) >= 0 && isDigit(p[6]) {
+		n, end = n+int64(two(p[4:])*10+int(p[6]-'0'))*1e3, 7
+	}
+	if len(p) > end && (isWordByte(p[end]) && p[end] != 'Z' || p[end] == '.' || p[end] == ':') {
 		return 0
 	}
-	c.nanos = int64(two(p[1:])*10+int(p[3]-'0')) * 1e6
-	return 4
+	c.nanos = n
+	return end
 }
 
 var tens = [...]int64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9}

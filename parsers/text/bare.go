@@ -40,7 +40,7 @@ func (h *head) bare(at, end int) bool {
 	case next > end+1, p[end] == '\t', c == '[', c == '<', c == '{', c == '|', c == '*':
 		return true
 	case c == '-' || c == ':' || c == '=':
-		return next+1 < len(p) && p[next+1] == ' '
+		return next+1 < len(p) && (p[next+1] == ' ' || p[next+1] == '[')
 	case c == '(':
 		return unlike
 	case !isSeekByte(c):
@@ -57,7 +57,7 @@ func (h *head) bare(at, end int) bool {
 		return false
 	case isNumber(word):
 		return unlike
-	case isMachine(word), box < len(p) && p[box] == '[' && box > stop:
+	case isMachine(word), box < len(p) && p[box] == '[':
 		return true
 	case stop+1 < len(p) && p[stop] == ':' && p[stop+1] == ' ':
 		return true

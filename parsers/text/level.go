@@ -38,7 +38,9 @@ func (h *head) levelFirst() bool {
 		return h.take() // "error: …" is how many messages begin: it stays whole
 	}
 	h.at = skipSigns(p, at)
-	h.timeBehind()
+	if h.timeBehind(); !h.dated {
+		h.timeInColumns()
+	}
 	if !h.dated && at < len(p) && p[at] == ':' && at+1 < len(p) && p[at+1] != ' ' {
 		h.pythonBasic(at + 1)
 		return h.take()
@@ -109,10 +111,19 @@ func (h *head) boxFirst() bool {
 				h.n = 0
 			}
 		}
+		h.redisSign()
 		return true
 	}
 	h.n, h.timed, h.dated, h.boxed = 0, false, false, false
 	return false
+}
+
+// redisSign reads the level of Redis before 3: [1] 02 Jan 15:04:05.000 # message.
+func (h *head) redisSign() {
+	at := h.at + 1
+	if h.has("pid") && at+1 < len(h.text) && h.text[at+1] == ' ' && (h.text[at] == '#' || h.text[at] == '*') {
+		h.level, h.at = redisLevel(h.text[at]), at+2
+	}
 }
 
 // timeBehind reads a time behind the level, perhaps with a thread between:
@@ -133,6 +144,25 @@ func (h *head) timeBehind() {
 		h.n = 0
 	}
 	h.timed, h.dated, h.at = false, false, at
+}
+
+// timeInColumns reads the time of "INFO   | jvm 1    | 2006/01/02 15:04:05 | message", as the
+// wrapper of Java services has it. The columns between stay in the message.
+func (h *head) timeInColumns() {
+	p := h.text
+	for at, columns := h.at, 0; columns < 2; columns++ {
+		bar := bytes.IndexByte(p[at:min(len(p), at+32)], '|')
+		if bar < 0 || p[at+max(bar-1, 0)] != ' ' {
+			return
+		}
+		at = skipBlanks(p, at+bar+1)
+		if used := h.clock(p[at:]); used > 0 && h.dated {
+			h.n = 0
+			return
+		}
+		h.n = 0
+	}
+	h.dated = false
 }
 
 // pythonBasic reads LEVEL:name:message.

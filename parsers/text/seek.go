@@ -47,7 +47,7 @@ func (s *seeker) next() bool {
 				return true
 			}
 			s.before = c
-		case '"', '\'', '`', '\\':
+		case '"', '`', '\\':
 			return false // what is quoted is no head
 		default:
 			s.before = c
@@ -192,11 +192,50 @@ func (s *seeker) level() event.Level {
 	if s.start > 0 && word[0] == '.' && s.p[s.start-1] == ']' {
 		word = word[1:] // pid].ERR
 	}
+	if level := facilityLevel(word); level != event.NoLevel && s.prose == 0 {
+		return level
+	}
+	if s.words == 0 && len(word) == 2 && s.after == '(' {
+		return severityLevel(s.p[s.start:wordEnd(s.p, s.start)])
+	}
 	level := recognize.Strong(word)
 	if level == event.NoLevel || !s.placed(word) && !s.inList(word) && !s.titled() {
 		return event.NoLevel
 	}
 	return level
+}
+
+// facilityLevel reads what syslog daemons write of a line's origin: user.warn, local0.info.
+func facilityLevel(word []byte) event.Level {
+	dot := bytes.IndexByte(word, '.')
+	if dot < 3 {
+		return event.NoLevel
+	}
+	switch string(word[:dot]) {
+	case "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp",
+		"local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7":
+		return recognize.Strong(word[dot+1:])
+	}
+	return event.NoLevel
+}
+
+// severityLevel reads ESXi's In(14): two letters, and the priority of syslog that they stand for.
+func severityLevel(word []byte) event.Level {
+	if len(word) < 5 || word[2] != '(' || word[len(word)-1] != ')' || len(word) > 7 {
+		return event.NoLevel
+	}
+	priority := 0
+	for _, digit := range word[3 : len(word)-1] {
+		if !isDigit(digit) {
+			return event.NoLevel
+		}
+		priority = priority*10 + int(digit-'0')
+	}
+	const names = "EmAlCrErWaNoInDb"
+	if at := priority % 8 * 2; string(word[:2]) != names[at:at+2] {
+		return event.NoLevel
+	}
+	return recognize.Syslog(priority % 8)
 }
 
 // inList reports whether a word is the second of two that a comma joins: firewall,info.
@@ -226,6 +265,10 @@ func (s *seeker) placed(word []byte) bool {
 		return true
 	case s.before == ':' && s.after == ':':
 		return s.prose == 0
+	case s.before == '\'':
+		return false
+	case s.after == '\'' && s.words == 1 && s.prose == 0 && adjacent == ' ':
+		return true // F5A5AB90 info 'vm:
 	case !allCapitals(word) || s.prose > 0:
 		return false
 	case bytes.IndexByte([]byte(" \t:[|,(;"), adjacent) < 0:

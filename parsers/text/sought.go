@@ -16,6 +16,13 @@ func (l *line) sought() bool {
 	h := head{line: l, end: len(l.text), format: event.FormatText}
 	s := seeker{p: l.text[:min(len(l.text), farthest)]}
 	s.at = skipBlanks(s.p, 0)
+	if s.p[0] == '"' { // the first of columns in quotes
+		if at := h.timeFrom(0, 1); at > 0 && h.at < len(s.p) && s.p[h.at] == '"' {
+			h.at = 0
+			return h.take()
+		}
+		return false
+	}
 	level, inGroup := event.NoLevel, false
 	for first := s.at; s.words < 8; {
 		from := s.at
@@ -78,8 +85,9 @@ func (h *head) timeFrom(from, start int) int {
 	return start
 }
 
-// timeInGroup reads what has the time and the level within brackets: [INFO 2006-01-02 15:04:05
-// main], [server:info,2006-01-02T15:04:05.000Z,node:web].
+// timeInGroup reads what has the time within brackets, behind a name or the level: [INFO 2006-01-02
+// 15:04:05 main], [server:info,2006-01-02T15:04:05.000Z,node:web], [agent 2006-01-02 15:04:05
+// +0700].
 func (h *head) timeInGroup(s *seeker) (event.Level, int) {
 	p := s.p
 	if p[s.start] != '[' {
@@ -91,8 +99,11 @@ func (h *head) timeInGroup(s *seeker) (event.Level, int) {
 		for end < s.end-1 && bytes.IndexByte([]byte(" ,:|"), p[end]) < 0 {
 			end++
 		}
-		if time := h.timeFrom(at, at); time > 0 && level != event.NoLevel {
-			return level, time
+		if time := h.timeFrom(at, at); time > 0 {
+			if level != event.NoLevel || pieces == 1 && s.words == 0 && h.at == s.end-1 {
+				return level, time
+			}
+			break
 		}
 		if found := recognize.Strong(p[at:end]); found != event.NoLevel {
 			level = found
@@ -143,6 +154,7 @@ func isWord(p []byte, at int) bool { return at < len(p) && (isAlnum(p[at]) || p[
 func (h *head) found(s *seeker, level event.Level, at int, mayCut bool) bool {
 	p := h.text
 	boxed := at > 0 && isOpening(p[at-1]) && h.at < len(p) && p[h.at] == closing(p[at-1])
+	opened := !mayCut || at == 1 && isOpening(p[0]) // the line starts with a bracket and the time
 	onlyLevel := mayCut && level != event.NoLevel && s.words == 0
 	if boxed {
 		h.at++
@@ -158,9 +170,9 @@ func (h *head) found(s *seeker, level event.Level, at int, mayCut bool) bool {
 	switch {
 	case behind >= len(p), s.words > 0 && p[at-1] == ',' && p[behind] == ',':
 		return false
-	case s.prose > 2 || s.prose > 0 && (level == event.NoLevel && h.level == event.NoLevel || p[at-1] == '='):
+	case s.prose > 2 || s.prose > 0 && (level == event.NoLevel && h.level == event.NoLevel && !boxed || p[at-1] == '='):
 		return false
-	case h.level == event.NoLevel && !isDigits10(p, at) && !boxed && !h.zonedBehind(s, at, behind):
+	case h.level == event.NoLevel && !isDigits10(p, at) && !boxed && !opened && !h.zonedBehind(s, at, behind):
 		return false
 	case h.level == event.NoLevel && (s.words > 3 || s.before == '='):
 		return false

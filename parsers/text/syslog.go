@@ -150,7 +150,11 @@ func (h *head) journal() bool {
 	if !h.line.setTime(h.ns) {
 		return true
 	}
-	return h.tag(host)
+	tagged := h.tag(host)
+	if level := severityLevel(p[host:hostEnd]); tagged && level != event.NoLevel {
+		h.rec.Level = level // ESXi has it there
+	}
+	return tagged
 }
 
 // bareSyslog reads the format that syslog daemons write to files: that of RFC
