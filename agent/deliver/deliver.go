@@ -14,7 +14,7 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// Options make a Deliverer. All but Metrics, DeadLetters and Spool must be set.
+// Options make a Deliverer. All but Metrics, Redact, DeadLetters and Spool must be set.
 type Options struct {
 	Name     string
 	Number   int    // index of the output in the config: its bit of event.Record.ExcludedOutputs
@@ -24,6 +24,8 @@ type Options struct {
 	Log      *slog.Logger
 	Health   func(error)
 	Metrics  prometheus.Registerer
+	// Redact takes secrets out of what the destination says; nil for none.
+	Redact func(string) string
 	// DeadLetters keeps what the destination rejected.
 	DeadLetters DeadLetters
 	// Spool returns a lane's spool, or nil.

@@ -61,7 +61,7 @@ func (l *lane) askPreviousTarget(
 			return false
 		}
 		found := make([]bool, len(body.Items))
-		err = previous.Stored(ctx, body, found)
+		err = l.d.withoutSecrets(previous.Stored(ctx, body, found))
 		switch {
 		case errors.Is(err, pipeline.ErrUnknowable):
 			l.cannotAsk(len(body.Items), err)

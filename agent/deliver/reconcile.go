@@ -27,10 +27,10 @@ func (d *Deliverer) attempt(ctx context.Context, b *Body, asks bool) attemptResu
 		return attemptResult{err: &pipeline.SendError{Outcome: pipeline.Retry, Reason: reason, Err: err}}
 	}
 	if !asks {
-		return attemptResult{err: d.Output.Send(ctx, &b.Body)}
+		return attemptResult{err: d.send(ctx, &b.Body)}
 	}
 	stored := make([]bool, len(b.Items))
-	err := d.reconciler.Stored(ctx, &b.Body, stored)
+	err := d.withoutSecrets(d.reconciler.Stored(ctx, &b.Body, stored))
 	return attemptResult{err: err, stored: stored}
 }
 

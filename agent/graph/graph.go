@@ -46,6 +46,7 @@ type Graph struct {
 	parsers   map[string]parserFactory
 	pipelines []*sharedPipeline
 	workers   []*worker
+	redact    func(string) string // see config.Config.Redactor
 }
 
 type input struct {
@@ -79,6 +80,10 @@ func Build(o Options) (*Graph, error) {
 }
 
 func (g *Graph) build() error {
+	var err error
+	if g.redact, err = g.Config.Redactor(); err != nil {
+		return err
+	}
 	for range runtime.GOMAXPROCS(0) {
 		g.workers = append(g.workers, newWorker(g.batches, g.Now))
 	}
@@ -151,7 +156,7 @@ func (g *Graph) addOutput(c config.Output) error {
 	o.deliverer = deliver.New(deliver.Options{
 		Name: c.Name, Type: c.Type, Number: len(g.outputs), Output: out, Settings: c.Common, Log: env.Log,
 		Health: env.Health, Metrics: env.Metrics, DeadLetters: DeadLetters(g.Config, c),
-		Spool: spools.lane, SpoolAfter: g.spoolAfter(c.Name), HurriedSpoolAfter: spoolAfterEphemeral,
+		Redact: g.redact, Spool: spools.lane, SpoolAfter: g.spoolAfter(c.Name), HurriedSpoolAfter: spoolAfterEphemeral,
 	})
 	for range max(1, c.Common.Lanes) {
 		o.catchUps = append(o.catchUps, g.newCatchUp(o))

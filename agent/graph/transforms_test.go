@@ -2,6 +2,7 @@ package graph
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -70,4 +71,37 @@ func linesOf(stored []string) []string {
 		lines = append(lines, s[strings.LastIndexByte(s, '|')+1:])
 	}
 	return lines
+}
+
+// TestDestinationsWordsAreRedacted: a destination that repeats a secret puts it into no dead letter
+// and no report, unless redaction is off.
+func TestDestinationsWordsAreRedacted(t *testing.T) {
+	for _, redact := range []bool{true, false} {
+		w := newWorld()
+		w.more = transforms()
+		w.sources["a"] = []string{"info t=1"}
+		w.answer = func(string, []string) error {
+			return &pipeline.SendError{Outcome: pipeline.Reject, Status: 400,
+				Reason: "bad header Authorization: Bearer 0f1e2d3c4b5a69788796a5b4c3d2e1f0"}
+		}
+		dir := t.TempDir()
+		synctest.Test(t, func(t *testing.T) {
+			g := w.build(t, dir, fmt.Sprintf(`
+redact: %v
+inputs: {in: {type: script}}
+parsers: {words: {type: words}}
+outputs: {x: {type: memory}}
+pipelines:
+  main: {inputs: [in], parsers: [words], outputs: [x]}
+`, redact))
+			if err := g.Run(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		})
+		letters, err := os.ReadFile(filepath.Join(dir, "dead-letters", "x.jsonl"))
+		if err != nil || !bytes.Contains(letters, []byte("bad header")) ||
+			bytes.Contains(letters, []byte("0f1e2d3c")) == redact {
+			t.Errorf("redact: %v: dead letters: %s, %v", redact, letters, err)
+		}
+	}
 }

@@ -62,13 +62,17 @@ func (a *app) replay(ctx context.Context, cfg *config.Config, o replayOptions) e
 			return fmt.Errorf("there is no output %q in %s", o.output, cfg.File)
 		}
 	}
+	redact, err := cfg.Redactor()
+	if err != nil {
+		return err
+	}
 	var errs []error
 	for _, c := range outputs {
 		file := deliver.NewDeadLetterFile(filepath.Join(cfg.DataDir, "dead-letters"), c.Name)
 		if o.dry {
 			errs = append(errs, a.showDeadLetters(c, file, o))
 		} else {
-			errs = append(errs, a.replayOutput(ctx, c, file, o))
+			errs = append(errs, a.replayOutput(ctx, c, redact, file, o))
 		}
 		errs = append(errs, a.showDamaged(c, file))
 	}
@@ -114,8 +118,8 @@ func (a *app) showDamaged(c config.Output, file *deliver.DeadLetterFile) error {
 	return err
 }
 
-func (a *app) replayOutput(ctx context.Context, c config.Output, file *deliver.DeadLetterFile,
-	o replayOptions) (err error) {
+func (a *app) replayOutput(ctx context.Context, c config.Output, redact func(string) string,
+	file *deliver.DeadLetterFile, o replayOptions) (err error) {
 	letters, err := deliver.OpenReplay(file, o.wants(c))
 	if err != nil {
 		return err
@@ -134,6 +138,7 @@ func (a *app) replayOutput(ctx context.Context, c config.Output, file *deliver.D
 	c.Common.Lanes = 1
 	d := deliver.New(deliver.Options{
 		Name: c.Name, Type: c.Type, Output: out, Settings: c.Common, Log: log, Health: func(error) {},
+		Redact:      redact,
 		DeadLetters: file,
 		Spool:       func(int) deliver.Spool { return letters },
 	})

@@ -1,0 +1,55 @@
+package deliver
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/longshore/longshore/pipeline"
+)
+
+// send sends a body. What the destination says of it is without secrets from here on.
+func (d *Deliverer) send(ctx context.Context, body *pipeline.Body) error {
+	return d.withoutSecrets(d.Output.Send(ctx, body))
+}
+
+// withoutSecrets takes secrets out of an error. A destination may repeat what it was sent, headers
+// included, and what it says is logged, shown and kept with dead letters.
+func (d *Deliverer) withoutSecrets(err error) error {
+	if err == nil || d.Redact == nil {
+		return err
+	}
+	var answer *pipeline.SendError
+	if errors.As(err, &answer) && !errors.Is(err, pipeline.ErrUnknowable) {
+		return d.redactAnswer(answer)
+	}
+	if text := d.Redact(err.Error()); text != err.Error() {
+		return &redactedError{text, err}
+	}
+	return err
+}
+
+func (d *Deliverer) redactAnswer(answer *pipeline.SendError) *pipeline.SendError {
+	redacted := *answer
+	redacted.Reason = d.Redact(answer.Reason)
+	redacted.Items = slices.Clone(answer.Items)
+	before, after := answer.Reason, redacted.Reason // reasons tend to be the same
+	for i, item := range answer.Items {
+		if item.Reason != before {
+			before, after = item.Reason, d.Redact(item.Reason)
+		}
+		redacted.Items[i].Reason = after
+	}
+	return &redacted
+}
+
+// A redactedError is an error in other words.
+type redactedError struct {
+	text string
+	err  error
+}
+
+func (e *redactedError) Error() string { return e.text }
+
+// Is reports what the error is. It cannot be unwrapped to its own words.
+func (e *redactedError) Is(target error) bool { return errors.Is(e.err, target) }
