@@ -110,6 +110,57 @@ func lokiKeepsEqualLines(t *testing.T, start lokiStarter) {
 	}
 }
 
+// TestLokiSharedStream follows files of equal lines whose labels make one stream of them, with a
+// crash and a repeat on the way: each line is there once for each file, and verify says the same.
+func TestLokiSharedStream(t *testing.T) { ofEachLoki(t, lokiSharedStream) }
+
+func lokiSharedStream(t *testing.T, start lokiStarter) {
+	for _, test := range []struct{ name, loki, settings string }{
+		{"metadata", "", ""},
+		{"none is sent", "", ", structured_metadata: off"},
+		{"none is taken", "limits_config: {allow_structured_metadata: false}", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			loki := start(t, test.loki)
+			front := newGateway(t, loki.URL)
+			folder := t.TempDir()
+			write := func(from, to int) {
+				var text []byte
+				for i := from; i < to; i++ {
+					text = fmt.Appendln(text, script.Line("json", "shared", i, time.Now()))
+				}
+				add(t, filepath.Join(folder, "one.log"), text)
+				add(t, filepath.Join(folder, "two.log"), text)
+			}
+			when := around()
+			a := newAgent(t, fmt.Sprintf(`
+inputs:
+  files: {type: file, paths: [%s/*.log]}
+outputs:
+  loki: {type: loki, url: %q, labels: {job: x}, line_format: raw%s}
+`, folder, front.URL, test.settings))
+			write(0, 100)
+			a.start()
+			l := query.Loki{URL: loki.URL}
+			inLoki(t, l, `{job="x"}`, when, 200)
+			front.silence(true)
+			write(100, 200)
+			inLoki(t, l, `{job="x"}`, when, 201)
+			a.kill()
+			front.silence(false)
+			a.start()
+			inLoki(t, l, `{job="x"}`, when, 400)
+			a.delivered("loki", 200)
+			a.stop()
+			lokiCounts(t, l, `{job="x"}`, when, 400)
+			if v := a.verify(0); v.Totals.Checked != 400 || v.Totals.Found != 400 || !v.Clean {
+				t.Errorf("verify: %+v", v.Totals)
+			}
+		})
+	}
+}
+
 // TestLokiRateLimits sends more than Loki takes, to the tenant and to each stream.
 func TestLokiRateLimits(t *testing.T) { ofEachLoki(t, lokiRateLimits) }
 

@@ -86,6 +86,11 @@ type Checker interface {
 	Check() []Problem
 }
 
+// A Warner finds in a config what works, but is likely not to be meant.
+type Warner interface {
+	Warnings() []Problem
+}
+
 // A Problem is one problem in a config.
 type Problem struct {
 	// Path is the setting, from the component down: "tls.ca_file", "urls[1]".

@@ -29,7 +29,7 @@ func classifiedOf(failure *pipeline.SendError, metadata bool) classified {
 }
 
 // answerBody has two streams: a with the entries 0 to 4, a second apart, but for 3, half a second
-// after 2; b with 5, long, and 6, with metadata.
+// after 2; b with 5, long, and 6.
 func answerBody(t *testing.T) *pipeline.Body {
 	o := newOutput(t, Config{Labels: map[string]string{"app": "{service}"}, LineFormat: "raw"})
 	src := func(name string) *event.Source {
@@ -173,13 +173,15 @@ func TestAnswers(t *testing.T) {
 		"labels wanted": {400, `missing required labels 'env' for user 'fake' for stream '{app="b"}' (policy: '')`,
 			classified{Outcome: pipeline.Reject, Items: []string{"5 hold", "6 hold"}}},
 
-		"metadata": {400, noMetadata, classified{Outcome: pipeline.Reject, Items: []string{"6 retry"}, Metadata: true}},
+		"metadata": {400, noMetadata,
+			classified{Outcome: pipeline.Reject, Items: []string{"5 retry", "6 retry"}, Metadata: true}},
 		"metadata and more": {400, "1 errors like: " + noMetadata + "; 1 errors like: " + tooOldText + "0Z" + oldest,
-			classified{Outcome: pipeline.Reject, Items: []string{"0 reject", "6 retry"}, Metadata: true}},
+			classified{Outcome: pipeline.Reject, Items: []string{"0 reject", "5 retry", "6 retry"},
+				Metadata: true}},
 		"too much metadata": {400, "stream '{app=\"b\"}' has too many structured metadata labels: '4', limit: " +
 			"'3'. Please see `limits_config.max_structured_metadata_entries_count` or contact your Loki " +
 			"administrator to increase it",
-			classified{Outcome: pipeline.Reject, Items: []string{"6 retry"}, Metadata: true}},
+			classified{Outcome: pipeline.Reject, Items: []string{"5 retry", "6 retry"}, Metadata: true}},
 
 		"one too far behind": {400, entryAt("1") + late +
 			`user 'fake', total ignored: 1 out of 5 for stream: {app="a"}`,

@@ -23,11 +23,13 @@ type audit struct {
 
 	mu      sync.Mutex
 	untimed map[string]*untimedLines // by stream
+	claims  map[uint64]claimant      // by stream, time and line
 }
 
 // Audit implements pipeline.Auditor.
 func (o *Output) Audit(since time.Time) pipeline.Audit {
-	return &audit{output: o, since: since, seed: maphash.MakeSeed(), untimed: map[string]*untimedLines{}}
+	return &audit{output: o, since: since, seed: maphash.MakeSeed(), untimed: map[string]*untimedLines{},
+		claims: map[uint64]claimant{}}
 }
 
 const (
@@ -68,17 +70,41 @@ func (a *audit) checkTimed(ctx context.Context, body *pipeline.Body, items []int
 	if len(items) < len(body.Items) {
 		part = subset(body, items)
 	}
-	found := make([]pipeline.Presence, len(items))
+	found, untold := make([]pipeline.Presence, len(items)), map[int]int64{}
 	for _, s := range a.output.searches(part, make([]bool, len(items))) {
-		d := &timedTally{tally: tally{search: s}, presence: found}
+		d := &timedTally{tally: tally{search: s}, presence: found, untold: untold}
 		if err := d.run(ctx, a.output.health.now()); err != nil {
 			return err
 		}
 	}
 	for k, i := range items {
+		if at, is := untold[k]; is {
+			a.claim(body, i, at, &found[k])
+		}
 		presence[i] = found[k]
 	}
 	return nil
+}
+
+// claim takes an entry that does not say whose it is for a record. It is not there for another one,
+// of a source that shares the stream.
+func (a *audit) claim(body *pipeline.Body, i int, at int64, p *pipeline.Presence) {
+	if body.Sources == nil || p.Copies == 0 {
+		return
+	}
+	item := body.Items[i]
+	key := maphash.String(a.seed, body.Groups[item.Group]) ^ uint64(at) ^
+		hashText(a.seed, readEntry(body.Item(i)).line)*31
+	mine := claimant{uint64(body.SourceOf(i).ID), item.Pos}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	first, claimed := a.claims[key]
+	switch {
+	case claimed && first != mine:
+		p.Copies--
+	case !claimed && len(a.claims) < maxClaims:
+		a.claims[key] = mine
+	}
 }
 
 // A tally counts how often each wanted entry is stored.
@@ -238,6 +264,7 @@ func onlyWanted(shown []shownItem) (first int, all bool) {
 type timedTally struct {
 	tally
 	presence []pipeline.Presence // of the body's items
+	untold   map[int]int64       // the times of items that were found and may be another source's
 }
 
 func (d *timedTally) run(ctx context.Context, now time.Time) error {
@@ -284,7 +311,7 @@ func (d *timedTally) searchHalves(ctx context.Context, k int, now time.Time) err
 	for _, wanted := range [][]wantedEntry{d.wanted[:k], d.wanted[k:]} {
 		part := *d.search
 		part.wanted, part.size = wanted, d.size/len(d.wanted)*len(wanted)
-		half := &timedTally{tally: tally{search: &part}, presence: d.presence}
+		half := &timedTally{tally: tally{search: &part}, presence: d.presence, untold: d.untold}
 		if err := half.run(ctx, now); err != nil {
 			return err
 		}
@@ -298,23 +325,27 @@ func (d *timedTally) identify(e *shownEntry, taken map[int]bool) int {
 	if !e.ours {
 		return -1
 	}
-	sum, item := hashText(d.seed, []byte(e.line)), -1
+	sum, item, sure := hashText(d.seed, []byte(e.line)), -1, true
 	k, _ := slices.BinarySearchFunc(d.wanted, e.at, func(x wantedEntry, at int64) int { return cmp.Compare(x.at, at) })
 	for ; k < len(d.wanted) && d.wanted[k].at == e.at; k++ {
 		x := d.wanted[k]
-		if !sameSource(d.body.Item(x.item), e.metadata) {
+		same, told := sameSource(d.body.Item(x.item), e.metadata)
+		if !same {
 			continue
 		}
 		if x.hash != sum {
 			d.presence[x.item].Uncertain = reasonReplaced
 			continue
 		}
-		if item = x.item; !taken[item] {
+		if item, sure = x.item, told; !taken[item] {
 			break
 		}
 	}
 	if item >= 0 {
 		taken[item] = true
+	}
+	if item >= 0 && !sure {
+		d.untold[item] = e.at
 	}
 	return item
 }
@@ -330,7 +361,7 @@ func (d *timedTally) markUncertain(ctx context.Context, now time.Time) {
 	limit := defaultLookback
 	for _, x := range d.wanted {
 		h := &d.presence[x.item]
-		if h.Copies > 0 || x.at <= last || x.at > now.Add(lookbackMargin-limit).UnixNano() {
+		if h.Copies > 0 || x.unlikely || x.at <= last || x.at > now.Add(lookbackMargin-limit).UnixNano() {
 			continue
 		}
 		if limit == defaultLookback {

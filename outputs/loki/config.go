@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,7 +20,7 @@ type Config struct {
 	TenantID           string            `yaml:"tenant_id" formerly:"tenant" doc:"Tenant, sent as X-Scope-OrgID, for a Loki with auth_enabled."`
 	Labels             map[string]string `yaml:"labels" doc:"Labels of the streams, instead of the default host, service_name, container or filename, compose_project. {field} is a field of the record or a label of its source; an empty label is left out." example:"{service_name: \"{service}\", container: \"{container.name}\"}"`
 	MaxLabelValues     int               `yaml:"max_label_values" default:"1000" min:"1" doc:"Values of one label that may come from the lines; further ones become \"other\". Each makes a stream of its own, and many streams slow Loki down."`
-	StructuredMetadata string            `yaml:"structured_metadata" default:"auto" enum:"auto|off" doc:"Send trace_id, span_id, container_id, stream and detected_level beside the line; auto stops if Loki rejects them."`
+	StructuredMetadata string            `yaml:"structured_metadata" default:"auto" enum:"auto|off" doc:"Send trace_id, span_id, container_id, stream, source_id (of what is no container) and detected_level beside the line; auto stops if Loki rejects them."`
 	LineFormat         string            `yaml:"line_format" formerly:"line" default:"json" enum:"json|raw" doc:"The line to send: the parsed record as JSON, or the line as it was read."`
 	Schema             string            `yaml:"schema" default:"default" enum:"default|ecs|otel" doc:"Names of the fields with line_format: json: longshore's own, the Elastic Common Schema, or OpenTelemetry's."`
 	MaxLineSize        pipeline.Size     `yaml:"max_line_size" formerly:"max_line" default:"256KiB" min:"1KiB" max:"1MiB" doc:"Longest line, as Loki's max_line_size; longer ones are truncated and marked."`
@@ -44,6 +45,7 @@ func (q *Query) separate() bool {
 var (
 	_ pipeline.OutputConfig = (*Config)(nil)
 	_ pipeline.Checker      = (*Config)(nil)
+	_ pipeline.Warner       = (*Config)(nil)
 )
 
 // Spec describes the output.
@@ -80,6 +82,20 @@ func (c *Config) Check() []pipeline.Problem {
 	problems = append(problems, wrong...)
 	settings := c.http()
 	return append(problems, settings.Check()...)
+}
+
+// Warnings implements pipeline.Warner.
+func (c *Config) Warnings() []pipeline.Problem {
+	labels, problems := parseLabels(c.Labels)
+	if len(problems) > 0 || slices.ContainsFunc(labels, label.namesSource) {
+		return nil
+	}
+	kept := "source_id beside each line says whose it is"
+	if c.StructuredMetadata == "off" {
+		kept = "times that differ by less than a millisecond keep equal lines apart"
+	}
+	return []pipeline.Problem{{Path: "labels", Message: "have neither {filename} nor {container.name}, so sources " +
+		"share a stream, in which " + kept + "; add one of the two if that is not meant"}}
 }
 
 func (c *Config) http() httpclient.Settings {

@@ -25,9 +25,12 @@ func (e *Encoder) Encode(dst *pipeline.Body, b *event.Batch, i int) (uint32, err
 	}
 	r := &b.Records[i]
 	buf, entry := openField(dst.Bytes, tagStreamEntry)
-	buf = appendTime(buf, r.Time)
-	buf = e.appendLine(buf, b, i)
-	if !e.output.metadataOff.Load() {
+	if e.output.metadataOff.Load() {
+		buf = appendTime(buf, r.Time+src.apart)
+		buf = e.appendLine(buf, b, i)
+	} else {
+		buf = appendTime(buf, r.Time)
+		buf = e.appendLine(buf, b, i)
 		buf = appendMetadata(buf, r, src)
 	}
 	dst.Bytes = closeField(buf, entry)

@@ -143,7 +143,7 @@ func TestRequestIsWhatLokiItselfMarshals(t *testing.T) {
 	want := oracle(t,
 		push.Stream{
 			Labels:  `{filename="/var/log/db.log", host="h1", service_name="unknown_service"}`,
-			Entries: []push.Entry{entry(b2, 0)},
+			Entries: []push.Entry{entry(b2, 0, push.LabelAdapter{Name: "source_id", Value: "0000000000000002"})},
 		},
 		push.Stream{
 			Labels: `{compose_project="shop", container="shop-web-1", host="h1", service_name="web"}`,
@@ -172,11 +172,15 @@ func TestRequestWithoutMetadataIsWhatLokiItselfMarshals(t *testing.T) {
 	o := newOutput(t, Config{LineFormat: "raw"})
 	var f frame
 	raw := unpack(t, f.pack(f.withoutMetadata(fill(t, o, b))))
+	moved := newSource(b.Source, nil).apart
+	if moved <= 0 || moved >= 1e6 {
+		t.Fatalf("%d ns are added to the times", moved)
+	}
 	want := oracle(t, push.Stream{
 		Labels: `{compose_project="shop", container="shop-web-1", host="h1", service_name="web"}`,
 		Entries: []push.Entry{
-			{Timestamp: time.Unix(0, start), Line: "one"},
-			{Timestamp: time.Unix(0, start+1e9), Line: strings.Repeat("x", 300)},
+			{Timestamp: time.Unix(0, start+moved), Line: "one"},
+			{Timestamp: time.Unix(0, start+1e9+moved), Line: strings.Repeat("x", 300)},
 		},
 	})
 	if !bytes.Equal(raw, want) {

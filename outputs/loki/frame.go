@@ -123,22 +123,15 @@ func (f *frame) withoutMetadata(body *pipeline.Body) *pipeline.Body {
 }
 
 func appendStripped(dst, item []byte) []byte {
-	_, entry, _, _ := readField(item)
-	kept := entry
-	for rest := entry; ; {
-		tag, _, after, ok := readField(rest)
-		if !ok {
-			break
-		}
-		if tag == tagEntryMetadata { // it comes last
-			kept = entry[:len(entry)-len(rest)]
-			break
-		}
-		rest = after
+	e := readEntry(item)
+	dst, start := openField(dst, tagStreamEntry)
+	dst = appendTime(dst, e.time+e.apart)
+	if len(e.line) > 0 {
+		dst = append(dst, tagEntryLine)
+		dst = binary.AppendUvarint(dst, uint64(len(e.line)))
+		dst = append(dst, e.line...)
 	}
-	dst = append(dst, tagStreamEntry)
-	dst = binary.AppendUvarint(dst, uint64(len(kept)))
-	return append(dst, kept...)
+	return closeField(dst, start)
 }
 
 // maxPooled bounds the memory kept for the next request: one very long record may make it very
@@ -158,11 +151,13 @@ type entry struct {
 	time     int64
 	line     []byte
 	metadata bool
+	apart    int64 // what is added to its time if it is sent without metadata
 }
 
 func readEntry(item []byte) entry {
 	var e entry
-	_, rest, _, ok := readField(item)
+	_, fields, _, ok := readField(item)
+	rest := fields
 	for ok {
 		var tag byte
 		var value []byte
@@ -176,6 +171,9 @@ func readEntry(item []byte) entry {
 		case tag == tagEntryMetadata:
 			e.metadata = true
 		}
+	}
+	if e.metadata {
+		e.apart = apart(fields)
 	}
 	return e
 }

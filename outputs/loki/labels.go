@@ -41,6 +41,7 @@ func (s *stream) groupIn(body *pipeline.Body) uint32 {
 type source struct {
 	src      *event.Source
 	metadata []byte // encoded pairs that all its records share
+	apart    int64  // what is added to their times without metadata
 	// variable are the template fields whose values depend on the record.
 	variable []string
 	streams  map[string]*stream // by the values of the variable fields
@@ -53,6 +54,10 @@ func newSource(src *event.Source, labels []label) *source {
 	s := &source{src: src, streams: map[string]*stream{}}
 	s.metadata = appendPair(s.metadata, "container_id", src.Label(event.LabelContainerID))
 	s.metadata = appendPair(s.metadata, "stream", src.Label(event.LabelStream))
+	if src.Label(event.LabelContainerID) == "" {
+		s.metadata = appendPair(s.metadata, sourceID, src.ID.String())
+	}
+	s.apart = apart(s.metadata)
 	for _, l := range labels {
 		for _, p := range l.parts {
 			if p.Field != "" && isVariable(src, p.Field) && !slices.Contains(s.variable, p.Field) {
@@ -160,6 +165,13 @@ type label struct {
 	parts event.Template
 	// unless leaves the label out for sources that have the label named here.
 	unless string
+}
+
+// namesSource reports whether the label has what tells the sources of a host apart.
+func (l label) namesSource() bool {
+	return slices.ContainsFunc(l.parts, func(p event.Part) bool {
+		return p.Field == event.LabelFile || p.Field == event.LabelContainerName
+	})
 }
 
 // forbiddenFields would make a stream of every request or every line.

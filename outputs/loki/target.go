@@ -19,6 +19,9 @@ type lokiTarget struct {
 	Line    string            `json:"line"`
 	Schema  string            `json:"schema,omitempty"`
 	MaxLine int               `json:"max_line"`
+	// NoMetadata is set with structured_metadata: off. What Loki itself rejects is looked for in
+	// either form.
+	NoMetadata bool `json:"no_metadata,omitempty"`
 }
 
 // Target implements pipeline.Targeted.
@@ -34,7 +37,8 @@ func (o *Output) Target() []byte {
 }
 
 func (c *Config) target() lokiTarget {
-	p := lokiTarget{Tenant: c.TenantID, Labels: maps.Clone(c.Labels), Line: c.LineFormat, MaxLine: int(c.MaxLineSize)}
+	p := lokiTarget{Tenant: c.TenantID, Labels: maps.Clone(c.Labels), Line: c.LineFormat, MaxLine: int(c.MaxLineSize),
+		NoMetadata: c.StructuredMetadata == "off"}
 	if c.Schema != "default" && p.Line == "json" {
 		p.Schema = c.Schema
 	}
@@ -57,7 +61,7 @@ func (o *Output) AtTarget(text []byte) (pipeline.PreviousTarget, error) {
 		labels: labels, raw: p.Line == "raw", schema: event.SchemaNamed(p.Schema), maxLine: p.MaxLine, target: p,
 		limiter: newLimiter(o.limiter.max, o.log, o.metrics.replaced),
 	}
-	previous.metadataOff.Store(o.metadataOff.Load())
+	previous.metadataOff.Store(p.NoMetadata)
 	previous.health.now = o.health.now
 	if q := o.querier; q != nil {
 		previous.querier = &querier{base: q.base, tenant: p.Tenant, client: q.client, slots: q.slots}

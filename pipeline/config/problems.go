@@ -11,26 +11,39 @@ import (
 // there were problems before (clean is false), only what concerns settings that
 // are there and right is worth telling: the rest may be a consequence.
 func (d *decoder) check(settings any, n *node, path string, clean bool) {
-	checker, ok := settings.(pipeline.Checker)
-	if !ok {
-		return
+	if checker, ok := settings.(pipeline.Checker); ok {
+		for _, p := range checker.Check() {
+			found, exact := n.find(p.Path)
+			if !clean && (!exact || found.anyBroken()) {
+				continue
+			}
+			d.problems.add(d.placeOf(p, found, exact), pathOf(path, p), "%s", p.Message)
+			found.broken = found.broken || exact
+		}
 	}
-	for _, p := range checker.Check() {
-		found, exact := n.find(p.Path)
-		if !clean && (!exact || found.anyBroken()) {
-			continue
+	if warner, ok := settings.(pipeline.Warner); ok && clean {
+		for _, p := range warner.Warnings() {
+			found, exact := n.find(p.Path)
+			d.problems.warn(d.placeOf(p, found, exact), pathOf(path, p), "%s", p.Message)
 		}
-		full := path
-		if p.Path != "" {
-			full = child(path, p.Path)
-		}
-		at := found.at
-		if found.name.line > 0 && (!exact || found.kind == mappingKind) {
-			at = found.name
-		}
-		d.problems.add(within(d.problems.source, at, found, p.Column), full, "%s", p.Message)
-		found.broken = found.broken || exact
 	}
+}
+
+func pathOf(component string, p pipeline.Problem) string {
+	if p.Path == "" {
+		return component
+	}
+	return child(component, p.Path)
+}
+
+// placeOf returns where in the file a problem is, which is about a node or, if that is not exact,
+// something missing in it.
+func (d *decoder) placeOf(p pipeline.Problem, found *node, exact bool) span {
+	at := found.at
+	if found.name.line > 0 && (!exact || found.kind == mappingKind) {
+		at = found.name
+	}
+	return within(d.problems.source, at, found, p.Column)
 }
 
 // within returns the place of a column of a node's text, where the text stands in
