@@ -101,7 +101,7 @@ func (r *reader) readBlock(ctx context.Context, f *file, size int64, last bool) 
 		if err != nil && !errors.Is(err, io.EOF) {
 			return errors.Join(fmt.Errorf("reading %s: %w", s.key, err), r.returnBatch(ctx, f, b))
 		}
-		if len(b.Arena) < front || !bytes.Equal(b.Arena[:front], s.tail.bytes()) {
+		if len(b.Arena) < front || !bytes.Equal(b.Arena[:front], s.tail.bytes()) || s.isOtherHead(b.Arena) {
 			return r.onRewritten(ctx, f, b)
 		}
 		rest = s.splitter.Split(b, front, s.off)
@@ -121,6 +121,11 @@ func (r *reader) readBlock(ctx context.Context, f *file, size int64, last bool) 
 	s.tail.set(b.Arena[front:rest])
 	b.Arena = b.Arena[:rest]
 	return r.send(ctx, f, b, to)
+}
+
+// isOtherHead reports whether a block is the beginning of another text than the source's.
+func (s *readState) isOtherHead(p []byte) bool {
+	return s.off == 0 && len(p) >= int(s.head.len) && !s.head.matches(p)
 }
 
 // decodeBlock is readBlock for text that is not UTF-8.
@@ -178,9 +183,6 @@ func (r *reader) onRewritten(ctx context.Context, f *file, b *event.Batch) error
 func (r *reader) readLastLine(ctx context.Context, f *file, size int64) error {
 	if f.read.encoding == nil { // it is shorter than a byte-order mark, and looks like one
 		f.read.encoding = lines.UTF8
-	}
-	if err := r.openSource(ctx, f); err != nil {
-		return err
 	}
 	return r.readBlock(ctx, f, size, true)
 }

@@ -24,6 +24,7 @@ func TestChaos(t *testing.T) {
 					rig: r, rand: rand.New(rand.NewPCG(seed, 0)), all: glob == "*",
 					came: map[string]int{}, wrote: map[string]int{}, records: map[identity]string{},
 				}
+				c.feed.SetSpool(1 << 30)
 				c.start()
 				for range 60 {
 					c.step()
@@ -62,9 +63,11 @@ type identity struct {
 
 func (c *chaos) step() {
 	n := c.rand.IntN(3)
-	switch c.rand.IntN(14) {
+	switch c.rand.IntN(15) {
 	case 0, 1, 2, 3:
 		c.grow(n)
+	case 14:
+		c.outage()
 	case 10:
 		c.copyTruncate(n)
 	case 11, 12:
@@ -84,6 +87,30 @@ func (c *chaos) step() {
 	default:
 		c.settleDown()
 	}
+}
+
+// outage has the destination away for a while. What is seen of a file is not lost, whatever becomes
+// of it before it is read.
+func (c *chaos) outage() {
+	c.settleDown()
+	c.feed.Block(true)
+	for range c.rand.IntN(12) {
+		n := c.rand.IntN(3)
+		switch c.rand.IntN(5) {
+		case 0, 1:
+			c.append(c.name(n), c.line()+"\n")
+		case 2:
+			c.settleDown()
+			c.shift(n)
+		case 3:
+			c.settleDown()
+			c.delete(n)
+		case 4:
+			c.settleDown()
+		}
+	}
+	c.feed.Block(false)
+	c.settleDown()
 }
 
 func (c *chaos) name(n int) string { return fmt.Sprintf("%c.log", 'a'+n) }
@@ -174,11 +201,19 @@ func (c *chaos) crash(meanwhile func()) {
 	c.collect()
 	c.acknowledge()
 	c.restart(meanwhile)
+	c.feed.SetSpool(1 << 30)
 }
 
 func (c *chaos) rotate(n int) {
+	if c.shift(n) && c.rand.IntN(2) == 0 {
+		c.grow(n)
+	}
+}
+
+// shift renames a file and those that were rotated before, and reports whether it did.
+func (c *chaos) shift(n int) bool {
 	if !c.there(n) || !c.seen[n] && !c.all {
-		return // a file that nobody could have seen is nobody's
+		return false // a file that nobody could have seen is nobody's
 	}
 	const generations = 4
 	for g := generations; g > 0; g-- {
@@ -192,9 +227,7 @@ func (c *chaos) rotate(n int) {
 		os.Rename(c.path(from), c.path(fmt.Sprintf("%s.%d", c.name(n), g)))
 	}
 	c.seen[n], c.full[n] = false, false
-	if c.rand.IntN(2) == 0 {
-		c.grow(n)
-	}
+	return true
 }
 
 // copyTruncate copies and empties a file. What is written in between must be read.

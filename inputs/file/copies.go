@@ -221,8 +221,10 @@ func (c *copyFinder) find(ctx context.Context, d *digest, of inode, candidates [
 
 // candidates returns the files in the folders of a source that may be copies of it by their names.
 // The folders are listed after a moment.
-func (c *copyFinder) candidates(f *file, d *digest, paths []string, after time.Time) (found []*copyCandidate) {
-	seen, modified, of := map[inode]bool{}, time.Unix(0, f.read.modified), f.id
+func (c *copyFinder) candidates(
+	of inode, modified time.Time, d *digest, paths []string, after time.Time,
+) (found []*copyCandidate) {
+	seen := map[inode]bool{}
 	for _, name := range paths {
 		for file := range c.folders.in(filepath.Dir(name), after).candidates(name, modified) {
 			if seen[file.id] || !c.mayBeCopy(file, name, of, d.since) || c.known.hasTextAt(file.id, file.path) {

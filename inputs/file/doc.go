@@ -34,6 +34,13 @@
 //     Notifications are paused for two ticks once they bring no news, and the system merges those
 //     of one file meanwhile; in one tick of 32 they are not, so that they cannot pile up. The first
 //     line after a quiet time is read at once.
+//   - A file with something to read is opened as soon as it is seen, whether a reader is free or
+//     not (openfiles.go): when the destination is away, all readers are held up, and what is not
+//     open is gone with its name. Beyond the limit those nearest to their deletion are open.
+//   - What was renamed, deleted, copied or truncated before it was read is read first, and the
+//     outputs spool soon while there is such (schedule.go). A deleted file is held open until it is
+//     read, as long as all of them take no more than the spools have room for (deleted.go).
+//   - The follower never waits for a destination: what it has to tell the feed is an errand.
 //   - All names are scanned every minute on file systems that only this machine writes to, where
 //     every change is reported; elsewhere every 10 s, and every second where none is. With 10,000
 //     idle files the scans are all that they cost.

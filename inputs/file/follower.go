@@ -43,7 +43,12 @@ type follower struct {
 	movedFrom   string            // the path that the last event said was renamed
 	relocation  *time.Timer       // for missing
 	rescan      *time.Timer
-	overflowed  bool // a scan is due to find what lost notifications were about
+	review      *time.Timer // while there is something to be reviewed
+	overflowed  bool        // a scan is due to find what lost notifications were about
+	deleted     deletedFiles
+	reviewing   bool      // the timer runs
+	crowded     bool      // that is told
+	crowdedFrom time.Time // since when not all files can be open that have something to read; or zero
 }
 
 // missingFiles are those that are not at their path.
@@ -105,6 +110,8 @@ func (w *follower) run(ctx context.Context) {
 	w.firstScan(ctx)
 	poll := time.NewTimer(w.pollEvery())
 	w.relocation, w.rescan = stoppedTimer(), stoppedTimer()
+	w.review = stoppedTimer()
+	defer w.review.Stop()
 	defer poll.Stop()
 	defer w.relocation.Stop()
 	defer w.rescan.Stop()
@@ -125,14 +132,29 @@ func (w *follower) run(ctx context.Context) {
 		case <-w.relocation.C:
 			w.relocate(w.missing.take())
 			w.wakeInOrder(w.findKnown(ctx))
+		case <-w.review.C:
+			w.reviewing = false
+			w.reviewDeleted(ctx)
 		case <-w.rescan.C:
 			w.scan(ctx)
 		case <-poll.C:
 			w.scan(ctx)
 			poll.Reset(w.pollEvery())
 		}
-		w.metrics.followed.Set(float64(w.table.len()))
-		w.metrics.open.Set(float64(w.open.len()))
+		w.report()
+	}
+}
+
+// report tells how many files there are and how they are.
+func (w *follower) report() {
+	open, waiting := w.open.len()
+	w.metrics.followed.Set(float64(w.table.len()))
+	w.metrics.open.Set(float64(open))
+	w.metrics.waiting.Set(float64(waiting))
+	w.noteCrowded(open, waiting)
+	w.known.losses.expire()
+	if waiting > 0 || w.deleted.any() {
+		w.reviewSoon()
 	}
 }
 
@@ -181,13 +203,36 @@ func (w *follower) onEvent(e fsnotify.Event) bool {
 		w.onRemove(e, f)
 	case f != nil:
 		f.scan.ignored, f.scan.handedOut = false, true
-		return w.schedule.wake(f)
+		return w.onWrite(f, e.Name)
 	case w.paths.Match(e.Name):
 		w.wakeAll(w.consider(e.Name))
 	default:
 		return false
 	}
 	return true
+}
+
+// onWrite handles that a file was written to, and reports whether a reader will look at it at once.
+// If none is free, its size is noted: should it be truncated or deleted now, it is known what it
+// had.
+func (w *follower) onWrite(f *file, path string) bool {
+	held := w.open.hold(f)
+	if w.schedule.wake(f) && held {
+		return true
+	}
+	if w.table.noteSize(f, path) {
+		w.schedule.expedite(f)
+	}
+	return false
+}
+
+// wake has a file read. It is opened at once, whether a reader is free or not.
+func (w *follower) wake(f *file) {
+	w.open.hold(f)
+	w.schedule.wake(f)
+	if src := w.table.where(f).src; src != nil && w.schedule.isUrgent(f) {
+		w.feed.Behind(src, true) // its reader may wait for an output that lags
+	}
 }
 
 // onCreate handles a name that is new, or is another file's now.
@@ -208,6 +253,10 @@ func (w *follower) onCreate(path, movedFrom string) {
 		return
 	}
 	if movedFrom == "" || !info.Mode().IsRegular() {
+		w.table.mu.Lock()
+		originals := w.expediteOriginalsLocked(path)
+		w.table.mu.Unlock()
+		w.wakeAll(originals)
 		return
 	}
 	// A file was renamed to what is none of the config's names. One that was never seen under its
@@ -223,10 +272,14 @@ func (w *follower) onCreate(path, movedFrom string) {
 		w.table.mu.Unlock()
 		return
 	}
+	if before := w.table.byPath[path]; before != nil && before != f {
+		w.missing.add(before) // it was replaced
+	}
 	w.table.moveLocked(f, path, renamed)
 	w.table.mu.Unlock()
 	w.missing.remove(f)
-	w.schedule.wake(f)
+	w.open.rerank(f)
+	w.wake(f)
 }
 
 // onRemove handles a name that is gone.

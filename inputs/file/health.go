@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -17,6 +18,8 @@ type healthTracker struct {
 
 	mu      sync.Mutex
 	failing map[string]string
+	lost    error // lines were lost
+	crowded error // not all files with something to read can be open
 }
 
 func newHealthTracker(log *slog.Logger, report func(error)) *healthTracker {
@@ -46,14 +49,41 @@ func (h *healthTracker) clear(path string) {
 	h.reportLocked()
 }
 
-// reportLocked reports the first error by path, and how many there are besides.
+// setLost notes what was lost; nil if that was long ago.
+func (h *healthTracker) setLost(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.lost = err
+	h.reportLocked()
+}
+
+// setCrowded notes that not all files can be open that have to be, or that they can.
+func (h *healthTracker) setCrowded(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.crowded = err
+	h.reportLocked()
+}
+
+// reportLocked reports what was lost or may be, and the first error by path with how many there are
+// besides.
 func (h *healthTracker) reportLocked() {
+	var problems []string
+	for _, err := range [...]error{h.lost, h.crowded} {
+		if err != nil {
+			problems = append(problems, err.Error())
+		}
+	}
 	switch paths := slices.Sorted(maps.Keys(h.failing)); len(paths) {
 	case 0:
-		h.report(nil)
 	case 1:
-		h.report(errors.New(h.failing[paths[0]]))
+		problems = append(problems, h.failing[paths[0]])
 	default:
-		h.report(fmt.Errorf("%s, and %d more", h.failing[paths[0]], len(paths)-1))
+		problems = append(problems, fmt.Sprintf("%s, and %d more", h.failing[paths[0]], len(paths)-1))
 	}
+	if len(problems) == 0 {
+		h.report(nil)
+		return
+	}
+	h.report(errors.New(strings.Join(problems, "; ")))
 }

@@ -55,6 +55,7 @@ func (in *input) Run(ctx context.Context, feed pipeline.Feed) error {
 
 	var wg sync.WaitGroup
 	wg.Go(func() { c.schedule.alarm(ctx) })
+	wg.Go(func() { c.known.errands.run(ctx) })
 	for range in.settings.readers {
 		wg.Go(func() { (&reader{core: c}).serve(ctx) })
 	}
@@ -70,8 +71,10 @@ func (in *input) core(feed pipeline.Feed) (*core, error) {
 		return nil, fmt.Errorf("paths: %w", err)
 	}
 	log := in.env.Log
-	schedule, table, metrics := newSchedule(), newTable(in.settings.compared), newMetrics(in.env.Metrics)
-	known := readKnown(feed, log, metrics)
+	schedule, metrics := newSchedule(feed.Hurry), newMetrics(in.env.Metrics)
+	table, health := newTable(schedule, in.settings.compared), newHealthTracker(log, in.env.Health)
+	missing := &missingFiles{files: map[*file]bool{}, grown: make(chan struct{}, 1)}
+	known := readKnown(feed, &losses{log: log, metrics: metrics, health: health})
 	return &core{
 		settings:   &in.settings,
 		paths:      paths,
@@ -79,13 +82,13 @@ func (in *input) core(feed pipeline.Feed) (*core, error) {
 		log:        log,
 		schedule:   schedule,
 		table:      table,
-		open:       newOpenFiles(&in.settings, schedule, table),
+		open:       newOpenFiles(&in.settings, schedule, table, missing),
 		unpacks:    &unpackSlots{schedule: schedule},
 		known:      known,
 		copies:     &copyFinder{table: table, known: known, folders: folderCache{lists: folderList{}}},
 		identifier: &identifier{table, known},
-		missing:    &missingFiles{files: map[*file]bool{}, grown: make(chan struct{}, 1)},
-		health:     newHealthTracker(log, in.env.Health),
+		missing:    missing,
+		health:     health,
 		metrics:    metrics,
 		sources:    &sourceFiles{files: map[event.SourceID]*file{}},
 
@@ -94,12 +97,16 @@ func (in *input) core(feed pipeline.Feed) (*core, error) {
 }
 
 func newFollower(c *core) *follower {
-	return &follower{core: c, unreadable: map[string]bool{}, links: map[string]string{}}
+	return &follower{core: c, unreadable: map[string]bool{}, links: map[string]string{}, deleted: deletedFiles{}}
 }
 
-// closeAll closes all files and sources once no reader is left.
+// closeAll closes all files and sources once no reader is left, and reports what is gone by that.
 func (c *core) closeAll() {
+	for _, f := range c.table.all() {
+		c.reportClosed(f)
+	}
 	c.open.closeAll()
+	c.feed.Hurry(false)
 	for _, f := range c.table.all() {
 		for _, src := range []*event.Source{f.read.src, f.read.predecessor} {
 			if src != nil {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"iter"
-	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -30,8 +29,8 @@ type knownSource struct {
 // machine starts, so they do not decide.
 type knownSources struct {
 	feed    pipeline.Feed
-	log     *slog.Logger
-	metrics *metrics
+	losses  *losses
+	errands *errands
 
 	mu    sync.Mutex
 	byIno map[uint64][]*knownSource
@@ -41,8 +40,8 @@ type knownSources struct {
 
 // readKnown reads what the ledger knows. What cannot be decoded stays in the ledger: a later
 // version may have written it.
-func readKnown(feed pipeline.Feed, log *slog.Logger, m *metrics) *knownSources {
-	s := &knownSources{feed: feed, log: log, metrics: m, byIno: map[uint64][]*knownSource{}}
+func readKnown(feed pipeline.Feed, l *losses) *knownSources {
+	s := &knownSources{feed: feed, losses: l, errands: newErrands(), byIno: map[uint64][]*knownSource{}}
 	for _, k := range feed.Known() {
 		if k.Cursor.State == nil {
 			s.forget(&knownSource{Known: k}) // nothing of it was ever sent
@@ -50,7 +49,7 @@ func readKnown(feed pipeline.Feed, log *slog.Logger, m *metrics) *knownSources {
 		}
 		c, err := decodeCursor(k.Cursor.State, k.Key)
 		if err != nil {
-			log.Warn("the stored cursor of a file cannot be understood; the file is read as a new one",
+			l.log.Warn("the stored cursor of a file cannot be understood; the file is read as a new one",
 				"file", k.Key, "source", k.ID)
 			continue
 		}
@@ -290,38 +289,36 @@ func (s *knownSources) reportUnread(k *knownSource, from uint64, why string) {
 	if k.at.finished || k.at.size <= from || k.at.compressed {
 		return
 	}
-	s.reportLost(k.Key, from, k.at.size-from, why)
+	s.losses.report(k.Key, from, k.at.size-from, why)
 }
 
 // reportOnce reports what a source had that was not read, and has the ledger remember the source
 // without it, so that it is not reported again at the next start.
-func (s *knownSources) reportOnce(ctx context.Context, k *knownSource, why string) {
+func (s *knownSources) reportOnce(k *knownSource, why string) {
 	s.reportUnread(k, k.Cursor.Pos, why)
-	src, err := s.feed.Open(k.ID, k.Key, labelsOf(k.Key))
-	if err != nil {
-		return // the ledger does not know it any more
-	}
 	reported := k.at
 	reported.size = min(reported.size, k.Cursor.Pos)
-	b := s.feed.Batch(src)
-	b.From, b.To = k.Cursor.Pos, k.Cursor.Pos
-	b.Cursor = reported.append(b.Cursor[:0])
-	_ = s.feed.Send(ctx, b) // if ctx has ended, it is reported again
-	s.feed.Close(src, false)
-}
-
-// reportLost counts and logs what was in a file and was never read.
-func (s *knownSources) reportLost(key string, read, lost uint64, why string) {
-	s.log.Warn("part of a file was never read: "+why, "file", key, "read", read, "missing_at_least", lost)
-	s.metrics.lost.Add(float64(lost))
+	s.errands.add(func(ctx context.Context) {
+		src, err := s.feed.Open(k.ID, k.Key, labelsOf(k.Key))
+		if err != nil {
+			return // the ledger does not know it any more
+		}
+		b := s.feed.Batch(src)
+		b.From, b.To = k.Cursor.Pos, k.Cursor.Pos
+		b.Cursor = reported.append(b.Cursor[:0])
+		_ = s.feed.Send(ctx, b) // if ctx has ended, it is reported again
+		s.feed.Close(src, false)
+	})
 }
 
 // forget has the ledger forget a source.
 func (s *knownSources) forget(k *knownSource) {
-	src, err := s.feed.Open(k.ID, k.Key, labelsOf(k.Key))
-	if err == nil {
-		s.feed.Close(src, true)
-	}
+	s.errands.add(func(context.Context) {
+		src, err := s.feed.Open(k.ID, k.Key, labelsOf(k.Key))
+		if err == nil {
+			s.feed.Close(src, true)
+		}
+	})
 }
 
 // add puts back a source that was being followed.

@@ -9,6 +9,7 @@ import (
 type metrics struct {
 	followed       prometheus.Gauge
 	open           prometheus.Gauge
+	waiting        prometheus.Gauge
 	truncatedLines prometheus.Counter
 	truncatedBytes prometheus.Counter
 	lost           prometheus.Counter
@@ -18,6 +19,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	return &metrics{
 		followed: metric.Gauge(reg, "longshore_file_followed_files", "Files that are followed, open or not."),
 		open:     metric.Gauge(reg, "longshore_file_open_files", "Files that are open."),
+		waiting: metric.Gauge(reg, "longshore_file_waiting_files",
+			"Files with something to read that are not open, since as many are open as may be."),
 		truncatedLines: metric.Counter(reg, "longshore_file_truncated_lines_total",
 			"Lines that were longer than max_line_size and were truncated."),
 		truncatedBytes: metric.Counter(reg, "longshore_file_truncated_bytes_total",

@@ -23,6 +23,9 @@ const (
 	// behindRetry is how long a file is kept that an output has yet to read, before that is asked
 	// again.
 	behindRetry = time.Second
+	// heldUpAfter is how long a batch must wait for the pipeline for the time not to count as time
+	// in which the file has not grown.
+	heldUpAfter = 50 * time.Millisecond
 	backoffMin  = time.Second
 	backoffMax  = time.Minute
 )
@@ -40,20 +43,26 @@ func (r *reader) serve(ctx context.Context) {
 		before := f.read.scanned
 		result, err := r.readSlot(ctx, f)
 		result.grew = f.read.scanned != before
-		r.publishDigest(f)
+		r.publish(f)
 		if err != nil && ctx.Err() == nil && !f.slot.preregistering {
 			result = r.onError(f, err)
 		}
+		r.open.note(f, result.more || result.wait > 0 || f.slot.preregistering)
 		r.schedule.done(f, result)
 	}
 }
 
-// publishDigest has others know what is remembered of a file's text.
-func (r *reader) publishDigest(f *file) {
-	if f.read.identified && !f.compressed {
-		f.read.digest = f.read.newDigest()
-		r.table.setDigest(f, f.read.digest)
+// publish has others know how far a file was read, and what is remembered of its text.
+func (r *reader) publish(f *file) {
+	if !f.read.identified {
+		return
 	}
+	if f.compressed {
+		r.table.setRead(f, f.read.doneSize, nil) // to the end, or not at all
+		return
+	}
+	f.read.digest = f.read.newDigest()
+	r.table.setRead(f, int64(f.read.off), f.read.digest)
 }
 
 // onError notes an error and has f read again later.
@@ -83,7 +92,6 @@ func (r *reader) readSlot(ctx context.Context, f *file) (sliceResult, error) {
 			return sliceResult{}, err
 		}
 	}
-	r.open.touch(f)
 	info, err := f.read.fd.Stat()
 	if err != nil {
 		return sliceResult{}, fmt.Errorf("looking at a log file: %w", err)
@@ -116,7 +124,7 @@ func (r *reader) readSlot(ctx context.Context, f *file) (sliceResult, error) {
 func (r *reader) reopen(ctx context.Context, f *file, at location) (bool, error) {
 	if at.state == unlinked {
 		f.read.lastSize = max(f.read.lastSize, at.size)
-		r.finish(ctx, f, "it was deleted before it was read to its end")
+		r.finish(ctx, f, deletedUnread)
 		return false, nil
 	}
 	err := r.open.open(f, at.path)
@@ -145,6 +153,9 @@ func (r *reader) advance(ctx context.Context, f *file, info fs.FileInfo) (sliceR
 	f.read.noteSize(info)
 	if rewritten, err := r.extendHead(ctx, f, size); rewritten || err != nil {
 		return sliceResult{more: rewritten}, err
+	}
+	if f.read.digest == nil {
+		r.publish(f) // a copy may be looked at while this reader is held up
 	}
 	if f.read.storedHead < 0 {
 		// Its identity is stored even if there is nothing to read: it may be written to and
@@ -194,13 +205,24 @@ func (r *reader) identify(ctx context.Context, f *file, size int64) (bool, time.
 	case resume:
 		err = r.resume(f, d.source)
 	case begin:
-		s.key = r.table.where(f).firstPath
+		at := r.table.where(f)
+		s.key = at.firstPath
+		r.reportTruncated(s.key, at.path, at.truncated+at.truncatedAgain)
+		r.table.forgetTruncated(f)
 		if s.startSize >= 0 {
 			err = r.startAtEnd(f, min(s.startSize, size))
 		}
 	}
 	s.identified = err == nil
 	return s.identified, 0, err
+}
+
+// reportTruncated reports what is known to have been in a file that was truncated before it was
+// first read. Where the config asks for rotated names, a copy of it is read by its own name.
+func (r *reader) reportTruncated(key, path string, lost int64) {
+	if lost > 0 && !r.paths.Match(path+".1") {
+		r.known.losses.report(key, 0, uint64(lost), "it was truncated before")
+	}
 }
 
 // resume continues a known source.
@@ -274,10 +296,10 @@ func (r *reader) checkRewritten(ctx context.Context, f *file, size int64) (bool,
 		r.restart(ctx, f, "it was truncated")
 		return true, nil
 	}
-	if f.compressed || s.tail.n == 0 {
+	if f.compressed {
 		return false, nil
 	}
-	same, err := isTail(s.fd, s.off, &s.tail)
+	same, err := s.isUnchanged()
 	if err != nil {
 		return false, fmt.Errorf("reading a log file: %w", err)
 	}
@@ -285,6 +307,20 @@ func (r *reader) checkRewritten(ctx context.Context, f *file, size int64) (bool,
 		r.restart(ctx, f, "it was rewritten")
 	}
 	return !same, nil
+}
+
+// isUnchanged reports whether a file still has what was read last, or the head by which it is known
+// where nothing was read.
+func (s *readState) isUnchanged() (bool, error) {
+	if s.tail.n > 0 {
+		return isTail(s.fd, s.off, &s.tail)
+	}
+	if s.head.len < headMax {
+		return true, nil // or it is noticed where the head is extended
+	}
+	var buf [headMax]byte
+	head, err := readHead(s.fd, &buf)
+	return s.head.matches(head), err
 }
 
 // restart has a file begin anew: as a new source, a known one, or a copy of one.
@@ -296,6 +332,7 @@ func (r *reader) restart(ctx context.Context, f *file, why string) {
 	}
 	f.closeUnpack(r.unpacks)
 	r.health.clear(s.key)
+	s.lastSize = max(s.lastSize, at.truncated)
 	key, firstPath, predecessor := s.key, at.firstPath, s.predecessor
 	if at.state == named {
 		key, firstPath = at.path, at.path
@@ -313,6 +350,7 @@ func (r *reader) restart(ctx context.Context, f *file, why string) {
 	default:
 		r.dropSource(f, why)
 	}
+	r.reportTruncated(key, at.path, at.truncatedAgain)
 	s.progress = r.settings.newProgress(key)
 	s.predecessor, s.grownAt = predecessor, time.Now()
 	s.identified, s.mustBeKnown, s.takenOverFrom, s.startSize = false, false, nil, -1
@@ -329,6 +367,7 @@ func (r *reader) detachSource(f *file, why string) *event.Source {
 		src, _ = r.feed.Open(s.srcID, s.key, labelsOf(s.key))
 	}
 	r.sources.remove(s.srcID, f)
+	r.table.setSource(f, nil)
 	s.src, s.srcID = nil, 0
 	return src
 }
@@ -336,8 +375,8 @@ func (r *reader) detachSource(f *file, why string) *event.Source {
 // reportLost reports what is known to have been in a file from a position on.
 func (r *reader) reportLost(f *file, from uint64, why string) {
 	lost := f.read.lastSize - int64(from)
-	if lost > 0 && !f.compressed && r.table.copyOf(f.id) == (inode{}) {
-		r.known.reportLost(f.read.key, from, uint64(lost), why)
+	if lost > 0 && !f.compressed && r.table.copyOf(f.id) == (inode{}) && !r.table.where(f).reported {
+		r.known.losses.report(f.read.key, from, uint64(lost), why)
 	}
 }
 
@@ -362,6 +401,11 @@ func (r *reader) forgetPredecessors(f *file) {
 // finish ends a file for good.
 func (r *reader) finish(ctx context.Context, f *file, why string) {
 	at := r.table.where(f)
+	if f.read.identified && !f.compressed {
+		was := f.read.newDigest()
+		was.read = f.read.off
+		r.table.noteFinished(f, was)
+	}
 	if why == anotherFile {
 		r.table.remove(f) // the other may be a copy
 	}
@@ -399,6 +443,7 @@ func (r *reader) park(f *file) {
 	r.open.close(f)
 	if f.read.src != nil {
 		r.feed.Close(f.read.src, false)
+		r.table.setSource(f, nil)
 		f.read.src = nil
 	}
 }
@@ -443,8 +488,20 @@ func (r *reader) waitForLine(ctx context.Context, f *file, size int64, moved boo
 	if left := timeout - time.Since(f.read.grownAt); left > 0 {
 		return left, nil
 	}
+	if err := r.openSource(ctx, f); err != nil {
+		return 0, err
+	}
+	if info, err := f.read.fd.Stat(); err != nil || info.Size() != size {
+		return lookAgain, err // it has grown since it was looked at
+	}
+	if left := timeout - time.Since(f.read.grownAt); left > 0 {
+		return left, nil
+	}
 	return 0, r.readLastLine(ctx, f, size)
 }
+
+// lookAgain is when to look again at a file that has just grown.
+const lookAgain = time.Millisecond
 
 // extendHead extends the head's fingerprint by what the file has grown, up to headMax. It reports
 // true where the head has changed, and the file begins anew.
@@ -503,6 +560,7 @@ func (r *reader) openSource(ctx context.Context, f *file) error {
 		}
 		s.src, s.srcID = src, src.ID
 		if !r.rereads {
+			r.table.setSource(f, src)
 			r.sources.set(src.ID, f)
 		}
 	}
@@ -524,10 +582,17 @@ func (r *reader) send(ctx context.Context, f *file, b *event.Batch, to uint64) e
 	c := f.cursorAt(to)
 	b.Cursor = c.append(b.Cursor[:0])
 	s.begun = s.begun || len(b.Records) > 0
+	if r.schedule.isUrgent(f) {
+		r.feed.Behind(s.src, true) // an output that lags must read first what this one has read
+	}
+	began := time.Now()
 	if err := r.feed.Send(ctx, b); err != nil {
 		return fmt.Errorf("sending lines of %s: %w", s.key, err)
 	}
-	s.sent, s.off = to, max(s.off, to)
+	if now := time.Now(); now.Sub(began) > heldUpAfter {
+		s.grownAt = now // nobody has looked since
+	}
+	s.sent, s.off, s.sentSize = to, max(s.off, to), s.lastSize
 	r.countTruncated(&s.splitter)
 	return nil
 }

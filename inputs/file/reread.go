@@ -108,7 +108,7 @@ func (r *reader) rereadSlice(ctx context.Context, f *file) (more bool, err error
 func (o *openFiles) duplicate(f *file) (*os.File, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if f.read.fd != nil && o.where[f] != nil {
+	if f.hold.state.isOpen() {
 		return duplicate(f.read.fd)
 	}
 	at := o.table.where(f)

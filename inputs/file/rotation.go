@@ -4,6 +4,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -187,6 +188,27 @@ func unnumbered(name string) string {
 		}
 	}
 	return name
+}
+
+// maxGeneration is the highest number that counts as one and not as a date.
+const maxGeneration = 9999
+
+// generationOf returns how often a file was rotated by what its name says: the number, 1 where that
+// is a date, 0 where there is none.
+func generationOf(name string) int {
+	log := unnumbered(name)
+	if log == name {
+		return 0
+	}
+	i := 0
+	for i < len(log) && log[i] == name[i] {
+		i++
+	}
+	numbering := name[i : i+len(name)-len(log)]
+	if n, err := strconv.Atoi(strings.Trim(numbering, ".-_")); err == nil && n <= maxGeneration {
+		return max(n, 1)
+	}
+	return 1
 }
 
 // isNumbering reports whether s is a separator and a number or date.

@@ -41,8 +41,12 @@ func (w *follower) scan(ctx context.Context) {
 	w.walkAll()
 	found := w.considerAll()
 	for _, f := range w.table.all() {
-		if w.isMissing(f) {
+		missing, changed := w.look(f)
+		if missing {
 			w.missing.add(f)
+		}
+		if changed {
+			w.wake(f)
 		}
 	}
 	w.relocate(w.missing.take())
@@ -125,7 +129,7 @@ func (w *follower) wakeInOrder(files []*file) {
 
 func (w *follower) wakeAll(files []*file) {
 	for _, f := range files {
-		w.schedule.wake(f)
+		w.wake(f)
 	}
 }
 
@@ -163,11 +167,31 @@ func (w *follower) consider(path string) []*file {
 			wake = append(wake, before)
 		}
 	}
-	if changed := f.updateStatLocked(now); !changed && !fresh || w.isTooOld(f, now) {
+	truncated := now.size < f.at.size && w.table.noteSizeLocked(f, path)
+	if truncated {
+		w.schedule.expedite(f)
+	}
+	if changed := f.updateStatLocked(now) || truncated; !changed && !fresh || w.isTooOld(f, now) {
 		return wake
 	}
 	f.scan.handedOut = true
+	if fresh && w.round > 1 {
+		wake = append(wake, w.expediteOriginalsLocked(path)...)
+	}
 	return append(wake, f)
+}
+
+// expediteOriginalsLocked has the logs read to their end at once that a new file may be the copy
+// of: they are truncated next, or what was in them is in the copy now, of which there are not many.
+// It returns the files to be woken.
+func (w *follower) expediteOriginalsLocked(path string) (wake []*file) {
+	for name := range namesBefore(path) {
+		if f := w.table.byPath[name]; f != nil && f.at.path == name {
+			w.schedule.expedite(f)
+			wake = append(wake, f)
+		}
+	}
+	return wake
 }
 
 // add adds a file to the table that is at a path and was first seen at another. The caller holds
@@ -209,25 +233,21 @@ func (w *follower) isTooOld(f *file, now fileStat) bool {
 	return true
 }
 
-// isMissing reports whether a file is no longer where it was, and wakes it if it has changed there.
-func (w *follower) isMissing(f *file) bool {
+// look reports whether a file is no longer where it was, or may have changed there.
+func (w *follower) look(f *file) (missing, changed bool) {
 	w.table.mu.Lock()
 	defer w.table.mu.Unlock()
 	switch f.at.state {
 	case named:
-		return f.scan.round != w.round
+		return f.scan.round != w.round, false
 	case unlinked:
-		w.schedule.wake(f)
-		return false
+		return false, true
 	}
 	now, err := statFile(f.at.path)
 	if err != nil || now.id != f.id {
-		return true
+		return true, false
 	}
-	if f.updateStatLocked(now) {
-		w.schedule.wake(f)
-	}
-	return false
+	return false, f.updateStatLocked(now)
 }
 
 // startAtEnd has what the files have now skipped.
@@ -263,7 +283,11 @@ func (w *follower) relocate(files []*file) {
 		}
 		f.scan.searched = false
 		if w.move(f, path, state) {
-			w.schedule.wake(f)
+			w.open.rerank(f)
+			if state == unlinked {
+				w.noteDeleted(f)
+			}
+			w.wake(f)
 			w.wakeInOrder(w.skippedGenerations(f, listed, false))
 		}
 	}
@@ -376,7 +400,7 @@ func (w *follower) findCopies(
 	}
 	inodes := w.inodes()
 	for _, k := range gone {
-		found = append(found, w.sourceGone(ctx, k, inodes, listed)...)
+		found = append(found, w.sourceGone(k, inodes, listed)...)
 	}
 	return found
 }
@@ -390,9 +414,7 @@ const (
 // came after it. Where there are some, or what has its name now is not known, the ledger remembers
 // the source until the next start: they are found by it, should Longshore stop before they are
 // known.
-func (w *follower) sourceGone(
-	ctx context.Context, k *knownSource, inodes map[uint64]bool, listed folderList,
-) []*file {
+func (w *follower) sourceGone(k *knownSource, inodes map[uint64]bool, listed folderList) []*file {
 	k.searched = true
 	w.known.remove(k)
 	later := w.laterGenerations(k, listed)
@@ -400,10 +422,10 @@ func (w *follower) sourceGone(
 	isNew := now != nil && !w.known.hasAt(now.id, k.Key)
 	switch {
 	case isNew && now.id.ino == k.at.id.ino && !w.table.where(now).isSource:
-		w.known.reportOnce(ctx, k, replacedMeanwhile)
+		w.known.reportOnce(k, replacedMeanwhile)
 		w.table.addPredecessor(now, k)
 	case len(later) > 0, isNew && now.id.ino != k.at.id.ino:
-		w.known.reportOnce(ctx, k, deletedMeanwhile)
+		w.known.reportOnce(k, deletedMeanwhile)
 	case inodes[k.at.id.ino]:
 		w.known.lose(k, replacedMeanwhile)
 	default:

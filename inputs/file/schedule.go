@@ -20,6 +20,10 @@ const (
 type slot struct {
 	phase phase
 	again bool // woken while a reader has it
+	// What is to be read of it is about to be gone: as it was renamed or deleted; or, until it was
+	// read to its end, as it is copied or truncated.
+	leaving, expedited bool
+	urgent             bool // it is counted in schedule.urgent
 	// A file that waits for another has one read slice all the same, in which it is preregistered:
 	// its identity is stored, so that it is found should it be renamed while Longshore is stopped.
 	preregistering, preregistered bool
@@ -32,20 +36,26 @@ type slot struct {
 }
 
 // A schedule hands out the files that have something to do in read slices, each to one reader at a
-// time.
+// time. Those come first of which lines are about to be gone; while there are such, the input
+// hurries.
 type schedule struct {
 	ticks  ticks
+	hurry  func(on bool)
 	mu     sync.Mutex
 	work   sync.Cond
 	closed bool
-	queue  []*file
-	active int // files that a reader has
-	later  laterHeap
-	sooner chan struct{} // the head of later has changed
+	// A file that is ready is in one of the queues, and may be in the other, too.
+	queue, urgentQueue []*file
+	ready              int // files that are ready
+	active             int // files that a reader has
+	urgent             int // files of which lines are about to be gone
+	taken              int // how many files were handed out
+	later              laterHeap
+	sooner             chan struct{} // the head of later has changed
 }
 
-func newSchedule() *schedule {
-	s := &schedule{ticks: ticks{time.Now()}, sooner: make(chan struct{}, 1)}
+func newSchedule(hurry func(on bool)) *schedule {
+	s := &schedule{ticks: ticks{time.Now()}, hurry: hurry, sooner: make(chan struct{}, 1)}
 	s.work.L = &s.mu
 	return s
 }
@@ -75,8 +85,67 @@ func (s *schedule) wakeLocked(f *file) bool {
 func (s *schedule) enqueue(f *file) {
 	s.undue(f)
 	f.slot.phase = ready
-	s.queue = append(s.queue, f)
+	s.ready++
+	if f.slot.mustHurry() {
+		s.urgentQueue = append(s.urgentQueue, f)
+	} else {
+		s.queue = append(s.queue, f)
+	}
+	s.countUrgent(f)
 	s.work.Signal()
+}
+
+// setLeaving notes whether f is about to be gone, since its name is none that the config asks for.
+func (s *schedule) setLeaving(f *file, leaving bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f.slot.leaving != leaving {
+		f.slot.leaving = leaving
+		s.reconsider(f)
+	}
+}
+
+// expedite has f read to its end before others: it is copied or truncated.
+func (s *schedule) expedite(f *file) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f.slot.expedited = true
+	s.reconsider(f)
+}
+
+// reconsider applies that f is urgent, or no longer.
+func (s *schedule) reconsider(f *file) {
+	if f.slot.phase == ready && f.slot.mustHurry() {
+		s.urgentQueue = append(s.urgentQueue, f)
+	}
+	s.countUrgent(f)
+}
+
+func (s *slot) mustHurry() bool { return s.leaving || s.expedited }
+
+// isUrgent reports whether lines of f are about to be gone.
+func (s *schedule) isUrgent(f *file) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return f.slot.urgent
+}
+
+// countUrgent counts f if lines of it that are about to be gone are waiting to be read.
+func (s *schedule) countUrgent(f *file) {
+	slot := &f.slot
+	urgent := slot.mustHurry() && (slot.phase != idle || slot.after != nil)
+	if urgent == slot.urgent {
+		return
+	}
+	slot.urgent = urgent
+	if urgent {
+		s.urgent++
+	} else {
+		s.urgent--
+	}
+	if s.urgent == 0 || urgent && s.urgent == 1 {
+		s.hurry(urgent)
+	}
 }
 
 // dueLocked has f woken at a time, unless it is due sooner.
@@ -107,26 +176,56 @@ func (s *schedule) undue(f *file) {
 func (s *schedule) take() *file {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for len(s.queue) == 0 && !s.closed {
+	for s.ready == 0 && !s.closed {
 		s.work.Wait()
 	}
 	if s.closed {
 		return nil
 	}
-	f := s.queue[0]
-	s.queue[0] = nil
-	s.queue = s.queue[1:]
+	f := s.nextLocked()
 	f.slot.phase, f.slot.again = reading, false
+	s.ready--
 	s.active++
 	f.slot.preregistering = f.slot.after != nil
 	return f
+}
+
+// One of fairEvery files that are handed out is taken from the usual queue, if there is one, so
+// that a rotated file with very much to read does not hold up all others.
+const fairEvery = 4
+
+// nextLocked takes a file out of a queue. There is one that is ready.
+func (s *schedule) nextLocked() *file {
+	s.taken++
+	first, second := &s.urgentQueue, &s.queue
+	if s.taken%fairEvery == 0 {
+		first, second = second, first
+	}
+	if f := popReady(first); f != nil {
+		return f
+	}
+	return popReady(second)
+}
+
+// popReady takes the first file that is ready out of a queue, and those before it that are not any
+// more: they were taken out of the other.
+func popReady(queue *[]*file) *file {
+	for len(*queue) > 0 {
+		f := (*queue)[0]
+		(*queue)[0] = nil
+		*queue = (*queue)[1:]
+		if f.slot.phase == ready {
+			return f
+		}
+	}
+	return nil
 }
 
 // hasMore reports, to a reader that has a file, whether there are others.
 func (s *schedule) hasMore() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.active+len(s.queue) > 1
+	return s.active+s.ready > 1
 }
 
 // A sliceResult is how a read slice ended.
@@ -143,6 +242,7 @@ func (s *schedule) done(f *file, result sliceResult) {
 	slot := &f.slot
 	slot.phase = idle
 	s.active--
+	defer s.countUrgent(f)
 	if slot.preregistering {
 		s.preregisteredLocked(f)
 		return
@@ -151,6 +251,7 @@ func (s *schedule) done(f *file, result sliceResult) {
 		s.enqueue(f)
 		return
 	}
+	slot.expedited = false
 	s.release(f)
 	now := s.ticks.now()
 	busy := result.grew && slot.notBefore > 0 && now-slot.notBefore < tickInterval // and in the tick before
@@ -181,6 +282,7 @@ func (s *schedule) follow(f, before *file) {
 	}
 	f.slot.after, f.slot.preregistered = before, false
 	before.slot.next = append(before.slot.next, f)
+	s.countUrgent(f)
 }
 
 // release wakes those that waited for f.
@@ -190,6 +292,7 @@ func (s *schedule) release(f *file) {
 	for _, g := range next {
 		g.slot.after = nil
 		s.wakeLocked(g)
+		s.countUrgent(g)
 	}
 }
 

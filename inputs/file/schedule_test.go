@@ -1,6 +1,7 @@
 package file
 
 import (
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -18,7 +19,7 @@ type reads struct {
 }
 
 func newReads(t *testing.T) *reads {
-	l := &reads{schedule: newSchedule(), written: map[*file]bool{}, at: map[*file][]time.Time{}}
+	l := &reads{schedule: newSchedule(func(bool) {}), written: map[*file]bool{}, at: map[*file][]time.Time{}}
 	go l.schedule.alarm(t.Context())
 	go func() {
 		for f := l.schedule.take(); f != nil; f = l.schedule.take() {
@@ -110,7 +111,7 @@ func TestABusyFileNeedsNoNotifications(t *testing.T) {
 
 // TestHasMore: a reader that has a file can ask whether there are others.
 func TestHasMore(t *testing.T) {
-	s := newSchedule()
+	s := newSchedule(func(bool) {})
 	for range 2 {
 		s.wake(&file{})
 	}
@@ -120,5 +121,57 @@ func TestHasMore(t *testing.T) {
 			t.Errorf("there are others: %v, want %v", got, want)
 		}
 		s.done(f, sliceResult{})
+	}
+}
+
+// TestUrgentFilesComeFirst: those that are renamed, deleted, copied or truncated. Of four files
+// that are handed out one is from the others, and the input hurries as long as one is urgent.
+func TestUrgentFilesComeFirst(t *testing.T) {
+	var hurries []bool
+	s := newSchedule(func(on bool) { hurries = append(hurries, on) })
+	files := make([]*file, 9)
+	number := map[*file]int{}
+	for i := range files {
+		files[i] = &file{}
+		number[files[i]] = i
+		s.wake(files[i])
+	}
+	s.setLeaving(files[4], true)
+	s.expedite(files[6])
+	s.setLeaving(files[8], true)
+	s.setLeaving(files[8], false) // its name is one of the config's again
+	var order []int
+	for range files {
+		f := s.take()
+		order = append(order, number[f])
+		s.done(f, sliceResult{more: f == files[6] && len(order) < 3}) // read in two slices
+	}
+	if want := []int{4, 6, 8, 0, 6, 1, 2, 3, 5}; !slices.Equal(order, want) {
+		t.Errorf("the order is %v, want %v", order, want)
+	}
+	if want := []bool{true, false}; !slices.Equal(hurries, want) {
+		t.Errorf("the input hurries: %v, want %v", hurries, want)
+	}
+	if s.ready != 1 || s.take() != files[7] {
+		t.Errorf("%d files are left, want the last one", s.ready)
+	}
+}
+
+// TestWhatWaitsIsUrgent, too, once it was renamed: the file before it is read first.
+func TestWhatWaitsIsUrgent(t *testing.T) {
+	hurries := false
+	s := newSchedule(func(on bool) { hurries = on })
+	before, f := &file{}, &file{}
+	s.wake(before)
+	s.follow(f, before)
+	if s.setLeaving(f, true); !hurries {
+		t.Error("it does not hurry for what waits for another file")
+	}
+	s.done(s.take(), sliceResult{})
+	if s.take() != f || !hurries {
+		t.Error("it does not hurry until that is read")
+	}
+	if s.done(f, sliceResult{}); hurries {
+		t.Error("it hurries for nothing")
 	}
 }

@@ -50,6 +50,9 @@ func (i *identifier) deferSuspectedCopy(ctx context.Context, f *file, size int64
 			i.table.setCopy(f, o.id)
 			return compressTimeout, err
 		}
+		if o.gone {
+			continue
+		}
 		similarity, err := i.compare(ctx, f, o, size)
 		if err != nil {
 			return 0, err
@@ -127,8 +130,8 @@ func (i *identifier) compare(ctx context.Context, f *file, o original, size int6
 		return tooEarly, nil
 	case pos > 0 && !f.compressed:
 		return same, nil
-	case fd == nil:
-		return originalFirst, nil // it was renamed or deleted: then its reader knows what it was
+	case fd == nil, o.hasChanged(ctx, fd):
+		return originalFirst, nil // it was renamed, deleted or rewritten: its reader knows what it was
 	}
 	return s.compareTo(ctx, fd, o, f.compressed), nil
 }

@@ -28,6 +28,7 @@ type file struct {
 	compressed bool
 
 	slot slot      // guarded by schedule.mu
+	hold holding   // guarded by openFiles.mu
 	at   location  // guarded by table.mu
 	scan scanState // the follower's
 	read readState // the reader's that has the slot
@@ -51,6 +52,13 @@ type location struct {
 	copyOf       inode          // of the file that had the same text when compared, unless it is a source
 	digest       *digest        // as of the last read slice
 	earlier      *digest        // of what it was before it began anew
+	finished     []original     // that it may be a copy of, read to their end while this was no source
+	src          *event.Source  // nil where it is not open
+	read         int64          // up to where it was read, as of the last read slice
+	reported     bool           // it is gone, and what was not read of it is reported
+	// What was truncated before a reader saw it: the size at first, and what came after that and
+	// was truncated in turn.
+	truncated, truncatedAgain int64
 }
 
 type scanState struct {
@@ -93,7 +101,8 @@ type progress struct {
 	boundaries []uint64  // beyond off: where a timeout ended a line in an earlier run
 	lastSize   int64     // when it was last looked at
 	modified   int64     // then, in Unix nanoseconds
-	grownAt    time.Time // when it was first seen to have that size
+	sentSize   int64     // when what the last batch has was read
+	grownAt    time.Time // when it was first seen to have that size, by a reader that was not held up
 	doneSize   int64
 	digest     *digest     // as of the read slice before
 	expectTail fingerprint // of the bytes before off, where tail is not known
@@ -133,10 +142,13 @@ func (s *readState) newDigest() *digest {
 
 // A table holds all files that are followed.
 type table struct {
+	schedule *schedule
+
 	mu          sync.Mutex
 	byID        map[inode]*file
 	byPath      map[string]*file // path and target
 	byFirstPath map[string]*file // the first of a list
+	unlinked    map[*file]bool
 	// byHead has the plain files as they were at indexedAt: compressed ones are looked for in it,
 	// which nobody does while there are none.
 	byHead    plainFiles
@@ -153,9 +165,10 @@ type plainFiles struct {
 	moved    []*file // they are not at a path of the config, and have heads
 }
 
-func newTable(compared *atomic.Int64) *table {
+func newTable(s *schedule, compared *atomic.Int64) *table {
 	return &table{
-		byID: map[inode]*file{}, byPath: map[string]*file{}, byFirstPath: map[string]*file{}, compared: compared,
+		schedule: s, byID: map[inode]*file{}, byPath: map[string]*file{}, byFirstPath: map[string]*file{},
+		unlinked: map[*file]bool{}, compared: compared,
 	}
 }
 
@@ -204,6 +217,12 @@ func (t *table) moveLocked(f *file, path string, state nameState) {
 	if f.at.state != state {
 		f.at.state, f.at.since = state, time.Now()
 	}
+	if state == unlinked {
+		t.unlinked[f] = true
+	} else {
+		delete(t.unlinked, f)
+	}
+	t.schedule.setLeaving(f, state != named)
 }
 
 func (t *table) unnameLocked(f *file) {
@@ -224,6 +243,7 @@ func (t *table) remove(f *file) {
 
 func (t *table) removeLocked(f *file) {
 	t.unnameLocked(f)
+	delete(t.unlinked, f)
 	if t.byID[f.id] == f {
 		delete(t.byID, f.id)
 		t.unindexLocked(f)
@@ -254,6 +274,7 @@ func (t *table) unmarkSource(f *file, firstPath string, earlier *digest) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	f.at.isSource, f.at.copyOf, f.at.digest, f.at.earlier = false, inode{}, nil, earlier
+	f.at.size, f.at.read, f.at.truncated, f.at.truncatedAgain = 0, 0, 0, 0
 	if t.byID[f.id] == f {
 		t.setFirstPathLocked(f, firstPath)
 	}
@@ -354,14 +375,76 @@ func (t *table) setCopy(f *file, of inode) {
 	f.at.copyOf = of
 }
 
-// setDigest keeps what is remembered of a file's text for those that may be copies of it.
-func (t *table) setDigest(f *file, d *digest) {
+// setRead keeps how far a file was read, and what is remembered of its text for those that may be
+// copies of it.
+func (t *table) setRead(f *file, read int64, d *digest) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	f.at.read = read
+	if d == nil {
+		return // it is compressed
+	}
 	if f.at.digest == nil {
 		t.headsSeen++
 	}
 	f.at.digest = d
+	if f.at.truncated == 0 {
+		f.at.size = max(f.at.size, d.size)
+	}
+}
+
+// setSource notes the source that a file is, as long as it is open.
+func (t *table) setSource(f *file, src *event.Source) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f.at.src = src
+}
+
+// removeReported forgets a file of which it is reported that it was not read. It reports false
+// where that is done.
+func (t *table) removeReported(f *file) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if f.at.reported {
+		return false
+	}
+	f.at.reported = true
+	t.removeLocked(f)
+	return true
+}
+
+// forgetTruncated forgets what is reported now.
+func (t *table) forgetTruncated(f *file) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f.at.truncated, f.at.truncatedAgain = 0, 0
+}
+
+// noteSize notes the size of a file that no reader is free for, and reports whether it was
+// truncated.
+func (t *table) noteSize(f *file, path string) (truncated bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.noteSizeLocked(f, path)
+}
+
+// noteSizeLocked looks at the size itself: what was seen before mu was locked may be out of date.
+func (t *table) noteSizeLocked(f *file, path string) (truncated bool) {
+	now, err := statFile(path)
+	if err != nil || now.id != f.id {
+		return false
+	}
+	before := f.at.size
+	f.at.size = now.size
+	switch {
+	case now.size >= before:
+		return false
+	case f.at.truncated == 0:
+		f.at.truncated = before
+	default:
+		f.at.truncatedAgain += before
+	}
+	return true
 }
 
 // noteHead keeps the head of a file that was not read yet.
@@ -390,6 +473,23 @@ type original struct {
 	path    string // "" if unlinked
 	digest  digest
 	earlier *digest // of what it was before it began anew; nil if it did not
+	gone    bool    // it was read to its end and is not followed any more; earlier is what it was
+}
+
+// maxFinished is how many originals are remembered for a file that may be a copy of one.
+const maxFinished = 8
+
+// noteFinished has those deleted files that may be copies of a file remember what it was, as it is
+// not followed any more.
+func (t *table) noteFinished(f *file, d *digest) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for o := range t.unlinked {
+		if o != f && !o.at.isSource && mayBeCopyOf(o.at.firstPath, f.at.firstPath) {
+			last := o.at.finished[max(0, len(o.at.finished)-maxFinished+1):]
+			o.at.finished = append(slices.Clip(last), original{id: f.id, earlier: d, gone: true})
+		}
+	}
 }
 
 // possibleOriginals returns the files that f may be a copy of by its name: those that have, or had
@@ -410,6 +510,7 @@ func (t *table) possibleOriginals(f *file, head textHead) (found []original) {
 	if path == "" {
 		path = f.at.firstPath
 	}
+	found = append(found, f.at.finished...)
 	for name := range namesBefore(path) {
 		add(t.byPath[name])
 		for o := t.byFirstPath[name]; o != nil; o = o.at.nextOfPath {

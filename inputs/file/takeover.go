@@ -15,11 +15,14 @@ func (r *reader) takeOver(ctx context.Context, f *file, at location, emptied boo
 		return nil
 	}
 	d, paths := f.read.newDigest(), at.paths()
-	next, short, err := r.copies.find(ctx, d, f.id, r.copies.candidates(f, d, paths, f.changedAt(emptied)))
+	candidates := func(after time.Time) []*copyCandidate {
+		return r.copies.candidates(f.id, time.Unix(0, f.read.modified), d, paths, after)
+	}
+	next, short, err := r.copies.find(ctx, d, f.id, candidates(f.changedAt(emptied)))
 	if next == nil && err == nil && (emptied || d.size > int64(f.read.off)) {
 		// A file that is renamed while its folder is listed may not be in the list.
 		_ = backoff.Sleep(ctx, listAgain, nil)
-		next, short, err = r.copies.find(ctx, d, f.id, r.copies.candidates(f, d, paths, time.Now()))
+		next, short, err = r.copies.find(ctx, d, f.id, candidates(time.Now()))
 	}
 	if err != nil {
 		return nil
@@ -63,6 +66,11 @@ func (r *reader) transfer(f *file, firstPath string, c *copyCandidate) *file {
 	}
 	r.reportLost(f, max(f.read.off, c.size), writtenAfterCopy)
 	f.read.progress = r.settings.newProgress(f.read.key)
+	r.table.setSource(f, nil)
+	r.table.setSource(successor, s.src)
+	if s.src != nil {
+		r.sources.set(s.srcID, successor)
+	}
 	return successor
 }
 

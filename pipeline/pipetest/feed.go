@@ -41,7 +41,8 @@ type Feed struct {
 	refused error // what Send returns
 	waiting int   // calls of Send that are held up
 	hurries bool
-	room    int64
+	spools  bool
+	room    int64 // of the spool
 	input   string
 }
 
@@ -200,7 +201,7 @@ func (f *Feed) Send(ctx context.Context, b *event.Batch) error {
 	if s := f.sources[b.Source.ID]; s != nil {
 		s.lent--
 	}
-	err := f.pass(ctx)
+	err := f.pass(ctx, int64(len(b.Arena)))
 	if err == nil {
 		f.take(b)
 	}
@@ -209,11 +210,11 @@ func (f *Feed) Send(ctx context.Context, b *event.Batch) error {
 	return err
 }
 
-// pass waits while the feed is blocked.
-func (f *Feed) pass(ctx context.Context) error {
+// pass waits while the feed is blocked, unless the input hurries and the spool has room.
+func (f *Feed) pass(ctx context.Context, bytes int64) error {
 	f.waiting++
 	f.notify()
-	for f.blocked && ctx.Err() == nil {
+	for f.blocked && !f.spool(bytes) && ctx.Err() == nil {
 		changed := f.changed
 		f.mu.Unlock()
 		select {
@@ -227,6 +228,14 @@ func (f *Feed) pass(ctx context.Context) error {
 		return f.refused
 	}
 	return ctx.Err()
+}
+
+func (f *Feed) spool(bytes int64) bool {
+	if !f.spools || !f.hurries || f.room < bytes {
+		return false
+	}
+	f.room -= bytes
+	return true
 }
 
 func (f *Feed) take(b *event.Batch) {
@@ -319,11 +328,13 @@ func (f *Feed) SpoolRoom() int64 {
 	return f.room
 }
 
-// SetSpoolRoom sets what SpoolRoom returns.
-func (f *Feed) SetSpoolRoom(bytes int64) {
+// SetSpool gives the feed a spool with room for so many bytes: while it is blocked, it takes what
+// an input sends that hurries.
+func (f *Feed) SetSpool(bytes int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.room = bytes
+	f.spools, f.room = true, bytes
+	f.notify()
 }
 
 func (f *Feed) notify() {
