@@ -12,6 +12,8 @@ func (c *clock) digitsFirst(p []byte) int {
 	switch {
 	case p[3] >= 'A' && !isDigit(p[2]), p[2] >= 'A' && !isDigit(p[1]):
 		return c.dayFirst(p)
+	case p[4] == ' ' && len(p) > 19 && monthOf(p[5:]) > 0:
+		return c.yearFirst(p)
 	case p[2] == '.' && p[5] == '.':
 		return c.dotted(p)
 	case p[1] == '/' || p[2] == '/':
@@ -26,6 +28,18 @@ func (c *clock) digitsFirst(p []byte) int {
 		return c.shortBasic(p)
 	}
 	return c.basic(p)
+}
+
+// yearFirst reads 2006 Jan _2 15:04:05.
+func (c *clock) yearFirst(p []byte) int {
+	if c.year = four(p); c.year < 0 {
+		return 0
+	}
+	n := c.monthFirst(p[5:], false)
+	if n == 0 {
+		return 0
+	}
+	return 5 + n
 }
 
 // monthDay reads 01-02 15:04:05 and 01.02 15:04:05, which have no year.

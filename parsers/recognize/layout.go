@@ -23,6 +23,7 @@ import (
 //	20060102T150405Z, 20060102 15:04:05, 20060102-15:04:05:000
 //	06/01/02 15:04:05, 060102 150405 Spark, Hadoop, and 1/2/06 15:04:05:000 MST of WebSphere
 //	Jan _2 15:04:05.000, Jan-02 15:04:05, Jan _2 2006 15:04:05: syslog (RFC 3164) has no year
+//	2006 Jan _2 15:04:05, January 2, 2006 15:04:05, 02-Jan 15:04
 //	01-02 15:04:05.000, 01/02 15:04:05, 01.02 15:04:05
 //	@40000000662fcf1c075bcd15        TAI64N
 //
@@ -41,6 +42,8 @@ func Layout(p []byte, zone Zone, near int64) (ns int64, used int, ok bool) {
 		used = c.digitsFirst(p)
 	case (p[3] == ' ' || p[3] == '-') && monthOf(p) > 0:
 		used = c.monthFirst(p, false)
+	case p[3] >= 'a' && monthOf(p) > 0:
+		used = c.fullName(p)
 	case isWeekday(p):
 		used = c.weekdayFirst(p)
 	case p[0] == '@':
@@ -76,6 +79,23 @@ func tai64n(p []byte) (ns int64, used int, ok bool) {
 	return int64(sec-epoch)*1e9 + int64(nanos), length, true
 }
 
+// fullName reads what starts with the whole name of a month: January 2, 2006 15:04:05.
+func (c *clock) fullName(p []byte) int {
+	more := len(monthRests[monthOf(p)-1])
+	if len(p) < more+17 || string(p[3:3+more]) != monthRests[monthOf(p)-1] || p[3+more] != ' ' {
+		return 0
+	}
+	month := monthOf(p)
+	n := c.monthFirst(p[more:], false)
+	if c.month = month; n == 0 {
+		return 0
+	}
+	return more + n
+}
+
+// monthRests are the months' names without their first three letters.
+var monthRests = [...]string{"uary", "ruary", "ch", "il", "", "e", "y", "ust", "tember", "ober", "ember", "ember"}
+
 // noYear is the year of a clock that has none.
 const noYear = -1
 
@@ -105,7 +125,7 @@ func (c *clock) weekdayFirst(p []byte) int {
 // others that have the day before a month's name, and 02 Jan 15:04:05.000.
 func (c *clock) dayFirst(p []byte) int {
 	day, at := oneOrTwo(p, 0)
-	if at == 0 || len(p) < at+13 {
+	if at == 0 || len(p) < at+12 {
 		return 0
 	}
 	sign := p[at]
@@ -114,16 +134,33 @@ func (c *clock) dayFirst(p []byte) int {
 	}
 	c.day, c.month = day, monthOf(p[at+1:])
 	at += 4
-	if c.month == 0 || p[at] != sign {
+	if c.month == 0 || p[at] != sign && p[at] != ' ' {
 		return 0
 	}
 	if sign == ' ' && p[at+3] == ':' {
 		return c.timeBehind(p, at+1)
 	}
+	if sign == '-' && p[at] == ' ' && p[at+3] == ':' {
+		return c.minuteBehind(p, at+1)
+	}
+	if p[at] != sign {
+		return 0
+	}
 	if c.year = four(p[at+1:]); c.year < 0 {
 		return 0
 	}
 	return c.timeAfterDate(p, at+5)
+}
+
+// minuteBehind reads Bacula's 02-Jan 15:04, also with seconds.
+func (c *clock) minuteBehind(p []byte, at int) int {
+	if n := c.timeBehind(p, at); n > 0 {
+		return n
+	}
+	if c.hour, c.minute, c.sec = two(p[at:]), two(p[at+3:]), 0; c.hour|c.minute < 0 || p[at+5] != ' ' {
+		return 0
+	}
+	return at + 5
 }
 
 // timeAfterDate reads a time, and what may stand between it and a date.

@@ -99,6 +99,7 @@ func TestLayouts(t *testing.T) {
 		"11-May-2024::13:04:05", "11-May-2024 15:04:05 CEST", "11-May-2024 01:04:05 PM",
 		"May 11, 2024 1:04:05 PM", "May 11, 2024, 1:04:05 PM", "May 11, 2024 1:04:05 PM UTC",
 		"May 11, 2024 9:04:05 AM EDT", "May 11, 2024 13:04:05",
+		"2024 May 11 13:04:05", "2024 May 11 13:04:05 UTC",
 		"May 11 13:04:05", "May 11 2024 13:04:05", "May 11 13:04:05 2024", "May 11 13:04:05 UTC",
 		"5/11/2024, 1:04:05 PM", "5/11/2024 1:04:05 PM", "05/11/2024 13:04:05", "11/05/2024 13:04:05",
 		"05/11/2024-13:04:05", "11-05-2024 13:04:05", "11.05.2024 13:04:05", "11.05.2024, 13:04:05",
@@ -125,6 +126,20 @@ func TestLayouts(t *testing.T) {
 		ns, ok := Time([]byte(text), nil, near)
 		if got := time.Unix(0, ns).UTC().Format(time.RFC3339Nano); !ok || got != within {
 			t.Errorf("%q: got %s, %v", text, got, ok)
+		}
+	}
+}
+
+// TestMonths reads the whole names of months.
+func TestMonths(t *testing.T) {
+	for month := time.January; month <= time.December; month++ {
+		at := time.Date(2019, month, 11, 13, 15, 40, 0, time.UTC)
+		for _, layout := range []string{"January 2, 2006 15:04:05", "January 02, 2006, 3:04:05 PM", "January 2 2006 15:04:05",
+			"02 Jan 2006 15:04:05", "2006 Jan  2 15:04:05"} {
+			text := at.Format(layout)
+			if ns, ok := Time([]byte(text), nil, 0); !ok || ns != at.UnixNano() {
+				t.Errorf("%q: got %v, %v", text, time.Unix(0, ns).UTC(), ok)
+			}
 		}
 	}
 }

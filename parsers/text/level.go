@@ -360,7 +360,7 @@ func levelShaped(word, p []byte, at, end int, timed bool) bool {
 // also where they are not all in capitals. "Alert: …" and "Notice: …" are titles rather.
 func startsMessage(word []byte) bool {
 	switch string(word) {
-	case "trce", "dbug", "fail", "crit", "panic", "dbg", "wrn", "err":
+	case "trce", "dbug", "fail", "crit", "panic", "dbg", "wrn", "err", "debug1", "debug2", "debug3":
 		return true
 	}
 	switch string(word[1:]) {
