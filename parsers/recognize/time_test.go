@@ -134,8 +134,8 @@ func TestLayouts(t *testing.T) {
 func TestMonths(t *testing.T) {
 	for month := time.January; month <= time.December; month++ {
 		at := time.Date(2019, month, 11, 13, 15, 40, 0, time.UTC)
-		for _, layout := range []string{"January 2, 2006 15:04:05", "January 02, 2006, 3:04:05 PM", "January 2 2006 15:04:05",
-			"02 Jan 2006 15:04:05", "2006 Jan  2 15:04:05"} {
+		for _, layout := range []string{"January 2, 2006 15:04:05", "January 02, 2006, 3:04:05 PM",
+			"January 2 2006 15:04:05", "02 Jan 2006 15:04:05", "2006 Jan  2 15:04:05"} {
 			text := at.Format(layout)
 			if ns, ok := Time([]byte(text), nil, 0); !ok || ns != at.UnixNano() {
 				t.Errorf("%q: got %v, %v", text, time.Unix(0, ns).UTC(), ok)
