@@ -116,6 +116,9 @@ func (p *Parser) line(b *event.Batch, i int) bool {
 		}
 	case 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c == '_' || c == '@':
 		if p.logfmt.Parse(b, i) {
+			if text.IsAudit(b.Line(i)) {
+				p.text.Audit(b, i)
+			}
 			return true
 		}
 	}

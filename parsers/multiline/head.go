@@ -269,6 +269,13 @@ func isAccess(p []byte) bool {
 		return bytes.Contains(p[:min(len(p), 80)], []byte(` - "`))
 	}
 	at := bytes.IndexByte(p[:min(len(p), 120)], '[')
-	return at > 5 && len(p) > at+12 && isDigit(p[at+1]) && p[at+3] == '/' && p[at+7] == '/' &&
-		bytes.Count(p[:at], []byte(" ")) == 3
+	if at < 0 || p[4] == '-' && p[7] == '-' { // no time, or an ISO date
+		return false
+	}
+	if len(p) < at+13 || p[at+3] != '/' || p[at+7] != '/' || !isDigit(p[at+1]) {
+		at = recognize.AccessTime(p)
+	}
+	return at > 5 && between(bytes.Count(p[:at], []byte(" ")), 2, 6) && bytes.IndexByte(p[:at], '"') < 0
 }
+
+func between(n, least, most int) bool { return least <= n && n <= most }

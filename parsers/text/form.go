@@ -14,7 +14,7 @@ const (
 func (l *line) form(only Form) bool {
 	switch only {
 	case AccessForm:
-		return l.access()
+		return l.access() || l.anyAccess()
 	case SyslogForm:
 		return l.syslog() || l.bareSyslog()
 	}

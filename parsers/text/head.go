@@ -31,6 +31,7 @@ type head struct {
 	boxed        bool // the time is in brackets
 	zulu         bool // the time is 2006-01-02T15:04:05Z
 	boxedLevel   bool
+	whole        bool // what follows is the message
 	packaged     bool // a package's name follows, as etcd's head has it
 
 	parts [maxParts]part
@@ -91,6 +92,9 @@ func (h *head) readTime(at int) bool {
 	}
 	start := at
 	used := h.clock(p[at:])
+	if used == 0 && h.boxed {
+		used = h.boxedEpoch(p[at:])
+	}
 	if used == 0 {
 		return false
 	}
@@ -109,6 +113,23 @@ func (h *head) readTime(at int) bool {
 	}
 	h.timed, h.at = true, at
 	return true
+}
+
+// boxedEpoch reads the Unix seconds that Nagios and its kin have in brackets.
+func (h *head) boxedEpoch(p []byte) int {
+	end := 0
+	for end < len(p) && end < 20 && (isDigit(p[end]) || p[end] == '.') {
+		end++
+	}
+	if end < 10 || p[0] != '1' || end == len(p) || p[end] != ']' || end > 10 && p[10] != '.' {
+		return 0
+	}
+	ns, ok := recognize.Epoch(p[:end])
+	if !ok || !recognize.Believable(ns, h.rec.Time) {
+		return 0
+	}
+	h.ns, h.dated = ns, true
+	return end
 }
 
 // clock reads a time at the start of p and returns its length.
@@ -201,7 +222,11 @@ func (h *head) behindTime() bool {
 	if h.level == event.NoLevel && !h.findLevel() && !(h.dated && h.bareLevel()) {
 		return h.dated && h.withoutLevel()
 	}
-	if h.level != event.NoLevel {
+	switch {
+	case h.whole:
+	case h.format == event.FormatMongoDB: // all that follows is the message
+		h.at = skipBlanks(h.text, h.at)
+	case h.level != event.NoLevel:
 		h.behindLevel()
 	}
 	return h.take()
@@ -255,7 +280,7 @@ func (h *head) withoutLevel() bool {
 
 // findLevel looks for a level in the head, and notes the parts before it.
 func (h *head) findLevel() bool {
-	if h.letter() {
+	if h.letter() || h.facility() {
 		return true
 	}
 	at, dated := h.at, h.dated
@@ -357,6 +382,8 @@ func (h *head) curly(at int) int {
 	switch {
 	case end < 0:
 		return 0
+	case end > 3 && h.text[at+1] == '{' && bytes.HasPrefix(h.text[at+end:], []byte("}}")): // Airflow 1's {{file.py:12}}
+		return h.curly(at+1) + 1
 	case isCaller(h.text[at+1 : at+end]):
 		h.add("caller", at+1, at+end)
 	default:

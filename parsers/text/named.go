@@ -97,12 +97,24 @@ func (l *line) ruby() bool {
 //	1:M 02 Jan 2006 15:04:05.000 * message
 func (l *line) redis() bool {
 	p := l.text
-	colon := bytes.IndexByte(p[:min(len(p), 12)], ':')
-	if colon < 1 || !isNumber(p[:colon]) || len(p) < colon+26 || !isLetter(p[colon+1]) || p[colon+2] != ' ' {
+	pid := 0
+	if p[0] == '[' {
+		pid = 1
+	}
+	end := pid
+	for end < len(p) && end < 12 && isDigit(p[end]) {
+		end++
+	}
+	at := end + 3
+	if pid > 0 {
+		at = end + 2 // of version 2: [1] 02 Jan 15:04:05.000 * message
+	}
+	if end == pid || len(p) < at+20 || p[at-1] != ' ' ||
+		pid == 0 && (p[end] != ':' || !isLetter(p[end+1])) || pid > 0 && p[end] != ']' {
 		return false
 	}
-	ns, used, ok := recognize.Layout(p[colon+3:], l.p.Zone, 0)
-	at := colon + 3 + used
+	ns, used, ok := recognize.Layout(p[at:], l.p.Zone, l.near())
+	at += used
 	if !ok || len(p) < at+3 || p[at] != ' ' || p[at+2] != ' ' {
 		return false
 	}
@@ -114,8 +126,10 @@ func (l *line) redis() bool {
 	if !l.setTime(ns) {
 		return true
 	}
-	l.field("pid", 0, colon)
-	l.word("role", colon+1, colon+2)
+	l.field("pid", pid, end)
+	if pid == 0 {
+		l.word("role", end+1, end+2)
+	}
 	l.setMessage(at + 3)
 	return true
 }
@@ -135,6 +149,7 @@ func redisLevel(c byte) event.Level {
 // logcat reads Android's threadtime and brief formats:
 //
 //	01-02 15:04:05.000  1234  5678 I Tag     : message
+//	01-02 15:04:05.000  1000  1234  5678 I Tag     : message   with the user's id
 //	I/Tag     ( 1234): message
 func (l *line) logcat() bool {
 	p := l.text
@@ -148,11 +163,16 @@ func (l *line) logcat() bool {
 	if !ok {
 		return false
 	}
+	uid, uidEnd := 0, 0
 	pid := skipBlanks(p, used)
 	pidEnd := wordEnd(p, pid)
 	thread := skipBlanks(p, pidEnd)
 	threadEnd := wordEnd(p, thread)
 	at := skipBlanks(p, threadEnd)
+	if next := wordEnd(p, at); isNumber(p[at:next]) { // a user's id before these
+		uid, uidEnd, pid, pidEnd = pid, pidEnd, thread, threadEnd
+		thread, threadEnd, at = at, next, skipBlanks(p, next)
+	}
 	if !isNumber(p[pid:pidEnd]) || !isNumber(p[thread:threadEnd]) || at+3 > len(p) || p[at+1] != ' ' {
 		return false
 	}
@@ -164,6 +184,9 @@ func (l *line) logcat() bool {
 	l.rec.Format, l.rec.Level = event.FormatAndroid, level
 	if !l.setTime(ns) {
 		return true
+	}
+	if uidEnd > uid {
+		l.field("uid", uid, uidEnd)
 	}
 	l.field("pid", pid, pidEnd)
 	l.field("thread", thread, threadEnd)

@@ -18,8 +18,12 @@ const longestPrefix = 256
 //	[7-1] LOG:  message                                                      behind syslog
 func (l *line) postgres() bool {
 	p := l.text
-	mark := bytes.Index(p[:min(len(p), longestPrefix)], []byte(":  "))
-	if mark < 3 {
+	from := 0
+	if len(p) > 19 && p[16] == ':' {
+		from = 17 // in a time
+	}
+	mark := from + bytes.Index(p[from:min(len(p), longestPrefix)], []byte(":  "))
+	if mark < from+3 {
 		return false
 	}
 	start := mark
@@ -226,6 +230,9 @@ const (
 //	2006-01-02 15:04:05.000 UTC,"anna","shop",71,"10.0.0.1:42304",…,ERROR,42P01,"message",…
 func (l *line) csvlog() bool {
 	p := l.text
+	if p[19] != ' ' && p[19] != '.' || bytes.IndexByte(p[19:min(len(p), 48)], ',') < 0 {
+		return false
+	}
 	ns, at, ok := recognize.ISO(p, l.p.Zone)
 	if !ok || at+12 > len(p) || p[at] != ',' || p[at+1] != '"' && p[at+1] != ',' {
 		return false

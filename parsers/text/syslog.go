@@ -26,7 +26,7 @@ func (l *line) syslog() bool {
 	}
 	if !l.syslog5424(end+1) && !l.tagged(end+1) {
 		l.rec.Flags &^= event.OddTime
-		if priority > 7 || !l.kernelLine(end+1) {
+		if (priority > 7 || !l.kernelLine(end+1)) && !l.untagged(end+1) {
 			return false
 		}
 	}
@@ -161,28 +161,77 @@ func (h *head) journal() bool {
 // 3164 without its priority.
 func (l *line) bareSyslog() bool { return l.tagged(0) }
 
-// tagged reads "Jan  2 15:04:05 host app[123]: message".
+// tagged reads "Jan  2 15:04:05 host app[123]: message", with any time that has a year, too.
 func (l *line) tagged(at int) bool {
-	p := l.text
-	ns, used, ok := recognize.Layout(p[at:], l.p.Zone, l.near())
-	if !ok || used == 0 || at+used >= len(p) || p[at+used] != ' ' {
+	ns, host, ok := l.syslogTime(at)
+	if !ok {
 		return false
 	}
 	before := l.rec.Flags
-	if l.setTime(ns); !l.tag(at + used + 1) {
+	if l.setTime(ns); !l.tag(host) {
 		l.rec.Flags = before
 		return false
 	}
 	return true
 }
 
-// tag reads "host app[123]: message".
+// syslogTime reads a time, and returns the index of what follows it.
+func (l *line) syslogTime(at int) (ns int64, next int, ok bool) {
+	p := l.text
+	at = l.ciscoTime(at)
+	var used int
+	if at+4 < len(p) && isDigit(p[at]) && p[at+4] == '-' {
+		ns, used, ok = recognize.ISO(p[at:], l.p.Zone)
+	} else {
+		ns, used, ok = recognize.Layout(p[at:], l.p.Zone, l.near())
+	}
+	next = at + used
+	if !ok || used == 0 || next >= len(p) {
+		return 0, 0, false
+	}
+	if p[next] == ':' {
+		next++
+	}
+	if next >= len(p) || p[next] != ' ' {
+		return 0, 0, false
+	}
+	return ns, skipBlanks(p, next), true
+}
+
+// untagged reads what has a priority and a time, and then something of its own.
+func (l *line) untagged(at int) bool {
+	ns, next, ok := l.syslogTime(at)
+	if !ok {
+		at = l.ciscoTime(at)
+		return l.cisco(at)
+	}
+	l.setTime(ns)
+	l.setMessage(next)
+	return true
+}
+
+// tag reads "host app[123]: message"; the host may be missing.
 func (l *line) tag(host int) bool {
 	p := l.text
+	if l.cisco(host) {
+		return true
+	}
 	hostEnd := wordEnd(p, host)
-	tag := hostEnd + 1
+	tag := skipBlanks(p, hostEnd)
 	if hostEnd == host || tag >= len(p) {
 		return false
+	}
+	if p[tag] == ':' {
+		tag = skipBlanks(p, tag+1)
+	}
+	switch {
+	case p[hostEnd-1] == ':':
+		tag = host
+	case tag >= len(p):
+		return false
+	case l.cisco(tag):
+		l.word("hostname", host, hostEnd)
+		return true
 	}
 	end := tag
 	for end < len(p) && p[end] > ' ' && p[end] != ':' && p[end] != '[' {
@@ -197,10 +246,12 @@ func (l *line) tag(host int) bool {
 	if pidEnd > pid {
 		colon++
 	}
-	if end == tag || colon >= len(p) || p[colon] != ':' {
+	if end == tag || colon >= len(p) || p[colon] != ':' || isNumber(p[tag:end]) {
 		return false
 	}
-	l.word("hostname", host, hostEnd)
+	if tag > host {
+		l.word("hostname", host, hostEnd)
+	}
 	l.rec.Service = event.Value{Span: l.span(tag, end), Kind: event.Text}
 	if pidEnd > pid {
 		l.field("pid", pid, pidEnd)

@@ -63,7 +63,7 @@ func (h *head) adjacent() {
 	case isCaller(inside):
 		h.format = event.FormatEnvoy
 		h.add("caller", h.at+1, h.at+size)
-	case h.boxed && !h.has("pid") && isPlainName(inside):
+	case h.boxed && !h.has("pid") && isPlainName(inside) && inside[0] != '_': // no field of Elasticsearch's own
 		h.format = event.FormatElasticsearch
 		h.add("node", h.at+1, h.at+size)
 	default:
@@ -227,6 +227,9 @@ func (h *head) namesBehind(at int) (next int, sure bool) {
 			end, certain := h.group(at)
 			if end == 0 {
 				return surely, surely > 0
+			}
+			if h.format == event.FormatRabbitMQ {
+				return skipBlanks(p, end), true
 			}
 			at, grouped = end, true
 			if certain {

@@ -73,13 +73,18 @@ func (l *line) format() bool {
 	}
 	switch c := p[0]; {
 	case c == '<':
-		return l.syslog()
+		return l.syslog() || l.webLogic()
 	case c == '[':
-		return l.tornado() || l.nest() || l.gin() || l.console() || l.javaGC() || l.postgres() || l.headed()
+		return l.tornado() || l.nest() || l.gin() || l.console() || l.javaGC() || l.uwsgi() || l.redis() ||
+			l.postgres() || l.headed()
 	case c == '=':
 		return l.erlang()
 	case c == '#':
-		return l.slowQuery()
+		return l.slowQuery() || l.webLogic() || l.headed()
+	case c == '*':
+		return l.tagged(0) || l.headed()
+	case c == '@':
+		return l.prefixed() || l.headed()
 	case isDigit(c):
 		return l.number()
 	case isLetter(c) && p[1] == ',' && p[2] == ' ' && p[3] == '[':
@@ -91,17 +96,21 @@ func (l *line) format() bool {
 	case 'A' <= c && c <= 'S' && p[3] == ' ':
 		return l.bareSyslog() || l.julTwoLines() || l.headed() || l.access()
 	}
-	return l.compose() || l.postgres() || l.headed() || l.access() || l.haproxy(0)
+	return l.compose() || l.loadBalancer() || l.anyAccess() || l.postgres() || l.headed() || l.access() || l.haproxy(0)
 }
 
 // number reads lines that start with a digit: of a date, of an address, of a process id.
 func (l *line) number() bool {
 	p := l.text
 	if p[1] == '.' || p[2] == '.' || p[3] == '.' { // an address, or 02.01.2006
-		return l.access() || l.haproxy(0) || l.postgres() || l.headed()
+		return l.access() || l.anyAccess() || l.haproxy(0) || l.postgres() || l.headed()
 	}
-	return l.cri() || l.messageQueue() || l.logcat() || l.csvlog() || l.postgres() || l.headed() || l.redis() ||
-		l.access() || l.haproxy(0)
+	if len(p) > 26 && p[4] == '-' && p[7] == '-' { // an ISO date
+		return l.cri() || l.csvlog() || p[26] == 'Z' && l.loadBalancer() || p[10] == '_' && l.prefixed() ||
+			l.postgres() || l.headed()
+	}
+	return l.messageQueue() || l.logcat() || l.anyAccess() || l.postgres() || l.headed() || l.redis() || l.access() ||
+		l.haproxy(0) || l.sinceStart()
 }
 
 // near returns a time to complete one without a year.
