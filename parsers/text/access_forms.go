@@ -158,7 +158,7 @@ func (l *line) uwsgi() bool {
 
 // loadBalancer reads the access logs of AWS's load balancers, the application's and the classic:
 //
-//	https 2006-01-02T15:04:05.000000Z app/name/id client:port target:port 0.001 0.002 0.000 502 502
+//	https 2006-01-02T15:04:05.000000Z app/name/id client:port target 0.001 0.002 0.000 502 502
 //	460 125 "GET https://shop.example.com:443/ HTTP/1.1" "curl/8.5" …
 //	2006-01-02T15:04:05.000000Z name client:port target:port 0.001 0.002 0.000 200 200 0 29 "GET …
 func (l *line) loadBalancer() bool {
