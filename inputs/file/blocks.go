@@ -58,6 +58,10 @@ func (s *readState) nextBoundary(size int64) (end int64, bounded bool) {
 func (r *reader) hasLine(f *file, size int64) (bool, error) {
 	s := &f.read
 	at := int64(s.scanned)
+	if at >= size && s.isWrittenOver() {
+		s.scanned = s.off
+		return true, nil
+	}
 	if at >= size {
 		return false, nil
 	}
@@ -92,7 +96,7 @@ func (r *reader) readBlock(ctx context.Context, f *file, size int64, last bool) 
 		return r.decodeBlock(ctx, f, size, last)
 	}
 	b := r.feed.Batch(s.src)
-	front, rest := s.tail.n, 0
+	front, rest, ends := s.tail.n, 0, false // ends: but for NULs
 	want := min(size-int64(s.off), blockSize)
 	for {
 		grow(b, front+int(want)-len(b.Arena))
@@ -104,13 +108,25 @@ func (r *reader) readBlock(ctx context.Context, f *file, size int64, last bool) 
 		if len(b.Arena) < front || !bytes.Equal(b.Arena[:front], s.tail.bytes()) || s.isOtherHead(b.Arena) {
 			return r.onRewritten(ctx, f, b)
 		}
+		text, skipTo, failed := r.beforeNULs(f, b.Arena[front:], size)
+		if failed != nil {
+			return errors.Join(failed, r.returnBatch(ctx, f, b))
+		}
+		if skipTo > 0 {
+			return r.skipNULs(ctx, f, b, skipTo)
+		}
+		ends = front+text < len(b.Arena)
+		b.Arena = b.Arena[:front+text]
 		rest = s.splitter.Split(b, front, s.off)
-		if rest > front || err != nil || want >= size-int64(s.off) {
+		if rest > front || err != nil || ends || want >= size-int64(s.off) {
 			break
 		}
 		want = min(2*want, size-int64(s.off))
 	}
 	s.scanned = s.off + uint64(len(b.Arena)-front)
+	if ends {
+		s.scanned = uint64(size)
+	}
 	b.MorePending = s.scanned < uint64(size) || r.schedule.hasMore()
 	if last && s.scanned == uint64(size) {
 		was := rest
@@ -144,12 +160,24 @@ func (r *reader) decodeBlock(ctx context.Context, f *file, size int64, last bool
 			return r.onRewritten(ctx, f, b)
 		}
 		p = p[front:n]
+		text, skipTo, failed := r.beforeNULs(f, p, size)
+		if failed != nil {
+			return errors.Join(failed, r.returnBatch(ctx, f, b))
+		}
+		if skipTo > 0 {
+			return r.skipNULs(ctx, f, b, skipTo)
+		}
+		ends := text < len(p)
+		p = p[:text]
 		used := d.Split(b, p, s.off)
-		if used == 0 && err == nil && want < size-int64(s.off) {
+		if used == 0 && err == nil && !ends && want < size-int64(s.off) {
 			want = min(2*want, size-int64(s.off))
 			continue
 		}
 		s.scanned = s.off + uint64(len(p))
+		if ends {
+			s.scanned = uint64(size)
+		}
 		b.MorePending = s.scanned < uint64(size) || r.schedule.hasMore()
 		if last && s.scanned == uint64(size) {
 			whole := p[used : len(p)-(len(p)-used)%s.encoding.Unit()]

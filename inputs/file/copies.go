@@ -310,7 +310,9 @@ func (c *copyFinder) isSource(ctx context.Context, there *copyCandidate, fd *os.
 	}
 	compressed := isCompressed(there.path)
 	if compressed && owner.compressed {
-		return true, nil
+		var buf [headMax]byte
+		head, err := readHead(fd, &buf)
+		return d == nil || d.head.matches(head), err
 	}
 	if compressed == owner.compressed && d != nil && d.head.len > 0 { // else it was empty
 		s, err := takeSample(ctx, fd, false, there.info.Size(), d)

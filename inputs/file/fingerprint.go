@@ -1,12 +1,15 @@
 package file
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+
+	"github.com/longshore/longshore/inputs/lines"
 )
 
 const (
@@ -36,13 +39,23 @@ func (f fingerprint) matches(p []byte) bool {
 	return f.len == 0 || len(p) >= int(f.len) && fingerprintOf(p[:f.len]) == f
 }
 
-// readHead reads the first bytes of a file into buf, fewer if it is shorter.
+// readHead reads the first bytes of a file into buf, fewer if it is shorter. NULs at their end are
+// left out, for they may be written over; but not where there is nothing else.
 func readHead(fd *os.File, buf *[headMax]byte) ([]byte, error) {
 	n, err := fd.ReadAt(buf[:], 0)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("reading the head of a log file: %w", err)
 	}
-	return buf[:n], nil
+	head := buf[:n]
+	if text := bytes.TrimRight(head, "\x00"); len(text) > 0 && len(head)-len(text) >= lines.MinNULs {
+		return text, nil
+	}
+	return head, nil
+}
+
+// isBlank reports whether a head is that of a hole, or of a file that is not written to yet.
+func isBlank(head []byte) bool {
+	return len(head) >= lines.MinNULs && len(bytes.TrimLeft(head, "\x00")) == 0
 }
 
 // A tail holds the last bytes that were read: if they are no longer before the reading position,

@@ -12,6 +12,7 @@ type metrics struct {
 	waiting        prometheus.Gauge
 	truncatedLines prometheus.Counter
 	truncatedBytes prometheus.Counter
+	nuls           prometheus.Counter
 	lost           prometheus.Counter
 }
 
@@ -25,6 +26,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			"Lines that were longer than max_line_size and were truncated."),
 		truncatedBytes: metric.Counter(reg, "longshore_file_truncated_bytes_total",
 			"Bytes truncated from lines that were longer than max_line_size."),
+		nuls: metric.Counter(reg, "longshore_file_skipped_nul_bytes_total",
+			"Bytes of holes and NULs before lines, which writers leave that do not append to a truncated file."),
 		lost: metric.Counter(reg, "longshore_file_lost_bytes_total",
 			"Bytes known to have been in files that were deleted or truncated before they were read."),
 	}

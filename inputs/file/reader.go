@@ -1,9 +1,11 @@
 package file
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path/filepath"
 	"slices"
@@ -52,13 +54,14 @@ func (r *reader) serve(ctx context.Context) {
 	}
 }
 
-// publish has others know how far a file was read, and what is remembered of its text.
+// publish has others know how far a file was read, and what is remembered of its text; of a
+// compressed one, how the file itself begins.
 func (r *reader) publish(f *file) {
 	if !f.read.identified {
 		return
 	}
 	if f.compressed {
-		r.table.setRead(f, f.read.doneSize, nil) // to the end, or not at all
+		r.table.setRead(f, f.read.doneSize, &digest{head: f.read.head}) // to the end, or not at all
 		return
 	}
 	f.read.digest = f.read.newDigest()
@@ -334,6 +337,7 @@ func (r *reader) restart(ctx context.Context, f *file, why string) {
 	r.health.clear(s.key)
 	s.lastSize = max(s.lastSize, at.truncated)
 	key, firstPath, predecessor := s.key, at.firstPath, s.predecessor
+	encoding := cmp.Or(s.encoding, s.encodedAs)
 	if at.state == named {
 		key, firstPath = at.path, at.path
 	}
@@ -352,7 +356,7 @@ func (r *reader) restart(ctx context.Context, f *file, why string) {
 	}
 	r.reportTruncated(key, at.path, at.truncatedAgain)
 	s.progress = r.settings.newProgress(key)
-	s.predecessor, s.grownAt = predecessor, time.Now()
+	s.predecessor, s.grownAt, s.encodedAs = predecessor, time.Now(), encoding
 	s.identified, s.mustBeKnown, s.takenOverFrom, s.startSize = false, false, nil, -1
 	r.table.unmarkSource(f, firstPath, earlier)
 }
@@ -497,7 +501,13 @@ func (r *reader) waitForLine(ctx context.Context, f *file, size int64, moved boo
 	if left := timeout - time.Since(f.read.grownAt); left > 0 {
 		return left, nil
 	}
-	return 0, r.readLastLine(ctx, f, size)
+	if err := r.readLastLine(ctx, f, size); err != nil {
+		return 0, err
+	}
+	if s := &f.read; moved && s.nuls.to == uint64(size) && s.off >= s.nuls.from && s.off < s.nuls.to {
+		return 0, r.skipNULs(ctx, f, r.feed.Batch(s.src), s.nuls.to) // nobody writes over them any more
+	}
+	return 0, nil
 }
 
 // lookAgain is when to look again at a file that has just grown.
@@ -515,6 +525,11 @@ func (r *reader) extendHead(ctx context.Context, f *file, size int64) (bool, err
 	if err != nil {
 		return false, err
 	}
+	if isBlank(head) && s.off == 0 {
+		if text, err := s.nextText(0, uint64(size)); err != nil || text >= uint64(size) {
+			return false, err // it may be written over
+		}
+	}
 	if !s.head.matches(head) {
 		r.restart(ctx, f, "it was rewritten")
 		return true, nil
@@ -523,22 +538,47 @@ func (r *reader) extendHead(ctx context.Context, f *file, size int64) (bool, err
 	return false, nil
 }
 
-// resolveEncoding resolves the encoding, and skips a byte-order mark.
+// resolveEncoding resolves the encoding by the first text, and skips a byte-order mark.
 func (r *reader) resolveEncoding(f *file) error {
-	if f.read.encoding != nil {
+	s := &f.read
+	if s.encoding != nil {
 		return nil
 	}
 	var buf [headMax]byte
-	head, err := readHead(f.read.fd, &buf)
+	head, err := readHead(s.fd, &buf)
 	if err != nil {
 		return err
 	}
-	f.read.resolveEncoding(r.settings.encoding, head)
+	if isBlank(head) {
+		return r.resolveEncodingBehindNULs(s, buf[:])
+	}
+	s.resolveEncoding(r.settings.encoding, head)
+	return nil
+}
+
+// resolveEncodingBehindNULs is resolveEncoding for a file that begins with NULs.
+func (r *reader) resolveEncodingBehindNULs(s *readState, buf []byte) error {
+	size := uint64(s.lastSize)
+	at, err := s.nextText(0, size)
+	if err != nil {
+		return err
+	}
+	if at >= size {
+		s.nuls = nulRun{0, size}
+		return nil
+	}
+	n, err := s.fd.ReadAt(buf, int64(at&^1))
+	if err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("reading %s: %w", s.key, err)
+	}
+	if encoding, _, ok := r.settings.encoding.Resolve(buf[:n], s.encodedAs); ok {
+		s.encoding = encoding // a mark there is the line's
+	}
 	return nil
 }
 
 func (s *readState) resolveEncoding(choice *lines.Encoding, head []byte) {
-	encoding, bom, ok := choice.Resolve(head)
+	encoding, bom, ok := choice.Resolve(head, s.encodedAs)
 	if !ok {
 		return
 	}
@@ -613,12 +653,13 @@ func (f *file) cursorAt(pos uint64) cursor {
 
 // countTruncated moves the splitter's counts to the metrics.
 func (r *reader) countTruncated(s *lines.Splitter) {
-	if s.TruncatedBytes == 0 && s.TruncatedLines == 0 {
+	if s.TruncatedBytes == 0 && s.TruncatedLines == 0 && s.NULs == 0 {
 		return
 	}
+	r.metrics.nuls.Add(float64(s.NULs))
 	r.metrics.truncatedBytes.Add(float64(s.TruncatedBytes))
 	r.metrics.truncatedLines.Add(float64(s.TruncatedLines))
-	s.TruncatedBytes, s.TruncatedLines = 0, 0
+	s.TruncatedBytes, s.TruncatedLines, s.NULs = 0, 0, 0
 }
 
 // grow makes room in the batch's arena for n bytes more, and for what parsers add.

@@ -99,6 +99,7 @@ type progress struct {
 	sent       uint64    // To of the last batch
 	scanned    uint64    // no line ends between off and here
 	boundaries []uint64  // beyond off: where a timeout ended a line in an earlier run
+	nuls       nulRun    // behind the text
 	lastSize   int64     // when it was last looked at
 	modified   int64     // then, in Unix nanoseconds
 	sentSize   int64     // when what the last batch has was read
@@ -108,6 +109,7 @@ type progress struct {
 	expectTail fingerprint // of the bytes before off, where tail is not known
 	splitter   lines.Splitter
 	encoding   *lines.Encoding // nil until it is resolved
+	encodedAs  *lines.Encoding // what it was before it began anew, if that was resolved
 	head       fingerprint
 	tail       tail
 }
@@ -381,9 +383,6 @@ func (t *table) setRead(f *file, read int64, d *digest) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	f.at.read = read
-	if d == nil {
-		return // it is compressed
-	}
 	if f.at.digest == nil {
 		t.headsSeen++
 	}

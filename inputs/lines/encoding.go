@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/htmlindex"
@@ -25,10 +26,12 @@ type Encoding struct {
 
 // UTF8, UTF16LE and UTF16BE are those that a byte-order mark tells apart.
 var (
-	UTF8    = &Encoding{unit: 1, bom: "\xef\xbb\xbf"}
+	UTF8    = &Encoding{unit: 1, bom: utf8Mark}
 	UTF16LE = utf16(unicode.LittleEndian, "\xff\xfe")
 	UTF16BE = utf16(unicode.BigEndian, "\xfe\xff")
 )
+
+const utf8Mark = "\xef\xbb\xbf"
 
 func utf16(order unicode.Endianness, bom string) *Encoding {
 	from := unicode.UTF16(order, unicode.IgnoreBOM)
@@ -58,8 +61,9 @@ func FindEncoding(name string) (*Encoding, error) {
 }
 
 // Resolve determines the encoding by the head of a text, and returns the length of its byte-order
-// mark. It cannot tell (false) while the head may yet become one.
-func (e *Encoding) Resolve(head []byte) (*Encoding, int, bool) {
+// mark. It cannot tell (false) while the head may yet become one. Without a mark, a text is UTF-16
+// if it looks like it, or was before and is no UTF-8.
+func (e *Encoding) Resolve(head []byte, before *Encoding) (*Encoding, int, bool) {
 	candidates := []*Encoding{e}
 	if e.auto {
 		candidates = []*Encoding{UTF8, UTF16LE, UTF16BE}
@@ -73,9 +77,41 @@ func (e *Encoding) Resolve(head []byte) (*Encoding, int, bool) {
 		}
 	}
 	if e.auto {
-		return UTF8, 0, true
+		return withoutMark(head, before), 0, true
 	}
 	return e, 0, true
+}
+
+func withoutMark(head []byte, before *Encoding) *Encoding {
+	for _, e := range []*Encoding{UTF16LE, UTF16BE} {
+		if e.looksLike(head) {
+			return e
+		}
+	}
+	wide := before == UTF16LE || before == UTF16BE
+	if wide && (bytes.IndexByte(head, 0) >= 0 || !utf8.Valid(head[:max(0, len(head)-utf8.UTFMax)])) {
+		return before
+	}
+	return UTF8
+}
+
+// looksLike reports whether the first characters of a text are ASCII in UTF-16.
+func (e *Encoding) looksLike(head []byte) bool {
+	const enough = 16 // bytes, or the first line
+	if end := e.LineEnd(head); end >= 0 {
+		head = head[:end]
+	}
+	head = head[:min(len(head), enough)]
+	for at := 0; at+1 < len(head); at += 2 {
+		low, high := head[at], head[at+1]
+		if e.bigEndian {
+			low, high = high, low
+		}
+		if high != 0 || low >= 0x7f || low < ' ' && low != '\t' && low != '\r' && low != 0x1b {
+			return false
+		}
+	}
+	return len(head) >= enough/2
 }
 
 // Unit returns the length of a line end in bytes.
@@ -130,7 +166,17 @@ func (d DecodingSplitter) Split(b *event.Batch, raw []byte, pos uint64) int {
 	}
 	unit, s := d.Encoding.unit, d.State
 	for at < len(raw) {
+		if raw[at] == 0 && !s.Skipping {
+			at = d.skipNULs(raw, at)
+		}
 		n := d.Encoding.LineEnd(raw[at:])
+		if n > s.Max || n < 0 && len(raw)-at >= s.Max+2*unit {
+			if nul := d.nul(raw[at : at+s.Max]); nul > 0 && !s.Skipping {
+				d.add(b, raw[at:at+nul], pos+uint64(at))
+				at += nul
+				continue
+			}
+		}
 		switch {
 		case n >= 0 && s.Skipping:
 			s.TruncatedBytes += uint64(n)
@@ -157,8 +203,8 @@ func (d DecodingSplitter) Split(b *event.Batch, raw []byte, pos uint64) int {
 // Last appends what is left as a line without a line end, and returns how many bytes of it are
 // used; see Splitter.Last.
 func (d DecodingSplitter) Last(b *event.Batch, raw []byte, pos uint64) int {
-	s := d.State
-	if len(raw) == 0 || s.Ended && len(d.withoutCR(raw)) == 0 {
+	s, nuls := d.State, d.countNULs(raw)
+	if len(raw) == nuls || s.Ended && len(d.withoutCR(raw)) == 0 {
 		return 0
 	}
 	s.Ended = true
@@ -167,8 +213,41 @@ func (d DecodingSplitter) Last(b *event.Batch, raw []byte, pos uint64) int {
 		s.Skipping = false
 		return len(raw)
 	}
-	d.add(b, raw, pos)
+	s.NULs += uint64(nuls)
+	d.add(b, raw[nuls:], pos+uint64(nuls))
 	return len(raw)
+}
+
+// skipNULs is Splitter.skipNULs.
+func (d DecodingSplitter) skipNULs(raw []byte, at int) int {
+	n := d.countNULs(raw[at:])
+	switch {
+	case len(raw)-at-n >= d.Encoding.unit:
+	case n < d.State.Max+2*d.Encoding.unit:
+		return at
+	default:
+		n -= MinNULs // see there
+	}
+	d.State.NULs += uint64(n)
+	return at + n
+}
+
+// countNULs returns how many bytes the NULs at the beginning of raw are.
+func (d DecodingSplitter) countNULs(raw []byte) int {
+	return countNULs(raw) / d.Encoding.unit * d.Encoding.unit
+}
+
+// nul returns the index of the first of many NULs in raw, which begins at a character, or -1.
+func (d DecodingSplitter) nul(raw []byte) int {
+	if d.Encoding.unit == 1 {
+		return bytes.Index(raw, manyNULs)
+	}
+	for at := 0; at+MinNULs <= len(raw); at += 2 {
+		if bytes.HasPrefix(raw[at:], manyNULs) {
+			return at
+		}
+	}
+	return -1
 }
 
 // endLast skips the line end of a line that was sent without it, and returns how many bytes that
@@ -193,6 +272,9 @@ func (d DecodingSplitter) endLast(raw []byte) (n int, more bool) {
 
 func (d DecodingSplitter) add(b *event.Batch, raw []byte, pos uint64) {
 	raw = d.withoutCR(raw)
+	for d.Encoding.bom != "" && bytes.HasPrefix(raw, []byte(d.Encoding.bom)) {
+		raw = raw[len(d.Encoding.bom):]
+	}
 	over := len(raw) - d.State.Max/d.Encoding.unit*d.Encoding.unit
 	if over > 0 {
 		raw = raw[:len(raw)-over]

@@ -13,15 +13,16 @@ func FuzzDecodingSplitter(f *testing.F) {
 	f.Add([]byte("a\nb\r\n\ncccccccccccccccccccccccc\nd"), 3, false)
 	f.Add([]byte("\x0a\x0a\x0d\x0a"), 1, true)
 	f.Fuzz(func(t *testing.T, text []byte, block int, big bool) {
-		if block < 1 || block > 1<<10 {
-			return
+		if block < 1 || block > 1<<10 || containsNULs(text) {
+			return // how many NULs are skipped counts in bytes
 		}
 		var raw []byte // as UTF-16, a byte a unit
 		for _, c := range text {
+			c &= 0x7f
 			if big {
-				raw = append(raw, 0, c&0x7f)
+				raw = append(raw, 0, c)
 			} else {
-				raw = append(raw, c&0x7f, 0)
+				raw = append(raw, c, 0)
 			}
 		}
 		for i := range text {
@@ -54,6 +55,16 @@ func FuzzDecodingSplitter(f *testing.F) {
 			t.Errorf("%q in blocks of %d: got %s, want %s", text, block, got, want)
 		}
 	})
+}
+
+// containsNULs reports whether there are several NULs, or what becomes some.
+func containsNULs(text []byte) bool {
+	for i := 1; i < len(text); i++ {
+		if text[i-1]&0x7f == 0 && text[i]&0x7f == 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func all(b *event.Batch) string {
@@ -96,4 +107,34 @@ func FuzzEncodings(f *testing.F) {
 			t.Errorf("in blocks of %d: %s, as a whole %s", block, got, want)
 		}
 	})
+}
+
+// TestNULsAndMarksBeforeALineOfUTF16 is TestNULsAndMarksBeforeALine for what is decoded.
+func TestNULsAndMarksBeforeALineOfUTF16(t *testing.T) {
+	for _, e := range []*Encoding{UTF16LE, UTF16BE} {
+		raw := func(text string) (p []byte) {
+			for _, c := range text {
+				if e.bigEndian {
+					p = append(p, byte(c>>8), byte(c))
+				} else {
+					p = append(p, byte(c), byte(c>>8))
+				}
+			}
+			return p
+		}
+		const nul = "\x00\x00\x00\x00"
+		text := raw(nul + "a\n\ufeffb\n" + nul + nul + "\x00\ufeff\ufeffc\n\x00d\n" + nul)
+		var b event.Batch
+		d := DecodingSplitter{e, &Splitter{Max: 64}}
+		used := d.Split(&b, text, 0)
+		if want := len(text) - len(raw(nul)); used != want {
+			t.Errorf("%d bytes are used, want %d", used, want)
+		}
+		if got, want := strings.Join(show(&b), ","), "8:a,12:b,36:c,44:\x00d"; got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+		if d.State.NULs != 26 {
+			t.Errorf("%d bytes of NULs are skipped, want 26", d.State.NULs)
+		}
+	}
 }

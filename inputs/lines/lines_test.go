@@ -117,7 +117,7 @@ func TestALineEndThatComesAfterAll(t *testing.T) {
 func FuzzSplit(f *testing.F) {
 	f.Add("a\nb\r\n\nccccccccccccccc\nd", 3)
 	f.Fuzz(func(t *testing.T, text string, block int) {
-		if block < 1 || block > 1<<10 {
+		if block < 1 || block > 1<<10 || strings.Contains(text, string(manyNULs)) || strings.Contains(text, utf8Mark) {
 			return
 		}
 		const limit = 8
@@ -168,5 +168,41 @@ func TestSplitDoesNotAllocate(t *testing.T) {
 	})
 	if allocs != 0 {
 		t.Errorf("%v allocations for a block", allocs)
+	}
+}
+
+// TestNULsAndMarksBeforeALine: in blocks of every size, they are no part of a line, and the line
+// is where it is.
+func TestNULsAndMarksBeforeALine(t *testing.T) {
+	const mark, nul = "\xef\xbb\xbf", "\x00\x00\x00\x00\x00\x00\x00\x00"
+	for _, tt := range []struct {
+		name, text string
+		want       []string
+		nuls       uint64
+	}{
+		{"few NULs are text", "\x00a\n\x00\n", []string{"0:\x00a", "3:\x00"}, 0},
+		{"NULs", nul + "a\n" + nul + nul + "\x00b\nc\n", []string{"8:a", "27:b", "29:c"}, 25},
+		{"NULs before an empty line", nul + "\n" + nul + "\r\n", []string{"8:", "17:"}, 16},
+		{"NULs at the end", "a\n" + nul, []string{"0:a"}, 0},
+		{"NULs before a last line", "a\n" + nul + "b", []string{"0:a", "10:b"}, 8},
+		{"more NULs than a line is long", nul + nul + nul + nul + "a\n", []string{"32:a"}, 32},
+		{"NULs in a line that is too long", "abc" + nul + nul + nul + "d\n", []string{"0:abc", "27:d"}, 24},
+		{"NULs in a line", "abc" + nul + "d\n", []string{"0:abc" + nul + "d"}, 0},
+		{"a mark", mark + "a\n" + mark + "b\n", []string{"0:a", "5:b"}, 0},
+		{"marks", mark + mark + "a\n" + mark + "\n", []string{"0:a", "8:"}, 0},
+		{"a mark behind NULs", nul + mark + "a\n", []string{"8:a"}, 8},
+		{"a mark inside", "a" + mark + "\n", []string{"0:a" + mark}, 0},
+		{"half a mark", "\xef\xbba\n", []string{"0:\xef\xbba"}, 0},
+	} {
+		for block := 1; block <= 64; block++ {
+			s := &Splitter{Max: 12}
+			got := feed(s, tt.text, block)
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("%s, blocks of %d: (-want +got)\n%s", tt.name, block, diff)
+			}
+			if s.NULs != tt.nuls {
+				t.Errorf("%s, blocks of %d: %d NULs skipped, want %d", tt.name, block, s.NULs, tt.nuls)
+			}
+		}
 	}
 }
