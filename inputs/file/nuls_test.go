@@ -91,16 +91,19 @@ func TestHoles(t *testing.T) {
 		want []string
 		nuls float64
 	}{
-		{"a hole", func(w *writer) { w.seek(3 << 20); w.write("one\ntwo\n") }, []string{"3145728:one", "3145732:two"}, 3 << 20},
+		{"a hole", func(w *writer) { w.seek(3 << 20); w.write("one\ntwo\n") },
+			[]string{"3145728:one", "3145732:two"}, 3 << 20},
 		{"NULs", func(w *writer) { w.write(nuls(3<<20) + "one\n") }, []string{"3145728:one"}, 3 << 20},
 		{"a few NULs", func(w *writer) { w.write("one\n" + nuls(20) + "two\n") }, []string{"0:one", "24:two"}, 20},
 		{"less than a block", func(w *writer) { w.write(nuls(5000) + "one\n") }, []string{"5000:one"}, 5000},
-		{"between lines", func(w *writer) { w.write("one\n" + nuls(1<<20) + "two\n") }, []string{"0:one", "1048580:two"}, 1 << 20},
+		{"between lines", func(w *writer) { w.write("one\n" + nuls(1<<20) + "two\n") },
+			[]string{"0:one", "1048580:two"}, 1 << 20},
 		{"in a line", func(w *writer) { w.write("half a li" + nuls(3<<20) + "one\n") },
 			[]string{"0:half a li", "3145737:one"}, 3 << 20},
 		{"a sparse file", func(w *writer) { w.write("one\n"); w.seek(far); w.write("two\n") },
 			[]string{"0:one", fmt.Sprint(far) + ":two"}, far - 4},
-		{"marks behind a hole", func(w *writer) { w.seek(4096); w.write("\xef\xbb\xbfone\n") }, []string{"4096:one"}, 4096},
+		{"marks behind a hole", func(w *writer) { w.seek(4096); w.write("\xef\xbb\xbfone\n") },
+			[]string{"4096:one"}, 4096},
 		{"UTF-16 behind a hole", func(w *writer) { w.seek(4096); w.write(utf16("first\r\nsecond\r\n")) },
 			[]string{"4096:first", "4110:second"}, 4096},
 		{"UTF-16, and a hole between", func(w *writer) { w.write("\xff\xfe" + utf16("a\n")); w.seek(1 << 20); w.write(utf16("b\n")) },

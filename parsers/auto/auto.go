@@ -77,6 +77,20 @@ func withoutWrapped(zone recognize.Zone) *Parser {
 // Parse implements pipeline.Parser. JSON comes first: of several lines or one, it is
 // read as a whole, and has no bytes that colour it.
 func (p *Parser) Parse(b *event.Batch, i int) bool {
+	if at := visibleFrom(b.Line(i)); at > 0 && p.behind(b, i, at) {
+		return true
+	}
+	understood := p.whole(b, i)
+	rec := &b.Records[i]
+	if rec.Level != 0 || rec.Flags&event.LineTime != 0 {
+		return understood
+	}
+	at := shownFrom(b.Line(i))
+	return at > 0 && p.behind(b, i, at) || understood
+}
+
+// whole parses a record as it is.
+func (p *Parser) whole(b *event.Batch, i int) bool {
 	if line := b.Line(i); len(line) > 0 && line[0] == '{' && p.json.Parse(b, i) {
 		p.unwrapAll(b, i)
 		return true
