@@ -39,18 +39,23 @@ func (f fingerprint) matches(p []byte) bool {
 	return f.len == 0 || len(p) >= int(f.len) && fingerprintOf(p[:f.len]) == f
 }
 
-// readHead reads the first bytes of a file into buf, fewer if it is shorter. NULs at their end are
-// left out, for they may be written over; but not where there is nothing else.
+// readHead reads the first bytes of a file into buf, fewer if it is shorter.
 func readHead(fd *os.File, buf *[headMax]byte) ([]byte, error) {
 	n, err := fd.ReadAt(buf[:], 0)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("reading the head of a log file: %w", err)
 	}
-	head := buf[:n]
-	if text := bytes.TrimRight(head, "\x00"); len(text) > 0 && len(head)-len(text) >= lines.MinNULs {
-		return text, nil
+	return buf[:n], nil
+}
+
+// withoutRoom returns a head without the NULs at its end, for they may be written over; but not
+// where there is nothing else, nor where they are few and no more can come.
+func withoutRoom(head []byte) []byte {
+	text := bytes.TrimRight(head, "\x00")
+	if len(text) == 0 || len(head) == headMax && len(head)-len(text) < lines.MinNULs {
+		return head
 	}
-	return head, nil
+	return text
 }
 
 // isBlank reports whether a head is that of a hole, or of a file that is not written to yet.

@@ -106,8 +106,11 @@ func TestHoles(t *testing.T) {
 			[]string{"4096:one"}, 4096},
 		{"UTF-16 behind a hole", func(w *writer) { w.seek(4096); w.write(utf16("first\r\nsecond\r\n")) },
 			[]string{"4096:first", "4110:second"}, 4096},
-		{"UTF-16, and a hole between", func(w *writer) { w.write("\xff\xfe" + utf16("a\n")); w.seek(1 << 20); w.write(utf16("b\n")) },
-			[]string{"2:a", "1048576:b"}, 1<<20 - 6},
+		{"UTF-16, and a hole between", func(w *writer) {
+			w.write("\xff\xfe" + utf16("a\n"))
+			w.seek(1 << 20)
+			w.write(utf16("b\n"))
+		}, []string{"2:a", "1048576:b"}, 1<<20 - 6},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			poll(t, func(r *rig) {

@@ -534,7 +534,9 @@ func (r *reader) extendHead(ctx context.Context, f *file, size int64) (bool, err
 		r.restart(ctx, f, "it was rewritten")
 		return true, nil
 	}
-	s.head = fingerprintOf(head)
+	if head = withoutRoom(head); len(head) > int(s.head.len) {
+		s.head = fingerprintOf(head)
+	}
 	return false, nil
 }
 
