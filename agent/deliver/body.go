@@ -11,6 +11,8 @@ import (
 type Body struct {
 	pipeline.Body
 	Runs Runs
+
+	strikes int // how often it has failed as a whole, or what it was part of; see isolate
 }
 
 // NewBody returns an empty body.
@@ -25,6 +27,7 @@ func (b *Body) Reset() {
 	b.Body.Reset()
 	clear(b.Runs)
 	b.Runs = b.Runs[:0]
+	b.strikes = 0
 }
 
 // A Run is a stretch of one source that successive items stand for: when they are done, so is the
@@ -120,7 +123,7 @@ func keepItems(dst, src *Body, chosen func(i int) bool) {
 }
 
 func copyRuns(dst, src *Body, chosen func(i int) bool, leave func(run *Run, from, to uint64)) {
-	dst.Uncertain = src.Uncertain
+	dst.Uncertain, dst.strikes = src.Uncertain, src.strikes
 	for k := range src.Runs {
 		run := &src.Runs[k]
 		open := false

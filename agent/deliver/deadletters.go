@@ -268,6 +268,48 @@ func (f *DeadLetterFile) move(to string, chosen func(*DeadLetter) bool) error {
 	return os.Remove(to)
 }
 
+// takeIn adds the dead letters of another file that are not done: first those that were not tried.
+// They are on disk when it returns nil; after an error none is there.
+func (f *DeadLetterFile) takeIn(from string, states []letterState) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	lock, err := f.lock()
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	file, before, err := f.open()
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	to := bufio.NewWriter(file)
+	for _, state := range []letterState{letterUntried, letterRefused} {
+		next := 0
+		err = errors.Join(err, (&DeadLetterFile{path: from}).eachLine(func(l *DeadLetter, line []byte) error {
+			if l == nil {
+				return nil
+			}
+			is := letterUntried
+			if next < len(states) {
+				is = states[next]
+			}
+			if next++; is != state {
+				return nil
+			}
+			_, err := to.Write(line)
+			return err
+		}))
+	}
+	if err = errors.Join(err, to.Flush()); err == nil {
+		err = file.Sync()
+	}
+	if err != nil {
+		_ = file.Truncate(before) // they are written again
+	}
+	return err
+}
+
 // split writes the chosen dead letters to another file, and leaves the rest.
 func (f *DeadLetterFile) split(to *os.File, chosen func(*DeadLetter) bool) error {
 	rest, err := os.OpenFile(f.path+".new", os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o640)

@@ -14,7 +14,7 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// Options make a Deliverer. All but Metrics, Redact, DeadLetters and Spool must be set.
+// Options make a Deliverer. All but Metrics, Redact, DeadLetters, Aside and Spool must be set.
 type Options struct {
 	Name     string
 	Number   int    // index of the output in the config: its bit of event.Record.ExcludedOutputs
@@ -28,6 +28,8 @@ type Options struct {
 	Redact func(string) string
 	// DeadLetters keeps what the destination rejected.
 	DeadLetters DeadLetters
+	// Aside keeps what is refused while others get through; nil where that holds up its lane.
+	Aside *DeadLetterFile
 	// Spool returns a lane's spool, or nil.
 	Spool func(lane int) Spool
 	// SpoolAfter is how long a lane is full before its spool is used, and HurriedSpoolAfter while
@@ -43,11 +45,14 @@ type Deliverer struct {
 	metrics       metrics
 	health        healthTracker
 	rejections    throttledLog
+	refusals      throttledLog
 	unknowable    throttledLog
 	postponed     throttledLog
 	spoolProblems throttledLog
 	reconciler    pipeline.Reconciler // nil where the destination cannot be asked
 	idempotent    pipeline.Idempotent // nil where repeats are never harmless
+	progress      atomic.Uint64       // requests of which some record got through
+	aside         *aside              // nil where nothing waits aside
 	limiter       *limiter
 	lanes         []*lane
 	bodies        bodyPool
@@ -64,6 +69,7 @@ func New(o Options) *Deliverer {
 		d.metrics.register(o.Metrics, d.limiter)
 	}
 	d.bodies = newBodyPool(d.limits.Bytes)
+	d.aside = newAside(d, o.Aside)
 	d.reconciler, _ = o.Output.(pipeline.Reconciler)
 	d.idempotent, _ = o.Output.(pipeline.Idempotent)
 	for i := range max(1, o.Settings.Lanes) {
@@ -138,7 +144,17 @@ func (d *Deliverer) Run(ctx context.Context) {
 	for _, l := range d.lanes {
 		lanes.Go(func() { l.run(ctx) })
 	}
+	if d.aside == nil {
+		lanes.Wait()
+		return
+	}
+	d.aside.restore()
+	during, stop := context.WithCancel(ctx)
+	var again sync.WaitGroup
+	again.Go(func() { d.aside.run(during) })
 	lanes.Wait()
+	stop() // what is refused is not waited for
+	again.Wait()
 }
 
 // Counts returns the numbers so far.
@@ -155,6 +171,7 @@ type Counts struct {
 	Lost      uint64 `json:"lost"`      // gone before the output, which lagged, had read them
 	InFlight  int64  `json:"in_flight"` // waiting or being sent
 	Behind    int64  `json:"behind"`    // of InFlight: yet to be read by the output, which lagged
+	Aside     int64  `json:"aside"`     // of InFlight: refused while others get through, and on disk
 
 	Retried    uint64 `json:"retried"`    // sent again
 	Spooled    uint64 `json:"spooled"`    // kept on disk for a while
@@ -172,6 +189,7 @@ func (c *Counts) Add(o Counts) {
 	c.Lost += o.Lost
 	c.InFlight += o.InFlight
 	c.Behind += o.Behind
+	c.Aside += o.Aside
 	c.Retried += o.Retried
 	c.Spooled += o.Spooled
 	c.Restored += o.Restored

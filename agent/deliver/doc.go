@@ -7,6 +7,10 @@
 //   - Progress ends a failure: pauses grow only while nothing gets through. What a destination
 //     refuses for now while it stores the rest of a body goes with a later one, where the output
 //     does not need the order (Limits.InOrder); otherwise it goes first, after the shortest pause.
+//   - A body that keeps failing as a whole while others get through is halved until the record that
+//     something on the way refuses is alone (isolate.go). That waits aside, on disk, and is sent
+//     again from time to time in a lane of its own (aside.go). Where nothing else gets through, the
+//     destination is away, and nothing is suspected.
 //   - Nothing queues before a lane: a batch is encoded at once, or waits where it came from.
 //   - Bodies are regrouped freely on a retry: only records have an identity. An Encoder takes one
 //     record, which costs two nanoseconds a call, so that limits, filters, rejections and skips are

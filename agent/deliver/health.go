@@ -8,7 +8,7 @@ import (
 )
 
 // A healthTracker reports that deliveries fail: when it starts, now and then while it lasts, and
-// when it is over. It also reports a spool that is full.
+// when it is over. It also reports a spool that is full, and records that wait aside.
 type healthTracker struct {
 	log    *slog.Logger
 	report func(error)
@@ -18,6 +18,7 @@ type healthTracker struct {
 	full       map[*lane]struct{} // lanes whose spool is full
 	requestErr error              // of the last failed request
 	spoolErr   error
+	asideErr   error
 	since      time.Time // zero while nothing fails
 	logged     time.Time
 	lastText   string
@@ -78,15 +79,28 @@ func (t *healthTracker) setSpool(l *lane, err error) {
 	}
 }
 
-func (t *healthTracker) update() {
-	switch {
-	case t.requestErr == nil:
-		t.report(t.spoolErr)
-	case t.spoolErr == nil:
-		t.report(t.requestErr)
-	default:
-		t.report(fmt.Errorf("%w; %w", t.requestErr, t.spoolErr))
+// setAside notes that records wait aside, or that none does (nil).
+func (t *healthTracker) setAside(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err == nil && t.asideErr == nil {
+		return
 	}
+	t.asideErr = err
+	t.update()
+}
+
+func (t *healthTracker) update() {
+	var all error
+	for _, err := range []error{t.requestErr, t.spoolErr, t.asideErr} {
+		switch {
+		case all == nil:
+			all = err
+		case err != nil:
+			all = fmt.Errorf("%w; %w", all, err)
+		}
+	}
+	t.report(all)
 }
 
 // A throttledLog counts records that something happened to. It logs the first at once, and then now

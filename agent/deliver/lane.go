@@ -3,6 +3,7 @@ package deliver
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -26,6 +27,7 @@ type lane struct {
 	queue       []*Body // to be sent, oldest first
 	queuedBytes int
 	spill       spill
+	retrial     *retrial // nil but in a lane for what waits aside
 
 	inFlight *Body
 	results  chan attemptResult
@@ -33,6 +35,7 @@ type lane struct {
 	permit   *permit
 	pauses   pauses // between requests while nothing gets through
 	asking   pauses // between questions that fail
+	doubt    doubt
 
 	heldUp   atomic.Bool // takes nothing in for now
 	patience patience
@@ -208,8 +211,15 @@ func (l *lane) push(b *Body) {
 	l.account(len(b.Bytes))
 }
 
-// pushFront puts bodies before all others, in their order.
+// pushFront puts bodies before all others, in their order. Empty ones go back to the pool.
 func (l *lane) pushFront(bodies ...*Body) {
+	bodies = slices.DeleteFunc(bodies, func(b *Body) bool {
+		empty := len(b.Items) == 0
+		if empty {
+			l.d.bodies.put(b)
+		}
+		return empty
+	})
 	l.queue = append(append([]*Body(nil), bodies...), l.queue...)
 	for _, b := range bodies {
 		l.account(len(b.Bytes))
@@ -248,13 +258,17 @@ func (l *lane) send(ctx context.Context) {
 	l.inFlight = l.queue[0]
 	l.queue = append(l.queue[:0], l.queue[1:]...)
 	l.attemptAt = time.Now()
-	go l.request(ctx, l.inFlight, asks)
+	var sample probe
+	if !asks {
+		sample = l.takeProbe(l.inFlight)
+	}
+	go l.request(ctx, l.inFlight, asks, sample)
 }
 
 // request makes an attempt at a body, and gives up its permit as soon as there is an answer: the
 // lane may be held up elsewhere.
-func (l *lane) request(ctx context.Context, b *Body, asks bool) {
-	result := l.d.attempt(ctx, b, asks)
+func (l *lane) request(ctx context.Context, b *Body, asks bool, p probe) {
+	result := l.d.attempt(ctx, b, asks, p)
 	l.permit.releaseAfter(signalOf(result.err, len(b.Items)))
 	l.results <- result
 }

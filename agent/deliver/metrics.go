@@ -13,7 +13,7 @@ type metrics struct {
 	taken, delivered, rejected, filtered, skipped, retried atomic.Uint64
 	reconciled, unknowable, spooled, restored, lost        atomic.Uint64
 	requests, failed, bytes                                atomic.Uint64
-	inFlight, queued, behind                               atomic.Int64
+	inFlight, queued, behind, aside                        atomic.Int64
 }
 
 func (m *metrics) register(reg prometheus.Registerer, l *limiter) {
@@ -44,6 +44,8 @@ func (m *metrics) register(reg prometheus.Registerer, l *limiter) {
 	gauge("behind_records",
 		"Records in flight that the output has yet to read, since it lagged and the others went on without it.",
 		func() float64 { return float64(m.behind.Load()) })
+	gauge("aside_records", "Records in flight that are refused while others get through, and wait on disk.",
+		func() float64 { return float64(m.aside.Load()) })
 	gauge("queued_bytes", "Encoded records that wait in memory or are in flight.",
 		func() float64 { return float64(m.queued.Load()) })
 	gauge("concurrency", "Requests that may be in flight now: at most the setting, as many as the destination takes.",
@@ -64,7 +66,7 @@ func (m *metrics) end(outcome *atomic.Uint64, n int) {
 
 func (m *metrics) counts() Counts {
 	return Counts{
-		Taken: m.taken.Load(), InFlight: m.inFlight.Load(),
+		Taken: m.taken.Load(), InFlight: m.inFlight.Load(), Aside: m.aside.Load(),
 		Delivered: m.delivered.Load(), Rejected: m.rejected.Load(),
 		Filtered: m.filtered.Load(), Skipped: m.skipped.Load(),
 		Retried: m.retried.Load(), Reconciled: m.reconciled.Load(),

@@ -96,7 +96,7 @@ func TestALittleTroubleHoldsNothingUp(t *testing.T) {
 		requests          int // at most, where 400 batches come
 		gap, after        time.Duration
 	}{
-		{"no order, and repeats are harmless", false, true, 450, 150 * time.Millisecond, time.Second},
+		{"no order, and repeats are harmless", false, true, 450, 500 * time.Millisecond, time.Second},
 		{"no order", false, false, 250, 1100 * time.Millisecond, 5 * time.Second},
 		{"in order", true, false, 350, 1100 * time.Millisecond, 30 * time.Second},
 	}

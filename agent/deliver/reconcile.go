@@ -18,20 +18,31 @@ const reconcileDelay = time.Second
 type attemptResult struct {
 	err    error
 	stored []bool // not nil when it was asked
+	probe  probe
 }
 
-// attempt sends a body, or asks for it.
-func (d *Deliverer) attempt(ctx context.Context, b *Body, asks bool) attemptResult {
+// attempt sends a body or a probe, or asks for the body.
+func (d *Deliverer) attempt(ctx context.Context, b *Body, asks bool, p probe) attemptResult {
+	if p.of != nil {
+		b = NewBody()
+		copyItems(b, p.of, func(i int) bool { return i == p.item })
+	}
 	if err := b.reserve(); err != nil {
 		reason := fmt.Sprintf("noting on disk what is about to be sent: %v", err)
-		return attemptResult{err: &pipeline.SendError{Outcome: pipeline.Retry, Reason: reason, Err: err}}
+		return attemptResult{err: &pipeline.SendError{Outcome: pipeline.Retry, Reason: reason, Err: err}, probe: p}
 	}
-	if !asks {
-		return attemptResult{err: d.send(ctx, &b.Body)}
+	if !asks && (p.of == nil || !d.reconciles(b)) {
+		return attemptResult{err: d.send(ctx, &b.Body), probe: p}
 	}
 	stored := make([]bool, len(b.Items))
 	err := d.withoutSecrets(d.reconciler.Stored(ctx, &b.Body, stored))
-	return attemptResult{err: err, stored: stored}
+	switch {
+	case asks:
+		return attemptResult{err: err, stored: stored}
+	case err == nil && stored[0], err != nil && !errors.Is(err, pipeline.ErrUnknowable):
+		return attemptResult{err: err, probe: p}
+	}
+	return attemptResult{err: d.send(ctx, &b.Body), probe: p}
 }
 
 // reconciles reports whether the destination is asked what it holds of a body before that is sent.

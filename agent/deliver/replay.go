@@ -21,12 +21,22 @@ type Replay struct {
 	path string // of the dead letters that are being sent
 
 	total   int
-	damaged bool // some lines are no dead letters
+	damaged bool          // some lines are no dead letters
+	letters []letterState // of those that were read
 	pending atomic.Int64
 	file    *os.File
 	lines   *bufio.Reader
 	left    int // to be read
 }
+
+// letterState is what became of a dead letter so far.
+type letterState uint8
+
+const (
+	letterUntried letterState = iota
+	letterRefused             // once more
+	letterDone
+)
 
 var _ Spool = (*Replay)(nil)
 
@@ -92,6 +102,21 @@ func (r *Replay) Close() error {
 	return err
 }
 
+// putBack ends the replay, and puts what is not dealt with back to the dead letters: last what was
+// refused once more. After an error it can be called again.
+func (r *Replay) putBack(to *DeadLetterFile) error {
+	if r.file == nil {
+		return nil
+	}
+	if r.pending.Load() > 0 {
+		if err := to.takeIn(r.path, r.letters); err != nil {
+			return fmt.Errorf("putting records back to %s: %w", to.path, err)
+		}
+		r.pending.Store(0)
+	}
+	return r.Close()
+}
+
 // Len implements Spool.
 func (r *Replay) Len() int { return r.left }
 
@@ -123,16 +148,25 @@ func (r *Replay) add(b *Body, l *DeadLetter) {
 		item.Group = b.Group([]byte(l.Group))
 	}
 	b.Runs = append(b.Runs, Run{
-		Source: event.NewSource(event.SourceID(id), "", l.Key, nil), Track: replayTrack{r},
+		Source: event.NewSource(event.SourceID(id), "", l.Key, nil), Track: replayTrack{r, len(r.letters)},
 		First: len(b.Items), From: l.Position, To: l.Position + 1,
 	})
 	b.Items = append(b.Items, item)
+	r.letters = append(r.letters, letterUntried)
 }
 
 // replayTrack notes that one dead letter is dealt with: delivered, or rejected again and kept anew.
-type replayTrack struct{ replay *Replay }
+type replayTrack struct {
+	replay *Replay
+	letter int
+}
 
-func (t replayTrack) Done(uint64, uint64)   { t.replay.pending.Add(-1) }
+// Done implements Track. Its lane calls it.
+func (t replayTrack) Done(uint64, uint64) {
+	t.replay.letters[t.letter] = letterDone
+	t.replay.pending.Add(-1)
+}
+
 func (t replayTrack) Skip(uint64) bool      { return false }
 func (t replayTrack) Uncertain(uint64) bool { return false }
 func (t replayTrack) Reserve(uint64) error  { return nil }

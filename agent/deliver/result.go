@@ -18,16 +18,28 @@ func (l *lane) onResult(result attemptResult) {
 		return
 	}
 	l.d.metrics.requests.Add(1)
+	if result.err != nil {
+		l.d.metrics.failed.Add(1)
+	}
+	if result.probe.of != nil {
+		l.onProbe(b, result.probe, result.err)
+		return
+	}
 	l.d.metrics.bytes.Add(uint64(len(b.Bytes)))
-	if result.err == nil {
+	l.onAnswer(b, result.err)
+}
+
+// onAnswer deals with the answer to a body.
+func (l *lane) onAnswer(b *Body, err error) {
+	if err == nil {
 		l.d.metrics.end(&l.d.metrics.delivered, len(b.Items))
 		b.finish()
 		l.d.bodies.put(b)
+		l.gotThrough()
 		l.succeeded()
 		return
 	}
-	l.d.metrics.failed.Add(1)
-	answer := asSendError(result.err)
+	answer := asSendError(err)
 	b.Uncertain = answer.Uncertain
 	if answer.Items != nil {
 		l.applyItems(b, answer)
@@ -54,7 +66,9 @@ func (l *lane) onFailure(b *Body, answer *pipeline.SendError) {
 	case pipeline.Reject:
 		l.rejectAll(b, answer)
 	default:
-		l.retry(b, answer)
+		if !l.isolate(b, answer) {
+			l.retry(b, answer)
+		}
 	}
 }
 
@@ -70,18 +84,25 @@ func (l *lane) retryAfter(b *Body, answer *pipeline.SendError, pause time.Durati
 		pause = max(pause, reconcileDelay)
 	}
 	l.pauseUntil = time.Now().Add(pause)
-	l.d.health.failed(l, answer, pause)
+	if l.retrial == nil {
+		l.d.health.failed(l, answer, pause)
+	}
 	l.pushFront(b)
 }
 
 func (l *lane) halve(b *Body) {
 	half := len(b.Items) / 2
-	first, second := l.d.bodies.get(), l.d.bodies.get()
-	copyItems(first, b, func(i int) bool { return i < half })
-	copyItems(second, b, func(i int) bool { return i >= half })
+	l.pushFront(l.part(b, func(i int) bool { return i < half }))
+}
+
+// part parts a body into the chosen items and the rest.
+func (l *lane) part(b *Body, chosen func(i int) bool) (first, rest *Body) {
+	first, rest = l.d.bodies.get(), l.d.bodies.get()
+	copyItems(first, b, chosen)
+	copyItems(rest, b, func(i int) bool { return !chosen(i) })
 	b.finishEmptyRuns()
-	l.pushFront(first, second)
 	l.d.bodies.put(b)
+	return first, rest
 }
 
 // rejectAll makes dead letters of all items of a body.
@@ -107,12 +128,13 @@ func (l *lane) applyItems(b *Body, answer *pipeline.SendError) {
 	l.d.metrics.end(&l.d.metrics.rejected, len(rejected))
 	l.d.metrics.end(&l.d.metrics.delivered, len(b.Items)-len(rejected)-len(again))
 	progress := len(again) < len(b.Items)
+	if progress {
+		l.gotThrough()
+		b.strikes = 0
+	}
 	rest := l.keepOnly(b, func(i int) bool { return again[i] })
 	if rest == nil {
 		return
-	}
-	if progress {
-		l.pauses.Reset()
 	}
 	if progress && l.mayRide(rest, answer) {
 		l.ride(rest, answer)
@@ -123,7 +145,7 @@ func (l *lane) applyItems(b *Body, answer *pipeline.SendError) {
 
 // mayRide reports whether what was refused of a body may go with a later one.
 func (l *lane) mayRide(rest *Body, answer *pipeline.SendError) bool {
-	return !l.d.limits.InOrder && answer.Outcome == pipeline.Retry && !l.d.reconciles(rest)
+	return !l.closed && !l.d.limits.InOrder && answer.Outcome == pipeline.Retry && !l.d.reconciles(rest)
 }
 
 // ride puts what was refused for now into the open body. Only where nothing else fills that, it
@@ -144,9 +166,9 @@ func (l *lane) ride(rest *Body, answer *pipeline.SendError) {
 		l.seal()
 		l.open = l.d.bodies.get()
 	}
-	uncertain := l.open.Uncertain || rest.Uncertain
+	uncertain, strikes := l.open.Uncertain || rest.Uncertain, l.open.strikes
 	copyItems(l.open, rest, func(int) bool { return true })
-	l.open.Uncertain = uncertain
+	l.open.Uncertain, l.open.strikes = uncertain, strikes
 	l.d.bodies.put(rest)
 }
 

@@ -190,7 +190,8 @@ func TestHurryGoesToDisk(t *testing.T) {
 				t.Errorf("%d batches are taken, %d bodies are on disk after it has hurried", n, len(s.bodies))
 			}
 			back.Store(true)
-			heldUp()
+			for range put { // the pause may be longer than heldUp waits
+			}
 		})
 		r.allDone()
 		if diff := cmp.Diff(want, to.stored); diff != "" {

@@ -156,7 +156,8 @@ func (g *Graph) addOutput(c config.Output) error {
 	o.deliverer = deliver.New(deliver.Options{
 		Name: c.Name, Type: c.Type, Number: len(g.outputs), Output: out, Settings: c.Common, Log: env.Log,
 		Health: env.Health, Metrics: env.Metrics, DeadLetters: DeadLetters(g.Config, c),
-		Redact: g.redact, Spool: spools.lane, SpoolAfter: g.spoolAfter(c.Name), HurriedSpoolAfter: spoolAfterEphemeral,
+		Redact: g.redact, Aside: Aside(g.Config, c),
+		Spool: spools.lane, SpoolAfter: g.spoolAfter(c.Name), HurriedSpoolAfter: spoolAfterEphemeral,
 	})
 	for range max(1, c.Common.Lanes) {
 		o.catchUps = append(o.catchUps, g.newCatchUp(o))
@@ -170,6 +171,11 @@ func DeadLetters(cfg *config.Config, c config.Output) *deliver.DeadLetterFile {
 	file := deliver.NewDeadLetterFile(filepath.Join(cfg.DataDir, deadLetterFolder), c.Name)
 	file.Max = int64(c.Common.DeadLetters)
 	return file
+}
+
+// Aside returns the records of an output that wait aside.
+func Aside(cfg *config.Config, c config.Output) *deliver.DeadLetterFile {
+	return deliver.NewDeadLetterFile(filepath.Join(cfg.DataDir, asideFolder), c.Name)
 }
 
 func (g *Graph) addPipelines() error {

@@ -12,6 +12,7 @@ import (
 const (
 	spoolFolder      = "spool"
 	deadLetterFolder = "dead-letters"
+	asideFolder      = "aside"
 )
 
 // warnOfLeftovers logs which records wait for outputs that are not in the config any more.
@@ -23,11 +24,18 @@ func (g *Graph) warnOfLeftovers() {
 	}
 	spools := g.sizes(spoolFolder, ".segment", func(path string) string { return filepath.Dir(filepath.Dir(path)) })
 	deadLetters := g.sizes(deadLetterFolder, ".jsonl", func(path string) string { return path })
+	aside := g.sizes(asideFolder, ".jsonl", func(path string) string { return path })
 	for _, folder := range slices.Sorted(maps.Keys(spools)) {
 		if !used[folder] {
 			g.Log.Warn("records wait in the spool of an output that is not in the config, and are not delivered; "+
 				"put it back, with its old name and type, or remove the folder",
 				"folder", folder, "bytes", spools[folder])
+		}
+	}
+	for _, path := range slices.Sorted(maps.Keys(aside)) {
+		if !used[strings.TrimSuffix(filepath.Base(path), ".jsonl")] {
+			g.Log.Warn("refused records of an output that is not in the config wait aside, and are not delivered; "+
+				"put it back, with its old name and type, or remove the file", "file", path, "bytes", aside[path])
 		}
 	}
 	for _, path := range slices.Sorted(maps.Keys(deadLetters)) {

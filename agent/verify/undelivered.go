@@ -17,8 +17,8 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// undelivered is what an output has acknowledged without delivering it: records in its spool, and
-// dead letters.
+// undelivered is what an output has acknowledged without delivering it: records in its spool or
+// aside, and dead letters.
 type undelivered struct{ spooled, rejected positionsBySource }
 
 type positionsBySource map[event.SourceID]*ledger.Positions
@@ -36,7 +36,8 @@ func (p positionsBySource) has(id event.SourceID, pos uint64) bool {
 
 func readUndelivered(cfg *config.Config, c config.Output) (*undelivered, error) {
 	u := &undelivered{spooled: positionsBySource{}, rejected: positionsBySource{}}
-	return u, errors.Join(u.readSpools(graph.SpoolFolder(cfg, c)), u.readDeadLetters(graph.DeadLetters(cfg, c)))
+	return u, errors.Join(u.readSpools(graph.SpoolFolder(cfg, c)), u.rejected.addLetters(graph.DeadLetters(cfg, c)),
+		u.spooled.addLetters(graph.Aside(cfg, c)))
 }
 
 func (u *undelivered) readSpools(dir string) error {
@@ -62,10 +63,10 @@ func (u *undelivered) addSpooled(record []byte) {
 	}
 }
 
-func (u *undelivered) readDeadLetters(file *deliver.DeadLetterFile) error {
+func (p positionsBySource) addLetters(file *deliver.DeadLetterFile) error {
 	return file.EachPending(func(l *deliver.DeadLetter) error {
 		if id, err := strconv.ParseUint(l.Source, 16, 64); err == nil {
-			u.rejected.add(event.SourceID(id), l.Position, l.Position+1)
+			p.add(event.SourceID(id), l.Position, l.Position+1)
 		}
 		return nil
 	})
