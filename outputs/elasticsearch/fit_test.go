@@ -47,3 +47,37 @@ func TestEncodedDocumentsFit(t *testing.T) {
 		}
 	}
 }
+
+// nestedLine is a line with an object, an array and names with dots.
+const nestedLine = `{"msg":"order placed","level":"info","customer.id":7,"customer.name":"ann","status":200,` +
+	`"order":{"id":"A-17","total":17.5,"lines":{"sku":"x","count":1},"tags":["a","b"]},"ids":[1,2,3]}`
+
+func TestEncodingObjectsAllocatesNothing(t *testing.T) {
+	encoder := output(t, Config{DocumentIDs: true}).Encoder()
+	for _, line := range []string{nestedLine, `{"lines":[{"sku":"x"},{"sku":"y"}],"at":["2026-01-01"]}`} {
+		b := asFields(line, nil)
+		body := &pipeline.Body{Bytes: make([]byte, 0, 4096)}
+		encodeOne := func() {
+			body.Bytes = body.Bytes[:0]
+			if _, err := encoder.Encode(body, b, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		encodeOne()
+		if n := testing.AllocsPerRun(100, encodeOne); n != 0 {
+			t.Errorf("%s: encoding allocates %v times", line, n)
+		}
+	}
+}
+
+func BenchmarkEncodeNested(b *testing.B) {
+	batch := asFields(nestedLine, []event.Label{{Name: "host.name", Value: "web-1"}})
+	encoder := output(b, Config{DocumentIDs: true}).Encoder()
+	body := &pipeline.Body{Bytes: make([]byte, 0, 4096)}
+	b.ReportAllocs()
+	for b.Loop() {
+		body.Bytes = body.Bytes[:0]
+		_, _ = encoder.Encode(body, batch, 0)
+	}
+	b.SetBytes(int64(len(body.Bytes)))
+}

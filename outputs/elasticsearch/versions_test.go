@@ -228,3 +228,37 @@ func TestDefaultsOfNewerServers(t *testing.T) {
 		t.Errorf("the template makes no plain data stream: %s", diff)
 	}
 }
+
+// TestDocumentsForNewerServers: what 8 and 9 refuse in a document, beyond 7.17 or by other words, is
+// not in what is sent.
+func TestDocumentsForNewerServers(t *testing.T) {
+	t.Parallel()
+	const (
+		fields    = "elastic.co/docs/reference/elasticsearch/mapping-reference/document-metadata-fields"
+		limits    = "elastic.co/docs/reference/elasticsearch/index-settings/mapping-limit"
+		names     = "github.com/elastic/elasticsearch/pull/91328"
+		ambiguous = "github.com/elastic/elasticsearch/issues/28948"
+	)
+	tests := []struct{ name, source, line, want string }{
+		{"an id", "github.com/vectordotdev/vector/issues/23015", `{"_id":"x"}`, `"_id_original":"x"`},
+		{"metadata of all versions", fields, `{"_routing":"x","_tier":"y","_ignored":1}`,
+			`"_routing_original":"x","_tier_original":"y","_ignored_original":1`},
+		{"blank names within objects", names, `{"top":{" ":1,"a. .b":2}}`, `"top":{"_":1,"a_ _b":2}`},
+		{"names of dots", "github.com/elastic/elasticsearch/issues/70960", `{"top":{".":{"a":1}}}`, `"top":{"_":{"a":1}}`},
+		{"a dot at an end", ambiguous, `{"top":{".a":1,"b.":2,"c..d":3}}`, `"top":{"_a":1,"b_":2,"c__d":3}`},
+		{"a value where an object stands", "github.com/elastic/logstash/issues/13354",
+			`{"role":"x","role.name":"y"}`, `"role_original":"x","role.name":"y"`},
+		{"depth", limits, `{"x":` + strings.Repeat(`{"d":`, 25) + `1` + strings.Repeat(`}`, 25) + `}`,
+			`"x":"{\"d\":{`},
+	}
+	o := output(t, Config{})
+	for _, tt := range tests {
+		body := &pipeline.Body{}
+		if _, err := o.Encoder().Encode(body, asFields(tt.line, nil), 0); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(body.Bytes), tt.want) {
+			t.Errorf("%s: got %s, want %s in it: %s", tt.name, body.Bytes, tt.want, tt.source)
+		}
+	}
+}

@@ -131,6 +131,9 @@ func meets(b *event.Batch, fields []event.Field) bool {
 		seen |= nameBit(b.Bytes(fields[k].Key.Span))
 	}
 	for k := range fields {
+		if fields[k].Key.Kind == event.Name {
+			continue
+		}
 		key := b.Bytes(fields[k].Key.Span)
 		for at, c := range key {
 			if c == '.' && seen&nameBit(key[:at]) != 0 && isField(b, fields, key[:at]) {
@@ -150,12 +153,8 @@ func isField(b *event.Batch, fields []event.Field, name []byte) bool {
 	return false
 }
 
-func nameBit(name []byte) uint64 {
-	if len(name) == 0 {
-		return 1
-	}
-	return 1 << ((uint(len(name))*7 + uint(name[0])*3 + uint(name[len(name)-1])*5 + uint(name[len(name)/2])*11) & 63)
-}
+// nameBit spreads names over the bits of a word. None is empty here.
+func nameBit(name []byte) uint64 { return 1 << ((uint(len(name))*7 + uint(name[0])) & 63) }
 
 // plainContainer returns the index behind the object or array that starts at an index, or -1 if it
 // needs a closer look. It adds its fields to count.
@@ -168,7 +167,7 @@ func (f *Fitter) plainContainer(p []byte, at, depth int, count *int) int {
 		return f.plainArray(p, at, depth, count)
 	}
 	for at = skipSpace(p, at+1); at < len(p) && p[at] != '}'; at = skipComma(p, at) {
-		if at = plainKey(p, at); at < 0 {
+		if at = plainKey(p, at); at < 0 || at >= len(p) {
 			return -1
 		}
 		*count += 2
@@ -199,47 +198,67 @@ func (f *Fitter) plainArray(p []byte, at, depth int, count *int) int {
 // plainKey reads a key and its colon, and returns the index of the value, or -1.
 func plainKey(p []byte, at int) int {
 	start := at + 1
-	length := bytes.IndexByte(p[start:], '"')
-	key := p[start : start+max(0, length)]
-	if !isPlainName(key) || bytes.IndexByte(key, '.') >= 0 || bytes.IndexByte(key, '\\') >= 0 {
+	at = start
+	for at < len(p) && !endsPlainKey[p[at]] {
+		at++
+	}
+	if at+2 >= len(p) || p[at] != '"' || !isPlainName(p[start:at]) {
 		return -1
 	}
-	at = start + length + 1
-	if p[at] != ':' {
+	if at++; p[at] != ':' {
 		at = skipSpace(p, at)
 	}
 	return skipSpace(p, at+1)
 }
 
+var endsPlainKey = [256]bool{'"': true, '.': true, '\\': true}
+
 // plainValue reads a value and returns the index behind it, or -1, and its kind.
 func (f *Fitter) plainValue(p []byte, at, depth int, count *int) (int, kinds) {
 	start := at
-	switch p[at] {
+	switch c := p[at]; c {
 	case '{', '[':
 		return f.plainContainer(p, at, depth+1, count), object
 	case '"':
-		at = stringEnd(p, at)
-		if !f.dates || !firstOfDate[p[start+1]] {
-			return at, text
+		at = start + 1 + bytes.IndexByte(p[start+1:], '"')
+		if p[at-1] == '\\' {
+			at = stringEnd(p, start) - 1
 		}
-		switch kind := f.kindOfText(p[start+1 : at-1]); kind {
+		if !f.dates || !firstOfDate[p[start+1]] || at-start-1 < shortestDate {
+			return at + 1, text
+		}
+		switch kind := f.kindOfText(p[start+1 : at]); kind {
 		case text, dashDate:
-			return at, kind
+			return at + 1, kind
 		}
 		return -1, text
+	case 't':
+		return at + len("true"), boolean
+	case 'f':
+		return at + len("false"), boolean
+	case 'n':
+		return at + len("null"), nothing
 	}
-	at = valueEnd(p, at)
-	kind := f.kindOf(p[start:at])
-	if kind == text {
-		return -1, text
+	kind := integer
+	for ; at < len(p) && p[at] > ' ' && p[at] != ',' && p[at] != '}' && p[at] != ']'; at++ {
+		switch p[at] {
+		case '.':
+			kind = fraction
+		case 'e', 'E':
+			kind = text // to be looked at
+		}
+	}
+	if kind == text || at-start > sureDigits {
+		if kind = kindOfNumber(p[start:valueEnd(p, start)]); kind == text {
+			return -1, text
+		}
 	}
 	return at, kind
 }
 
 func skipComma(p []byte, at int) int {
-	at = skipSpace(p, at)
-	if at < len(p) && p[at] == ',' {
-		at = skipSpace(p, at+1)
+	if at = skipSpace(p, at); at < len(p) && p[at] == ',' {
+		return skipSpace(p, at+1)
 	}
 	return at
 }
