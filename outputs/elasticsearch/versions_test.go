@@ -229,8 +229,7 @@ func TestDefaultsOfNewerServers(t *testing.T) {
 	}
 }
 
-// TestDocumentsForNewerServers: what 8 and 9 refuse in a document, beyond 7.17 or by other words, is
-// not in what is sent.
+// TestDocumentsForNewerServers: what 8 and 9 refuse in a document is not in what is sent.
 func TestDocumentsForNewerServers(t *testing.T) {
 	t.Parallel()
 	const (
