@@ -27,10 +27,14 @@ func isDockerLine(p []byte) bool {
 // readDocker takes a line of json-file apart.
 func readDocker(p []byte) (d dockerLine) {
 	const stream, moment = `","stream":"std`, `,"time":"`
-	end := bytes.Index(p, []byte(stream))
-	if end < 0 || !isDockerLine(p) {
+	if !isDockerLine(p) {
 		return d
 	}
+	end := bytes.Index(p[len(dockerHead):], []byte(stream))
+	if end < 0 {
+		return d
+	}
+	end += len(dockerHead)
 	rest := p[end+len(stream):]
 	at := bytes.LastIndex(rest, []byte(moment))
 	if len(rest) < 4 || at < 0 || string(rest[:4]) != `out"` && string(rest[:4]) != `err"` {
