@@ -117,6 +117,7 @@ func (w *follower) run(ctx context.Context) {
 	defer w.rescan.Stop()
 	events := newThrottle(w.watcher.Events(), w.schedule.ticks)
 	defer events.stop()
+	w.report()
 	for {
 		select {
 		case <-ctx.Done():
@@ -250,6 +251,10 @@ func (w *follower) onCreate(path, movedFrom string) {
 	}
 	if w.paths.Match(path) {
 		w.wakeAll(w.consider(path))
+		return
+	}
+	if info.Mode()&os.ModeSymlink != 0 {
+		w.rescan.Reset(rescanDelay) // it may lead to a folder of files, or to others than before
 		return
 	}
 	if movedFrom == "" || !info.Mode().IsRegular() {

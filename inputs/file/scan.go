@@ -214,6 +214,9 @@ func (w *follower) updateNameLocked(f *file, path string) {
 	w.table.moveLocked(f, path, named)
 	if f.at.target != "" {
 		w.watch(filepath.Dir(f.at.target))
+		for _, dir := range glob.LinkFolders(path) {
+			w.watch(dir)
+		}
 	}
 	w.missing.remove(f)
 }

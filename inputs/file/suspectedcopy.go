@@ -46,6 +46,15 @@ func (i *identifier) deferSuspectedCopy(ctx context.Context, f *file, size int64
 		}
 	}
 	for _, o := range originals {
+		if !o.replaced.IsZero() {
+			if left := justNow - time.Since(o.replaced); size == 0 && left > 0 {
+				return left, nil // it is about to be written
+			}
+			if is, err := f.isRewriteOf(ctx, o, size); is || err != nil {
+				return compressTimeout, err // the reader of the other looks for what continues it
+			}
+			continue
+		}
 		if done, err := f.isCopyOfEarlier(ctx, o, size); done || err != nil {
 			i.table.setCopy(f, o.id)
 			return compressTimeout, err
@@ -81,6 +90,16 @@ func (f *file) isCopy(ctx context.Context, of *digest, size int64) (bool, *sampl
 	}
 	pos, possible := of.find(s)
 	return possible && of.isConclusive(pos, s), s, nil
+}
+
+// isRewriteOf reports whether a file has all that was read of the one that it has replaced.
+func (f *file) isRewriteOf(ctx context.Context, o original, size int64) (bool, error) {
+	s, err := takeSample(ctx, f.read.fd, f.compressed, size, &o.digest)
+	if err != nil {
+		return false, err
+	}
+	pos, possible := o.digest.find(s)
+	return possible && pos > 0 && pos == o.digest.pos(), nil
 }
 
 // isCopyOfEarlier reports whether a deleted file was a copy of what another was before that began

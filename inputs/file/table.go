@@ -473,6 +473,9 @@ type original struct {
 	digest  digest
 	earlier *digest // of what it was before it began anew; nil if it did not
 	gone    bool    // it was read to its end and is not followed any more; earlier is what it was
+	// replaced is when it lost its path to the copy, as when an editor writes a file anew; zero if
+	// it did not, or long ago.
+	replaced time.Time
 }
 
 // maxFinished is how many originals are remembered for a file that may be a copy of one.
@@ -510,6 +513,14 @@ func (t *table) possibleOriginals(f *file, head textHead) (found []original) {
 		path = f.at.firstPath
 	}
 	found = append(found, f.at.finished...)
+	for o := t.byFirstPath[path]; o != nil; o = o.at.nextOfPath {
+		if o != f && !o.compressed && t.wasReplacedLocked(o) {
+			seen[o] = true
+			replaced := o.originalLocked()
+			replaced.replaced = o.at.since
+			found = append(found, replaced)
+		}
+	}
 	for name := range namesBefore(path) {
 		add(t.byPath[name])
 		for o := t.byFirstPath[name]; o != nil; o = o.at.nextOfPath {
@@ -575,6 +586,21 @@ func (t *table) plainFilesLocked() (p plainFiles) {
 func (f *file) isKnownEmptyLocked() bool {
 	d := f.at.digest
 	return f.at.size == 0 && d != nil && d.size == 0 && d.head.len == 0
+}
+
+// justNow is how long what was renamed may be about to be deleted.
+const justNow = time.Second
+
+// wasReplacedLocked reports whether a file has lost its path to another just now: it was deleted,
+// or will be in a moment.
+func (t *table) wasReplacedLocked(o *file) bool {
+	switch o.at.state {
+	case unlinked:
+		return time.Since(o.at.since) < copyTimeout
+	case renamed:
+		return time.Since(o.at.since) < justNow
+	}
+	return t.byPath[o.at.path] != o
 }
 
 func (f *file) originalLocked() original {

@@ -123,8 +123,51 @@ func (w *Walk) below(dir string, parts []string) {
 		w.Dir(dir)
 		w.File(filepath.Join(dir, part))
 	case w.isDir(filepath.Join(dir, part)), w.appears(dir, part):
+		w.links(filepath.Join(dir, part))
 		w.below(filepath.Join(dir, part), parts[1:])
 	}
+}
+
+// links visits the folders in which a folder's links may be made anew.
+func (w *Walk) links(path string) {
+	for _, dir := range LinkFolders(path) {
+		w.Dir(dir)
+	}
+}
+
+// maxLinks is how many links are followed one after the other.
+const maxLinks = 40
+
+// LinkFolders returns the folders of the symbolic links that an absolute path leads through, also
+// those that a link itself leads through. There are none if it does not go through links.
+func LinkFolders(path string) (dirs []string) {
+	for range maxLinks {
+		dir, next, ok := followLink(path)
+		if !ok {
+			break
+		}
+		dirs, path = append(dirs, dir), next
+	}
+	return dirs
+}
+
+// followLink returns the path with its first link replaced, and the folder of that.
+func followLink(path string) (dir, next string, ok bool) {
+	for at := 1; at <= len(path); at++ {
+		if at < len(path) && path[at] != filepath.Separator {
+			continue
+		}
+		to, err := os.Readlink(path[:at])
+		if err != nil {
+			continue
+		}
+		dir = filepath.Dir(path[:at])
+		if !filepath.IsAbs(to) {
+			to = filepath.Join(dir, to)
+		}
+		return dir, filepath.Join(to, path[at:]), true
+	}
+	return "", "", false
 }
 
 // appears reports the folder in which one is missing, and looks again: one that was made before
@@ -159,6 +202,9 @@ func (w *Walk) names(dir string, parts []string) {
 		path := filepath.Join(dir, e.Name())
 		if len(parts) > 1 {
 			if w.isDir(path) {
+				if e.Type()&fs.ModeSymlink != 0 {
+					w.links(path)
+				}
 				w.below(path, parts[1:])
 			}
 		} else if !e.IsDir() {
