@@ -121,7 +121,20 @@ func (c *clock) dottedTime(p []byte) int {
 	if c.hour|c.minute|c.sec < 0 {
 		return 0
 	}
-	return 19 + c.fraction(p[19:])
+	at := 19 + c.fraction(p[19:])
+	return at + c.minutesOffset(p[at:])
+}
+
+// minutesOffset reads Db2's offset, in minutes: -300.
+func (c *clock) minutesOffset(p []byte) int {
+	if len(p) < 4 || p[0] != '+' && p[0] != '-' || two(p[1:]) < 0 || !isDigit(p[3]) || len(p) > 4 && isWordByte(p[4]) {
+		return 0
+	}
+	c.zoned, c.offset = true, int64(two(p[1:])*10+int(p[3]-'0'))*60
+	if p[0] == '-' {
+		c.offset = -c.offset
+	}
+	return 4
 }
 
 // two reads two digits; it is negative if they are none.

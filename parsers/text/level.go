@@ -297,6 +297,8 @@ func levelAt(p []byte, at int, timed bool) (event.Level, int) {
 		return event.Info, end
 	case timed && barred(p, at, end):
 		return recognize.Word(word), end
+	case timed && next == ':' && titleWord(word) && end+1 < len(p) && p[end+1] == ' ': // MarkLogic
+		return recognize.Word(word), end
 	case timed && next == ' ' && julWord(word) && bytes.HasPrefix(p[skipBlanks(p, end):], []byte("[")):
 		return recognize.Word(word), end
 	case !levelShaped(word, p, at, end, timed):
@@ -311,6 +313,15 @@ func levelAt(p []byte, at int, timed bool) (event.Level, int) {
 func julWord(word []byte) bool {
 	switch string(word) {
 	case "FINE", "FINER", "FINEST", "CONFIG":
+		return true
+	}
+	return false
+}
+
+// titleWord lists them as MarkLogic writes them, before a colon.
+func titleWord(word []byte) bool {
+	switch string(word) {
+	case "Fine", "Finer", "Finest", "Config":
 		return true
 	}
 	return false
@@ -396,7 +407,7 @@ func levelInBrackets(p []byte, at int, timed bool) (event.Level, int) {
 	}
 	word := bytes.TrimSpace(p[at+1 : at+end])
 	level := recognize.Strong(word)
-	if timed && (string(word) == "Note" || string(word) == "System") { // MySQL
+	if timed && (string(word) == "Note" || string(word) == "System" || string(word) == "SYSTEM") { // MySQL, Kyoto Tycoon
 		level = event.Info
 	}
 	return level, at + end + 1

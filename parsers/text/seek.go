@@ -199,10 +199,19 @@ func (s *seeker) level() event.Level {
 		return severityLevel(s.p[s.start:wordEnd(s.p, s.start)])
 	}
 	level := recognize.Strong(word)
+	if level == event.NoLevel && s.isNote(word) {
+		return event.Info
+	}
 	if level == event.NoLevel || !s.placed(word) && !s.inList(word) && !s.titled() {
 		return event.NoLevel
 	}
 	return level
+}
+
+// isNote reports whether a word is one of the levels that are words like others, but are none in
+// capitals and before a colon.
+func (s *seeker) isNote(word []byte) bool {
+	return s.prose == 0 && s.after == ':' && s.p[s.end] == ':' && (string(word) == "NOTE" || string(word) == "LOG")
 }
 
 // facilityLevel reads what syslog daemons write of a line's origin: user.warn, local0.info.
@@ -265,6 +274,8 @@ func (s *seeker) placed(word []byte) bool {
 		return true
 	case s.before == ':' && s.after == ':':
 		return s.prose == 0
+	case s.words > 0 && s.prose+s.caps == 0 && adjacent == ':' && s.end+1 < len(p) && p[s.end+1] == ' ':
+		return s.before != '\'' && (startsMessage(word) || string(word) == "notice")
 	case s.before == '\'':
 		return false
 	case s.after == '\'' && s.words == 1 && s.prose == 0 && adjacent == ' ':
@@ -322,6 +333,9 @@ func (s *seeker) groupLevel(open byte, inside []byte) event.Level {
 	}
 	if s.prose > 0 || open != '[' && open != '<' {
 		return event.NoLevel
+	}
+	if at := bytes.IndexByte(inside, ','); at > 2 && s.words == 0 { // [debug, scan]
+		return recognize.Strong(inside[:at])
 	}
 	for len(inside) > 0 {
 		at := bytes.IndexAny(inside, ":| ,/")
