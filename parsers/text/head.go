@@ -320,7 +320,10 @@ func (h *head) webSphere() bool {
 	const thread, component = 8, 13
 	at := h.at + 1
 	letter := at + thread + 1 + component + 1
-	if letter+1 >= len(p) || p[at+thread] != ' ' || p[letter-1] != ' ' || p[letter+1] != ' ' || !isHex(p[at:at+thread]) {
+	if letter+1 >= len(p) || p[at+thread] != ' ' || p[letter-1] != ' ' || p[letter+1] != ' ' {
+		return false
+	}
+	if !isHex(p[at : at+thread]) {
 		return false
 	}
 	switch p[letter] {

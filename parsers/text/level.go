@@ -407,10 +407,20 @@ func levelInBrackets(p []byte, at int, timed bool) (event.Level, int) {
 	}
 	word := bytes.TrimSpace(p[at+1 : at+end])
 	level := recognize.Strong(word)
-	if timed && (string(word) == "Note" || string(word) == "System" || string(word) == "SYSTEM") { // MySQL, Kyoto Tycoon
+	if timed && isNotice(word) {
 		level = event.Info
 	}
 	return level, at + end + 1
+}
+
+// isNotice reports whether a word is one of those by which MySQL and Kyoto Tycoon name a level of
+// their own.
+func isNotice(word []byte) bool {
+	switch string(word) {
+	case "Note", "System", "SYSTEM":
+		return true
+	}
+	return false
 }
 
 // skipSigns skips what separates the parts of a line's head.

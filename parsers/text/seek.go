@@ -274,8 +274,8 @@ func (s *seeker) placed(word []byte) bool {
 		return true
 	case s.before == ':' && s.after == ':':
 		return s.prose == 0
-	case s.words > 0 && s.prose+s.caps == 0 && adjacent == ':' && s.end+1 < len(p) && p[s.end+1] == ' ':
-		return s.before != '\'' && (startsMessage(word) || string(word) == "notice")
+	case s.words > 0 && s.prose+s.caps == 0 && s.before != '\'' && s.startsMessage(word):
+		return true
 	case s.before == '\'':
 		return false
 	case s.after == '\'' && s.words == 1 && s.prose == 0 && adjacent == ' ':
@@ -290,6 +290,13 @@ func (s *seeker) placed(word []byte) bool {
 		return s.after != 0 || !s.proseBehind()
 	}
 	return true
+}
+
+// startsMessage reports whether a level in small letters has a colon, as at the start of a message.
+func (s *seeker) startsMessage(word []byte) bool {
+	p := s.p
+	colon := s.end+1 < len(p) && p[s.end] == ':' && p[s.end+1] == ' '
+	return colon && (startsMessage(word) || string(word) == "notice")
 }
 
 // level4 reports whether a level is one that is no word of a phrase.
