@@ -157,7 +157,7 @@ func (h *head) layout(p []byte) (ns int64, used int, ok bool) {
 }
 
 // epoch reads a Unix time that can hardly be another number: with a fraction, with a colon or tab
-// behind, or of 13 digits or in brackets, if it is within a day of the source's time.
+// behind, of ten digits in brackets, or of 13 if it is within a day of the source's time.
 func (h *head) epoch(p []byte) (ns int64, used int, ok bool) {
 	if len(p) < 12 || p[0] != '1' {
 		return 0, 0, false
@@ -170,11 +170,20 @@ func (h *head) epoch(p []byte) (ns int64, used int, ok bool) {
 		return 0, 0, false
 	}
 	ns, ok = recognize.Epoch(p[:end])
-	if p[end] == ']' || p[end] == ' ' && end < 14 {
-		const day = 24 * 3600e9
-		ok = ok && h.rec.Time != 0 && ns > h.rec.Time-day && ns < h.rec.Time+day
+	if ok && (p[end] == ']' || p[end] == ' ' && end < 14) {
+		ok = h.likely(ns) || p[end] == ']' && end == 10 && ns > inBrackets
 	}
 	return ns, end, ok && recognize.Believable(ns, 0)
+}
+
+// inBrackets is the year 2008, from which on ten digits in brackets are a time rather than the id of
+// a process or a thread.
+const inBrackets = 1.2e18
+
+// likely reports whether a time is within a day of the source's.
+func (h *head) likely(ns int64) bool {
+	const day = 24 * 3600e9
+	return h.rec.Time != 0 && ns > h.rec.Time-day && ns < h.rec.Time+day
 }
 
 // boxGoesOn reads what else is in the brackets of the time:

@@ -137,6 +137,9 @@ func (h *head) epochWithDate(s *seeker) int {
 // before it: "http 2006-01-02T15:04:05Z app/…".
 func (h *head) zonedBehind(s *seeker, at, behind int) bool {
 	last := h.text[behind-1]
+	if s.words == 1 && s.before == ':' && h.text[at+4] == '/' && s.prose+s.caps == 0 {
+		return true // the prefix of Go's log: "redis: 2006/01/02 15:04:05 …"
+	}
 	zoned := last == 'Z' || isDigit(last) && bytes.IndexAny(h.text[at+10:behind], "+-") > 0
 	return zoned && s.before == 0 && s.prose+s.caps == 0 && s.words < 4 && s.p[0] != '-'
 }
