@@ -176,8 +176,8 @@ func (h *head) epoch(p []byte) (ns int64, used int, ok bool) {
 	return ns, end, ok && recognize.Believable(ns, 0)
 }
 
-// inBrackets is the year 2008, from which on ten digits in brackets are a time rather than the id of
-// a process or a thread.
+// inBrackets is the year 2008, from which on ten digits in brackets are a time rather than the id
+// of a process or a thread.
 const inBrackets = 1.2e18
 
 // likely reports whether a time is within a day of the source's.
@@ -289,7 +289,7 @@ func (h *head) withoutLevel() bool {
 
 // findLevel looks for a level in the head, and notes the parts before it.
 func (h *head) findLevel() bool {
-	if h.letter() || h.facility() || h.boxed && h.webSphere() {
+	if h.letter() || h.facility() {
 		return true
 	}
 	at, dated := h.at, h.dated
@@ -318,48 +318,6 @@ func (h *head) findLevel() bool {
 	}
 	h.n, h.dated = 0, dated
 	return false
-}
-
-// webSphere reads WebSphere's thread of eight digits, its component in thirteen columns, and the
-// letter of the event: Audit, Config, System.Out and System.err beside those of levels.
-//
-//	[1/2/06 15:04:05:000 MST] 0000004c ApplicationMg A   WSVR0221I: message
-func (h *head) webSphere() bool {
-	p := h.text
-	const thread, component = 8, 13
-	at := h.at + 1
-	letter := at + thread + 1 + component + 1
-	if letter+1 >= len(p) || p[at+thread] != ' ' || p[letter-1] != ' ' || p[letter+1] != ' ' {
-		return false
-	}
-	if !isHex(p[at : at+thread]) {
-		return false
-	}
-	switch p[letter] {
-	case 'A', 'C', 'O':
-		h.level = event.Info
-	case 'R':
-		h.level = event.Error
-	case '1', '2', '3', '>', '<':
-		h.level = event.Debug
-	case 'D', 'I', 'W', 'E', 'F':
-		h.level = recognize.Letter(p[letter])
-	default:
-		return false
-	}
-	h.add("thread", at, at+thread)
-	h.add("logger", at+thread+1, letter-1)
-	h.at = letter + 1
-	return true
-}
-
-func isHex(p []byte) bool {
-	for _, c := range p {
-		if !isDigit(c) && (c|0x20 < 'a' || c|0x20 > 'f') {
-			return false
-		}
-	}
-	return true
 }
 
 // nextColumn prefers the level in the next column to a component that is called like one:
