@@ -7,7 +7,7 @@ const LongestPrefix = 64
 // 0 if there is nothing: its name with a number, filled up with blanks, and a bar.
 //
 //	web-1  | text
-//	web_1 | text         of the first version
+//	web_1  | text        of the first version
 func ComposePrefix(p []byte) int {
 	end := 0
 	for end < len(p) && end < LongestPrefix && (isWordByte(p[end]) || p[end] == '-' || p[end] == '.') {
@@ -27,7 +27,7 @@ func ComposePrefix(p []byte) int {
 	if bar == end || bar == len(p) || p[bar] != '|' || bar+1 < len(p) && p[bar+1] != ' ' {
 		return 0
 	}
-	if p[number-1] != '_' && (p[number-1] != '-' || bar-end < 2) {
+	if p[number-1] != '_' && p[number-1] != '-' || bar-end < 2 { // one blank has a table, too
 		return 0
 	}
 	return min(bar+2, len(p))
