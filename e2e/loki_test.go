@@ -161,6 +161,66 @@ outputs:
 	}
 }
 
+// TestLokiAhead follows programs whose times are ahead of Loki's clock, with a crash on the way:
+// every line is there once, at the time that its source knows or near now, and verify finds it.
+func TestLokiAhead(t *testing.T) { ofEachLoki(t, lokiAhead) }
+
+func lokiAhead(t *testing.T, start lokiStarter) {
+	loki := start(t)
+	front := newGateway(t, loki.URL)
+	folder := t.TempDir()
+	write := func(from, to int) {
+		files := map[string][]byte{}
+		for i := from; i < to; i++ {
+			now := time.Now().UTC()
+			for name, ahead := range map[string]time.Duration{"berlin": time.Hour, "tokyo": 9 * time.Hour,
+				"far": 50 * time.Hour} {
+				files[name] = fmt.Appendf(files[name], "%s ERROR [main] order %d failed\n",
+					now.Add(ahead).Format("2006-01-02 15:04:05,000"), i)
+			}
+			files["docker"] = fmt.Appendf(files["docker"], `{"log":"%s ERROR order %d failed\n","stream":"stdout",`+
+				`"time":%q}`+"\n", now.Add(time.Hour).Format("2006-01-02 15:04:05.000"), i,
+				now.Format(time.RFC3339Nano))
+		}
+		for name, text := range files {
+			add(t, filepath.Join(folder, name+".log"), text)
+		}
+	}
+	when := around()
+	a := newAgent(t, fmt.Sprintf(`
+inputs:
+  files: {type: file, paths: [%s/*.log]}
+outputs:
+  loki: {type: loki, url: %q, labels: {job: x, file: "{filename}"}}
+`, folder, front.URL))
+	l := query.Loki{URL: loki.URL}
+	write(0, 50)
+	a.start()
+	inLoki(t, l, `{job="x"}`, when, 200)
+	front.silence(true)
+	write(50, 100)
+	inLoki(t, l, `{job="x"}`, when, 201)
+	a.kill()
+	front.silence(false)
+	a.start()
+	inLoki(t, l, `{job="x"}`, when, 400)
+	a.delivered("loki", 200)
+	a.stop()
+	lokiCounts(t, l, `{job="x"}`, when, 400)
+	for _, entry := range lokiEntries(t, l, `{job="x"}`, when) {
+		if ahead := time.Until(entry.Time); ahead > time.Minute || ahead < -20*time.Minute {
+			t.Fatalf("an entry is %v from now: %s", ahead, entry.Line)
+		}
+		shifted := !strings.Contains(fmt.Sprint(entry.Labels), "docker.log")
+		if marked := strings.Contains(entry.Line, `"time_rejected":true`); marked != shifted {
+			t.Fatalf("marked %v: %v %s", marked, entry.Labels, entry.Line)
+		}
+	}
+	if v := a.verify(0); v.Totals.Checked != 400 || v.Totals.Found != 400 || !v.Clean {
+		t.Errorf("verify: %+v", v.Totals)
+	}
+}
+
 // TestLokiRateLimits sends more than Loki takes, to the tenant and to each stream.
 func TestLokiRateLimits(t *testing.T) { ofEachLoki(t, lokiRateLimits) }
 

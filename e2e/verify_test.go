@@ -25,7 +25,8 @@ import (
 )
 
 // A gateway stands in front of a server. While it lies, it says that a push to Loki is
-// stored and throws it away; while it is mute, it lets requests through, and never answers.
+// stored and throws it away; while it is mute, it lets requests through, and never answers
+// those that are not rejected.
 type gateway struct {
 	*httptest.Server
 	mu     sync.Mutex
@@ -53,8 +54,13 @@ func newGateway(t *testing.T, to string) *gateway {
 			proxy.ServeHTTP(w, r)
 			return
 		}
-		proxy.ServeHTTP(httptest.NewRecorder(), r)
-		<-r.Context().Done()
+		answer := httptest.NewRecorder()
+		proxy.ServeHTTP(answer, r)
+		if answer.Code != http.StatusBadRequest {
+			<-r.Context().Done()
+		}
+		w.WriteHeader(answer.Code)
+		_, _ = w.Write(answer.Body.Bytes())
 	}))
 	t.Cleanup(g.Close)
 	return g

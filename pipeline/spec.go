@@ -111,6 +111,9 @@ type Env struct {
 	// Health notes why the component is degraded, or that it works again (nil). It shows in /ready.
 	// Call it as often as you like.
 	Health func(error)
+	// Folder is where an output may keep what it must know after a restart; it may not be there
+	// yet. "" is for none.
+	Folder string
 }
 
 // NewEnv returns an Env whose metrics and health nobody looks at.

@@ -141,6 +141,7 @@ func (g *Graph) addInput(c config.Input) error {
 
 func (g *Graph) addOutput(c config.Output) error {
 	env := g.env(pipeline.KindOutput, c.Name)
+	env.Folder = OutputFolder(g.Config, c)
 	out, err := c.Settings.Output(env)
 	if err != nil {
 		return err
@@ -164,6 +165,12 @@ func (g *Graph) addOutput(c config.Output) error {
 	}
 	g.outputs = append(g.outputs, o)
 	return nil
+}
+
+// OutputFolder returns where an output keeps what it must know after a restart. Its type is in the
+// name, as in that of its spool.
+func OutputFolder(cfg *config.Config, c config.Output) string {
+	return filepath.Join(cfg.DataDir, outputFolder, c.Name, c.Type)
 }
 
 // DeadLetters returns the dead letters of an output.

@@ -13,6 +13,7 @@ const (
 	spoolFolder      = "spool"
 	deadLetterFolder = "dead-letters"
 	asideFolder      = "aside"
+	outputFolder     = "outputs"
 )
 
 // warnOfLeftovers logs which records wait for outputs that are not in the config any more.

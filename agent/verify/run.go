@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"slices"
@@ -69,7 +70,11 @@ func (p *pass) run(ctx context.Context, seeds []ledger.State, log *slog.Logger, 
 		return fmt.Errorf("making a temporary folder: %w", err)
 	}
 	defer os.RemoveAll(dir)
+	agents := p.Config
 	p.DataDir = dir
+	if err := p.copyKnown(&agents); err != nil {
+		return err
+	}
 	if err := ledger.Write(dir, seeds); err != nil {
 		return err
 	}
@@ -84,6 +89,20 @@ func (p *pass) run(ctx context.Context, seeds []ledger.State, log *slog.Logger, 
 	}
 	err = g.Run(ctx)
 	return errors.Join(err, after(), context.Cause(ctx))
+}
+
+// copyKnown copies what the agent's outputs know of earlier runs: records come out as they did.
+func (p *pass) copyKnown(agents *config.Config) error {
+	for i, c := range agents.Outputs {
+		from := graph.OutputFolder(agents, c)
+		if _, err := os.Stat(from); errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err := os.CopyFS(graph.OutputFolder(&p.Config, p.Outputs[i]), os.DirFS(from)); err != nil {
+			return fmt.Errorf("output %s: copying what it knows of earlier runs: %w", c.Name, err)
+		}
+	}
+	return nil
 }
 
 // audit looks up all records of the ranges, and adds the results to the report.

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/longshore/longshore/agent/deliver"
+	"github.com/longshore/longshore/agent/graph"
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/config"
 )
@@ -62,17 +63,13 @@ func (a *app) replay(ctx context.Context, cfg *config.Config, o replayOptions) e
 			return fmt.Errorf("there is no output %q in %s", o.output, cfg.File)
 		}
 	}
-	redact, err := cfg.Redactor()
-	if err != nil {
-		return err
-	}
 	var errs []error
 	for _, c := range outputs {
 		file := deliver.NewDeadLetterFile(filepath.Join(cfg.DataDir, "dead-letters"), c.Name)
 		if o.dry {
 			errs = append(errs, a.showDeadLetters(c, file, o))
 		} else {
-			errs = append(errs, a.replayOutput(ctx, c, redact, file, o))
+			errs = append(errs, a.replayOutput(ctx, cfg, c, file, o))
 		}
 		errs = append(errs, a.showDamaged(c, file))
 	}
@@ -118,8 +115,12 @@ func (a *app) showDamaged(c config.Output, file *deliver.DeadLetterFile) error {
 	return err
 }
 
-func (a *app) replayOutput(ctx context.Context, c config.Output, redact func(string) string,
-	file *deliver.DeadLetterFile, o replayOptions) (err error) {
+func (a *app) replayOutput(ctx context.Context, cfg *config.Config, c config.Output, file *deliver.DeadLetterFile,
+	o replayOptions) (err error) {
+	redact, err := cfg.Redactor()
+	if err != nil {
+		return err
+	}
 	letters, err := deliver.OpenReplay(file, o.wants(c))
 	if err != nil {
 		return err
@@ -130,7 +131,9 @@ func (a *app) replayOutput(ctx context.Context, c config.Output, redact func(str
 		return nil
 	}
 	log := a.logger().With(slog.String("output", c.Name))
-	out, err := c.Settings.Output(pipeline.NewEnv(c.Name, log))
+	env := pipeline.NewEnv(c.Name, log)
+	env.Folder = graph.OutputFolder(cfg, c)
+	out, err := c.Settings.Output(env)
 	if err != nil {
 		return fmt.Errorf("output %s: %w", c.Name, err)
 	}

@@ -77,11 +77,33 @@ func (a *audit) checkTimed(ctx context.Context, body *pipeline.Body, items []int
 			return err
 		}
 	}
+	if err := a.checkMoved(ctx, part, found); err != nil {
+		return err
+	}
 	for k, i := range items {
 		if at, is := untold[k]; is {
 			a.claim(body, i, at, &found[k])
 		}
 		presence[i] = found[k]
+	}
+	return nil
+}
+
+// checkMoved adds the copies of items that were ahead of Loki's clock, which have other times.
+func (a *audit) checkMoved(ctx context.Context, body *pipeline.Body, found []pipeline.Presence) error {
+	moved, items := a.output.movedForms(body, func(int) bool { return true })
+	if moved == nil {
+		return nil
+	}
+	copies := make([]pipeline.Presence, len(items))
+	for _, s := range a.output.searches(moved, make([]bool, len(items))) {
+		d := &timedTally{tally: tally{search: s}, presence: copies, untold: map[int]int64{}}
+		if err := d.run(ctx, a.output.health.now()); err != nil {
+			return err
+		}
+	}
+	for k, i := range items {
+		found[i].Copies += copies[k].Copies
 	}
 	return nil
 }

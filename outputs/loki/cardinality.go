@@ -2,6 +2,7 @@ package loki
 
 import (
 	"log/slog"
+	"maps"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -11,11 +12,13 @@ import (
 
 const otherValue = "other"
 
-// A limiter bounds the values that lines give to each label. A value admitted once stays admitted.
+// A limiter bounds the values that lines give to each label. A value admitted once stays admitted,
+// in later runs too.
 type limiter struct {
 	max      int
 	log      *slog.Logger
 	replaced *prometheus.CounterVec
+	admitted func(name, value string) // is called for each new value; may be nil
 
 	mu     sync.Mutex
 	values map[string]map[string]bool // values by label name
@@ -30,6 +33,27 @@ func newLimiter(limit int, log *slog.Logger, replaced *prometheus.CounterVec) *l
 		values:   map[string]map[string]bool{},
 		warned:   map[string]bool{},
 	}
+}
+
+// know admits a value that an earlier run did.
+func (l *limiter) know(name, value string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.values[name] == nil {
+		l.values[name] = map[string]bool{}
+	}
+	l.values[name][value] = true
+}
+
+// clone returns a limiter that knows the same values.
+func (l *limiter) clone() *limiter {
+	c := newLimiter(l.max, l.log, l.replaced)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for name, values := range l.values {
+		c.values[name] = maps.Clone(values)
+	}
+	return c
 }
 
 // admit returns the value, or "other" if the label has too many.
@@ -49,6 +73,9 @@ func (l *limiter) admit(name, value string) string {
 	}
 	if len(values) < l.max {
 		values[value] = true
+		if l.admitted != nil {
+			l.admitted(name, value)
+		}
 		return value
 	}
 	l.replaced.WithLabelValues(name).Inc()

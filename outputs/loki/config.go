@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/longshore/longshore/outputs/httpclient"
@@ -143,6 +144,8 @@ func (c *Config) Output(env pipeline.Env) (pipeline.Output, error) {
 		labels:  labels,
 		late:    c.LateStream,
 		target:  c.target(),
+
+		memory: newMemory(env.Folder), recalled: new(sync.Once), shifts: &shifts{},
 	}
 	if c.Reconcile != "off" {
 		if o.querier, err = c.newQuerier(to, client); err != nil {
@@ -151,6 +154,7 @@ func (c *Config) Output(env pipeline.Env) (pipeline.Output, error) {
 	}
 	o.health.now = time.Now
 	o.limiter = newLimiter(c.MaxLabelValues, env.Log, metrics.replaced)
+	o.limiter.admitted = func(name, value string) { o.memory.add(remembered{Label: name, Value: value}) }
 	o.metadataOff.Store(c.StructuredMetadata == "off")
 	return o, nil
 }

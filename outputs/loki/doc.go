@@ -24,4 +24,7 @@
 // Loki answers 204 to a request of several streams of which one was rejected, unless that is the
 // last. Streams that may be rejected are therefore sent alone (see isolate.go). Entries more than
 // an hour behind their stream go to a stream with the label late="1".
+//
+// Entries that Loki finds ahead of its clock are sent with other times (see ahead.go), and sources
+// that share a stream are told apart (see apart.go).
 package loki

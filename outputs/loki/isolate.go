@@ -176,7 +176,7 @@ func partsOf(body *pipeline.Body, risky map[uint32]bool) [][]int {
 var partPool = sync.Pool{New: func() any { return new(pipeline.Body) }}
 
 func releasePart(part *pipeline.Body) {
-	part.Groups = nil
+	part.Groups, part.Sources = nil, nil
 	if cap(part.Bytes) <= maxPooled {
 		partPool.Put(part)
 	}
@@ -195,7 +195,10 @@ func subsetInto(part, body *pipeline.Body, items []int) {
 	for _, i := range items {
 		size += len(body.Item(i))
 	}
-	part.Groups = body.Groups
+	part.Groups, part.Sources = body.Groups, nil
+	if body.Sources != nil {
+		part.Sources = &subsetSources{body.Sources, items}
+	}
 	part.Bytes = slices.Grow(part.Bytes[:0], size)
 	part.Items = slices.Grow(part.Items[:0], len(items))
 	for _, i := range items {

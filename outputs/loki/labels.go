@@ -142,6 +142,7 @@ func (e *Encoder) labelOf(s *source, b *event.Batch, i int, l label) string {
 		return unknownService
 	}
 	if fromLine {
+		e.output.recall()
 		return e.output.limiter.admit(l.name, value)
 	}
 	return value

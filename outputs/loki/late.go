@@ -28,26 +28,36 @@ func (o *Output) sendLate(ctx context.Context, body *pipeline.Body, failure *pip
 	stream := subset(body, late)
 	stream.Groups = groups
 	again := o.sendIsolated(ctx, stream, groupsOf(stream)) // or Loki might hide what it rejects
-	if again != nil && again.Items == nil && len(late) < len(body.Items) {
-		// What is to be split or bisected comes back alone.
-		again.Outcome = retryOrHold(again.Outcome)
-		again.Items = itemErrors(again, indicesUpTo(len(late)))
+	if failure, whole := resultOf(again, late, len(body.Items)); whole {
+		return failure
 	}
-	if again != nil && again.Items == nil {
-		return again // the outcome of the whole body
-	}
-	stored := len(late)
-	if again != nil {
-		stored -= len(again.Items)
-	}
-	o.metrics.late.Add(float64(stored))
-	return mergeLate(failure, again, late)
+	o.metrics.late.Add(float64(len(late) - failedOf(again)))
+	return mergeAgain(failure, again, late)
 }
 
-// mergeLate replaces the outcomes of the late items by those in their late streams.
-func mergeLate(failure, again *pipeline.SendError, late []int) *pipeline.SendError {
+// resultOf prepares the failure of a body of some items to be merged into that of all; whole is set
+// if it is the outcome of all.
+func resultOf(again *pipeline.SendError, items []int, all int) (_ *pipeline.SendError, whole bool) {
+	if again != nil && again.Items == nil && len(items) < all {
+		// What is to be split or bisected comes back alone.
+		again.Outcome = retryOrHold(again.Outcome)
+		again.Items = itemErrors(again, indicesUpTo(len(items)))
+	}
+	return again, again != nil && again.Items == nil
+}
+
+// failedOf returns how many items of a body failed.
+func failedOf(failure *pipeline.SendError) int {
+	if failure == nil {
+		return 0
+	}
+	return len(failure.Items)
+}
+
+// mergeAgain replaces the outcomes of items by those that they had when they were sent again.
+func mergeAgain(failure, again *pipeline.SendError, sent []int) *pipeline.SendError {
 	items := slices.DeleteFunc(slices.Clone(failure.Items), func(item pipeline.ItemError) bool {
-		_, found := slices.BinarySearch(late, item.Index)
+		_, found := slices.BinarySearch(sent, item.Index)
 		return found
 	})
 	if again == nil {
@@ -59,7 +69,7 @@ func mergeLate(failure, again *pipeline.SendError, late []int) *pipeline.SendErr
 		return &rest
 	}
 	for i := range again.Items {
-		again.Items[i].Index = late[again.Items[i].Index]
+		again.Items[i].Index = sent[again.Items[i].Index]
 	}
 	rest := *failure
 	rest.Items = items

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"sync"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -41,6 +42,10 @@ type Output struct {
 	// metadataOff is set if no structured metadata is sent: by configuration, or because Loki
 	// rejected it.
 	metadataOff      atomic.Bool
+	memory           *memory
+	recalled         *sync.Once
+	shifts           *shifts
+	clockAhead       atomic.Int64 // Loki's clock of ours, in nanoseconds
 	warnedIncomplete atomic.Bool
 }
 
@@ -75,6 +80,22 @@ func (o *Output) Send(ctx context.Context, body *pipeline.Body) error {
 	if len(body.Items) == 0 {
 		return nil
 	}
+	if err := o.memory.sync(); err != nil {
+		return &pipeline.SendError{Outcome: pipeline.Retry, Reason: err.Error(), Err: err}
+	}
+	o.recall()
+	failure := o.sendBody(ctx, body)
+	if failure != nil {
+		failure = o.sendAhead(ctx, body, failure)
+	}
+	if failure == nil {
+		return nil // not a nil *SendError in an error
+	}
+	return failure
+}
+
+// sendBody sends a body, in as many requests as it takes.
+func (o *Output) sendBody(ctx context.Context, body *pipeline.Body) *pipeline.SendError {
 	var failure *pipeline.SendError
 	if risky := o.health.risky(body); len(risky) > 0 {
 		failure = o.sendIsolated(ctx, body, risky)
@@ -83,9 +104,6 @@ func (o *Output) Send(ctx context.Context, body *pipeline.Body) error {
 	}
 	if failure != nil && o.late {
 		failure = o.sendLate(ctx, body, failure)
-	}
-	if failure == nil {
-		return nil // not a nil *SendError in an error
 	}
 	return failure
 }
@@ -102,6 +120,7 @@ func (o *Output) sendRequest(ctx context.Context, body *pipeline.Body) *pipeline
 		o.health.update(body, nil)
 		return nil
 	}
+	o.noteClock(resp)
 	failure, rejectsMetadata := classify(resp, text, body)
 	o.health.update(body, failure)
 	if rejectsMetadata {
@@ -172,6 +191,7 @@ type metrics struct {
 	truncated       prometheus.Counter
 	metadataOff     prometheus.Gauge
 	late            prometheus.Counter
+	ahead           prometheus.Counter
 	reconciliations *prometheus.CounterVec
 	reconciled      prometheus.Counter
 }
@@ -186,6 +206,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			"1 once Loki has rejected structured metadata, so that none is sent."),
 		late: metric.Counter(reg, "longshore_loki_late_records_total",
 			"Records that were too far behind their stream and were stored in one with late=\"1\"."),
+		ahead: metric.Counter(reg, "longshore_loki_ahead_records_total",
+			"Records that were ahead of Loki's clock and were stored with another time, marked as time_rejected."),
 		reconciliations: metric.CounterVec(reg, "longshore_loki_reconciliations_total",
 			"Times that Loki was asked what it has stored of a request: complete, incomplete (it cannot show all "+
 				"entries with old times), rejected, or failed (asked again later).", "result"),

@@ -26,7 +26,15 @@ func (o *Output) Stored(ctx context.Context, body *pipeline.Body, stored []bool)
 		return fmt.Errorf("reconcile is off: %w", pipeline.ErrUnknowable)
 	}
 	found := make([]bool, len(body.Items))
-	if err := o.searchAll(ctx, body, found); err != nil {
+	err := o.searchAll(ctx, body, found)
+	if moved, items := o.movedForms(body, func(i int) bool { return !found[i] }); err == nil && moved != nil {
+		foundMoved := make([]bool, len(items))
+		err = o.searchAll(ctx, moved, foundMoved)
+		for k, i := range items {
+			found[i] = foundMoved[k]
+		}
+	}
+	if err != nil {
 		return o.searchFailed(err)
 	}
 	complete := o.allShown(ctx, body, found)

@@ -319,7 +319,8 @@ func eachFieldPair(fields []byte, each func(name, value []byte)) {
 }
 
 // metadataNames are what we send as structured metadata.
-var metadataNames = []string{"container_id", "stream", sourceID, "detected_level", "level", "trace_id", "span_id"}
+var metadataNames = []string{"container_id", "stream", sourceID, timeRejected, "detected_level", "level", "trace_id",
+	"span_id"}
 
 // isOurs reports whether a stream is the one that was sent to, or its late stream. Loki may add a
 // service_name. A stream with other labels is another's, even if its lines are equal.

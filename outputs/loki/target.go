@@ -56,10 +56,11 @@ func (o *Output) AtTarget(text []byte) (pipeline.PreviousTarget, error) {
 	if len(problems) > 0 {
 		return nil, fmt.Errorf("%s %s", problems[0].Path, problems[0].Message)
 	}
+	o.recall()
 	previous := &Output{
 		tenant: p.Tenant, client: o.client, log: o.log, metrics: o.metrics,
 		labels: labels, raw: p.Line == "raw", schema: event.SchemaNamed(p.Schema), maxLine: p.MaxLine, target: p,
-		limiter: newLimiter(o.limiter.max, o.log, o.metrics.replaced),
+		limiter: o.limiter.clone(), memory: &memory{}, recalled: o.recalled, shifts: o.shifts,
 	}
 	previous.metadataOff.Store(p.NoMetadata)
 	previous.health.now = o.health.now
