@@ -1,6 +1,7 @@
 package elasticsearch
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/binary"
 
@@ -27,7 +28,8 @@ type encoder struct {
 
 // Encode implements pipeline.Encoder.
 func (e *encoder) Encode(dst *pipeline.Body, b *event.Batch, i int) (uint32, error) {
-	buf := append(dst.Bytes, e.namer.action(b, i)...)
+	action := e.namer.action(b, i)
+	buf := append(dst.Bytes, action...)
 	if e.ids {
 		buf = append(buf, `,"_id":"`...)
 		buf = appendID(buf, b.Source.ID, b.Records[i].Pos)
@@ -40,10 +42,15 @@ func (e *encoder) Encode(dst *pipeline.Body, b *event.Batch, i int) (uint32, err
 		e.inspect(b.Source)
 	}
 	if !e.sound || !e.fitter.Plain(b, i, e.schema != event.DefaultSchema) {
-		buf = e.fitter.Fit(buf, start)
+		buf = e.fitter.Fit(buf, start, indexOf(action))
 	}
 	dst.Bytes = append(buf, '\n')
 	return 0, nil
+}
+
+// indexOf returns the index that the start of an action names, which has nothing to unescape.
+func indexOf(action []byte) []byte {
+	return bytes.TrimSuffix(bytes.TrimPrefix(action, []byte(actionStart+`"`)), []byte(`"`))
 }
 
 // inspect finds out whether what all records of a source have in common fits into an empty index.

@@ -86,6 +86,9 @@ type indexNamer struct {
 	from, until int64
 }
 
+// actionStart begins every action; the index follows.
+const actionStart = `{"create":{"_index":`
+
 // action returns {"create":{"_index":"…" for record i.
 func (n *indexNamer) action(b *event.Batch, i int) []byte {
 	at := b.Records[i].Time
@@ -98,7 +101,7 @@ func (n *indexNamer) action(b *event.Batch, i int) []byte {
 	n.raw = n.names.template.appendName(n.raw[:0], b, i)
 	action, ok := n.actions[string(n.raw)]
 	if !ok {
-		action = append([]byte(`{"create":{"_index":`), event.AppendString(nil, n.names.admit(n.raw))...)
+		action = append([]byte(actionStart), event.AppendString(nil, n.names.admit(n.raw))...)
 		n.actions[string(n.raw)] = action
 	}
 	if n.names.template.stable {

@@ -77,6 +77,8 @@ func needsOperator(p errorDetail) bool {
 		"action_request_validation_exception", // such as "type is missing", of servers before 7
 		"validation_exception":                // such as "this cluster currently has [1000]/[1000] maximum shards open"
 		return true
+	case "json_parse_exception", "x_content_parse_exception":
+		return strings.Contains(p.reason, "(CTRL-CHAR, code 31)") // gzip's first byte: the header was lost
 	case "parse_exception":
 		return p.reason == "request body is required" // something on the way took it out
 	case "illegal_argument_exception":

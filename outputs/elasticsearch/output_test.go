@@ -265,6 +265,9 @@ func TestWholeOutcomes(t *testing.T) {
 			`"The bulk request must be terminated by a newline [\\n]"}}`), pipeline.Hold, true, "newline"},
 		{"400 of a body that was changed", says(400, `{"error":{"type":"illegal_argument_exception","reason":`+
 			`"Malformed action/metadata line [1], expected START_OBJECT"}}`), pipeline.Hold, true, "Malformed"},
+		{"400 of a body whose encoding was lost", says(400, `{"error":{"type":"json_parse_exception","reason":`+
+			`"Illegal character ((CTRL-CHAR, code 31)): only regular white space is allowed"}}`), pipeline.Hold, true,
+			"code 31"},
 		{"400 of a body that was taken out", says(400, `{"error":{"type":"parse_exception",`+
 			`"reason":"request body is required"}}`), pipeline.Hold, true, "request body is required"},
 		{"400 of a server before 7", says(400, `{"error":{"type":"action_request_validation_exception","reason":`+

@@ -248,6 +248,9 @@ func TestDocumentsForNewerServers(t *testing.T) {
 		{"a dot at an end", ambiguous, `{"top":{".a":1,"b.":2,"c..d":3}}`, `"top":{"_a":1,"b_":2,"c__d":3}`},
 		{"a value where an object stands", "github.com/elastic/logstash/issues/13354",
 			`{"role":"x","role.name":"y"}`, `"role_original":"x","role.name":"y"`},
+		{"logs of another data stream", "github.com/elastic/elasticsearch/issues/91786",
+			`{"data_stream":{"dataset":"deprecation.elasticsearch"}}`,
+			`"data_stream_original":{"dataset":"deprecation.elasticsearch"}`},
 		{"depth", limits, `{"x":` + strings.Repeat(`{"d":`, 25) + `1` + strings.Repeat(`}`, 25) + `}`,
 			`"x":"{\"d\":{`},
 	}

@@ -9,6 +9,7 @@
 //   - A name of the server's own at the top gets _original behind it (_id), and so does a value
 //     beside an object of its name (error beside error.message). A name that is empty, or has an
 //     empty part between dots, has underscores for its dots; of equal names the second gets _2.
+//   - data_stream gets _original behind it where it names another one than the index is.
 //   - Values of one field that are of several kinds are written as text: numbers and booleans as
 //     they are, objects as their JSON, dates (which dynamic mapping would see again) in quotes.
 //     Integers beside fractions get a fraction.

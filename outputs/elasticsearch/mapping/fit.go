@@ -10,6 +10,8 @@ import (
 // A Fitter fits documents, one at a time. Its memory is used again.
 type Fitter struct {
 	dates bool
+	// foreign is set for a document that names another data stream than the one it is for.
+	foreign bool
 
 	doc       []byte
 	paths     paths
@@ -30,13 +32,20 @@ func New(dates bool) *Fitter {
 
 // Fits reports whether an empty index takes a document, which must be a JSON object, as it is.
 func (f *Fitter) Fits(doc []byte) bool {
+	f.foreign = false
+	return f.fitsAsIs(doc)
+}
+
+func (f *Fitter) fitsAsIs(doc []byte) bool {
 	f.scan(doc)
 	return !f.changed && !f.crowded
 }
 
-// Fit makes of the document at the end of dst, from an index on, one that an empty index takes.
-func (f *Fitter) Fit(dst []byte, from int) []byte {
-	if f.Fits(dst[from:]) {
+// Fit makes of the document at the end of dst, from an offset on, one that an index of this name
+// takes while it is empty.
+func (f *Fitter) Fit(dst []byte, from int, index []byte) []byte {
+	f.foreign = namesOtherStream(dst[from:], index)
+	if f.fitsAsIs(dst[from:]) {
 		return dst
 	}
 	if f.crowded {
@@ -109,7 +118,7 @@ func (f *Fitter) resolve(key []byte, at int32, depth int, objectID int32) (p int
 		f.name = event.AppendUnescaped(f.name[:0], key)
 		name = f.name
 	}
-	name, parts, changed := clean(name, depth)
+	name, parts, changed := clean(name, depth, f.foreign)
 	f.changed = f.changed || changed
 	p = f.paths.below(at, name)
 	if p == 0 {

@@ -2,6 +2,7 @@ package mapping
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -53,7 +54,7 @@ func TestFit(t *testing.T) {
 				strings.Repeat("]", 18) + `}`},
 	}
 	for _, tt := range tests {
-		got := string(New(true).Fit([]byte("before"+tt.in), len("before")))
+		got := string(New(true).Fit([]byte("before"+tt.in), len("before"), nil))
 		if got != "before"+tt.want {
 			t.Errorf("%s: %s\ngot  %s\nwant %s", tt.name, tt.in, got, tt.want)
 		}
@@ -66,8 +67,33 @@ func nested(n int) string { return strings.Repeat(`{"d":`, n) + "1" + strings.Re
 func TestWithoutDates(t *testing.T) {
 	t.Parallel()
 	for _, doc := range []string{`{"x":"4711-99"}`, `{"x":["2026-01-01","x"]}`} {
-		if got := string(New(false).Fit([]byte(doc), 0)); got != doc {
+		if got := string(New(false).Fit([]byte(doc), 0, nil)); got != doc {
 			t.Errorf("%s became %s", doc, got)
+		}
+	}
+}
+
+// TestDataStreams: a document names its own data stream or none.
+func TestDataStreams(t *testing.T) {
+	t.Parallel()
+	const index = "logs-shop-eu-west"
+	for in, want := range map[string]string{
+		`{"data_stream":{"type":"logs","dataset":"shop","namespace":"eu-west"}}`: "",
+		`{"data_stream.dataset":"shop"}`:                                         "",
+		`{"data_stream":{"dataset":"x"}}`: `{"data_stream_original":` +
+			`{"dataset":"x"}}`,
+		`{"data_stream.type":"metrics","data_stream.dataset":"shop"}`: `{"data_stream_type":"metrics",` +
+			`"data_stream_dataset":"shop"}`,
+		`{"data_stream":"x"}`:       `{"data_stream_original":"x"}`,
+		`{"a":{"data_stream":"x"}}`: "",
+	} {
+		if got := string(New(true).Fit([]byte(in), 0, []byte(index))); got != cmp.Or(want, in) {
+			t.Errorf("%s became %s", in, got)
+		}
+		for _, other := range []string{"shop", "logs", "logs-shop", "metrics-shop-x"} {
+			if got := string(New(true).Fit([]byte(in), 0, []byte(other))); got != in {
+				t.Errorf("in %s, %s became %s", other, in, got)
+			}
 		}
 	}
 }
@@ -95,7 +121,7 @@ func TestCrowded(t *testing.T) {
 	}
 	for _, tt := range tests {
 		f := New(true)
-		got := f.Fit([]byte(tt.in), 0)
+		got := f.Fit([]byte(tt.in), 0, nil)
 		if !bytes.Contains(got, []byte(tt.want)) {
 			t.Errorf("%s: got %.200s … %s", tt.name, got, got[max(0, len(got)-200):])
 		}
@@ -109,7 +135,7 @@ func TestAnyLineFits(t *testing.T) {
 	f := New(true)
 	for _, line := range append(mappingtest.Awkward(), mappingtest.Random(1, 2000)...) {
 		if line[0] == '{' {
-			checkFitted(t, f, line, f.Fit([]byte(line), 0))
+			checkFitted(t, f, line, f.Fit([]byte(line), 0, nil))
 		}
 	}
 }
@@ -122,7 +148,7 @@ func checkFitted(t *testing.T, f *Fitter, in string, got []byte) {
 	if !f.Fits(got) {
 		t.Errorf("%.1000s became what does not fit: %.1000s", in, got)
 	}
-	if again := f.Fit(bytes.Clone(got), 0); !bytes.Equal(again, got) {
+	if again := f.Fit(bytes.Clone(got), 0, nil); !bytes.Equal(again, got) {
 		t.Errorf("%.1000s is fitted twice: %.1000s, %.1000s", in, got, again)
 	}
 }
@@ -179,7 +205,7 @@ func FuzzFit(f *testing.F) {
 		if twice, err := nameTwice(doc); err != nil || twice != "" || !json.Valid(doc) || doc[0] != '{' {
 			t.Skip()
 		}
-		got := fitter.Fit(bytes.Clone(doc), 0)
+		got := fitter.Fit(bytes.Clone(doc), 0, nil)
 		if !json.Valid(got) || !fitter.Fits(got) {
 			t.Errorf("%s became %s", doc, got)
 		}

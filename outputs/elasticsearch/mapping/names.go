@@ -20,8 +20,8 @@ func isMetadata(name []byte) bool {
 }
 
 // clean makes of a name one that can be mapped, in the memory of the name or in a new one. Depth is
-// how many parts the path has before it; at 0 it stands at the top.
-func clean(name []byte, depth int) (cleaned []byte, parts int, changed bool) {
+// how many parts the path has before it; at 0 it stands at the top. Foreign is of Fitter.
+func clean(name []byte, depth int, foreign bool) (cleaned []byte, parts int, changed bool) {
 	if len(name) > maxName {
 		name, changed = cut(name, maxName), true
 	}
@@ -35,12 +35,12 @@ func clean(name []byte, depth int) (cleaned []byte, parts int, changed bool) {
 	case depth+parts > maxParts:
 		name, parts, changed = flatten(name), 1, true
 	}
-	if depth > 0 || name[0] != '_' {
+	if depth > 0 || name[0] != '_' && !foreign {
 		return name, parts, changed
 	}
 	head, _, dotted := bytes.Cut(name, []byte("."))
 	switch {
-	case !isMetadata(head):
+	case !isMetadata(head) && !(foreign && string(head) == dataStream):
 		return name, parts, changed
 	case dotted:
 		return flatten(name), 1, true
@@ -86,4 +86,48 @@ func isBlank(part []byte) bool {
 		part = part[size:]
 	}
 	return true
+}
+
+// dataStream is the object in which a document may name its data stream.
+const dataStream = "data_stream"
+
+// namesOtherStream reports whether a document says that it is of another data stream than the
+// index. Elasticsearch's own template for logs-*-* maps these fields as constants and rejects it.
+func namesOtherStream(doc, index []byte) bool {
+	rest, ours := bytes.CutPrefix(index, []byte("logs-"))
+	dataset, namespace, complete := bytes.Cut(rest, []byte("-"))
+	if !ours || !complete {
+		return false
+	}
+	differs := func(name, value []byte) bool {
+		switch string(name) {
+		case "type":
+			return string(value) != `"logs"`
+		case "dataset":
+			return !isString(value, dataset)
+		case "namespace":
+			return !isString(value, namespace)
+		}
+		return false
+	}
+	for m, ok := nextMember(doc, 1); ok; m, ok = nextMember(doc, m.end) {
+		below, within := bytes.CutPrefix(m.key, []byte(dataStream+"."))
+		value := doc[m.start:m.end]
+		switch {
+		case within && differs(below, value), string(m.key) == dataStream && value[0] != '{':
+			return true
+		case string(m.key) != dataStream:
+			continue
+		}
+		for inner, ok := nextMember(value, 1); ok; inner, ok = nextMember(value, inner.end) {
+			if differs(inner.key, value[inner.start:inner.end]) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func isString(value, text []byte) bool {
+	return len(value) == len(text)+2 && value[0] == '"' && bytes.Equal(value[1:len(value)-1], text)
 }

@@ -29,24 +29,27 @@ func (f *Fitter) Plain(b *event.Batch, i int, nested bool) bool {
 	fields := b.Fields(i)
 	count, dots := 3*len(b.Source.Labels)+2*len(fields), 0
 	for k := range fields {
-		field := &fields[k]
-		if field.Key.Kind != event.Name {
-			n := dotsOf(b.Bytes(field.Key.Span), field.Key.Kind)
+		key, value := &fields[k].Key, &fields[k].Value
+		switch {
+		case key.Kind != event.Name:
+			n := dotsOf(b.Bytes(key.Span), key.Kind)
 			if n < 0 {
 				return false
 			}
 			dots += n
+		case int(key.Len) == len(dataStream) && string(b.Bytes(key.Span)) == dataStream:
+			return false
 		}
-		switch value := field.Value; value.Kind {
-		case event.Text, event.Plain, event.Escaped, event.Name:
-			if int(value.Len) >= shortestDate && firstOfDate[b.Arena[value.Off]] && f.isBadDate(b, value) {
+		switch {
+		case value.Kind.IsString():
+			if int(value.Len) >= shortestDate && firstOfDate[b.Arena[value.Off]] && f.isBadDate(b, *value) {
 				return false
 			}
-		case event.Number:
+		case value.Kind == event.Number:
 			if value.Len > shortestExponent && !isPlainNumber(b.Bytes(value.Span)) {
 				return false
 			}
-		case event.Object, event.Array:
+		case value.Kind == event.Object || value.Kind == event.Array:
 			if nested && value.Kind == event.Object || f.plainContainer(b.Bytes(value.Span), 0, 0, &count) < 0 {
 				return false
 			}
@@ -99,7 +102,7 @@ func dotsOf(key []byte, kind event.Kind) int {
 	if kind == event.Escaped && bytes.IndexByte(key, '\\') >= 0 {
 		return -1
 	}
-	if !isPlainName(key) {
+	if !isPlainName(key) || bytes.HasPrefix(key, []byte(dataStream)) {
 		return -1
 	}
 	dots := 0
