@@ -63,8 +63,8 @@ func (a *aside) restore() {
 
 func (a *aside) fits(l *DeadLetter) bool { return len(l.Encoded) > 0 && l.Fits(a.d.Type) }
 
-// keep puts a record on disk.
-func (a *aside) keep(l DeadLetter) error {
+// keep puts records on disk.
+func (a *aside) keep(letters []DeadLetter) error {
 	a.mu.Lock()
 	waiting := a.waiting
 	a.mu.Unlock()
@@ -72,13 +72,13 @@ func (a *aside) keep(l DeadLetter) error {
 	if info, err := os.Stat(a.file.Path()); err == nil {
 		size = info.Size()
 	}
-	if waiting >= asideRecords || size >= asideBytes {
+	if waiting+len(letters) > asideRecords || size >= asideBytes {
 		return fmt.Errorf("%d records in %s wait aside already", waiting, a.file.Path())
 	}
-	if err := a.file.Write([]DeadLetter{l}); err != nil {
+	if err := a.file.Write(letters); err != nil {
 		return err
 	}
-	a.note(1, l.Reason)
+	a.note(len(letters), letters[0].Reason)
 	return nil
 }
 
@@ -171,32 +171,37 @@ func (r *retrial) Next(b *Body) (earlier, ok bool, err error) {
 	return false, ok, err
 }
 
-// refuse notes that a record was refused again.
+// refuse notes that the records of a body were refused again.
 func (r *retrial) refuse(b *Body) {
-	if track, ok := b.Runs[0].Track.(replayTrack); ok {
-		r.letters[track.letter] = letterRefused
+	for i := range b.Runs {
+		if track, ok := b.Runs[i].Track.(replayTrack); ok {
+			r.letters[track.letter] = letterRefused
+		}
 	}
 	if r.refusals++; r.refusals >= asideRefusals {
 		r.stop()
 	}
 }
 
-// setAside has a record wait aside, and reports whether it does: it is on disk before its source is
-// told that it is done.
+// setAside has the records of a body wait aside, and reports whether they do: they are on disk
+// before their sources are told that they are done.
 func (l *lane) setAside(b *Body, answer *pipeline.SendError) bool {
 	if l.retrial != nil {
 		l.retrial.refuse(b)
 		return true
 	}
-	letter := l.d.newDeadLetter(b, 0, answer.Status, answer.Reason, l.d.Output.Original(&b.Body, 0))
-	if err := l.d.aside.keep(letter); err != nil {
-		l.d.aside.log.warn(l.d.Log, 1, "a record is refused and finds no room to wait aside: it holds up what comes "+
-			"after it", "why", err)
+	letters := make([]DeadLetter, len(b.Items))
+	for i := range letters {
+		letters[i] = l.d.newDeadLetter(b, i, answer.Status, answer.Reason, l.d.Output.Original(&b.Body, i))
+	}
+	if err := l.d.aside.keep(letters); err != nil {
+		l.d.aside.log.warn(l.d.Log, len(letters), "records are refused and find no room to wait aside: they hold up "+
+			"what comes after them", "why", err)
 		return false
 	}
-	l.d.refusals.warn(l.d.Log, 1, "records are refused while others get through; they wait aside and are sent again "+
-		"from time to time", "reason", letter.Reason, "source", letter.Key, "position", letter.Position,
-		"file", l.d.aside.file.Path())
+	l.d.refusals.warn(l.d.Log, len(letters), "records are refused while others get through; they wait aside and are "+
+		"sent again from time to time", "reason", letters[0].Reason, "source", letters[0].Key, "position",
+		letters[0].Position, "file", l.d.aside.file.Path())
 	b.finish()
 	l.d.bodies.put(b)
 	l.succeeded()

@@ -275,3 +275,47 @@ func TestRefusedAtRandom(t *testing.T) {
 		})
 	}
 }
+
+// TestItemsThatAreHeldWaitAside: what the destination itself names, while it stores others of the
+// same request, such as the records for an index that is closed.
+func TestItemsThatAreHeldWaitAside(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		to, r := newFirewall(t, false, refusals["403"], nil)
+		to.lifted = true
+		closed := true
+		to.answer = func(_ int, lines []string) error {
+			var items []pipeline.ItemError
+			for i, line := range lines {
+				switch {
+				case closed && strings.Contains(line, "closed"):
+					items = append(items, pipeline.ItemError{Index: i, Outcome: pipeline.Hold, Status: 403,
+						Reason: "closed"})
+				case to.tries == 1 && i%5 == 0:
+					items = append(items, pipeline.ItemError{Index: i, Outcome: pipeline.Retry, Status: 429,
+						Reason: "busy"})
+				}
+			}
+			if items == nil {
+				return nil
+			}
+			return &pipeline.SendError{Items: items}
+		}
+		r.run(func(ctx context.Context) {
+			for i := range 30 {
+				r.put(ctx, source(1), fmt.Sprint(i, " a"), fmt.Sprint(i, " closed"), fmt.Sprint(i, " b"))
+				time.Sleep(time.Second)
+			}
+			synctest.Wait()
+			if c := r.d.Counts(); len(to.stored) != 60 || c.Aside != 30 || c.InFlight != 30 {
+				t.Errorf("%d of 60 are stored: %+v", len(to.stored), c)
+			}
+			to.turn(func() { closed = false })
+			time.Sleep(3 * time.Minute)
+			synctest.Wait()
+		})
+		r.allDone()
+		if got := slices.Compact(slices.Sorted(slices.Values(to.stored))); len(got) != 90 || len(to.stored) != 90 {
+			t.Errorf("%d are stored, %d different ones", len(to.stored), len(got))
+		}
+	})
+}

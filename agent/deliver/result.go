@@ -3,6 +3,8 @@ package deliver
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/longshore/longshore/pipeline"
@@ -132,15 +134,46 @@ func (l *lane) applyItems(b *Body, answer *pipeline.SendError) {
 		l.gotThrough()
 		b.strikes = 0
 	}
+	held := heldOf(answer, again)
 	rest := l.keepOnly(b, func(i int) bool { return again[i] })
-	if rest == nil {
-		return
+	if rest != nil && progress && len(held) > 0 && l.d.aside != nil && !l.d.limits.InOrder {
+		rest = l.leaveHeld(rest, held, answer)
 	}
-	if progress && l.mayRide(rest, answer) {
+	switch {
+	case rest == nil:
+	case progress && l.mayRide(rest, answer):
 		l.ride(rest, answer)
-		return
+	case progress || !l.isolate(rest, answer):
+		l.retry(rest, answer)
 	}
-	l.retry(rest, answer)
+}
+
+// heldOf returns which of the items that are to be sent again are held, as numbers among those.
+func heldOf(answer *pipeline.SendError, again map[int]bool) map[int]bool {
+	sorted := slices.Sorted(maps.Keys(again))
+	held := map[int]bool{}
+	for _, item := range answer.Items {
+		if i, ok := slices.BinarySearch(sorted, item.Index); ok && item.Outcome == pipeline.Hold {
+			held[i] = true
+		}
+	}
+	return held
+}
+
+// leaveHeld has what the destination itself refuses wait aside, while it stores others of the same
+// body, and returns the rest.
+func (l *lane) leaveHeld(b *Body, held map[int]bool, answer *pipeline.SendError) *Body {
+	refused, rest := l.part(b, func(i int) bool { return held[i] })
+	if !l.setAside(refused, answer) {
+		l.pushFront(rest)
+		l.retry(refused, answer)
+		return nil
+	}
+	if len(rest.Items) > 0 {
+		return rest
+	}
+	l.d.bodies.put(rest)
+	return nil
 }
 
 // mayRide reports whether what was refused of a body may go with a later one.
