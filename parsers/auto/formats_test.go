@@ -44,6 +44,23 @@ time that its source knows, so that a second reading comes to the same:
   with dots or dashes the day is first. ` + "`05/04/26`" + ` is read in the order that brings it nearest.
 - **Out of reach**: a time that is more than a day after the source's, or five years before it, is not taken (` + "`time_rejected`" + `).
 
+## Levels
+
+A level is one of trace, debug, info, warn, error and fatal; ` + "`notice`" + ` counts as info, ` + "`crit`, `alert` and `emerg`" + ` as fatal. Under a key
+that holds levels (` + "`level`, `severity`, `lvl`, `PRIORITY`" + ` and others) it may be a word in any case, a letter, or a number of the scale
+that the key stands for. In text it is one where programs write levels, not people:
+
+- beside the time: in capitals, in brackets of any kind, before a colon, between bars, dashes, tabs or two colons, padded to a column,
+  as ` + "`level=`" + ` or ` + "`severity=`" + `, or bare (` + "`info started`" + `) where no sentence begins with it;
+- behind numbers, hosts, files, callers, threads, components in capitals and groups in brackets, up to the first words of a sentence;
+- as a single letter before or behind the time: in brackets, before a group, before a file and line;
+- as a syslog priority, facility and severity (` + "`daemon.err`" + `), or the status of a request: 5xx is an error, 4xx a warning;
+- at the start of a line without a time: in capitals, in brackets, or before a colon.
+
+` + "`parsers/auto/testdata/any-head.txt`" + ` has lines of each kind; ` + "`harmless.txt`" + ` and ` + "`negative.txt`" + ` have what is no level and no time. What
+is not read: levels behind two or more words of a sentence, dates in other languages than English, ` + "`06-11-2024`" + ` with the month
+first unless it is of the last days, times of day without a date, ten digits that nothing confirms.
+
 ## Formats
 
 | from | taken for | time | level | trace | span | service | besides |

@@ -92,7 +92,7 @@ var meanings = newMeanings([]spelling{
 	{partTime, formCLEF, []string{"@t"}},
 	{hintNanos, formAny, []string{"nanoseconds"}},
 	{hintDate, formAny, []string{"date", "Date"}},
-	{hintOffset, formAny, []string{"tz"}},
+	{hintOffset, formAny, []string{"tz", "timezone"}},
 
 	{partLevel, formAny, []string{
 		"level", "log.level", "severity_text", "severityText", "SeverityText", "levelname", "level_name", "levelName",

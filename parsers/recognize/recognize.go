@@ -254,16 +254,17 @@ func (r *Recognizer) dateTime(h *hints) {
 		return
 	}
 	var joined [longestJoined]byte
-	n := copy(joined[:], r.text(r.fields[date].Value))
+	n := copy(joined[:len("2006-01-02")+1], r.text(r.fields[date].Value))
 	if n != len("2006-01-02") {
 		return
 	}
 	joined[n] = ' '
 	n++
-	n += copy(joined[n:], r.text(r.fields[h.timeOfDay-1].Value))
+	n += copy(joined[n:longestJoined-2], r.text(r.fields[h.timeOfDay-1].Value))
 	ns, ok := Time(joined[:n], r.Zone, r.rec.Time)
 	if h.offset > 0 {
-		zoned := n + copy(joined[n:], r.text(r.fields[h.offset-1].Value))
+		joined[n] = ' '
+		zoned := n + 1 + copy(joined[n+1:], r.text(r.fields[h.offset-1].Value))
 		if with, zonedOK := Time(joined[:zoned], r.Zone, r.rec.Time); zonedOK {
 			ns, ok = with, true
 		}

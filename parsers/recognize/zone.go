@@ -132,7 +132,7 @@ func (c *clock) zoneName(p []byte) int {
 	for n < len(p) && n < 6 && 'A' <= p[n] && p[n] <= 'Z' {
 		n++
 	}
-	if n < 2 || n > 5 || n < len(p) && isWordByte(p[n]) {
+	if n < 2 || n > 5 || !endsZone[p[n-1]] || n < len(p) && isWordByte(p[n]) {
 		return 0
 	}
 	minutes, sure, ok := zoneOffset(p[:n])
@@ -149,6 +149,9 @@ func (c *clock) zoneName(p []byte) int {
 	}
 	return n
 }
+
+// endsZone has the letters that zones' names end with, and INFO, WARN, ERROR and DEBUG do not.
+var endsZone = [256]bool{'T': true, 'C': true, 'Z': true, 'K': true, 'D': true, 'B': true, 'A': true}
 
 // utcName returns the length of a name of UTC at the start of p.
 func utcName(p []byte) int {

@@ -34,8 +34,12 @@ func (h *head) levelFirst() bool {
 		return h.take()
 	}
 	if c := p[0]; 'a' <= c && c <= 'z' || 'a' <= p[1] && p[1] <= 'z' && c != '[' {
-		h.at = 0
-		return h.take() // "error: …" is how many messages begin: it stays whole
+		h.at = skipSigns(p, at)
+		if h.timeBehind(); !h.dated {
+			h.at = 0 // "error: …" is how many messages begin: it stays whole
+		}
+		h.at = skipBlanks(p, h.at)
+		return h.take()
 	}
 	h.at = skipSigns(p, at)
 	if h.timeBehind(); !h.dated {
