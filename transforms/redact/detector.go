@@ -1,6 +1,7 @@
 package redact
 
 import (
+	"bytes"
 	"regexp"
 	"slices"
 	"strings"
@@ -52,6 +53,7 @@ func newDetector(c *Config) *detector {
 		d.names.custom = append(d.names.custom, strings.ToLower(key))
 	}
 	if len(c.Keys) > 0 {
+		d.names.always = mayBeSecret | mayBePair
 		var any []string
 		for _, key := range c.Keys {
 			any = append(any, regexp.QuoteMeta(key))
@@ -67,16 +69,66 @@ func newDetector(c *Config) *detector {
 
 // scan appends the findings in a text, in no certain order.
 func (d *detector) scan(p []byte, found []finding) []finding {
+	before, none := d.index.none(p)
+	if none && !d.beyondSecrets && !hasLongToken(p) {
+		return found
+	}
+	return d.scanViews(p, d.scanText(p, before, found))
+}
+
+// scanText appends the findings in a text as it stands. Before an index it has no group.
+func (d *detector) scanText(p []byte, before int, found []finding) []finding {
 	if d.secrets {
-		if at, quiet := d.index.none(p); !quiet {
-			found = d.urlPasswords(p, found)
-			found = d.index.scan(p, at, &d.names, found)
-		}
+		found = longTokens(p, found)
+		found = passwordsBeforeAt(p, found)
+		found = d.index.scan(p, before, &d.names, found)
+		found = d.shortKeys(p, found)
 	}
 	if d.beyondSecrets {
 		found = d.scanBeyondSecrets(p, found)
 	}
 	return found
+}
+
+// shortKeys finds the values of short keys before an equals sign: pwd=…, DB_PASS=….
+func (d *detector) shortKeys(p []byte, found []finding) []finding {
+	s := scanner{p: p, names: &d.names}
+	for at := 0; ; {
+		next := bytes.IndexByte(p[at:], '=')
+		if next < 0 {
+			return found
+		}
+		at += next + 1
+		stem := shortStemBefore(p, at-1)
+		if stem == nil {
+			continue
+		}
+		end := len(withoutEnd(p[:at-1]))
+		if f, ok := s.keyed(end-len(stem.text), end, stem.class); ok {
+			found, at = append(found, f), max(at, f.to)
+		}
+	}
+}
+
+// shortStemBefore returns the short stem that ends before an index, digits aside, or nil.
+func shortStemBefore(p []byte, at int) *stem {
+	if at < 2 {
+		return nil
+	}
+	switch fold(p[at-1]) { // the last letters of all
+	case 'd', 's', 'w', 't', 'k', 'h', 'n', 'p':
+	default:
+		if !isDigit(p[at-1]) && p[at-1] != ']' {
+			return nil
+		}
+	}
+	end := len(withoutEnd(p[:at]))
+	for i := range shortStems {
+		if s := &shortStems[i]; endsIn(p[:end], s.text) && s.beginsAt(p, end-len(s.text)) {
+			return s
+		}
+	}
+	return nil
 }
 
 // scanBeyondSecrets finds what is not looked for by default.

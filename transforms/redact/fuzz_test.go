@@ -3,9 +3,11 @@ package redact
 import (
 	"bytes"
 	stdjson "encoding/json"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -49,7 +51,8 @@ func FuzzIndex(f *testing.F) {
 	f.Fuzz(func(t *testing.T, p []byte) {
 		want := mergeFindings(slow(p, patterns))
 		at, quiet := secretIndex.none(p)
-		got := mergeFindings(secretIndex.scan(p, at, &names{}, nil))
+		s := scanner{p: p, names: &names{}}
+		got := mergeFindings(secretIndex.scanKnown(&s, at, nil))
 		if diff := cmp.Diff(want, got, cmp.AllowUnexported(finding{}, quotes{})); diff != "" {
 			t.Errorf("%q: %s", p, diff)
 		}
@@ -116,6 +119,74 @@ func TestTokensAsTheirIssuersSay(t *testing.T) {
 	}
 }
 
+// TestEveryTokenOfTheList: with as many characters as its issuer says, and not with one less.
+func TestEveryTokenOfTheList(t *testing.T) {
+	d := newDetector(defaults())
+	for _, token := range slices.Concat(tokens, shortHeads) {
+		text := token.text + strings.Repeat("a1B2c3", 12)[:token.min]
+		for _, around := range []string{"%s", "a: %s, b", `{"a":"%s"}`, "a=%s&b", "(%s)", "\\n%s\\n",
+			`\u0022%s\u0022`, "%%20%s"} {
+			line := []byte(fmt.Sprintf(around, text))
+			found := mergeFindings(d.scan(line, nil))
+			if len(found) != 1 || string(line[found[0].from:found[0].to]) != text {
+				t.Errorf("%s: found %v", line, found)
+			}
+		}
+		if short := []byte(text[:len(text)-1]); token.min > 0 && len(d.scan(short, nil)) > 0 {
+			t.Errorf("%s is too short, but found", short)
+		}
+	}
+}
+
+// TestEveryEscape: a text is redacted however its signs are escaped, in whatever a string is
+// within.
+func TestEveryEscape(t *testing.T) {
+	escapes := []string{
+		"\\u%04x", "\\\\u%04X", "\\x%02X", "\\\\x%02x", "%%%02X", "%%25%02x", "&#%d;", "&#x%x;",
+	}
+	d := newDetector(defaults())
+	for _, text := range []string{`{"password":"^"}`, `{"a":{"token": "^"}}`, "password=^", "?n=1&secret=^&m=2",
+		"postgres://ann:^@db/x", "Authorization: Bearer ^", `x "gh` + `p_^"`, "pwd=^;a=b", `"name":"TOKEN","value":"^"`,
+		"--password '^'"} {
+		for i, escape := range escapes {
+			const hidden = "s3cretvalue99s3cretvalue99s3cretvalue99"
+			line := ""
+			for _, c := range []byte(text) {
+				switch {
+				case c == '^':
+					line += hidden
+				case isAlnum(c) || c == '_' || c == ' ' || c == '-':
+					line += string(c)
+				default:
+					line += fmt.Sprintf(escape, c)
+				}
+			}
+			found := mergeFindings(d.scan([]byte(line), nil))
+			if len(found) != 1 || !strings.Contains(line[found[0].from:found[0].to], hidden) {
+				if i >= 2 && strings.HasPrefix(text, "postgres") && escape[0] != '%' {
+					continue // nothing but URLs and JSON escapes an @
+				}
+				t.Errorf("%d: %s: found %v", i, line, found)
+			}
+		}
+	}
+}
+
+// TestViewOffsets: every part of a view is where it says it is in the text.
+func TestViewOffsets(t *testing.T) {
+	for _, text := range []string{`a\u0022b`, `\\\u0022x\/`, "%3Da%3d", "&lt;&#65;a&", `a\\x41b\u000ac`, "none", ""} {
+		var v view
+		v.read([]byte(text))
+		for from := range len(v.text) + 1 {
+			f := []finding{{from: from, to: len(v.text)}}
+			v.toText(f)
+			if f[0].to != len(text) || f[0].from > len(text) || from == 0 && f[0].from != 0 {
+				t.Errorf("%q as %q: %d is at %v", text, v.text, from, f)
+			}
+		}
+	}
+}
+
 // FuzzRedact: valid JSON stays valid, whatever is taken out of it.
 func FuzzRedact(f *testing.F) {
 	for _, file := range []string{"secrets", "harmless", "personal"} {
@@ -153,6 +224,10 @@ func TestHostileLinesCostNoMore(t *testing.T) {
 		"token:", "token=\"", `"token":{`, `"token":[`, `\"token\":\"`, "token: a ", "eyJhbGci", "eyJhbGci.", "@",
 		"://a:b@", "a@", "://", ":", "\\\"", `\\"`,
 		"-----BEGIN PRIVATE KEY", "-----BEGIN PRIVATE KEY-----", "bearer ", "cookie: ", "cookie: a", "sig=", "4111 ",
+		`\u0022`, `\\u0022`, "%22", "%2522", "&quot;", "&#", `\/`, "pass=", "pass=a|", "token=a,b", "token=a,",
+		`token=a'b`,
+		"curl -u ", "curl -u a:b ", "<password>", "<password ", "identified by ", "password '", "--password ", "a/b@",
+		"thin:a/b@", "authorization: digest a=b, ", `"password","value":"`, `"--password","`, "sk-", "basic YWFh",
 		"1.2.", "::", "DE89", "DE89 3704 ", "'", "password='", "authorization: basic ",
 	} {
 		b := &event.Batch{}

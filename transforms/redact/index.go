@@ -36,6 +36,9 @@ type textPattern struct {
 
 	form  form
 	class keyClass // of a key
+	lead  int      // where a key's stem begins
+	stem  int      // where it ends
+	short *stem    // of a key whose stem must be a word of its own
 	token *token   // of a token
 	exact string   // of a JWT's head
 }
@@ -48,23 +51,39 @@ const (
 	tokenForm
 	jwtForm
 	bearerForm
+	basicForm
+	identifiedForm
 	pemForm
 	signatureForm
+	commandForm
+	escapeForm // makes the text be read without its escapes
 )
 
 // match reads what begins with the pattern's text at [start, end).
 func (p *textPattern) match(s *scanner, start, end int) (finding, bool) {
 	switch p.form {
 	case keyForm:
-		return s.keyed(start, end, p.class)
+		if p.short != nil && !p.short.beginsAt(s.p, start) {
+			return finding{}, false
+		}
+		return s.keyed(start+p.lead, start+p.stem, p.class)
 	case tokenForm:
 		return p.token.find(s.p, start, end)
 	case jwtForm:
 		return jwt(s.p, p.exact, start, end)
 	case bearerForm:
 		return bearer(s.p, start, end)
+	case basicForm:
+		return basic(s.p, start, end)
+	case identifiedForm:
+		return identified(s.p, start, end)
 	case pemForm:
 		return privateKey(s.p, start, end)
+	case commandForm:
+		s.hasCommand = true
+		return finding{}, false
+	case escapeForm:
+		return finding{}, false
 	}
 	return signature(s.p, start, end)
 }
@@ -130,13 +149,23 @@ func (p *textPattern) eachGroup(off int, do func(g uint32)) {
 // scan appends the findings in a text that has no group before index at, a multiple of four.
 func (x *index) scan(p []byte, at int, names *names, found []finding) []finding {
 	s := scanner{p: p, names: names}
+	found = x.scanKnown(&s, at, found)
+	if s.hasCommand {
+		found = scanCommands(p, found)
+	}
+	return found
+}
+
+// scanKnown appends the findings of the patterns.
+func (x *index) scanKnown(s *scanner, at int, found []finding) []finding {
+	p := s.p
 	for {
 		at = x.skip(p, at)
 		if at+3 > len(p) {
 			return found
 		}
 		next := at + 4
-		if f, ok := x.match(&s, at, group(p[at], p[at+1], p[at+2])); ok {
+		if f, ok := x.match(s, at, group(p[at], p[at+1], p[at+2])); ok {
 			found, next = append(found, f), max(f.to, next)
 		}
 		at = next
@@ -146,17 +175,21 @@ func (x *index) scan(p []byte, at int, names *names, found []finding) []finding 
 const (
 	ones     = 0x0101010101010101
 	highBits = 0x80 * ones
-	ats      = '@' * ones
 )
 
-// hasNone reports whether a text has neither a group nor an @, as most have not. Otherwise it
-// returns an index, a multiple of four, before which there is none.
+// hasSign reports whether a word has an @ or an equals sign: what is looked for beside the
+// patterns.
+func hasSign(w uint64) uint64 {
+	return ((w ^ '@'*ones) - ones | (w ^ '='*ones) - ones) &^ w & highBits
+}
+
+// none reports whether a text has neither a group nor a sign, as most have not. Otherwise it
+// returns an index, a multiple of four, before which there is no group.
 func (x *index) none(p []byte) (at int, none bool) {
 	for ; at+8 <= len(p); at += 8 {
 		w := binary.LittleEndian.Uint64(p[at:])
 		folded := w | 0x2020202020202020
-		w ^= ats
-		sign := (w - ones) &^ w & highBits
+		sign := hasSign(w)
 		if sign|x.mayBeGroup(uint32(folded))|x.mayBeGroup(uint32(folded>>32)) == 0 {
 			continue
 		}
@@ -165,12 +198,16 @@ func (x *index) none(p []byte) (at int, none bool) {
 		}
 	}
 	if at == 0 {
-		return 0, bytes.IndexByte(p, '@') < 0 && x.skip(p, 0)+3 > len(p)
+		for _, c := range p {
+			if c == '@' || c == '=' {
+				return 0, false
+			}
+		}
+		return 0, x.skip(p, 0)+3 > len(p)
 	}
 	w := binary.LittleEndian.Uint64(p[len(p)-8:]) // overlaps what was scanned
 	rest := w | 0x2020202020202020
-	w ^= ats
-	found := (w - ones) &^ w & highBits
+	found := hasSign(w)
 	if n := len(p) - at; n >= 3 {
 		found |= x.mayBeGroup(uint32(rest >> (64 - 8*n)))
 		if n == 7 {
@@ -243,6 +280,8 @@ type scanner struct {
 	odd     [2]bool
 	// proseEnd is the end of the last run of letters that is no secret.
 	proseEnd int
+	// hasCommand is set if a command was seen that takes a secret.
+	hasCommand bool
 }
 
 // insideString reports whether an index is inside a string whose quotes have so many backslashes.
@@ -255,8 +294,11 @@ func (s *scanner) insideString(at, slashes int) bool {
 			break
 		}
 		quote := s.counted + next
-		if n := slashesBefore(s.p, quote, s.counted); n < 2 {
-			s.odd[n] = !s.odd[n]
+		switch n := slashesBefore(s.p, quote, s.counted); {
+		case n%2 == 0:
+			s.odd[0] = !s.odd[0]
+		case n%4 == 1:
+			s.odd[1] = !s.odd[1]
 		}
 		s.counted = quote + 1
 	}

@@ -1,31 +1,41 @@
 package redact
 
 import (
-	"bytes"
 	"slices"
-	"strings"
 
 	"github.com/longshore/longshore/pipeline"
 )
 
-// keyClass is what is special about a key.
+// keyClass is what is special about a key and its value.
 type keyClass uint8
 
 const (
 	ordinary keyClass = iota
 	headerAuth
 	headerCookie
+	// password takes a tail: password2, password_confirmation, passwords.
+	password
+	// pass is a test's result, or a compiler's, as often as a password.
+	pass
+	// directory is the shell's PWD, or a password.
+	directory
+	// random counts if its value looks as if a machine had made it.
+	random
+	// code is a number of four digits or more, or random.
+	code
 )
 
-// keySuffixes end the names of keys whose values are secrets. from is where the rarest four groups
+// A stem ends the name of a key whose value is a secret. from is where the rarest four groups
 // begin.
-var keySuffixes = []struct {
+type stem struct {
 	text  string
 	from  int
 	class keyClass
-}{
-	{"password", 1, ordinary}, {"passwd", 0, ordinary}, {"passphrase", 2, ordinary}, {"passcode", 2, ordinary},
-	{"password_hash", 1, ordinary}, {"passwordhash", 1, ordinary},
+}
+
+// stems are the names that frameworks filter by default (Rails, Django, Sentry), and their kin.
+var stems = []stem{
+	{"password", 1, password}, {"passwd", 0, password}, {"passphrase", 2, password}, {"passcode", 2, password},
 	{"secret", 0, ordinary}, {"token", 0, ordinary}, {"credential", 0, ordinary}, {"credentials", 0, ordinary},
 	{"api_key", 1, ordinary}, {"api-key", 1, ordinary}, {"apikey", 0, ordinary},
 	{"access_key", 2, ordinary}, {"access-key", 2, ordinary}, {"accesskey", 2, ordinary},
@@ -36,342 +46,271 @@ var keySuffixes = []struct {
 	{"signing_key", 2, ordinary}, {"signingkey", 2, ordinary},
 	{"amz-signature", 2, ordinary},
 	{"authorization", 4, headerAuth}, {"cookie", 0, headerCookie}, {"cookies", 0, headerCookie},
+	{"phpsessid", 0, random}, {"jsessionid", 0, random},
 }
 
-// afterKey are the characters that may follow a key: separators and quotes.
-const afterKey = "=:\"'\\] \t"
+// shortStems have no four rare groups. In texts they count before an equals sign and a quote only,
+// and those of passwords before a colon. All but session ids must be a word of its own in a name: a
+// pin is in spinning.
+var shortStems = []stem{
+	{"pwd", -1, directory}, {"pass", 0, pass}, {"pw", -1, ordinary}, {"jwt", -1, ordinary}, {"psk", -1, ordinary},
+	{"auth", 0, random}, {"pin", -1, code}, {"otp", -1, code},
+	{"session_id", 6, random}, {"session-id", 6, random}, {"sessionid", 5, random},
+}
 
-// shortNames are too short to be looked for in text.
-var shortNames = []string{"pwd", "jwt", "psk"}
+// tails follow the stems of passwords, behind a separator or none.
+var tails = []string{"s", "old", "new", "current", "confirmation", "confirm", "again", "repeat", "plain",
+	"plaintext", "cleartext", "clear", "hash", "hashed", "encrypted", "enc", "value", "raw", "md", "sha", "base"}
 
-const shortLength = 3
+// notPasswords are words before a pass that is none.
+var notPasswords = []string{"by", "first", "second", "last", "next", "one", "two", "single", "multi", "render",
+	"shader", "depth", "shadow", "boarding", "ski", "test", "tests", "did", "not", "compiler"}
+
+// afterKey are the characters that may follow a key: separators, quotes, brackets, escapes of them,
+// and the beginning of a number or a tail.
+const afterKey = "=:\"'\\][ \t>&%_-s" + digits
 
 // names are the names of secrets.
 type names struct {
 	secrets bool
 	custom  []string // in lower case
 	except  []string
+	always  hint // of all names, if any may be a custom one
 }
 
-func (n *names) isSecret(name []byte) bool {
-	if !n.mayBeSecret(name) {
-		return false
+// secretClass returns the class of a name, if it is that of a secret.
+func (n *names) secretClass(name []byte) (keyClass, bool) {
+	if n.hints(name)&mayBeSecret == 0 {
+		return 0, false
 	}
-	if n.secrets && (isShortName(name) || hasKeySuffix(name)) {
-		return !n.excepted(name)
+	if n.secrets {
+		if class, ok := classOf(name); ok {
+			return class, !n.excepted(name)
+		}
 	}
 	for _, own := range n.custom {
 		if len(name) >= len(own) && equalFold(name[len(name)-len(own):], own) {
-			return !n.excepted(name)
+			return ordinary, !n.excepted(name)
 		}
 	}
-	return false
+	return 0, false
 }
 
-// mayBeSecret rules out most names by their last two characters.
-func (n *names) mayBeSecret(name []byte) bool {
-	if len(name) >= shortLength && n.secrets {
-		switch last := name[len(name)-2:]; uint16(fold(last[0]))<<8 | uint16(fold(last[1])) {
-		case 'r'<<8 | 'd', 'w'<<8 | 'd', 's'<<8 | 'e', 'd'<<8 | 'e', 's'<<8 | 'h', 'e'<<8 | 't', 'e'<<8 | 'n',
-			'a'<<8 | 'l', 'l'<<8 | 's', 'e'<<8 | 'y', 'r'<<8 | 'e', 'o'<<8 | 'n', 'i'<<8 | 'e', 'e'<<8 | 's',
-			'w'<<8 | 't', 's'<<8 | 'k':
-			return true
+// isSecret reports whether a name is that of a secret.
+func (n *names) isSecret(name []byte) bool {
+	_, ok := n.secretClass(name)
+	return ok
+}
+
+// hint is what the end of a name says of it.
+type hint uint8
+
+const (
+	mayBeSecret hint = 1 << iota
+	// mayBePair is for names such as key and name, whose value may be the name of a secret.
+	mayBePair
+)
+
+// endings has the hints of the last two characters of names: most have none. Before a digit, a
+// bracket or a blank may be any.
+var endings = func() (t [1 << 12]hint) {
+	add := func(end string, h hint) {
+		a, b := end[len(end)-2], end[len(end)-1]
+		t[endingOf(a, b)] |= h
+		t[endingOf(a, b&^0x20)] |= h // in capitals
+	}
+	for _, s := range slices.Concat(stems, shortStems) {
+		add(s.text, mayBeSecret)
+		add(s.text+"s", mayBeSecret)
+	}
+	for _, tail := range tails {
+		for _, before := range "desw" { // the last letters of passwords
+			add(string(before)+tail, mayBeSecret)
 		}
 	}
-	return len(n.custom) > 0
+	for _, name := range []string{"key", "name", "type", "kind", "field", "parameter"} {
+		add(name, mayBePair)
+	}
+	for before := range byte(32) {
+		for _, last := range digits + "[] " {
+			t[endingOf(before, byte(last))] |= mayBeSecret
+		}
+	}
+	return t
+}()
+
+// lastThree has a bit for the last three letters of every name of a secret, without digits and
+// brackets, by a hash.
+var lastThree = func() (set [1 << 12 / 64]uint64) {
+	add := func(end string) {
+		h := hashOfThree([]byte(end))
+		set[h>>6] |= 1 << (h & 63)
+	}
+	for _, s := range slices.Concat(stems, shortStems) {
+		for _, before := range "_-.dt" { // dt: bindpw, rootpw
+			add(string(before) + s.text)
+			add(string(before) + s.text + "s")
+		}
+	}
+	for _, tail := range tails {
+		for _, before := range "_-.desw" {
+			add("d" + string(before) + tail)
+		}
+	}
+	return set
+}()
+
+// mayEndSecret rules out most names that their last two letters do not.
+func mayEndSecret(name []byte) bool {
+	if len(name) < 3 {
+		return true
+	}
+	h := hashOfThree(name)
+	return lastThree[h>>6]>>(h&63)&1 != 0
+}
+
+func hashOfThree(name []byte) uint32 {
+	last := name[len(name)-3:]
+	return group(last[0], last[1], last[2]) * 0x9e3779b1 >> 20
+}
+
+func endingOf(a, b byte) uint32 { return uint32(a&31)<<7 | uint32(b&127) }
+
+// hints returns what the end of a name says of it.
+func (n *names) hints(name []byte) hint {
+	if len(name) < 2 {
+		return n.always
+	}
+	return n.always | endings[endingOf(name[len(name)-2], name[len(name)-1])]
+}
+
+// withoutEnd takes off digits, brackets and blanks.
+func withoutEnd(name []byte) []byte {
+	for len(name) > 0 && (name[len(name)-1] <= '9' && name[len(name)-1] != '.' && name[len(name)-1] != '-' ||
+		name[len(name)-1] == ']' || name[len(name)-1] == '[') {
+		name = name[:len(name)-1]
+	}
+	return name
+}
+
+func withoutSigns(name []byte) []byte {
+	for len(name) > 0 && (name[len(name)-1] == '_' || name[len(name)-1] == '-' || name[len(name)-1] == '.') {
+		name = name[:len(name)-1]
+	}
+	return name
+}
+
+// classOf returns the class of a name that is that of a secret, whatever surrounds it.
+func classOf(name []byte) (keyClass, bool) {
+	name = withoutSigns(withoutEnd(name))
+	if !mayEndSecret(name) {
+		return 0, false
+	}
+	if class, ok := stemOf(name); ok {
+		return class, true
+	}
+	last := len(name) - 1
+	for _, tail := range tails {
+		if last < len(tail) || fold(name[last]) != tail[len(tail)-1] || !equalFold(name[len(name)-len(tail):], tail) {
+			continue
+		}
+		if class, ok := stemOf(withoutSigns(name[:len(name)-len(tail)])); ok {
+			switch {
+			case class == password || class == directory:
+				return class, true
+			case tail == "s" && class == ordinary:
+				return random, true
+			}
+		}
+	}
+	return 0, false
+}
+
+// stemOf returns the class of the stem that a name ends in.
+func stemOf(name []byte) (keyClass, bool) {
+	for i := range stems {
+		if s := &stems[i]; endsIn(name, s.text) {
+			return s.class, true
+		}
+	}
+	for i := range shortStems {
+		if s := &shortStems[i]; endsIn(name, s.text) && s.beginsAt(name, len(name)-len(s.text)) {
+			return s.class, true
+		}
+	}
+	return 0, false
+}
+
+func endsIn(name []byte, text string) bool {
+	n := len(name) - len(text)
+	return n >= 0 && fold(name[n]) == text[0] && equalFold(name[n:], text)
+}
+
+// beginsAt reports whether a short stem at an index is a word of its own there.
+func (s *stem) beginsAt(p []byte, at int) bool {
+	if at == 0 || len(s.text) > len("pass") {
+		return true
+	}
+	before := p[at-1]
+	if isAlnum(before) || before >= 0x80 {
+		return p[at] >= 'A' && p[at] <= 'Z' && before >= 'a' && before <= 'z' || // dbPass
+			s.text == "pass" && endsInAny(p[:at], "user", "db") ||
+			s.text == "pw" && endsInAny(p[:at], "root", "bind") ||
+			atBoundary(p, at) && !isDigit(before) && before < 0x80
+	}
+	return s.class != pass || !isPassOfOther(p[:at])
+}
+
+// isPassOfOther reports whether the last word of a text makes a pass that follows no password.
+func isPassOfOther(before []byte) bool {
+	word := withoutSigns(before)
+	if len(before)-len(word) != 1 {
+		return false
+	}
+	from := len(word)
+	for from > 0 && isAlnum(word[from-1]) {
+		from--
+	}
+	return slices.ContainsFunc(notPasswords, func(w string) bool { return equalFold(word[from:], w) })
+}
+
+func endsInAny(p []byte, words ...string) bool {
+	return slices.ContainsFunc(words, func(w string) bool { return endsIn(p, w) })
 }
 
 func (n *names) excepted(name []byte) bool {
 	return len(n.except) > 0 && pipeline.MatchAny(n.except, name)
 }
 
-func isShortName(name []byte) bool {
-	return len(name) == shortLength && slices.ContainsFunc(shortNames,
-		func(s string) bool { return equalFold(name, s) })
-}
-
-func hasKeySuffix(name []byte) bool {
-	for _, w := range keySuffixes {
-		if len(name) >= len(w.text) && equalFold(name[len(name)-len(w.text):], w.text) {
-			return true
-		}
-	}
-	return false
-}
-
-// keyed finds the value of a key whose name ends in the word at [start, end):
-//
-//	"password":"…"   password=…   'token' => '…'   Authorization: Bearer …
-//
-// Prose and code have such too (unexpected token: foo, token = next): there a value without quotes
-// counts only if it has letters and digits.
-func (s *scanner) keyed(start, end int, class keyClass) (finding, bool) {
-	p := s.p
-	key, at := quoteAt(p, end)
-	if key.char == 0 && at < len(p) && p[at] == ']' { // user[password]=
+// tailEnd returns the index behind the tail of a key whose stem ends at an index, and its class.
+func tailEnd(p []byte, end int, class keyClass) (int, keyClass) {
+	at, with := end, class
+	if at < len(p) && (p[at] == '_' || p[at] == '-' || p[at] == '.') {
 		at++
 	}
-	sign := skipBlanks(p, at)
-	spaced := sign > at
-	loose, behind := separator(p, sign)
-	if behind < 0 || s.excepted(start, end) {
-		return finding{}, false
-	}
-	at = skipBlanks(p, behind)
-	if value, open := quoteAt(p, at); value.char != 0 {
-		return s.quoted(key, value, start, open)
-	}
-	if key.char != 0 {
-		return bareValue(p, at, key)
-	}
-	if !spaced && at > behind && !loose {
-		return finding{}, false // token= and then something else
-	}
-	colon := loose
-	loose = loose || spaced
-	switch class {
-	case headerAuth:
-		at, loose = pastScheme(p, at, loose)
-	case headerCookie:
-		if colon {
-			return cookies(p, at)
-		}
-	}
-	return s.unquoted(at, loose)
-}
-
-// excepted reports whether the settings except a key.
-func (s *scanner) excepted(start, end int) bool {
-	if len(s.names.except) == 0 {
-		return false
-	}
-	for start > 0 && (isAlnum(s.p[start-1]) || s.p[start-1] == '_' || s.p[start-1] == '-' || s.p[start-1] == '.') {
-		start--
-	}
-	return s.names.excepted(s.p[start:end])
-}
-
-// quoteAt reads a quote with its backslashes, and returns the index behind it.
-func quoteAt(p []byte, at int) (quotes, int) {
-	q := at
-	for q < len(p) && p[q] == '\\' {
-		q++
-	}
-	if q < len(p) && (p[q] == '"' || p[q] == '\'' && q == at) {
-		return quotes{q - at, p[q]}, q + 1
-	}
-	return quotes{}, at
-}
-
-// skipBlanks skips up to three blanks.
-func skipBlanks(p []byte, at int) int {
-	for end := min(at+3, len(p)); at < end && (p[at] == ' ' || p[at] == '\t'); {
-		at++
-	}
-	return at
-}
-
-// separator reads what separates a key and its value, and returns the index behind it, or -1.
-func separator(p []byte, at int) (colon bool, next int) {
-	rest := p[min(at, len(p)):]
-	switch {
-	case len(rest) < 2:
-	case rest[0] == '=' && rest[1] == '>', rest[0] == ':' && rest[1] == '=':
-		return false, at + 2
-	case rest[0] == '=' && rest[1] != '=':
-		return false, at + 1
-	case rest[0] == ':' && rest[1] != ':' && !bytes.HasPrefix(rest, []byte("://")):
-		return true, at + 1
-	}
-	return false, -1
-}
-
-// quoted finds a value in quotes. The quote after a key without quotes may end a string that
-// contains the key.
-func (s *scanner) quoted(key, value quotes, start, from int) (finding, bool) {
-	switch {
-	case key.char != 0 && key.slashes != value.slashes:
-		return finding{}, false
-	case key.char == 0 && value.char == '"' && (value.slashes > 1 || s.insideString(start, value.slashes)):
-		return finding{}, false
-	}
-	to := value.end(s.p, from)
-	if isHarmless(s.p[from:to]) {
-		return finding{}, false
-	}
-	return finding{from: from, to: to}, true
-}
-
-// end returns the index of the quote, with its backslashes, that ends a string begun by q; the
-// text's end if there is none.
-func (q quotes) end(p []byte, at int) int {
-	for from := at; ; {
-		next := bytes.IndexByte(p[from:], q.char)
-		if next < 0 {
-			return len(p)
-		}
-		quote := from + next
-		n := slashesBefore(p, quote, from)
-		if n <= q.slashes || (n-q.slashes)%(2*(q.slashes+1)) == 0 {
-			return quote - min(n, q.slashes)
-		}
-		from = quote + 1
-	}
-}
-
-// bareValue finds the value of a quoted key that is not quoted itself: a number, an object, a list.
-func bareValue(p []byte, at int, key quotes) (finding, bool) {
 	to := at
-	if at < len(p) && (p[at] == '{' || p[at] == '[') {
-		to = key.endOfNested(p, at)
-		return finding{from: at, to: to, quotes: key}, to > at+2
+	switch {
+	case class == password || class == directory:
+		to = pastTail(p, at)
+	case class == ordinary && at == end && at < len(p) && fold(p[at]) == 's':
+		to, with = at+1, random
 	}
-	for to < len(p) && (isAlnum(p[to]) || p[to] == '.' || p[to] == '-' || p[to] == '+') {
+	for limit := to + 3; to < min(limit, len(p)) && isDigit(p[to]); {
 		to++
 	}
-	return finding{from: at, to: to, quotes: key}, !isHarmless(p[at:to])
+	if to == at || to < len(p) && (isAlnum(p[to]) || p[to] == '_') {
+		return end, class
+	}
+	return to, with
 }
 
-// endOfNested returns the index behind the object or list at an index, in a text whose strings have
-// quotes of this kind.
-func (q quotes) endOfNested(p []byte, at int) int {
-	depth := 0
-	for at < len(p) {
-		switch c := p[at]; c {
-		case '{', '[':
-			depth++
-		case '}', ']':
-			if depth--; depth == 0 {
-				return at + 1
-			}
-		case '\\', '"', '\'':
-			found, inner := quoteAt(p, at)
-			if found.char == q.char && found.slashes < q.slashes {
-				return at // the string around it ends
-			}
-			if found == q {
-				end := q.end(p, inner)
-				closing, behind := quoteAt(p, end)
-				if closing != q {
-					return end // the string around it ends, or the text
-				}
-				at = behind
-				continue
-			}
-		}
-		at++
-	}
-	return len(p)
-}
-
-// schemes precede the credentials in an Authorization header.
-var schemes = []string{"basic", "bearer", "digest", "token", "apikey", "negotiate", "ntlm", "aws4-hmac-sha256"}
-
-// pastScheme skips the scheme of an Authorization header. After a known one, all is credentials.
-func pastScheme(p []byte, at int, loose bool) (int, bool) {
-	if at < len(p) && p[at] == '[' { // Go prints headers as map[Authorization:[Bearer …]]
-		at++
-	}
-	end := at
-	for end < len(p) && (isAlnum(p[end]) || p[end] == '-') {
-		end++
-	}
-	if end == at || end == len(p) || p[end] != ' ' {
-		return at, loose
-	}
-	for _, s := range schemes {
-		if equalFold(p[at:end], s) {
-			return skipBlanks(p, end), false
+// pastTail skips the longest tail at an index.
+func pastTail(p []byte, at int) int {
+	longest := at
+	for _, tail := range tails {
+		if to := at + len(tail); to > longest && to <= len(p) && equalFold(p[at:to], tail) {
+			longest = to
 		}
 	}
-	return at, loose
-}
-
-// cookies finds what follows Cookie: and Set-Cookie:, up to the end of the line or the string.
-func cookies(p []byte, at int) (finding, bool) {
-	end, pair := at, false
-	for end < len(p) && p[end] != '"' && p[end] != '\n' && p[end] != '\r' && p[end] != '\\' && p[end] != '\'' {
-		pair = pair || p[end] == '='
-		if p[end] == ' ' && !pair {
-			return finding{}, false // prose
-		}
-		end++
-	}
-	return finding{from: at, to: end}, pair
-}
-
-// unquoted finds a value without quotes; loose is set if it may be prose.
-func (s *scanner) unquoted(at int, loose bool) (finding, bool) {
-	if loose && at < s.proseEnd {
-		return finding{}, false
-	}
-	end := at
-	var letter, digit bool
-	for end < len(s.p) && !endsRun[s.p[end]] {
-		c := s.p[end]
-		digit = digit || '0' <= c && c <= '9'
-		letter = letter || isAlnum(c) && (c < '0' || c > '9')
-		end++
-	}
-	if loose && (!letter || !digit || end-at < 6) {
-		s.proseEnd = end
-		return finding{}, false
-	}
-	for tries := 0; end > at && strings.IndexByte(")]}.:|", s.p[end-1]) >= 0; tries++ {
-		if tries < 4 && isHarmless(s.p[at:end]) { // [FILTERED])
-			return finding{}, false
-		}
-		end--
-	}
-	return finding{from: at, to: end}, !isHarmless(s.p[at:end])
-}
-
-var endsRun = func() (t [256]bool) {
-	for c := range t {
-		t[c] = c <= ' ' || strings.IndexByte(`"'\&;,<>`, byte(c)) >= 0
-	}
-	return t
-}()
-
-// isHarmless reports whether a value says nothing or is redacted already: empty, true, nil, ***,
-// [FILTERED], <redacted>, ${VAR}, a number of up to three digits.
-func isHarmless(p []byte) bool {
-	alnum, digits := false, true
-	for _, c := range p {
-		alnum = alnum || isAlnum(c) || c >= 0x80
-		digits = digits && '0' <= c && c <= '9'
-	}
-	if !alnum || digits && len(p) <= 3 {
-		return true
-	}
-	switch p[0] {
-	case '[':
-		return p[len(p)-1] == ']' && !bytes.ContainsAny(p, "0123456789")
-	case '<':
-		return p[len(p)-1] == '>' && !bytes.ContainsAny(p, "0123456789")
-	case '$':
-		return len(p) > 1 && p[1] == '{'
-	case '%':
-		return len(p) == 2
-	}
-	if len(p) <= 9 {
-		for _, w := range harmlessWords {
-			if equalFold(p, w) {
-				return true
-			}
-		}
-	}
-	for _, c := range p {
-		if c != 'x' && c != 'X' && c != '*' && c != '.' {
-			return false
-		}
-	}
-	return true
-}
-
-var harmlessWords = []string{"true", "false", "null", "nil", "none", "undefined", "yes", "no", "redacted", "filtered",
-	"hidden", "empty", "bool", "string"}
-
-func isAlnum(c byte) bool {
-	return c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' && c <= '9'
+	return longest
 }

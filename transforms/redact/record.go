@@ -1,6 +1,7 @@
 package redact
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"slices"
@@ -12,14 +13,29 @@ import (
 // those values that are not in it.
 func (t *transform) redact(b *event.Batch, i int) {
 	r := &b.Records[i]
-	if r.Line.Len > 0 && r.RedundantText == r.Line && !t.hasSecret(b, i) {
+	text := r.Message.Span // what the line says beside names, times and the like
+	if r.Message.Kind == event.None {
+		text = r.Line
+	}
+	keyLine := mayBeKeyLine(b.Bytes(text)) && t.detector.secrets && isKeyLine(bytes.TrimSpace(b.Bytes(text)))
+	if r.Line.Len > 0 && r.RedundantText == r.Line && !keyLine && !t.hasSecret(b, i) {
 		return
 	}
 	found := t.detector.scan(b.Bytes(r.Line), nil)
+	if keyLine && within(r.Line, text) {
+		found = append(found, spanFinding(b, r.Line, text))
+	}
 	if len(found) > 0 || t.secretOutsideLine(b, i) || t.secretOutside(b, r.Line, r.Message) ||
 		t.secretOutside(b, r.Line, r.Service) {
 		t.rewrite(b, i, found)
 	}
+}
+
+// spanFinding is all of a part of the line but the blanks around it.
+func spanFinding(b *event.Batch, line, s event.Span) finding {
+	p := b.Bytes(s)
+	from := int(s.Off-line.Off) + len(p) - len(bytes.TrimLeft(p, " \t\r\n"))
+	return finding{from: from, to: from + len(bytes.TrimSpace(p))}
 }
 
 // hasSecret reports whether a record whose line says nothing more may have a secret. That is
@@ -31,7 +47,14 @@ func (t *transform) hasSecret(b *event.Batch, i int) bool {
 	}
 	for _, f := range b.Fields(i) {
 		key := b.Bytes(f.Key.Span)
-		if t.detector.names.mayBeSecret(key) && t.isSecretField(b, f) || t.valueHasSecret(b, f.Value) {
+		if t.valueHasSecret(b, f.Value) {
+			return true
+		}
+		h := t.detector.names.hints(key)
+		if f.Key.Kind == event.Escaped {
+			h |= mayBeSecret
+		}
+		if h != 0 && (h&mayBeSecret != 0 && t.isSecretField(b, f) || h&mayBePair != 0 && t.namesSecret(b, f.Value)) {
 			return true
 		}
 		if len(key) >= longName && len(t.detector.scan(key, nil)) > 0 {
@@ -59,17 +82,25 @@ func (t *transform) valueHasSecret(b *event.Batch, v event.Value) bool {
 	case v.Kind == event.Number || v.Len < shortestFinding:
 		return false
 	}
-	_, quiet := d.index.none(b.Bytes(v.Span))
-	return !quiet && len(d.scan(b.Bytes(v.Span), nil)) > 0
+	p := b.Bytes(v.Span)
+	if _, none := d.index.none(p); none && (len(p) < minLongToken || !hasLongToken(p)) {
+		return false
+	}
+	return len(d.scan(p, nil)) > 0
 }
 
-// secretOutsideLine reports whether fields have a secret that scanning the line misses: one named
-// by a pattern's group, or with escapes in its name.
+// namesSecret reports whether the value of a key, name or type is the name of a secret, which may
+// be beside it: "name":"DB_PASSWORD","value":"…".
+func (t *transform) namesSecret(b *event.Batch, v event.Value) bool {
+	return v.Kind.IsString() && t.detector.names.isSecret(b.Bytes(v.Span))
+}
+
+// secretOutsideLine reports whether fields have a secret that scanning the line misses, such as one
+// named by a pattern's group.
 func (t *transform) secretOutsideLine(b *event.Batch, i int) bool {
 	line := b.Records[i].Line
 	for _, f := range b.Fields(i) {
-		shown := within(line, f.Key.Span) && within(line, f.Value.Span)
-		if (!shown || f.Key.Len == shortLength) && t.isSecretField(b, f) || t.secretOutside(b, line, f.Value) {
+		if t.isSecretField(b, f) || t.secretOutside(b, line, f.Value) {
 			return true
 		}
 	}
@@ -90,20 +121,24 @@ func (t *transform) isSecretField(b *event.Batch, f event.Field) bool {
 	if f.Key.Kind == event.Escaped {
 		key = b.AppendText(nil, f.Key)
 	}
-	if !t.detector.names.isSecret(key) {
+	class, ok := t.detector.names.secretClass(key)
+	if !ok {
 		return false
 	}
+	value := b.Bytes(f.Value.Span)
 	switch f.Value.Kind {
 	case event.Bool, event.Null, event.None:
 		return false
 	case event.Object, event.Array:
-		return f.Value.Len > 2
+		return f.Value.Len > 2 && (class != random || looksRandom(value))
+	case event.Number:
+		return class != pass && class.counts(value)
 	}
-	return !isHarmless(b.Bytes(f.Value.Span)) && !isDirectory(key, b.Bytes(f.Value.Span))
+	if class == pass && len(key) == len("pass") && f.Value.Off > 0 && b.Arena[f.Value.Off-1] == '=' {
+		return len(value) >= 6 && hasLetterAndDigit(value) // pass=lint
+	}
+	return class.counts(value)
 }
-
-// isDirectory recognises the shell's PWD.
-func isDirectory(key, value []byte) bool { return len(key) == 3 && value[0] == '/' }
 
 // rewrite replaces the findings in the line and the values of record i. The old bytes stay in the
 // arena, where only harmless values point to them.

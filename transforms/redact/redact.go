@@ -3,10 +3,11 @@
 // It is on by default and comes first, so that nothing that follows (a transform that copies a
 // field, raw lines, a dead letter) can reveal a secret.
 //
-// Detectors look at bytes as they are in the line, JSON escapes included; a match has no quote or
-// part of an escape at its ends, so that valid JSON stays valid. A line of JSON says no more than
-// its record (event.Record.RedundantText), so names and texts are enough to look at there: 52 ns
-// for 220 bytes. Other lines are searched whole, three bytes of every four against a set of bits.
+// Detectors look at bytes as they are in the line, JSON escapes included, and then at what the line
+// says without other escapes (see view); a match has no quote or part of an escape at its ends, so
+// that valid JSON stays valid. A line of JSON says no more than its record
+// (event.Record.RedundantText), so names and texts are enough to look at there: under 60 ns for 220
+// bytes. Other lines are searched whole, three bytes of every four against a set of bits.
 package redact
 
 import (

@@ -3,6 +3,7 @@ package redact
 import (
 	"bufio"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -202,17 +203,23 @@ func TestSettings(t *testing.T) {
 
 func TestNamesOfSecrets(t *testing.T) {
 	n := names{secrets: true}
-	all := append([]string{"db.Password", "X-Api-Key"}, shortNames...)
-	for _, w := range keySuffixes {
-		all = append(all, w.text, strings.ToUpper(w.text))
+	all := []string{"db.Password", "X-Api-Key"}
+	for _, s := range append(slices.Clone(stems), shortStems...) {
+		all = append(all, s.text, strings.ToUpper(s.text), "my_"+s.text, s.text+"2", s.text+"[]", s.text+" ")
 	}
+	for _, tail := range tails[1:] {
+		all = append(all, "password_"+tail, "userPassword"+tail, "PASSWD-"+strings.ToUpper(tail), "pwd_"+tail)
+	}
+	all = append(all, "DB_PASS", "dbPass", "userpass", "bindpw", "MYSQL_PWD", "tokens", "api_keys", "secrets")
 	for _, name := range all {
-		if !n.mayBeSecret([]byte(name)) || !n.isSecret([]byte(name)) {
+		if n.hints([]byte(name))&mayBeSecret == 0 || !n.isSecret([]byte(name)) {
 			t.Errorf("%s is taken for no secret", name)
 		}
 	}
-	for _, name := range []string{"tokens", "password_changed", "key", "keys", "secretary", "opwd", "", "d",
-		"cookiecutter"} {
+	for _, name := range []string{"password_changed", "key", "keys", "secretary", "opwd", "", "d", "cookiecutter",
+		"bypass", "compass", "first_pass", "spin", "spinning", "token_count", "tokenizer", "author", "oauth", "raw",
+		"hash",
+		"commit_hash", "old_value", "session", "hotpw", "passed", "passes", "password_changed_at", "passwordless"} {
 		if n.isSecret([]byte(name)) {
 			t.Errorf("%s is taken for a secret", name)
 		}
@@ -237,7 +244,8 @@ const line220 = `{"level":"info","ts":"2024-05-01T12:34:56.789012Z","msg":"reque
 func TestAllocs(t *testing.T) {
 	transform := pipetest.MustTransform(t, defaults(), nil)
 	for _, line := range []string{line220, `{"msg":"token refreshed for ann@example.com","password":null}`,
-		`plain text, nothing in it: no token, no secret.`} {
+		`plain text, nothing in it: no token, no secret.`,
+		`{"msg":"GET \/a?q=x%20y=1 \u003cok\u003e","path":"/a%2Fb"}`} {
 		pipetest.AllocFree(t, transform, newJSON, line)
 	}
 }
