@@ -111,6 +111,29 @@ func TestDataDirIsNotWritable(t *testing.T) {
 	}
 }
 
+// TestHangup: a signal that others reload or reopen their files on ends the agent as SIGTERM does.
+func TestHangup(t *testing.T) {
+	for _, hangup := range []syscall.Signal{syscall.SIGHUP, syscall.SIGUSR1} {
+		dir := t.TempDir()
+		log, sent := filepath.Join(dir, "app.log"), filepath.Join(dir, "sent")
+		if err := os.WriteFile(log, []byte("one\ntwo\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		a := newAgent(t, "inputs: {app: {type: file, paths: ["+log+"]}}\noutputs: {out: {type: file, path: "+sent+"}}\n")
+		a.start()
+		a.says("/ready", 200)
+		if err := a.cmd.Process.Signal(hangup); err != nil {
+			t.Fatal(err)
+		}
+		if code := a.ends(); code != 0 {
+			t.Errorf("%v: it ends with %d", hangup, code)
+		}
+		if text := a.log.String(); !strings.Contains(text, `"msg":"stopped"`) {
+			t.Errorf("%v: it does not say that it stopped: %s", hangup, text)
+		}
+	}
+}
+
 // TestSecondSignal: the first asks the agent to deliver what it has; the second ends
 // it at once, and the next run has all of it.
 func TestSecondSignal(t *testing.T) {

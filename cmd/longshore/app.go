@@ -27,6 +27,8 @@ type app struct {
 	stdout, stderr io.Writer
 	env            func(string) (string, bool)
 	components     []pipeline.Spec
+	// signals returns a context that the first signal to end cancels; nil for none.
+	signals func(context.Context) (context.Context, context.CancelFunc)
 }
 
 // run executes the arguments until ctx ends, and returns the exit code.
@@ -83,6 +85,15 @@ func failed(err error) error {
 // action returns a cobra function whose errors are failures.
 func action(do func(cmd *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error { return failed(do(cmd, args)) }
+}
+
+// untilSignal returns the context of a command that has something to finish when a signal asks it to
+// end. All others end with the signal, whatever they wait for, and so does the reading of a config.
+func (a *app) untilSignal(cmd *cobra.Command) (context.Context, context.CancelFunc) {
+	if a.signals == nil {
+		return context.WithCancel(cmd.Context())
+	}
+	return a.signals(cmd.Context())
 }
 
 // reportError prints an error, and returns the exit code.

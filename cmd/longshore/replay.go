@@ -44,7 +44,9 @@ func (a *app) replayCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.replay(cmd.Context(), cfg, o)
+			ctx, stop := a.untilSignal(cmd)
+			defer stop()
+			return a.replay(ctx, cfg, o)
 		}),
 	}
 	configFlag(cmd, &path)

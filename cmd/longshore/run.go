@@ -22,7 +22,7 @@ func (a *app) runCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Ship logs until stopped",
-		Long: "Ships logs by the config until SIGINT or SIGTERM. Without a config it ships the logs of all " +
+		Long: "Ships logs by the config until SIGINT, SIGTERM or SIGHUP. Without a config it ships the logs of all " +
 			"containers, through " +
 			"the Docker socket, to LONGSHORE_LOKI_URL and LONGSHORE_ELASTICSEARCH_URL, or to standard output if " +
 			"neither is set.",
@@ -32,7 +32,9 @@ func (a *app) runCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.runPipelines(cmd.Context(), cfg)
+			ctx, stop := a.untilSignal(cmd)
+			defer stop()
+			return a.runPipelines(ctx, cfg)
 		}),
 	}
 	configFlag(cmd, &path)

@@ -43,7 +43,9 @@ func (a *app) verifyCommand() *cobra.Command {
 				return &failure{exitUsage, err}
 			}
 			o.Config, o.Log, o.AnswerTimeout = cfg, a.logger(), wait
-			return a.verify(cmd.Context(), o, asJSON)
+			ctx, stop := a.untilSignal(cmd)
+			defer stop()
+			return a.verify(ctx, o, asJSON)
 		}),
 	}
 	configFlag(cmd, &path)
