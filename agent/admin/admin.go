@@ -1,7 +1,9 @@
 // Package admin is the HTTP server: /health, /ready, /metrics, /api/v1/status and /debug/pprof/, so
 // that a binary in the field can show where its time and memory go.
 //
-// Other machines need a token for all but /health, /ready and /metrics.
+// Other machines need a token for all but /health, /ready and /metrics. Where only this machine can
+// connect and there is no token, requests must name a loopback host: a browser's page whose name was
+// made to mean this machine (DNS rebinding) is not answered.
 package admin
 
 import (
@@ -16,6 +18,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"strings"
 	"syscall"
 	"time"
 
@@ -129,12 +132,44 @@ func handler(o Options, local bool) http.Handler {
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "longshore: /health /ready /metrics /api/v1/status /debug/pprof/profile\n")
 	})
+	if local && o.Token == "" {
+		return headers(onlyLoopback(mux, o.Address))
+	}
 	return headers(mux)
 }
 
 func isLoopback(a net.Addr) bool {
 	tcp, ok := a.(*net.TCPAddr)
 	return ok && tcp.IP.IsLoopback()
+}
+
+// onlyLoopback answers requests to loopback addresses and names alone, and to the host that the
+// config says to listen on.
+func onlyLoopback(next http.Handler, address string) http.Handler {
+	own := hostName(address)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if host := hostName(r.Host); host != own && !isLoopbackHost(host) {
+			http.Error(w, "closed to this host name; use localhost or 127.0.0.1, or set http.token",
+				http.StatusMisdirectedRequest)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// hostName returns the host of host:port in lower case.
+func hostName(hostPort string) string {
+	if host, _, err := net.SplitHostPort(hostPort); err == nil {
+		hostPort = host
+	}
+	return strings.ToLower(strings.TrimSuffix(strings.Trim(hostPort, "[]"), "."))
+}
+
+// isLoopbackHost reports whether a host is this machine by an address or name that no name server
+// decides about (RFC 6761, 6.3). HTTP/1.0 needs none.
+func isLoopbackHost(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "" || host == "localhost" || strings.HasSuffix(host, ".localhost") || ip != nil && ip.IsLoopback()
 }
 
 // guard requires the token, unless there is none and only this machine can connect.

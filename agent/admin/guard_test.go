@@ -2,6 +2,7 @@ package admin
 
 import (
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -31,7 +32,7 @@ func TestTokenForOtherMachines(t *testing.T) {
 			h := handler(Options{Token: test.token, Metrics: prometheus.NewRegistry(), Health: &Health{},
 				Log: slog.New(slog.DiscardHandler), Status: func() any { return 7 }}, local)
 			for _, path := range []string{"/api/v1/status", "/debug/pprof/heap"} {
-				r := httptest.NewRequest("GET", path, nil)
+				r := httptest.NewRequest("GET", "http://127.0.0.1"+path, nil)
 				r.Header.Set("Authorization", test.authorization)
 				w := httptest.NewRecorder()
 				h.ServeHTTP(w, r)
@@ -43,5 +44,36 @@ func TestTokenForOtherMachines(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestHostsOfRequests: a page whose name was made to mean this machine is not answered.
+func TestHostsOfRequests(t *testing.T) {
+	closed, open := http.StatusMisdirectedRequest, http.StatusOK
+	for _, test := range []struct {
+		host  string
+		local bool
+		token pipeline.Secret
+		want  int
+	}{
+		{"127.0.0.1:8080", true, "", open}, {"127.0.0.1", true, "", open}, {"127.9.9.9:1", true, "", open},
+		{"localhost:8080", true, "", open}, {"LocalHost.", true, "", open}, {"a.localhost:1", true, "", open},
+		{"[::1]:8080", true, "", open}, {"[::1]", true, "", open}, {"", true, "", open},
+		{"evil.example:8080", true, "", closed}, {"localhost.evil.example", true, "", closed},
+		{"127.0.0.1.evil.example:80", true, "", closed}, {"10.0.0.1:8080", true, "", closed},
+		{"0.0.0.0:8080", true, "", closed}, {"evil.example#localhost", true, "", closed},
+		{"Own.Example:8080", true, "", open}, {"evil.example:8080", true, "secret", open}, {"logs.example:8080", false, "", open},
+	} {
+		h := handler(Options{Address: "own.example:8080", Token: test.token, Metrics: prometheus.NewRegistry(),
+			Health: &Health{}, Log: slog.New(slog.DiscardHandler), Status: func() any { return 7 }}, test.local)
+		for _, path := range []string{"/", "/health", "/metrics", "/api/v1/status", "/debug/pprof/goroutine"} {
+			r := httptest.NewRequest("GET", "http://x"+path, nil)
+			r.Host = test.host
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			if isOpen := w.Code != closed; isOpen != (test.want == open) {
+				t.Errorf("%s asked for as %q (token %q): %d", path, test.host, test.token, w.Code)
+			}
+		}
 	}
 }

@@ -78,7 +78,7 @@ func Settings(spec pipeline.Spec, yaml string) (any, error) {
 // HTTP is the address of /health, /ready and /metrics.
 type HTTP struct {
 	Listen string          `yaml:"listen" doc:"Address of /health, /ready, /metrics and the API." default:"127.0.0.1:8080"`
-	Token  pipeline.Secret `yaml:"token" doc:"Opens the API to other machines: sent as Authorization: Bearer TOKEN. Without one only this machine can use it."`
+	Token  pipeline.Secret `yaml:"token" doc:"Opens the API to other machines: sent as Authorization: Bearer TOKEN. Without one only this machine can use it, by a loopback host such as localhost."`
 }
 
 // An Input is one input and its settings.
