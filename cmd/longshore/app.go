@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -100,14 +99,14 @@ func (a *app) untilSignal(cmd *cobra.Command) (context.Context, context.CancelFu
 func (a *app) reportError(err error) int {
 	var f *failure
 	if !errors.As(err, &f) {
-		fmt.Fprintf(a.stderr, "longshore: %v\nSee \"longshore --help\".\n", err)
+		printf(a.stderr, "longshore: %v\nSee \"longshore --help\".\n", err)
 		return exitUsage
 	}
 	var problems config.Errors
 	if errors.As(err, &problems) {
 		a.printConfigErrors(problems)
 	} else {
-		fmt.Fprintf(a.stderr, "%s %v\n", a.styleOf(a.stderr).red("longshore:"), err)
+		printf(a.stderr, "%s %v\n", a.styleOf(a.stderr).red("longshore:"), err)
 	}
 	return f.code
 }

@@ -1,10 +1,6 @@
 package main
 
-import (
-	"fmt"
-
-	"github.com/spf13/cobra"
-)
+import "github.com/spf13/cobra"
 
 func (a *app) checkCommand() *cobra.Command {
 	var path string
@@ -32,7 +28,7 @@ func (a *app) check(path string) error {
 	if n := len(cfg.Transforms); n > 0 {
 		transforms = count(n, "transform") + ", "
 	}
-	fmt.Fprintf(a.stdout, "%s is %s: %s, %s, %s%s, %s\n", cfg.File, a.styleOf(a.stdout).green("valid"),
+	printf(a.stdout, "%s is %s: %s, %s, %s%s, %s\n", cfg.File, a.styleOf(a.stdout).green("valid"),
 		count(len(cfg.Inputs), "input"), count(len(cfg.Parsers), "parser"), transforms,
 		count(len(cfg.Outputs), "output"), count(len(cfg.Pipelines), "pipeline"))
 	return nil

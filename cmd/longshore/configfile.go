@@ -53,7 +53,7 @@ func (a *app) loadFor(path, dataDir string) (*config.Config, error) {
 func (a *app) printConfigErrors(problems config.Errors) {
 	a.printProblems(problems, "")
 	if len(problems) > 0 {
-		fmt.Fprintf(a.stderr, "%s\n", a.styleOf(a.stderr).red(count(len(problems), "error")+" in "+problems[0].File))
+		printf(a.stderr, "%s\n", a.styleOf(a.stderr).red(count(len(problems), "error")+" in "+problems[0].File))
 	}
 }
 
@@ -61,9 +61,9 @@ func (a *app) printConfigErrors(problems config.Errors) {
 func (a *app) printProblems(problems config.Errors, what string) {
 	s := a.styleOf(a.stderr)
 	for _, e := range problems {
-		fmt.Fprintf(a.stderr, "%s: %s%s\n", s.bold(e.Position()), what, e.What())
+		printf(a.stderr, "%s: %s%s\n", s.bold(e.Position()), what, e.What())
 		if line, caret := e.Source(); line != "" {
-			fmt.Fprintf(a.stderr, "%s\n%s\n", s.dim(line), s.green(caret))
+			printf(a.stderr, "%s\n%s\n", s.dim(line), s.green(caret))
 		}
 	}
 }

@@ -68,7 +68,7 @@ func (a *app) askHealth(ctx context.Context, url string, timeout time.Duration) 
 	if response.StatusCode != http.StatusOK {
 		return fmt.Errorf("%s answers %s%s", url, response.Status, reasons(body))
 	}
-	_, err = fmt.Fprintln(a.stdout, "alive")
+	_, err = printf(a.stdout, "%s\n", "alive")
 	return err
 }
 

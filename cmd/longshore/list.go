@@ -48,17 +48,17 @@ func (a *app) listComponents() error {
 		if len(specs) == 0 {
 			continue
 		}
-		fmt.Fprintln(a.stdout, s.bold(string(kind)+"s"))
+		printf(a.stdout, "%s\n", s.bold(string(kind)+"s"))
 		table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 		for _, spec := range specs {
-			fmt.Fprintf(table, "  %s\t%s\n", spec.Type, spec.Summary)
+			printf(table, "  %s\t%s\n", spec.Type, spec.Summary)
 		}
 		if err := table.Flush(); err != nil {
 			return fmt.Errorf("writing the list: %w", err)
 		}
-		fmt.Fprintln(a.stdout)
+		printf(a.stdout, "\n")
 	}
-	_, err := fmt.Fprintln(a.stdout, `"longshore list NAME" lists the settings of one.`)
+	_, err := printf(a.stdout, "%s\n", `"longshore list NAME" lists the settings of one.`)
 	return err
 }
 
@@ -82,7 +82,7 @@ func (a *app) listSettings(name string) error {
 			continue
 		}
 		if found {
-			fmt.Fprintln(a.stdout)
+			printf(a.stdout, "\n")
 		}
 		found = true
 		a.printSpec(spec)
@@ -96,19 +96,19 @@ func (a *app) listSettings(name string) error {
 
 func (a *app) printSpec(spec pipeline.Spec) {
 	s := a.styleOf(a.stdout)
-	fmt.Fprintf(a.stdout, "%s (%s): %s\n", s.bold(spec.Type), spec.Kind, spec.Summary)
+	printf(a.stdout, "%s (%s): %s\n", s.bold(spec.Type), spec.Kind, spec.Summary)
 	for _, trait := range spec.Traits.Describe() {
-		fmt.Fprintf(a.stdout, "  %s\n", trait)
+		printf(a.stdout, "  %s\n", trait)
 	}
 	common := false
 	for _, setting := range config.Describe(spec) {
 		if setting.Common && !common {
 			common = true
-			fmt.Fprintf(a.stdout, "\nsettings of every %s:\n", spec.Kind)
+			printf(a.stdout, "\nsettings of every %s:\n", spec.Kind)
 		}
-		fmt.Fprintf(a.stdout, "\n  %s  %s\n      %s\n", s.bold(setting.Path), s.dim(facts(setting)), setting.Doc)
+		printf(a.stdout, "\n  %s  %s\n      %s\n", s.bold(setting.Path), s.dim(facts(setting)), setting.Doc)
 		if setting.Example != "" {
-			fmt.Fprintf(a.stdout, "      Example: %s\n", setting.Example)
+			printf(a.stdout, "      Example: %s\n", setting.Example)
 		}
 	}
 }

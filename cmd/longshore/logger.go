@@ -14,7 +14,7 @@ func (a *app) logger() *slog.Logger {
 	if isTerminal(a.stderr) {
 		return slog.New(&lineHandler{out: a.stderr, style: a.styleOf(a.stderr), mu: new(sync.Mutex)})
 	}
-	return slog.New(slog.NewJSONHandler(a.stderr, nil))
+	return slog.New(slog.NewJSONHandler(jsonWriter{a.stderr}, nil))
 }
 
 // lineHandler writes "15:04:05 WARN message  key=value" lines.
@@ -32,8 +32,7 @@ func (h *lineHandler) Enabled(_ context.Context, level slog.Level) bool {
 
 func (h *lineHandler) Handle(_ context.Context, r slog.Record) error {
 	var b strings.Builder
-	b.WriteString(h.style.dim(r.Time.Format("15:04:05")))
-	b.WriteString(" " + h.level(r.Level) + " " + printable(r.Message) + h.attrs)
+	printf(&b, "%s %s %s%s", h.style.dim(r.Time.Format("15:04:05")), h.level(r.Level), r.Message, styled(h.attrs))
 	r.Attrs(func(a slog.Attr) bool {
 		b.WriteString(h.attr(a))
 		return true
@@ -45,18 +44,18 @@ func (h *lineHandler) Handle(_ context.Context, r slog.Record) error {
 	return err
 }
 
-func (h *lineHandler) level(level slog.Level) string {
+func (h *lineHandler) level(level slog.Level) styled {
 	switch {
 	case level >= slog.LevelError:
 		return h.style.red("error")
 	case level >= slog.LevelWarn:
-		return h.style.wrap("1;33", "warn ")
+		return h.style.yellow("warn ")
 	}
 	return h.style.green("info ")
 }
 
 func (h *lineHandler) attr(a slog.Attr) string {
-	return h.style.dim(" "+h.groups+a.Key+"=") + printable(a.Value.Resolve().String())
+	return string(h.style.dim(" "+h.groups+a.Key+"=")) + printable(a.Value.Resolve().String())
 }
 
 func (h *lineHandler) WithAttrs(attrs []slog.Attr) slog.Handler {

@@ -98,12 +98,12 @@ func (a *app) showDeadLetters(c config.Output, file *deliver.DeadLetterFile, o r
 	for _, n := range byReason {
 		total += n
 	}
-	fmt.Fprintf(a.stdout, "%s: %s would be sent\n", c.Name, count(total, "record"))
+	printf(a.stdout, "%s: %s would be sent\n", c.Name, count(total, "record"))
 	if others > 0 {
-		fmt.Fprintf(a.stdout, "  %8d  stay: encoded for another type of output\n", others)
+		printf(a.stdout, "  %8d  stay: encoded for another type of output\n", others)
 	}
 	for _, reason := range reasons {
-		fmt.Fprintf(a.stdout, "  %8d  %s\n", byReason[reason], printable(reason))
+		printf(a.stdout, "  %8d  %s\n", byReason[reason], printable(reason))
 	}
 	return nil
 }
@@ -112,7 +112,7 @@ func (a *app) showDeadLetters(c config.Output, file *deliver.DeadLetterFile, o r
 func (a *app) showDamaged(c config.Output, file *deliver.DeadLetterFile) error {
 	n, err := file.Damaged()
 	if n > 0 {
-		fmt.Fprintf(a.stdout, "%s: %s of %s cannot be read and stay there\n", c.Name, count(n, "line"), file.Path())
+		printf(a.stdout, "%s: %s of %s cannot be read and stay there\n", c.Name, count(n, "line"), file.Path())
 	}
 	return err
 }
@@ -129,7 +129,7 @@ func (a *app) replayOutput(ctx context.Context, cfg *config.Config, c config.Out
 	}
 	defer func() { err = errors.Join(err, letters.Close()) }()
 	if letters.DeadLetters() == 0 {
-		fmt.Fprintf(a.stdout, "%s: no dead letters\n", c.Name)
+		printf(a.stdout, "%s: no dead letters\n", c.Name)
 		return nil
 	}
 	log := a.logger().With(slog.String("output", c.Name))
@@ -153,7 +153,7 @@ func (a *app) replayOutput(ctx context.Context, cfg *config.Config, c config.Out
 		return c.Name + " " + bar(int(n.Delivered+n.Rejected), letters.DeadLetters())
 	}, func() { d.Run(ctx) })
 	n := d.Counts()
-	fmt.Fprintf(a.stdout, "%s: %d delivered, %d rejected again, %d left\n", c.Name, n.Delivered, n.Rejected,
+	printf(a.stdout, "%s: %d delivered, %d rejected again, %d left\n", c.Name, n.Delivered, n.Rejected,
 		uint64(letters.DeadLetters())-n.Delivered-n.Rejected)
 	if n.Delivered < uint64(letters.DeadLetters()) {
 		return &failure{exitFailed, fmt.Errorf("output %s: not all dead letters were delivered; the others are "+

@@ -1,11 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"golang.org/x/term"
 )
@@ -29,16 +33,39 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-func (s style) bold(text string) string  { return s.wrap("1", text) }
-func (s style) dim(text string) string   { return s.wrap("2", text) }
-func (s style) red(text string) string   { return s.wrap("1;31", text) }
-func (s style) green(text string) string { return s.wrap("1;32", text) }
+// styled is a text whose control characters are the program's own. See printf.
+type styled string
 
-func (s style) wrap(code, text string) string {
+func (s style) bold(text string) styled   { return s.wrap("1", text) }
+func (s style) dim(text string) styled    { return s.wrap("2", text) }
+func (s style) red(text string) styled    { return s.wrap("1;31", text) }
+func (s style) green(text string) styled  { return s.wrap("1;32", text) }
+func (s style) yellow(text string) styled { return s.wrap("1;33", text) }
+
+func (s style) wrap(code, text string) styled {
+	text = printableLines(text)
 	if !s {
-		return text
+		return styled(text)
 	}
-	return "\x1b[" + code + "m" + text + "\x1b[0m"
+	return styled("\x1b[" + code + "m" + text + "\x1b[0m")
+}
+
+// printf prints what a human reads, and is the one way to do so: texts from outside (names, paths,
+// excerpts, answers of destinations) cannot control a terminal. Of all arguments only errors may have
+// several lines.
+func printf(w io.Writer, format string, args ...any) (int, error) {
+	for i, arg := range args {
+		switch v := arg.(type) {
+		case styled:
+		case string:
+			args[i] = printable(v)
+		case error:
+			args[i] = printableLines(v.Error())
+		case fmt.Stringer:
+			args[i] = printable(v.String())
+		}
+	}
+	return fmt.Fprintf(w, format, args...)
 }
 
 // watch shows the progress of run on a terminal.
@@ -54,10 +81,10 @@ func (a *app) watch(progress func() string, run func()) {
 	for {
 		select {
 		case <-done:
-			fmt.Fprint(a.stderr, "\r\x1b[K")
+			printf(a.stderr, "\r\x1b[K")
 			return
 		case <-tick.C:
-			fmt.Fprintf(a.stderr, "\r\x1b[K%s", progress())
+			printf(a.stderr, "\r\x1b[K%s", progress())
 		}
 	}
 }
@@ -69,13 +96,55 @@ func bar(done, total int) string {
 	return fmt.Sprintf("%s%s %d of %d", strings.Repeat("█", full), strings.Repeat("░", width-full), done, total)
 }
 
-// printable replaces control characters, so that foreign text, such as a destination's answer,
-// cannot control the terminal.
+// printable replaces what controls a terminal or hides what a text says: control characters, line
+// ends, marks of direction, characters without a width.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' && r != '\t' || r == 0x7f || r >= 0x80 && r < 0xa0 {
-			return '·'
+		if r == '\t' || unicode.IsGraphic(r) {
+			return r
 		}
-		return r
+		return '·'
 	}, text)
+}
+
+// printableLines is printable for each line of a text.
+func printableLines(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = printable(line)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// A jsonWriter writes JSON, with \u escapes for what printable replaces: a log is read on terminals,
+// too.
+type jsonWriter struct{ out io.Writer }
+
+// Write implements io.Writer. It is called with whole lines of valid JSON.
+func (w jsonWriter) Write(p []byte) (int, error) {
+	if _, err := w.out.Write(escapeHidden(p)); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// escapeHidden escapes characters beyond ASCII that are not graphic, in JSON.
+func escapeHidden(p []byte) []byte {
+	isHidden := func(r rune) bool { return r > '~' && !unicode.IsGraphic(r) }
+	if bytes.IndexFunc(p, isHidden) < 0 {
+		return p
+	}
+	var b []byte
+	for _, r := range string(p) {
+		switch {
+		case !isHidden(r):
+			b = utf8.AppendRune(b, r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			b = fmt.Appendf(b, `\u%04x\u%04x`, high, low)
+		default:
+			b = fmt.Appendf(b, `\u%04x`, r)
+		}
+	}
+	return b
 }

@@ -47,11 +47,11 @@ func (a *app) test(cfg *config.Config) error {
 			return fmt.Errorf("test %s: %w", c.Name, err)
 		}
 		if len(differences) == 0 {
-			fmt.Fprintf(a.stdout, "%s %s\n", s.green("ok  "), c.Name)
+			printf(a.stdout, "%s %s\n", s.green("ok  "), c.Name)
 			continue
 		}
 		failed++
-		fmt.Fprintf(a.stdout, "%s %s\n", s.red("FAIL"), c.Name)
+		printf(a.stdout, "%s %s\n", s.red("FAIL"), c.Name)
 		for _, d := range differences {
 			d.write(a.stdout, s)
 		}
@@ -77,7 +77,7 @@ func (d difference) write(w io.Writer, s style) {
 	if d.name != "" {
 		at += ", " + d.name
 	}
-	fmt.Fprintln(w, at)
+	printf(w, "%s\n", at)
 	want, got := strings.Split(d.want, "\n"), strings.Split(d.got, "\n")
 	head := 0
 	for head < min(len(want), len(got)) && want[head] == got[head] {
@@ -94,9 +94,9 @@ func (d difference) write(w io.Writer, s style) {
 	writeLines(w, s.dim, " ", want[len(want)-tail:])
 }
 
-func writeLines(w io.Writer, colour func(string) string, mark string, lines []string) {
+func writeLines(w io.Writer, colour func(string) styled, mark string, lines []string) {
 	for _, line := range lines {
-		fmt.Fprintln(w, colour("       "+mark+" "+printable(line)))
+		printf(w, "%s\n", colour("       "+mark+" "+printable(line)))
 	}
 }
 

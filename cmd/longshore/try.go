@@ -101,10 +101,10 @@ func labelsOf(m map[string]string) []event.Label {
 // sumUp prints what was not shipped to standard error.
 func (t *trying) sumUp() {
 	if t.dropped > 0 {
-		fmt.Fprintf(t.stderr, "%s dropped\n", count(t.dropped, "record"))
+		printf(t.stderr, "%s dropped\n", count(t.dropped, "record"))
 	}
 	if t.rejected > 0 {
-		fmt.Fprintf(t.stderr, "%s would become dead letters\n", count(t.rejected, "record"))
+		printf(t.stderr, "%s would become dead letters\n", count(t.rejected, "record"))
 	}
 }
 
@@ -125,7 +125,7 @@ func (t *trying) show(o graph.Outcome) error {
 	if t.format {
 		record = fmt.Appendf(bytes.TrimSuffix(record, []byte("}")), ",%q:%q}", formatField, o.Format)
 	}
-	_, err := fmt.Fprintf(t.stdout, "%s\n", record)
+	_, err := printf(t.stdout, "%s\n", record)
 	return err
 }
 
@@ -134,7 +134,7 @@ const formatField = "_format"
 // showSteps shows what each step changes.
 func (t *trying) showSteps(s style, o graph.Outcome) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n", s.dim(block(o.Line)))
+	printf(&b, "%s\n", s.dim(block(o.Line)))
 	var before []jsonField
 	for i, step := range o.Steps {
 		by := step.By
@@ -142,17 +142,17 @@ func (t *trying) showSteps(s style, o graph.Outcome) error {
 			by = o.Format.String()
 		}
 		after := jsonFields(step.Record)
-		fmt.Fprintf(&b, "  %s\n", s.bold(by))
+		printf(&b, "  %s\n", s.bold(by))
 		writeChanges(&b, s, before, after)
 		before = after
 	}
 	switch {
 	case o.Dropped != "":
-		fmt.Fprintf(&b, "  %s\n", s.red("dropped by "+o.Dropped))
+		printf(&b, "  %s\n", s.red("dropped by "+o.Dropped))
 	case o.Rejected:
-		fmt.Fprintf(&b, "  %s\n", s.red("would become a dead letter"))
+		printf(&b, "  %s\n", s.red("would become a dead letter"))
 	case len(o.Outputs) == 0:
-		fmt.Fprintf(&b, "  %s\n", s.red("goes to no output"))
+		printf(&b, "  %s\n", s.red("goes to no output"))
 	}
 	_, err := io.WriteString(t.stdout, b.String()+"\n")
 	return err
@@ -161,21 +161,15 @@ func (t *trying) showSteps(s style, o graph.Outcome) error {
 func writeChanges(w io.Writer, s style, before, after []jsonField) {
 	for _, f := range before {
 		if !slices.Contains(after, f) {
-			fmt.Fprintf(w, "  %s\n", s.red("- "+printable(f.name)+": "+block(f.value)))
+			printf(w, "  %s\n", s.red("- "+printable(f.name)+": "+block(f.value)))
 		}
 	}
 	for _, f := range after {
 		if !slices.Contains(before, f) {
-			fmt.Fprintf(w, "  %s\n", s.green("+ "+printable(f.name)+": "+block(f.value)))
+			printf(w, "  %s\n", s.green("+ "+printable(f.name)+": "+block(f.value)))
 		}
 	}
 }
 
 // block indents all lines of a text but the first.
-func block(text string) string {
-	lines := strings.Split(text, "\n")
-	for i, line := range lines {
-		lines[i] = printable(line)
-	}
-	return strings.Join(lines, "\n    ")
-}
+func block(text string) string { return strings.ReplaceAll(text, "\n", "\n    ") }

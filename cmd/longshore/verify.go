@@ -118,21 +118,21 @@ func (a *app) printReport(report *verify.Report) {
 	if len(report.Rows) > 0 {
 		a.printRows(report)
 		for _, line := range reasonLines(report) {
-			fmt.Fprintln(a.stdout, printable(line))
+			printf(a.stdout, "%s\n", printable(line))
 		}
-		fmt.Fprintln(a.stdout)
+		printf(a.stdout, "\n")
 	}
 	s := a.styleOf(a.stdout)
 	colour := s.green
 	if !report.Clean() || report.Inconclusive() {
 		colour = s.red
 	}
-	fmt.Fprintln(a.stdout, colour(report.Summary()))
+	printf(a.stdout, "%s\n", colour(report.Summary()))
 }
 
 func (a *app) printRows(report *verify.Report) {
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "SOURCE\tOUTPUT\tCHECKED\tFOUND\tMISSING\tDUPLICATES\tREJECTED\tSPOOLED\tUNKNOWN")
+	printf(w, "%s\n", "SOURCE\tOUTPUT\tCHECKED\tFOUND\tMISSING\tDUPLICATES\tREJECTED\tSPOOLED\tUNKNOWN")
 	omitted := 0
 	for _, row := range report.Rows {
 		if len(report.Rows) > maxRows && row.Found == row.Checked && row.Duplicates == 0 && len(row.Reasons) == 0 {
@@ -146,12 +146,12 @@ func (a *app) printRows(report *verify.Report) {
 	}
 	w.Flush()
 	if omitted > 0 {
-		fmt.Fprintf(a.stdout, "Not listed: %d that are complete.\n", omitted)
+		printf(a.stdout, "Not listed: %d that are complete.\n", omitted)
 	}
 }
 
 func printCounts(w io.Writer, source, output string, c verify.Counts) {
-	fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", source, output, c.Checked, c.Found, c.Missing,
+	printf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", source, output, c.Checked, c.Found, c.Missing,
 		c.Duplicates, c.Rejected, c.Spooled, c.Unknown)
 }
 

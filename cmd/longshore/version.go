@@ -17,7 +17,7 @@ func (a *app) versionCommand() *cobra.Command {
 		Short: "Show the version",
 		Args:  cobra.NoArgs,
 		RunE: action(func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintln(a.stdout, "longshore", versionText())
+			_, err := printf(a.stdout, "longshore %s\n", versionText())
 			return err
 		}),
 	}
