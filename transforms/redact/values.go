@@ -8,8 +8,8 @@ import (
 
 // keyed finds the value of a key whose name ends in the stem at [start, end):
 //
-//	"password":"…"   password=…   'token' => '…'   Authorization: Bearer …   <password>…</password>
-//	"name":"DB_PASSWORD","value":"…"   --password …   PASSWORD '…'
+//	"password":"…"   password=…   'token' => '…'   Authorization: Bearer …   --password …
+//	<password>…</password>   "name":"DB_PASSWORD","value":"…"   PASSWORD '…'
 //
 // Prose and code have such too (unexpected token: foo, token = next): there a value without quotes
 // counts only if it has letters and digits.
