@@ -77,6 +77,11 @@ func (c *Config) Check() []pipeline.Problem {
 
 func checkHost(host string) error {
 	scheme, _, found := strings.Cut(host, "://")
+	if scheme == "ssh" {
+		return fmt.Errorf("%q cannot be used: ssh is not supported; unix, tcp, http and https are. Forward the "+
+			"engine's socket (ssh -L /run/docker-remote.sock:/var/run/docker.sock HOST) and set "+
+			"unix:///run/docker-remote.sock", host)
+	}
 	if !found || !slices.Contains([]string{"unix", "tcp", "http", "https", "npipe"}, scheme) {
 		return fmt.Errorf("%q is not an address of a Docker Engine; "+
 			"write it like unix:///var/run/docker.sock or tcp://192.0.2.1:2376", host)

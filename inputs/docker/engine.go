@@ -119,6 +119,12 @@ func (e *engine) isPlainSocket() bool {
 // newClient makes a client from the settings and, where those are empty, the usual environment. All
 // clients share their connections.
 func (e *engine) newClient() (*client.Client, error) {
+	if err := checkHost(e.host); err != nil { // it may be the environment's
+		return nil, err
+	}
+	if err := e.config.tlsFiles().check(); err != nil {
+		return nil, err
+	}
 	tls := client.WithTLSClientConfigFromEnv()
 	if t := e.config.TLS; t != (TLS{}) {
 		tls = client.WithTLSClientConfig(t.CA, t.Cert, t.Key)

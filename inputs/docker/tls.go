@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/docker/docker/client"
+
+	"github.com/longshore/longshore/pipeline"
 )
 
 // adviseTLS explains what to do about an error of TLS, or returns "" for any other.
@@ -48,7 +50,7 @@ func aboutClientCert(files TLS) string {
 	if files.Cert == "" {
 		return "none is set; set tls.cert_file and tls.key_file, or DOCKER_CERT_PATH"
 	}
-	pair, err := tls.LoadX509KeyPair(files.Cert, files.Key)
+	pair, err := tls.LoadX509KeyPair(files.Cert, files.Key) // checked when the client was made
 	if err != nil || pair.Leaf == nil {
 		return "it cannot be read: " + fmt.Sprint(err)
 	}
@@ -74,6 +76,19 @@ func (c *Config) tlsFiles() TLS {
 		Cert: filepath.Join(dir, "cert.pem"),
 		Key:  filepath.Join(dir, "key.pem"),
 	}
+}
+
+// check reports what could not be read: the client reads whatever is there, and could wait for ever.
+func (t TLS) check() error {
+	for _, path := range []string{t.CA, t.Cert, t.Key} {
+		if path == "" {
+			continue
+		}
+		if _, err := pipeline.ReadFile(path, pipeline.MaxFile); err != nil {
+			return fmt.Errorf("reading the files of TLS: %w", err)
+		}
+	}
+	return nil
 }
 
 func dateOf(t time.Time) string { return t.UTC().Format(time.DateTime) }

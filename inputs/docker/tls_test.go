@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -220,5 +221,36 @@ func TestEnvironment(t *testing.T) {
 	}
 	if v := engine.client.Load().ClientVersion(); v != "1.43" {
 		t.Errorf("speaks %s", v)
+	}
+}
+
+// TestFilesThatBlock: the client would read whatever is there.
+func TestFilesThatBlock(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, files := range []TLS{{CA: pipe}, {Cert: pipe, Key: pipe}, {Cert: "/dev/zero", Key: "/dev/zero"}} {
+		engine := newEngine(&Config{Host: "tcp://127.0.0.1:1", TLS: files})
+		if _, err := engine.connect(t.Context()); err == nil || !strings.Contains(err.Error(), "name a regular file") {
+			t.Errorf("%+v: %v", files, err)
+		}
+		engine.close()
+	}
+}
+
+// TestHostsThatAreNotSupported: by setting and by DOCKER_HOST, it says which are.
+func TestHostsThatAreNotSupported(t *testing.T) {
+	for host, want := range map[string]string{"ssh://ann@dock1": "ssh -L", "fd://": "write it like unix:///",
+		"dock1:2375": "write it like unix:///"} {
+		if problems := (&Config{Host: host}).Check(); len(problems) != 1 || !strings.Contains(problems[0].Message, want) {
+			t.Errorf("%s: %+v", host, problems)
+		}
+		t.Setenv("DOCKER_HOST", host)
+		engine := newEngine(&Config{})
+		if _, err := engine.connect(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("DOCKER_HOST=%s: %v", host, err)
+		}
+		engine.close()
 	}
 }

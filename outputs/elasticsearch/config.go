@@ -72,6 +72,9 @@ func (c *Config) Check() []pipeline.Problem {
 	return append(problems, settings.Check()...)
 }
 
+// Warnings implements pipeline.Warner.
+func (c *Config) Warnings() []pipeline.Problem { return c.TLS.Warnings("tls") }
+
 func (c *Config) checkAPIKey() []pipeline.Problem {
 	if c.APIKey == "" {
 		return nil

@@ -3,10 +3,8 @@ package httpclient
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 
 	"golang.org/x/oauth2"
@@ -123,17 +121,12 @@ func constant(header string) authorizer {
 const maxToken = 64 << 10
 
 func readToken(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", fmt.Errorf("reading the token: %w", err)
-	}
-	defer f.Close()
-	content, err := io.ReadAll(io.LimitReader(f, maxToken+1))
+	content, err := pipeline.ReadFile(path, maxToken)
 	if err != nil {
 		return "", fmt.Errorf("reading the token: %w", err)
 	}
 	token := strings.TrimSpace(string(content))
-	if token == "" || len(content) > maxToken || !validHeaderValue(token) {
+	if token == "" || !validHeaderValue(token) {
 		return "", fmt.Errorf("reading the token: %s does not hold one line with a token", path)
 	}
 	return token, nil

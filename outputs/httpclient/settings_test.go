@@ -1,8 +1,12 @@
 package httpclient
 
 import (
+	"crypto/x509"
+	"encoding/pem"
+	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/longshore/longshore/pipeline"
@@ -15,6 +19,10 @@ func TestCheck(t *testing.T) {
 	writeFile(t, binary, "a\x00b")
 	missing := filepath.Join(dir, "missing")
 	ca := newAuthority(t)
+	pipe := filepath.Join(dir, "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	oauth := OAuth2{TokenURL: "http://auth/token", ClientID: "me"}
 	headers := func(name, value string) map[string]pipeline.Secret {
 		return map[string]pipeline.Secret{name: pipeline.Secret(value)}
@@ -29,7 +37,12 @@ func TestCheck(t *testing.T) {
 		"no proxy": {Settings{Proxy: "none"}, nil},
 		"proxy": {Settings{Proxy: "p:3128"},
 			[]string{"proxy: is not a URL; write it like http://host:port"}},
-		"no such CA": {Settings{TLS: TLS{CAFile: missing}}, []string{"tls.ca_file: cannot be read"}},
+		"no such CA":              {Settings{TLS: TLS{CAFile: missing}}, []string{"tls.ca_file: cannot be read"}},
+		"CA that blocks":          {Settings{TLS: TLS{CAFile: pipe}}, []string{"is a named pipe"}},
+		"CA that never ends":      {Settings{TLS: TLS{CAFile: "/dev/zero"}}, []string{"is a device"}},
+		"certificate that blocks": {Settings{TLS: TLS{CertFile: pipe, KeyFile: pipe}}, []string{"is a named pipe"}},
+		"key that never ends":     {Settings{TLS: TLS{CertFile: ca.file, KeyFile: "/dev/zero"}}, []string{"is a device"}},
+		"token that blocks":       {Settings{Auth: Auth{BearerTokenFile: pipe}}, []string{"is a named pipe"}},
 		"not a CA": {Settings{TLS: TLS{CAFile: binary}},
 			[]string{"tls.ca_file: has no certificate in it"}},
 		"fingerprint": {Settings{TLS: TLS{CAFingerprint: "ab:cd"}},
@@ -104,5 +117,29 @@ func TestCheckURL(t *testing.T) {
 	}
 	if p := CheckURL("url", "http://u:p@loki", &Auth{BearerToken: "t"}); len(p) != 1 {
 		t.Errorf("two users: %v", p)
+	}
+}
+
+// TestKeyThatOthersMayRead: it is warned of, and works.
+func TestKeyThatOthersMayRead(t *testing.T) {
+	cert, key := issue(t, newAuthority(t), &x509.Certificate{})
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := Settings{TLS: TLS{CertFile: filepath.Join(t.TempDir(), "cert"), KeyFile: filepath.Join(t.TempDir(), "key")}}
+	writeFile(t, s.TLS.CertFile, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})))
+	writeFile(t, s.TLS.KeyFile, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})))
+	for mode, warnings := range map[os.FileMode]int{0o600: 0, 0o640: 0, 0o644: 1} {
+		if err := os.Chmod(s.TLS.KeyFile, mode); err != nil {
+			t.Fatal(err)
+		}
+		problems := s.TLS.Warnings("tls")
+		if len(problems) != warnings || warnings == 1 && problems[0].Path != "tls.key_file" {
+			t.Errorf("%v: %+v", mode, problems)
+		}
+		if _, err := New(s); err != nil {
+			t.Errorf("%v: %v", mode, err)
+		}
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"strings"
 
 	"github.com/longshore/longshore/pipeline"
@@ -56,6 +55,15 @@ func (t *TLS) Check(path string) []pipeline.Problem {
 		}
 	}
 	return problems
+}
+
+// Warnings returns what works, but gives a secret away. The path is the setting's name.
+func (t *TLS) Warnings(path string) []pipeline.Problem {
+	if t.KeyFile == "" || !pipeline.OthersMayRead(t.KeyFile) {
+		return nil
+	}
+	return []pipeline.Problem{{Path: path + ".key_file",
+		Message: "may be read by every user of this machine; take that away: chmod o-r"}}
 }
 
 // Config returns the configuration for crypto/tls. The CA file is read once, the client certificate
@@ -137,7 +145,7 @@ func (t *TLS) roots() (*x509.CertPool, error) {
 	if t.CAFile == "" {
 		return nil, nil
 	}
-	pem, err := os.ReadFile(t.CAFile)
+	pem, err := pipeline.ReadFile(t.CAFile, pipeline.MaxFile)
 	if err != nil {
 		return nil, fmt.Errorf("cannot be read: %w", err)
 	}
@@ -149,11 +157,23 @@ func (t *TLS) roots() (*x509.CertPool, error) {
 }
 
 func (t *TLS) certificate() (*tls.Certificate, error) {
-	cert, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
+	cert, err := loadKeyPair(t.CertFile, t.KeyFile)
 	if err != nil {
 		return nil, fmt.Errorf("cannot be used with key_file: %w", err)
 	}
 	return &cert, nil
+}
+
+func loadKeyPair(certFile, keyFile string) (cert tls.Certificate, err error) {
+	certPEM, err := pipeline.ReadFile(certFile, pipeline.MaxFile)
+	if err != nil {
+		return cert, err
+	}
+	keyPEM, err := pipeline.ReadFile(keyFile, pipeline.MaxFile)
+	if err != nil {
+		return cert, err
+	}
+	return tls.X509KeyPair(certPEM, keyPEM)
 }
 
 func parseFingerprint(s string) ([]byte, error) {

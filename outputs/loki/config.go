@@ -87,6 +87,11 @@ func (c *Config) Check() []pipeline.Problem {
 
 // Warnings implements pipeline.Warner.
 func (c *Config) Warnings() []pipeline.Problem {
+	return append(c.warnOfStreams(), c.TLS.Warnings("tls")...)
+}
+
+// warnOfStreams warns of labels that merge sources.
+func (c *Config) warnOfStreams() []pipeline.Problem {
 	labels, problems := parseLabels(c.Labels)
 	if len(problems) > 0 || slices.ContainsFunc(labels, label.namesSource) {
 		return nil

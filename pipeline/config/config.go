@@ -6,8 +6,6 @@ package config
 import (
 	"bytes"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"unicode/utf8"
@@ -135,12 +133,7 @@ type Loader struct {
 // LoadFile reads a config from a file of at most 1 MiB. What is wrong in the
 // config is an Errors; any other error is that the file cannot be read.
 func (l Loader) LoadFile(path string) (*Config, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("reading the config: %w", err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	data, err := pipeline.ReadFile(path, maxFile)
 	if err != nil {
 		return nil, fmt.Errorf("reading the config: %w", err)
 	}

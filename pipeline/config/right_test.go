@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -283,6 +284,9 @@ func TestLoadFile(t *testing.T) {
 	}
 	write("password", "hunter2\n")
 	write("large", strings.Repeat("x", 65<<10))
+	if err := syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	l := config.Loader{Components: components()}
 
 	path := write("right.yml", "inputs: {a: {type: docker}}\noutputs: {o: {type: loki, url: http://x, auth: "+
@@ -297,11 +301,14 @@ func TestLoadFile(t *testing.T) {
 
 	tests := []struct{ name, path, want string }{
 		{"no file", filepath.Join(dir, "none.yml"), "no such file"},
-		{"a folder", dir, "is a directory"},
-		{"too large", write("huge.yml", strings.Repeat("#", 1<<20+1)), "larger than 1 MiB"},
-		{"large secret", write("a.yml", "data_dir: '${file:large}'"), "larger than 64 KiB"},
-		{"secret that is a folder", write("b.yml", "data_dir: '${file:.}'"), "not a regular file"},
-		{"secret that never ends", write("c.yml", "data_dir: '${file:/dev/zero}'"), "not a regular file"},
+		{"a folder", dir, "is a folder; name a regular file"},
+		{"too large", write("huge.yml", strings.Repeat("#", 1<<20+1)), "larger than 1MiB"},
+		{"large secret", write("a.yml", "data_dir: '${file:large}'"), "larger than 64KiB"},
+		{"secret that is a folder", write("b.yml", "data_dir: '${file:.}'"), "is a folder"},
+		{"secret that never ends", write("c.yml", "data_dir: '${file:/dev/zero}'"), "is a device"},
+		{"secret that blocks", write("e.yml", "data_dir: '${file:pipe}'"), "is a named pipe"},
+		{"a config that blocks", filepath.Join(dir, "pipe"), "is a named pipe"},
+		{"a config that never ends", "/dev/zero", "is a device"},
 		{"no secret", write("d.yml", "data_dir: '${file:nope}'"), "no such file"},
 	}
 	for _, test := range tests {

@@ -1,12 +1,11 @@
 package config
 
 import (
-	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/longshore/longshore/pipeline"
 )
 
 // Bounds on what ${…} may bring in.
@@ -170,25 +169,11 @@ func (v *variables) file(expr, path string) (string, []unfilled) {
 	return text, nil
 }
 
-// readSecretFile reads a small regular file; anything else could block, or never end.
+// readSecretFile reads a small regular file.
 func readSecretFile(path string) ([]byte, error) {
-	info, err := os.Stat(path)
+	data, err := pipeline.ReadFile(path, maxSecretFile)
 	if err != nil {
 		return nil, fmt.Errorf("reading a value: %w", err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("reading a value: %s is not a regular file", path)
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("reading a value: %w", err)
-	}
-	data, err := io.ReadAll(io.LimitReader(f, maxSecretFile+1))
-	if err = errors.Join(err, f.Close()); err != nil {
-		return nil, fmt.Errorf("reading a value: %w", err)
-	}
-	if len(data) > maxSecretFile {
-		return nil, fmt.Errorf("reading a value: %s is larger than 64 KiB", path)
 	}
 	return data, nil
 }

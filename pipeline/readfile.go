@@ -1,0 +1,61 @@
+package pipeline
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+)
+
+// MaxFile bounds the files that settings name, such as certificates: a bundle of all authorities has
+// a quarter of a MiB.
+const MaxFile = 4 << 20
+
+// ReadFile reads a file that a setting or an argument names, of at most limit bytes. It must be a
+// regular one: a FIFO could block for ever, and a device never end.
+func ReadFile(path string, limit int64) ([]byte, error) {
+	if info, err := os.Stat(path); err != nil {
+		return nil, err
+	} else if !info.Mode().IsRegular() { // not even to be opened
+		return nil, notRegular(path, info)
+	}
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() { // changed meanwhile
+		return nil, notRegular(path, info)
+	}
+	content, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(content)) > limit {
+		return nil, fmt.Errorf("%s is larger than %s; is it the right file?", path, Size(limit))
+	}
+	return content, nil
+}
+
+func notRegular(path string, info os.FileInfo) error {
+	what := "a device"
+	switch mode := info.Mode(); {
+	case mode.IsDir():
+		what = "a folder"
+	case mode&os.ModeNamedPipe != 0:
+		what = "a named pipe"
+	case mode&os.ModeSocket != 0:
+		what = "a socket"
+	}
+	return fmt.Errorf("%s is %s; name a regular file", path, what)
+}
+
+// OthersMayRead reports whether users beyond a file's owner and group may read it.
+func OthersMayRead(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().Perm()&0o004 != 0
+}
