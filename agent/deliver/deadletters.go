@@ -105,7 +105,7 @@ func (f *DeadLetterFile) lock() (*os.File, error) {
 	if err := os.MkdirAll(filepath.Dir(f.path), 0o750); err != nil {
 		return nil, err
 	}
-	lock, err := os.OpenFile(f.path+".lock", os.O_RDWR|os.O_CREATE, 0o640)
+	lock, err := disk.OpenFile(f.path+".lock", os.O_RDWR|os.O_CREATE)
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +146,7 @@ func (f *DeadLetterFile) checkRoom(size int64, more int) error {
 // open opens the file, which must be locked and whose name is on disk then, and returns its size. A
 // last line that a crash has torn is ended, so that it does not spoil the next.
 func (f *DeadLetterFile) open() (file *os.File, size int64, err error) {
-	file, err = os.OpenFile(f.path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o640)
+	file, err = disk.OpenFile(f.path, os.O_RDWR|os.O_CREATE|os.O_APPEND)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -312,7 +312,7 @@ func (f *DeadLetterFile) takeIn(from string, states []letterState) error {
 
 // split writes the chosen dead letters to another file, and leaves the rest.
 func (f *DeadLetterFile) split(to *os.File, chosen func(*DeadLetter) bool) error {
-	rest, err := os.OpenFile(f.path+".new", os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o640)
+	rest, err := disk.OpenFile(f.path+".new", os.O_RDWR|os.O_CREATE|os.O_TRUNC)
 	if err != nil {
 		return err
 	}

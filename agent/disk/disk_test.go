@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -164,5 +165,31 @@ func TestHasUnwritten(t *testing.T) {
 		if got := disk.HasUnwritten(c.p, c.offset); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
+	}
+}
+
+// TestLinksAreNotFollowed: neither opening nor creating a file touches what a link there points to.
+func TestLinksAreNotFollowed(t *testing.T) {
+	dir := t.TempDir()
+	target, link, dangling := filepath.Join(dir, "target"), filepath.Join(dir, "link"), filepath.Join(dir, "dangling")
+	if err := os.WriteFile(target, []byte("content"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, to := range map[string]string{link: target, dangling: filepath.Join(dir, "new")} {
+		if err := os.Symlink(to, name); err != nil {
+			t.Fatal(err)
+		}
+		for what, open := range map[string]func(string) (disk.File, error){"Open": disk.OS{}.Open, "Create": disk.OS{}.Create} {
+			if _, err := open(name); err == nil || !strings.Contains(err.Error(), "remove it") {
+				t.Errorf("%s(%s): %v", what, name, err)
+			}
+		}
+	}
+	content, err := os.ReadFile(target)
+	if err != nil || string(content) != "content" {
+		t.Errorf("the target has %q, %v", content, err)
+	}
+	if _, err := os.Lstat(filepath.Join(dir, "new")); err == nil {
+		t.Error("the target of a link was made")
 	}
 }

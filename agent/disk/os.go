@@ -2,6 +2,7 @@ package disk
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"syscall"
 )
@@ -28,11 +29,27 @@ func (OS) Create(path string) (File, error) {
 }
 
 func openFile(path string, flags int) (File, error) {
-	f, err := os.OpenFile(path, flags, filePerm)
+	f, err := OpenFile(path, flags)
 	if err != nil {
 		return nil, err
 	}
 	return osFile{f}, nil
+}
+
+// OpenFile opens a file of the data folder. It does not follow a symbolic link: who may make one there
+// could have any other file written, or emptied.
+func OpenFile(path string, flags int) (*os.File, error) {
+	f, err := os.OpenFile(path, flags|syscall.O_NOFOLLOW, filePerm)
+	if errors.Is(err, syscall.ELOOP) {
+		return nil, fmt.Errorf("%s is a symbolic link, which is not followed; remove it: %w", path, syscall.ELOOP)
+	}
+	return f, err
+}
+
+// OthersMayWrite reports whether users beyond a folder's owner and group may put files into it.
+func OthersMayWrite(dir string) bool {
+	info, err := os.Stat(dir)
+	return err == nil && info.Mode().Perm()&0o002 != 0
 }
 
 // Rename implements FS.

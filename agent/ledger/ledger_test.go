@@ -363,6 +363,25 @@ func TestSecondProcessIsRejected(t *testing.T) {
 	}
 }
 
+// TestLockIsNoLink: what a link points to is neither locked nor emptied.
+func TestLockIsNoLink(t *testing.T) {
+	dir := t.TempDir()
+	target := filepath.Join(dir, "precious")
+	if err := os.WriteFile(target, []byte("content"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(target, filepath.Join(dir, "lock")); err != nil {
+		t.Fatal(err)
+	}
+	if held, err := lock(dir); err == nil {
+		held.Close()
+		t.Error("the link was locked")
+	}
+	if content, err := os.ReadFile(target); err != nil || string(content) != "content" {
+		t.Errorf("the target has %q, %v", content, err)
+	}
+}
+
 // TestPositionsAgainstBits compares Positions with a plain array of bits.
 func TestPositionsAgainstBits(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))

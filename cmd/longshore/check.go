@@ -1,6 +1,10 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/longshore/longshore/agent/disk"
+)
 
 func (a *app) checkCommand() *cobra.Command {
 	var path string
@@ -18,12 +22,19 @@ func (a *app) checkCommand() *cobra.Command {
 	return cmd
 }
 
+// openDataDir warns of a data_dir with OthersMayWrite.
+const openDataDir = "every user of this machine may write to data_dir, and so make the agent lose or repeat " +
+	"records; take that away: chmod o-w"
+
 func (a *app) check(path string) error {
 	cfg, err := a.load(path)
 	if err != nil {
 		return err
 	}
 	a.printProblems(cfg.Warnings, "warning: ")
+	if disk.OthersMayWrite(cfg.DataDir) {
+		printf(a.stderr, "%s: warning: %s: %s\n", a.styleOf(a.stderr).bold(cfg.File), cfg.DataDir, openDataDir)
+	}
 	transforms := ""
 	if n := len(cfg.Transforms); n > 0 {
 		transforms = count(n, "transform") + ", "

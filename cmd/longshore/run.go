@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/longshore/longshore/agent/admin"
+	"github.com/longshore/longshore/agent/disk"
 	"github.com/longshore/longshore/agent/graph"
 	"github.com/longshore/longshore/pipeline/config"
 )
@@ -49,6 +50,9 @@ func (a *app) runPipelines(ctx context.Context, cfg *config.Config) error {
 	log := a.logger()
 	for _, w := range cfg.Warnings {
 		log.Warn(w.What(), "at", w.Position())
+	}
+	if disk.OthersMayWrite(cfg.DataDir) {
+		log.Warn(openDataDir, "data_dir", cfg.DataDir)
 	}
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
