@@ -81,6 +81,20 @@ type OutputConfig interface {
 	Output(env Env) (Output, error)
 }
 
+// A FileReader is the config of an input that reads files by their paths.
+type FileReader interface {
+	// Globs are the absolute globs of what it reads.
+	Globs() []string
+	// Reads reports whether it reads a file at an absolute path.
+	Reads(path string) bool
+}
+
+// A FileWriter is the config of an output that writes a file.
+type FileWriter interface {
+	// Writes is the path of the file.
+	Writes() string
+}
+
 // A Checker finds what is wrong in a config beyond what its tags say.
 type Checker interface {
 	Check() []Problem

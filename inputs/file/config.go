@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"sync/atomic"
 
+	"github.com/longshore/longshore/inputs/file/glob"
 	"github.com/longshore/longshore/inputs/file/notify"
 	"github.com/longshore/longshore/inputs/lines"
 	"github.com/longshore/longshore/pipeline"
@@ -50,6 +52,55 @@ func (c *Config) Check() []pipeline.Problem {
 		problems = append(problems, pipeline.Problem{Path: "encoding", Message: err.Error()})
 	}
 	return problems
+}
+
+// Warnings implements pipeline.Warner.
+func (c *Config) Warnings() []pipeline.Problem {
+	var problems []pipeline.Problem
+	for setting, globs := range map[string][]string{"paths": c.Paths, "exclude": c.Exclude} {
+		for i, text := range globs {
+			if message := literal(text); message != "" {
+				problems = append(problems, pipeline.Problem{Path: fmt.Sprintf("%s[%d]", setting, i), Message: message})
+			}
+		}
+	}
+	return problems
+}
+
+var (
+	alternatives = regexp.MustCompile(`\{[^{}]*,[^{}]*\}`)
+	dateParts    = regexp.MustCompile(`%[-_]?[YymdHMSjFe]`)
+)
+
+// literal says what of a glob is taken as it stands, although other programs give it a meaning.
+func literal(text string) string {
+	if _, err := os.Lstat(text); err == nil {
+		return "" // it is its name
+	}
+	if part := alternatives.FindString(text); part != "" {
+		return fmt.Sprintf("has %s, which is taken literally; write a path for each", part)
+	}
+	if part := dateParts.FindString(text); part != "" {
+		return fmt.Sprintf("has %s, which is taken literally; write * for a date", part)
+	}
+	return ""
+}
+
+// Globs implements pipeline.FileReader.
+func (c *Config) Globs() []string {
+	globs := make([]string, 0, len(c.Paths))
+	for _, path := range c.Paths {
+		if abs, err := filepath.Abs(path); err == nil {
+			globs = append(globs, abs)
+		}
+	}
+	return globs
+}
+
+// Reads implements pipeline.FileReader.
+func (c *Config) Reads(path string) bool {
+	set, err := glob.NewSet(c.Paths, c.Exclude)
+	return err == nil && set.Match(path)
 }
 
 func checkGlob(setting, glob string) []pipeline.Problem {

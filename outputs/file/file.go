@@ -51,6 +51,19 @@ func (c *Config) Check() []pipeline.Problem {
 	return nil
 }
 
+// Warnings implements pipeline.Warner.
+func (c *Config) Warnings() []pipeline.Problem {
+	folder := filepath.Dir(c.Path)
+	if _, err := os.Stat(folder); !errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return []pipeline.Problem{{Path: "path", Message: fmt.Sprintf("the folder %s is not there; make it: mkdir -p %s",
+		folder, folder)}}
+}
+
+// Writes implements pipeline.FileWriter.
+func (c *Config) Writes() string { return c.Path }
+
 // Output implements pipeline.OutputConfig. The file is opened at the first Send.
 func (c *Config) Output(env pipeline.Env) (pipeline.Output, error) {
 	if problems := c.Check(); len(problems) > 0 {

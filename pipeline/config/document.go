@@ -75,9 +75,11 @@ func (d *document) config(file string) *Config {
 	d.chosenOutputs()
 	d.redact()
 	d.cases()
+	d.cfg.DataDir = d.general.DataDir
+	d.checkPaths()
+	d.checkTemplates()
 	d.cfg.File = file
 	d.cfg.specs = d.components
-	d.cfg.DataDir = d.general.DataDir
 	d.cfg.HTTP = d.general.HTTP
 	d.cfg.ShutdownTimeout = d.general.ShutdownTimeout
 	return &d.cfg
