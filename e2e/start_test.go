@@ -119,7 +119,8 @@ func TestHangup(t *testing.T) {
 		if err := os.WriteFile(log, []byte("one\ntwo\n"), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		a := newAgent(t, "inputs: {app: {type: file, paths: ["+log+"]}}\noutputs: {out: {type: file, path: "+sent+"}}\n")
+		a := newAgent(t, "inputs: {app: {type: file, paths: ["+log+"]}}\n"+
+			"outputs: {out: {type: file, path: "+sent+"}}\n")
 		a.start()
 		a.says("/ready", 200)
 		if err := a.cmd.Process.Signal(hangup); err != nil {

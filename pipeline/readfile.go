@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// MaxFile bounds the files that settings name, such as certificates: a bundle of all authorities has
-// a quarter of a MiB.
+// MaxFile bounds the files that settings name, such as certificates: a bundle of all authorities
+// has a quarter of a MiB.
 const MaxFile = 4 << 20
 
 // ReadFile reads a file that a setting or an argument names, of at most limit bytes. It must be a

@@ -2,8 +2,8 @@
 // that a binary in the field can show where its time and memory go.
 //
 // Other machines need a token for all but /health, /ready and /metrics. Where only this machine can
-// connect and there is no token, requests must name a loopback host: a browser's page whose name was
-// made to mean this machine (DNS rebinding) is not answered.
+// connect and there is no token, requests must name a loopback host: a browser's page whose name
+// was made to mean this machine (DNS rebinding) is not answered.
 package admin
 
 import (

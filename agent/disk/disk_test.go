@@ -179,9 +179,9 @@ func TestLinksAreNotFollowed(t *testing.T) {
 		if err := os.Symlink(to, name); err != nil {
 			t.Fatal(err)
 		}
-		for what, open := range map[string]func(string) (disk.File, error){"Open": disk.OS{}.Open, "Create": disk.OS{}.Create} {
+		for _, open := range []func(string) (disk.File, error){disk.OS{}.Open, disk.OS{}.Create} {
 			if _, err := open(name); err == nil || !strings.Contains(err.Error(), "remove it") {
-				t.Errorf("%s(%s): %v", what, name, err)
+				t.Errorf("%s: %v", name, err)
 			}
 		}
 	}

@@ -36,8 +36,8 @@ func openFile(path string, flags int) (File, error) {
 	return osFile{f}, nil
 }
 
-// OpenFile opens a file of the data folder. It does not follow a symbolic link: who may make one there
-// could have any other file written, or emptied.
+// OpenFile opens a file of the data folder. It does not follow a symbolic link: who may make one
+// there could have any other file written, or emptied.
 func OpenFile(path string, flags int) (*os.File, error) {
 	f, err := os.OpenFile(path, flags|syscall.O_NOFOLLOW, filePerm)
 	if errors.Is(err, syscall.ELOOP) {

@@ -86,8 +86,9 @@ func action(do func(cmd *cobra.Command, args []string) error) func(*cobra.Comman
 	return func(cmd *cobra.Command, args []string) error { return failed(do(cmd, args)) }
 }
 
-// untilSignal returns the context of a command that has something to finish when a signal asks it to
-// end. All others end with the signal, whatever they wait for, and so does the reading of a config.
+// untilSignal returns the context of a command that has something to finish when a signal asks it
+// to end. All others end with the signal, whatever they wait for, and so does the reading of a
+// config.
 func (a *app) untilSignal(cmd *cobra.Command) (context.Context, context.CancelFunc) {
 	if a.signals == nil {
 		return context.WithCancel(cmd.Context())

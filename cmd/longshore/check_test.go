@@ -19,7 +19,8 @@ func TestOpenDataDir(t *testing.T) {
 	if err := os.Mkdir(data, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for mode, warned := range map[os.FileMode]bool{0o750: false, 0o770: false, 0o777: true, 0o777 | os.ModeSticky: true} {
+	modes := map[os.FileMode]bool{0o750: false, 0o770: false, 0o777: true, 0o777 | os.ModeSticky: true}
+	for mode, warned := range modes {
 		if err := os.Chmod(data, mode); err != nil {
 			t.Fatal(err)
 		}

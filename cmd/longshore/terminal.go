@@ -51,8 +51,8 @@ func (s style) wrap(code, text string) styled {
 }
 
 // printf prints what a human reads, and is the one way to do so: texts from outside (names, paths,
-// excerpts, answers of destinations) cannot control a terminal. Of all arguments only errors may have
-// several lines.
+// excerpts, answers of destinations) cannot control a terminal. Of all arguments only errors may
+// have several lines.
 func printf(w io.Writer, format string, args ...any) (int, error) {
 	for i, arg := range args {
 		switch v := arg.(type) {
@@ -116,8 +116,8 @@ func printableLines(text string) string {
 	return strings.Join(lines, "\n")
 }
 
-// A jsonWriter writes JSON, with \u escapes for what printable replaces: a log is read on terminals,
-// too.
+// A jsonWriter writes JSON, with \u escapes for what printable replaces: a log is read on
+// terminals, too.
 type jsonWriter struct{ out io.Writer }
 
 // Write implements io.Writer. It is called with whole lines of valid JSON.

@@ -22,7 +22,8 @@ const hostile = "a\x1b]52;c;QQ==\a\x1b[2J\u009b2J\x7f\b\r\u202egpj\u200b\u2066\u
 // colours and progress.
 func visibleOnly(t *testing.T, what, text string) {
 	t.Helper()
-	for _, own := range []string{"\x1b[1m", "\x1b[2m", "\x1b[1;31m", "\x1b[1;32m", "\x1b[1;33m", "\x1b[0m", "\r\x1b[K"} {
+	for _, own := range []string{"\x1b[1m", "\x1b[2m", "\x1b[1;31m", "\x1b[1;32m", "\x1b[1;33m", "\x1b[0m",
+		"\r\x1b[K"} {
 		text = strings.ReplaceAll(text, own, "")
 	}
 	for _, r := range text {
@@ -58,7 +59,8 @@ func TestForeignTexts(t *testing.T) {
 	valid := "inputs: {a: {type: docker}}\noutputs: {o: {type: stdout}}\n"
 	for _, config := range []string{valid, q + ": 1", "inputs: {" + q + ": {type: " + q + "}}", valid + "parsers: " + q,
 		"inputs: {a: {type: file, paths: " + q + ", " + q + ": 1}}", "a: \x1b[2J", "x: " + name, "a: [\u202e", valid +
-			"tests: [{name: " + q + ", pipeline: " + q + "}]", "outputs: ${" + name + "}", "outputs: ${file:" + name + "}"} {
+			"tests: [{name: " + q + ", pipeline: " + q + "}]", "outputs: ${" + name + "}",
+		"outputs: ${file:" + name + "}"} {
 		run(config, "check", "-c", file)
 		run(config, "test", "-c", file)
 		run(config, "replay", "-c", file, "--output", hostile)

@@ -78,7 +78,8 @@ func (c *Config) tlsFiles() TLS {
 	}
 }
 
-// check reports what could not be read: the client reads whatever is there, and could wait for ever.
+// check reports what could not be read: the client reads whatever is there, and could wait for
+// ever.
 func (t TLS) check() error {
 	for _, path := range []string{t.CA, t.Cert, t.Key} {
 		if path == "" {

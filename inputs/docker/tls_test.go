@@ -243,7 +243,8 @@ func TestFilesThatBlock(t *testing.T) {
 func TestHostsThatAreNotSupported(t *testing.T) {
 	for host, want := range map[string]string{"ssh://ann@dock1": "ssh -L", "fd://": "write it like unix:///",
 		"dock1:2375": "write it like unix:///"} {
-		if problems := (&Config{Host: host}).Check(); len(problems) != 1 || !strings.Contains(problems[0].Message, want) {
+		problems := (&Config{Host: host}).Check()
+		if len(problems) != 1 || !strings.Contains(problems[0].Message, want) {
 			t.Errorf("%s: %+v", host, problems)
 		}
 		t.Setenv("DOCKER_HOST", host)
