@@ -59,7 +59,8 @@ func TestConfigsThatDoHarm(t *testing.T) {
 		"globs apart":      {two("logs/*.log", "logs/*.txt") + out, "", ""},
 		"globs kept apart": {"inputs: {a: {type: file, paths: [DIR/logs/*.log], exclude: ['app*']}, b: {type: file, " +
 			"paths: ['DIR/logs/app*']}}\n" + out, "", ""},
-		"for two outputs": {two("logs/a", "logs/a") + "outputs: {x: {type: stdout}, y: {type: file, path: DIR/out/y}}\n" +
+		"for two outputs": {two("logs/a", "logs/a") +
+			"outputs: {x: {type: stdout}, y: {type: file, path: DIR/out/y}}\n" +
 			pq, "", ""},
 		"containers twice": {"inputs: {a: {type: docker}, b: {type: docker}}\n" + out, "",
 			"inputs.b: reads what the input \"a\" reads"},
