@@ -2,6 +2,7 @@ package redact
 
 import (
 	"bytes"
+	"cmp"
 	"regexp"
 	"slices"
 	"strings"
@@ -73,7 +74,35 @@ func (d *detector) scan(p []byte, found []finding) []finding {
 	if none && !d.beyondSecrets && !hasLongToken(p) {
 		return found
 	}
-	return d.scanViews(p, d.scanText(p, before, found))
+	n := len(found)
+	found = d.scanViews(p, d.scanText(p, before, found))
+	if len(found) > n && isLikeJSON(p) {
+		withinStrings(p, found[n:])
+	}
+	return found
+}
+
+// isLikeJSON reports whether a text begins as a JSON object, or a list of objects, lists or strings.
+func isLikeJSON(p []byte) bool {
+	p = bytes.TrimLeft(p, " \t")
+	return len(p) > 1 && (p[0] == '{' || p[0] == '[' && (p[1] == '{' || p[1] == '[' || p[1] == '"'))
+}
+
+// withinStrings ends findings that begin in a JSON string where that ends: a quote within may have
+// made them longer. They are sorted on the way.
+func withinStrings(p []byte, found []finding) {
+	slices.SortFunc(found, func(a, b finding) int { return cmp.Compare(a.from, b.from) })
+	s, end := scanner{p: p}, 0
+	for i := range found {
+		f := &found[i]
+		if f.kind == pattern || !s.insideString(f.from, 0) {
+			continue // the user's patterns match what they match
+		}
+		if f.from >= end {
+			end = quotes{char: '"'}.end(p, f.from)
+		}
+		f.to = min(f.to, end)
+	}
 }
 
 // scanText appends the findings in a text as it stands. Before an index it has no group.

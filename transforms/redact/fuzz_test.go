@@ -198,6 +198,7 @@ func FuzzRedact(f *testing.F) {
 			f.Add(strings.TrimRight(strings.ReplaceAll(strings.TrimPrefix(line, "< "), "¶", ""), "\n"))
 		}
 	}
+	f.Add(`{"a":"token='0123456789","b":"x'"}`)
 	everything := &Config{Detect: []string{"secrets", "email", "ip", "card", "iban"}, Replacement: "[{kind}]",
 		Keys: []string{"a"}}
 	f.Fuzz(func(t *testing.T, line string) {
