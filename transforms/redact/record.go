@@ -54,7 +54,7 @@ func (t *transform) hasSecret(b *event.Batch, i int) bool {
 		if f.Key.Kind == event.Escaped {
 			h |= mayBeSecret
 		}
-		if h != 0 && (h&mayBeSecret != 0 && t.isSecretField(b, f) || h&mayBePair != 0 && t.namesSecret(b, f.Value)) {
+		if h != 0 && t.nameHasSecret(b, f, key, h) {
 			return true
 		}
 		if len(key) >= longName && len(t.detector.scan(key, nil)) > 0 {
@@ -87,6 +87,20 @@ func (t *transform) valueHasSecret(b *event.Batch, v event.Value) bool {
 		return false
 	}
 	return len(d.scan(p, nil)) > 0
+}
+
+// nameHasSecret reports whether a field's name makes its value a secret, or that of another field. h
+// is what the end of the name says.
+func (t *transform) nameHasSecret(b *event.Batch, f event.Field, key []byte, h hint) bool {
+	if h&mayBePair != 0 && t.namesSecret(b, f.Value) {
+		return true
+	}
+	last := key[len(key)-1]
+	isPlain := f.Key.Kind != event.Escaped && last > '9' && last != ']' && last != '['
+	if h&mayBeSecret == 0 || isPlain && t.detector.names.always == 0 && !mayEndSecret(key) {
+		return false
+	}
+	return t.isSecretField(b, f)
 }
 
 // namesSecret reports whether the value of a key, name or type is the name of a secret, which may
