@@ -82,7 +82,8 @@ func (d *detector) scan(p []byte, found []finding) []finding {
 	return found
 }
 
-// isLikeJSON reports whether a text begins as a JSON object, or a list of objects, lists or strings.
+// isLikeJSON reports whether a text begins as a JSON object, or a list of objects, lists or
+// strings.
 func isLikeJSON(p []byte) bool {
 	p = bytes.TrimLeft(p, " \t")
 	return len(p) > 1 && (p[0] == '{' || p[0] == '[' && (p[1] == '{' || p[1] == '[' || p[1] == '"'))

@@ -89,8 +89,8 @@ func (t *transform) valueHasSecret(b *event.Batch, v event.Value) bool {
 	return len(d.scan(p, nil)) > 0
 }
 
-// nameHasSecret reports whether a field's name makes its value a secret, or that of another field. h
-// is what the end of the name says.
+// nameHasSecret reports whether a field's name makes its value a secret, or that of another field.
+// h is what the end of the name says.
 func (t *transform) nameHasSecret(b *event.Batch, f event.Field, key []byte, h hint) bool {
 	if h&mayBePair != 0 && t.namesSecret(b, f.Value) {
 		return true
