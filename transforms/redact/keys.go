@@ -21,6 +21,8 @@ const (
 	directory
 	// random counts if its value looks as if a machine had made it.
 	random
+	// session is random, but not the session of a process, as PostgreSQL logs it.
+	session
 	// code is a number of four digits or more, or random.
 	code
 )
@@ -46,7 +48,7 @@ var stems = []stem{
 	{"signing_key", 2, ordinary}, {"signingkey", 2, ordinary},
 	{"amz-signature", 2, ordinary},
 	{"authorization", 4, headerAuth}, {"cookie", 0, headerCookie}, {"cookies", 0, headerCookie},
-	{"phpsessid", 0, random}, {"jsessionid", 0, random},
+	{"phpsessid", 0, session}, {"jsessionid", 0, session},
 }
 
 // shortStems have no four rare groups. In texts they count before an equals sign and a quote only,
@@ -55,7 +57,7 @@ var stems = []stem{
 var shortStems = []stem{
 	{"pwd", -1, directory}, {"pass", 0, pass}, {"pw", -1, ordinary}, {"jwt", -1, ordinary}, {"psk", -1, ordinary},
 	{"auth", 0, random}, {"pin", -1, code}, {"otp", -1, code},
-	{"session_id", 6, random}, {"session-id", 6, random}, {"sessionid", 5, random},
+	{"session_id", 6, session}, {"session-id", 6, session}, {"sessionid", 5, session},
 }
 
 // tails follow the stems of passwords, behind a separator or none.

@@ -605,10 +605,21 @@ func (c keyClass) counts(value []byte) bool {
 		return value[0] != '/'
 	case random:
 		return looksRandom(value)
+	case session:
+		return looksRandom(value) && !isProcessSession(value)
 	case code:
 		return len(value) >= 4 && isDigits(value) || looksRandom(value)
 	}
 	return true
+}
+
+// isProcessSession reports whether a value is a start and a process, in hexadecimal digits:
+// PostgreSQL's 6632b2f0.1a47.
+func isProcessSession(value []byte) bool {
+	dot := bytes.IndexByte(value, '.')
+	return dot > 0 && dot <= 8 && len(value)-dot <= 9 && !slices.ContainsFunc(value, func(c byte) bool {
+		return hexDigit(c) < 0 && c != '.'
+	})
 }
 
 func isDigits(p []byte) bool {
