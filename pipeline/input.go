@@ -69,7 +69,8 @@ type Feed interface {
 
 	// Behind reports whether an output that lags is still to read again what was sent of a source
 	// (see Rereader), so that it should stay readable. leaving says that it cannot be for long:
-	// then it comes before others. Any goroutine may call it, as long as the source is open.
+	// then it comes before others, and what the outputs have of it is on disk when the program
+	// ends. Any goroutine may call it, as long as the source is open.
 	Behind(src *event.Source, leaving bool) bool
 
 	// SpoolRoom returns how many bytes the spools of the input's outputs have room for. An input

@@ -12,7 +12,8 @@ type Body struct {
 	pipeline.Body
 	Runs Runs
 
-	strikes int // how often it has failed as a whole, or what it was part of; see isolate
+	strikes int  // how often it has failed as a whole, or what it was part of; see isolate
+	spooled bool // it is on disk
 }
 
 // NewBody returns an empty body.
@@ -25,6 +26,7 @@ func NewBody() *Body {
 // Reset empties the body and keeps its memory.
 func (b *Body) Reset() {
 	b.Body.Reset()
+	b.spooled = false
 	clear(b.Runs)
 	b.Runs = b.Runs[:0]
 	b.strikes = 0
@@ -123,7 +125,7 @@ func keepItems(dst, src *Body, chosen func(i int) bool) {
 }
 
 func copyRuns(dst, src *Body, chosen func(i int) bool, leave func(run *Run, from, to uint64)) {
-	dst.Uncertain, dst.strikes = src.Uncertain, src.strikes
+	dst.Uncertain, dst.strikes, dst.spooled = src.Uncertain, src.strikes, src.spooled
 	for k := range src.Runs {
 		run := &src.Runs[k]
 		open := false

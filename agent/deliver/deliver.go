@@ -112,11 +112,11 @@ func (d *Deliverer) Put(ctx context.Context, b *Shared, track Track) error {
 
 // Hurry notes that one input more hurries, or one less.
 func (d *Deliverer) Hurry(on bool) {
-	if !on {
+	if on {
+		d.hurrying.Add(1)
+	} else {
 		d.hurrying.Add(-1)
-		return
 	}
-	d.hurrying.Add(1)
 	for _, l := range d.lanes {
 		select {
 		case l.hurried <- struct{}{}:

@@ -41,6 +41,7 @@ func (l *lane) encode(ctx context.Context, dl delivery) bool {
 			l.startRun(b.Source, dl.track, r.Pos)
 		}
 		if !l.encodeRecord(ctx, b, i) {
+			l.endRun(r.Pos)
 			return false
 		}
 		if dl.track.Uncertain(r.Pos) {

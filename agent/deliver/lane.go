@@ -31,7 +31,7 @@ type lane struct {
 
 	inFlight *Body
 	results  chan attemptResult
-	hurried  chan struct{} // an input has begun to hurry
+	hurried  chan struct{} // an input has begun to hurry, or no longer does
 	permit   *permit
 	pauses   pauses // between requests while nothing gets through
 	asking   pauses // between questions that fail
@@ -72,6 +72,7 @@ func (l *lane) run(ctx context.Context) {
 		}
 		from := l.intake()
 		l.heldUp.Store(from == nil)
+		l.spillQueue()
 		l.setTimer()
 		select {
 		case dl, ok := <-from:
@@ -134,7 +135,8 @@ func (l *lane) wakeAt(at time.Time) {
 
 // intake returns the channel to read batches from, or nil while the lane is full.
 func (l *lane) intake() <-chan delivery {
-	full := l.overBudget()
+	// What an input that hurried has put on disk fills the lane, too, when it no longer does.
+	full := l.overBudget() || l.spill.hurried && l.spill.pending()
 	spills := l.spill.due(full, l.d.hurrying.Load() > 0, time.Now())
 	if l.closed || len(l.spill.tail) > 0 || full && !spills {
 		return nil
@@ -153,8 +155,8 @@ func (l *lane) overBudget() bool {
 // terminal that is stopped takes no write and does not return it either.
 const abandonAfter = 5 * time.Second
 
-// abandon waits for the request in flight, which ctx is ending, and releases the batches that wait.
-// What was not done stays so in the ledger.
+// abandon waits for the request in flight, which ctx is ending, puts what it can on disk, and
+// releases the batches that wait. What was not done stays so in the ledger.
 func (l *lane) abandon() {
 	if l.inFlight != nil {
 		select {
@@ -167,6 +169,7 @@ func (l *lane) abandon() {
 				"records", len(l.inFlight.Items))
 		}
 	}
+	l.spillRest()
 	for {
 		select {
 		case dl, ok := <-l.in:

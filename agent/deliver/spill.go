@@ -2,6 +2,7 @@ package deliver
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -103,6 +104,62 @@ func (l *lane) spillBody(b *Body) error {
 	return l.spill.spool.Append(b)
 }
 
+// spillQueue puts on disk what waits in memory, while an input hurries: the sources of some of it may
+// be gone already. It stays in front of all that was spilled, as nothing was before.
+func (l *lane) spillQueue() {
+	s := &l.spill
+	hurries := l.d.hurrying.Load() > 0
+	if s.hurried && !hurries && s.pending() && len(l.open.Items) > 0 {
+		l.seal() // the end of what the input hurried for
+	}
+	if !s.hurried || s.pending() || !hurries {
+		return
+	}
+	own := slices.IndexFunc(l.queue, func(b *Body) bool { return !b.spooled })
+	if own < 0 {
+		return
+	}
+	s.tail = append(s.tail, l.queue[own:]...)
+	l.queue = slices.Delete(l.queue, own, len(l.queue))
+	l.spillTail()
+}
+
+// A goneTrack knows whether its source can be read again.
+type goneTrack interface {
+	// Gone reports whether it cannot, or not for much longer.
+	Gone() bool
+}
+
+// isGone reports whether something of a body cannot be read again.
+func (b *Body) isGone() bool {
+	return slices.ContainsFunc(b.Runs, func(r Run) bool {
+		track, ok := r.Track.(goneTrack)
+		return ok && track.Gone()
+	})
+}
+
+// spillRest puts on disk what waits in memory and cannot be read again next time, where there is a
+// spool with room.
+func (l *lane) spillRest() {
+	if l.spill.spool == nil {
+		return
+	}
+	rest := append([]*Body{l.inFlight}, l.queue...)
+	rest = append(append(rest, l.spill.tail...), l.open)
+	for _, b := range rest {
+		if b == nil || b.spooled || len(b.Items) == 0 || !b.isGone() {
+			continue
+		}
+		if err := l.spillBody(b); err != nil {
+			l.d.Log.Error("records whose source is gone wait in memory, and cannot be put into the spool: they are lost",
+				"source", b.Runs[0].Source.Key, "records", len(b.Items), "why", err)
+			return
+		}
+		l.d.metrics.spooled.Add(uint64(len(b.Items)))
+		b.finish()
+	}
+}
+
 // refill takes the next body from behind the queue, when that is empty.
 func (l *lane) refill() {
 	s := &l.spill
@@ -124,6 +181,7 @@ func (l *lane) refill() {
 		l.d.bodies.put(b)
 		return
 	}
+	b.spooled = true
 	if earlier {
 		b.Uncertain = true
 		l.d.metrics.restored.Add(uint64(len(b.Items)))

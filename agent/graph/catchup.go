@@ -129,6 +129,7 @@ type catchUp struct {
 
 	mu      sync.Mutex
 	queue   []*behindRoute
+	reading *behindRoute  // not in the queue meanwhile
 	ended   bool          // no more is added
 	changed chan struct{} // something of the above has
 }
@@ -147,6 +148,16 @@ func (c *catchUp) add(r *behindRoute) {
 	defer c.mu.Unlock()
 	c.queue = append(c.queue, r)
 	c.poke()
+}
+
+// putBack ends the reading of a route, which has caught up or is read on later.
+func (c *catchUp) putBack(r *behindRoute, joined bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.reading = nil
+	if !joined {
+		c.queue = append(c.queue, r)
+	}
 }
 
 // poke has the queue looked at again.
@@ -181,8 +192,8 @@ func (c *catchUp) run(ctx context.Context) {
 			case <-timer.C:
 			case <-ctx.Done():
 			}
-		case !c.readOn(ctx, r):
-			c.add(r)
+		default:
+			c.putBack(r, c.readOn(ctx, r))
 		}
 	}
 }
@@ -211,6 +222,7 @@ func (c *catchUp) next() (*behindRoute, time.Duration) {
 	}
 	r := c.queue[best]
 	c.queue = slices.Delete(c.queue, best, best+1)
+	c.reading = r
 	return r, 0
 }
 
@@ -222,6 +234,20 @@ func (c *catchUp) hasLeaving() bool {
 	return slices.ContainsFunc(c.queue, func(r *behindRoute) bool {
 		return r.of.leaving.Load() && !r.retryAt.After(now)
 	})
+}
+
+func (c *catchUp) isBehind() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.reading != nil || len(c.queue) > 0
+}
+
+// hasLeft reports whether there is anything to be read of sources that cannot be for much longer.
+func (c *catchUp) hasLeft() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	isLeft := func(r *behindRoute) bool { return r.of.leaving.Load() && !r.of.gone.Load() }
+	return c.reading != nil && isLeft(c.reading) || slices.ContainsFunc(c.queue, isLeft)
 }
 
 // Why reading again ended before the source's end.

@@ -183,6 +183,9 @@ func (f *feed) Behind(src *event.Source, leaving bool) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	o := f.sources[src.ID]
+	if o != nil && leaving {
+		o.progress.Leave()
+	}
 	if o == nil || o.behind == 0 {
 		return false
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/longshore/longshore/agent/ledger"
 	"github.com/longshore/longshore/agent/spool"
 	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/backoff"
 	"github.com/longshore/longshore/pipeline/condition"
 	"github.com/longshore/longshore/pipeline/config"
 	"github.com/longshore/longshore/pipeline/event"
@@ -259,6 +260,12 @@ func (g *Graph) pipelinesOf(input string) []*sharedPipeline {
 func (g *Graph) Run(ctx context.Context) error {
 	hard, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
+	reading, stopReading := context.WithCancel(hard)
+	defer stopReading()
+	defer context.AfterFunc(ctx, func() {
+		g.waitForLeaving(hard)
+		stopReading()
+	})()
 	defer context.AfterFunc(ctx, func() {
 		select {
 		case <-time.After(time.Duration(g.Config.ShutdownTimeout)):
@@ -274,10 +281,10 @@ func (g *Graph) Run(ctx context.Context) error {
 		working.Go(func() { w.run(hard) })
 	}
 	for _, c := range g.catchUps() {
-		catchingUp.Go(func() { c.run(ctx) })
+		catchingUp.Go(func() { c.run(reading) })
 	}
 	stopStoring := g.store()
-	err := g.runInputs(ctx)
+	err := g.runInputs(reading)
 	g.endCatchingUp()
 	catchingUp.Wait()
 	for _, w := range g.workers {
@@ -303,6 +310,23 @@ func (g *Graph) endCatchingUp() {
 	}
 	for _, c := range g.catchUps() {
 		c.end()
+	}
+}
+
+const (
+	// leavingPoll is how often waitForLeaving looks.
+	leavingPoll = 20 * time.Millisecond
+	// leavingNotice is how long inputs take to notice what was deleted just now.
+	leavingNotice = 200 * time.Millisecond
+)
+
+// waitForLeaving waits until outputs that lag have all of the sources that cannot be read for much
+// longer: they would not be there in the next run.
+func (g *Graph) waitForLeaving(ctx context.Context) {
+	if !slices.ContainsFunc(g.catchUps(), (*catchUp).isBehind) || backoff.Sleep(ctx, leavingNotice, nil) != nil {
+		return
+	}
+	for slices.ContainsFunc(g.catchUps(), (*catchUp).hasLeft) && backoff.Sleep(ctx, leavingPoll, nil) == nil {
 	}
 }
 

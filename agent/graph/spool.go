@@ -21,6 +21,7 @@ import (
 const (
 	spoolAfterEphemeral = 500 * time.Millisecond
 	spoolAfterFiles     = time.Minute
+	spoolNever          = 10 * 365 * 24 * time.Hour
 )
 
 // spoolKeepFree is what a spool leaves free on its disk.
@@ -204,6 +205,9 @@ func (g *Graph) spoolAfter(output string) time.Duration {
 		if slices.Contains(p.Outputs, output) && g.fedByEphemeral(p) {
 			return spoolAfterEphemeral
 		}
+	}
+	if len(g.Config.Outputs) > 1 {
+		return spoolNever // it is let go instead
 	}
 	return spoolAfterFiles
 }

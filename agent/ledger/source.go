@@ -20,6 +20,7 @@ type Source struct {
 	written     bool // its identity is in the file, or on the way there
 	opened      bool
 	gone        bool
+	leaving     bool   // it cannot be read for much longer
 	changed     uint64 // number of its last change
 	durable     bool   // on disk since it was opened: its identity, and how its input finds it again
 	resume      pipeline.Cursor
@@ -62,7 +63,7 @@ func (s *Source) open(routes []string, reserveAhead uint64) {
 	if !s.opened && s.resume.State == nil {
 		s.ledger.countWithoutCursor(s, 1)
 	}
-	s.opened, s.gone, s.durable = true, false, false
+	s.opened, s.gone, s.leaving, s.durable = true, false, false, false
 	if s.tracks != nil {
 		return // opened before in this process: nothing of it was lost
 	}
@@ -137,6 +138,13 @@ func (s *Source) thinCheckpoints() {
 	}
 	clear(s.checkpoints[n:])
 	s.checkpoints = s.checkpoints[:n]
+}
+
+// Leave notes that the source cannot be read for much longer.
+func (s *Source) Leave() {
+	s.ledger.mu.Lock()
+	defer s.ledger.mu.Unlock()
+	s.leaving = true
 }
 
 // Close notes that no more is read of the source; see pipeline.Feed.

@@ -50,6 +50,14 @@ func (t *Track) Done(from, to uint64) {
 // Skip implements deliver.Track.
 func (t *Track) Skip(pos uint64) bool { return pos < t.doneEarlier.End() && t.doneEarlier.Has(pos) }
 
+// Gone reports whether the source cannot be read again, or not for much longer.
+func (t *Track) Gone() bool {
+	l := t.source.ledger
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return t.source.gone || t.source.leaving
+}
+
 // Bounds returns the positions at which what an earlier run has done begins or ends, ascending.
 // Records begin there.
 func (t *Track) Bounds() []uint64 {

@@ -458,6 +458,7 @@ func (r *reader) onEnd(ctx context.Context, f *file, info fs.FileInfo, at locati
 	if wait, err := r.waitForLine(ctx, f, info.Size(), moved); wait > 0 || err != nil || !moved {
 		return sliceResult{wait: wait}, err
 	}
+	behind := f.read.src != nil && r.feed.Behind(f.read.src, at.state == unlinked)
 	since := at.since
 	if since.Before(f.read.grownAt) {
 		since = f.read.grownAt
@@ -465,7 +466,7 @@ func (r *reader) onEnd(ctx context.Context, f *file, info fs.FileInfo, at locati
 	if left := completeAfter - time.Since(since); left > 0 {
 		return sliceResult{wait: left}, nil
 	}
-	if f.read.src != nil && r.feed.Behind(f.read.src, at.state == unlinked) {
+	if behind {
 		return sliceResult{wait: behindRetry}, nil // it stays open for an output that lags
 	}
 	switch {
