@@ -55,6 +55,25 @@ func (s *soak) openDestinations() (destinations, error) {
 
 func (f *fakes) urls() (loki, elastic string) { return f.loki.URL(), f.elastic.URL() }
 
+// die has Elasticsearch be away for a third of the time that lines are written, so that it lags far
+// behind Loki, and files that have rotated meanwhile are still to be read for it.
+func (f *fakes) die(ctx context.Context) {
+	pause(ctx, f.soak.duration/5)
+	if ctx.Err() != nil || f.soak.options.faults == 0 {
+		return
+	}
+	span := f.soak.duration / 3
+	f.soak.journal.note("%s is dead for %s", f.elastic.URL(), span)
+	if err := f.elastic.Refuse(ctx, span); err != nil {
+		f.soak.journal.note("%v", err)
+		return
+	}
+	l, _ := f.loki.Tally.Arrived()
+	e, _ := f.elastic.Tally.Arrived()
+	f.soak.journal.note("it is back; Loki has %d lines, and it has %d", l, e)
+	f.soak.deadBehind = l - min(l, e)
+}
+
 // disturb has one or both of the destinations be away or silent at times.
 func (f *fakes) disturb(ctx context.Context) {
 	if f.soak.options.faults == 0 {
@@ -64,6 +83,9 @@ func (f *fakes) disturb(ctx context.Context) {
 	for i, server := range []*receiver.Server{f.loki.Server, f.elastic.Server} {
 		random := rand.New(rand.NewPCG(f.soak.seed, 10+uint64(i)))
 		both.Go(func() {
+			if i == 1 {
+				f.die(ctx)
+			}
 			for {
 				span := time.Duration(random.Int64N(int64(f.soak.outage)))
 				pause(ctx, time.Duration(1+5*random.Float64())*f.soak.outage)

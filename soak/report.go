@@ -33,6 +33,9 @@ func (s *soak) report(findings []finding) error {
 		fmt.Printf("%-14s all was there %s after the last line\n", "caught up",
 			s.allThere.Sub(s.lastLine).Round(100*time.Millisecond))
 	}
+	if s.deadBehind > 0 {
+		fmt.Printf("%-14s Elasticsearch lacked %d lines that Loki had when it was back\n", "dead output", s.deadBehind)
+	}
 	refused := s.letters()
 	if refused > 0 {
 		fmt.Printf("%-14s %d records, see data/dead-letters\n", "refused", refused)

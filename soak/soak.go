@@ -21,6 +21,7 @@ type soak struct {
 	files      []*logFile
 	containers *containers
 	lastLine   time.Time
+	deadBehind uint64    // lines that the destination which was dead lacked when it was back
 	allThere   time.Time // zero if it never was
 }
 

@@ -242,12 +242,17 @@ func (c *catchUp) isBehind() bool {
 	return c.reading != nil || len(c.queue) > 0
 }
 
-// hasLeft reports whether there is anything to be read of sources that cannot be for much longer.
-func (c *catchUp) hasLeft() bool {
+// leaving returns how many records are left of sources that cannot be read for much longer, and
+// whether there are such sources.
+func (c *catchUp) leaving() (missed int64, any bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	isLeft := func(r *behindRoute) bool { return r.of.leaving.Load() && !r.of.gone.Load() }
-	return c.reading != nil && isLeft(c.reading) || slices.ContainsFunc(c.queue, isLeft)
+	for _, r := range append(slices.Clone(c.queue), c.reading) {
+		if r != nil && r.of.leaving.Load() && !r.of.gone.Load() {
+			missed, any = missed+r.missed.Load(), true
+		}
+	}
+	return missed, any
 }
 
 // Why reading again ended before the source's end.

@@ -314,19 +314,32 @@ func (g *Graph) endCatchingUp() {
 }
 
 const (
-	// leavingPoll is how often waitForLeaving looks.
-	leavingPoll = 20 * time.Millisecond
 	// leavingNotice is how long inputs take to notice what was deleted just now.
 	leavingNotice = 200 * time.Millisecond
+	// leavingStuck is how long waitForLeaving waits while nothing is read.
+	leavingStuck = 2 * time.Second
 )
 
 // waitForLeaving waits until outputs that lag have all of the sources that cannot be read for much
-// longer: they would not be there in the next run.
+// longer: they would not be there in the next run. It gives up where nothing of it gets on.
 func (g *Graph) waitForLeaving(ctx context.Context) {
-	if !slices.ContainsFunc(g.catchUps(), (*catchUp).isBehind) || backoff.Sleep(ctx, leavingNotice, nil) != nil {
+	if !slices.ContainsFunc(g.catchUps(), (*catchUp).isBehind) {
 		return
 	}
-	for slices.ContainsFunc(g.catchUps(), (*catchUp).hasLeft) && backoff.Sleep(ctx, leavingPoll, nil) == nil {
+	wait, last, since := leavingNotice, int64(-1), time.Now()
+	for backoff.Sleep(ctx, wait, nil) == nil && time.Since(since) < leavingStuck {
+		left, any := int64(0), false
+		for _, c := range g.catchUps() {
+			missed, some := c.leaving()
+			left, any = left+missed, any || some
+		}
+		if !any {
+			return
+		}
+		if left != last {
+			last, since = left, time.Now()
+		}
+		wait = leavingNotice / 10
 	}
 }
 
