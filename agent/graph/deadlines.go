@@ -31,9 +31,12 @@ func (d *deadlines) next(since time.Time) *sourceState {
 	for len(d.queue) > 0 && !d.queue[0].wake.After(now) {
 		s := d.queue[0]
 		due := s.due
-		if earliest := since.Add(s.wait); earliest.After(due) {
-			due = earliest
+		from := since
+		if s.to < s.uncertainBelow {
+			// Its lines may wait behind those of a source that is held up.
+			from = latest(from, s.of.feed.heldUpUntil(now))
 		}
+		due = latest(due, from.Add(s.wait))
 		if s.pending() && due.After(now) {
 			s.wake = due
 			heap.Fix(&d.queue, 0)
@@ -47,6 +50,13 @@ func (d *deadlines) next(since time.Time) *sourceState {
 	}
 	d.setTimer()
 	return nil
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 func (d *deadlines) setTimer() {

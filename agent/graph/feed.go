@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/longshore/longshore/agent/ledger"
 	"github.com/longshore/longshore/pipeline"
@@ -33,6 +34,11 @@ type feed struct {
 	read     atomic.Uint64 // records
 	due      atomic.Uint64 // how often they are to end: at each output of their source's pipelines
 	inFlight atomic.Int64  // records read that the pipelines have not taken yet
+
+	// Calls of Send that wait, as all outputs of their source lag, and when the last one ended that
+	// did.
+	parkedSends atomic.Int64
+	parkedUntil atomic.Pointer[time.Time]
 
 	mu      sync.Mutex
 	hurries bool  // lines are about to be gone
@@ -148,10 +154,25 @@ func (f *feed) waitWhileParked(ctx context.Context, o *openSource) {
 	if parked == nil {
 		return
 	}
+	f.parkedSends.Add(1)
 	select {
 	case <-parked:
 	case <-ctx.Done():
 	}
+	now := time.Now()
+	f.parkedUntil.Store(&now)
+	f.parkedSends.Add(-1)
+}
+
+// heldUpUntil returns until when the input was held up, as all outputs of a source lagged.
+func (f *feed) heldUpUntil(now time.Time) time.Time {
+	if f.parkedSends.Load() > 0 {
+		return now
+	}
+	if until := f.parkedUntil.Load(); until != nil {
+		return *until
+	}
+	return time.Time{}
 }
 
 // behind notes that one more route of a source is behind, and whether all are.
