@@ -104,8 +104,8 @@ func (l *lane) spillBody(b *Body) error {
 	return l.spill.spool.Append(b)
 }
 
-// spillQueue puts on disk what waits in memory, while an input hurries: the sources of some of it may
-// be gone already. It stays in front of all that was spilled, as nothing was before.
+// spillQueue puts on disk what waits in memory, while an input hurries: the sources of some of it
+// may be gone already. It stays in front of all that was spilled, as nothing was before.
 func (l *lane) spillQueue() {
 	s := &l.spill
 	hurries := l.d.hurrying.Load() > 0
@@ -151,7 +151,7 @@ func (l *lane) spillRest() {
 			continue
 		}
 		if err := l.spillBody(b); err != nil {
-			l.d.Log.Error("records whose source is gone wait in memory, and cannot be put into the spool: they are lost",
+			l.d.Log.Error("records whose source is gone are lost: they wait in memory, and the spool takes no more",
 				"source", b.Runs[0].Source.Key, "records", len(b.Items), "why", err)
 			return
 		}

@@ -62,7 +62,8 @@ func restartsAtRandom(t *testing.T, rnd *rand.Rand) {
 			t.Fatal(err)
 		}
 		c := g.Counts()
-		if ended := c.Delivered + c.Rejected + c.Filtered + c.Skipped; ended != 4*c.Read+c.Restored || c.Pending() != 0 {
+		ended := c.Delivered + c.Rejected + c.Filtered + c.Skipped
+		if ended != 4*c.Read+c.Restored || c.Pending() != 0 {
 			t.Errorf("%d records were read for 4 routes, and %d ended: %+v", c.Read, ended, c)
 		}
 	})
