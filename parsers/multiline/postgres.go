@@ -21,7 +21,7 @@ func (r *record) postgres(p []byte) bool {
 // has a digit or a sign.
 func isPostgres(p []byte) bool {
 	head, word := postgresHead(p)
-	if len(head) < 2 || bytes.IndexAny(head, "0123456789@=") < 0 {
+	if len(head) < 2 || !bytes.ContainsAny(head, "0123456789@=") {
 		return false
 	}
 	switch string(word) {
