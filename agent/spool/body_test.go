@@ -17,6 +17,7 @@ import (
 
 // sameBody compares bodies but for their tracks.
 var sameBody = cmp.Options{
+	cmp.AllowUnexported(deliver.Body{}),
 	cmpopts.IgnoreUnexported(pipeline.Body{}, event.Source{}),
 	cmpopts.IgnoreFields(deliver.Run{}, "Track"),
 	cmpopts.IgnoreFields(pipeline.Body{}, "Sources"),
