@@ -41,10 +41,11 @@ type detector struct {
 	patterns      []*regexp.Regexp
 	personal      [kinds]bool
 	beyondSecrets bool // personal data, own keys or patterns
+	views         viewPool
 }
 
 func newDetector(c *Config) *detector {
-	d := &detector{secrets: slices.Contains(c.Detect, "secrets"), index: secretIndex}
+	d := &detector{secrets: slices.Contains(c.Detect, "secrets"), index: secretIndex, views: newViewPool()}
 	d.names = names{secrets: d.secrets, except: c.Except}
 	for k, name := range kindNames {
 		d.personal[k] = slices.Contains(c.Detect, name)

@@ -3,7 +3,6 @@ package redact
 import (
 	"bytes"
 	"math/bits"
-	"sync"
 )
 
 // A view is a text as it reads without escapes that hide what it says: \u0022, \x22 and \/ of
@@ -27,15 +26,39 @@ const (
 	maxPooled = 1 << 16
 )
 
-// viewPool keeps the memory of views, as transforms work on several batches at a time.
-var viewPool = sync.Pool{New: func() any { return new(views) }}
+// A viewPool keeps the memory of a few views, as a transform works on several batches at a time.
+type viewPool chan *views
+
+const pooledViews = 8
+
+func newViewPool() viewPool { return make(viewPool, pooledViews) }
+
+func (p viewPool) get() *views {
+	select {
+	case v := <-p:
+		return v
+	default:
+		return new(views)
+	}
+}
+
+// put takes views back, unless a long text has inflated them.
+func (p viewPool) put(v *views) {
+	if cap(v[0].text) > maxPooled {
+		return
+	}
+	select {
+	case p <- v:
+	default:
+	}
+}
 
 // scanViews appends what a text hides behind escapes.
 func (d *detector) scanViews(p []byte, found []finding) []finding {
 	if !hasEscape(p) {
 		return found
 	}
-	all := viewPool.Get().(*views)
+	all := d.views.get()
 	before := len(found)
 	text := p
 	for i := range all {
@@ -49,9 +72,7 @@ func (d *detector) scanViews(p []byte, found []finding) []finding {
 			all[j].toText(found[n:])
 		}
 	}
-	if cap(all[0].text) <= maxPooled {
-		viewPool.Put(all)
-	}
+	d.views.put(all)
 	return dropEmpty(found, before)
 }
 
