@@ -83,18 +83,23 @@ func (c *slowConfig) Run(ctx context.Context, feed pipeline.Feed) error {
 	for _, k := range feed.Known() {
 		known[k.Key] = k
 	}
-	at, sources := map[string]uint64{}, map[string]*event.Source{}
+	at, sources, last := map[string]uint64{}, map[string]*event.Source{}, map[string]time.Time{}
 	for _, key := range slices.Sorted(maps.Keys(c.world.sources)) {
 		k := known[key]
 		src, err := feed.Open(k.ID, key, []event.Label{{Name: "key", Value: key}})
 		if err != nil {
 			return err
 		}
-		at[key], sources[key] = k.Cursor.Pos, src
+		at[key], sources[key], last[key] = k.Cursor.Pos, src, time.Now()
 	}
 	for len(sources) > 0 {
 		keys := slices.Sorted(maps.Keys(sources))
 		key := keys[c.world.rnd.IntN(len(keys))]
+		oldest := slices.MinFunc(keys, func(a, b string) int { return last[a].Compare(last[b]) })
+		if time.Since(last[oldest]) > slowest {
+			key = oldest
+		}
+		last[key] = time.Now()
 		src, lines := sources[key], c.world.sources[key]
 		if at[key] >= uint64(len(lines)) {
 			feed.Close(src, false)
@@ -145,6 +150,10 @@ func (c *slowConfig) pause() time.Duration {
 	return []time.Duration{0, 0, 0, 0, 50 * time.Millisecond, 400 * time.Millisecond,
 		1500 * time.Millisecond}[c.world.rnd.IntN(7)]
 }
+
+// slowest is about how long a source may have no lines: much less than the replayWait times a
+// second in which what an earlier run may have sent is not split.
+const slowest = 4 * time.Second
 
 // batch sends some lines, and now and then none. A line that was never read before may have been
 // ended by time.
