@@ -85,23 +85,35 @@ func (o *openFiles) tryHoldLocked(f *file) bool {
 		o.setLocked(f, wanted)
 		return false
 	}
-	fd, err := o.openFile(at.path)
+	fd, err := openSame(o.openFile, at.path, f.id)
 	if isOutOfFiles(err) {
 		o.limit = max(1, min(o.limit, o.lenLocked()))
 		o.setLocked(f, wanted)
 		return false
 	}
 	o.setLocked(f, closed)
-	if err != nil {
-		return true // its reader will see why
-	}
-	if info, err := fd.Stat(); err != nil || inodeOf(info) != f.id {
-		fd.Close()
+	switch {
+	case err == nil:
+		o.giveLocked(f, fd)
+	case errors.Is(err, errReplaced):
 		o.missing.add(f)
-		return true
-	}
-	o.giveLocked(f, fd)
+	} // else its reader will see why
 	return true
+}
+
+var errReplaced = errors.New("another file has its name by now")
+
+// openSame opens a file by its path. It fails with errReplaced where that is another file's.
+func openSame(open func(path string) (*os.File, error), path string, id inode) (*os.File, error) {
+	fd, err := open(path)
+	if err != nil {
+		return nil, err
+	}
+	if info, err := fd.Stat(); err != nil || inodeOf(info) != id {
+		fd.Close()
+		return nil, errReplaced
+	}
+	return fd, nil
 }
 
 // giveLocked gives a file what it was opened as, unless a reader has it and opens it itself.

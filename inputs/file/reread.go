@@ -115,19 +115,7 @@ func (o *openFiles) duplicate(f *file) (*os.File, error) {
 	if at.path == "" {
 		return nil, os.ErrNotExist
 	}
-	fd, err := o.openFile(at.path)
-	if err != nil {
-		return nil, err
-	}
-	info, err := fd.Stat()
-	if err == nil && inodeOf(info) != f.id {
-		err = os.ErrNotExist
-	}
-	if err != nil {
-		fd.Close()
-		return nil, err
-	}
-	return fd, nil
+	return openSame(o.openFile, at.path, f.id)
 }
 
 func duplicate(fd *os.File) (*os.File, error) {

@@ -157,12 +157,8 @@ func (i *identifier) compare(ctx context.Context, f *file, o original, size int6
 
 // open opens the file, if it is still at its path.
 func (o *original) open() *os.File {
-	fd, err := openFile(o.path)
+	fd, err := openSame(openFile, o.path, o.id)
 	if err != nil {
-		return nil
-	}
-	if info, err := fd.Stat(); err != nil || inodeOf(info) != o.id {
-		fd.Close()
 		return nil
 	}
 	return fd
