@@ -12,6 +12,7 @@ import (
 
 	"github.com/longshore/longshore/agent/deliver"
 	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/backoff"
 	"github.com/longshore/longshore/pipeline/event"
 )
 
@@ -114,7 +115,7 @@ func (r *behindRoute) end() {
 		r.output().deliverer.Skip(left)
 	}
 	r.pipeline.routes[r.k].behind = nil
-	r.of.feed.caughtUp(r.of)
+	r.of.feed.caughtUp(r.of, r.src)
 }
 
 // A catchUp reads, for one lane of an output, what that has missed.
@@ -126,6 +127,8 @@ type catchUp struct {
 	// they remember is not mixed with what the other outputs' remember.
 	newPipeline func(p *sharedPipeline, o *output) (*sharedPipeline, error)
 	pipelines   map[*sharedPipeline]*sharedPipeline
+
+	leavers atomic.Int64 // sources that cannot be read for much longer and have a route that is behind
 
 	mu      sync.Mutex
 	queue   []*behindRoute
@@ -226,8 +229,22 @@ func (c *catchUp) next() (*behindRoute, time.Duration) {
 	return r, 0
 }
 
-// hasLeaving reports whether a source waits that cannot be read for much longer.
+// hurry notes that one source more cannot be read for much longer, or one less.
+func (c *catchUp) hurry(on bool) {
+	if !on {
+		c.leavers.Add(-1)
+		return
+	}
+	c.leavers.Add(1)
+	c.poke()
+}
+
+// hasLeaving reports whether a source waits that cannot be read for much longer. It is asked for
+// every batch, and the queue may be long.
 func (c *catchUp) hasLeaving() bool {
+	if c.leavers.Load() == 0 {
+		return false
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
@@ -294,13 +311,12 @@ func (c *catchUp) readOn(ctx context.Context, r *behindRoute) (joined bool) {
 }
 
 func (c *catchUp) retryLater(r *behindRoute, err error) {
-	wait := min(rereadRetry<<min(r.failures, 10), maxRereadRetry)
 	if r.failures == 0 {
 		c.output.log.Warn("what the output has missed cannot be read now, will try again",
 			"source", r.src.Key, "from", r.done, "error", err)
 	}
+	r.retryAt = time.Now().Add(backoff.Doubled(rereadRetry, maxRereadRetry, r.failures))
 	r.failures++
-	r.retryAt = time.Now().Add(wait)
 }
 
 func (c *catchUp) lose(ctx context.Context, r *behindRoute, cause error) bool {
@@ -335,16 +351,13 @@ func (c *catchUp) begin(r *behindRoute) error {
 	parsing := r.pipeline.parsing
 	own := &pipelineInstance{shared: c.pipelines[shared], parsing: parsing, uniquifier: from.uniquifier}
 	own.parsers = newChain(parsing.chains.parsers, r.src)
+	var err error
+	own.join, err = r.of.newJoin(shared, parsing, r.src, from.begin, slices.Clone(r.boundaries))
+	if err != nil {
+		return err
+	}
 	r.timestamps = timestamps{progress: progress, following: true}
-	if parsing.newJoiner != nil {
-		own.join = newJoin(parsing, r.src, from.begin, slices.Clone(r.boundaries))
-		for _, route := range shared.routes() {
-			track, err := progress.Track(route)
-			if err != nil {
-				return err
-			}
-			own.join.addBounds(track.Bounds()...)
-		}
+	if own.join != nil {
 		r.timestamps.joins = append(r.timestamps.joins, own.join)
 	}
 	r.own = own

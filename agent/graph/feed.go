@@ -186,12 +186,12 @@ func (f *feed) behind(o *openSource, all bool) {
 }
 
 // caughtUp notes that one route less is behind.
-func (f *feed) caughtUp(o *openSource) {
+func (f *feed) caughtUp(o *openSource, src *event.Source) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	o.behind--
 	if o.behind == 0 && o.leaving.Swap(false) {
-		o.plan.hurry(false)
+		o.plan.hurry(src, false)
 	}
 	if o.parked != nil {
 		close(o.parked)
@@ -211,8 +211,7 @@ func (f *feed) Behind(src *event.Source, leaving bool) bool {
 		return false
 	}
 	if leaving && !o.leaving.Swap(true) {
-		o.plan.hurry(true)
-		o.plan.pokeCatchUps(src)
+		o.plan.hurry(src, true)
 	}
 	return true
 }

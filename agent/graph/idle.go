@@ -40,20 +40,13 @@ type plan struct {
 	workers   int
 }
 
-// hurry has the outputs' lanes that are full go to disk, or not any more.
-func (p *plan) hurry(on bool) {
+// hurry has what the outputs have yet to read of a source come first, and their lanes that are full
+// go to disk, or not any more.
+func (p *plan) hurry(src *event.Source, on bool) {
 	for _, shared := range p.pipelines {
 		for _, o := range shared.outputs {
 			o.deliverer.Hurry(on)
-		}
-	}
-}
-
-// pokeCatchUps has the outputs that lag look at a source again.
-func (p *plan) pokeCatchUps(src *event.Source) {
-	for _, shared := range p.pipelines {
-		for _, o := range shared.outputs {
-			o.catchUps[o.deliverer.LaneOf(src)].poke()
+			o.catchUps[o.deliverer.LaneOf(src)].hurry(on)
 		}
 	}
 }

@@ -24,25 +24,23 @@ func (g *Graph) warnOfLeftovers() {
 		used[c.Name] = true
 	}
 	spools := g.sizes(spoolFolder, ".segment", func(path string) string { return filepath.Dir(filepath.Dir(path)) })
-	deadLetters := g.sizes(deadLetterFolder, ".jsonl", func(path string) string { return path })
-	aside := g.sizes(asideFolder, ".jsonl", func(path string) string { return path })
-	for _, folder := range slices.Sorted(maps.Keys(spools)) {
-		if !used[folder] {
-			g.Log.Warn("records wait in the spool of an output that is not in the config, and are not delivered; "+
-				"put it back, with its old name and type, or remove the folder",
-				"folder", folder, "bytes", spools[folder])
-		}
-	}
-	for _, path := range slices.Sorted(maps.Keys(aside)) {
-		if !used[strings.TrimSuffix(filepath.Base(path), ".jsonl")] {
-			g.Log.Warn("refused records of an output that is not in the config wait aside, and are not delivered; "+
-				"put it back, with its old name and type, or remove the file", "file", path, "bytes", aside[path])
-		}
-	}
-	for _, path := range slices.Sorted(maps.Keys(deadLetters)) {
-		if !used[strings.TrimSuffix(filepath.Base(path), ".jsonl")] {
-			g.Log.Warn("there are dead letters of an output that is not in the config; "+
-				"put it back to replay them, or remove the file", "file", path, "bytes", deadLetters[path])
+	g.warnOfUnused(spools, "folder", func(folder string) bool { return used[folder] },
+		"records wait in the spool of an output that is not in the config, and are not delivered; "+
+			"put it back, with its old name and type, or remove the folder")
+	isOfOutput := func(path string) bool { return used[strings.TrimSuffix(filepath.Base(path), ".jsonl")] }
+	file := func(path string) string { return path }
+	g.warnOfUnused(g.sizes(asideFolder, ".jsonl", file), "file", isOfOutput,
+		"refused records of an output that is not in the config wait aside, and are not delivered; "+
+			"put it back, with its old name and type, or remove the file")
+	g.warnOfUnused(g.sizes(deadLetterFolder, ".jsonl", file), "file", isOfOutput,
+		"there are dead letters of an output that is not in the config; put it back to replay them, or remove the file")
+}
+
+// warnOfUnused logs a message for each path that is not used, with what it is and its size.
+func (g *Graph) warnOfUnused(sizes map[string]int64, what string, used func(path string) bool, message string) {
+	for _, path := range slices.Sorted(maps.Keys(sizes)) {
+		if !used(path) {
+			g.Log.Warn(message, what, path, "bytes", sizes[path])
 		}
 	}
 }

@@ -92,8 +92,10 @@ func (o *openSource) newPipelineInstance(k int, src *event.Source, from resumpti
 	number := src.ShardKey % uint64(o.plan.workers*chainsPerWorker) // that determines the worker, too
 	p := &pipelineInstance{shared: shared, parsing: parsing, uniquifier: from.uniquifier}
 	p.parsers = parsing.chains.get(number, src)
-	if parsing.newJoiner != nil {
-		p.join = newJoin(parsing, src, from.begin, o.progress.TimeoutBoundaries())
+	var err error
+	p.join, err = o.newJoin(shared, parsing, src, from.begin, o.progress.TimeoutBoundaries())
+	if err != nil {
+		return nil, err
 	}
 	for _, name := range shared.routes() {
 		track, err := o.progress.Track(name)
@@ -101,11 +103,27 @@ func (o *openSource) newPipelineInstance(k int, src *event.Source, from resumpti
 			return nil, err
 		}
 		p.routes = append(p.routes, route{track: track})
-		if p.join != nil {
-			p.join.addBounds(track.Bounds()...)
-		}
 	}
 	return p, nil
+}
+
+// newJoin returns how the lines of the source are joined in a pipeline; nil if they stay as they
+// are. Its bounds are the timeout boundaries, and what earlier runs have done by the routes.
+func (o *openSource) newJoin(
+	shared *sharedPipeline, p *parsing, src *event.Source, begin uint64, boundaries []uint64,
+) (*join, error) {
+	if p.newJoiner == nil {
+		return nil, nil
+	}
+	j := newJoin(p, src, begin, boundaries)
+	for _, name := range shared.routes() {
+		track, err := o.progress.Track(name)
+		if err != nil {
+			return nil, err
+		}
+		j.addBounds(track.Bounds()...)
+	}
+	return j, nil
 }
 
 // apply parses every record of a batch, gives each its own time, and applies the transforms.

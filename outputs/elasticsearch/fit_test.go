@@ -55,18 +55,7 @@ const nestedLine = `{"msg":"order placed","level":"info","customer.id":7,"custom
 func TestEncodingObjectsAllocatesNothing(t *testing.T) {
 	encoder := output(t, Config{DocumentIDs: true}).Encoder()
 	for _, line := range []string{nestedLine, `{"lines":[{"sku":"x"},{"sku":"y"}],"at":["2026-01-01"]}`} {
-		b := asFields(line, nil)
-		body := &pipeline.Body{Bytes: make([]byte, 0, 4096)}
-		encodeOne := func() {
-			body.Bytes = body.Bytes[:0]
-			if _, err := encoder.Encode(body, b, 0); err != nil {
-				t.Fatal(err)
-			}
-		}
-		encodeOne()
-		if n := testing.AllocsPerRun(100, encodeOne); n != 0 {
-			t.Errorf("%s: encoding allocates %v times", line, n)
-		}
+		wantNoAllocations(t, line, encoder, asFields(line, nil))
 	}
 }
 

@@ -111,14 +111,8 @@ func (f *Fitter) fits(start int, p int32, depth, arrays int) bool {
 	if p == 0 {
 		return false
 	}
-	objects, leaves := f.holds(start, depth, arrays)
-	switch {
-	case leaves:
-		return f.paths.all[p].leafFits
-	case !objects:
-		return true
-	case f.doc[start] == '{':
-		return f.paths.all[p].objectFits
+	if objects, leaves := f.holds(start, depth, arrays); objects && !leaves && f.doc[start] == '{' {
+		return f.paths.all[p].objectFits // its members are looked at one by one
 	}
 	return f.wholeFits(start, p, depth, arrays)
 }
