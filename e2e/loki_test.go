@@ -140,25 +140,34 @@ inputs:
 outputs:
   loki: {type: loki, url: %q, labels: {job: x}, line_format: raw%s}
 `, folder, front.URL, test.settings))
-			write(0, 100)
-			a.start()
 			l := query.Loki{URL: loki.URL}
-			inLoki(t, l, `{job="x"}`, when, 200)
-			front.silence(true)
-			write(100, 200)
-			inLoki(t, l, `{job="x"}`, when, 201)
-			a.kill()
-			front.silence(false)
-			a.start()
-			inLoki(t, l, `{job="x"}`, when, 400)
-			a.delivered("loki", 200)
-			a.stop()
-			lokiCounts(t, l, `{job="x"}`, when, 400)
+			shipAroundACrash(t, a, front, l, when, func() { write(0, 100) }, func() { write(100, 200) })
 			if v := a.verify(0); v.Totals.Checked != 400 || v.Totals.Found != 400 || !v.Clean {
 				t.Errorf("verify: %+v", v.Totals)
 			}
 		})
 	}
+}
+
+// shipAroundACrash has an agent ship what is written in two halves of 200 entries each, all with
+// job="x", and kills it while what it has sent of the second is not answered.
+func shipAroundACrash(
+	t *testing.T, a *agent, front *gateway, l query.Loki, when span, first, second func(),
+) {
+	t.Helper()
+	first()
+	a.start()
+	inLoki(t, l, `{job="x"}`, when, 200)
+	front.silence(true)
+	second()
+	inLoki(t, l, `{job="x"}`, when, 201)
+	a.kill()
+	front.silence(false)
+	a.start()
+	inLoki(t, l, `{job="x"}`, when, 400)
+	a.delivered("loki", 200)
+	a.stop()
+	lokiCounts(t, l, `{job="x"}`, when, 400)
 }
 
 // TestLokiAhead follows programs whose times are ahead of Loki's clock, with a crash on the way:
@@ -194,19 +203,7 @@ outputs:
   loki: {type: loki, url: %q, labels: {job: x, file: "{filename}"}}
 `, folder, front.URL))
 	l := query.Loki{URL: loki.URL}
-	write(0, 50)
-	a.start()
-	inLoki(t, l, `{job="x"}`, when, 200)
-	front.silence(true)
-	write(50, 100)
-	inLoki(t, l, `{job="x"}`, when, 201)
-	a.kill()
-	front.silence(false)
-	a.start()
-	inLoki(t, l, `{job="x"}`, when, 400)
-	a.delivered("loki", 200)
-	a.stop()
-	lokiCounts(t, l, `{job="x"}`, when, 400)
+	shipAroundACrash(t, a, front, l, when, func() { write(0, 50) }, func() { write(50, 100) })
 	for _, entry := range lokiEntries(t, l, `{job="x"}`, when) {
 		if ahead := time.Until(entry.Time); ahead > time.Minute || ahead < -20*time.Minute {
 			t.Fatalf("an entry is %v from now: %s", ahead, entry.Line)

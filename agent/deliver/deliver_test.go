@@ -328,26 +328,43 @@ func TestFaultsAtRandom(t *testing.T) {
 			r := newRig(t, to, func(s *pipeline.OutputSettings) { s.Lanes = 3; s.Queue = 64 })
 			var want []string
 			r.run(func(ctx context.Context) {
-				sources := []*event.Source{source(1), source(2), source(3), source(4)}
-				for i := range 40 {
-					var lines []string
-					for k := range rnd.IntN(6) {
-						lines = append(lines, fmt.Sprintf("%03d-%d", i, k))
-					}
-					r.put(ctx, sources[rnd.IntN(len(sources))], lines...)
-					want = append(want, lines...)
-				}
+				want = r.putAtRandom(ctx, rnd, nil)
 			})
 			r.allDone()
-			got := slices.Clone(to.stored)
-			for _, l := range r.letters.letters {
-				got = append(got, l.Record)
-			}
-			slices.Sort(got)
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("seed %d: -want +got\n%s", seed, diff)
-			}
+			r.wantEndedOnce(seed, want, to.stored)
 		})
+	}
+}
+
+// putAtRandom puts batches of some lines, each of one of a few sources, and returns the lines.
+// change may make another of a line.
+func (r *rig) putAtRandom(ctx context.Context, rnd *rand.Rand, change func(line string) string) (all []string) {
+	sources := []*event.Source{source(1), source(2), source(3), source(4)}
+	for i := range 40 {
+		var lines []string
+		for k := range rnd.IntN(6) {
+			line := fmt.Sprintf("%03d-%d", i, k)
+			if change != nil {
+				line = change(line)
+			}
+			lines = append(lines, line)
+		}
+		r.put(ctx, sources[rnd.IntN(len(sources))], lines...)
+		all = append(all, lines...)
+	}
+	return all
+}
+
+// wantEndedOnce checks that each line, in ascending order, is stored or a dead letter, once.
+func (r *rig) wantEndedOnce(seed uint64, want, stored []string) {
+	r.t.Helper()
+	got := slices.Clone(stored)
+	for _, l := range r.letters.letters {
+		got = append(got, l.Record)
+	}
+	slices.Sort(got)
+	if diff := cmp.Diff(want, got); diff != "" {
+		r.t.Errorf("seed %d: -want +got\n%.2000s", seed, diff)
 	}
 }
 

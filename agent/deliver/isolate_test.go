@@ -244,19 +244,12 @@ func TestRefusedAtRandom(t *testing.T) {
 			to.loses = func(int) bool { return answers.IntN(6) == 0 }
 			var want []string
 			r.run(func(ctx context.Context) {
-				sources := []*event.Source{source(1), source(2), source(3), source(4)}
-				for i := range 40 {
-					var lines []string
-					for k := range rnd.IntN(6) {
-						line := fmt.Sprintf("%03d-%d", i, k)
-						if rnd.IntN(12) == 0 {
-							line += " bad"
-						}
-						lines = append(lines, line)
+				want = r.putAtRandom(ctx, rnd, func(line string) string {
+					if rnd.IntN(12) == 0 {
+						line += " bad"
 					}
-					r.put(ctx, sources[rnd.IntN(len(sources))], lines...)
-					want = append(want, lines...)
-				}
+					return line
+				})
 				time.Sleep(5 * time.Minute)
 				to.turn(func() { to.answer, to.loses = nil, nil })
 				to.lift()
@@ -264,14 +257,7 @@ func TestRefusedAtRandom(t *testing.T) {
 				synctest.Wait()
 			})
 			r.allDone()
-			got := slices.Clone(to.stored)
-			for _, l := range r.letters.letters {
-				got = append(got, l.Record)
-			}
-			slices.Sort(got)
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("seed %d: -want +got\n%.500s", seed, diff)
-			}
+			r.wantEndedOnce(seed, want, to.stored)
 		})
 	}
 }

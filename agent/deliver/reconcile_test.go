@@ -13,7 +13,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/longshore/longshore/pipeline"
-	"github.com/longshore/longshore/pipeline/event"
 )
 
 // library is a destination that can be asked what it holds.
@@ -138,25 +137,10 @@ func TestExactlyOnceAtRandom(t *testing.T) {
 			}
 			var want []string
 			r.run(func(ctx context.Context) {
-				sources := []*event.Source{source(1), source(2), source(3), source(4)}
-				for i := range 40 {
-					var lines []string
-					for k := range rnd.IntN(6) {
-						lines = append(lines, fmt.Sprintf("%03d-%d", i, k))
-					}
-					r.put(ctx, sources[rnd.IntN(len(sources))], lines...)
-					want = append(want, lines...)
-				}
+				want = r.putAtRandom(ctx, rnd, nil)
 			})
 			r.allDone()
-			got := slices.Clone(to.stored)
-			for _, l := range r.letters.letters {
-				got = append(got, l.Record)
-			}
-			slices.Sort(got)
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("seed %d: -want +got\n%s", seed, diff)
-			}
+			r.wantEndedOnce(seed, want, to.stored)
 		})
 	}
 }

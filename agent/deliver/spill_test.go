@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -276,14 +275,7 @@ func TestSpillingAtRandom(t *testing.T) {
 			if s.done != len(s.bodies) {
 				t.Errorf("seed %d: %d of %d spooled bodies are done", seed, s.done, len(s.bodies))
 			}
-			got := slices.Clone(to.stored)
-			for _, l := range r.letters.letters {
-				got = append(got, l.Record)
-			}
-			slices.Sort(got)
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("seed %d: -want +got\n%s", seed, diff)
-			}
+			r.wantEndedOnce(seed, want, to.stored)
 		})
 	}
 }
