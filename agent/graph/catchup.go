@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -486,10 +487,7 @@ func (c *catchUp) forward(ctx context.Context, r *behindRoute, b *event.Batch) e
 func trim(b *event.Batch, from, to uint64) {
 	before := func(pos uint64) int {
 		i, _ := slices.BinarySearchFunc(b.Records, pos, func(r event.Record, pos uint64) int {
-			if r.Pos < pos {
-				return -1
-			}
-			return 1
+			return cmp.Compare(r.Pos, pos)
 		})
 		return i
 	}

@@ -2,6 +2,7 @@ package loki
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"net/http"
 	"slices"
@@ -68,15 +69,7 @@ func (s *shifts) add(id event.SourceID, next shift) {
 	s.bySource[id] = all
 }
 
-func comparePos(s shift, pos uint64) int {
-	switch {
-	case s.from < pos:
-		return -1
-	case s.from > pos:
-		return 1
-	}
-	return 0
-}
+func comparePos(s shift, pos uint64) int { return cmp.Compare(s.from, pos) }
 
 // at returns the shift that holds for a position, and how many the source has.
 func (s *shifts) at(id event.SourceID, pos uint64) (by int64, count int, ok bool) {

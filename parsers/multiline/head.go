@@ -239,7 +239,7 @@ func isLogfmt(p []byte) bool {
 	}
 	end := at + 1
 	if p[end] == '"' {
-		end = min(stringEnd(p, end+1)+1, len(p))
+		end = min(event.StringEnd(p, end+1)+1, len(p))
 	}
 	for end < len(p) && p[end] > ' ' {
 		end++

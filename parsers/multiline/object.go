@@ -1,6 +1,10 @@
 package multiline
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/longshore/longshore/pipeline/event"
+)
 
 // braces counts the brackets of an object that is written over several lines.
 type braces struct{ depth int }
@@ -16,22 +20,9 @@ func (b *braces) scan(p []byte) {
 				b.depth--
 			}
 		case '"':
-			at = stringEnd(p, at+1)
+			at = event.StringEnd(p, at+1)
 		}
 	}
-}
-
-// stringEnd returns the index of the quote that ends a string, or the last of p.
-func stringEnd(p []byte, at int) int {
-	for ; at < len(p); at++ {
-		switch p[at] {
-		case '"':
-			return at
-		case '\\':
-			at++
-		}
-	}
-	return at
 }
 
 // startsArray reports whether a line that starts with a bracket is the first of an

@@ -22,7 +22,7 @@ func (m *members) next(object bool) (key event.Span, value event.Value, ok bool)
 		return key, value, false
 	}
 	if object {
-		end := stringEnd(m.p, m.at+1)
+		end := event.StringEnd(m.p, m.at+1)
 		key = event.Span{Off: uint32(m.at + 1), Len: uint32(end - m.at - 1)}
 		m.at = end + 1
 		m.skip()
@@ -49,26 +49,15 @@ func (m *members) skip() {
 	}
 }
 
-// stringEnd returns the index of the quote that ends a valid string.
-func stringEnd(p []byte, at int) int {
-	for at < len(p) && p[at] != '"' {
-		if p[at] == '\\' {
-			at++
-		}
-		at++
-	}
-	return at
-}
-
 func valueEnd(p []byte, at int) (event.Kind, int) {
 	switch p[at] {
 	case '"':
-		end := stringEnd(p, at+1)
+		end := event.StringEnd(p, at+1)
 		return event.Escaped, end + 1
 	case '{':
-		return event.Object, containerEnd(p, at)
+		return event.Object, event.NestedEnd(p, at)
 	case '[':
-		return event.Array, containerEnd(p, at)
+		return event.Array, event.NestedEnd(p, at)
 	}
 	start := at
 	for at < len(p) && p[at] != ',' && p[at] != '}' && p[at] != ']' && p[at] > ' ' {
@@ -81,24 +70,6 @@ func valueEnd(p []byte, at int) (event.Kind, int) {
 		return event.Null, at
 	}
 	return event.Number, at
-}
-
-func containerEnd(p []byte, at int) int {
-	depth := 0
-	for ; at < len(p); at++ {
-		switch p[at] {
-		case '"':
-			at = stringEnd(p, at+1)
-		case '{', '[':
-			depth++
-		case '}', ']':
-			depth--
-			if depth == 0 {
-				return at + 1
-			}
-		}
-	}
-	return at
 }
 
 // hint looks at a field that can hold or decide about parts of the core.

@@ -72,10 +72,10 @@ func (b *Batch) member(v Value, name string) Value {
 		case '}', ']':
 			depth--
 		case '"':
-			end := endOfString(p, at+1)
-			value := skipBlanks(p, end+1)
+			end := StringEnd(p, at+1)
+			value := SkipBlanks(p, end+1)
 			if depth == 1 && value < len(p) && p[value] == ':' && string(p[at+1:end]) == name {
-				return valueAt(p, skipBlanks(p, value+1), v.Off)
+				return valueAt(p, SkipBlanks(p, value+1), v.Off)
 			}
 			at = end
 		}
@@ -91,7 +91,7 @@ func valueAt(p []byte, at int, off uint32) Value {
 	end, kind := at, Number
 	switch p[at] {
 	case '"':
-		end = endOfString(p, at+1)
+		end = StringEnd(p, at+1)
 		kind = Plain
 		if bytes.IndexByte(p[at+1:end], '\\') >= 0 {
 			kind = Escaped
@@ -102,7 +102,7 @@ func valueAt(p []byte, at int, off uint32) Value {
 		if p[at] == '[' {
 			kind = Array
 		}
-		return Value{Span{off + uint32(at), uint32(endOfNested(p, at) - at)}, kind}
+		return Value{Span{off + uint32(at), uint32(NestedEnd(p, at) - at)}, kind}
 	case 't', 'f':
 		kind = Bool
 	case 'n':
@@ -112,40 +112,4 @@ func valueAt(p []byte, at int, off uint32) Value {
 		end++
 	}
 	return Value{Span{off + uint32(at), uint32(end - at)}, kind}
-}
-
-// endOfString returns the index of the quote that ends the string whose inside starts at an index.
-func endOfString(p []byte, at int) int {
-	for at < len(p) && p[at] != '"' {
-		if p[at] == '\\' {
-			at++
-		}
-		at++
-	}
-	return min(at, len(p))
-}
-
-// endOfNested returns the index behind the object or array that starts at an index.
-func endOfNested(p []byte, at int) int {
-	depth := 0
-	for ; at < len(p); at++ {
-		switch p[at] {
-		case '{', '[':
-			depth++
-		case '}', ']':
-			if depth--; depth == 0 {
-				return at + 1
-			}
-		case '"':
-			at = endOfString(p, at+1)
-		}
-	}
-	return len(p)
-}
-
-func skipBlanks(p []byte, at int) int {
-	for at < len(p) && (p[at] == ' ' || p[at] == '\t' || p[at] == '\n' || p[at] == '\r') {
-		at++
-	}
-	return at
 }

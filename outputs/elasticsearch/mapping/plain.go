@@ -169,7 +169,7 @@ func (f *Fitter) plainContainer(p []byte, at, depth int, count *int) int {
 	if p[at] == '[' {
 		return f.plainArray(p, at, depth, count)
 	}
-	for at = skipSpace(p, at+1); at < len(p) && p[at] != '}'; at = skipComma(p, at) {
+	for at = event.SkipBlanks(p, at+1); at < len(p) && p[at] != '}'; at = skipComma(p, at) {
 		if at = plainKey(p, at); at < 0 || at >= len(p) {
 			return -1
 		}
@@ -185,7 +185,7 @@ func (f *Fitter) plainContainer(p []byte, at, depth int, count *int) int {
 // may be one.
 func (f *Fitter) plainArray(p []byte, at, depth int, count *int) int {
 	var all kinds
-	for at = skipSpace(p, at+1); at < len(p) && p[at] != ']'; at = skipComma(p, at) {
+	for at = event.SkipBlanks(p, at+1); at < len(p) && p[at] != ']'; at = skipComma(p, at) {
 		var kind kinds
 		if p[at] == '[' || p[at] == '{' && all != nothing {
 			return -1
@@ -209,9 +209,9 @@ func plainKey(p []byte, at int) int {
 		return -1
 	}
 	if at++; p[at] != ':' {
-		at = skipSpace(p, at)
+		at = event.SkipBlanks(p, at)
 	}
-	return skipSpace(p, at+1)
+	return event.SkipBlanks(p, at+1)
 }
 
 var endsPlainKey = [256]bool{'"': true, '.': true, '\\': true}
@@ -225,7 +225,7 @@ func (f *Fitter) plainValue(p []byte, at, depth int, count *int) (int, kinds) {
 	case '"':
 		at = start + 1 + bytes.IndexByte(p[start+1:], '"')
 		if p[at-1] == '\\' {
-			at = stringEnd(p, start) - 1
+			at = min(event.StringEnd(p, start+1), len(p)-1)
 		}
 		if !f.dates || !firstOfDate[p[start+1]] || at-start-1 < shortestDate {
 			return at + 1, text
@@ -260,8 +260,8 @@ func (f *Fitter) plainValue(p []byte, at, depth int, count *int) (int, kinds) {
 }
 
 func skipComma(p []byte, at int) int {
-	if at = skipSpace(p, at); at < len(p) && p[at] == ',' {
-		return skipSpace(p, at+1)
+	if at = event.SkipBlanks(p, at); at < len(p) && p[at] == ',' {
+		return event.SkipBlanks(p, at+1)
 	}
 	return at
 }
