@@ -85,16 +85,21 @@ func (h *head) millis() bool {
 	return h.zulu && len(h.text) > 24 && h.text[23] == 'Z' && h.text[19] == '.'
 }
 
+// lowered returns a word in small letters, in memory that is lent; nothing if it is longer.
+func lowered(memory, word []byte) []byte {
+	if len(word) > len(memory) {
+		return nil
+	}
+	for i, c := range word {
+		memory[i] = c | 0x20
+	}
+	return memory[:len(word)]
+}
+
 // isAbout lists the words with which a level makes a phrase.
 func isAbout(word []byte) bool {
-	if len(word) > 11 {
-		return false
-	}
 	var lower [11]byte
-	for i, c := range word {
-		lower[i] = c | 0x20
-	}
-	switch string(lower[:len(word)]) {
+	switch string(lowered(lower[:], word)) {
 	case "code", "codes", "message", "messages", "reason", "status", "type", "count", "number", "rate",
 		"rates", "detail", "details", "description", "text", "mode", "level", "levels", "log", "logs",
 		"logging", "output", "page", "pages", "report", "handler", "handling", "command", "updated",

@@ -146,14 +146,8 @@ func isMachine(word []byte) bool {
 
 // joinsWords lists words that stand only in sentences.
 func joinsWords(word []byte) bool {
-	if len(word) > 5 {
-		return false
-	}
 	var lower [5]byte
-	for i, c := range word {
-		lower[i] = c | 0x20
-	}
-	switch string(lower[:len(word)]) {
+	switch string(lowered(lower[:], word)) {
 	case "a", "i", "an", "the", "is", "are", "was", "were", "be", "been", "has", "have", "had", "no", "not", "and",
 		"or", "of", "to", "in", "on", "at", "by", "for", "from", "with", "as", "that", "this", "it", "its", "we", "you",
 		"will", "when", "while", "after", "got", "see", "found":
