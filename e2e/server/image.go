@@ -66,6 +66,10 @@ func (d *DockerServer) LokiImage(tag string) {
 	root.folder("/loki", loki, 0o755)
 	root.folder("/loki/rules", loki, 0o755)
 	root.folder("/loki/rules-temp", loki, 0o755)
+	// A Loki that someone built here may need this machine's libraries.
+	if err := root.libraries(binary, ""); err != nil {
+		d.t.Fatal(err)
+	}
 	root.file("/usr/bin/loki", binary)
 	root.text("/etc/loki/local-config.yaml", lokiImageConfig, 0o644)
 	root.text("/etc/passwd", "root:x:0:0:root:/root:/sbin/nologin\n"+
