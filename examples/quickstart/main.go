@@ -62,7 +62,8 @@ func quickstart(dir string, rate float64, agent []string) (int, error) {
 	written := make(chan error, 1)
 	go func() { written <- g.run(ctx) }()
 
-	code, err := follow(agent, dir, signals)
+	f := follower{signals: signals, endWriting: stop, quiet: quiet}
+	code, err := f.follow(agent, dir)
 	stop()
 	if writeErr := <-written; err == nil && writeErr != nil {
 		return 1, writeErr
@@ -87,10 +88,22 @@ func workFolder(dir string) (path string, remove func(), err error) {
 	return dir, remove, nil
 }
 
-// follow runs the agent to its end, or waits for a signal if there is none.
-func follow(agent []string, dir string, signals <-chan os.Signal) (int, error) {
+// A follower runs the agent beside the writer of its logs.
+type follower struct {
+	signals    <-chan os.Signal
+	endWriting func()
+	quiet      time.Duration // between the writer's end and the agent's
+}
+
+// quiet is longer than the agent waits for further lines of a record (300 ms). What it waits for
+// when it is told to end it leaves to its next run, and here there is none.
+const quiet = time.Second
+
+// follow runs the agent to its end, or waits for a signal if there is none. A first signal ends the
+// writing, and then the agent; the next ones the agent at once.
+func (f *follower) follow(agent []string, dir string) (int, error) {
 	if len(agent) == 0 {
-		<-signals
+		<-f.signals
 		return 0, nil
 	}
 	cmd := exec.Command(agent[0], agent[1:]...)
@@ -103,10 +116,21 @@ func follow(agent []string, dir string, signals <-chan os.Signal) (int, error) {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
+	var first os.Signal
+	var isQuiet <-chan time.Time
 	for {
 		select {
-		case s := <-signals:
+		case s := <-f.signals:
+			if first == nil {
+				first = s
+				f.endWriting()
+				isQuiet = time.After(f.quiet)
+				continue
+			}
+			isQuiet = nil
 			cmd.Process.Signal(s)
+		case <-isQuiet:
+			cmd.Process.Signal(first)
 		case err := <-ended:
 			var exit *exec.ExitError
 			if errors.As(err, &exit) {
