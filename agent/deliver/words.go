@@ -13,30 +13,33 @@ func (d *Deliverer) send(ctx context.Context, body *pipeline.Body) error {
 	return d.withoutSecrets(d.Output.Send(ctx, body))
 }
 
-// withoutSecrets takes secrets out of an error. A destination may repeat what it was sent, headers
-// included, and what it says is logged, shown and kept with dead letters.
-func (d *Deliverer) withoutSecrets(err error) error {
-	if err == nil || d.Redact == nil {
+func (d *Deliverer) withoutSecrets(err error) error { return WithoutSecrets(err, d.Redact) }
+
+// WithoutSecrets returns an error of an output with what redact, which may be nil, makes of its
+// words. A destination may repeat what it was sent, headers included, and what it says is logged,
+// shown and kept with dead letters.
+func WithoutSecrets(err error, redact func(string) string) error {
+	if err == nil || redact == nil {
 		return err
 	}
 	var answer *pipeline.SendError
 	if errors.As(err, &answer) && !errors.Is(err, pipeline.ErrUnknowable) {
-		return d.redactAnswer(answer)
+		return redactAnswer(answer, redact)
 	}
-	if text := d.Redact(err.Error()); text != err.Error() {
+	if text := redact(err.Error()); text != err.Error() {
 		return &redactedError{text, err}
 	}
 	return err
 }
 
-func (d *Deliverer) redactAnswer(answer *pipeline.SendError) *pipeline.SendError {
+func redactAnswer(answer *pipeline.SendError, redact func(string) string) *pipeline.SendError {
 	redacted := *answer
-	redacted.Reason = d.Redact(answer.Reason)
+	redacted.Reason = redact(answer.Reason)
 	redacted.Items = slices.Clone(answer.Items)
 	before, after := answer.Reason, redacted.Reason // reasons tend to be the same
 	for i, item := range answer.Items {
 		if item.Reason != before {
-			before, after = item.Reason, d.Redact(item.Reason)
+			before, after = item.Reason, redact(item.Reason)
 		}
 		redacted.Items[i].Reason = after
 	}

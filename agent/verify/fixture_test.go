@@ -34,6 +34,7 @@ type fixture struct {
 	from      int                 // where reading begins for new sources
 	ephemeral bool                // the input reads nothing twice
 	target    string              // see pipeline.Targeted
+	more      []pipeline.Spec     // further components
 
 	mu     sync.Mutex
 	stored map[string][]string            // lines by output, in the order in which they came
@@ -66,7 +67,7 @@ outputs: {out: {type: memory}}
 
 func (w *fixture) config(text string) *config.Config {
 	w.t.Helper()
-	loader := config.Loader{Components: []pipeline.Spec{
+	loader := config.Loader{Components: append([]pipeline.Spec{
 		{Kind: pipeline.KindInput, Type: "script", Traits: pipeline.Traits{Rereadable: !w.ephemeral},
 			New: func() any { return &scriptConfig{w} }},
 		{Kind: pipeline.KindParser, Type: "clock", New: func() any { return &clockConfig{} }},
@@ -74,7 +75,7 @@ func (w *fixture) config(text string) *config.Config {
 			New: func() any { return &statefulConfig{} }},
 		{Kind: pipeline.KindOutput, Type: "memory", New: func() any { return &memoryConfig{fixture: w} }},
 		{Kind: pipeline.KindOutput, Type: "mute", New: func() any { return &muteConfig{memoryConfig{fixture: w}} }},
-	}}
+	}, w.more...)}
 	cfg, err := loader.Load("test.yml", []byte("version: 1\ndata_dir: "+w.dir+"\n"+text))
 	if err != nil {
 		w.t.Fatal(err)

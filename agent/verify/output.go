@@ -23,6 +23,7 @@ func (p *Progress) Checked() int64 { return p.checked.Load() }
 type deadline struct {
 	output string
 	after  time.Duration
+	redact func(string) string // see config.Config.Redactor
 	end    context.CancelCauseFunc
 
 	mu    sync.Mutex
@@ -41,7 +42,7 @@ func (d *deadline) answered(err error) {
 		d.since = time.Now()
 	}
 	if time.Since(d.since) >= d.after {
-		d.end(fmt.Errorf("output %s: %w: %w", d.output, ErrUnreachable, err))
+		d.end(fmt.Errorf("output %s: %w: %w", d.output, ErrUnreachable, deliver.WithoutSecrets(err, d.redact)))
 	}
 }
 
@@ -113,8 +114,9 @@ func (a *auditingOutput) Send(ctx context.Context, body *pipeline.Body) error {
 	presence := make([]pipeline.Presence, len(part.Items))
 	err := a.lookUp(ctx, &part.Body, presence)
 	if errors.Is(err, pipeline.ErrUnknowable) {
+		why := deliver.WithoutSecrets(err, a.deadline.redact).Error()
 		for i := range presence {
-			presence[i] = pipeline.Presence{Uncertain: err.Error()}
+			presence[i] = pipeline.Presence{Uncertain: why}
 		}
 		err = nil
 	}

@@ -50,7 +50,7 @@ func (v *verification) newPass(r ranges, cancel context.CancelCauseFunc,
 	}
 	for i, c := range p.Outputs {
 		own := &p.Outputs[i]
-		own.Settings = output(c, &deadline{output: c.Name, after: v.AnswerTimeout, end: cancel})
+		own.Settings = output(c, &deadline{output: c.Name, after: v.AnswerTimeout, redact: v.redact, end: cancel})
 		own.Common.Spool, own.Common.DeadLetters = 0, 0
 		own.Common.Lanes = min(max(1, c.Common.Lanes), maxLanes)
 		own.Common.Retry.Max = min(c.Common.Retry.Max, pipeline.Duration(maxBackoff))

@@ -48,7 +48,8 @@ var ErrUnreachable = errors.New("the destination cannot be reached")
 
 type verification struct {
 	Options
-	outputs     []string // names of those to verify
+	redact      func(string) string // see config.Config.Redactor
+	outputs     []string            // names of those to verify
 	states      []ledger.State
 	targets     map[string][]byte // by output; see pipeline.Targeted
 	undelivered map[string]*undelivered
@@ -65,6 +66,10 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	}
 	if len(v.outputs) == 0 {
 		return nil, fmt.Errorf("there is no output %q in %s", o.Output, o.Config.File)
+	}
+	var err error
+	if v.redact, err = o.Config.Redactor(); err != nil {
+		return nil, err
 	}
 	if err := v.readState(); err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package verify
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -17,6 +18,7 @@ import (
 	"github.com/longshore/longshore/agent/spool"
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
+	"github.com/longshore/longshore/transforms/redact"
 )
 
 // in runs a test in a bubble, where pauses take no time.
@@ -311,4 +313,51 @@ func TestUnreachable(t *testing.T) {
 		w.away, w.answer = nil, nil
 		wants(t, Counts{Checked: 10, Found: 10})(w.verify(usualConfig))
 	})
+}
+
+// TestDestinationsWordsAreRedacted: no way in which verify shows a destination's words shows a
+// secret in them.
+func TestDestinationsWordsAreRedacted(t *testing.T) {
+	const secret = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
+	said := errors.New("bad header Authorization: Bearer " + secret)
+	unreachable := func(w *fixture) string {
+		_, err := w.verify(usualConfig)
+		if !errors.Is(err, ErrUnreachable) {
+			w.t.Error(err)
+		}
+		return err.Error()
+	}
+	for name, show := range map[string]func(w *fixture) string{
+		"no answer": func(w *fixture) string {
+			w.away = said
+			return unreachable(w)
+		},
+		"no answer to what is sent again": func(w *fixture) string {
+			w.lose("out", ends("4"))
+			w.answer = func(string) error {
+				w.away = &pipeline.SendError{Outcome: pipeline.Hold, Status: 401, Reason: said.Error()}
+				return nil
+			}
+			return unreachable(w)
+		},
+		"it will not be asked": func(w *fixture) string {
+			w.away = fmt.Errorf("%w: %w", pipeline.ErrUnknowable, said)
+			r, err := w.verify(usualConfig)
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			return fmt.Sprint(r.Rows[0].Reasons)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in(t, func(t *testing.T, w *fixture) {
+				w.more = []pipeline.Spec{redact.Spec()}
+				w.write("a", 0, 10)
+				w.run(usualConfig)
+				if text := show(w); !strings.Contains(text, "bad header") || strings.Contains(text, secret) {
+					t.Error(text)
+				}
+			})
+		})
+	}
 }
