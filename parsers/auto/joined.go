@@ -47,7 +47,7 @@ func (p *Parser) offRuntime(b *event.Batch, i int) bool {
 	return true
 }
 
-// dockerLine parses the line whose parts a record of Docker's json-file has.
+// dockerLine parses a record of lines of Docker's json-file as one of them.
 func (p *Parser) dockerLine(b *event.Batch, i int) bool {
 	rec, size := &b.Records[i], len(b.Arena)
 	arena, ok := multiline.AppendDockerLine(b.Arena, b.Line(i))

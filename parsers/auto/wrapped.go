@@ -17,7 +17,7 @@ func (p *Parser) unwrap(b *event.Batch, i int) bool {
 	}
 	outer := *rec
 	rec.Line = inner(b, outer.Message)
-	rec.Message, rec.RedundantText = event.Value{}, event.Span{}
+	rec.Message, rec.RedundantText, rec.Format = event.Value{}, event.Span{}, 0
 	if p.inside(b, i, &outer) && better(rec, &outer) {
 		rec.Line = outer.Line
 		finer(rec, &outer)
@@ -41,11 +41,16 @@ func (p *Parser) inside(b *event.Batch, i int, outer *event.Record) bool {
 	return p.plain(b, i)
 }
 
-// A plainParser parses lines that nothing is wrapped around.
+// A plainParser parses what a container runtime wrote without what it put around that.
 type plainParser struct{ *Parser }
 
 // Parse implements pipeline.Parser.
-func (p plainParser) Parse(b *event.Batch, i int) bool { return p.plain(b, i) }
+func (p plainParser) Parse(b *event.Batch, i int) bool {
+	if bytes.IndexByte(b.Line(i), '\n') >= 0 {
+		return p.lines(b, i)
+	}
+	return p.plain(b, i)
+}
 
 // mayWrap reports whether a record's message may be a line of its own.
 func mayWrap(b *event.Batch, rec *event.Record) bool {

@@ -17,12 +17,12 @@ type Auto struct {
 	stream byte // of the lines' CRI heads, 0 where they have none
 	part   bool // the last line goes on in the next one of its stream
 	done   bool // of the record whose line goes on: nothing can follow it
-	// docker says that the last line is a part of one in Docker's json-file.
-	docker bool
+	docker bool // the lines are Docker's json-file's
 	// prefix is the length of what docker compose wrote before the lines.
 	prefix uint8
 
-	before dockerLine // that part
+	before int64  // the time of the last of these
+	text   []byte // what is in it, where that is escaped
 	prefixText
 }
 
@@ -30,7 +30,7 @@ type Auto struct {
 func NewAuto() *Auto { return new(Auto) }
 
 // End implements pipeline.Joiner.
-func (a *Auto) End() { *a = Auto{} }
+func (a *Auto) End() { *a = Auto{text: a.text} }
 
 // Line implements pipeline.Joiner.
 func (a *Auto) Line(line []byte) pipeline.JoinDecision {
@@ -48,6 +48,9 @@ func (a *Auto) Line(line []byte) pipeline.JoinDecision {
 	}
 	if len(line) > 28 && line[10] == 'T' {
 		if stream, part, inner := criHead(line); stream != 0 {
+			if a.docker {
+				a.forget()
+			}
 			return a.cri(stream, part, inner)
 		}
 	}
@@ -70,8 +73,8 @@ func (a *Auto) close(joint pipeline.JoinDecision) pipeline.JoinDecision {
 	return joint
 }
 
-// cri takes a line with a head of the Container Runtime Interface, by what
-// stands behind it. Long lines come in parts.
+// cri takes a line that a container runtime has written, by what the program had written. Long
+// lines come in parts.
 func (a *Auto) cri(stream byte, part bool, inner []byte) pipeline.JoinDecision {
 	if a.part && stream == a.stream {
 		a.part = part

@@ -5,6 +5,7 @@ import (
 
 	"github.com/longshore/longshore/parsers/recognize"
 	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/event"
 )
 
 // A dockerLine is what Docker's json-file says around a line, or a part of one: the engine cuts
@@ -54,23 +55,47 @@ func readDocker(p []byte) (d dockerLine) {
 // it stops looks like a part, too, and then another one starts.
 const nearParts = int64(1e9)
 
-// dockerLine takes a line of json-file.
+// dockerLine takes a line of json-file, by what the program wrote.
 func (a *Auto) dockerLine(line []byte) pipeline.JoinDecision {
-	open, d := a.docker, readDocker(line)
-	a.forget()
-	var joint pipeline.JoinDecision
-	if open && a.before.stream == d.stream && d.time-a.before.time < nearParts {
-		joint = pipeline.Continues
+	d := readDocker(line)
+	if d.stream == 0 || !a.docker || a.part && d.time-a.before >= nearParts {
+		a.forget()
 	}
-	if d.stream == 0 || d.whole {
-		return joint | pipeline.Complete
+	if d.stream == 0 {
+		return pipeline.Complete
 	}
-	a.docker, a.before = true, d
+	joint := a.cri(d.stream, !d.whole, a.written(line, d))
+	a.docker, a.before = joint&pipeline.Complete == 0, d.time
 	return joint
 }
 
-// AppendDockerLine appends the line whose parts a record of json-file's lines has: the first
-// of them, with the text of all. It is false, and appends nothing, if the record is another.
+// mostKept bounds what a source keeps for the text of its lines.
+const mostKept = 4 << 10
+
+// written returns what the program wrote, without the end of its line.
+func (a *Auto) written(line []byte, d dockerLine) []byte {
+	text := d.written(line)
+	if bytes.IndexByte(text, '\\') < 0 {
+		return text
+	}
+	if cap(a.text) > mostKept {
+		a.text = nil
+	}
+	a.text = event.AppendUnescaped(a.text[:0], text)
+	return a.text
+}
+
+// written returns the text of a line without the end of what the program wrote, escaped as it is.
+func (d dockerLine) written(line []byte) []byte {
+	text := line[len(dockerHead):d.text]
+	if !d.whole {
+		return text
+	}
+	return bytes.TrimSuffix(text[:len(text)-len(`\n`)], []byte(`\r`))
+}
+
+// AppendDockerLine appends a record of json-file's lines as one of them: the first, with the text
+// of all. It is false, and appends nothing, if the record is another.
 func AppendDockerLine(dst, record []byte) ([]byte, bool) {
 	first, rest := cutLine(record)
 	d := readDocker(first)
@@ -78,15 +103,18 @@ func AppendDockerLine(dst, record []byte) ([]byte, bool) {
 		return dst, false
 	}
 	size := len(dst)
-	dst = append(dst, first[:d.text]...)
-	for len(rest) > 0 {
+	dst = append(dst, first[:len(dockerHead)]...)
+	dst = append(dst, d.written(first)...)
+	for part := d; len(rest) > 0; {
+		if part.whole {
+			dst = append(dst, `\n`...)
+		}
 		var line []byte
 		line, rest = cutLine(rest)
-		part := readDocker(line)
-		if part.stream == 0 {
+		if part = readDocker(line); part.stream == 0 {
 			return dst[:size], false
 		}
-		dst = append(dst, line[len(dockerHead):part.text]...)
+		dst = append(dst, part.written(line)...)
 	}
 	return append(dst, bytes.TrimSuffix(first[d.text:], []byte("\n"))...), true
 }

@@ -17,7 +17,7 @@ type record struct {
 	inside bool // the last line was indented below the first
 	wraps  int  // lines that were taken for more of an exception's message
 	quoted bool // the first line ends within a quote
-	caused bool // an exception was named whose frames are sure to come
+	caused bool // an exception was named below the frames of another: its own are sure to come
 	last   byte // the last line ends with it
 	braces braces
 
@@ -249,7 +249,7 @@ func (r *record) exceptionBelow(p []byte) bool {
 	if name == nameless || !r.headed() || name == simple && !r.alarmed() {
 		return false
 	}
-	r.state, r.caused = exception, name == qualified
+	r.state = exception
 	return true
 }
 
@@ -262,7 +262,8 @@ const (
 
 // wrapped takes a line as more of an exception's message, in a record that can hardly be anything
 // else: frames are sure to come, the line before it is unfinished, or the record has a head and
-// this line has none. Plain lines behind an error are others' mostly.
+// this line has none. Plain lines behind an error are others' mostly, also where a log line tells
+// of an exception by its name: loggers leave frames out more often than messages have line ends.
 func (r *record) wrapped(p []byte, behindBlank bool) bool {
 	most := 0
 	switch {

@@ -1,9 +1,6 @@
 package multiline
 
-import (
-	"bytes"
-	"strings"
-)
+import "bytes"
 
 // A state is what the open record has been found to be, as far as it decides
 // about the next line. States are bits, so that rules can name several.
@@ -219,8 +216,8 @@ func (r *record) follows(p []byte) bool {
 	for _, rule := range continuations[p[0]] {
 		if rule.in&r.state != 0 && bytes.HasPrefix(p, []byte(rule.prefix)) {
 			if rule.to != 0 {
+				r.caused = rule.to == exception && r.state == frames
 				r.state = rule.to
-				r.caused = rule.to == exception && strings.HasSuffix(rule.prefix, " by:")
 			}
 			return true
 		}
