@@ -25,6 +25,18 @@ var levelWords = newLevelWords(map[event.Level][]string{
 		"fatal2", "fatal3", "fatal4"},
 })
 
+// levelLengths has a bit for the length of each level that begins with a letter: most words of
+// prose are told from levels by that alone.
+var levelLengths = func() (lengths [256]uint16) {
+	for i := range levelWords.slots {
+		if word := levelWords.slots[i].name; word != "" {
+			lengths[word[0]] |= 1 << len(word)
+			lengths[word[0]-'a'+'A'] |= 1 << len(word)
+		}
+	}
+	return lengths
+}()
+
 func newLevelWords(words map[event.Level][]string) *table[event.Level] {
 	t := newTable[event.Level](96)
 	for level, spellings := range words {
@@ -52,7 +64,7 @@ func Word(p []byte) event.Level {
 	case "error", "ERROR":
 		return event.Error
 	}
-	if len(p) < 2 || len(p) > longestLevel {
+	if len(p) < 2 || len(p) > longestLevel || levelLengths[p[0]]>>len(p)&1 == 0 {
 		return event.NoLevel
 	}
 	var buf [longestLevel]byte

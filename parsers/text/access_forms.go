@@ -176,21 +176,25 @@ func (l *line) loadBalancer() bool {
 	if len(p) < at+60 || p[at+10] != 'T' || p[at+26] != 'Z' {
 		return false
 	}
-	ns, used, ok := recognize.ISO(p[at:], l.p.Zone)
+	moment := p[at : at+27]
 	var starts, ends [10]int // name, client, target, three durations, two statuses, received, sent
-	at += used
+	at += len(moment)
 	for k := range starts {
 		starts[k] = at + 1
 		ends[k] = wordEnd(p, min(at+1, len(p)))
 		at = ends[k]
+		if k == 1 && (at >= len(p) || !isAddress(p[starts[1]:at])) { // as in most lines with such a time
+			return false
+		}
 	}
 	status := starts[6]
-	if !ok || at+2 >= len(p) || p[at+1] != '"' || !isAddress(p[starts[1]:ends[1]]) || !isNumber(p[starts[9]:ends[9]]) ||
+	if at+2 >= len(p) || p[at+1] != '"' || !isNumber(p[starts[9]:ends[9]]) ||
 		!isDash(p[status:ends[6]]) && (ends[6]-status != 3 || !isNumber(p[status:ends[6]])) {
 		return false
 	}
 	end := quoteEnd(p, at+2)
-	if end < 0 {
+	ns, used, ok := recognize.ISO(moment, l.p.Zone)
+	if end < 0 || !ok || used != len(moment) {
 		return false
 	}
 	l.rec.Format = event.FormatAccess

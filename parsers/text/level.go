@@ -42,7 +42,7 @@ func (h *head) levelFirst() bool {
 		return h.take()
 	}
 	h.at = skipSigns(p, at)
-	if h.timeBehind(); !h.dated {
+	if h.timeBehind(); !h.dated && !(h.timeless && h.n == 0) {
 		h.timeInColumns()
 	}
 	if !h.dated && at < len(p) && p[at] == ':' && at+1 < len(p) && p[at+1] != ' ' {
@@ -61,8 +61,11 @@ func (h *head) levelFirst() bool {
 // levelThenTime reads a line that starts with a word which is a level only as a time follows: TRACE
 // is a method of HTTP, too.
 func (h *head) levelThenTime() bool {
+	if h.timeless || h.text[0] == '[' {
+		return false
+	}
 	level, at := levelAt(h.text, 0, true)
-	if level == event.NoLevel || h.text[0] == '[' {
+	if level == event.NoLevel {
 		return false
 	}
 	h.at = skipSigns(h.text, at)
@@ -136,6 +139,9 @@ func (h *head) redisSign() {
 func (h *head) timeBehind() {
 	p := h.text
 	at := h.at
+	if h.timeless && at < len(p) && p[at] != '[' && !isDigit(p[at]) {
+		return
+	}
 	if h.readTime(at) && h.dated {
 		return
 	}
@@ -240,8 +246,11 @@ func (h *head) terminal() bool {
 	for open < len(p) && open < start+5 && 'A' <= p[open] && p[open] <= 'Z' {
 		open++
 	}
+	if open-start < 4 || open+5 >= len(p) {
+		return false
+	}
 	level := recognize.Strong(p[start:open])
-	if level == event.NoLevel || open-start < 4 || open+5 >= len(p) {
+	if level == event.NoLevel {
 		return false
 	}
 	box := skipBlanks(p, open)
@@ -293,7 +302,7 @@ func levelAt(p []byte, at int, timed bool) (event.Level, int) {
 	case timed && next == '+' && allCapitals(word): // slog's INF+2
 		stop := wordEnd(p, end)
 		return recognize.LevelText(p[at:stop]), stop
-	case !isSign(next) && next != ']':
+	case !isSign(next) && next != ']', recognize.Word(word) == event.NoLevel:
 		return event.NoLevel, 0
 	case timed && string(word) == "LOG" && bytes.HasPrefix(p[end:], []byte(":  ")): // Postgres
 		return event.Info, end

@@ -105,8 +105,11 @@ func (h *head) facility() bool {
 	if h.boxed && end == at+8 && h.webSphere(at) || h.numberedDebug(end) {
 		return true
 	}
+	if !h.boxed || end == at || p[end-1] != ':' {
+		return false
+	}
 	slash := bytes.IndexByte(p[at:end], '/')
-	if !h.boxed || slash < 4 || p[end-1] != ':' || !isPlainName(p[at+slash+1:end-1]) {
+	if slash < 4 || !isPlainName(p[at+slash+1:end-1]) {
 		return false
 	}
 	level := recognize.Strong(p[at : at+slash])

@@ -20,6 +20,7 @@ type seeker struct {
 	caps  int // of them, those in capitals
 
 	start, end    int  // of the word in hand
+	kinds         kind // of its bytes; none where it is a group
 	before, after byte // the signs at its sides, blanks left out; 0 for none
 	number        int  // how many digits the word before has, if it is a number
 }
@@ -43,7 +44,7 @@ func (s *seeker) next() bool {
 		case ' ', '\t':
 		case '[', '(', '<', '{':
 			if s.start, s.end = s.at, groupEnd(p, s.at); s.end > 0 {
-				s.at = s.end
+				s.at, s.kinds = s.end, 0
 				return true
 			}
 			s.before = c
@@ -57,8 +58,9 @@ func (s *seeker) next() bool {
 	if s.at >= len(p) {
 		return false
 	}
-	s.start = s.at
+	s.start, s.kinds = s.at, 0
 	for s.at < len(p) && isSeekByte(p[s.at]) {
+		s.kinds |= seekKinds[p[s.at]]
 		s.at++
 	}
 	s.end = s.at
@@ -75,7 +77,7 @@ func isDashAt(p []byte, at int) bool {
 }
 
 // isGroup reports whether what is in hand stands in brackets.
-func (s *seeker) isGroup() bool { return !isSeekByte(s.p[s.start]) }
+func (s *seeker) isGroup() bool { return s.kinds == 0 }
 
 func (s *seeker) word() []byte { return s.p[s.start:s.end] }
 
@@ -106,11 +108,11 @@ func (s *seeker) pass() {
 	word := s.word()
 	s.number = 0
 	switch {
-	case isNumber(word):
+	case s.kinds == digit && isNumber(word):
 		s.number = len(word)
-	case allCapitals(word):
+	case s.kinds&^(capital|digit) == 0 && allCapitals(word):
 		s.caps++
-	case isMachine(word):
+	case s.kinds != small && isMachine(word):
 	case joinsWords(word):
 		s.prose = mostProse + 1
 	case s.after == '|' || s.end < len(s.p) && s.after == s.p[s.end] && bytes.IndexByte([]byte(":[="), s.after) >= 0:
@@ -156,17 +158,38 @@ func joinsWords(word []byte) bool {
 	return false
 }
 
-func isSeekByte(c byte) bool { return seekBytes[c] }
+func isSeekByte(c byte) bool { return seekKinds[c] != 0 }
 
-// seekBytes are those of words; all else is between words.
-var seekBytes = func() (t [256]bool) {
-	for c := range t {
-		t[c] = isAlnum(byte(c)) || c >= 0x80
+// A kind is what bytes of a word are, a bit for each.
+type kind uint8
+
+const (
+	small kind = 1 << iota
+	capital
+	digit
+	dot
+	otherSign
+)
+
+// seekKinds are the kinds of the bytes of words; all else is between words.
+var seekKinds = func() (kinds [256]kind) {
+	for c := range kinds {
+		switch {
+		case 'a' <= c && c <= 'z':
+			kinds[c] = small
+		case 'A' <= c && c <= 'Z':
+			kinds[c] = capital
+		case isDigit(byte(c)):
+			kinds[c] = digit
+		case c >= 0x80:
+			kinds[c] = otherSign
+		}
 	}
-	for _, c := range "._-/$#@%*+~" {
-		t[c] = true
+	for _, c := range "_-/$#@%*+~" {
+		kinds[c] = otherSign
 	}
-	return t
+	kinds['.'] = dot
+	return kinds
 }()
 
 // level returns the level that is in hand, if it is one.
@@ -186,8 +209,10 @@ func (s *seeker) level() event.Level {
 	if s.start > 0 && word[0] == '.' && s.p[s.start-1] == ']' {
 		word = word[1:] // pid].ERR
 	}
-	if level := facilityLevel(word); level != event.NoLevel && s.prose == 0 {
-		return level
+	if s.kinds&dot != 0 && s.prose == 0 {
+		if level := facilityLevel(word); level != event.NoLevel {
+			return level
+		}
 	}
 	if s.words == 0 && len(word) == 2 && s.after == '(' {
 		return severityLevel(s.p[s.start:wordEnd(s.p, s.start)])
@@ -441,16 +466,18 @@ func (h *head) seekLevel(at int) event.Level {
 func (h *head) keyedLevel(at int) event.Level {
 	p := h.text[at:min(len(h.text), at+2*farthest)]
 	s := seeker{p: p}
-	for s.at < len(p) {
-		found := bytes.Index(p[s.at:], []byte("evel="))
-		if found < 1 {
+	for s.end < len(p) {
+		equals := bytes.IndexByte(p[s.end:], '=')
+		if equals < 0 {
 			break
 		}
-		s.start, s.end = s.at+found-1, s.at+found+len("evel")
-		s.at = s.end
-		if level := s.keyLevel(s.word()); level != event.NoLevel {
-			return level
+		s.end += equals
+		if s.start = s.end - len("level"); s.start >= 0 && string(p[s.start+1:s.end]) == "evel" {
+			if level := s.keyLevel(s.word()); level != event.NoLevel {
+				return level
+			}
 		}
+		s.end++
 	}
 	return event.NoLevel
 }

@@ -10,8 +10,11 @@ import (
 // sought reads lines whose time, and mostly their level, stand behind a few words that programs
 // write: a file, a host, a thread, a level.
 func (l *line) sought() bool {
-	if len(l.text) < 20 || l.text[0] == '|' {
-		return false // a row of a table
+	if len(l.text) < 20 || l.text[0] == '|' { // a row of a table
+		return false
+	}
+	if l.timeless || !mayHaveTime(l.text[:min(len(l.text), farthest+longestTime)]) {
+		return false
 	}
 	h := head{line: l, end: len(l.text), format: event.FormatText}
 	s := seeker{p: l.text[:min(len(l.text), farthest)]}
@@ -48,6 +51,40 @@ func (l *line) sought() bool {
 			return false
 		}
 		s.pass()
+	}
+	return false
+}
+
+// longestTime is how far a time reaches as far as mayHaveTime looks at it.
+const longestTime = 48
+
+// mayHaveTime reports whether text has what every time has that clock dates: minutes and a colon
+// behind them, or six digits in a row, or four and a dash, or the e of a Unix time. Most prose has
+// none of these.
+func mayHaveTime(p []byte) bool {
+	for at := 2; at < len(p); at++ {
+		colon := bytes.IndexByte(p[at:], ':')
+		if colon < 0 {
+			break
+		}
+		if at += colon; isDigit(p[at-1]) && isDigit(p[at-2]) {
+			return true
+		}
+	}
+	for at := 3; at < len(p); at += 4 { // no four digits in a row stand between two of these
+		if isDigit(p[at]) {
+			start, end := at, at+1
+			for start > 0 && isDigit(p[start-1]) {
+				start--
+			}
+			for end < len(p) && isDigit(p[end]) {
+				end++
+			}
+			if end-start >= 6 || end-start >= 4 && end < len(p) && (p[end] == '-' || p[end] == 'e') {
+				return true
+			}
+			at = end
+		}
 	}
 	return false
 }

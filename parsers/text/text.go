@@ -55,6 +55,8 @@ type line struct {
 	rec  *event.Record
 	text []byte
 	off  uint32 // of text in the record's line
+
+	timeless bool // it has no time, as mayHaveTime knows
 }
 
 // skipIndent skips the blanks that some write before a time.
@@ -95,6 +97,9 @@ func (l *line) format() bool {
 		return l.logcat()
 	case 'A' <= c && c <= 'S' && p[3] == ' ':
 		return l.bareSyslog() || l.julTwoLines() || l.headed() || l.access()
+	}
+	if l.timeless = !mayHaveTime(p); l.timeless {
+		return l.compose() || l.postgres() || l.headed()
 	}
 	return l.compose() || l.loadBalancer() || l.anyAccess() || l.postgres() || l.headed() || l.access() || l.haproxy(0)
 }
