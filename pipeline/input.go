@@ -4,6 +4,7 @@ package pipeline
 
 import (
 	"context"
+	"time"
 
 	"github.com/longshore/longshore/pipeline/event"
 )
@@ -28,6 +29,16 @@ type Rereader interface {
 	// Run runs, for several sources at a time and while the source goes on; feed is the caller's
 	// own, of which Open returns the source and Close does nothing.
 	Reread(ctx context.Context, from Known, feed Feed) error
+}
+
+// A Lookout is an Input whose lines may wait in it while what it has read before is held up: those
+// of a source that it cannot look at, as its readers wait for a destination. A record does not end
+// by time as long as lines of it may wait so.
+type Lookout interface {
+	// HeldUpUntil returns until when lines of an open source may have waited in the input: now, if
+	// they may still, and the zero time if the input has always looked at the source in time. Any
+	// goroutine may call it while Run runs; it does not block.
+	HeldUpUntil(src *event.Source) time.Time
 }
 
 // A Feed is how an input reaches the pipelines. Its methods may be called from
@@ -68,9 +79,9 @@ type Feed interface {
 	Hurry(on bool)
 
 	// Behind reports whether an output that lags is still to read again what was sent of a source
-	// (see Rereader), so that it should stay readable. leaving says that it cannot be for long:
-	// then it comes before others, and what the outputs have of it is on disk when the program
-	// ends. Any goroutine may call it, as long as the source is open.
+	// (see Rereader), or may have to, so that it should stay readable. leaving says that it cannot
+	// be for long: then it comes before others, and what the outputs have of it is on disk when the
+	// program ends. Any goroutine may call it, as long as the source is open.
 	Behind(src *event.Source, leaving bool) bool
 
 	// SpoolRoom returns how many bytes the spools of the input's outputs have room for. An input

@@ -24,19 +24,17 @@ func (d *deadlines) add(s *sourceState) {
 }
 
 // next removes a source that has waited long enough, and returns it, or nil. No source is due
-// before the time that a line may take to come since the worker has last taken lines without delay:
-// what it has kept waiting itself is not missing.
+// before the time that a line may take to come since its input could last read on, and the worker
+// has last taken lines without delay: what they have kept waiting themselves is not missing.
 func (d *deadlines) next(since time.Time) *sourceState {
 	now := time.Now()
 	for len(d.queue) > 0 && !d.queue[0].wake.After(now) {
 		s := d.queue[0]
 		due := s.due
-		from := since
-		if s.to < s.uncertainBelow {
-			// Its lines may wait behind those of a source that is held up.
-			from = latest(from, s.of.feed.heldUpUntil(now))
+		if s.pending() && !due.After(now) {
+			from := latest(since, s.of.feed.heldUpUntil(s.of, s.src, now))
+			due = latest(due, from.Add(s.wait))
 		}
-		due = latest(due, from.Add(s.wait))
 		if s.pending() && due.After(now) {
 			s.wake = due
 			heap.Fix(&d.queue, 0)

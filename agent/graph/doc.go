@@ -14,8 +14,9 @@
 //     the lines.
 //   - A timeout ends the open records of all pipelines of a source, as on a replay. Its boundary is
 //     removed again when the next line would have begun a record anyway, so that few are kept.
-//     Waiting counts only while the worker is not held up itself, and ten times as long where an
-//     earlier run may have sent: a slow replay must not split what was whole.
+//     Waiting counts only while the worker is not held up itself and the input can read on in the
+//     source (pipeline.Lookout), and ten times as long where an earlier run may have sent: a slow
+//     replay must not split what was whole.
 //   - No record reaches over the edge of what an earlier run has done, so that no line is lost in a
 //     record that is skipped, even when a new version joins otherwise.
 //   - Times are made unique within a source where records are parsed; see uniquifier. Its state is
@@ -33,4 +34,5 @@
 //     too; when it no longer does, the lane waits again: the spool is left to what needs it.
 //   - Outputs do not wait for each other: a route whose lane stays full is let go where others wait
 //     for it, and catches up by reading its source again; see catchup.go and docs/design.md.
+//     The last record of a source that is gone is offered on instead, beside all else.
 package graph

@@ -35,11 +35,6 @@ type feed struct {
 	due      atomic.Uint64 // how often they are to end: at each output of their source's pipelines
 	inFlight atomic.Int64  // records read that the pipelines have not taken yet
 
-	// Calls of Send that wait, as all outputs of their source lag, and when the last one ended that
-	// did.
-	parkedSends atomic.Int64
-	parkedUntil atomic.Pointer[time.Time]
-
 	mu      sync.Mutex
 	hurries bool  // lines are about to be gone
 	usual   *plan // of sources without options
@@ -130,8 +125,10 @@ func (f *feed) Send(ctx context.Context, b *event.Batch) error {
 		return fmt.Errorf("BUG: a batch of source %s (%s), which is not open", b.Source.ID, b.Source.Key)
 	}
 	records := len(b.Records)
+	o.coming.Add(1)
 	f.waitWhileParked(ctx, o)
 	if err := ctx.Err(); err != nil {
+		o.coming.Add(-1)
 		f.batches.put(b)
 		return err
 	}
@@ -140,6 +137,7 @@ func (f *feed) Send(ctx context.Context, b *event.Batch) error {
 	case f.workerOf(b.Source).in <- message{of: o, batch: b, feed: f}:
 		return nil
 	case <-ctx.Done():
+		o.coming.Add(-1)
 		f.count(o, -records)
 		f.batches.put(b)
 		return ctx.Err()
@@ -154,23 +152,20 @@ func (f *feed) waitWhileParked(ctx context.Context, o *openSource) {
 	if parked == nil {
 		return
 	}
-	f.parkedSends.Add(1)
 	select {
 	case <-parked:
 	case <-ctx.Done():
 	}
-	now := time.Now()
-	f.parkedUntil.Store(&now)
-	f.parkedSends.Add(-1)
 }
 
-// heldUpUntil returns until when the input was held up, as all outputs of a source lagged.
-func (f *feed) heldUpUntil(now time.Time) time.Time {
-	if f.parkedSends.Load() > 0 {
+// heldUpUntil returns until when lines of a source may have waited to be taken; zero if they did
+// not.
+func (f *feed) heldUpUntil(o *openSource, src *event.Source, now time.Time) time.Time {
+	if o.coming.Load() > 0 {
 		return now
 	}
-	if until := f.parkedUntil.Load(); until != nil {
-		return *until
+	if lookout, ok := f.in.input.(pipeline.Lookout); ok {
+		return lookout.HeldUpUntil(src)
 	}
 	return time.Time{}
 }
@@ -207,8 +202,12 @@ func (f *feed) Behind(src *event.Source, leaving bool) bool {
 	if o != nil && leaving {
 		o.progress.Leave()
 	}
-	if o == nil || o.behind == 0 {
+	if o == nil || o.reread == nil {
 		return false
+	}
+	if o.behind == 0 {
+		// What has yet to be handed to the outputs may be what one of them does not take.
+		return o.coming.Load() > 0 || o.pending.Load()
 	}
 	if leaving && !o.leaving.Swap(true) {
 		o.plan.hurry(src, true)

@@ -19,11 +19,14 @@ type openSource struct {
 	reread   pipeline.Rereader // nil: no output is let go
 	leaving  atomic.Bool       // it cannot be read for much longer
 	gone     atomic.Bool       // it cannot be read any more
+	coming   atomic.Int32      // batches that were sent and have not gone to the outputs
+	pending  atomic.Bool       // a record is, between two batches
 
 	// Its worker owns these:
-	state  *sourceState // nil while it is idle
-	begun  bool         // its first record has come
-	recent bool         // it is among the worker's recentSources
+	state   *sourceState // nil while it is idle
+	begun   bool         // its first record has come
+	recent  bool         // it is among the worker's recentSources
+	closing bool         // what is forwarded is its last
 
 	// Guarded by feed.mu:
 	closed bool

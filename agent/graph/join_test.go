@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -162,6 +164,8 @@ type steps struct {
 	ctx  context.Context
 	src  *event.Source
 	at   uint64
+
+	graph *Graph
 }
 
 // runSteps runs a graph whose input takes these steps, in a bubble.
@@ -179,7 +183,7 @@ pipelines: {main: {inputs: [in], parsers: [blocks], outputs: [out]}}
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
 		g.inputs[0].input = inputFunc(func(ctx context.Context, feed pipeline.Feed) error {
-			s := &steps{T: t, w: w, feed: feed, ctx: ctx}
+			s := &steps{T: t, w: w, feed: feed, ctx: ctx, graph: g}
 			for _, k := range feed.Known() {
 				s.at = k.Cursor.Pos
 				s.src, _ = feed.Open(k.ID, k.Key, nil)
@@ -349,6 +353,70 @@ func TestBlockedWorkerSplitsNoRecord(t *testing.T) {
 		if !slices.Contains(s.lines(), "a\n b") {
 			t.Error("a record was split since its worker was held up")
 		}
+	})
+}
+
+// TestManyShortWaitsSplitNoRecord: what waits to be taken is not missing, though it stands behind
+// many others that each take little time.
+func TestManyShortWaitsSplitNoRecord(t *testing.T) {
+	w := newWorld()
+	w.now = func() time.Time { // which the worker asks once for a batch
+		time.Sleep(150 * time.Millisecond)
+		return time.Now()
+	}
+	w.runSteps(t, t.TempDir(), func(s *steps, _ func()) {
+		s.send("a")
+		var others sync.WaitGroup
+		for i := range 40 {
+			src, _ := s.feed.Open(0, fmt.Sprint("other ", i), nil)
+			others.Go(func() {
+				if err := s.feed.Send(s.ctx, batchOf(s.feed, src, 0, "{")); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait()
+		s.send(" b", "c")
+		others.Wait()
+		time.Sleep(time.Minute)
+		if !slices.Contains(s.lines(), "a\n b") {
+			t.Error("a record was split while its next line waited to be taken")
+		}
+	})
+}
+
+// A lookout is an input that says what a test wants of whether it has looked.
+type lookout struct {
+	inputFunc
+	until func() time.Time
+}
+
+func (l lookout) HeldUpUntil(*event.Source) time.Time { return l.until() }
+
+// TestTimeDoesNotEndARecordThatItsInputCannotReadOn, and does once the input has looked, whatever
+// waits of other sources.
+func TestTimeDoesNotEndARecordThatItsInputCannotReadOn(t *testing.T) {
+	w := newWorld()
+	w.runSteps(t, t.TempDir(), func(s *steps, _ func()) {
+		var until atomic.Pointer[time.Time]
+		until.Store(&time.Time{})
+		s.graph.inputs[0].input = lookout{until: func() time.Time { return *until.Load() }}
+		s.send("a")
+		for range 100 {
+			time.Sleep(100 * time.Millisecond)
+			now := time.Now()
+			until.Store(&now)
+		}
+		s.stored()
+		time.Sleep(900 * time.Millisecond)
+		s.send(" b")
+		time.Sleep(900 * time.Millisecond)
+		s.stored()
+		time.Sleep(200 * time.Millisecond)
+		s.stored("a\n b")
+		s.send("c")
+		time.Sleep(1100 * time.Millisecond)
+		s.stored("a\n b", "c")
 	})
 }
 

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -20,6 +21,8 @@ type worker struct {
 	since     time.Time   // when it last went on after it had been held up
 	ended     bool        // the sources have ended by themselves; set before in is closed
 	patient   atomic.Bool // no output is let go any more
+	late      []lateBatch // of the source that is being closed
+	closing   sync.WaitGroup
 }
 
 func newWorker(batches *batchPool, now func() time.Time) *worker {
@@ -46,6 +49,7 @@ const heldUpAfter = 200 * time.Millisecond
 // run works until in is closed and empty. When ctx ends, batches are discarded: nothing of them is
 // acknowledged.
 func (w *worker) run(ctx context.Context) {
+	defer w.closing.Wait()
 	defer w.deadlines.timer.Stop()
 	defer w.recent.timer.Stop()
 	for {
@@ -71,11 +75,9 @@ func (w *worker) handle(ctx context.Context, m message) {
 	case m.ask != nil:
 		m.reply <- m.ask()
 	case m.batch == nil:
-		if m.gone && alive && m.of.state != nil {
-			w.release(ctx, m.of.state)
-		}
-		m.closed(m.gone && alive)
+		w.close(ctx, m)
 	case !alive:
+		m.of.coming.Add(-1)
 		w.batches.put(m.batch)
 	default:
 		began := time.Now()
@@ -84,6 +86,45 @@ func (w *worker) handle(ctx context.Context, m message) {
 			w.since = now
 		}
 	}
+}
+
+// close ends a source. One that is gone cannot be read again: its last record is not left to an
+// output that lags, but offered until that takes it, without holding up others.
+func (w *worker) close(ctx context.Context, m message) {
+	gone := m.gone && ctx.Err() == nil
+	if gone && m.of.state != nil {
+		m.of.closing = true
+		w.release(ctx, m.of.state)
+		m.of.closing = false
+	}
+	late := w.late
+	w.late = nil
+	if len(late) == 0 {
+		m.closed(gone)
+		return
+	}
+	w.closing.Go(func() {
+		for _, l := range late {
+			l.put(ctx)
+		}
+		m.closed(gone && ctx.Err() == nil)
+	})
+}
+
+// A lateBatch is the last of a source that is gone, which an output has yet to take.
+type lateBatch struct {
+	deliverer *deliver.Deliverer
+	batch     *deliver.Shared
+	track     deliver.Track
+}
+
+// put hands it over. Where the output's lane stays full, it goes to the spool, as nothing else has
+// it.
+func (l *lateBatch) put(ctx context.Context) {
+	l.deliverer.Hurry(true)
+	defer l.deliverer.Hurry(false)
+	// An error is ctx's end: the batch is released, and not acknowledged.
+	_ = l.deliverer.Put(ctx, l.batch, l.track)
 }
 
 // maxQueued bounds what is handled before records are ended that have waited long enough.
@@ -155,6 +196,8 @@ func (w *worker) process(ctx context.Context, m message) {
 	}
 	m.feed.inFlight.Add(int64(-lines))
 	w.forward(ctx, s, all)
+	m.of.pending.Store(s.pending())
+	m.of.coming.Add(-1)
 	w.recent.add(m.of)
 }
 
@@ -170,11 +213,23 @@ func (w *worker) release(ctx context.Context, s *sourceState) {
 	var all []processed
 	for k, p := range s.pipelines {
 		if p.join.pending() {
-			all = append(all, s.release(k, w.batches.get(s.src), w.now))
+			all = append(all, s.release(k, w.batchFor(s), w.now))
 		}
 	}
 	s.storeKept()
 	w.forward(ctx, s, all)
+	s.of.pending.Store(false)
+}
+
+// batchFor returns an empty batch for a pending record. The last of a source may wait for long, and
+// takes no more memory than it needs.
+func (w *worker) batchFor(s *sourceState) *event.Batch {
+	if !s.of.closing {
+		return w.batches.get(s.src)
+	}
+	b := &event.Batch{}
+	b.Reset(s.src)
+	return b
 }
 
 // forward hands the outputs what has gone through the pipelines. All of it is accounted for before
@@ -208,7 +263,11 @@ func (w *worker) forwardTo(ctx context.Context, s *sourceState, p *pipelineInsta
 		// An error is ctx's end: the batch is released, and not acknowledged.
 		_ = d.Put(ctx, b, r.track)
 	default:
-		if taken, err := d.Offer(ctx, b, r.track); !taken && err == nil {
+		switch taken, err := d.Offer(ctx, b, r.track); {
+		case taken, err != nil:
+		case s.of.closing:
+			w.late = append(w.late, lateBatch{d, b, r.track})
+		default:
 			w.letGo(s, p, k, b)
 		}
 	}

@@ -103,6 +103,14 @@ func (r *replayRun) Run(ctx context.Context, feed pipeline.Feed) error {
 	return nil
 }
 
+// HeldUpUntil implements pipeline.Lookout.
+func (r *replayRun) HeldUpUntil(src *event.Source) time.Time {
+	if lookout, ok := r.input.(pipeline.Lookout); ok {
+		return lookout.HeldUpUntil(src)
+	}
+	return time.Time{}
+}
+
 // A replayFeed forwards what is wanted.
 type replayFeed struct {
 	pipeline.Feed

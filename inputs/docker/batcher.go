@@ -26,6 +26,9 @@ const (
 	minBatchBytes = 16 << 10
 	maxMemory     = 16 << 20
 
+	// heldUpAfter is how long a batch must wait for the pipeline for others to be late by it.
+	heldUpAfter = 50 * time.Millisecond
+
 	// idleBytes is how much is read of one stream until the cursor of the other, silent one moves
 	// too: it bounds what a restart reads again.
 	idleBytes = 1 << 20
@@ -63,8 +66,11 @@ type batcher struct {
 	log         *slog.Logger
 	metrics     *metrics
 	openBatches *atomic.Int64 // of all batchers of the input
+	sources     *sourceBatchers
 
 	newName atomic.Pointer[string] // set by a rename event
+	sending atomic.Bool
+	late    atomic.Pointer[time.Time] // when the last batch was taken that had to wait; nil: none has
 
 	mu        sync.Mutex
 	identity  *identity
@@ -239,6 +245,7 @@ func (b *batcher) stop(gone bool) {
 			b.openStream(st)
 		}
 		if st.src != nil {
+			b.sources.remove(st.src.ID)
 			b.feed.Close(st.src, gone)
 			st.src = nil
 		}
@@ -452,6 +459,7 @@ func (b *batcher) openStream(st *streamState) error {
 		return err
 	}
 	st.id, st.src, st.openedAs = src.ID, src, b.identity
+	b.sources.set(src.ID, b)
 	st.lag = idleBytes
 	return nil
 }
@@ -523,11 +531,30 @@ func (b *batcher) sendUpTo(st *streamState, batch *event.Batch, to uint64) error
 	st.at.next = to
 	batch.From, batch.To = st.sentTo, to
 	batch.Cursor = st.at.appendCursor(batch.Cursor[:0])
-	if err := b.feed.Send(b.ctx, batch); err != nil {
+	began := time.Now()
+	b.sending.Store(true)
+	err := b.feed.Send(b.ctx, batch)
+	if now := time.Now(); now.Sub(began) > heldUpAfter {
+		b.late.Store(&now)
+	}
+	b.sending.Store(false)
+	if err != nil {
 		return err
 	}
 	st.sentTo, st.lag = to, 0
 	return nil
+}
+
+// heldUpUntil returns until when the container was not read on, as a batch of it had to wait; zero
+// if none has.
+func (b *batcher) heldUpUntil() time.Time {
+	if b.sending.Load() {
+		return time.Now()
+	}
+	if late := b.late.Load(); late != nil {
+		return *late
+	}
+	return time.Time{}
 }
 
 // moveIdleCursors moves the cursors of streams that were silent for long, by empty batches.

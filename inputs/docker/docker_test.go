@@ -36,6 +36,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // A rig runs the input against a fake engine.
 type rig struct {
 	t      *testing.T
+	in     *Input
 	feed   *pipetest.Feed
 	logged *safeBuffer
 	health *lastError
@@ -114,6 +115,7 @@ func run(t *testing.T, e *fakeEngine, feed *pipetest.Feed, config Config) *rig {
 		t.Fatal(err)
 	}
 	in := made.(*Input)
+	r.in = in
 	if config.Host == "" {
 		in.notify = func() *watcher { return nil } // a bubble would wait for it
 		in.dial = e.dial
@@ -754,4 +756,42 @@ func TestConnectAdvice(t *testing.T) {
 	if errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
+}
+
+// TestHeldUpUntil: while a batch of a container waits, what it writes by either stream is not read;
+// other containers are.
+func TestHeldUpUntil(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, feed := newFakeEngine(t), pipetest.NewFeed(t)
+		a := e.add(&fakeContainer{ID: "a", Name: "a", State: "running", Log: []message{out(1, "a\n"), err(2, "a\n")}})
+		e.add(&fakeContainer{ID: "b", Name: "b", State: "running", Log: []message{out(1, "b\n"), err(2, "b\n")}})
+		r := run(t, e, feed, Config{})
+		sources := map[string]*event.Source{}
+		for _, g := range feed.WaitFor(t.Context(), 4) {
+			sources[g.Source.Key] = g.Source
+		}
+		late := func(when string, ofA time.Time) {
+			t.Helper()
+			want := map[string]time.Time{sourceKey(a.ID, logformat.Stdout): ofA, sourceKey(a.ID, logformat.Stderr): ofA}
+			for key, src := range sources {
+				if got := r.in.HeldUpUntil(src); !got.Equal(want[key]) {
+					t.Errorf("%s: %s was held up until %v, want %v", when, key, got, want[key])
+				}
+			}
+		}
+		synctest.Wait()
+		late("at first", time.Time{})
+		feed.Block(true)
+		e.write(a, out(3, "more\n"))
+		synctest.Wait()
+		time.Sleep(10 * time.Second)
+		now := time.Now()
+		late("while a batch waits", now)
+		feed.Block(false)
+		feed.WaitFor(t.Context(), 5)
+		time.Sleep(time.Second)
+		late("afterwards", now)
+		r.stop()
+		late("in the end", time.Time{})
+	})
 }

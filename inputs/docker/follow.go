@@ -70,7 +70,8 @@ type follower struct {
 
 func (in *Input) newFollower(ctx context.Context, id string) *follower {
 	f := &follower{in: in, id: id, woken: make(chan struct{}, 1)}
-	f.batcher = batcher{ctx: ctx, feed: in.feed, log: in.log, metrics: in.metrics, openBatches: &in.openBatches}
+	f.batcher = batcher{ctx: ctx, feed: in.feed, log: in.log, metrics: in.metrics, openBatches: &in.openBatches,
+		sources: &in.sources}
 	for s := range f.known {
 		key := sourceKey(id, logformat.Stream(s))
 		if k, found := in.known[key]; found {

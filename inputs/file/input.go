@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -13,6 +14,8 @@ import (
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
 )
+
+var _ pipeline.Lookout = (*input)(nil)
 
 type input struct {
 	settings settings
@@ -63,6 +66,19 @@ func (in *input) Run(ctx context.Context, feed pipeline.Feed) error {
 	wg.Wait()
 	c.closeAll()
 	return nil
+}
+
+// HeldUpUntil implements pipeline.Lookout.
+func (in *input) HeldUpUntil(src *event.Source) time.Time {
+	c := in.running.Load()
+	if c == nil {
+		return time.Time{}
+	}
+	f := c.sources.of(src.ID)
+	if f == nil {
+		return time.Time{}
+	}
+	return c.schedule.heldUpUntil(f)
 }
 
 func (in *input) core(feed pipeline.Feed) (*core, error) {

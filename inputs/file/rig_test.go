@@ -33,6 +33,7 @@ type rig struct {
 	t      *testing.T
 	dir    string
 	config Config
+	in     *input // of the last start
 	feed   *pipetest.Feed
 	stop   func()
 	logs   *logs
@@ -97,6 +98,7 @@ func (r *rig) startOn(feed pipeline.Feed) {
 		r.t.Fatal(err)
 	}
 	in := made.(*input)
+	r.in = in
 	in.settings.compared = &r.compared
 	if r.tune != nil {
 		r.tune(&in.settings)

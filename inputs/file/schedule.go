@@ -29,7 +29,10 @@ type slot struct {
 	preregistering, preregistered bool
 	index                         int32         // in schedule.later, from 1; 0 if it is not there
 	notBefore                     time.Duration // the first tick after it was read to its end
-	due                           time.Duration // when it is to be woken, if index > 0
+	// late says, of a file that is idle, when it was read last, if that was late since the readers
+	// were held up; else since when it is to be read.
+	late time.Duration
+	due  time.Duration // when it is to be woken, if index > 0
 	// after is the file to be read to its end before this one: what was at the same path before.
 	after *file
 	next  []*file // those whose after this is
@@ -84,7 +87,7 @@ func (s *schedule) wakeLocked(f *file) bool {
 
 func (s *schedule) enqueue(f *file) {
 	s.undue(f)
-	f.slot.phase = ready
+	f.slot.phase, f.slot.late = ready, s.ticks.now()
 	s.ready++
 	if f.slot.mustHurry() {
 		s.urgentQueue = append(s.urgentQueue, f)
@@ -241,6 +244,7 @@ func (s *schedule) done(f *file, result sliceResult) {
 	defer s.mu.Unlock()
 	slot := &f.slot
 	slot.phase = idle
+	slot.noteLate(s.ticks.now())
 	s.active--
 	defer s.countUrgent(f)
 	if slot.preregistering {
@@ -271,6 +275,28 @@ func (s *schedule) preregisteredLocked(f *file) {
 	if f.slot.after == nil {
 		s.enqueue(f)
 	}
+}
+
+// noteLate notes that a file was read, and whether late.
+func (s *slot) noteLate(now time.Duration) {
+	if now-s.late <= heldUpAfter {
+		now = 0
+	}
+	s.late = now
+}
+
+// heldUpUntil returns until when f may have had something to read that was not read; zero if it was
+// always read in time.
+func (s *schedule) heldUpUntil(f *file) time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch slot := &f.slot; {
+	case slot.phase != idle:
+		return time.Now()
+	case slot.late == 0:
+		return time.Time{}
+	}
+	return s.ticks.start.Add(f.slot.late)
 }
 
 // follow has f wait until before was read to its end; if a reader has f, from then on.

@@ -1,0 +1,54 @@
+package file
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/longshore/longshore/pipeline/event"
+)
+
+// TestHeldUpUntil: while all readers wait, what is written may not have been looked at; a file that
+// nothing was written to is not late, whatever the others do.
+func TestHeldUpUntil(t *testing.T) {
+	poll(t, func(r *rig) {
+		tune := r.tune
+		r.tune = func(s *settings) { tune(s); s.readers = 2 }
+		for _, name := range []string{"a.log", "b.log", "c.log", "d.log"} {
+			r.write(name, "first\n")
+		}
+		r.start()
+		r.pass(pollTime)
+		sources := map[string]*event.Source{}
+		for _, g := range r.feed.Got() {
+			sources[filepath.Base(g.Source.Key)] = g.Source
+		}
+		late := func(when string, want map[string]time.Time) {
+			t.Helper()
+			for name, src := range sources {
+				if got := r.in.HeldUpUntil(src); !got.Equal(want[name]) {
+					t.Errorf("%s: %s was held up until %v, want %v", when, name, got, want[name])
+				}
+			}
+		}
+		late("at first", nil)
+		r.feed.Block(true)
+		r.append("a.log", "x\n")
+		r.append("b.log", "x\n")
+		r.pass(pollTime)
+		r.append("c.log", "the beginning")
+		r.pass(10 * time.Second)
+		now := time.Now()
+		late("with all readers held up", map[string]time.Time{"a.log": now, "b.log": now, "c.log": now})
+		r.feed.Block(false)
+		r.pass(10 * time.Millisecond)
+		late("afterwards", map[string]time.Time{"a.log": now, "b.log": now, "c.log": now})
+		for _, name := range []string{"a.log", "b.log", "c.log"} {
+			r.append(name, " and the end\n")
+		}
+		r.pass(pollTime)
+		late("in the end", nil)
+		r.wantSet("first", "first", "first", "first", "x", "x", " and the end", " and the end",
+			"the beginning and the end")
+	})
+}
