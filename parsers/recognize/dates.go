@@ -20,6 +20,8 @@ func (c *clock) digitsFirst(p []byte) int {
 		return c.slashed(p)
 	case p[2] == '-' && p[5] == '-':
 		return c.dayMonthYear(p)
+	case p[4] == ':' && p[7] == ':':
+		return c.withColons(p)
 	case (p[2] == '-' || p[2] == '.') && p[5] == ' ':
 		return c.monthDay(p)
 	case len(p) < 15:
@@ -58,6 +60,15 @@ func (c *clock) dayMonthYear(p []byte) int {
 		return 0
 	}
 	c.order = either
+	return c.timeAfterDate(p, 10)
+}
+
+// withColons reads 2006:01:02-15:04:05.
+func (c *clock) withColons(p []byte) int {
+	c.year, c.month, c.day = four(p), two(p[5:]), two(p[8:])
+	if c.year|c.month|c.day < 0 {
+		return 0
+	}
 	return c.timeAfterDate(p, 10)
 }
 

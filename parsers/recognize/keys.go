@@ -85,6 +85,8 @@ var meanings = newMeanings([]spelling{
 		"time_unix_nano",
 		"event_timestamp", "eventTimestamp", "observedTimestamp", "observed_timestamp", "ObservedTimestamp",
 		"observedTimeUnixNano", "time_iso8601", "time_local", "msec",
+		"eventtime", "requestReceivedTimestamp", "stageTimestamp", "requestTime", "unixTime", "unix_time",
+		"calendarTime", "calendar_time", "EdgeStartTimestamp", "EdgeEndTimestamp", "_time",
 	}},
 	{partTime, formFirst, []string{
 		"createdAt", "created_at", "created", "dateTime", "date_time", "when",

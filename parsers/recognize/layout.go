@@ -20,6 +20,8 @@ import (
 //	1/2/2006, 3:04:05 PM             JavaScript, Windows
 //	01/02/2006-15:04:05.000000       Suricata, glog's kin, and 02/01/2006
 //	02.01.2006 15:04:05
+//	2006:01:02-15:04:05              Sophos, DirectAdmin
+//	01/02/2006 - 15:04:05            game servers
 //	20060102T150405Z, 20060102 15:04:05, 20060102-15:04:05:000
 //	06/01/02 15:04:05, 060102 150405 Spark, Hadoop, and 1/2/06 15:04:05:000 MST of WebSphere
 //	Jan _2 15:04:05.000, Jan-02 15:04:05, Jan _2 2006 15:04:05: syslog (RFC 3164) has no year
@@ -179,7 +181,11 @@ func (c *clock) timeAfterDate(p []byte, at int) int {
 		if p[at] == ':' {
 			at++
 		}
-	case ' ', '-', 'T':
+	case ' ':
+		if at++; p[at] == '-' && p[at+1] == ' ' {
+			at += 2
+		}
+	case '-', 'T':
 		at++
 	default:
 		return 0

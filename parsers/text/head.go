@@ -229,7 +229,7 @@ func (h *head) boxGoesOn() bool {
 // behindTime reads what follows a time.
 func (h *head) behindTime() bool {
 	if h.level == event.NoLevel && !h.findLevel() && !(h.dated && h.bareLevel()) {
-		return h.dated && h.withoutLevel()
+		return h.dated && h.withoutLevel() || h.clockOnly && h.levelBehindClock()
 	}
 	switch {
 	case h.whole:
@@ -239,6 +239,16 @@ func (h *head) behindTime() bool {
 		h.behindLevel()
 	}
 	return h.take()
+}
+
+// levelBehindClock looks for the level behind a time of day with a fraction, which is no prose.
+func (h *head) levelBehindClock() bool {
+	if h.boxed || len(h.text) < 20 || h.text[8] != '.' && h.text[8] != ',' {
+		return false
+	}
+	h.level = h.seekLevel(h.at)
+	h.at = 0
+	return h.level != event.NoLevel && h.take()
 }
 
 // take returns the record what was found.

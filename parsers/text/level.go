@@ -45,6 +45,9 @@ func (h *head) levelFirst() bool {
 	if h.timeBehind(); !h.dated && !(h.timeless && h.n == 0) {
 		h.timeInColumns()
 	}
+	if !h.dated {
+		h.timeBehindName()
+	}
 	if !h.dated && at < len(p) && p[at] == ':' && at+1 < len(p) && p[at+1] != ' ' {
 		h.pythonBasic(at + 1)
 		return h.take()
@@ -128,9 +131,18 @@ func (h *head) boxFirst() bool {
 // redisSign reads the level of Redis before 3: [1] 02 Jan 15:04:05.000 # message.
 func (h *head) redisSign() {
 	at := h.at + 1
-	if h.has("pid") && at+1 < len(h.text) && h.text[at+1] == ' ' && (h.text[at] == '#' || h.text[at] == '*') {
+	if (h.has("pid") || isRedisRole(h.text[:h.at])) && at+1 < len(h.text) && h.text[at+1] == ' ' && (h.text[at] == '#' || h.text[at] == '*') {
 		h.level, h.at = redisLevel(h.text[at]), at+2
 	}
+}
+
+// isRedisRole reports whether a line starts with what some have made of Redis's 1:M: [1:M].
+func isRedisRole(p []byte) bool {
+	end := 1
+	for end < len(p) && isDigit(p[end]) {
+		end++
+	}
+	return end > 1 && end+2 < len(p) && p[end] == ':' && p[end+2] == ']' && bytes.IndexByte([]byte("MSCX"), p[end+1]) >= 0
 }
 
 // timeBehind reads a time behind the level, perhaps with a thread between:
@@ -173,6 +185,22 @@ func (h *head) timeInColumns() {
 		h.n = 0
 	}
 	h.dated = false
+}
+
+// timeBehindName reads the time of "DEBUG: plugin: 2006/01/02 15:04:05 message".
+func (h *head) timeBehindName() {
+	p, at := h.text, h.at
+	end := wordEnd(p[:min(len(p), at+longestPart)], at)
+	if end-at < 3 || p[end-1] != ':' || end+20 > len(p) || !isDigit(p[end+1]) {
+		return
+	}
+	used := h.clock(p[end+1:])
+	if h.n = 0; used == 0 || !h.dated {
+		h.dated = false
+		return
+	}
+	h.at = end + 1 + used
+	h.add("logger", at, end-1)
 }
 
 // pythonBasic reads LEVEL:name:message.

@@ -154,7 +154,7 @@ func redisLevel(c byte) event.Level {
 func (l *line) logcat() bool {
 	p := l.text
 	if isLetter(p[0]) {
-		return l.logcatBrief()
+		return l.logcatBrief(0)
 	}
 	if len(p) < 30 || p[2] != '-' || p[5] != ' ' {
 		return false
@@ -172,6 +172,10 @@ func (l *line) logcat() bool {
 	if next := wordEnd(p, at); isNumber(p[at:next]) { // a user's id before these
 		uid, uidEnd, pid, pidEnd = pid, pidEnd, thread, threadEnd
 		thread, threadEnd, at = at, next, skipBlanks(p, next)
+	}
+	if isLetter(p[pid]) && l.logcatBrief(pid) {
+		l.setTime(ns)
+		return true
 	}
 	if !isNumber(p[pid:pidEnd]) || !isNumber(p[thread:threadEnd]) || at+3 > len(p) || p[at+1] != ' ' {
 		return false
@@ -195,20 +199,21 @@ func (l *line) logcat() bool {
 	return true
 }
 
-func (l *line) logcatBrief() bool {
+// logcatBrief reads "E/name( 123): message" at an index.
+func (l *line) logcatBrief(at int) bool {
 	p := l.text
-	open := bytes.IndexByte(p[:min(len(p), longestPart)], '(')
-	if len(p) < 8 || p[1] != '/' || open < 3 || bytes.IndexByte([]byte("VDIWEF"), p[0]) < 0 {
+	open := at + bytes.IndexByte(p[at:min(len(p), at+longestPart)], '(')
+	if len(p) < at+8 || p[at+1] != '/' || open < at+3 || bytes.IndexByte([]byte("VDIWEF"), p[at]) < 0 {
 		return false
 	}
 	size := bytes.Index(p[open:min(len(p), open+12)], []byte("): "))
-	if size < 0 || bytes.IndexByte(bytes.TrimSpace(p[2:open]), ' ') >= 0 ||
+	if size < 0 || bytes.IndexByte(bytes.TrimSpace(p[at+2:open]), ' ') >= 0 ||
 		!isNumber(bytes.TrimSpace(p[open+1:open+size])) {
 		return false
 	}
-	l.rec.Format, l.rec.Level = event.FormatAndroid, recognize.Letter(p[0])
+	l.rec.Format, l.rec.Level = event.FormatAndroid, recognize.Letter(p[at])
 	l.trimmed("pid", open+1, open+size)
-	l.trimmed("logger", 2, open)
+	l.trimmed("logger", at+2, open)
 	l.setMessage(open + size + 3)
 	return true
 }

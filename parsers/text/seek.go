@@ -215,7 +215,7 @@ func (s *seeker) level() event.Level {
 		}
 	}
 	if s.words == 0 && len(word) == 2 && s.after == '(' {
-		return severityLevel(s.p[s.start:wordEnd(s.p, s.start)])
+		return severityLevel(s.p[s.start:groupEnd(s.p, s.end)])
 	}
 	level := recognize.Strong(word)
 	if level == event.NoLevel && s.isNote(word) {
@@ -247,30 +247,34 @@ func facilityLevel(word []byte) event.Level {
 	return event.NoLevel
 }
 
-// severityLevel reads ESXi's In(14): two letters, and the priority of syslog that they stand for.
+// severityLevel reads ESXi's In(14): two letters, and a priority of syslog, which some of its
+// programs have wrong.
 func severityLevel(word []byte) event.Level {
-	if len(word) < 5 || word[2] != '(' || word[len(word)-1] != ')' || len(word) > 7 {
+	if len(word) < 4 || len(word) > 7 || word[2] != '(' || !isNumber(word[3:len(word)-1]) {
 		return event.NoLevel
-	}
-	priority := 0
-	for _, digit := range word[3 : len(word)-1] {
-		if !isDigit(digit) {
-			return event.NoLevel
-		}
-		priority = priority*10 + int(digit-'0')
 	}
 	const names = "EmAlCrErWaNoInDb"
-	if at := priority % 8 * 2; string(word[:2]) != names[at:at+2] {
-		return event.NoLevel
+	for at := 0; at < len(names); at += 2 {
+		if string(word[:2]) == names[at:at+2] {
+			return recognize.Syslog(at / 2)
+		}
 	}
-	return recognize.Syslog(priority % 8)
+	return event.NoLevel
 }
 
-// inList reports whether a word is the second of two that a comma joins: firewall,info.
+// inList reports whether a word is the last of some that commas join, as MikroTik writes topics:
+// firewall,info and system,error,critical.
 func (s *seeker) inList(word []byte) bool {
 	p := s.p
-	joined := s.start > 1 && p[s.start-1] == ',' && isAlnum(p[s.start-2]) && s.end < len(p) && p[s.end] == ' '
-	return joined && s.words < 3 && s.prose < 2 && isUnlikeWord(word)
+	if s.start < 2 || p[s.start-1] != ',' || !isAlnum(p[s.start-2]) || s.end >= len(p) || p[s.end] != ' ' {
+		return false
+	}
+	if s.words < 3 && s.prose < 2 && isUnlikeWord(word) {
+		return true
+	}
+	before := bytes.LastIndexByte(p[:s.start-1], ',')
+	return s.words < 4 && before > 0 && isAlnum(p[before-1]) &&
+		recognize.Strong(p[before+1:s.start-1]) != event.NoLevel
 }
 
 // titled reports whether a word and its colon have a column of their own: "Logon       Error:
@@ -357,11 +361,21 @@ func (s *seeker) groupLevel(open byte, inside []byte) event.Level {
 		}
 		return event.NoLevel
 	}
+	if s.prose == 0 && open == '(' && s.p[0] == '(' && s.end < len(s.p) && s.p[s.end] == ':' {
+		return maskLevel(inside)
+	}
 	if s.prose > 0 || open != '[' && open != '<' {
 		return event.NoLevel
 	}
 	if at := bytes.IndexByte(inside, ','); at > 2 && s.words == 0 { // [debug, scan]
 		return recognize.Strong(inside[:at])
+	}
+	if s.words == 0 && bytes.HasSuffix(s.p[:s.start], []byte("Z ")) { // [7F03ECE76700 info 'Default' …]
+		thread, words, _ := bytes.Cut(inside, []byte(" "))
+		word, _, named := bytes.Cut(words, []byte(" '"))
+		if named && len(thread) > 1 && isMachine(thread) {
+			return recognize.Strong(word)
+		}
 	}
 	for len(inside) > 0 {
 		at := bytes.IndexAny(inside, ":| ,/")
@@ -374,6 +388,26 @@ func (s *seeker) groupLevel(open byte, inside []byte) event.Level {
 			}
 		}
 		inside = inside[min(at+1, len(inside)):]
+	}
+	return event.NoLevel
+}
+
+// maskLevel reads the levels of SSSD: 0x0010 for fatal failures, up to 0x0080 for minor ones, and
+// more bits for what is told.
+func maskLevel(p []byte) event.Level {
+	switch string(p) {
+	case "0x0010", "0x0020":
+		return event.Fatal
+	case "0x0040":
+		return event.Error
+	case "0x0080":
+		return event.Warn
+	case "0x0100":
+		return event.Info
+	case "0x0200", "0x0400":
+		return event.Debug
+	case "0x1000", "0x2000", "0x4000", "0x10000", "0x20000":
+		return event.Trace
 	}
 	return event.NoLevel
 }

@@ -138,6 +138,7 @@ func (h *head) timeInGroup(s *seeker) (event.Level, int) {
 		}
 		if time := h.timeFrom(at, at); time > 0 {
 			if level != event.NoLevel || pieces == 1 && s.words == 0 && h.at == s.end-1 {
+				h.zoneBefore(p[s.start+1 : time])
 				return level, time
 			}
 			break
@@ -149,6 +150,18 @@ func (h *head) timeInGroup(s *seeker) (event.Level, int) {
 	}
 	h.dated = false
 	return event.NoLevel, 0
+}
+
+// zoneBefore reads a time again with the zone that Monit has in front of it: [PDT Jan _2 15:04:05].
+func (h *head) zoneBefore(word []byte) {
+	var zoned [40]byte
+	if len(word) < 4 || len(word) > 6 || h.at >= len(zoned) || !allCapitals(word[:len(word)-1]) {
+		return
+	}
+	p := append(append(append(zoned[:0], h.text[len(word)+1:h.at]...), ' '), word[:len(word)-1]...)
+	if ns, used, ok := h.layout(p); ok && used == len(p) {
+		h.ns = ns
+	}
 }
 
 // epochWithDate reads a Unix time that the date behind it confirms: 1714564800 2024.05.01.
@@ -177,6 +190,9 @@ func (h *head) zonedBehind(s *seeker, at, behind int) bool {
 	if s.words == 1 && s.before == ':' && h.text[at+4] == '/' && s.prose+s.caps == 0 {
 		return true // the prefix of Go's log: "redis: 2006/01/02 15:04:05 …"
 	}
+	if s.words == 1 && at == 2 && s.p[0] == 'L' && h.text[at+2] == '/' {
+		return true // a game server's line: L 01/02/2006 - 15:04:05: …
+	}
 	zoned := last == 'Z' || isDigit(last) && bytes.IndexAny(h.text[at+10:behind], "+-") > 0
 	return zoned && s.before == 0 && s.prose+s.caps == 0 && s.words < 4 && s.p[0] != '-'
 }
@@ -196,7 +212,7 @@ func (h *head) found(s *seeker, level event.Level, at int, mayCut bool) bool {
 	boxed := at > 0 && isOpening(p[at-1]) && h.at < len(p) && p[h.at] == closing(p[at-1])
 	opened := !mayCut || at == 1 && isOpening(p[0]) // the line starts with a bracket and the time
 	onlyLevel := mayCut && level != event.NoLevel && s.words == 0
-	if boxed {
+	if boxed || !mayCut && h.at < len(p) && p[h.at] == ']' {
 		h.at++
 	}
 	behind := h.at

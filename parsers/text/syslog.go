@@ -151,7 +151,7 @@ func (h *head) journal() bool {
 		return true
 	}
 	tagged := h.tag(host)
-	if level := severityLevel(p[host:hostEnd]); tagged && level != event.NoLevel {
+	if level := severityLevel(bytes.TrimSuffix(p[host:hostEnd], []byte("[+]"))); tagged && level != event.NoLevel {
 		h.rec.Level = level // ESXi has it there
 	}
 	return tagged
