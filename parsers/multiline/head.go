@@ -136,7 +136,7 @@ const someTime = 1714564800e9
 
 // isDated reports whether a line starts with the name of a month or weekday and a time.
 func isDated(p []byte) bool {
-	if p[3] != ' ' && p[3] != ',' {
+	if p[3] != ' ' && p[3] != ',' && p[3] != '-' {
 		return false
 	}
 	_, used, _ := recognize.Layout(p, nil, someTime)

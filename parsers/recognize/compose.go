@@ -8,6 +8,7 @@ const LongestPrefix = 64
 //
 //	web-1  | text
 //	web_1  | text        of the first version
+//	web    | {"a":"b"}   of a container that has a name of its own
 func ComposePrefix(p []byte) int {
 	end := 0
 	for end < len(p) && end < LongestPrefix && (isWordByte(p[end]) || p[end] == '-' || p[end] == '.') {
@@ -17,7 +18,7 @@ func ComposePrefix(p []byte) int {
 	for number > 0 && '0' <= p[number-1] && p[number-1] <= '9' {
 		number--
 	}
-	if number == end || number < 2 || p[0] < 'a' || p[0] > 'z' {
+	if number == end && !isJSON(p) || number < 2 || p[0] < 'a' || p[0] > 'z' {
 		return 0
 	}
 	bar := end
@@ -27,8 +28,15 @@ func ComposePrefix(p []byte) int {
 	if bar == end || bar == len(p) || p[bar] != '|' || bar+1 < len(p) && p[bar+1] != ' ' {
 		return 0
 	}
-	if p[number-1] != '_' && p[number-1] != '-' || bar-end < 2 { // one blank has a table, too
+	if number < end && p[number-1] != '_' && p[number-1] != '-' || bar-end < 2 { // one blank has a table, too
+		return 0
+	}
+	if number == end && (len(p) < bar+4 || p[bar+2] != '{' || p[bar+3] != '"') {
 		return 0
 	}
 	return min(bar+2, len(p))
 }
+
+// isJSON reports whether a line ends as one with an object behind a prefix does. A container may have
+// a name of its own, without a number: then only that tells its prefix from a table's column.
+func isJSON(p []byte) bool { return len(p) > 8 && p[len(p)-1] == '}' }

@@ -86,7 +86,7 @@ var meanings = newMeanings([]spelling{
 		"event_timestamp", "eventTimestamp", "observedTimestamp", "observed_timestamp", "ObservedTimestamp",
 		"observedTimeUnixNano", "time_iso8601", "time_local", "msec",
 		"eventtime", "requestReceivedTimestamp", "stageTimestamp", "requestTime", "unixTime", "unix_time",
-		"calendarTime", "calendar_time", "EdgeStartTimestamp", "EdgeEndTimestamp", "_time",
+		"calendarTime", "calendar_time", "activityDateTime", "EdgeStartTimestamp", "EdgeEndTimestamp", "_time",
 	}},
 	{partTime, formFirst, []string{
 		"createdAt", "created_at", "created", "dateTime", "date_time", "when",
@@ -107,7 +107,7 @@ var meanings = newMeanings([]spelling{
 	{partLevel, formOTel, []string{"severity_number", "severityNumber", "SeverityNumber"}},
 	{partLevel, formPython, []string{"levelno"}},
 	{partLevel, formAny, []string{"level_value", "levelValue"}},
-	{partLevel, formSyslog, []string{"PRIORITY", "priority", "log.syslog.severity.code", "syslog_severity"}},
+	{partLevel, formSyslog, []string{"PRIORITY", "priority", "pri", "log.syslog.severity.code", "syslog_severity"}},
 	{hintMongo, formAny, []string{"s"}},
 	{hintLabel, formMySQL, []string{"label"}},
 	{hintMySQL, formMySQL, []string{"prio"}},

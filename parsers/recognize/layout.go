@@ -24,6 +24,7 @@ import (
 //	01/02/2006 - 15:04:05            game servers
 //	20060102T150405Z, 20060102 15:04:05, 20060102-15:04:05:000
 //	06/01/02 15:04:05, 060102 150405 Spark, Hadoop, and 1/2/06 15:04:05:000 MST of WebSphere
+//	Jan-02-06 15:04:05               ASSP
 //	Jan _2 15:04:05.000, Jan-02 15:04:05, Jan _2 2006 15:04:05: syslog (RFC 3164) has no year
 //	2006 Jan _2 15:04:05, January 2, 2006 15:04:05, 02-Jan 15:04
 //	01-02 15:04:05.000, 01/02 15:04:05, 01.02 15:04:05
@@ -209,6 +210,10 @@ func (c *clock) monthFirst(p []byte, weekday bool) int {
 			return 0
 		}
 		return c.yearBehind(p, at, weekday)
+	}
+	if year := two(p[at+1:]); p[3] == '-' && p[at] == '-' && year >= 0 && p[at+3] == ' ' {
+		c.year = 2000 + year
+		return c.timeAfterDate(p, at+3)
 	}
 	if p[at] == ',' {
 		at++

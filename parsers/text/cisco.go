@@ -40,6 +40,17 @@ func (l *line) cisco(at int) bool {
 	return true
 }
 
+// cee takes the mark off with which syslog daemons tell of JSON: @cee: {…}
+func (l *line) cee() bool {
+	rest, ok := bytes.CutPrefix(l.text, []byte("@cee:"))
+	if rest = bytes.TrimLeft(rest, " "); !ok || len(rest) == 0 || rest[0] != '{' {
+		return false
+	}
+	l.rec.Format = event.FormatSyslog
+	l.setMessage(len(l.text) - len(rest))
+	return true
+}
+
 // ciscoTime skips what IOS writes before a time: a number, and a sign for a clock that is not set.
 func (l *line) ciscoTime(at int) int {
 	p := l.text

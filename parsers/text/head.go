@@ -280,7 +280,11 @@ func (h *head) take() bool {
 // withoutLevel reads a line that has a time only.
 func (h *head) withoutLevel() bool {
 	p := h.text
-	if h.zulu || p[10] == 'T' {
+	if at := skipSigns(p, h.at); at < len(p) && p[at] == '%' && h.cisco(at) {
+		h.setTime(h.ns)
+		return true
+	}
+	if h.zulu || p[10] == 'T' || h.offsetBefore() {
 		if h.journal() {
 			return true
 		}
@@ -295,6 +299,12 @@ func (h *head) withoutLevel() bool {
 	}
 	h.level = h.seekLevel(h.at)
 	return h.take()
+}
+
+// offsetBefore reports whether the time ends with an offset behind its fraction, as macOS writes it.
+func (h *head) offsetBefore() bool {
+	p := h.text
+	return h.at > 26 && p[10] == ' ' && p[4] == '-' && (p[h.at-5] == '-' || p[h.at-5] == '+')
 }
 
 // findLevel looks for a level in the head, and notes the parts before it.
@@ -590,7 +600,7 @@ func (h *head) letter() bool {
 		return true
 	}
 	box := skipBlanks(p, end)
-	if box >= len(p) || p[box] != '[' || box < component+9 ||
+	if box >= len(p) || p[box] != '[' || box < component+9 && end < component+5 ||
 		!allCapitals(p[component:end]) && !isDash(p[component:end]) {
 		return false
 	}

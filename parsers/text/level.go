@@ -17,7 +17,7 @@ func (h *head) levelFirst() bool {
 	if h.threadFirst() {
 		return h.take()
 	}
-	if h.terminal() {
+	if h.terminal() || h.nameFirst() {
 		return h.take()
 	}
 	level, at := levelAt(p, 0, false)
@@ -235,6 +235,39 @@ func (h *head) threadFirst() bool {
 	}
 	h.n = 0
 	return false
+}
+
+// nameFirst reads a level behind the name of a program, "oscap: ERROR: message", or behind its
+// process and thread, "[3483:15] error: message". Both stay in the message.
+func (h *head) nameFirst() bool {
+	p := h.text
+	end := 0
+	if numbers := p[0] == '['; numbers {
+		for end++; end < len(p) && (isDigit(p[end]) || p[end] == ':'); end++ {
+		}
+		colon := bytes.IndexByte(p[:end], ':')
+		if colon < 2 || end+2 >= len(p) || p[end] != ']' || p[end+1] != ' ' || colon < 4 && end == colon+3 { // [12:30]
+			return false
+		}
+	} else {
+		for end < len(p) && end < 32 && (isAlnum(p[end]) || p[end] == '-' || p[end] == '_' || p[end] == '.') {
+			end++
+		}
+		if end < 2 || end+2 >= len(p) || p[end] != ':' || p[end+1] != ' ' || p[0] < 'a' {
+			return false
+		}
+	}
+	at := end + 2
+	colon := at + bytes.IndexByte(p[at:min(len(p), at+9)], ':')
+	if colon < at+3 || colon+1 >= len(p) || p[colon+1] != ' ' {
+		return false
+	}
+	word := p[at:colon]
+	if !allCapitals(word) && (p[0] != '[' || !startsMessage(word)) {
+		return false
+	}
+	h.level = recognize.Strong(word)
+	return h.level != event.NoLevel
 }
 
 // category reads what .NET's console writes: "info: Some.Category[14] message".

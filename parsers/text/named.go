@@ -293,7 +293,11 @@ func (l *line) erlang() bool {
 	}
 	l.rec.Format, l.rec.Level = event.FormatErlang, max(level, event.Info)
 	at := mark + len(" REPORT==== ")
-	if ns, used, ok := recognize.Layout(p[at:], l.p.Zone, 0); ok && l.setTime(ns) {
+	ns, used, ok := recognize.Layout(p[at:], l.p.Zone, 0)
+	if !ok {
+		ns, used, ok = recognize.ISO(p[at:], l.p.Zone)
+	}
+	if ok && l.setTime(ns) {
 		at += used
 		if end := bytes.IndexByte(p[at:], '\n'); end >= 0 {
 			l.setMessage(at + end + 1)

@@ -126,7 +126,7 @@ func (s *seeker) pass() {
 // dots, underscores or capitals inside, or is a single sign.
 func isMachine(word []byte) bool {
 	last := word[len(word)-1]
-	if len(word) == 1 {
+	if !isAlnum(word[0]) && !isAlnum(last) || len(word) == 1 {
 		return !isLetter(last)
 	}
 	for i, c := range word {
@@ -214,6 +214,14 @@ func (s *seeker) level() event.Level {
 			return level
 		}
 	}
+	if s.prose == 0 && s.after == ':' && s.p[s.end] == ':' {
+		if level := channelLevel(word); level != event.NoLevel {
+			return level
+		}
+	}
+	if s.words == 0 && s.after == '[' && len(word) == 4 && string(word[:3]) == "LOG" && '0' <= word[3] && word[3] <= '7' {
+		return recognize.Syslog(int(word[3] - '0')) // stunnel's LOG3[28228:7]
+	}
 	if s.words == 0 && len(word) == 2 && s.after == '(' {
 		return severityLevel(s.p[s.start:groupEnd(s.p, s.end)])
 	}
@@ -231,6 +239,15 @@ func (s *seeker) level() event.Level {
 // capitals and before a colon.
 func (s *seeker) isNote(word []byte) bool {
 	return s.prose == 0 && s.after == ':' && s.p[s.end] == ':' && (string(word) == "NOTE" || string(word) == "LOG")
+}
+
+// channelLevel reads Monolog's channel.WARNING.
+func channelLevel(word []byte) event.Level {
+	dot := bytes.LastIndexByte(word, '.')
+	if dot < 1 || !allCapitals(word[dot+1:]) {
+		return event.NoLevel
+	}
+	return recognize.Strong(word[dot+1:])
 }
 
 // facilityLevel reads what syslog daemons write of a line's origin: user.warn, local0.info.
@@ -269,7 +286,7 @@ func (s *seeker) inList(word []byte) bool {
 	if s.start < 2 || p[s.start-1] != ',' || !isAlnum(p[s.start-2]) || s.end >= len(p) || p[s.end] != ' ' {
 		return false
 	}
-	if s.words < 3 && s.prose < 2 && isUnlikeWord(word) {
+	if s.words < 3 && s.prose < 3 && isUnlikeWord(word) {
 		return true
 	}
 	before := bytes.LastIndexByte(p[:s.start-1], ',')
@@ -301,6 +318,8 @@ func (s *seeker) placed(word []byte) bool {
 		return true
 	case s.before == '\'':
 		return false
+	case s.words < 2 && s.beforeTag():
+		return true
 	case s.after == '\'' && s.words == 1 && s.prose == 0 && adjacent == ' ':
 		return true // F5A5AB90 info 'vm:
 	case !allCapitals(word) || s.prose > 0:
@@ -313,6 +332,21 @@ func (s *seeker) placed(word []byte) bool {
 		return s.after != 0 || !s.proseBehind()
 	}
 	return true
+}
+
+// beforeTag reports whether a program and its process follow, as F5 has it: host notice apmd[123]: …
+func (s *seeker) beforeTag() bool {
+	p := s.p
+	at := skipBlanks(p, s.end)
+	end := at
+	for end < len(p) && isSeekByte(p[end]) {
+		end++
+	}
+	if end == at || at == s.end || end >= len(p) || p[end] != '[' {
+		return false
+	}
+	size := bytes.Index(p[end:min(len(p), end+12)], []byte("]: "))
+	return size > 1 && isNumber(p[end+1:end+size])
 }
 
 // startsMessage reports whether a level in small letters has a colon, as at the start of a message.

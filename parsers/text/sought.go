@@ -193,8 +193,21 @@ func (h *head) zonedBehind(s *seeker, at, behind int) bool {
 	if s.words == 1 && at == 2 && s.p[0] == 'L' && h.text[at+2] == '/' {
 		return true // a game server's line: L 01/02/2006 - 15:04:05: …
 	}
+	if s.words == 1 && s.number == 10 && h.confirms(h.text[:min(len(h.text), 10)]) {
+		return true // 1714564800 - 05/01/2024 12:00:00 Host: …
+	}
+	if s.before == '|' && isDigit(s.p[0]) && at > 4 && string(h.text[at-3:at]) == " | " && s.words == 2 {
+		return true // PM2: 0|shop  | 2006-01-02 15:04:05: …
+	}
 	zoned := last == 'Z' || isDigit(last) && bytes.IndexAny(h.text[at+10:behind], "+-") > 0
 	return zoned && s.before == 0 && s.prose+s.caps == 0 && s.words < 4 && s.p[0] != '-'
+}
+
+// confirms reports whether a Unix time is that which was read, in whichever zone.
+func (h *head) confirms(epoch []byte) bool {
+	const inAnyZone = int64(27 * 3600e9)
+	ns, ok := recognize.Epoch(epoch)
+	return ok && isNumber(epoch) && h.ns-inAnyZone < ns && ns < h.ns+inAnyZone
 }
 
 // isDigits10 reports whether a Unix time stands at an index.

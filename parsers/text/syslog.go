@@ -201,6 +201,14 @@ func (l *line) syslogTime(at int) (ns int64, next int, ok bool) {
 // untagged reads what has a priority and a time, and then something of its own.
 func (l *line) untagged(at int) bool {
 	ns, next, ok := l.syslogTime(at)
+	if end := wordEnd(l.text, at); !ok && end < len(l.text) && l.text[end-1] == ':' { // NX-OS names its host first
+		if ns, next, ok = l.syslogTime(end + 1); ok {
+			l.word("hostname", at, end-1)
+			if l.setTime(ns); l.cisco(next) {
+				return true
+			}
+		}
+	}
 	if !ok {
 		at = l.ciscoTime(at)
 		return l.cisco(at)
@@ -251,6 +259,8 @@ func (l *line) tag(host int) bool {
 	}
 	if tag > host {
 		l.word("hostname", host, hostEnd)
+	} else if pidEnd == pid && recognize.Strong(p[tag:end]) != event.NoLevel {
+		return false // a level
 	}
 	l.rec.Service = event.Value{Span: l.span(tag, end), Kind: event.Text}
 	if pidEnd > pid {

@@ -86,7 +86,9 @@ func (l *line) format() bool {
 	case c == '*':
 		return l.tagged(0) || l.headed()
 	case c == '@':
-		return l.prefixed() || l.headed()
+		return l.prefixed() || l.cee() || l.headed()
+	case c == '%':
+		return l.cisco(0)
 	case isDigit(c):
 		return l.number()
 	case isLetter(c) && p[1] == ',' && p[2] == ' ' && p[3] == '[':
