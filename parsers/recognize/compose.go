@@ -37,6 +37,6 @@ func ComposePrefix(p []byte) int {
 	return min(bar+2, len(p))
 }
 
-// isJSON reports whether a line ends as one with an object behind a prefix does. A container may have
-// a name of its own, without a number: then only that tells its prefix from a table's column.
+// isJSON reports whether a line ends as one with an object behind a prefix does. A container may
+// have a name of its own, without a number: then only that tells its prefix from a table's column.
 func isJSON(p []byte) bool { return len(p) > 8 && p[len(p)-1] == '}' }

@@ -301,7 +301,7 @@ func (h *head) withoutLevel() bool {
 	return h.take()
 }
 
-// offsetBefore reports whether the time ends with an offset behind its fraction, as macOS writes it.
+// offsetBefore reports whether the time ends with an offset behind its fraction, as macOS has it.
 func (h *head) offsetBefore() bool {
 	p := h.text
 	return h.at > 26 && p[10] == ' ' && p[4] == '-' && (p[h.at-5] == '-' || p[h.at-5] == '+')

@@ -142,7 +142,8 @@ func isRedisRole(p []byte) bool {
 	for end < len(p) && isDigit(p[end]) {
 		end++
 	}
-	return end > 1 && end+2 < len(p) && p[end] == ':' && p[end+2] == ']' && bytes.IndexByte([]byte("MSCX"), p[end+1]) >= 0
+	return end > 1 && end+2 < len(p) && p[end] == ':' && p[end+2] == ']' &&
+		bytes.IndexByte([]byte("MSCX"), p[end+1]) >= 0
 }
 
 // timeBehind reads a time behind the level, perhaps with a thread between:
@@ -246,7 +247,8 @@ func (h *head) nameFirst() bool {
 		for end++; end < len(p) && (isDigit(p[end]) || p[end] == ':'); end++ {
 		}
 		colon := bytes.IndexByte(p[:end], ':')
-		if colon < 2 || end+2 >= len(p) || p[end] != ']' || p[end+1] != ' ' || colon < 4 && end == colon+3 { // [12:30]
+		if colon < 2 || end+2 >= len(p) || p[end] != ']' || p[end+1] != ' ' ||
+			colon < 4 && end == colon+3 { // [12:30]
 			return false
 		}
 	} else {

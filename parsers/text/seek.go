@@ -219,8 +219,8 @@ func (s *seeker) level() event.Level {
 			return level
 		}
 	}
-	if s.words == 0 && s.after == '[' && len(word) == 4 && string(word[:3]) == "LOG" && '0' <= word[3] && word[3] <= '7' {
-		return recognize.Syslog(int(word[3] - '0')) // stunnel's LOG3[28228:7]
+	if s.words == 0 && s.after == '[' && len(word) == 4 && string(word[:3]) == "LOG" && isDigit(word[3]) {
+		return recognize.Syslog(int(word[3]-'0') % 8) // stunnel's LOG3[28228:7]
 	}
 	if s.words == 0 && len(word) == 2 && s.after == '(' {
 		return severityLevel(s.p[s.start:groupEnd(s.p, s.end)])
@@ -334,7 +334,7 @@ func (s *seeker) placed(word []byte) bool {
 	return true
 }
 
-// beforeTag reports whether a program and its process follow, as F5 has it: host notice apmd[123]: …
+// beforeTag reports whether a program and its process follow, as F5 has it: host notice apmd[1]: …
 func (s *seeker) beforeTag() bool {
 	p := s.p
 	at := skipBlanks(p, s.end)
