@@ -10,7 +10,7 @@ import (
 // case. Syslog's notice counts as info, and its crit, alert and emerg as
 // fatal. The levels of java.util.logging follow SLF4J's bridge for them.
 var levelWords = newLevelWords(map[event.Level][]string{
-	event.Trace: {"trace", "trc", "trce", "trac", "silly", "finest", "spam",
+	event.Trace: {"trace", "trc", "trce", "trac", "blat", "silly", "finest", "spam",
 		"trace1", "trace2", "trace3", "trace4", "trace5", "trace6", "trace7", "trace8"},
 	event.Debug: {"debug", "dbg", "dbug", "debg", "debu", "deb", "verbose", "fine", "finer", "http",
 		"debug1", "debug2", "debug3", "debug4", "debug5"},

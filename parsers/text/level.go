@@ -131,7 +131,10 @@ func (h *head) boxFirst() bool {
 // redisSign reads the level of Redis before 3: [1] 02 Jan 15:04:05.000 # message.
 func (h *head) redisSign() {
 	at := h.at + 1
-	if (h.has("pid") || isRedisRole(h.text[:h.at])) && at+1 < len(h.text) && h.text[at+1] == ' ' && (h.text[at] == '#' || h.text[at] == '*') {
+	if !h.has("pid") && !isRedisRole(h.text[:h.at]) || at+1 >= len(h.text) || h.text[at+1] != ' ' {
+		return
+	}
+	if h.text[at] == '#' || h.text[at] == '*' {
 		h.level, h.at = redisLevel(h.text[at]), at+2
 	}
 }
@@ -238,38 +241,53 @@ func (h *head) threadFirst() bool {
 	return false
 }
 
-// nameFirst reads a level behind the name of a program, "oscap: ERROR: message", or behind its
-// process and thread, "[3483:15] error: message". Both stay in the message.
+// nameFirst reads a level behind the name of a program, "oscap: ERROR: message", behind its process
+// and thread, "[3483:15] error: message", or behind Consul's arrow. It stays in the message.
 func (h *head) nameFirst() bool {
 	p := h.text
-	end := 0
-	if numbers := p[0] == '['; numbers {
-		for end++; end < len(p) && (isDigit(p[end]) || p[end] == ':'); end++ {
-		}
-		colon := bytes.IndexByte(p[:end], ':')
-		if colon < 2 || end+2 >= len(p) || p[end] != ']' || p[end+1] != ' ' ||
-			colon < 4 && end == colon+3 { // [12:30]
-			return false
-		}
-	} else {
-		for end < len(p) && end < 32 && (isAlnum(p[end]) || p[end] == '-' || p[end] == '_' || p[end] == '.') {
-			end++
-		}
-		if end < 2 || end+2 >= len(p) || p[end] != ':' || p[end+1] != ' ' || p[0] < 'a' {
-			return false
-		}
+	at := nameBefore(p)
+	if at == 0 || at >= len(p) {
+		return false
 	}
-	at := end + 2
 	colon := at + bytes.IndexByte(p[at:min(len(p), at+9)], ':')
 	if colon < at+3 || colon+1 >= len(p) || p[colon+1] != ' ' {
 		return false
 	}
 	word := p[at:colon]
-	if !allCapitals(word) && (p[0] != '[' || !startsMessage(word)) {
-		return false
+	if allCapitals(word) || p[0] == '[' && startsMessage(word) {
+		h.level = recognize.Strong(word)
 	}
-	h.level = recognize.Strong(word)
 	return h.level != event.NoLevel
+}
+
+// nameBefore returns the length of what may stand before a level at the start of a line, or 0.
+func nameBefore(p []byte) int {
+	const arrow = "==> "
+	end := 0
+	switch {
+	case bytes.HasPrefix(p, []byte(arrow)):
+		return len(arrow)
+	case p[0] == '[':
+		for end++; end < len(p) && (isDigit(p[end]) || p[end] == ':'); end++ {
+		}
+		colon := bytes.IndexByte(p[:end], ':')
+		if colon < 2 || end == len(p) || p[end] != ']' || colon < 4 && end == colon+3 { // [12:30]
+			return 0
+		}
+	case 'a' <= p[0] && p[0] <= 'z':
+		for end < len(p) && end < 32 && (isAlnum(p[end]) || p[end] == '-' || p[end] == '_' || p[end] == '.') {
+			end++
+		}
+		if end < 2 || end == len(p) || p[end] != ':' {
+			return 0
+		}
+	default:
+		return 0
+	}
+	if end+1 >= len(p) || p[end+1] != ' ' {
+		return 0
+	}
+	return end + 2
 }
 
 // category reads what .NET's console writes: "info: Some.Category[14] message".

@@ -401,6 +401,9 @@ func (s *seeker) groupLevel(open byte, inside []byte) event.Level {
 	if s.prose > 0 || open != '[' && open != '<' {
 		return event.NoLevel
 	}
+	if open == '<' && string(inside) == "LOG" { // Vertica
+		return event.Info
+	}
 	if at := bytes.IndexByte(inside, ','); at > 2 && s.words == 0 { // [debug, scan]
 		return recognize.Strong(inside[:at])
 	}

@@ -226,7 +226,7 @@ func (l *line) tag(host int) bool {
 	}
 	hostEnd := wordEnd(p, host)
 	tag := skipBlanks(p, hostEnd)
-	if hostEnd == host || tag >= len(p) {
+	if hostEnd == host || tag >= len(p) || isLevelWord(p[host:hostEnd]) {
 		return false
 	}
 	if p[tag] == ':' {
@@ -274,6 +274,9 @@ func (l *line) tag(host int) bool {
 	}
 	return true
 }
+
+// isLevelWord reports whether a word is a level rather than a host, behind a time that has a year.
+func isLevelWord(p []byte) bool { return allCapitals(p) && recognize.Strong(p) != event.NoLevel }
 
 // levelBehind looks for a level in what stands behind the head of another program.
 func (l *line) levelBehind(at int) {

@@ -80,7 +80,7 @@ func (l *line) format() bool {
 		return l.tornado() || l.nest() || l.gin() || l.console() || l.javaGC() || l.uwsgi() || l.redis() ||
 			l.postgres() || l.headed()
 	case c == '=':
-		return l.erlang()
+		return l.erlang() || l.headed()
 	case c == '#':
 		return l.slowQuery() || l.webLogic() || l.headed()
 	case c == '*':
