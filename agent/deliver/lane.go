@@ -34,7 +34,8 @@ type lane struct {
 	hurried  chan struct{} // an input has begun to hurry, or no longer does
 	permit   *permit
 	pauses   pauses // between requests while nothing gets through
-	asking   pauses // between questions that fail
+	asking   pauses // between questions that fail while nothing gets through
+	askedAt  uint64 // the output's progress when the last of them failed
 	doubt    doubt
 
 	heldUp   atomic.Bool // takes nothing in for now

@@ -3,6 +3,7 @@ package deliver
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -134,4 +135,35 @@ func TestALittleTroubleHoldsNothingUp(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestQuestionsThatFailAreAskedSoon: while others get through, a question that fails again and
+// again is not put off for longer and longer.
+func TestQuestionsThatFailAreAskedSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		to, r := newLibrary(t, func(s *pipeline.OutputSettings) { s.Lanes = 2 })
+		to.loses = func(try int) bool { return try == 1 }
+		var last time.Time
+		to.ask = func() error {
+			if gap := time.Since(last); !last.IsZero() && gap > 2*reconcileDelay {
+				t.Errorf("question %d came after %v", to.asks, gap)
+			}
+			last = time.Now()
+			if to.asks < 30 {
+				return errors.New("reset")
+			}
+			return nil
+		}
+		r.run(func(ctx context.Context) {
+			r.put(ctx, source(1), "a")
+			for i := range 600 {
+				time.Sleep(100 * time.Millisecond)
+				r.put(ctx, source(2), fmt.Sprint(i))
+			}
+		})
+		r.allDone()
+		if to.asks != 30 || len(to.stored) != 601 {
+			t.Errorf("%d questions, %d stored", to.asks, len(to.stored))
+		}
+	})
 }

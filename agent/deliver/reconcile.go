@@ -62,6 +62,10 @@ func (l *lane) onReconciled(b *Body, result attemptResult) {
 		l.pushFront(b)
 	case result.err != nil:
 		answer := asSendError(result.err)
+		if progress := l.d.progress.Load(); progress != l.askedAt {
+			l.askedAt = progress
+			l.asking.Reset()
+		}
 		l.retryAfter(b, answer, l.asking.next(answer))
 	default:
 		l.asking.Reset()

@@ -325,10 +325,15 @@ func (o *Output) queryRollover(ctx context.Context, name string) (bool, error) {
 }
 
 // query makes a request that stores nothing; if it fails, its records stay uncertain.
-func (o *Output) query(ctx context.Context, method, path string, body []byte) (*http.Response, []byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, o.wire.timeout())
-	defer cancel()
-	resp, answer, err := o.wire.do(ctx, method, path, body)
+func (o *Output) query(ctx context.Context, method, path string, body []byte) (
+	resp *http.Response, answer []byte, err error,
+) {
+	httpclient.Again(ctx, func() bool {
+		ctx, cancel := context.WithTimeout(ctx, o.wire.timeout())
+		defer cancel()
+		resp, answer, err = o.wire.do(ctx, method, path, body)
+		return httpclient.FailedOnTheWay(resp, err)
+	})
 	if err == nil {
 		return resp, answer, nil
 	}

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -135,6 +137,38 @@ func TestStored(t *testing.T) {
 			}
 			if n := count(t, o.metrics.reconciled); n != float64(2*total) {
 				t.Errorf("counted %v", n)
+			}
+		})
+	}
+}
+
+// TestALostAnswerIsAskedForAgain: a question takes many requests, and does not begin anew for one
+// of them that fails or is not answered.
+func TestALostAnswerIsAskedForAgain(t *testing.T) {
+	t.Parallel()
+	for name, fail := range map[string]http.HandlerFunc{
+		"failing": says(502, "Bad Gateway"), "reset": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := &holder{t: t, kinds: map[string]string{defaultIndex: "stream"}}
+			var requests atomic.Int64
+			o := output(t, Config{DocumentIDs: true, URLs: []string{serve(t, func(w http.ResponseWriter, r *http.Request) {
+				if requests.Add(1)%3 != 0 {
+					fail(w, r)
+					return
+				}
+				s.ServeHTTP(w, r)
+			})}})
+			body := sample(t, o, 3000)
+			targets, err := groupByIndex(body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.holds = targets[0].sortedIDs()
+			stored := make([]bool, 3000)
+			if err := o.Stored(t.Context(), body, stored); err != nil || slices.Contains(stored, false) {
+				t.Errorf("after %d requests: %v", requests.Load(), err)
 			}
 		})
 	}

@@ -129,7 +129,7 @@ func (q *querier) unexpected(path string, err error) error {
 	return &queryRejected{httpclient.Location(q.base.JoinPath(path)) + ": the answer is not Loki's: " + err.Error()}
 }
 
-// do makes one request. Its error is a *queryRejected, errTooLarge, or a *SendError for what will
+// do asks one thing. Its error is a *queryRejected, errTooLarge, or a *SendError for what will
 // pass.
 func (q *querier) do(ctx context.Context, path string, params url.Values, maxBytes int) ([]byte, error) {
 	select {
@@ -138,29 +138,44 @@ func (q *querier) do(ctx context.Context, path string, params url.Values, maxByt
 	case <-ctx.Done():
 		return nil, httpclient.RequestError(ctx.Err())
 	}
+	var text []byte
+	var err error
+	httpclient.Again(ctx, func() (failed bool) {
+		text, failed, err = q.once(ctx, path, params, maxBytes)
+		return failed
+	})
+	return text, err
+}
+
+// once makes one request, and reports whether it failed on the way.
+func (q *querier) once(ctx context.Context, path string, params url.Values, maxBytes int) (
+	text []byte, failed bool, err error,
+) {
 	ctx, cancel := context.WithTimeout(ctx, q.client.Timeout())
 	defer cancel()
 	req, err := q.request(ctx, path, params)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	resp, err := q.client.RoundTrip(req)
+	failed = httpclient.FailedOnTheWay(resp, err)
 	if err != nil {
-		return nil, q.noResponse(err)
+		return nil, failed, q.noResponse(err)
 	}
 	if resp.StatusCode != http.StatusOK {
 		text, _ := httpclient.ReadBody(resp)
-		return nil, q.rejected(resp, text)
+		err = q.rejected(resp, text)
+		return nil, failed && !errors.Is(err, errTooLarge), err
 	}
 	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, int64(maxBytes)+1))
+	text, err = io.ReadAll(io.LimitReader(resp.Body, int64(maxBytes)+1))
 	if err != nil {
-		return nil, q.noResponse(&httpclient.Error{URL: httpclient.Location(req.URL), Sent: true, Err: err})
+		return nil, true, q.noResponse(&httpclient.Error{URL: httpclient.Location(req.URL), Sent: true, Err: err})
 	}
 	if len(text) > maxBytes {
-		return nil, errTooLarge
+		return nil, false, errTooLarge
 	}
-	return text, nil
+	return text, false, nil
 }
 
 func (q *querier) request(ctx context.Context, path string, params url.Values) (*http.Request, error) {

@@ -489,6 +489,35 @@ func TestQueryRejected(t *testing.T) {
 	}
 }
 
+// TestALostAnswerIsAskedForAgain: a question takes many requests, and does not begin anew for one
+// of them that fails or is not answered.
+func TestALostAnswerIsAskedForAgain(t *testing.T) {
+	for name, fail := range map[string]func(w http.ResponseWriter){
+		"failing": func(w http.ResponseWriter) { w.WriteHeader(502) },
+		"reset":   func(http.ResponseWriter) { panic(http.ErrAbortHandler) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newArchive(t)
+			a.limit = 7 // entries in an answer
+			requests := 0
+			a.instead = func(w http.ResponseWriter, _ *http.Request) bool {
+				if requests++; requests%3 == 0 {
+					return false
+				}
+				fail(w)
+				return true
+			}
+			o := newOutput(t, Config{URL: a.URL, LineFormat: "raw"})
+			o.health.now = func() time.Time { return time.Unix(0, start) }
+			body := fill(t, o, batchOf(container("web"), lines(50, 1)...))
+			a.hold(body, every)
+			if diff := cmp.Diff(sequence(0, 50), lookUp(t, o, body)); diff != "" {
+				t.Errorf("after %d requests: %s", requests, diff)
+			}
+		})
+	}
+}
+
 func TestReconcileOff(t *testing.T) {
 	o := newOutput(t, Config{Reconcile: "off"})
 	err := o.Stored(context.Background(), fill(t, o, batchOf(container("web"), "a")), make([]bool, 1))
