@@ -31,15 +31,18 @@ func TestConfigsThatDoHarm(t *testing.T) {
 		return "inputs: {a: {type: file, paths: ['DIR/" + a + "']}, b: {type: file, paths: ['DIR/" + b + "']}}\n"
 	}
 	one := func(glob string) string { return "inputs: {a: {type: file, paths: ['DIR/" + glob + "']}}\n" }
-	to := func(path string) string { return "outputs: {o: {type: file, path: DIR/" + path + "}}\n" }
+	to := func(path string) string { return "outputs: {o: {type: file, path: 'DIR/" + path + "'}}\n" }
 	const pq = "pipelines: {p: {inputs: [a], outputs: [x]}, q: {inputs: [b], outputs: [y]}}\n"
 	label := func(text string) string { return noise + strings.Replace(loki, "%s", text, 1) }
 	for name, test := range map[string]struct{ config, failed, warned string }{
 		"harmless": {noise + to("out/o.jsonl"), "", ""},
 		"output into its own input": {noise + to("logs/o.log"),
 			"outputs.o.path: is a file that the input \"a\" reads", ""},
-		"through a link":      {noise + to("link/o.log"), "outputs.o.path: is a file", ""},
-		"in any folder below": {one("**") + to("out/x") + "data_dir: /elsewhere\n", "outputs.o.path: is a file", ""},
+		"through a link":              {noise + to("link/o.log"), "outputs.o.path: is a file", ""},
+		"through a link that is read": {one("link/*.log") + to("logs/o.log"), "outputs.o.path: is a file", ""},
+		"below a link":                {one("logs/**/*.log") + to("link/none/o.log"), "outputs.o.path: is a file", ""},
+		"in any folder below": {one("**") + to("out/x") + "data_dir: /elsewhere\n",
+			"outputs.o.path: is a file", ""},
 		"excluded": {"inputs: {a: {type: file, paths: ['DIR/logs/*'], exclude: ['o.*']}}\n" +
 			to("logs/o.log"), "", ""},
 		"in a circle": {two("logs/a", "logs/b") +
@@ -55,8 +58,9 @@ func TestConfigsThatDoHarm(t *testing.T) {
 			"inputs.b: reads files that the input \"a\" reads too"},
 		"globs that meet": {two("logs/*.log", "logs/app*") + out, "",
 			"logs/app.log, and the output \"o\" gets their lines twice"},
-		"globs of folders": {two("**/*.log", "*/app.log") + out, "", "inputs.b: reads files"},
-		"globs apart":      {two("logs/*.log", "logs/*.txt") + out, "", ""},
+		"globs of folders":           {two("**/*.log", "*/app.log") + out, "", "inputs.b: reads files"},
+		"one of them through a link": {two("logs/a.log", "link/*.log") + out, "", "inputs.b: reads files"},
+		"globs apart":                {two("logs/*.log", "logs/*.txt") + out, "", ""},
 		"globs kept apart": {"inputs: {a: {type: file, paths: [DIR/logs/*.log], exclude: ['app*']}, b: {type: file, " +
 			"paths: ['DIR/logs/app*']}}\n" + out, "", ""},
 		"for two outputs": {two("logs/a", "logs/a") +
@@ -71,12 +75,16 @@ func TestConfigsThatDoHarm(t *testing.T) {
 		"a date":    {one("logs/a-%Y-%m.log") + out, "", "has %Y, which is taken literally"},
 		"excluded braces": {"inputs: {a: {type: file, paths: ['DIR/logs/*'], exclude: ['*.{gz,bz2}']}}\n" + out, "",
 			"inputs.a.exclude[0]: has {gz,bz2}"},
-		"percent":       {"inputs: {a: {type: file, paths: ['DIR/logs/100%.log']}}\n" + out, "", ""},
-		"misspelt":      {label("{servce}"), "", "{servce} is no name that longshore gives; did you mean {service}?"},
-		"another dash":  {label("a-{container_name}"), "", "did you mean {container.name}?"},
-		"a known field": {label("{compose.service}"), "", ""},
-		"an own field":  {label("{tenant}"), "", ""},
-		"near, but own": {label("{sevice}") + "transforms: {t: {type: add, fields: {sevice: x}}}\n", "", ""},
+		"a date in an output": {noise + to("out/o-%Y.log"), "", "outputs.o.path: has %Y, which is taken literally"},
+		"a name in an output": {noise + to("out/{service}.log"), "", "has {service}, which is taken literally"},
+		"percent":             {"inputs: {a: {type: file, paths: ['DIR/logs/100%.log']}}\n" + out, "", ""},
+		"misspelt": {label("{servce}"), "",
+			"{servce} is no name that longshore gives; did you mean {service}?"},
+		"another dash":     {label("a-{container_name}"), "", "did you mean {container.name}?"},
+		"a known field":    {label("{compose.service}"), "", ""},
+		"an own field":     {label("{tenant}"), "", ""},
+		"near, but own":    {label("{sevice}") + "transforms: {t: {type: add, fields: {sevice: x}}}\n", "", ""},
+		"an input's label": {strings.Replace(label("{sevice}"), "a: {", "a: {labels: {sevice: x}, ", 1), "", ""},
 		"an index": {noise + "outputs: {o: {type: elasticsearch, urls: [http://x], index: 'logs-{servcie}'}}\n", "",
 			"did you mean {service}?"},
 	} {

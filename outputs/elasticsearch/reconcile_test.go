@@ -147,19 +147,21 @@ func TestStored(t *testing.T) {
 func TestALostAnswerIsAskedForAgain(t *testing.T) {
 	t.Parallel()
 	for name, fail := range map[string]http.HandlerFunc{
-		"failing": says(502, "Bad Gateway"), "reset": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		"failing": says(502, "Bad Gateway"),
+		"reset":   func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := &holder{t: t, kinds: map[string]string{defaultIndex: "stream"}}
 			var requests atomic.Int64
-			o := output(t, Config{DocumentIDs: true, URLs: []string{serve(t, func(w http.ResponseWriter, r *http.Request) {
+			url := serve(t, func(w http.ResponseWriter, r *http.Request) {
 				if requests.Add(1)%3 != 0 {
 					fail(w, r)
 					return
 				}
 				s.ServeHTTP(w, r)
-			})}})
+			})
+			o := output(t, Config{URLs: []string{url}, DocumentIDs: true})
 			body := sample(t, o, 3000)
 			targets, err := groupByIndex(body)
 			if err != nil {

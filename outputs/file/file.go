@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"sync"
 
 	"github.com/longshore/longshore/pipeline"
@@ -52,14 +53,25 @@ func (c *Config) Check() []pipeline.Problem {
 }
 
 // Warnings implements pipeline.Warner.
-func (c *Config) Warnings() []pipeline.Problem {
-	folder := filepath.Dir(c.Path)
-	if _, err := os.Stat(folder); !errors.Is(err, fs.ErrNotExist) {
-		return nil
+func (c *Config) Warnings() (problems []pipeline.Problem) {
+	warn := func(format string, args ...any) {
+		problems = append(problems, pipeline.Problem{Path: "path", Message: fmt.Sprintf(format, args...)})
 	}
-	return []pipeline.Problem{{Path: "path", Message: fmt.Sprintf("the folder %s is not there; make it: mkdir -p %s",
-		folder, folder)}}
+	folder := filepath.Dir(c.Path)
+	if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
+		warn("the folder %s is not there; make it: mkdir -p %s", folder, folder)
+	}
+	if _, err := os.Lstat(c.Path); err == nil {
+		return problems // it is its name
+	}
+	if part := variable.FindString(c.Path); part != "" {
+		warn("has %s, which is taken literally: all records go to one file; logrotate may name it by the date", part)
+	}
+	return problems
 }
+
+// variable is what other programs replace in a path.
+var variable = regexp.MustCompile(`\{[^{}]*\}|%[-_]?[YymdHMSjFe]`)
 
 // Writes implements pipeline.FileWriter.
 func (c *Config) Writes() string { return c.Path }

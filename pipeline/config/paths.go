@@ -95,7 +95,34 @@ func writes(out Output) string {
 
 func reads(in Input, path string) bool {
 	r, ok := in.Settings.(pipeline.FileReader)
-	return ok && (r.Reads(path) || r.Reads(resolved(path)))
+	return ok && readsFile(r, path)
+}
+
+// readsFile reports whether an input reads a file, by any of the names that links give it.
+func readsFile(r pipeline.FileReader, path string) bool {
+	return slices.ContainsFunc(namesOf(path, r.Globs()), r.Reads)
+}
+
+// namesOf returns a path as it is, without links, and through the links that globs lead through.
+func namesOf(path string, globs []string) []string {
+	real := resolved(path)
+	all := []string{path, real}
+	for _, glob := range globs[:min(len(globs), maxComparedGlobs)] {
+		folder := absolute(fixedFolder(glob))
+		below, err := filepath.Rel(resolved(folder), real)
+		if err == nil && filepath.IsLocal(below) {
+			all = append(all, filepath.Join(folder, below))
+		}
+	}
+	return all
+}
+
+// fixedFolder returns the folder that all matches of a glob are in.
+func fixedFolder(glob string) string {
+	if i := strings.IndexAny(glob, `*?[\`); i >= 0 {
+		glob = glob[:i+1]
+	}
+	return filepath.Dir(glob)
 }
 
 func absolute(path string) string {
@@ -105,12 +132,18 @@ func absolute(path string) string {
 	return path
 }
 
-// resolved returns a path without symbolic links to its folder.
+// resolved returns a path without symbolic links, as far as it is there.
 func resolved(path string) string {
-	if folder, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
-		return filepath.Join(folder, filepath.Base(path))
+	rest := ""
+	for folder := path; ; folder = filepath.Dir(folder) {
+		if real, err := filepath.EvalSymlinks(folder); err == nil {
+			return filepath.Join(real, rest)
+		}
+		if folder == filepath.Dir(folder) {
+			return path
+		}
+		rest = filepath.Join(filepath.Base(folder), rest)
 	}
-	return path
 }
 
 // checkDeadLetters warns of an input that reads the dead letters of an output that it feeds.
@@ -167,7 +200,7 @@ func readByBoth(a, b pipeline.FileReader) string {
 	for _, pair := range [][2][]string{{globs, others}, {others, globs}} {
 		for _, glob := range pair[0] {
 			for _, path := range examples(glob, pair[1]) {
-				if a.Reads(path) && b.Reads(path) {
+				if readsFile(a, path) && readsFile(b, path) {
 					return path
 				}
 			}

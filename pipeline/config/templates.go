@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
 )
 
@@ -16,11 +17,15 @@ var knownFields = []string{"timestamp", "level", "message", "service", "trace_id
 var placeholder = regexp.MustCompile(`\{ *([A-Za-z][A-Za-z0-9_.-]*) *\}`)
 
 // checkTemplates warns of names in { } that are nearly known ones, in the settings of outputs and
-// transforms. Names that parsers or transforms of the config mention otherwise are the user's own.
+// transforms. Names that parsers or transforms of the config mention otherwise, and labels of
+// inputs, are the user's own.
 func (d *document) checkTemplates() {
 	var own []string
 	for _, section := range []string{"parsers", "transforms"} {
 		own = mentioned(d.root.get(section), own)
+	}
+	for _, input := range d.declared[pipeline.KindInput] {
+		own = mentioned(input.get("labels"), own)
 	}
 	for _, section := range []string{"outputs", "transforms"} {
 		d.checkTemplatesIn(d.root.get(section), section, own)
