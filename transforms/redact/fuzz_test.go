@@ -56,10 +56,28 @@ func FuzzIndex(f *testing.F) {
 		if diff := cmp.Diff(want, got, cmp.AllowUnexported(finding{}, quotes{})); diff != "" {
 			t.Errorf("%q: %s", p, diff)
 		}
-		if quiet && (len(want) > 0 || bytes.IndexByte(p, '@') >= 0) {
+		if quiet && (len(want) > 0 || bytes.ContainsAny(p, "@=")) {
 			t.Errorf("%q is not as quiet as it seems", p)
 		}
 	})
+}
+
+// TestSignsAtEveryPlace: an @ or an equals sign is seen wherever it stands in a text of any length.
+func TestSignsAtEveryPlace(t *testing.T) {
+	for n := 1; n <= 24; n++ {
+		for at := range n {
+			p := bytes.Repeat([]byte("8"), n)
+			for _, sign := range []byte("@=") {
+				p[at] = sign
+				if _, none := secretIndex.none(p); none {
+					t.Errorf("nothing is seen in %s", p)
+				}
+			}
+		}
+	}
+	if got := newDetector(defaults()).scan([]byte("8 otp=493027 client"), nil); len(got) != 1 {
+		t.Errorf("a one-time password is found as %v", got)
+	}
 }
 
 // TestIndexAtEveryPlace moves each pattern through all places at which the search may look.
@@ -161,12 +179,15 @@ func TestEveryEscape(t *testing.T) {
 					line += fmt.Sprintf(escape, c)
 				}
 			}
-			found := mergeFindings(d.scan([]byte(line), nil))
-			if len(found) != 1 || !strings.Contains(line[found[0].from:found[0].to], hidden) {
-				if i >= 2 && strings.HasPrefix(text, "postgres") && escape[0] != '%' {
-					continue // nothing but URLs and JSON escapes an @
+			for range 4 { // wherever the groups of three bytes are
+				found := mergeFindings(d.scan([]byte(line), nil))
+				if len(found) != 1 || !strings.Contains(line[found[0].from:found[0].to], hidden) {
+					if i >= 2 && strings.HasPrefix(text, "postgres") && escape[0] != '%' {
+						continue // nothing but URLs and JSON escapes an @
+					}
+					t.Errorf("%d: %s: found %v", i, line, found)
 				}
-				t.Errorf("%d: %s: found %v", i, line, found)
+				line = " " + line
 			}
 		}
 	}

@@ -180,7 +180,8 @@ const (
 // hasSign reports whether a word has an @ or an equals sign: what is looked for beside the
 // patterns.
 func hasSign(w uint64) uint64 {
-	return ((w ^ '@'*ones) - ones | (w ^ '='*ones) - ones) &^ w & highBits
+	at, equals := w^'@'*ones, w^'='*ones
+	return ((at - ones) | (equals - ones)) &^ w & highBits
 }
 
 // none reports whether a text has neither a group nor a sign, as most have not. Otherwise it
