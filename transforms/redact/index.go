@@ -184,9 +184,10 @@ func hasSign(w uint64) uint64 {
 	return ((at - ones) | (equals - ones)) &^ w & highBits
 }
 
-// none reports whether a text has neither a group nor a sign, as most have not. Otherwise it
-// returns an index, a multiple of four, before which there is no group.
+// none reports whether a text has neither a pattern's text nor a sign, as most have not. Otherwise
+// it returns an index, a multiple of four, before which no group is one of a pattern that is there.
 func (x *index) none(p []byte) (at int, none bool) {
+	near := false // a group is there, but no pattern of it
 	for ; at+8 <= len(p); at += 8 {
 		w := binary.LittleEndian.Uint64(p[at:])
 		folded := w | 0x2020202020202020
@@ -194,34 +195,47 @@ func (x *index) none(p []byte) (at int, none bool) {
 		if sign|x.mayBeGroup(uint32(folded))|x.mayBeGroup(uint32(folded>>32)) == 0 {
 			continue
 		}
-		if sign != 0 || x.isGroup(uint32(folded)) || x.isGroup(uint32(folded>>32)) {
+		if sign != 0 || x.isIn(p, at, uint32(folded), &near) || x.isIn(p, at+4, uint32(folded>>32), &near) {
 			return at, false
 		}
 	}
-	if at == 0 {
-		for _, c := range p {
-			if c == '@' || c == '=' {
-				return 0, false
-			}
-		}
-		return 0, x.skip(p, 0)+3 > len(p)
-	}
-	w := binary.LittleEndian.Uint64(p[len(p)-8:]) // overlaps what was scanned
-	rest := w | 0x2020202020202020
-	found := hasSign(w)
-	if n := len(p) - at; n >= 3 {
-		found |= x.mayBeGroup(uint32(rest >> (64 - 8*n)))
-		if n == 7 {
-			found |= x.mayBeGroup(uint32(rest >> 40))
+	if at < len(p) {
+		rest := lastWord(p, at)
+		if hasSign(rest) != 0 || len(p)-at >= 3 && x.isIn(p, at, uint32(rest)|0x20202020, &near) ||
+			len(p)-at == 7 && x.isIn(p, at+4, uint32(rest>>32)|0x20202020, &near) {
+			return at, false
 		}
 	}
-	return at, found == 0
+	return 0, !near || !hasEscape(p)
 }
 
-// isGroup reports whether the first three bytes of a word are a group.
-func (x *index) isGroup(w uint32) bool {
-	w &= 0xffffff
-	return x.slot(w).candidates != nil
+// lastWord returns the bytes of a text from an index on, of which there are less than eight; zeros
+// follow them.
+func lastWord(p []byte, at int) (w uint64) {
+	if len(p) >= 8 {
+		return binary.LittleEndian.Uint64(p[len(p)-8:]) >> (64 - 8*(len(p)-at))
+	}
+	for i := len(p) - 1; i >= at; i-- {
+		w = w<<8 | uint64(p[i])
+	}
+	return w
+}
+
+// isIn reports whether the first three bytes of a word, which is at an index of a text, are a group
+// of a pattern that is there. If they are one of another, that is near.
+func (x *index) isIn(p []byte, at int, w uint32, near *bool) bool {
+	if x.mayBeGroup(w) == 0 {
+		return false
+	}
+	for _, c := range x.slot(w & 0xffffff).candidates {
+		*near = true
+		start := at - c.off
+		end := start + len(c.pattern.text)
+		if start >= 0 && end <= len(p) && equalFold(p[start:end], c.pattern.text) {
+			return true
+		}
+	}
+	return false
 }
 
 // skip advances in steps of four to where a group may be, or to the end.

@@ -45,9 +45,13 @@ func (t *transform) hasSecret(b *event.Batch, i int) bool {
 	if t.valueHasSecret(b, r.Message) || t.valueHasSecret(b, r.Service) {
 		return true
 	}
+	shortest := uint32(shortestFinding)
+	if t.detector.beyondSecrets {
+		shortest = 0
+	}
 	for _, f := range b.Fields(i) {
 		key := b.Bytes(f.Key.Span)
-		if t.valueHasSecret(b, f.Value) {
+		if f.Value.Len >= shortest && t.valueHasSecret(b, f.Value) {
 			return true
 		}
 		h := t.detector.names.hints(key)

@@ -315,11 +315,19 @@ func hasLongToken(p []byte) bool {
 	})
 }
 
-// hasLongWord reports whether a text has 16 characters without a blank at a multiple of 16, as each
-// word of twice that length has.
+// hasLongWord reports whether a text has so many characters without a blank. Such a word has all of
+// the eight characters at one of the places that are looked at.
 func hasLongWord(p []byte) bool {
-	for at := 0; at+16 <= len(p); at += 16 {
-		if hasBlank(binary.LittleEndian.Uint64(p[at:])) == 0 && hasBlank(binary.LittleEndian.Uint64(p[at+8:])) == 0 {
+	const step = minLongToken - 8 + 1
+	for at := 0; at+8 <= len(p); at += step {
+		if hasBlank(binary.LittleEndian.Uint64(p[at:])) != 0 {
+			continue
+		}
+		end := at + 8
+		for end < len(p) && p[end] != ' ' {
+			end++
+		}
+		if end-1-bytes.LastIndexByte(p[:at], ' ') >= minLongToken {
 			return true
 		}
 	}
