@@ -176,7 +176,7 @@ func OutputFolder(cfg *config.Config, c config.Output) string {
 
 // DeadLetters returns the dead letters of an output.
 func DeadLetters(cfg *config.Config, c config.Output) *deliver.DeadLetterFile {
-	file := deliver.NewDeadLetterFile(filepath.Join(cfg.DataDir, deadLetterFolder), c.Name)
+	file := deliver.NewDeadLetterFile(filepath.Join(cfg.DataDir, config.DeadLetterFolder), c.Name)
 	file.Max = int64(c.Common.DeadLetters)
 	return file
 }

@@ -6,14 +6,15 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/longshore/longshore/pipeline/config"
 )
 
-// Folders of the data folder.
+// Folders of the data folder, beside config.DeadLetterFolder.
 const (
-	spoolFolder      = "spool"
-	deadLetterFolder = "dead-letters"
-	asideFolder      = "aside"
-	outputFolder     = "outputs"
+	spoolFolder  = "spool"
+	asideFolder  = "aside"
+	outputFolder = "outputs"
 )
 
 // warnOfLeftovers logs which records wait for outputs that are not in the config any more.
@@ -32,7 +33,7 @@ func (g *Graph) warnOfLeftovers() {
 	g.warnOfUnused(g.sizes(asideFolder, ".jsonl", file), "file", isOfOutput,
 		"refused records of an output that is not in the config wait aside, and are not delivered; "+
 			"put it back, with its old name and type, or remove the file")
-	g.warnOfUnused(g.sizes(deadLetterFolder, ".jsonl", file), "file", isOfOutput,
+	g.warnOfUnused(g.sizes(config.DeadLetterFolder, ".jsonl", file), "file", isOfOutput,
 		"there are dead letters of an output that is not in the config; put it back to replay them, or remove the file")
 }
 

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/config"
 )
 
 const filtered = `
@@ -142,7 +143,8 @@ func copyDir(t *testing.T, to, from string) {
 		t.Error(err)
 	}
 	slices.SortStableFunc(entries, func(a, b os.DirEntry) int {
-		return cmp.Compare(strings.Index(a.Name(), deadLetterFolder), strings.Index(b.Name(), deadLetterFolder))
+		const last = config.DeadLetterFolder
+		return cmp.Compare(strings.Index(a.Name(), last), strings.Index(b.Name(), last))
 	})
 	for _, e := range entries {
 		if err := copyEntry(filepath.Join(to, e.Name()), filepath.Join(from, e.Name()), e.IsDir()); err != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/longshore/longshore/agent/disk"
 	"github.com/longshore/longshore/agent/spool"
 	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/config"
 	"github.com/longshore/longshore/pipeline/event"
 )
 
@@ -158,13 +159,13 @@ func TestLeftoversAreReported(t *testing.T) {
 	if said, c := run(here); said != "" || c.Spooled == 0 {
 		t.Fatalf("%+v; it says %s", c, said)
 	}
-	file := deliver.NewDeadLetterFile(filepath.Join(dir, deadLetterFolder), "x")
+	file := deliver.NewDeadLetterFile(filepath.Join(dir, config.DeadLetterFolder), "x")
 	if err := file.Write([]deliver.DeadLetter{{Record: "a"}}); err != nil {
 		t.Fatal(err)
 	}
 	for _, of := range []struct{ name, kind string }{{"y", "memory"}, {"x", "other"}} {
 		said, _ := run(strings.Replace(here, "x: {type: memory", of.name+": {type: "+of.kind, 1))
-		deadLetters := strings.Contains(said, filepath.Join(dir, deadLetterFolder, "x.jsonl"))
+		deadLetters := strings.Contains(said, filepath.Join(dir, config.DeadLetterFolder, "x.jsonl"))
 		if !strings.Contains(said, filepath.Join(dir, "spool", "x", "memory")) || deadLetters != (of.name == "y") {
 			t.Errorf("with %v it says %s", of, said)
 		}

@@ -67,7 +67,7 @@ func (a *app) replay(ctx context.Context, cfg *config.Config, o replayOptions) e
 	}
 	var errs []error
 	for _, c := range outputs {
-		file := deliver.NewDeadLetterFile(filepath.Join(cfg.DataDir, "dead-letters"), c.Name)
+		file := deliver.NewDeadLetterFile(filepath.Join(cfg.DataDir, config.DeadLetterFolder), c.Name)
 		if o.dry {
 			errs = append(errs, a.showDeadLetters(c, file, o))
 		} else {

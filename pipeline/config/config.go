@@ -13,6 +13,9 @@ import (
 	"github.com/longshore/longshore/pipeline"
 )
 
+// DeadLetterFolder is the folder, in DataDir, that has the dead letters of each output.
+const DeadLetterFolder = "dead-letters"
+
 // A Config is a config without problems. Inputs, parsers, transforms, outputs and pipelines are in
 // the order of the file; each name is there once in its kind.
 type Config struct {

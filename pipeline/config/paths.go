@@ -148,7 +148,7 @@ func resolved(path string) string {
 
 // checkDeadLetters warns of an input that reads the dead letters of an output that it feeds.
 func (d *document) checkDeadLetters(out Output) {
-	path := filepath.Join(absolute(d.cfg.DataDir), "dead-letters", out.Name+".jsonl")
+	path := filepath.Join(absolute(d.cfg.DataDir), DeadLetterFolder, out.Name+".jsonl")
 	for _, in := range d.cfg.Inputs {
 		if reads(in, path) && slices.Contains(d.fedBy(in.Name), out.Name) {
 			d.warnInput(in.Name, "reads the dead letters of the output %q (%s) too, and sends them there again; "+
