@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -39,6 +40,17 @@ func ReadFile(path string, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("%s is larger than %s; is it the right file?", path, Size(limit))
 	}
 	return content, nil
+}
+
+// OpenDataFile opens a file of the data folder, which the program's own user and group alone may
+// read if it is made. It does not follow a symbolic link: who may make one there could have any
+// other file written, or emptied.
+func OpenDataFile(path string, flags int) (*os.File, error) {
+	f, err := os.OpenFile(path, flags|syscall.O_NOFOLLOW, 0o640)
+	if errors.Is(err, syscall.ELOOP) {
+		return nil, fmt.Errorf("%s is a symbolic link, which is not followed; remove it: %w", path, syscall.ELOOP)
+	}
+	return f, err
 }
 
 func notRegular(path string, info os.FileInfo) error {

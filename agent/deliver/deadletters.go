@@ -105,7 +105,7 @@ func (f *DeadLetterFile) lock() (*os.File, error) {
 	if err := os.MkdirAll(filepath.Dir(f.path), 0o750); err != nil {
 		return nil, err
 	}
-	lock, err := disk.OpenFile(f.path+".lock", os.O_RDWR|os.O_CREATE)
+	lock, err := pipeline.OpenDataFile(f.path+".lock", os.O_RDWR|os.O_CREATE)
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +146,7 @@ func (f *DeadLetterFile) checkRoom(size int64, more int) error {
 // open opens the file, which must be locked and whose name is on disk then, and returns its size. A
 // last line that a crash has torn is ended, so that it does not spoil the next.
 func (f *DeadLetterFile) open() (file *os.File, size int64, err error) {
-	file, err = disk.OpenFile(f.path, os.O_RDWR|os.O_CREATE|os.O_APPEND)
+	file, err = pipeline.OpenDataFile(f.path, os.O_RDWR|os.O_CREATE|os.O_APPEND)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -312,7 +312,7 @@ func (f *DeadLetterFile) takeIn(from string, states []letterState) error {
 
 // split writes the chosen dead letters to another file, and leaves the rest.
 func (f *DeadLetterFile) split(to *os.File, chosen func(*DeadLetter) bool) error {
-	rest, err := disk.OpenFile(f.path+".new", os.O_RDWR|os.O_CREATE|os.O_TRUNC)
+	rest, err := pipeline.OpenDataFile(f.path+".new", os.O_RDWR|os.O_CREATE|os.O_TRUNC)
 	if err != nil {
 		return err
 	}

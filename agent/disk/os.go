@@ -2,9 +2,10 @@ package disk
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"syscall"
+
+	"github.com/longshore/longshore/pipeline"
 )
 
 // OS is the file system of the machine. What it makes is readable by the program's own user and
@@ -13,10 +14,7 @@ type OS struct{}
 
 var _ FS = OS{}
 
-const (
-	filePerm   = 0o640
-	folderPerm = 0o750
-)
+const folderPerm = 0o750
 
 type osFile struct{ *os.File }
 
@@ -29,21 +27,11 @@ func (OS) Create(path string) (File, error) {
 }
 
 func openFile(path string, flags int) (File, error) {
-	f, err := OpenFile(path, flags)
+	f, err := pipeline.OpenDataFile(path, flags)
 	if err != nil {
 		return nil, err
 	}
 	return osFile{f}, nil
-}
-
-// OpenFile opens a file of the data folder. It does not follow a symbolic link: who may make one
-// there could have any other file written, or emptied.
-func OpenFile(path string, flags int) (*os.File, error) {
-	f, err := os.OpenFile(path, flags|syscall.O_NOFOLLOW, filePerm)
-	if errors.Is(err, syscall.ELOOP) {
-		return nil, fmt.Errorf("%s is a symbolic link, which is not followed; remove it: %w", path, syscall.ELOOP)
-	}
-	return f, err
 }
 
 // OthersMayWrite reports whether users beyond a folder's owner and group may put files into it.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/longshore/longshore/agent/disk"
+	"github.com/longshore/longshore/pipeline"
 )
 
 // file is the append-only file under the ledger.
@@ -239,7 +240,7 @@ func (l *file) syncDir() error {
 // lock locks the data folder for this process until the file is closed.
 func lock(dir string) (*os.File, error) {
 	path := filepath.Join(dir, "lock")
-	f, err := disk.OpenFile(path, os.O_RDWR|os.O_CREATE)
+	f, err := pipeline.OpenDataFile(path, os.O_RDWR|os.O_CREATE)
 	if err != nil {
 		return nil, fmt.Errorf("data_dir cannot be written: %w; make it writable for this user or set another "+
 			"data_dir", err)

@@ -69,6 +69,13 @@ func (s *shifts) add(id event.SourceID, next shift) {
 	s.bySource[id] = all
 }
 
+// has reports whether this very shift is there.
+func (s *shifts) has(id event.SourceID, want shift) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Contains(s.bySource[id], want)
+}
+
 func comparePos(s shift, pos uint64) int { return cmp.Compare(s.from, pos) }
 
 // at returns the shift that holds for a position, and how many the source has.

@@ -12,18 +12,26 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"syscall"
 
+	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
 )
 
 // A memory is what an output must know after a restart, so that what is read again becomes the same
-// entries: a file of JSON, a line for each thing. It is on disk before anything is sent that
-// depends on it.
+// entries: a file of JSON, a line for each thing. A line is written at once, so that it outlives
+// the process together with records that wait in the spool, and is on disk before anything is sent
+// that depends on it.
+//
+// Another process, such as a replay, may use the file at the same time: it is locked while lines
+// are written, and whoever finds that it was compacted meanwhile opens it anew.
 type memory struct {
 	path string // "" keeps nothing
 
-	mu      sync.Mutex
-	pending []byte // lines not on disk yet
+	mu        sync.Mutex
+	pending   []byte // lines not on disk yet
+	written   int    // bytes of these that are in the file
+	compactAt int64  // a larger file is compacted: at a run's first line, or once it doubled
 }
 
 // A remembered is one line of the file: that a label has a value, or a shift of a source's times.
@@ -37,8 +45,10 @@ type remembered struct {
 
 const (
 	memoryFile = "memory.jsonl"
-	// maxMemory bounds what is read of the file.
-	maxMemory = 64 << 20
+	// maxValues bounds the label values that are read, in bytes of the file.
+	maxValues = 64 << 20
+	// compactLess is a size that is not worth compacting during a run.
+	compactLess = 1 << 20
 )
 
 func newMemory(folder string) *memory {
@@ -53,7 +63,7 @@ func (m *memory) read(each func(remembered)) error {
 	if m.path == "" {
 		return nil
 	}
-	f, err := os.Open(m.path)
+	f, err := pipeline.OpenDataFile(m.path, os.O_RDONLY)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -61,13 +71,23 @@ func (m *memory) read(each func(remembered)) error {
 		return fmt.Errorf("reading what this output knows of earlier runs: %w", err)
 	}
 	defer f.Close()
-	lines := bufio.NewScanner(io.LimitReader(f, maxMemory))
+	return readLines(f, each)
+}
+
+func readLines(f io.Reader, each func(remembered)) error {
+	lines, values := bufio.NewScanner(f), 0
 	lines.Buffer(nil, 64<<10)
 	for lines.Scan() {
 		var r remembered
-		if json.Unmarshal(lines.Bytes(), &r) == nil {
-			each(r)
+		if json.Unmarshal(lines.Bytes(), &r) != nil {
+			continue
 		}
+		if r.Label != "" {
+			if values += len(lines.Bytes()); values > maxValues {
+				continue
+			}
+		}
+		each(r)
 	}
 	return lines.Err()
 }
@@ -77,13 +97,18 @@ func (m *memory) add(r remembered) {
 	if m.path == "" {
 		return
 	}
-	line, err := json.Marshal(r)
-	if err != nil {
-		return // strings and numbers can always be written
-	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.pending = append(append(m.pending, line...), '\n')
+	m.pending = appendLine(m.pending, r)
+	_ = m.write(false) // sync tries again, and returns the error
+}
+
+func appendLine(dst []byte, r remembered) []byte {
+	line, err := json.Marshal(r)
+	if err != nil {
+		return dst // strings and numbers can always be written
+	}
+	return append(append(dst, line...), '\n')
 }
 
 // sync brings what was added to disk.
@@ -93,32 +118,175 @@ func (m *memory) sync() error {
 	if len(m.pending) == 0 {
 		return nil
 	}
-	if err := m.append(m.pending); err != nil {
+	if err := m.write(true); err != nil {
 		return fmt.Errorf("noting on disk what the next run must know: %w", err)
 	}
-	m.pending = m.pending[:0]
+	m.pending, m.written = m.pending[:0], 0
 	return nil
 }
 
-// append appends whole lines behind what may be a torn one.
-func (m *memory) append(lines []byte) (err error) {
+// write writes the lines that are not in the file yet. After an error all that may not be on disk
+// is written again: no later fsync would tell.
+func (m *memory) write(durably bool) (err error) {
 	if err := os.MkdirAll(filepath.Dir(m.path), 0o750); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(m.path, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
+	f, err := m.open()
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
+	defer func() {
+		err = errors.Join(err, f.Close())
+		if err != nil {
+			m.written = 0
+		}
+	}()
+	if compacted, err := m.compact(f); err == nil { // it is only long otherwise
+		f = compacted
+	}
+	if err := appendLines(f, m.pending[m.written:]); err != nil {
+		return err
+	}
+	m.written = len(m.pending)
+	if !durably {
+		return nil
+	}
+	return errors.Join(f.Sync(), syncFolder(filepath.Dir(m.path)))
+}
+
+// syncFolder brings the name of a new file to disk. Some file systems cannot, which is no error.
+func syncFolder(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err = d.Sync(); errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) {
+		return nil
+	}
+	return err
+}
+
+// open opens the file and locks it until it is closed.
+func (m *memory) open() (*os.File, error) {
+	for {
+		f, err := pipeline.OpenDataFile(m.path, os.O_CREATE|os.O_APPEND|os.O_RDWR)
+		if err != nil {
+			return nil, err
+		}
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
+		if err == nil && isAt(f, m.path) {
+			return f, nil
+		}
+		_ = f.Close()
+		if err != nil {
+			return nil, fmt.Errorf("locking %s: %w", m.path, err)
+		}
+	}
+}
+
+// isAt reports whether an open file has this path still.
+func isAt(f *os.File, path string) bool {
+	at, err := os.Lstat(path)
+	if err != nil {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && os.SameFile(at, info)
+}
+
+// appendLines appends whole lines behind what may be a torn one.
+func appendLines(f *os.File, lines []byte) error {
+	if len(lines) == 0 {
+		return nil
+	}
 	if torn, err := endsTorn(f); err != nil {
 		return err
 	} else if torn {
 		lines = bytes.Join([][]byte{nil, lines}, []byte("\n"))
 	}
-	if _, err := f.Write(lines); err != nil {
-		return err
+	_, err := f.Write(lines)
+	return err
+}
+
+// compact replaces the locked file by one without what nobody needs any more, where it is large
+// enough for that, and returns the one that is in use then.
+func (m *memory) compact(f *os.File) (*os.File, error) {
+	info, err := f.Stat()
+	if err != nil || info.Size() <= m.compactAt {
+		return f, err
 	}
-	return f.Sync()
+	m.compactAt = max(compactLess, 2*info.Size())
+	var all []remembered
+	err = readLines(io.NewSectionReader(f, 0, info.Size()), func(r remembered) { all = append(all, r) })
+	if err != nil {
+		return f, err
+	}
+	var lines []byte
+	for _, r := range needed(all) {
+		lines = appendLine(lines, r)
+	}
+	if int64(len(lines)) >= info.Size() {
+		return f, nil
+	}
+	m.compactAt = max(compactLess, 2*int64(len(lines)))
+	return m.replace(f, info, lines)
+}
+
+// replace puts a locked file with these lines in the place of another one, which it closes.
+func (m *memory) replace(f *os.File, info os.FileInfo, lines []byte) (*os.File, error) {
+	next, err := pipeline.OpenDataFile(m.path+".new", os.O_CREATE|os.O_TRUNC|os.O_APPEND|os.O_RDWR)
+	if err != nil {
+		return nil, err
+	}
+	if of, ok := info.Sys().(*syscall.Stat_t); ok { // root may be replaying for the agent's user
+		err = next.Chown(int(of.Uid), int(of.Gid))
+	}
+	if err == nil {
+		err = syscall.Flock(int(next.Fd()), syscall.LOCK_EX)
+	}
+	if err == nil {
+		_, err = next.Write(lines)
+	}
+	if err == nil {
+		err = next.Sync()
+	}
+	if err == nil {
+		err = os.Rename(next.Name(), m.path)
+	}
+	if err != nil {
+		return nil, errors.Join(err, next.Close(), os.Remove(m.path+".new"))
+	}
+	_ = f.Close()
+	return next, nil
+}
+
+// needed returns what an output would know that has read all this, each thing once.
+func needed(all []remembered) (needed []remembered) {
+	var known shifts
+	for _, r := range all {
+		if id, ok := r.source(); ok {
+			known.add(id, shift{r.From, r.By})
+		}
+	}
+	seen := map[remembered]bool{}
+	for _, r := range all {
+		if id, ok := r.source(); ok && !known.has(id, shift{r.From, r.By}) || seen[r] {
+			continue
+		}
+		seen[r] = true
+		needed = append(needed, r)
+	}
+	return needed
+}
+
+// source returns whose shift a line has; ok is false if it has another thing.
+func (r remembered) source() (id event.SourceID, ok bool) {
+	if r.Label != "" {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(r.Source, 16, 64)
+	return event.SourceID(n), err == nil
 }
 
 func endsTorn(f *os.File) (bool, error) {
@@ -139,8 +307,8 @@ func (o *Output) recall() {
 				o.limiter.know(r.Label, r.Value)
 				return
 			}
-			if id, err := strconv.ParseUint(r.Source, 16, 64); err == nil {
-				o.shifts.add(event.SourceID(id), shift{r.From, r.By})
+			if id, ok := r.source(); ok {
+				o.shifts.add(id, shift{r.From, r.By})
 			}
 		})
 		if err != nil {
