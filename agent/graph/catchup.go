@@ -32,6 +32,7 @@ type behindRoute struct {
 	src      *event.Source
 	from     uint64       // it was forwarded all below
 	missed   atomic.Int64 // records that it was not
+	turn     turn         // in the queue of its catchUp
 
 	// Its catchUp owns these, or the worker while that answers it:
 	own        *pipelineInstance // nil until it has begun
@@ -132,7 +133,7 @@ type catchUp struct {
 	leavers atomic.Int64 // sources that cannot be read for much longer and have a route that is behind
 
 	mu      sync.Mutex
-	queue   []*behindRoute
+	queue   behindQueue
 	reading *behindRoute  // not in the queue meanwhile
 	ended   bool          // no more is added
 	changed chan struct{} // something of the above has
@@ -150,7 +151,7 @@ const (
 func (c *catchUp) add(r *behindRoute) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.queue = append(c.queue, r)
+	c.queue.add(r, time.Now())
 	c.poke()
 }
 
@@ -160,7 +161,7 @@ func (c *catchUp) putBack(r *behindRoute, joined bool) {
 	defer c.mu.Unlock()
 	c.reading = nil
 	if !joined {
-		c.queue = append(c.queue, r)
+		c.queue.add(r, time.Now())
 	}
 }
 
@@ -208,56 +209,44 @@ func (c *catchUp) run(ctx context.Context) {
 func (c *catchUp) next() (*behindRoute, time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.queue) == 0 && c.ended {
+	if c.queue.len() == 0 && c.ended {
 		return nil, 0
 	}
-	now, wait, best := time.Now(), time.Hour, -1
-	for i, r := range c.queue {
-		if left := r.retryAt.Sub(now); left > 0 {
-			wait = min(wait, left)
-			continue
-		}
-		if best < 0 || r.of.leaving.Load() && !c.queue[best].of.leaving.Load() {
-			best = i
-		}
-	}
-	if best < 0 {
-		return nil, wait
-	}
-	r := c.queue[best]
-	c.queue = slices.Delete(c.queue, best, best+1)
+	r, wait := c.queue.next(time.Now())
 	c.reading = r
-	return r, 0
+	return r, wait
 }
 
-// hurry notes that one source more cannot be read for much longer, or one less.
-func (c *catchUp) hurry(on bool) {
+// hurry notes that a source cannot be read for much longer, or that no route of it is behind any
+// more.
+func (c *catchUp) hurry(o *openSource, on bool) {
 	if !on {
 		c.leavers.Add(-1)
 		return
 	}
 	c.leavers.Add(1)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.queue.hurry(o)
 	c.poke()
 }
 
 // hasLeaving reports whether a source waits that cannot be read for much longer. It is asked for
-// every batch, and the queue may be long.
+// every batch.
 func (c *catchUp) hasLeaving() bool {
 	if c.leavers.Load() == 0 {
 		return false
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now := time.Now()
-	return slices.ContainsFunc(c.queue, func(r *behindRoute) bool {
-		return r.of.leaving.Load() && !r.retryAt.After(now)
-	})
+	wait, some := c.queue.leaving.wait(time.Now())
+	return some && wait <= 0
 }
 
 func (c *catchUp) isBehind() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.reading != nil || len(c.queue) > 0
+	return c.reading != nil || c.queue.len() > 0
 }
 
 // leaving returns how many records are left of sources that cannot be read for much longer, and
@@ -265,7 +254,7 @@ func (c *catchUp) isBehind() bool {
 func (c *catchUp) leaving() (missed int64, any bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, r := range append(slices.Clone(c.queue), c.reading) {
+	for _, r := range append(slices.Clone(c.queue.leaving.routes), c.reading) {
 		if r != nil && r.of.leaving.Load() && !r.of.gone.Load() {
 			missed, any = missed+r.missed.Load(), true
 		}

@@ -186,7 +186,7 @@ func (f *feed) caughtUp(o *openSource, src *event.Source) {
 	defer f.mu.Unlock()
 	o.behind--
 	if o.behind == 0 && o.leaving.Swap(false) {
-		o.plan.hurry(src, false)
+		o.hurry(src, false)
 	}
 	if o.parked != nil {
 		close(o.parked)
@@ -210,7 +210,7 @@ func (f *feed) Behind(src *event.Source, leaving bool) bool {
 		return o.coming.Load() > 0 || o.pending.Load()
 	}
 	if leaving && !o.leaving.Swap(true) {
-		o.plan.hurry(src, true)
+		o.hurry(src, true)
 	}
 	return true
 }

@@ -45,11 +45,11 @@ type plan struct {
 
 // hurry has what the outputs have yet to read of a source come first, and their lanes that are full
 // go to disk, or not any more.
-func (p *plan) hurry(src *event.Source, on bool) {
-	for _, shared := range p.pipelines {
-		for _, o := range shared.outputs {
-			o.deliverer.Hurry(on)
-			o.catchUps[o.deliverer.LaneOf(src)].hurry(on)
+func (o *openSource) hurry(src *event.Source, on bool) {
+	for _, shared := range o.plan.pipelines {
+		for _, out := range shared.outputs {
+			out.deliverer.Hurry(on)
+			out.catchUps[out.deliverer.LaneOf(src)].hurry(o, on)
 		}
 	}
 }
