@@ -200,9 +200,11 @@ func (s *Spool) syncAll() {
 	s.sync()
 }
 
-// seal ends the active segment.
+// seal ends the active segment. There may be thousands that nobody reads yet, so none of them is
+// open.
 func (s *Spool) seal() {
 	g := s.active
 	s.active = nil
+	g.closeFile()
 	s.tidy(g)
 }

@@ -68,7 +68,7 @@ func (s *Spool) sort(names []string) (numbers []uint64) {
 func (s *Spool) loadSegment(number uint64, newest bool) error {
 	g := &segment{number: number, path: pathOf(s.dir, number, suffixSegment), out: map[int64]struct{}{}}
 	size, err := g.begin(s.fs)
-	if errors.Is(err, errVersion) {
+	if errors.Is(err, errVersion) || outOfResources(err) {
 		g.close()
 		return fmt.Errorf("%s: %w", g.path, err)
 	}

@@ -3,6 +3,7 @@ package spool
 import (
 	"errors"
 	"fmt"
+	"syscall"
 
 	"github.com/longshore/longshore/agent/disk"
 )
@@ -52,7 +53,9 @@ func (s *Spool) more() {
 
 // read takes the next step in a segment; ok is false if that was no record.
 func (s *Spool) read(g *segment, buf []byte) (r Record, ok bool, err error) {
-	if err := g.open(s.fs); err != nil {
+	if err := g.open(s.fs); outOfResources(err) {
+		return r, false, err
+	} else if err != nil {
 		return r, false, s.unreadable(g, 0, err)
 	}
 	at := g.next
@@ -67,6 +70,12 @@ func (s *Spool) read(g *segment, buf []byte) (r Record, ok bool, err error) {
 	g.out[at] = struct{}{}
 	g.left = max(g.left, len(g.out))
 	return Record{ID{g.number, at}, payload}, true, nil
+}
+
+// outOfResources reports whether a file could not be opened for a reason that has nothing to do
+// with the file.
+func outOfResources(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM)
 }
 
 // unreadable returns an error as long as trying again may help. Then it skips the damage, to next
@@ -119,6 +128,10 @@ func (s *Spool) Done(id ID) error {
 	if s.tidy(g) {
 		return nil
 	}
+	if s.noted != nil && s.noted != g {
+		s.noted.closeNotes()
+	}
+	s.noted = g
 	if err := g.note(s.fs, id.offset); err != nil {
 		return fmt.Errorf("noting a done record in the spool: %w", err)
 	}

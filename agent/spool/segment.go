@@ -82,6 +82,10 @@ func (g *segment) closeFile() {
 
 func (g *segment) close() {
 	g.closeFile()
+	g.closeNotes()
+}
+
+func (g *segment) closeNotes() {
 	if g.notes != nil {
 		g.notes.Close()
 		g.notes = nil

@@ -56,7 +56,8 @@ func (o Options) withDefaults() Options {
 }
 
 // A Spool is a queue on disk. Its methods are safe for use by several goroutines; it has none of
-// its own. Only one process may have a folder open: the data folder's lock makes sure of that.
+// its own. Only one process may have a folder open: the data folder's lock makes sure of that. At
+// most three of its files are open: those that are written, read and noted in.
 type Spool struct {
 	fs  disk.FS
 	dir string
@@ -68,6 +69,7 @@ type Spool struct {
 	wake      sync.Cond // when a group is done, or an Append ends
 	segments  []*segment
 	active    *segment // the last one, while it is written
+	noted     *segment // the one whose notes are open, if any's are
 	number    uint64   // of the next segment
 	bytes     int64    // of all segments
 	group     *group   // written, and not being synced yet
@@ -161,6 +163,9 @@ func (s *Spool) tidy(g *segment) (dropped bool) {
 func (s *Spool) drop(g *segment) {
 	s.segments = slices.DeleteFunc(s.segments, func(other *segment) bool { return other == g })
 	s.bytes -= g.written
+	if s.noted == g {
+		s.noted = nil
+	}
 	if err := g.remove(s.fs); err != nil {
 		s.o.Log.Warn("a spool segment that is done could not be removed; after a restart it is read again", "error",
 			err)

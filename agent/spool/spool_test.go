@@ -557,6 +557,91 @@ func cmpID(a, b ID) int {
 	return int(a.offset - b.offset)
 }
 
+// openFiles counts those that are open, and fails to open one more than limit.
+type openFiles struct {
+	disk.FS
+	open, most, limit int
+}
+
+type countedFile struct {
+	disk.File
+	of *openFiles
+}
+
+func (f countedFile) Close() error {
+	f.of.open--
+	return f.File.Close()
+}
+
+func (o *openFiles) count(f disk.File, err error) (disk.File, error) {
+	if err != nil {
+		return nil, err
+	}
+	if o.open >= o.limit {
+		f.Close()
+		return nil, syscall.EMFILE
+	}
+	o.open++
+	o.most = max(o.most, o.open)
+	return countedFile{f, o}, nil
+}
+
+func (o *openFiles) Open(path string) (disk.File, error)   { return o.count(o.FS.Open(path)) }
+func (o *openFiles) Create(path string) (disk.File, error) { return o.count(o.FS.Create(path)) }
+
+// TestFewFilesAreOpen, however many segments wait, are read and are done out of order.
+func TestFewFilesAreOpen(t *testing.T) {
+	on := &openFiles{FS: disktest.New(), limit: 1000}
+	s := open(t, on, small)
+	var records []string
+	for i := range 80 {
+		records = append(records, long(fmt.Sprint(i)), fmt.Sprint("short ", i))
+	}
+	add(t, s, records...)
+	half := func(s *Spool, records []string) (rest []string) {
+		ids := want(t, s, records...)
+		for i, id := range ids {
+			if i%3 == 0 {
+				done(t, s, id)
+			} else {
+				rest = append(rest, records[i])
+			}
+		}
+		return rest
+	}
+	records = half(s, records)
+	s = reopen(t, s)
+	records = half(s, records)
+	if on.most > 3 {
+		t.Errorf("%d files were open at a time, want at most 3", on.most)
+	}
+	s = reopen(t, s)
+	done(t, s, want(t, s, records...)...)
+	s.Close()
+	if on.open > 0 {
+		t.Errorf("%d files are open still", on.open)
+	}
+}
+
+// TestWithoutDescriptors: that no file can be opened is not the spool's damage, and passes.
+func TestWithoutDescriptors(t *testing.T) {
+	on := &openFiles{FS: disktest.New(), limit: 1000}
+	s := open(t, on, small)
+	add(t, s, long("a"), long("b"), long("c"))
+	on.limit = 0
+	for range 10 {
+		if _, _, err := s.Next(nil); !errors.Is(err, syscall.EMFILE) {
+			t.Fatalf("error %v, want EMFILE", err)
+		}
+	}
+	s.Close()
+	if _, err := Open(on, testDir, small); !errors.Is(err, syscall.EMFILE) {
+		t.Errorf("error %v, want EMFILE", err)
+	}
+	on.limit = 3
+	want(t, open(t, on, small), long("a"), long("b"), long("c"))
+}
+
 // TestOnARealDisk: the same on the machine's own file system.
 func TestOnARealDisk(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "b")
