@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -78,6 +79,16 @@ func (f *flood) Send(_ context.Context, b *pipeline.Body) error {
 	return nil
 }
 
+// noise returns a text that cannot be packed.
+func noise(random *rand.ChaCha8, n int) string {
+	p := make([]byte, n)
+	random.Read(p)
+	for i := range p {
+		p[i] = '0' + p[i]&0x3f
+	}
+	return string(p)
+}
+
 // Run feeds a batch of each source in turn.
 func (f *flood) Run(ctx context.Context, feed pipeline.Feed) error {
 	var all []*event.Source
@@ -89,13 +100,13 @@ func (f *flood) Run(ctx context.Context, feed pipeline.Feed) error {
 		}
 		all = append(all, src)
 	}
-	line := strings.Repeat("x", f.width)
+	random := rand.NewChaCha8([32]byte{})
 	for from := 0; from < f.lines; from += floodBatch {
 		for _, src := range all {
 			b := feed.Batch(src)
 			b.From, b.To = uint64(from), uint64(min(from+floodBatch, f.lines))
 			for pos := b.From; pos < b.To; pos++ {
-				b.Add(pos, int64(pos+1), b.PutString(line))
+				b.Add(pos, int64(pos+1), b.PutString(noise(random, f.width)))
 			}
 			n := int64(b.To-b.From) * int64(f.width)
 			if feed.Send(ctx, b) != nil {

@@ -30,10 +30,11 @@ const spoolKeepFree = 64 << 20
 // spools are those of one output: one for each lane, in the folders 0, 1, …, and those of lanes
 // that an earlier run had more of. Together they take no more than the output's size.
 type spools struct {
-	log   *slog.Logger
-	size  int64
-	all   []*spool.Spool
-	lanes int
+	log    *slog.Logger
+	size   int64
+	all    []*spool.Spool
+	lanes  int
+	bodies spool.BodyCoder
 }
 
 // SpoolFolder returns the folder that has a spool for each lane of an output. Its type is in the
@@ -118,7 +119,7 @@ func (l *laneSpool) Len() (n int) {
 }
 
 func (l *laneSpool) Append(b *deliver.Body) error {
-	l.buf = spool.AppendBody(l.buf[:0], b)
+	l.buf = l.of.bodies.Append(l.buf[:0], b)
 	if l.of.bytes()+int64(len(l.buf)) > l.of.size {
 		return fmt.Errorf("all %s that spool_size allows are in use: %w", pipeline.Size(l.of.size), spool.ErrFull)
 	}
@@ -146,7 +147,7 @@ func (l *laneSpool) Next(b *deliver.Body) (earlier, ok bool, err error) {
 		r.left--
 		earlier = r.earlier > 0
 		r.earlier = max(0, r.earlier-1)
-		if err := readBody(r.spool, record, b); err != nil {
+		if err := l.readBody(r.spool, record, b); err != nil {
 			b.Reset()
 			return l.setAside(r.spool, record, err, b)
 		}
@@ -169,9 +170,9 @@ func (l *laneSpool) setAside(
 }
 
 // readBody reads a record into a body, whose runs tell the spool when all of it is done.
-func readBody(from *spool.Spool, record spool.Record, b *deliver.Body) error {
+func (l *laneSpool) readBody(from *spool.Spool, record spool.Record, b *deliver.Body) error {
 	track := &spoolTrack{spool: from, id: record.ID}
-	if err := spool.ReadBody(record.Data, b, track); err != nil {
+	if err := l.of.bodies.Read(record.Data, b, track); err != nil {
 		return err
 	}
 	for i := range b.Runs {

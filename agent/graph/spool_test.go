@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -83,8 +84,9 @@ func TestEphemeralSourcesAreSpooled(t *testing.T) {
 func TestAnInputThatHurriesIsSpooled(t *testing.T) {
 	dir, w := t.TempDir(), newWorld()
 	w.away["x"] = true
-	for k := range 4000 {
-		w.sources["a"] = append(w.sources["a"], fmt.Sprintf("info %0500d", k))
+	random := rand.NewChaCha8([32]byte{})
+	for range 4000 {
+		w.sources["a"] = append(w.sources["a"], "info "+noise(random, 500))
 	}
 	synctest.Test(t, func(t *testing.T) {
 		g := w.build(t, dir, fmt.Sprintf(spooling, "16MiB", 1))
@@ -184,7 +186,7 @@ func TestUnreadableBodyIsSetAside(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	good := spool.AppendBody(nil, &deliver.Body{
+	good := new(spool.BodyCoder).Append(nil, &deliver.Body{
 		Body: pipeline.Body{Bytes: []byte("good"), Items: []pipeline.Item{{End: 4}}},
 		Runs: deliver.Runs{{Source: event.NewSource(1, "in", "a", nil), To: 1}},
 	})

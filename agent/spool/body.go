@@ -4,6 +4,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"sync"
+
+	"github.com/klauspost/compress/s2"
 
 	"github.com/longshore/longshore/agent/deliver"
 	"github.com/longshore/longshore/agent/disk/payload"
@@ -11,8 +14,13 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// A body as a record; numbers are varints (zigzag where they may be negative), strings are preceded
-// by their length:
+// A body as a record is
+//
+//	version 2
+//	a record of version 1, as a block of s2 (Snappy with longer matches)
+//
+// or, where that gives nothing, of version 1 itself. In it numbers are varints (zigzag where they
+// may be negative), strings are preceded by their length:
 //
 //	version 1
 //	flags:   1 where the body is uncertain
@@ -23,17 +31,49 @@ import (
 //	         the run before, from, length
 //	items:   count, then each: position after that of the item before (signed), length, group
 //	bytes:   the items' bytes, to the end
+//
+// A line takes 380 bytes of version 1, for Loki and Elasticsearch alike. By s2 that becomes 90, for
+// 0.3 µs of CPU time a line and 0.1 to read it, which the disk gives back; by zstd at its fastest
+// 54, for 0.9 and 0.2: half as much again as all else that is done for a line. See performance.md.
 const (
-	bodyVersion   = 1
+	plainVersion  = 1
+	packedVersion = 2
 	flagUncertain = 1
+
+	// maxPacked bounds the memory that unpacking takes, whatever a file says. An output's bodies
+	// have a MiB and one record; a longer one is not packed.
+	maxPacked = 4 << 20
 )
 
 // ErrBody is the error of a record that is not a body.
 var ErrBody = errors.New("the record is not a body that this version of longshore can read")
 
-// AppendBody appends a body, but for its tracks, in a form that ReadBody reads.
-func AppendBody(dst []byte, b *deliver.Body) []byte {
-	dst = append(dst, bodyVersion, flagsOf(b))
+// A BodyCoder turns bodies into records, and back. Its methods are safe for use by several
+// goroutines, which share its memory; the zero value is ready.
+type BodyCoder struct {
+	mu            sync.Mutex
+	plain, packed []byte
+}
+
+// Append appends a body, but for its tracks, in a form that Read reads.
+func (c *BodyCoder) Append(dst []byte, b *deliver.Body) []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.plain = appendPlain(c.plain[:0], b)
+	if len(c.plain) > maxPacked {
+		return append(dst, c.plain...)
+	}
+	c.packed = resize(c.packed, s2.MaxEncodedLen(len(c.plain)))
+	packed := s2.Encode(c.packed, c.plain)
+	if 1+len(packed) >= len(c.plain) {
+		return append(dst, c.plain...)
+	}
+	dst = append(dst, packedVersion)
+	return append(dst, packed...)
+}
+
+func appendPlain(dst []byte, b *deliver.Body) []byte {
+	dst = append(dst, plainVersion, flagsOf(b))
 	dst, index := appendSources(dst, b.Runs)
 	dst = binary.AppendUvarint(dst, uint64(len(b.Groups)))
 	for _, group := range b.Groups {
@@ -108,12 +148,29 @@ func appendItems(dst []byte, items []pipeline.Item) []byte {
 	return dst
 }
 
-// ReadBody decodes what AppendBody encoded into an empty body, and copies what it needs of p. track
-// becomes the track of all runs. Any bytes are safe to read; after an error, which is ErrBody, the
-// body is to be reset.
-func ReadBody(p []byte, b *deliver.Body, track deliver.Track) error {
+// Read decodes what Append encoded into an empty body, and copies what it needs of p. track becomes
+// the track of all runs. Any bytes are safe to read; after an error, which is ErrBody, the body is
+// to be reset.
+func (c *BodyCoder) Read(p []byte, b *deliver.Body, track deliver.Track) error {
+	if len(p) == 0 || p[0] != packedVersion {
+		return readPlain(p, b, track)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n, err := s2.DecodedLen(p[1:])
+	if err != nil || n > maxPacked {
+		return fmt.Errorf("%w: it unpacks to %d bytes: %v", ErrBody, n, err)
+	}
+	c.plain = resize(c.plain, n)
+	if _, err := s2.Decode(c.plain, p[1:]); err != nil {
+		return fmt.Errorf("%w: %w", ErrBody, err)
+	}
+	return readPlain(c.plain, b, track)
+}
+
+func readPlain(p []byte, b *deliver.Body, track deliver.Track) error {
 	d := decoder{payload.Reader{Rest: p}}
-	if version := d.Byte(); version != bodyVersion && !d.Damaged {
+	if version := d.Byte(); version != plainVersion && !d.Damaged {
 		return fmt.Errorf("%w: its version is %d", ErrBody, version)
 	}
 	b.Uncertain = d.Byte()&flagUncertain != 0

@@ -2,6 +2,7 @@ package spool
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -253,9 +254,25 @@ func otherFrame() []byte {
 
 func TestNewerVersionIsNotTouched(t *testing.T) {
 	d := disktest.New()
-	put(t, d, first, []byte(magicStart+"2\n and who knows what"+strings.Repeat(".", 50)))
+	put(t, d, first, []byte(magicStart+"3\n and who knows what"+strings.Repeat(".", 50)))
 	if _, err := Open(d, testDir, small); err == nil || !strings.Contains(err.Error(), "newer") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// TestVersion1IsRead, and what is appended is in a segment of its own.
+func TestVersion1IsRead(t *testing.T) {
+	header := []byte(strings.Replace(string(appendHeader(nil, 1, layoutNonce)), magic, magic1, 1))
+	seed := seedOf(header)
+	segment := binary.LittleEndian.AppendUint32(header[:headerSize-4], seed)
+	segment = append(appendHead(segment, seed, []byte("old")), "old"...)
+	d := disktest.New()
+	put(t, d, first, segment)
+	s := open(t, d, small)
+	add(t, s, "new")
+	done(t, s, want(t, s, "old", "new")...)
+	if left := files(t, d); len(left) > 0 {
+		t.Errorf("files of an empty spool: %v", left)
 	}
 }
 
@@ -299,6 +316,7 @@ func FuzzOpen(f *testing.F) {
 	f.Add([]byte(newLayout().frame("a").frame("b")), notes)
 	f.Add([]byte(newLayout().frame("a").frame("bad").flip(1).frame("c").cut(2)), notes[:5])
 	f.Add([]byte("longshore spool 1\n"), []byte{})
+	f.Add([]byte("longshore spool 2\n"), []byte{})
 	f.Fuzz(func(t *testing.T, segment, notes []byte) {
 		d := disktest.New()
 		put(t, d, first, segment)

@@ -12,7 +12,7 @@ import (
 // A segment is a header and then frames, each appended whole; integers are
 // little endian, checksums CRC-32C:
 //
-//	header  "longshore spool 1\n" | number uint64 | nonce uint64 | checksum of these uint32
+//	header  "longshore spool 2\n" | number uint64 | nonce uint64 | checksum of these uint32
 //	frame   length uint32 | checksum of the payload uint32 |
 //	        checksum of these 8 bytes uint32 | payload
 //
@@ -20,12 +20,16 @@ import (
 // reused disk block, is not taken for one of this. A frame's head has its own checksum, by which a
 // damaged payload is skipped and the next frame after damage is found.
 //
+// Version 1 is the same: bodies in it were not packed, and who knows no other must not take those
+// that are for damage.
+//
 // A second file of the same number notes what is done, for each record:
 //
 //	note    offset of its frame uint32 | checksum of that uint32
 const (
 	magicStart = "longshore spool "
-	magic      = magicStart + "1\n"
+	magic      = magicStart + "2\n"
+	magic1     = magicStart + "1\n"
 	headerSize = len(magic) + 20
 	frameHead  = 12
 	noteSize   = 8
@@ -61,7 +65,8 @@ func readHeader(p []byte, number uint64) (seed uint32, err error) {
 		return 0, errVersion
 	}
 	seed = seedOf(p)
-	if seed != binary.LittleEndian.Uint32(p[headerSize-4:]) || string(p[:len(magic)]) != magic {
+	version := string(p[:len(magic)])
+	if seed != binary.LittleEndian.Uint32(p[headerSize-4:]) || version != magic && version != magic1 {
 		return 0, errHeader
 	}
 	if got := binary.LittleEndian.Uint64(p[len(magic):]); got != number {
@@ -72,7 +77,7 @@ func readHeader(p []byte, number uint64) (seed uint32, err error) {
 
 func newerVersion(p []byte) bool {
 	after, ok := strings.CutPrefix(string(p[:len(magic)+1]), magicStart)
-	return ok && after[0] >= '1' && after[0] <= '9' && after[:2] != "1\n"
+	return ok && after[0] >= '1' && after[0] <= '9' && after[:2] != "1\n" && after[:2] != "2\n"
 }
 
 // appendHead appends the head of a frame. The payload has at most maxRecord bytes.

@@ -19,7 +19,10 @@ import (
 
 // undelivered is what an output has acknowledged without delivering it: records in its spool or
 // aside, and dead letters.
-type undelivered struct{ spooled, rejected positionsBySource }
+type undelivered struct {
+	spooled, rejected positionsBySource
+	bodies            spool.BodyCoder
+}
 
 type positionsBySource map[event.SourceID]*ledger.Positions
 
@@ -55,7 +58,7 @@ func (u *undelivered) readSpools(dir string) error {
 
 func (u *undelivered) addSpooled(record []byte) {
 	var b deliver.Body
-	if err := spool.ReadBody(record, &b, nil); err != nil {
+	if err := u.bodies.Read(record, &b, nil); err != nil {
 		return // it will not be delivered either
 	}
 	for i := range b.Runs {

@@ -228,7 +228,7 @@ func spoolLines(t *testing.T, w *fixture, from, to uint64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Append(spool.AppendBody(nil, &body)); err != nil {
+	if err := s.Append(new(spool.BodyCoder).Append(nil, &body)); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
