@@ -242,5 +242,6 @@ func (l *lane) pushSuspects(b *Body, suspects int) (alone int) {
 func (l *lane) gotThrough() {
 	l.d.progress.Add(1)
 	l.pauses.Reset()
+	l.turns = 0
 	l.doubt = doubt{progress: l.doubt.progress}
 }

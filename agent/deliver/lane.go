@@ -37,6 +37,7 @@ type lane struct {
 	asking   pauses // between questions that fail while nothing gets through
 	askedAt  uint64 // the output's progress when the last of them failed
 	doubt    doubt
+	turns    int // bodies in a row that were refused for now, record by record
 
 	heldUp   atomic.Bool // takes nothing in for now
 	patience patience

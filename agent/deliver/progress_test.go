@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -164,6 +165,48 @@ func TestQuestionsThatFailAreAskedSoon(t *testing.T) {
 		r.allDone()
 		if to.asks != 30 || len(to.stored) != 601 {
 			t.Errorf("%d questions, %d stored", to.asks, len(to.stored))
+		}
+	})
+}
+
+// TestABusyIndexHoldsUpNoOther: while a destination takes nothing of one kind, record by record,
+// what comes of another kind gets through soon, whatever bodies they make.
+func TestABusyIndexHoldsUpNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		to := &destination{limits: pipeline.Limits{Records: 100}}
+		busy := true
+		to.answer = func(_ int, lines []string) error {
+			var refused []pipeline.ItemError
+			for i, line := range lines {
+				if busy && strings.HasPrefix(line, "busy") {
+					refused = append(refused, pipeline.ItemError{Index: i, Status: 429, Reason: "queue is full"})
+				}
+			}
+			if refused == nil {
+				return nil
+			}
+			return &pipeline.SendError{Items: refused, Status: 429, Reason: "queue is full"}
+		}
+		r := newRig(t, to, nil)
+		r.run(func(ctx context.Context) {
+			for i := range 300 {
+				r.put(ctx, source(1), fmt.Sprint("busy ", i), fmt.Sprint("busy too ", i), fmt.Sprint("free ", i))
+				time.Sleep(50 * time.Millisecond)
+			}
+			time.Sleep(2 * time.Second)
+			if n := len(to.stored); n != 300 {
+				t.Errorf("%d of the 300 that are free are stored 2 s after the last", n)
+			}
+			before := to.tries
+			time.Sleep(10 * time.Minute)
+			if tries := to.tries - before; tries > 100 {
+				t.Errorf("%d requests in 10 minutes in which nothing was taken", tries)
+			}
+			busy = false
+		})
+		r.allDone()
+		if len(to.stored) != 900 {
+			t.Errorf("%d are stored", len(to.stored))
 		}
 	})
 }

@@ -81,6 +81,12 @@ func (l *lane) retry(b *Body, answer *pipeline.SendError) {
 }
 
 func (l *lane) retryAfter(b *Body, answer *pipeline.SendError, pause time.Duration) {
+	l.postpone(b, answer, pause)
+	l.pushFront(b)
+}
+
+// postpone notes a failure, after which nothing is sent for a while.
+func (l *lane) postpone(b *Body, answer *pipeline.SendError, pause time.Duration) {
 	l.d.metrics.retried.Add(uint64(len(b.Items)))
 	if l.d.reconciles(b) {
 		pause = max(pause, reconcileDelay)
@@ -89,7 +95,6 @@ func (l *lane) retryAfter(b *Body, answer *pipeline.SendError, pause time.Durati
 	if l.retrial == nil {
 		l.d.health.failed(l, answer, pause)
 	}
-	l.pushFront(b)
 }
 
 func (l *lane) halve(b *Body) {
@@ -143,6 +148,8 @@ func (l *lane) applyItems(b *Body, answer *pipeline.SendError) {
 	case rest == nil:
 	case progress && l.mayRide(rest, answer):
 		l.ride(rest, answer)
+	case !progress && l.retrial == nil && l.mayWait(rest, answer):
+		l.takeTurns(rest, answer)
 	case progress || !l.isolate(rest, answer):
 		l.retry(rest, answer)
 	}
@@ -178,7 +185,24 @@ func (l *lane) leaveHeld(b *Body, held map[int]bool, answer *pipeline.SendError)
 
 // mayRide reports whether what was refused of a body may go with a later one.
 func (l *lane) mayRide(rest *Body, answer *pipeline.SendError) bool {
-	return !l.closed && !l.d.limits.InOrder && answer.Outcome == pipeline.Retry && !l.d.reconciles(rest)
+	return !l.closed && l.mayWait(rest, answer)
+}
+
+// mayWait reports whether later records may overtake those that were refused for now.
+func (l *lane) mayWait(rest *Body, answer *pipeline.SendError) bool {
+	return !l.d.limits.InOrder && answer.Outcome == pipeline.Retry && !l.d.reconciles(rest)
+}
+
+// takeTurns puts a body of which each record was refused for now behind the others: the destination
+// may be busy with an index that those are not for. The pause grows once all have been tried.
+func (l *lane) takeTurns(b *Body, answer *pipeline.SendError) {
+	l.fillQueue()
+	pause := l.pauses.first()
+	if l.turns++; l.turns > len(l.queue) {
+		pause = l.pauses.next(answer)
+	}
+	l.postpone(b, answer, max(pause, answer.RetryAfter))
+	l.push(b)
 }
 
 // ride puts what was refused for now into the open body. Only where nothing else fills that, it
