@@ -223,7 +223,7 @@ func (s *seeker) level() event.Level {
 		return recognize.Syslog(int(word[3]-'0') % 8) // stunnel's LOG3[28228:7]
 	}
 	if s.words == 0 && len(word) == 2 && s.after == '(' {
-		return severityLevel(s.p[s.start:groupEnd(s.p, s.end)])
+		return severityLevel(s.p[s.start:max(s.end, groupEnd(s.p, s.end))])
 	}
 	level := recognize.Strong(word)
 	if level == event.NoLevel && s.isNote(word) {

@@ -108,3 +108,14 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestUnclosed: no head needs its bracket to be closed.
+func TestUnclosed(t *testing.T) {
+	for _, head := range []string{"In(14", "  In(14", "ab (x", "[In(14", "<In", "({[<"} {
+		for _, rest := range []string{"", " 2024-05-01T12:00:00Z host x", ": 2024-05-01 12:00:00 ERROR x", " x"} {
+			for _, before := range []string{"", "2024-05-01 12:00:00 ", "May  1 12:00:00 host app: "} {
+				parse(t, new(Parser), 1714564810e9, before+head+rest+" and what is behind it")
+			}
+		}
+	}
+}
