@@ -105,7 +105,7 @@ func (r *reader) readBlock(ctx context.Context, f *file, size int64, last bool) 
 		if err != nil && !errors.Is(err, io.EOF) {
 			return errors.Join(fmt.Errorf("reading %s: %w", s.key, err), r.returnBatch(ctx, f, b))
 		}
-		if len(b.Arena) < front || !bytes.Equal(b.Arena[:front], s.tail.bytes()) || s.isOtherHead(b.Arena) {
+		if s.isOther(b.Arena, front+int(want)) {
 			return r.onRewritten(ctx, f, b)
 		}
 		text, skipTo, failed := r.beforeNULs(f, b.Arena[front:], size)
@@ -139,8 +139,13 @@ func (r *reader) readBlock(ctx context.Context, f *file, size int64, last bool) 
 	return r.send(ctx, f, b, to)
 }
 
-// isOtherHead reports whether a block is the beginning of another text than the source's.
-func (s *readState) isOtherHead(p []byte) bool {
+// isOther reports whether a block, of which want bytes were there when the file was looked at, is
+// of another text than the source's: it does not begin with the tail, or is not the head, or the
+// file has become shorter while its reader was held up.
+func (s *readState) isOther(p []byte, want int) bool {
+	if len(p) < want || !bytes.HasPrefix(p, s.tail.bytes()) {
+		return true
+	}
 	return s.off == 0 && len(p) >= int(s.head.len) && !s.head.matches(p)
 }
 
@@ -156,7 +161,7 @@ func (r *reader) decodeBlock(ctx context.Context, f *file, size int64, last bool
 		if err != nil && !errors.Is(err, io.EOF) {
 			return errors.Join(fmt.Errorf("reading %s: %w", s.key, err), r.returnBatch(ctx, f, b))
 		}
-		if n < front || !bytes.Equal(p[:front], s.tail.bytes()) {
+		if s.isOther(p[:n], len(p)) {
 			return r.onRewritten(ctx, f, b)
 		}
 		p = p[front:n]

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -115,10 +116,7 @@ func tailAt(fd *os.File, pos uint64) (t tail, err error) {
 
 func sampleCompressed(ctx context.Context, fd *os.File, d *digest) (*sample, error) {
 	s := &sample{tails: make([]tail, len(d.marks))}
-	if _, err := fd.Seek(0, io.SeekStart); err != nil {
-		return nil, err
-	}
-	zip, err := decompress(fd)
+	zip, err := decompress(io.NewSectionReader(fd, 0, math.MaxInt64)) // a duplicate shares the offset
 	block := make([]byte, 32<<10)
 	for err == nil && ctx.Err() == nil {
 		if checked := len(s.head) >= int(d.head.len); checked && !d.head.matches(s.head) {
@@ -153,10 +151,7 @@ func readTextHead(fd *os.File, compressed bool) (h textHead, err error) {
 		h.bytes, err = readHead(fd, (*[headMax]byte)(h.bytes))
 		return h, err
 	}
-	if _, err := fd.Seek(0, io.SeekStart); err != nil {
-		return h, err
-	}
-	zip, err := decompress(fd)
+	zip, err := decompress(io.NewSectionReader(fd, 0, math.MaxInt64))
 	n := 0
 	for err == nil && n < headMax {
 		var more int
@@ -185,6 +180,7 @@ func (s *sample) upToMark(d *digest, n uint64) uint64 {
 // A copyCandidate is a file that may have what was read of a source, and perhaps more.
 type copyCandidate struct {
 	listedFile
+	held *file       // it was deleted, and is this one, which is held open
 	info fs.FileInfo // when it was compared
 	// owner is the file that is known to have the inode, but was another.
 	owner *file
@@ -194,6 +190,7 @@ type copyCandidate struct {
 // A copyFinder looks for copies.
 type copyFinder struct {
 	table   *table
+	open    *openFiles
 	known   *knownSources
 	folders folderCache
 }
@@ -219,8 +216,8 @@ func (c *copyFinder) find(ctx context.Context, d *digest, of inode, candidates [
 	return next, short, nil
 }
 
-// candidates returns the files in the folders of a source that may be copies of it by their names.
-// The folders are listed after a moment.
+// candidates returns the files in the folders of a source that may be copies of it by their names,
+// and those that are deleted and held open. The folders are listed after a moment.
 func (c *copyFinder) candidates(
 	of inode, modified time.Time, d *digest, paths []string, after time.Time,
 ) (found []*copyCandidate) {
@@ -232,6 +229,12 @@ func (c *copyFinder) candidates(
 			}
 			seen[file.id] = true
 			found = append(found, &copyCandidate{listedFile: file})
+		}
+		for file, was := range c.table.deletedCandidates(name) {
+			if !seen[was.id] && c.mayBeCopy(was, name, of, d.since) {
+				seen[was.id] = true
+				found = append(found, &copyCandidate{listedFile: was, held: file})
+			}
 		}
 	}
 	return found
@@ -282,13 +285,13 @@ func textHeadAt(path string) (textHead, error) {
 func (c *copyFinder) compare(ctx context.Context, there *copyCandidate, d *digest, of inode) (
 	at uint64, same bool, err error,
 ) {
-	fd, err := openFile(there.path)
+	fd, err := c.openCandidate(there)
 	if err != nil {
 		return 0, false, err
 	}
 	defer fd.Close()
-	if there.info, err = fd.Stat(); err != nil || inodeOf(there.info) != there.id {
-		return 0, false, fmt.Errorf("looking at a copy: %w", errors.Join(err, errRewritten))
+	if there.info, err = fd.Stat(); err != nil {
+		return 0, false, fmt.Errorf("looking at a copy: %w", err)
 	}
 	if is, err := c.isSource(ctx, there, fd); is || err != nil {
 		return 0, false, err
@@ -299,6 +302,13 @@ func (c *copyFinder) compare(ctx context.Context, there *copyCandidate, d *diges
 	}
 	at, same = d.find(there.sample)
 	return at, same && (d.isConclusive(at, there.sample) || c.table.copyOf(there.id) == of), nil
+}
+
+func (c *copyFinder) openCandidate(there *copyCandidate) (*os.File, error) {
+	if there.held != nil {
+		return c.open.duplicate(there.held)
+	}
+	return openSame(openFile, there.path, there.id)
 }
 
 // isSource reports whether a file is a source already, and not one that was given the inode of

@@ -456,3 +456,59 @@ func TestCompressedWhenClosed(t *testing.T) {
 		r.wantNoMore()
 	})
 }
+
+// TestCopyThatIsDeletedFirst: the copy is deleted before the reader of the log, which is held up in
+// the middle of it, can look for it. It is held open until then, and read if the log has lost what
+// it has.
+func TestCopyThatIsDeletedFirst(t *testing.T) {
+	for name, encoding := range map[string]string{
+		"app.log.1": "auto", "app.log.bak": "windows-1252", "app.log.1.gz": "auto",
+	} {
+		for _, seenFirst := range []bool{false, true} {
+			for _, truncated := range []bool{false, true} {
+				title := fmt.Sprintf("%s, seen before: %v, truncated: %v", name, seenFirst, truncated)
+				t.Run(title, func(t *testing.T) {
+					poll(t, func(r *rig) {
+						r.config.Encoding = encoding
+						deleteCopyFirst(r, name, seenFirst, truncated)
+					})
+				})
+			}
+		}
+	}
+}
+
+func deleteCopyFirst(r *rig, name string, seenFirst, truncated bool) {
+	r.config.Paths = []string{r.path("*")}
+	var want []string
+	for i := range 3 * blockSize / 64 {
+		want = append(want, fmt.Sprintf("line %06d of a log that has three blocks and more of them, all in all", i))
+	}
+	r.feed.SetSpool(0)
+	r.feed.Block(true)
+	r.write("app.log", strings.Join(want, "\n")+"\n")
+	r.start()
+	r.pass(pollTime)
+	if isCompressed(name) {
+		r.write(name, gzipped(r.read("app.log")))
+	} else {
+		r.duplicate("app.log", name)
+	}
+	if seenFirst {
+		r.pass(2 * compressTimeout)
+	}
+	if truncated {
+		r.truncate("app.log", "new\n")
+		want = append(want, "new")
+	}
+	r.pass(2 * compressTimeout)
+	r.remove(name)
+	r.pass(2 * compressTimeout)
+	r.feed.Block(false)
+	r.pass(copyTimeout + quietTime)
+	r.wantSet(want...)
+	r.wantLog("")
+	r.wantLost(0)
+	r.feed.Ack()
+	r.wantNoMore()
+}

@@ -23,6 +23,9 @@
 //     log's name), plain or compressed, with the same head and the same bytes before the position;
 //     or, if it ends earlier, before one of the last eight positions. The source's id and positions
 //     continue, as those of a compressed file are those of its text.
+//   - A copy that was deleted is looked at as well, as long as it is held open: the reader of the
+//     log may be held up for longer than the copies are kept. What is known of a log is published
+//     before its reader can be held up, for a copy is compared to that meanwhile.
 //   - A folder may have 100,000 files of one family, job-00001.log and so on. So files are compared
 //     to those whose names say so or whose heads are the same, found by an index, never to all.
 //   - A file that looks like a copy of a followed one is deferred until that is clear: 30 s for a

@@ -35,12 +35,12 @@ func (i *identifier) decide(ctx context.Context, f *file, size int64) (decision,
 	if err != nil {
 		return decision{}, err
 	}
-	if k == nil && (f.read.mustBeKnown || f.isDeleted() && i.table.copyOf(f.id) != (inode{})) {
+	if k == nil && f.read.mustBeKnown {
 		return decision{action: dismiss}, nil
 	}
 	if k == nil && f.read.startSize < 0 {
-		if wait, err := i.deferSuspectedCopy(ctx, f, size); wait > 0 || err != nil {
-			return decision{wait: wait}, err
+		if d, err := i.judgeSuspectedCopy(ctx, f, size); d.action != begin || err != nil {
+			return d, err
 		}
 	}
 	if !i.table.markSource(f) {

@@ -91,6 +91,7 @@ func (in *input) core(feed pipeline.Feed) (*core, error) {
 	table, health := newTable(schedule, in.settings.compared), newHealthTracker(log, in.env.Health)
 	missing := &missingFiles{files: map[*file]bool{}, grown: make(chan struct{}, 1)}
 	known := readKnown(feed, &losses{log: log, metrics: metrics, health: health})
+	open := newOpenFiles(&in.settings, schedule, table, missing)
 	return &core{
 		settings:   &in.settings,
 		paths:      paths,
@@ -98,10 +99,10 @@ func (in *input) core(feed pipeline.Feed) (*core, error) {
 		log:        log,
 		schedule:   schedule,
 		table:      table,
-		open:       newOpenFiles(&in.settings, schedule, table, missing),
+		open:       open,
 		unpacks:    &unpackSlots{schedule: schedule},
 		known:      known,
-		copies:     &copyFinder{table: table, known: known, folders: folderCache{lists: folderList{}}},
+		copies:     &copyFinder{table: table, open: open, known: known, folders: folderCache{lists: folderList{}}},
 		identifier: &identifier{table, known},
 		missing:    missing,
 		health:     health,

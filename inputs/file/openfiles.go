@@ -226,6 +226,16 @@ func (o *openFiles) open(f *file, path string) error {
 	return nil
 }
 
+// give gives a file that nobody follows yet what it was opened as.
+func (o *openFiles) give(f *file, fd *os.File) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	f.hold.rank = o.rankOf(f)
+	o.makeRoom(f.hold.rank)
+	f.read.fd = fd
+	o.setLocked(f, openUnread)
+}
+
 // makeRoomForReader makes room whatever the rank: with a few files more than readers, one can be
 // closed.
 func (o *openFiles) makeRoomForReader() {

@@ -1,6 +1,7 @@
 package file
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"strings"
@@ -14,14 +15,15 @@ type outage struct {
 	*rig
 	logs  int
 	keep  int
+	size  int      // lines of a generation of one log, of 90 bytes and more; 0 for 100
 	lines []string // written
 }
 
-// generation writes a generation of each log, of about 10 KB, and waits for it to be seen.
+// generation writes a generation of each log, and waits for it to be seen.
 func (o *outage) generation(n int) {
 	for k := range o.logs {
 		var text strings.Builder
-		for i := range 100 {
+		for i := range cmp.Or(o.size, 100) {
 			line := fmt.Sprintf("log %d, generation %d, line %d %060d", k, n, i, i*n)
 			o.lines = append(o.lines, line)
 			text.WriteString(line + "\n")
@@ -50,6 +52,7 @@ func (o *outage) see() {
 
 // shift makes room for a new first generation of a log: the oldest is deleted.
 func (o *outage) shift(k int, ending string) {
+	os.Remove(o.path(o.name(k, o.keep) + ending))
 	for g := o.keep; g > 1; g-- {
 		os.Rename(o.path(o.name(k, g-1)+ending), o.path(o.name(k, g)+ending))
 	}
@@ -68,6 +71,12 @@ func (o *outage) byCopy(k int) {
 	} else {
 		o.pass(pollTime)
 	}
+	o.must(os.Truncate(o.path(o.name(k, 0)), 0))
+}
+
+func (o *outage) byCopyAtOnce(k int) {
+	o.shift(k, "")
+	o.duplicate(o.name(k, 0), o.name(k, 1))
 	o.must(os.Truncate(o.path(o.name(k, 0)), 0))
 }
 
@@ -94,6 +103,27 @@ func TestRotationDuringAnOutage(t *testing.T) {
 						(&outage{rig: r, logs: 6, keep: keep}).run(rotate, 6)
 					})
 				})
+			}
+		}
+	}
+}
+
+// TestCopiesDuringAnOutage: what was copied and truncated is read from the copy, though that is
+// deleted before the reader of the log is free.
+func TestCopiesDuringAnOutage(t *testing.T) {
+	for name, rotate := range map[string]func(o *outage, k int){
+		"truncated at once": (*outage).byCopyAtOnce, "truncated later": (*outage).byCopy,
+	} {
+		for _, logs := range []int{1, 6} {
+			for _, keep := range []int{1, 3} {
+				for _, size := range []int{100, 4000} { // within one block, and of several
+					t.Run(fmt.Sprintf("%s, %d logs of %d lines, %d kept", name, logs, size, keep), func(t *testing.T) {
+						poll(t, func(r *rig) {
+							r.config.Paths = []string{r.path("*")}
+							(&outage{rig: r, logs: logs, keep: keep, size: size}).run(rotate, 5)
+						})
+					})
+				}
 			}
 		}
 	}
@@ -155,10 +185,19 @@ func TestRotationDuringAnOutageIsNotified(t *testing.T) {
 // no more, then given up; each byte of it is counted, and told.
 func TestAFullSpoolDuringAnOutage(t *testing.T) {
 	for _, room := range []int64{0, 25 << 10, 120 << 10} {
-		for _, glob := range []string{"*.log", "*"} {
-			t.Run(fmt.Sprintf("room for %d bytes, %s", room, glob), func(t *testing.T) {
+		for name, rotation := range map[string]struct {
+			glob   string
+			rotate func(o *outage, k int)
+		}{
+			"renamed": {"*.log", (*outage).byName}, "renamed into the glob": {"*", (*outage).byName},
+			"copied into the glob": {"*", (*outage).byCopyAtOnce},
+		} {
+			if name == "copied into the glob" && room > 100<<10 {
+				continue // of a log that a reader has in hand, its copy is counted, too
+			}
+			t.Run(fmt.Sprintf("room for %d bytes, %s", room, name), func(t *testing.T) {
 				poll(t, func(r *rig) {
-					r.config.Paths = []string{r.path(glob)}
+					r.config.Paths = []string{r.path(rotation.glob)}
 					o := &outage{rig: r, logs: 6, keep: 1}
 					r.feed.SetSpool(room)
 					r.feed.Block(true)
@@ -166,7 +205,7 @@ func TestAFullSpoolDuringAnOutage(t *testing.T) {
 					for n := range 8 {
 						o.generation(n)
 						for k := range o.logs {
-							o.byName(k)
+							rotation.rotate(o, k)
 						}
 						o.see()
 					}

@@ -157,7 +157,7 @@ func (r *reader) advance(ctx context.Context, f *file, info fs.FileInfo) (sliceR
 	if rewritten, err := r.extendHead(ctx, f, size); rewritten || err != nil {
 		return sliceResult{more: rewritten}, err
 	}
-	if f.read.digest == nil {
+	if d := f.read.digest; d == nil || d.head != f.read.head {
 		r.publish(f) // a copy may be looked at while this reader is held up
 	}
 	if f.read.storedHead < 0 {

@@ -17,20 +17,21 @@ const (
 	compressTimeout = time.Second
 )
 
-// deferSuspectedCopy returns how long to wait before deciding again about a file that is not known,
-// for it may be a copy of one that is followed; 0 means that it is none.
-func (i *identifier) deferSuspectedCopy(ctx context.Context, f *file, size int64) (time.Duration, error) {
+// judgeSuspectedCopy decides about a file that is not known and may be a copy of one that is
+// followed: to wait, as long as that is not clear; to begin, if it is none; to dismiss it, if it
+// was deleted and has nothing that was not read or can be read of the other.
+func (i *identifier) judgeSuspectedCopy(ctx context.Context, f *file, size int64) (decision, error) {
 	var head textHead
 	if f.compressed || !i.known.isEmpty() {
 		var err error
 		if head, err = readTextHead(f.read.fd, f.compressed); err != nil {
-			return 0, err
+			return decision{}, err
 		}
 	}
 	originals := i.table.possibleOriginals(f, head)
 	known := i.known.possibleOriginals(i.table.where(f).firstPath, head)
 	if len(originals) == 0 && len(known) == 0 {
-		return 0, nil
+		return decision{action: begin}, nil
 	}
 	s := &f.read
 	if size != s.lastSize || s.grownAt.IsZero() {
@@ -38,47 +39,58 @@ func (i *identifier) deferSuspectedCopy(ctx context.Context, f *file, size int64
 	}
 	quiet := time.Since(s.grownAt)
 	if f.compressed && quiet < compressTimeout {
-		return compressTimeout - quiet, nil
+		return decision{wait: compressTimeout - quiet}, nil
 	}
 	for _, k := range known {
 		if copied, _, err := f.isCopy(ctx, k.digest(), size); copied || err != nil {
-			return compressTimeout, err // the next scan looks for what has become of it
+			return decision{wait: compressTimeout}, err // the next scan looks for what has become of it
 		}
 	}
 	for _, o := range originals {
-		if !o.replaced.IsZero() {
-			if left := justNow - time.Since(o.replaced); size == 0 && left > 0 {
-				return left, nil // it is about to be written
-			}
-			if is, err := f.isRewriteOf(ctx, o, size); is || err != nil {
-				return compressTimeout, err // the reader of the other looks for what continues it
-			}
-			continue
-		}
-		if done, err := f.isCopyOfEarlier(ctx, o, size); done || err != nil {
-			i.table.setCopy(f, o.id)
-			return compressTimeout, err
-		}
-		if o.gone {
-			continue
-		}
-		similarity, err := i.compare(ctx, f, o, size)
-		if err != nil {
-			return 0, err
-		}
-		if similarity == same {
-			i.table.setCopy(f, o.id)
-		}
-		switch {
-		case similarity == originalFirst, similarity == same && f.compressed:
-			return compressTimeout, nil
-		case similarity != different && quiet < copyTimeout:
-			return min(compressTimeout, copyTimeout-quiet), nil
+		if d, err := i.judgeCopyOf(ctx, f, o, size, quiet); d.action != begin || err != nil {
+			return d, err
 		}
 	}
 	i.table.setCopy(f, inode{})
 	s.lastSize = 0
-	return 0, nil
+	return decision{action: begin}, nil
+}
+
+// judgeCopyOf is judgeSuspectedCopy for one that it may be a copy of.
+func (i *identifier) judgeCopyOf(
+	ctx context.Context, f *file, o original, size int64, quiet time.Duration,
+) (decision, error) {
+	if !o.replaced.IsZero() {
+		if left := justNow - time.Since(o.replaced); size == 0 && left > 0 {
+			return decision{wait: left}, nil // it is about to be written
+		}
+		if is, err := f.isRewriteOf(ctx, o, size); is || err != nil {
+			return decision{wait: compressTimeout}, err // the reader of the other looks for what continues it
+		}
+		return decision{action: begin}, nil
+	}
+	if done, err := f.isCopyOfEarlier(ctx, o, size); done || err != nil {
+		return decision{action: dismiss}, err
+	}
+	if o.gone {
+		return decision{action: begin}, nil
+	}
+	similarity, err := i.compare(ctx, f, o, size)
+	if err != nil {
+		return decision{}, err
+	}
+	if similarity == same || similarity == sameAsBefore {
+		i.table.setCopy(f, o.id)
+	}
+	switch {
+	case similarity == same && f.isDeleted():
+		return decision{action: dismiss}, nil
+	case similarity == originalFirst, similarity == sameAsBefore, similarity == same && f.compressed:
+		return decision{wait: compressTimeout}, nil
+	case similarity != different && quiet < copyTimeout:
+		return decision{wait: min(compressTimeout, copyTimeout-quiet)}, nil
+	}
+	return decision{action: begin}, nil
 }
 
 // isCopy reports whether a file is a copy of a source by what is remembered of that, and returns
@@ -119,6 +131,7 @@ const (
 	different     similarity = iota
 	tooEarly                 // it is not complete enough to tell
 	originalFirst            // the reader of the other must look at that first
+	sameAsBefore             // so it must, and it will find this one: the other was truncated or deleted
 	same
 )
 
@@ -147,10 +160,13 @@ func (i *identifier) compare(ctx context.Context, f *file, o original, size int6
 		return different, nil
 	case s.incomplete, s.size == 0:
 		return tooEarly, nil
+	case fd == nil, o.hasChanged(ctx, fd): // renamed, deleted or rewritten: its reader knows what it was
+		if o.digest.isConclusive(pos, s) {
+			return sameAsBefore, nil
+		}
+		return originalFirst, nil
 	case pos > 0 && !f.compressed:
 		return same, nil
-	case fd == nil, o.hasChanged(ctx, fd):
-		return originalFirst, nil // it was renamed, deleted or rewritten: its reader knows what it was
 	}
 	return s.compareTo(ctx, fd, o, f.compressed), nil
 }

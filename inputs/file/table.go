@@ -334,7 +334,7 @@ func (t *table) takePredecessors(f *file) []*knownSource {
 // replace has a copy, which is a source from now on, followed instead of what was followed under
 // its inode, which it returns, if there was one. It reports false where that became a source
 // meanwhile.
-func (t *table) replace(f *file, c *copyCandidate, state nameState) (other *file, ok bool) {
+func (t *table) replace(f *file, c *copyCandidate) (other *file, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if other = t.byID[f.id]; other != nil {
@@ -346,7 +346,11 @@ func (t *table) replace(f *file, c *copyCandidate, state nameState) (other *file
 	t.addLocked(f)
 	f.at.isSource = true
 	f.updateStatLocked(statOf(c.info))
-	t.moveLocked(f, c.path, state)
+	path := c.path
+	if f.at.state == unlinked {
+		path = ""
+	}
+	t.moveLocked(f, path, f.at.state)
 	return other, true
 }
 
@@ -359,6 +363,20 @@ func (t *table) owner(id inode) (*file, *digest) {
 		return nil, nil
 	}
 	return f, f.at.digest
+}
+
+// deletedCandidates returns the deleted files that are no sources and may be copies of a path by
+// their names, as they were last listed.
+func (t *table) deletedCandidates(of string) map[*file]listedFile {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	found := map[*file]listedFile{}
+	for f := range t.unlinked {
+		if !f.at.isSource && mayBeCopyOf(f.at.firstPath, of) {
+			found[f] = listedFile{f.id, f.at.firstPath, time.Unix(0, f.at.mtime)}
+		}
+	}
+	return found
 }
 
 // copyOf returns the file that one was found to be a copy of, if any.

@@ -28,7 +28,9 @@ func (r *reader) takeOver(ctx context.Context, f *file, at location, emptied boo
 		return nil
 	}
 	for _, c := range short {
-		r.skipCopy(f, at.firstPath, c)
+		if c.held == nil {
+			r.skipCopy(f, at.firstPath, c)
+		}
 	}
 	if next == nil || next.size < f.read.off {
 		return nil
@@ -99,16 +101,30 @@ func (r *reader) skipCopy(f *file, firstPath string, c *copyCandidate) {
 	}
 }
 
-// followCopy has a copy followed as a source, instead of what was followed under its inode. It
-// reports false where that became a source meanwhile.
+// followCopy has a copy followed as a source, instead of what was followed under its inode. It is
+// open from then on, as it may be deleted before a reader is free. It reports false where it is
+// gone or became a source meanwhile.
 func (c *core) followCopy(f *file, copied *copyCandidate) bool {
-	state := renamed
-	if c.paths.Match(copied.path) {
-		state = named
+	fd, err := c.copies.openCandidate(copied)
+	if err != nil {
+		return false
 	}
-	other, ok := c.table.replace(f, copied, state)
+	switch {
+	case copied.held != nil:
+		f.at.state = unlinked
+	case !c.paths.Match(copied.path):
+		f.at.state = renamed
+	}
+	c.open.give(f, fd)
+	other, ok := c.table.replace(f, copied)
 	if other != nil {
 		c.schedule.wake(other) // to be closed
+	}
+	switch {
+	case !ok:
+		c.open.close(f)
+	case copied.held != nil:
+		c.missing.add(f) // for the follower to note it as deleted
 	}
 	return ok
 }
