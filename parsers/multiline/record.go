@@ -192,6 +192,9 @@ func (r *record) shaped(p []byte, behindBlank bool) bool {
 	case p[len(p)-1] == '\'' && isRubyFrame(p), r.state&(exception|frames) != 0 && !behindBlank && isBareFrame(p):
 		r.enter(frames)
 		return true
+	case r.state == text && r.lines == 1 && p[0] == 'a' && isJavaFrame(p) && r.headed() && r.alarmed():
+		r.state = frames
+		return true
 	case r.state == frames && behindBlank && bytes.HasPrefix(p, []byte("Next ")): // PHP
 		r.state = exception
 		return exceptionName(p[len("Next "):]) != nameless
@@ -267,7 +270,7 @@ const (
 func (r *record) wrapped(p []byte, behindBlank bool) bool {
 	most := 0
 	switch {
-	case r.state == exception && (r.caused || r.inThread() || r.lines > 1 && isUnfinished(r.last)):
+	case r.state == exception && (r.caused || r.inThread() || isUnfinished(r.last) && r.mayGoOn()):
 		most = mostWraps
 	case r.state == pythonEnd && r.headed():
 		most = mostNotes
@@ -277,6 +280,12 @@ func (r *record) wrapped(p []byte, behindBlank bool) bool {
 	}
 	r.wraps++
 	return true
+}
+
+// mayGoOn reports whether an exception's message may go on in the next line: below another line, or
+// where the name has its package. What is called Error alone may be a heading.
+func (r *record) mayGoOn() bool {
+	return r.lines > 1 || exceptionName(r.start[:r.length]) == qualified
 }
 
 // isUnfinished reports whether text that ends with a sign goes on behind it.

@@ -122,6 +122,13 @@ func isBareFrame(p []byte) bool {
 	return p[0] == '#' || p[0] == 'a' && (last == ')' || isDigit(last))
 }
 
+// isJavaFrame reports whether a line is a frame that has lost its indentation below the log line
+// that names the exception: at com.example.App.main(App.java:12)
+func isJavaFrame(p []byte) bool {
+	open := bytes.IndexByte(p, '(')
+	return open > 4 && isBareFrame(p) && bytes.IndexByte(p[3:open], '.') > 0 && bytes.IndexByte(p[3:open], ' ') < 0
+}
+
 // isRubyFrame reports whether a line is one of Ruby's backtrace, or begins it:
 //
 //	/app/shop.rb:3:in `order': boom (RuntimeError)

@@ -224,7 +224,21 @@ func (c *clock) monthFirst(p []byte, weekday bool) int {
 	if c.year = four(p[at+1:]); c.year < 0 {
 		return 0
 	}
-	return c.timeAfterDate(p, at+5)
+	if n := c.timeAfterDate(p, at+5); n > 0 {
+		return n
+	}
+	return c.minuteAfterDate(p, at+6)
+}
+
+// minuteAfterDate reads the time of GitLab's "January 2, 2006 15:04: …".
+func (c *clock) minuteAfterDate(p []byte, at int) int {
+	if len(p) < at+7 || p[at-1] != ' ' || p[at+2] != ':' || p[at+5] != ':' || p[at+6] != ' ' {
+		return 0
+	}
+	if c.hour, c.minute, c.sec = two(p[at:]), two(p[at+3:]), 0; c.hour|c.minute < 0 {
+		return 0
+	}
+	return at + 5
 }
 
 // yearBehind reads the year, and the zone behind it, that asctime has at the end.

@@ -12,7 +12,7 @@ import (
 var levelWords = newLevelWords(map[event.Level][]string{
 	event.Trace: {"trace", "trc", "trce", "trac", "blat", "silly", "finest", "spam",
 		"trace1", "trace2", "trace3", "trace4", "trace5", "trace6", "trace7", "trace8"},
-	event.Debug: {"debug", "dbg", "dbug", "debg", "debu", "deb", "verbose", "fine", "finer", "http",
+	event.Debug: {"debug", "dbg", "dbug", "diag", "debg", "debu", "deb", "verbose", "fine", "finer", "http",
 		"debug1", "debug2", "debug3", "debug4", "debug5"},
 	event.Info: {"info", "inf", "information", "informational", "notice", "noti", "note", "config", "success", "log",
 		"info2", "info3", "info4"},

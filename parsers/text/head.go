@@ -206,6 +206,13 @@ func (h *head) boxGoesOn() bool {
 	}
 	level := recognize.Strong(p[at:stop])
 	rest := bytes.TrimSpace(p[stop:end])
+	if stop == at+1 && len(rest) > 0 && isDigit(rest[0]) { // [2006-01-02 15:04:05,000 I 91 91]
+		level = capitalLetter(p[at])
+		pid := skipBlanks(p, stop)
+		h.add("pid", pid, wordEnd(p[:end], pid))
+		h.add("thread_id", wordEnd(p[:end], pid), end)
+		rest = nil
+	}
 	switch {
 	case level == event.NoLevel:
 		if stop-at < 3 || p[h.at] != ' ' || size > 32 {

@@ -318,7 +318,7 @@ func (s *seeker) placed(word []byte) bool {
 		return true
 	case s.before == '\'':
 		return false
-	case s.words < 2 && s.beforeTag():
+	case s.words < 2 && (s.beforeTag() || s.padded(word)):
 		return true
 	case s.after == '\'' && s.words == 1 && s.prose == 0 && adjacent == ' ':
 		return true // F5A5AB90 info 'vm:
@@ -347,6 +347,13 @@ func (s *seeker) beforeTag() bool {
 	}
 	size := bytes.Index(p[end:min(len(p), end+12)], []byte("]: "))
 	return size > 1 && isNumber(p[end+1:end+size])
+}
+
+// padded reports whether a level that hardly begins a sentence is filled up to a column, behind the
+// name of a program: slapd debug  conn=1008 …
+func (s *seeker) padded(word []byte) bool {
+	p := s.p
+	return isUnlikeWord(word) && s.end+1 < len(p) && p[s.end] == ' ' && p[s.end+1] == ' '
 }
 
 // startsMessage reports whether a level in small letters has a colon, as at the start of a message.
