@@ -13,7 +13,8 @@ type Body struct {
 	Runs Runs
 
 	strikes int  // how often it has failed as a whole, or what it was part of; see isolate
-	spooled bool // it is on disk
+	spooled bool // all of it is on disk
+	waits   bool // each of its records was refused for now, and it has gone behind others
 }
 
 // NewBody returns an empty body.
@@ -26,7 +27,7 @@ func NewBody() *Body {
 // Reset empties the body and keeps its memory.
 func (b *Body) Reset() {
 	b.Body.Reset()
-	b.spooled = false
+	b.spooled, b.waits = false, false
 	clear(b.Runs)
 	b.Runs = b.Runs[:0]
 	b.strikes = 0
@@ -125,7 +126,7 @@ func keepItems(dst, src *Body, chosen func(i int) bool) {
 }
 
 func copyRuns(dst, src *Body, chosen func(i int) bool, leave func(run *Run, from, to uint64)) {
-	dst.Uncertain, dst.strikes, dst.spooled = src.Uncertain, src.strikes, src.spooled
+	dst.Uncertain, dst.strikes, dst.spooled, dst.waits = src.Uncertain, src.strikes, src.spooled, src.waits
 	for k := range src.Runs {
 		run := &src.Runs[k]
 		open := false

@@ -88,6 +88,7 @@ func (l *lane) startRun(src *event.Source, track Track, from uint64) {
 		l.open = l.d.bodies.get()
 	}
 	b := l.open
+	b.spooled = false // what was, and rides with what comes now, is so no longer
 	if n := len(b.Runs); n > 0 && b.Runs[n-1].Track == track && b.Runs[n-1].To == from {
 		return
 	}

@@ -197,6 +197,9 @@ func TestABusyIndexHoldsUpNoOther(t *testing.T) {
 			if n := len(to.stored); n != 300 {
 				t.Errorf("%d of the 300 that are free are stored 2 s after the last", n)
 			}
+			if n := len(r.health); n == 0 || r.health[n-1] == nil {
+				t.Error("it is not told that others are refused")
+			}
 			before := to.tries
 			time.Sleep(10 * time.Minute)
 			if tries := to.tries - before; tries > 100 {
@@ -205,8 +208,8 @@ func TestABusyIndexHoldsUpNoOther(t *testing.T) {
 			busy = false
 		})
 		r.allDone()
-		if len(to.stored) != 900 {
-			t.Errorf("%d are stored", len(to.stored))
+		if len(to.stored) != 900 || r.health[len(r.health)-1] != nil {
+			t.Errorf("%d are stored, and it says %v", len(to.stored), r.health[len(r.health)-1])
 		}
 	})
 }

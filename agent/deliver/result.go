@@ -53,7 +53,9 @@ func (l *lane) onAnswer(b *Body, err error) {
 func (l *lane) succeeded() {
 	l.pauses.Reset()
 	l.pauseUntil = time.Time{}
-	l.d.health.succeeded(l)
+	if !slices.ContainsFunc(l.queue, func(b *Body) bool { return b.waits }) {
+		l.d.health.succeeded(l)
+	}
 }
 
 // onFailure deals with an answer that holds for all of a body.
@@ -81,18 +83,18 @@ func (l *lane) retry(b *Body, answer *pipeline.SendError) {
 }
 
 func (l *lane) retryAfter(b *Body, answer *pipeline.SendError, pause time.Duration) {
-	l.postpone(b, answer, pause)
+	l.postpone(b, answer, pause, true)
 	l.pushFront(b)
 }
 
-// postpone notes a failure, after which nothing is sent for a while.
-func (l *lane) postpone(b *Body, answer *pipeline.SendError, pause time.Duration) {
+// postpone notes a failure, which it tells or not, and after which nothing is sent for a while.
+func (l *lane) postpone(b *Body, answer *pipeline.SendError, pause time.Duration, tell bool) {
 	l.d.metrics.retried.Add(uint64(len(b.Items)))
 	if l.d.reconciles(b) {
 		pause = max(pause, reconcileDelay)
 	}
 	l.pauseUntil = time.Now().Add(pause)
-	if l.retrial == nil {
+	if tell && l.retrial == nil {
 		l.d.health.failed(l, answer, pause)
 	}
 }
@@ -137,7 +139,7 @@ func (l *lane) applyItems(b *Body, answer *pipeline.SendError) {
 	progress := len(again) < len(b.Items)
 	if progress {
 		l.gotThrough()
-		b.strikes = 0
+		b.strikes, b.waits = 0, false
 	}
 	held := heldOf(answer, again)
 	rest := l.keepOnly(b, func(i int) bool { return again[i] })
@@ -197,11 +199,12 @@ func (l *lane) mayWait(rest *Body, answer *pipeline.SendError) bool {
 // may be busy with an index that those are not for. The pause grows once all have been tried.
 func (l *lane) takeTurns(b *Body, answer *pipeline.SendError) {
 	l.fillQueue()
-	pause := l.pauses.first()
+	pause, tell := l.pauses.first(), !b.waits
 	if l.turns++; l.turns > len(l.queue) {
-		pause = l.pauses.next(answer)
+		pause, tell = l.pauses.next(answer), true
 	}
-	l.postpone(b, answer, max(pause, answer.RetryAfter))
+	l.postpone(b, answer, max(pause, answer.RetryAfter), tell)
+	b.waits = true
 	l.push(b)
 }
 
@@ -223,9 +226,11 @@ func (l *lane) ride(rest *Body, answer *pipeline.SendError) {
 		l.seal()
 		l.open = l.d.bodies.get()
 	}
-	uncertain, strikes := l.open.Uncertain || rest.Uncertain, l.open.strikes
+	own := *l.open
 	copyItems(l.open, rest, func(int) bool { return true })
-	l.open.Uncertain, l.open.strikes = uncertain, strikes
+	l.open.Uncertain = own.Uncertain || rest.Uncertain
+	l.open.strikes, l.open.waits = own.strikes, own.waits
+	l.open.spooled = own.spooled && rest.spooled
 	l.d.bodies.put(rest)
 }
 

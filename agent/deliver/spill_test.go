@@ -279,3 +279,32 @@ func TestSpillingAtRandom(t *testing.T) {
 		})
 	}
 }
+
+// TestWhatRidesWithOthersIsNotAllOnDisk: a body of which a part is on disk only is one that a stop
+// must not pass over.
+func TestWhatRidesWithOthersIsNotAllOnDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newShelfRig(t, &destination{}, &shelf{}, nil)
+		fromDisk := func() *Body {
+			b := NewBody()
+			b.Bytes, b.Items, b.spooled = []byte("x"), []pipeline.Item{{Pos: 1, End: 1}}, true
+			b.Runs = Runs{{Source: source(1), Track: &receipt{shelf: &shelf{}, left: 1}, From: 1, To: 2}}
+			return b
+		}
+		busy := &pipeline.SendError{Status: 429, Reason: "busy"}
+		l := newLane(r.d)
+		l.ride(fromDisk(), busy)
+		l.ride(fromDisk(), busy)
+		if !l.open.spooled || len(l.open.Items) != 2 {
+			t.Error("what is on disk is taken for what is not")
+		}
+		l.startRun(source(2), &track{t: t}, 7)
+		if l.open.spooled {
+			t.Error("what comes in is taken for what is on disk")
+		}
+		l.ride(fromDisk(), busy)
+		if l.open.spooled || len(l.open.Items) != 3 {
+			t.Error("what came in is taken for what is on disk, as that rides with it")
+		}
+	})
+}
