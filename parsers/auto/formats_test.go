@@ -55,11 +55,13 @@ that the key stands for. In text it is one where programs write levels, not peop
 - behind numbers, hosts, files, callers, threads, components in capitals and groups in brackets, up to the first words of a sentence;
 - as a single letter before or behind the time: in brackets, before a group, before a file and line;
 - as a syslog priority, facility and severity (` + "`daemon.err`" + `), or the status of a request: 5xx is an error, 4xx a warning;
-- at the start of a line without a time: in capitals, in brackets, or before a colon.
+- at the start of a line without a time: in capitals, in brackets, or before a colon; also behind a program's name and a colon in
+  capitals (` + "`oscap: ERROR: …`" + `), and behind a time of day that has a fraction.
 
 ` + "`parsers/auto/testdata/any-head.txt`" + ` has lines of each kind; ` + "`harmless.txt`" + ` and ` + "`negative.txt`" + ` have what is no level and no time. What
 is not read: levels behind two or more words of a sentence, dates in other languages than English, ` + "`06-11-2024`" + ` with the month
-first unless it is of the last days, times of day without a date, ten digits that nothing confirms.
+first unless it is of the last days, times of day without a date, days of the year, ten digits that nothing confirms, and what stands
+inside CEF, LEEF and XML.
 
 ## Formats
 
