@@ -411,6 +411,9 @@ func (s *seeker) groupLevel(open byte, inside []byte) event.Level {
 	if open == '<' && string(inside) == "LOG" { // Vertica
 		return event.Info
 	}
+	if bytes.HasPrefix(inside, []byte("ID ")) { // Solaris: [ID 702911 user.error]
+		return facilityLevel(inside[bytes.LastIndexByte(inside, ' ')+1:])
+	}
 	if at := bytes.IndexByte(inside, ','); at > 2 && s.words == 0 { // [debug, scan]
 		return recognize.Strong(inside[:at])
 	}
