@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -174,11 +175,12 @@ func TestQuestionsThatFailAreAskedSoon(t *testing.T) {
 func TestABusyIndexHoldsUpNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		to := &destination{limits: pipeline.Limits{Records: 100}}
-		busy := true
+		var busy atomic.Bool
+		busy.Store(true)
 		to.answer = func(_ int, lines []string) error {
 			var refused []pipeline.ItemError
 			for i, line := range lines {
-				if busy && strings.HasPrefix(line, "busy") {
+				if busy.Load() && strings.HasPrefix(line, "busy") {
 					refused = append(refused, pipeline.ItemError{Index: i, Status: 429, Reason: "queue is full"})
 				}
 			}
@@ -188,24 +190,31 @@ func TestABusyIndexHoldsUpNoOther(t *testing.T) {
 			return &pipeline.SendError{Items: refused, Status: 429, Reason: "queue is full"}
 		}
 		r := newRig(t, to, nil)
+		look := func() (stored, tries int, said error) {
+			synctest.Wait()
+			to.mu.Lock()
+			defer to.mu.Unlock()
+			return len(to.stored), to.tries, r.health[len(r.health)-1]
+		}
 		r.run(func(ctx context.Context) {
 			for i := range 300 {
 				r.put(ctx, source(1), fmt.Sprint("busy ", i), fmt.Sprint("busy too ", i), fmt.Sprint("free ", i))
 				time.Sleep(50 * time.Millisecond)
 			}
 			time.Sleep(2 * time.Second)
-			if n := len(to.stored); n != 300 {
-				t.Errorf("%d of the 300 that are free are stored 2 s after the last", n)
+			stored, before, said := look()
+			if stored != 300 {
+				t.Errorf("%d of the 300 that are free are stored 2 s after the last", stored)
 			}
-			if n := len(r.health); n == 0 || r.health[n-1] == nil {
+			if said == nil {
 				t.Error("it is not told that others are refused")
 			}
-			before := to.tries
 			time.Sleep(10 * time.Minute)
-			if tries := to.tries - before; tries > 100 {
+			_, after, _ := look()
+			if tries := after - before; tries > 100 {
 				t.Errorf("%d requests in 10 minutes in which nothing was taken", tries)
 			}
-			busy = false
+			busy.Store(false)
 		})
 		r.allDone()
 		if len(to.stored) != 900 || r.health[len(r.health)-1] != nil {
