@@ -234,14 +234,19 @@ func (s *subscription) stop() {
 	}
 }
 
-// subscribe requests the events of containers. They are not filtered by the engine, as Podman names
-// some differently.
+// subscribe requests the events of containers, from the last one on, or from when the engine was
+// first reached: it begins to collect them only once it has answered. They are not filtered by the
+// engine, as Podman names some differently.
 func (in *Input) subscribe(ctx context.Context) *subscription {
 	ctx, cancel := context.WithCancel(ctx)
 	s := &subscription{cancel: cancel, ready: make(chan struct{})}
 	options := events.ListOptions{Filters: filters.NewArgs(filters.Arg("type", "container"))}
-	if in.latestEvent > 0 {
-		options.Since = fmt.Sprintf("%d.%09d", in.latestEvent/1e9, in.latestEvent%1e9)
+	since := in.latestEvent
+	if since == 0 && !in.info.time.IsZero() {
+		since = in.info.time.UnixNano()
+	}
+	if since > 0 {
+		options.Since = fmt.Sprintf("%d.%09d", since/1e9, since%1e9)
 	}
 	c := in.engine.client.Load()
 	go func() {
@@ -292,6 +297,7 @@ func (in *Input) rename(ctx context.Context, id, name string) {
 	if name != "" {
 		f.batcher.newName.Store(&name)
 	}
+	f.wake()
 }
 
 // checkRemoved makes a follower check whether its container still exists.

@@ -666,6 +666,23 @@ func TestForgetsRemoved(t *testing.T) {
 	})
 }
 
+// TestEventsBeforeTheyAreCollected: an engine answers a request for events before it collects them.
+// What happens in between is not missed.
+func TestEventsBeforeTheyAreCollected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newFakeEngine(t)
+		e.answered = func() {
+			time.Sleep(time.Second) // until the input has listed the containers
+			e.start(&fakeContainer{ID: "a", Name: "web", Log: []message{out(1, "one\n")}})
+		}
+		r := run(t, e, pipetest.NewFeed(t), Config{})
+		time.Sleep(time.Minute)
+		if got := r.feed.Lines(); len(got) != 1 {
+			t.Errorf("got %q, want one line", got)
+		}
+	})
+}
+
 func TestRename(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newFakeEngine(t)

@@ -127,6 +127,7 @@ func testOldEngine(t *testing.T, version, spoken string, old bool) {
 	e := newFakeEngine(t)
 	e.version, e.negotiated = version, spoken
 	c := e.start(&fakeContainer{ID: "a", Name: "a", Options: map[string]string{"max-size": "1m", "max-file": "3"}})
+	time.Sleep(time.Second)
 	r := run(t, e, pipetest.NewFeed(t), Config{})
 	time.Sleep(time.Second)
 	e.write(c, message{ts: time.Now().UnixNano(), text: "one\n", duplicates: 1})

@@ -33,9 +33,10 @@ type fakeEngine struct {
 	// reject answers a request with a status, if it is not 0.
 	reject     func(r *http.Request) (status int, message string)
 	answer     func(w http.ResponseWriter, r *http.Request) (done bool)
-	lateHeader bool // send the header of the events with the first one, as old Podman does
-	podman     bool // answer as Podman does
-	endsEarly  bool // end a followed log when its container stops, with messages unsent
+	lateHeader bool   // send the header of the events with the first one, as old Podman does
+	answered   func() // called after that header, before events are collected
+	podman     bool   // answer as Podman does
+	endsEarly  bool   // end a followed log when its container stops, with messages unsent
 
 	server *http.Server
 	served sync.WaitGroup
@@ -323,6 +324,9 @@ func (e *fakeEngine) serveEvents(w http.ResponseWriter, r *http.Request) {
 	if !e.lateHeader {
 		w.WriteHeader(200)
 		w.(http.Flusher).Flush()
+	}
+	if e.answered != nil {
+		e.answered()
 	}
 	since := parseSince(r.URL.Query().Get("since"))
 	e.mu.Lock()
