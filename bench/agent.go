@@ -34,8 +34,8 @@ func (b bench) agentCommand(config string, workers int) (*exec.Cmd, error) {
 		return nil, err
 	}
 	file := filepath.Join(data, "longshore.yml")
-	text := fmt.Sprintf("version: 1\ndata_dir: %s\nhttp: {listen: %q}\n%s", data, cmp.Or(b.admin, "127.0.0.1:0"),
-		config)
+	text := fmt.Sprintf("version: 1\ndata_dir: %s\nshutdown_timeout: 1s\nhttp: {listen: %q}\n%s", data,
+		cmp.Or(b.admin, "127.0.0.1:0"), config)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, err
 	}

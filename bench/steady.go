@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"time"
 )
@@ -25,7 +26,7 @@ func (b bench) steady(ctx context.Context) error {
 		if !b.wants(name) {
 			continue
 		}
-		s, err := b.atRate(ctx, c.rate)
+		s, err := b.atRate(ctx, c.rate, lokiOutput, warmUp)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
@@ -35,13 +36,16 @@ func (b bench) steady(ctx context.Context) error {
 	return nil
 }
 
-func (b bench) atRate(ctx context.Context, rate int) (steadiness, error) {
+func (b bench) atRate(ctx context.Context, rate int, output string, warmUp time.Duration) (steadiness, error) {
 	dir, err := os.MkdirTemp(b.dir, "rate-")
 	if err != nil {
 		return steadiness{}, err
 	}
 	path := filepath.Join(dir, "app.log")
-	return b.watchAgent(ctx, fileInput(dir), func(ctx context.Context, span time.Duration) (int, error) {
+	command := func(recv *receiver) (*exec.Cmd, error) {
+		return b.agentCommand(configOf(fileInput(dir), output, recv), 1)
+	}
+	return b.watch(ctx, warmUp, command, func(ctx context.Context, span time.Duration) (int, error) {
 		return writeAtRate(ctx, path, rate, span)
 	})
 }

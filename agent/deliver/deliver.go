@@ -52,6 +52,7 @@ type Deliverer struct {
 	reconciler    pipeline.Reconciler // nil where the destination cannot be asked
 	idempotent    pipeline.Idempotent // nil where repeats are never harmless
 	progress      atomic.Uint64       // requests of which some record got through
+	tryingSince   atomic.Int64        // when the first request since then began, in Unix nanoseconds; 0: none has
 	aside         *aside              // nil where nothing waits aside
 	limiter       *limiter
 	lanes         []*lane

@@ -263,6 +263,7 @@ func (l *lane) send(ctx context.Context) {
 	l.inFlight = l.queue[0]
 	l.queue = append(l.queue[:0], l.queue[1:]...)
 	l.attemptAt = time.Now()
+	l.d.tryingSince.CompareAndSwap(0, l.attemptAt.UnixNano())
 	var sample probe
 	if !asks {
 		sample = l.takeProbe(l.inFlight)

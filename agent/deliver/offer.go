@@ -9,7 +9,8 @@ import (
 // Outputs do not wait for each other, but for moments: a lane that was always let go as soon as it
 // is full would have everything read twice whenever there is much to do.
 const (
-	// maxPatience is how long a lane may hold others up at a time.
+	// maxPatience is how long a lane may hold others up at a time. If nothing got through its
+	// output for as long, it is let go at once: there may be many sources.
 	maxPatience = 250 * time.Millisecond
 	// patienceShare is the part of all time for which it may.
 	patienceShare = 1.0 / 20
@@ -31,6 +32,9 @@ func (d *Deliverer) Offer(ctx context.Context, b *Shared, track Track) (taken bo
 	tick := time.NewTicker(offerTick)
 	defer tick.Stop()
 	for {
+		if now := time.Now(); l.heldUp.Load() && (d.stuck(now) || !l.patience.has(now, offerTick)) {
+			return false, nil
+		}
 		select {
 		case l.in <- dl:
 			return true, nil
@@ -39,11 +43,17 @@ func (d *Deliverer) Offer(ctx context.Context, b *Shared, track Track) (taken bo
 			b.Release()
 			return false, ctx.Err()
 		case <-tick.C:
-			if l.heldUp.Load() && !l.patience.spend(time.Now(), offerTick) {
-				return false, nil
+			if l.heldUp.Load() {
+				l.patience.spend(offerTick)
 			}
 		}
 	}
+}
+
+// stuck reports whether requests have been made for a while, and nothing got through.
+func (d *Deliverer) stuck(now time.Time) bool {
+	since := d.tryingSince.Load()
+	return since != 0 && now.Sub(time.Unix(0, since)) >= maxPatience
 }
 
 // Behind counts records that were expected and that the output is to take later, when it has read
@@ -69,8 +79,8 @@ type patience struct {
 	at   time.Time // when it was so
 }
 
-// spend takes a time from it, and reports whether there was as much.
-func (p *patience) spend(now time.Time, waited time.Duration) bool {
+// has reports whether there is so much of it.
+func (p *patience) has(now time.Time, wanted time.Duration) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.at.IsZero() {
@@ -79,9 +89,12 @@ func (p *patience) spend(now time.Time, waited time.Duration) bool {
 		p.left = min(maxPatience, p.left+time.Duration(float64(now.Sub(p.at))*patienceShare))
 	}
 	p.at = now
-	if p.left < waited {
-		return false
-	}
+	return p.left >= wanted
+}
+
+// spend takes a time from it.
+func (p *patience) spend(waited time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.left -= waited
-	return true
 }

@@ -16,6 +16,9 @@ func (l *lane) onResult(result attemptResult) {
 	l.inFlight = nil
 	l.account(-len(b.Bytes))
 	if result.stored != nil {
+		if result.err == nil {
+			l.d.tryingSince.Store(0)
+		}
 		l.onReconciled(b, result)
 		return
 	}

@@ -227,16 +227,24 @@ func slowWorldAtRandom(rnd *rand.Rand) *slowWorld {
 // so that what destinations keep apart by it is there once; and no line is missing or in two
 // records.
 func TestJoinedRecordsCrashAtRandom(t *testing.T) {
+	reread := int64(0)
 	for seed := range uint64(8) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) { joinAtRandom(t, rand.New(rand.NewPCG(seed, 21)), true) })
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			reread += joinAtRandom(t, rand.New(rand.NewPCG(seed, 21)), true)
+		})
 	}
+	wantReread(t, reread)
 }
 
 // TestJoinedRecordsRestartAtRandom: in order, nothing is stored twice.
 func TestJoinedRecordsRestartAtRandom(t *testing.T) {
+	reread := int64(0)
 	for seed := range uint64(4) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) { joinAtRandom(t, rand.New(rand.NewPCG(seed, 22)), false) })
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			reread += joinAtRandom(t, rand.New(rand.NewPCG(seed, 22)), false)
+		})
 	}
+	wantReread(t, reread)
 }
 
 // buildWithRests has a source rest as soon as another one of its worker has lines.
@@ -249,11 +257,12 @@ func (w *slowWorld) buildWithRests(t *testing.T, dir, yaml string) *Graph {
 	return g
 }
 
-func joinAtRandom(t *testing.T, rnd *rand.Rand, crash bool) {
+func joinAtRandom(t *testing.T, rnd *rand.Rand, crash bool) (reread int64) {
 	dir, w, yaml := t.TempDir(), slowWorldAtRandom(rnd), joining
 	if rnd.IntN(2) == 0 {
 		yaml = joiningAndNot
 	}
+	away := newAbsence("x", rnd)
 	for range 5 {
 		next, stored, requests := t.TempDir(), map[string][]string(nil), rnd.IntN(120)
 		rnd := rand.New(rand.NewPCG(rnd.Uint64(), 1)) // the input has its own
@@ -265,8 +274,8 @@ func joinAtRandom(t *testing.T, rnd *rand.Rand, crash bool) {
 				}
 				copyDir(t, next, dir)
 			}
-			if rnd.IntN(4) == 0 {
-				return &pipeline.SendError{Outcome: pipeline.Retry, Reason: "away"}
+			if away.refuses(output) || rnd.IntN(4) == 0 {
+				return errAway
 			}
 			return nil
 		}
@@ -275,6 +284,7 @@ func joinAtRandom(t *testing.T, rnd *rand.Rand, crash bool) {
 			ctx, stop := context.WithTimeout(t.Context(), limit)
 			defer stop()
 			g := w.buildWithRests(t, dir, yaml)
+			away.begin(g)
 			if err := g.Run(ctx); err != nil {
 				t.Fatal(err)
 			}
@@ -298,6 +308,7 @@ func joinAtRandom(t *testing.T, rnd *rand.Rand, crash bool) {
 	for output := range w.stored {
 		w.checkJoined(t, output, crash)
 	}
+	return away.reread
 }
 
 // joinedCloses checks the account of a run that has ended.
