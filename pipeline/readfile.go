@@ -42,15 +42,26 @@ func ReadFile(path string, limit int64) ([]byte, error) {
 	return content, nil
 }
 
-// OpenDataFile opens a file of the data folder, which the program's own user and group alone may
-// read if it is made. It does not follow a symbolic link: who may make one there could have any
-// other file written, or emptied.
+// OpenDataFile opens a file in the data folder, or makes it for the program's own user and group.
+// It follows no symbolic link: who may make one there could have any other file written, or
+// emptied. It takes only a regular file, as ReadFile does.
 func OpenDataFile(path string, flags int) (*os.File, error) {
-	f, err := os.OpenFile(path, flags|syscall.O_NOFOLLOW, 0o640)
+	f, err := os.OpenFile(path, flags|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o640)
 	if errors.Is(err, syscall.ELOOP) {
 		return nil, fmt.Errorf("%s is a symbolic link, which is not followed; remove it: %w", path, syscall.ELOOP)
 	}
-	return f, err
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is no regular file; remove it", path)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
 }
 
 func notRegular(path string, info os.FileInfo) error {

@@ -47,3 +47,45 @@ func TestReadFile(t *testing.T) {
 		t.Errorf("a large file: %v", err)
 	}
 }
+
+// TestOpenDataFile: no link is followed, and what is no file is not taken for one, be it read,
+// written or made.
+func TestOpenDataFile(t *testing.T) {
+	dir := t.TempDir()
+	target, link, dangling := filepath.Join(dir, "target"), filepath.Join(dir, "link"), filepath.Join(dir, "dangling")
+	pipe, none := filepath.Join(dir, "pipe"), filepath.Join(dir, "none")
+	if err := os.WriteFile(target, []byte("content"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, to := range map[string]string{link: target, dangling: none} {
+		if err := os.Symlink(to, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, flags := range []int{os.O_RDONLY, os.O_RDWR, os.O_RDWR | os.O_CREATE | os.O_APPEND,
+		os.O_RDWR | os.O_CREATE | os.O_TRUNC} {
+		for _, path := range []string{link, dangling, pipe, "/dev/zero"} {
+			if _, err := OpenDataFile(path, flags); err == nil || !strings.Contains(err.Error(), "remove it") {
+				t.Errorf("%s: %v", path, err)
+			}
+		}
+	}
+	if content, err := os.ReadFile(target); err != nil || string(content) != "content" {
+		t.Errorf("the target of a link has %q, %v", content, err)
+	}
+	if _, err := os.Lstat(none); err == nil {
+		t.Error("the target of a link was made")
+	}
+	f, err := OpenDataFile(none, os.O_RDWR|os.O_CREATE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	if f, err = OpenDataFile(none, os.O_RDONLY); err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+}

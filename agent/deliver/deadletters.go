@@ -207,7 +207,7 @@ func (f *DeadLetterFile) Damaged() (lines int, err error) {
 }
 
 func (f *DeadLetterFile) eachLine(visit func(l *DeadLetter, line []byte) error) error {
-	file, err := os.Open(f.path)
+	file, err := pipeline.OpenDataFile(f.path, os.O_RDONLY)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}

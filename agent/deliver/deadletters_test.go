@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -123,6 +124,21 @@ func TestDeadLettersFitTheirOutputType(t *testing.T) {
 	}{{"loki", "loki", true}, {"loki", "elasticsearch", false}, {"", "loki", true}} {
 		if got := (&DeadLetter{Type: test.letter}).Fits(test.output); got != test.want {
 			t.Errorf("a dead letter for %q fits %q: %v", test.letter, test.output, got)
+		}
+	}
+}
+
+// TestDeadLettersAreInARegularFile: a named pipe would have who reads it wait for ever.
+func TestDeadLettersAreInARegularFile(t *testing.T) {
+	for _, name := range []string{"out.jsonl", "out.jsonl" + replaySuffix} {
+		dir := t.TempDir()
+		if err := syscall.Mkfifo(filepath.Join(dir, name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		file := NewDeadLetterFile(dir, "out")
+		_, err := OpenReplay(file, func(*DeadLetter) bool { return true })
+		if err == nil || !strings.Contains(err.Error(), "remove it") {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

@@ -54,7 +54,7 @@ func OpenReplay(from *DeadLetterFile, chosen func(*DeadLetter) bool) (*Replay, e
 	if err := from.move(r.path, sendable); err != nil {
 		return nil, fmt.Errorf("taking dead letters out of %s: %w", from.path, err)
 	}
-	file, err := os.Open(r.path)
+	file, err := pipeline.OpenDataFile(r.path, os.O_RDONLY)
 	if errors.Is(err, os.ErrNotExist) {
 		return r, nil
 	}

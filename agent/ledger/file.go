@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -255,7 +256,7 @@ func lock(dir string) (*os.File, error) {
 	if !errors.Is(err, syscall.EWOULDBLOCK) {
 		return nil, fmt.Errorf("locking %s: %w", path, err)
 	}
-	holder, _ := os.ReadFile(path)
+	holder, _ := io.ReadAll(f)
 	return nil, fmt.Errorf("data_dir %s is in use by another longshore (process %s); stop it or set another data_dir",
 		dir, strings.TrimSpace(string(holder)))
 }

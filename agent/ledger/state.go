@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -34,11 +35,20 @@ type RouteState struct {
 	Reserved uint64    // records may have been sent up to here
 }
 
+func read(path string) ([]byte, error) {
+	f, err := pipeline.OpenDataFile(path, os.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(f)
+}
+
 // Read reads the ledger in a folder as it is on disk now, sorted by input and key. It takes no lock
 // and changes nothing: another process may be using it.
 func Read(dir string) ([]State, error) {
 	path := filepath.Join(dir, fileName)
-	content, err := os.ReadFile(path)
+	content, err := read(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -507,12 +507,11 @@ func (h *head) pair(start, sign, end int) {
 
 // suffixLevel reads Apache's module:level and Minecraft's thread/LEVEL.
 func suffixLevel(p []byte) (event.Level, int) {
-	for at := len(p) - 1; at >= 0; at-- {
-		if p[at] == ':' || p[at] == '/' {
-			return recognize.Strong(p[at+1:]), at
-		}
+	at := bytes.LastIndexAny(p, ":/")
+	if at < 0 {
+		return event.NoLevel, 0
 	}
-	return event.NoLevel, 0
+	return recognize.Strong(p[at+1:]), at
 }
 
 // wordBefore reads a number, Python's "name -", key=value, Postgres's user@database, a

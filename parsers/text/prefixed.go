@@ -102,16 +102,10 @@ func (h *head) facility() bool {
 	p := h.text
 	at := skipBlanks(p, h.at)
 	end := wordEnd(p, at)
-	if h.boxed && end == at+8 && h.webSphere(at) {
+	if h.boxed && end == at+8 && h.webSphere(at) || h.numberedDebug(end) {
 		return true
 	}
-	if end == at || p[end-1] != ':' {
-		return false
-	}
-	if h.numberedDebug(end) {
-		return true
-	}
-	if !h.boxed {
+	if !h.boxed || end == at || p[end-1] != ':' {
 		return false
 	}
 	slash := bytes.IndexByte(p[at:end], '/')
