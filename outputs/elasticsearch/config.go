@@ -143,6 +143,7 @@ func (c *Config) Output(env pipeline.Env) (pipeline.Output, error) {
 		ids:        c.DocumentIDs,
 		schema:     event.SchemaNamed(c.Schema),
 		pipeline:   c.Pipeline,
+		log:        env.Log,
 	}
 	if c.Compression != "none" {
 		o.gzip = &compressor{level: c.Level}

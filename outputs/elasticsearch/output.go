@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/elastic/go-elasticsearch/v8/esapi"
@@ -33,6 +35,9 @@ type Output struct {
 	pipeline   string
 	ids        bool
 	schema     event.Schema
+	log        *slog.Logger
+	// warnedFailures is set once it is told that records are in a failure store.
+	warnedFailures atomic.Bool
 }
 
 var (
@@ -138,8 +143,23 @@ func (o *Output) readItems(trip *trip, resp *esapi.Response, body *pipeline.Body
 	}
 	_, _ = io.CopyN(io.Discard, resp.Body, 4<<10) // to its end, so that the connection can be used again
 	o.metrics.duplicates.Add(float64(result.duplicates))
-	o.metrics.failureStore.Add(float64(result.failureStore))
+	o.countFailures(result.failureStore)
 	return result.err(httpclient.Location(trip.to), httpclient.RetryAfter(resp.Header, time.Now()))
+}
+
+// countFailures counts records in a failure store, and tells of the first: they are stored, but a
+// search of the data stream does not show them.
+func (o *Output) countFailures(n int) {
+	if n == 0 {
+		return
+	}
+	o.metrics.failureStore.Add(float64(n))
+	if !o.warnedFailures.Swap(true) {
+		o.log.Warn("the server puts records that do not fit a data stream's mapping into its failure store, where a "+
+			"search of the stream does not show them", "records", n,
+			"hint", "search NAME::failures for the reasons; longshore_elasticsearch_failure_store_records_total "+
+				"counts them")
+	}
 }
 
 // unreadable is the error of an answer that could not be read.

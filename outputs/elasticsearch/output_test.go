@@ -1,12 +1,14 @@
 package elasticsearch
 
 import (
+	"bytes"
 	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -163,6 +165,9 @@ func TestItemOutcomes(t *testing.T) {
 		`{"create":{"status":201,"failure_store":"used"}}`,
 	), "Retry-After", "3"))
 	o := output(t, Config{URLs: []string{url}, DocumentIDs: true})
+	var said bytes.Buffer
+	o.log = slog.New(slog.NewTextHandler(&said, nil))
+	send(t, o, 12)
 	e := send(t, o, 12)
 	want := []pipeline.ItemError{
 		{Index: 1, Outcome: pipeline.Retry, Status: 429, Reason: "es_rejected_execution_exception: queue is full"},
@@ -186,10 +191,10 @@ func TestItemOutcomes(t *testing.T) {
 	if !e.Uncertain || e.RetryAfter != 3*time.Second || !strings.HasPrefix(e.Reason, url) {
 		t.Errorf("got %+v", e)
 	}
-	if n := count(t, o.metrics.failureStore); n != 1 {
-		t.Errorf("%v in the failure store", n)
+	if n := count(t, o.metrics.failureStore); n != 2 || strings.Count(said.String(), "failure store") != 1 {
+		t.Errorf("%v in the failure store; it says: %s", n, &said)
 	}
-	if n := count(t, o.metrics.duplicates); n != 1 {
+	if n := count(t, o.metrics.duplicates); n != 2 {
 		t.Errorf("%v already there", n)
 	}
 }
