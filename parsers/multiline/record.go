@@ -195,6 +195,9 @@ func (r *record) shaped(p []byte, behindBlank bool) bool {
 	case r.state == text && r.lines == 1 && p[0] == 'a' && isJavaFrame(p) && r.headed() && r.alarmed():
 		r.state = frames
 		return true
+	case r.state == text && r.lines == 1 && isGoFunction(p) && r.headed() && r.alarmed(): // zap
+		r.state = goStack
+		return true
 	case r.state == frames && behindBlank && bytes.HasPrefix(p, []byte("Next ")): // PHP
 		r.state = exception
 		return exceptionName(p[len("Next "):]) != nameless
@@ -213,7 +216,7 @@ func (r *record) shaped(p []byte, behindBlank bool) bool {
 // goes takes the lines of goroutines, and the registers behind all.
 func (r *record) goes(p []byte, behindBlank bool) bool {
 	switch {
-	case isGoroutine(p), !behindBlank && isGoCall(p):
+	case isGoroutine(p), !behindBlank && (isGoCall(p) || r.inside && isGoName(p)):
 		r.state = goStack
 		return true
 	}

@@ -42,6 +42,30 @@ func isGoCall(p []byte) bool {
 	return bytes.IndexByte(name, '.') > 0 || string(name) == "panic"
 }
 
+// isGoName reports whether a line can be a function's name, as zap writes its stacks: without what
+// the function was called with.
+func isGoName(p []byte) bool {
+	last := p[len(p)-1]
+	return (isLower(p[0]) || isUpper(p[0])) && (isLower(last) || isUpper(last) || isDigit(last) || last == ')') &&
+		bytes.IndexByte(p, '.') > 0 && bytes.IndexByte(p, ' ') < 0 && bytes.IndexByte(p, ':') < 0
+}
+
+// isGoFunction reports whether a line can hardly be anything else than such a name:
+//
+//	sigs.k8s.io/controller-runtime/pkg/internal/controller.(*Controller).Start.func2
+func isGoFunction(p []byte) bool {
+	if !isGoName(p) {
+		return false
+	}
+	switch string(p) {
+	case "main.main", "runtime.main", "runtime.goexit":
+		return true
+	}
+	name := p[bytes.LastIndexByte(p, '/')+1:]
+	dot := bytes.IndexByte(name, '.')
+	return len(name) < len(p) && dot > 0 && dot+1 < len(name) && (isUpper(name[dot+1]) || name[dot+1] == '(')
+}
+
 // isGoroutine reports whether a line is the first of a goroutine's:
 //
 //	goroutine 1 [running]:
@@ -235,7 +259,7 @@ func endsName(p []byte) bool {
 	case len(p) == 0:
 		return true
 	case p[0] == ':':
-		return len(p) == 1 || p[1] == ' '
+		return len(p) == 1 || p[1] == ' ' || p[1] == 'o' && exceptionName(p[1:]) == qualified // Solr says it twice
 	case len(p) < 3 || p[0] != ' ':
 		return false
 	case p[1] == '[':
