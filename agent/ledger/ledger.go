@@ -78,8 +78,49 @@ func openOn(on disk.FS, dir string, log *slog.Logger) (*Ledger, error) {
 	l := &Ledger{log: log, sources: map[event.SourceID]*Source{}, withoutCursor: map[sourceName]int{}}
 	l.dirty = map[*Source]struct{}{}
 	var err error
-	l.file, err = openFile(on, dir, log, l.apply)
+	shared := shared{texts: map[string]string{}, targets: map[string][]byte{}}
+	l.file, err = openFile(on, dir, log, func(e entry) {
+		shared.share(&e)
+		l.apply(e)
+	})
 	return l, err
+}
+
+// shared is what the entries of many sources have in common, in memory once.
+type shared struct {
+	texts   map[string]string
+	targets map[string][]byte
+}
+
+// share replaces an entry's routes and targets by equal ones that are there already.
+func (s shared) share(e *entry) {
+	e.input, e.route = s.text(e.input), s.text(e.route)
+	for i := range e.tracks {
+		e.tracks[i].route = s.text(e.tracks[i].route)
+	}
+	e.origin.target = s.target(e.origin.target)
+	for i := range e.origin.previous {
+		e.origin.previous[i].target = s.target(e.origin.previous[i].target)
+	}
+}
+
+func (s shared) text(text string) string {
+	if known, ok := s.texts[text]; ok {
+		return known
+	}
+	s.texts[text] = text
+	return text
+}
+
+func (s shared) target(target []byte) []byte {
+	if target == nil {
+		return nil
+	}
+	if known, ok := s.targets[string(target)]; ok {
+		return known
+	}
+	s.targets[string(target)] = target
+	return target
 }
 
 func (l *Ledger) apply(e entry) {

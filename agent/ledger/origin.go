@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/longshore/longshore/agent/disk/payload"
@@ -21,6 +20,12 @@ type origin struct {
 	known   bool // pos is
 	writing bool // the flush under way writes it
 	stored  bool
+}
+
+// A routeOrigin is the origin of a route that is not in use now.
+type routeOrigin struct {
+	route string
+	origin
 }
 
 // A previousTarget may hold records below a position.
@@ -120,8 +125,8 @@ func (s *Source) appendOrigins(dst []byte, all bool) []byte {
 		}
 	}
 	if s.tracks == nil && all {
-		for _, route := range slices.Sorted(maps.Keys(s.origins)) {
-			dst = s.appendOrigin(dst, route, s.origins[route])
+		for _, o := range s.origins {
+			dst = s.appendOrigin(dst, o.route, o.origin)
 		}
 	}
 	return dst
@@ -132,8 +137,16 @@ func (s *Source) appendOrigin(dst []byte, route string, o origin) []byte {
 }
 
 func (s *Source) restoreOrigin(e entry) {
-	if s.origins == nil {
-		s.origins = map[string]origin{}
+	s.origins = slices.DeleteFunc(s.origins, func(o routeOrigin) bool { return o.route == e.route })
+	s.origins = append(s.origins, routeOrigin{e.route, e.origin})
+}
+
+// originOf returns the origin that an earlier run has noted of a route.
+func (s *Source) originOf(route string) (o origin, known bool) {
+	for i := range s.origins {
+		if s.origins[i].route == route {
+			return s.origins[i].origin, true
+		}
 	}
-	s.origins[e.route] = e.origin
+	return origin{}, false
 }

@@ -1,8 +1,8 @@
 package ledger
 
 import (
+	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/longshore/longshore/pipeline"
@@ -27,8 +27,8 @@ type Source struct {
 	read        uint64            // position of the last checkpoint
 	checkpoints []pipeline.Cursor // not yet reached, ascending
 	tracks      []*Track
-	routes      map[string]trackEntry // of earlier runs, not in use now
-	origins     map[string]origin     // the same, by route
+	routes      []trackEntry // of earlier runs, not in use now, by name
+	origins     []routeOrigin
 
 	reserveAhead     uint64       // at the least
 	anchors          []TimeAnchor // that records beyond the cursor take
@@ -47,15 +47,20 @@ func (s *Source) restore(e entry) {
 		s.anchorsOnDisk = onDisk{below: s.anchors[n-1].Pos + 1}
 	}
 	s.dropBoundaries()
-	s.routes = make(map[string]trackEntry, len(e.tracks))
-	for _, t := range e.tracks {
-		s.routes[t.route] = t
-	}
+	s.routes = e.tracks
+	slices.SortStableFunc(s.routes, func(a, b trackEntry) int { return cmp.Compare(a.route, b.route) })
 	// A route that was away begins anew if it comes back.
-	maps.DeleteFunc(s.origins, func(route string, _ origin) bool {
-		_, known := s.routes[route]
-		return !known
-	})
+	s.origins = slices.DeleteFunc(s.origins, func(o routeOrigin) bool { return s.knownRoute(o.route) == nil })
+}
+
+// knownRoute returns what an earlier run has noted of a route, or nil.
+func (s *Source) knownRoute(route string) *trackEntry {
+	for i := range s.routes {
+		if s.routes[i].route == route {
+			return &s.routes[i]
+		}
+	}
+	return nil
 }
 
 // open makes the tracks for these routes. The caller holds the ledger's mu.
@@ -69,12 +74,19 @@ func (s *Source) open(routes []string, reserveAhead uint64) {
 	}
 	s.read, s.reserveAhead = s.resume.Pos, reserveAhead
 	for _, route := range routes {
-		t := newTrack(s, route, s.routes[route])
-		if from, known := s.origins[route]; known {
+		known := s.knownRoute(route)
+		if known == nil {
+			known = &trackEntry{}
+		}
+		t := newTrack(s, route, *known)
+		if from, known := s.originOf(route); known {
 			t.origin = from
 			t.origin.stored = true
 		}
 		s.tracks = append(s.tracks, t)
+	}
+	if s.tracks != nil {
+		s.routes, s.origins = nil, nil
 	}
 }
 
@@ -263,7 +275,7 @@ func (s *Source) progress() *entry {
 		e.tracks = append(e.tracks, t.entry())
 	}
 	if s.tracks == nil {
-		e.tracks = slices.Collect(maps.Values(s.routes))
+		e.tracks = s.routes
 	}
 	return e
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -71,12 +70,12 @@ func Read(dir string) ([]State, error) {
 
 func (s *Source) state() State {
 	state := State{ID: s.id, Input: s.input, Key: s.key, Cursor: s.cursor(), TimeoutBoundaries: s.boundaries}
-	for _, route := range slices.Sorted(maps.Keys(s.routes)) {
-		e, from := s.routes[route], s.origins[route]
+	for _, e := range s.routes {
+		from, _ := s.originOf(e.route)
 		done := slices.Clone(e.acked)
 		done.Add(0, s.resume.Pos)
 		state.Routes = append(state.Routes, RouteState{
-			Route: route, Done: done, Reserved: e.reserved,
+			Route: e.route, Done: done, Reserved: e.reserved,
 			Begun: from.known, Origin: from.pos, Target: from.target,
 		})
 	}
