@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -128,8 +129,8 @@ func TestBodiesArePacked(t *testing.T) {
 			if err := coder.Read(r, got, nil); err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(want, got, sameBody); diff != "" {
-				t.Errorf("%d lines: %.1000s", lines, diff)
+			if !bytes.Equal(got.Bytes, want.Bytes) || !slices.Equal(got.Items, want.Items) {
+				t.Errorf("%d lines: %d bytes and %d items come back", lines, len(got.Bytes), len(got.Items))
 			}
 		}
 	}
