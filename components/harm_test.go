@@ -70,6 +70,10 @@ func TestConfigsThatDoHarm(t *testing.T) {
 			"inputs.b: reads what the input \"a\" reads"},
 		"containers apart": {"inputs: {a: {type: docker, include: {names: [a]}}, " +
 			"b: {type: docker, include: {names: [b]}}}\n" + out, "", ""},
+		"containers and their files": {"inputs: {a: {type: docker}, b: {type: file, paths: " +
+			"[/var/lib/docker/containers/*/*.log]}}\n" + out, "", "inputs.b: reads files that the input \"a\" reads"},
+		"some containers, and files": {"inputs: {a: {type: docker, include: {names: [a]}}, b: {type: file, paths: " +
+			"[/var/lib/docker/containers/*/*.log]}}\n" + out, "", ""},
 		"no folder": {noise + to("none/o.jsonl"), "", "outputs.o.path: the folder"},
 		"braces":    {one("logs/{a,b}.log") + out, "", "has {a,b}, which is taken literally"},
 		"a date":    {one("logs/a-%Y-%m.log") + out, "", "has %Y, which is taken literally"},

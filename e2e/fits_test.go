@@ -46,7 +46,8 @@ func TestAnyLineFitsAnEmptyIndex(t *testing.T) {
 func fitLines(t *testing.T, url, schema string, lines []string) {
 	t.Helper()
 	out := newElasticsearch(t, fmt.Sprintf(
-		"{proxy: none, urls: [%q], index: 'fits-{n}', schema: %s, max_indices: 10000}", url, schema))
+		"{proxy: none, urls: [%q], index: 'fits-{n}', schema: %s, max_indices: 10000, "+
+			"timeout: 2m}", url, schema)) // a busy machine makes few indices a second
 	body := &pipeline.Body{}
 	encoder := out.Encoder()
 	parser := json.New(nil)

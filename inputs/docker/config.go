@@ -2,6 +2,7 @@ package docker
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -57,7 +58,33 @@ type Match struct {
 var (
 	_ pipeline.InputConfig = (*Config)(nil)
 	_ pipeline.Checker     = (*Config)(nil)
+	_ pipeline.FileReader  = (*Config)(nil)
 )
+
+// engineFiles is where an engine on this machine keeps its containers' logs, unless its data-root
+// is another.
+const engineFiles = "/var/lib/docker/containers/*/*-json.log"
+
+// Globs implements pipeline.FileReader, where all containers are followed: which those would be
+// otherwise, only the engine knows.
+func (c *Config) Globs() []string {
+	if c.Host != "" || !c.Include.empty() || !c.Exclude.empty() {
+		return nil
+	}
+	return []string{engineFiles}
+}
+
+// Reads implements pipeline.FileReader.
+func (c *Config) Reads(path string) bool {
+	return slices.ContainsFunc(c.Globs(), func(glob string) bool {
+		matches, err := filepath.Match(glob, path)
+		return matches && err == nil
+	})
+}
+
+func (m *Match) empty() bool {
+	return len(m.Names)+len(m.Images)+len(m.Labels)+len(m.Projects)+len(m.Services) == 0
+}
 
 // Check implements pipeline.Checker.
 func (c *Config) Check() []pipeline.Problem {

@@ -507,11 +507,12 @@ func (h *head) pair(start, sign, end int) {
 
 // suffixLevel reads Apache's module:level and Minecraft's thread/LEVEL.
 func suffixLevel(p []byte) (event.Level, int) {
-	at := bytes.LastIndexAny(p, ":/")
-	if at < 0 {
-		return event.NoLevel, 0
+	for at := len(p) - 1; at >= 0; at-- {
+		if p[at] == ':' || p[at] == '/' {
+			return recognize.Strong(p[at+1:]), at
+		}
 	}
-	return recognize.Strong(p[at+1:]), at
+	return event.NoLevel, 0
 }
 
 // wordBefore reads a number, Python's "name -", key=value, Postgres's user@database, a

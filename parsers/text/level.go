@@ -377,13 +377,14 @@ func levelAt(p []byte, at int, timed bool) (event.Level, int) {
 	if end < len(p) {
 		next = p[end]
 	}
+	level := recognize.Strong(word)
 	switch {
 	case timed && string(word) == "PHP" && next == ' ':
 		return phpLevel(p, end+1)
 	case timed && next == '+' && allCapitals(word): // slog's INF+2
 		stop := wordEnd(p, end)
 		return recognize.LevelText(p[at:stop]), stop
-	case !isSign(next) && next != ']', recognize.Word(word) == event.NoLevel:
+	case !isSign(next) && next != ']', level == event.NoLevel && recognize.Word(word) == event.NoLevel:
 		return event.NoLevel, 0
 	case timed && string(word) == "LOG" && bytes.HasPrefix(p[end:], []byte(":  ")): // Postgres
 		return event.Info, end
@@ -400,7 +401,7 @@ func levelAt(p []byte, at int, timed bool) (event.Level, int) {
 	case string(word) == "fail": // .NET
 		return event.Error, end
 	}
-	return recognize.Strong(word), end
+	return level, end
 }
 
 // julWord lists the levels of java.util.logging that are words like others.

@@ -102,10 +102,16 @@ func (h *head) facility() bool {
 	p := h.text
 	at := skipBlanks(p, h.at)
 	end := wordEnd(p, at)
-	if h.boxed && end == at+8 && h.webSphere(at) || h.numberedDebug(end) {
+	if h.boxed && end == at+8 && h.webSphere(at) {
 		return true
 	}
-	if !h.boxed || end == at || p[end-1] != ':' {
+	if end == at || p[end-1] != ':' {
+		return false
+	}
+	if h.numberedDebug(end) {
+		return true
+	}
+	if !h.boxed {
 		return false
 	}
 	slash := bytes.IndexByte(p[at:end], '/')

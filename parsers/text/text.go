@@ -114,7 +114,7 @@ func (l *line) number() bool {
 	}
 	if len(p) > 26 && p[4] == '-' && p[7] == '-' { // an ISO date
 		return l.cri() || l.csvlog() || p[26] == 'Z' && l.loadBalancer() || p[10] == '_' && l.prefixed() ||
-			l.postgres() || l.headed()
+			p[19] != ',' && l.postgres() || l.headed() // Postgres has a dot before milliseconds
 	}
 	return l.messageQueue() || l.logcat() || l.anyAccess() || l.postgres() || l.headed() || l.redis() || l.access() ||
 		l.haproxy(0) || l.sinceStart()

@@ -180,15 +180,16 @@ func (d *document) checkReadTwice(in, other Input) {
 	}
 	a, isReader := in.Settings.(pipeline.FileReader)
 	b, otherIs := other.Settings.(pipeline.FileReader)
+	same := in.Type == other.Type && in.Traits.Rereadable && reflect.DeepEqual(in.Settings, other.Settings)
 	switch {
+	case same && (!isReader || in.Traits.Ephemeral): // not what files it reads is what counts
+		d.warnInput(in.Name, "reads what the input %q reads, and the output %q gets it twice; remove one, or have "+
+			"each include something else", other.Name, common)
 	case isReader && otherIs:
 		if path := readByBoth(a, b); path != "" {
 			d.warnInput(in.Name, "reads files that the input %q reads too, such as %s, and the output %q gets their "+
 				"lines twice; exclude them from one", other.Name, path, common)
 		}
-	case !isReader && in.Type == other.Type && in.Traits.Rereadable && reflect.DeepEqual(in.Settings, other.Settings):
-		d.warnInput(in.Name, "reads what the input %q reads, and the output %q gets it twice; remove one, or have "+
-			"each include something else", other.Name, common)
 	}
 }
 
