@@ -14,8 +14,9 @@
 // # Decisions
 //
 //   - A cursor has the file's device and inode, and hashes of up to 1 KiB of its head and of the 64
-//     bytes before the position. The latter are compared before every block, so that a rewritten
-//     file is noticed and never read on.
+//     bytes before the position. The latter are compared before every block, the head before
+//     every read slice, as lines of one length may all end alike: so a rewritten file is noticed
+//     and never read on.
 //   - The head is stored ahead of the first record, not only when the file is found: an empty file
 //     says nothing, and after a crash its inode may be another file's.
 //   - A copy takes the source over. When a file is truncated or deleted, its folder is searched for

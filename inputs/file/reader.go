@@ -153,10 +153,10 @@ func (r *reader) advance(ctx context.Context, f *file, info fs.FileInfo) (sliceR
 	if rewritten, err := r.checkRewritten(ctx, f, size); rewritten || err != nil {
 		return sliceResult{more: rewritten}, err
 	}
-	f.read.noteSize(info)
 	if rewritten, err := r.extendHead(ctx, f, size); rewritten || err != nil {
 		return sliceResult{more: rewritten}, err
 	}
+	f.read.noteSize(info) // it is the size of the text that was known, and not of another
 	if d := f.read.digest; d == nil || d.head != f.read.head {
 		r.publish(f) // a copy may be looked at while this reader is held up
 	}
@@ -312,15 +312,21 @@ func (r *reader) checkRewritten(ctx context.Context, f *file, size int64) (bool,
 	return !same, nil
 }
 
-// isUnchanged reports whether a file still has what was read last, or the head by which it is known
-// where nothing was read.
+// isUnchanged reports whether a file still has what was read last, and the head by which it is
+// known: lines of one length may all end alike.
 func (s *readState) isUnchanged() (bool, error) {
 	if s.tail.n > 0 {
-		return isTail(s.fd, s.off, &s.tail)
+		if same, err := isTail(s.fd, s.off, &s.tail); !same || err != nil {
+			return false, err
+		}
 	}
 	if s.head.len < headMax {
 		return true, nil // or it is noticed where the head is extended
 	}
+	return s.hasHead()
+}
+
+func (s *readState) hasHead() (bool, error) {
 	var buf [headMax]byte
 	head, err := readHead(s.fd, &buf)
 	return s.head.matches(head), err

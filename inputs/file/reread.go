@@ -95,12 +95,14 @@ func (r *reader) rereadSlice(ctx context.Context, f *file) (more bool, err error
 		return false, fmt.Errorf("looking at a log file: %w", err)
 	}
 	s.noteSize(info)
-	var result sliceResult
 	if f.compressed {
-		result, err = r.unpackBlocks(ctx, f, info.Size())
-	} else {
-		result, err = r.readBlocks(ctx, f, info.Size())
+		result, err := r.unpackBlocks(ctx, f, info.Size())
+		return result.more, err
 	}
+	if same, err := s.hasHead(); !same || err != nil {
+		return false, errors.Join(err, errRewritten)
+	}
+	result, err := r.readBlocks(ctx, f, info.Size())
 	return result.more, err
 }
 

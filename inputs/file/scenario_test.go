@@ -289,6 +289,32 @@ func TestTruncatedAndGrownBeyond(t *testing.T) {
 	})
 }
 
+// TestTruncatedAmongLinesThatEndAlike: lines of one length that end alike, too, have the same bytes
+// before every position at which one ends. The head tells that they are others.
+func TestTruncatedAmongLinesThatEndAlike(t *testing.T) {
+	for _, lines := range []int{5, 50, 2000} { // less than a head, and less than a block
+		twice(t, func(r *rig) {
+			var want []string
+			text := func(generation, lines int) string {
+				from := len(want)
+				for i := range lines {
+					want = append(want, fmt.Sprintf("%d-%06d %s", generation, i, strings.Repeat("x", tailMax)))
+				}
+				return strings.Join(want[from:], "\n") + "\n"
+			}
+			r.write("app.log", text(1, lines))
+			r.start()
+			r.pass(pollTime)
+			r.duplicate("app.log", "app.log.1")
+			r.truncate("app.log", text(2, lines+3))
+			r.pass(copyTimeout + quietTime)
+			r.wantSet(want...)
+			r.wantLog("")
+			r.wantNoMore()
+		})
+	}
+}
+
 func TestTruncatedWithTheSameHead(t *testing.T) {
 	head := "#Version: 1.0\n" + strings.Repeat("#Fields\n", 200)
 	poll(t, func(r *rig) {
