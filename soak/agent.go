@@ -6,6 +6,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -19,6 +22,7 @@ type agent struct {
 
 	cmd   *exec.Cmd
 	ended chan error
+	pid   atomic.Int64 // 0 while it does not run; for any goroutine
 
 	kills, terms int
 	cpu          time.Duration
@@ -81,6 +85,7 @@ func (a *agent) start() error {
 		return fmt.Errorf("starting the agent: %w", err)
 	}
 	a.journal.note("the agent starts, process %d", a.cmd.Process.Pid)
+	a.pid.Store(int64(a.cmd.Process.Pid))
 	cmd, ended := a.cmd, make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	a.ended = ended
@@ -137,10 +142,36 @@ func (a *agent) terminate() error {
 
 // settle takes note of what a process that has ended has used.
 func (a *agent) settle() {
+	a.pid.Store(0)
 	state := a.cmd.ProcessState
 	a.cpu += state.UserTime() + state.SystemTime()
 	a.peak = max(a.peak, peakOf(state))
 	a.cmd = nil
+}
+
+// deletedMark is what the kernel adds to the path of an open file that is deleted.
+const deletedMark = " (deleted)"
+
+// hasOpen reports whether the agent runs and has a file open, where the system tells.
+func (a *agent) hasOpen(path string) bool {
+	return a.anyOpen(func(open string) bool { return open == path })
+}
+
+// holdsDeleted reports whether the agent has a log open that is deleted: it has yet to read it, or
+// to put it on disk for an output that is away.
+func (a *agent) holdsDeleted(folder string) bool {
+	return a.anyOpen(func(open string) bool {
+		return strings.HasPrefix(open, folder) && strings.HasSuffix(open, deletedMark)
+	})
+}
+
+func (a *agent) anyOpen(is func(path string) bool) bool {
+	folder := fmt.Sprintf("/proc/%d/fd", a.pid.Load())
+	entries, _ := os.ReadDir(folder)
+	return slices.ContainsFunc(entries, func(e os.DirEntry) bool {
+		path, err := os.Readlink(filepath.Join(folder, e.Name()))
+		return err == nil && is(path)
+	})
 }
 
 func (a *agent) close() {

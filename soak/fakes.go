@@ -56,12 +56,15 @@ func (s *soak) openDestinations() (destinations, error) {
 func (f *fakes) urls() (loki, elastic string) { return f.loki.URL(), f.elastic.URL() }
 
 // die has Elasticsearch be away for a third of the time that lines are written, so that it lags far
-// behind Loki, and files that have rotated meanwhile are still to be read for it.
+// behind Loki. Of the files that have rotated meanwhile some are still to be read for it, and some
+// are deleted.
 func (f *fakes) die(ctx context.Context) {
 	pause(ctx, f.soak.duration/5)
 	if ctx.Err() != nil || f.soak.options.faults == 0 {
 		return
 	}
+	f.soak.early.Store(true)
+	defer f.soak.early.Store(false)
 	span := f.soak.duration / 3
 	f.soak.journal.note("%s is dead for %s", f.elastic.URL(), span)
 	if err := f.elastic.Refuse(ctx, span); err != nil {

@@ -27,13 +27,15 @@ type logFile struct {
 	count  atomic.Uint64 // lines written
 
 	file    *os.File
+	size    int    // bytes written to the file
 	since   uint64 // first line of the file
 	rotated []past // oldest first
 	turns   int
+	early   int // rotated files that were deleted before all of them had arrived
 	buf     []byte
 }
 
-// A past is a rotated file. It is deleted once all of it has arrived.
+// A past is a rotated file. It is deleted once all of it has arrived, or when there are too many.
 type past struct {
 	path     string
 	from, to uint64
@@ -41,16 +43,23 @@ type past struct {
 
 type rotation uint8
 
+// Rotation by size: how large a file grows, and how many rotated ones are kept.
+const (
+	largest = 1 << 20
+	keep    = 3
+)
+
 const (
 	byNumber   rotation = iota // app.log to app.log.1, app.log.1 to app.log.2, …
 	byDate                     // app.log to app.log-20261001-0007
 	byName                     // app-0007.log: as much a log as the new one
+	bySize                     // by number, when the file is large; few are kept, whatever has arrived
 	byTruncate                 // copied and emptied
 )
 
 func newLogFile(writer int, dir string, rate int, s *soak) *logFile {
 	f := &logFile{
-		writer: writer, rate: max(1, rate), soak: s, way: rotation(writer % 3),
+		writer: writer, rate: max(1, rate), soak: s, way: rotation(writer % 4),
 		path:   filepath.Join(dir, fmt.Sprintf("%s-%d.log", numbered.FormatOf(writer), writer)),
 		random: rand.New(rand.NewPCG(s.seed, 100+uint64(writer))),
 		asked:  make(chan struct{}, 8),
@@ -97,7 +106,7 @@ func (f *logFile) write(ctx context.Context) error {
 			if err := f.catchUp(now.Sub(began)); err != nil {
 				return err
 			}
-			if now.After(next) {
+			if f.due(now, next) {
 				if err := f.rotate(ctx); err != nil {
 					return err
 				}
@@ -105,6 +114,13 @@ func (f *logFile) write(ctx context.Context) error {
 			}
 		}
 	}
+}
+
+func (f *logFile) due(now, next time.Time) bool {
+	if f.way == bySize {
+		return f.size >= largest
+	}
+	return now.After(next)
 }
 
 // nextTurn gives the time of the next rotation.
@@ -140,13 +156,14 @@ func (f *logFile) catchUp(elapsed time.Duration) error {
 	if _, err := f.file.Write(rest); err != nil {
 		return err
 	}
+	f.size += len(f.buf)
 	f.count.Store(n)
 	return nil
 }
 
 func (f *logFile) open() (err error) {
 	f.file, err = os.OpenFile(f.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	f.since = f.count.Load()
+	f.since, f.size = f.count.Load(), 0
 	return err
 }
 
@@ -159,7 +176,7 @@ func (f *logFile) rotate(ctx context.Context) error {
 	switch f.way {
 	case byTruncate:
 		return f.copyTruncate(ctx)
-	case byNumber:
+	case byNumber, bySize:
 		return f.moveTo(f.path+".1", f.shift)
 	case byDate:
 		return f.moveTo(fmt.Sprintf("%s-%s-%04d", f.path, time.Now().Format("20060102"), f.turns), nil)
@@ -247,14 +264,34 @@ func copyFile(from, to string) error {
 	return errors.Join(err, out.Close())
 }
 
-// sweep deletes rotated files of which all has arrived, oldest first.
+// tooMany reports whether the oldest rotated file is to be deleted, whether or not it has arrived.
+func (f *logFile) tooMany() bool {
+	return f.way == bySize && f.soak.early.Load() && len(f.rotated) > keep
+}
+
+// sweep deletes rotated files, oldest first: those of which all has arrived, and, where files
+// rotate by size, those that are too many and that the agent has open. What it never saw it cannot
+// keep.
 func (f *logFile) sweep() {
+	if !f.soak.deleting.TryLock() {
+		return // the agent is about to be killed
+	}
+	defer f.soak.deleting.Unlock()
 	for len(f.rotated) > 0 {
 		p := f.rotated[0]
-		if !f.soak.places.has(f.writer, p.from, p.to) || os.Remove(p.path) != nil {
+		arrived := f.soak.places.has(f.writer, p.from, p.to)
+		if !arrived && (!f.tooMany() || !f.soak.agent.hasOpen(p.path)) {
 			return
 		}
-		f.soak.journal.note("%s is deleted, with the lines from %d to %d", filepath.Base(p.path), p.from, p.to-1)
+		if os.Remove(p.path) != nil {
+			return
+		}
+		if !arrived {
+			f.early++
+			f.soak.deletedAt.Store(time.Now().UnixNano())
+		}
+		f.soak.journal.note("%s is deleted, with the lines from %d to %d; arrived: %v", filepath.Base(p.path), p.from,
+			p.to-1, arrived)
 		f.rotated = f.rotated[1:]
 	}
 }

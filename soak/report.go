@@ -13,15 +13,17 @@ const shown = 5
 
 // report prints what was done and found. It is an error unless every line is there exactly once.
 func (s *soak) report(findings []finding) error {
-	written, turns := uint64(0), 0
+	written, turns, early := uint64(0), 0, 0
 	for _, n := range s.written() {
 		written += n
 	}
 	for _, f := range s.files {
 		turns += f.turns
+		early += f.early
 	}
 	fmt.Printf("\n%-14s %d lines, to %d files (%d rotations)%s\n", "written", written, len(s.files), turns,
 		s.containers)
+	fmt.Printf("%-14s %d rotated files before all of them had arrived\n", "deleted", early)
 	right := true
 	for i := range findings {
 		right = findings[i].Right() && right

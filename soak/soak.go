@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,6 +21,9 @@ type soak struct {
 	agent      *agent
 	files      []*logFile
 	containers *containers
+	deleting   sync.Mutex   // held while files are deleted, and while the agent is being ended
+	early      atomic.Bool  // files are deleted before all of them has arrived
+	deletedAt  atomic.Int64 // when one last was so, in Unix nanoseconds
 	lastLine   time.Time
 	deadBehind uint64    // lines that the destination which was dead lacked when it was back
 	allThere   time.Time // zero if it never was
@@ -161,18 +165,41 @@ func (s *soak) killAgain(ctx context.Context) error {
 			continue
 		}
 		pause(ctx, between/4)
-		if err := s.agent.terminate(); err != nil {
-			return err
-		}
-		if err := s.agent.start(); err != nil {
+		if err := s.stopOnce(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// stopOnce has the agent end in order, and starts it again.
+func (s *soak) stopOnce(ctx context.Context) error {
+	s.deleting.Lock()
+	defer s.deleting.Unlock()
+	if !s.deletedIsSafe(ctx) {
+		return nil
+	}
+	if err := s.agent.terminate(); err != nil {
+		return err
+	}
+	return s.agent.start()
+}
+
+// settled is how long after a file was deleted early nothing of it is left in memory alone. Until
+// then SIGKILL loses what no agent could keep, and SIGTERM must not.
+const settled = 15 * time.Second
+
 func (s *soak) killOnce(ctx context.Context, random *rand.Rand) error {
-	if err := s.agent.kill(); err != nil {
+	s.deleting.Lock()
+	defer s.deleting.Unlock()
+	if !s.deletedIsSafe(ctx) {
+		return nil
+	}
+	end := s.agent.kill
+	if time.Since(time.Unix(0, s.deletedAt.Load())) < settled {
+		end = s.agent.terminate
+	}
+	if err := end(); err != nil {
 		return err
 	}
 	switch random.IntN(5) {
@@ -188,6 +215,19 @@ func (s *soak) killOnce(ctx context.Context, random *rand.Rand) error {
 		}
 	}
 	return s.agent.start()
+}
+
+// deletedIsSafe waits until the agent has read what is deleted, or has it in its spool: until then
+// a deleted file is nowhere but in the agent's hands, and goes with it.
+func (s *soak) deletedIsSafe(ctx context.Context) bool {
+	const patience = 20 * time.Second
+	for began := time.Now(); time.Since(began) < patience && ctx.Err() == nil; pause(ctx, 50*time.Millisecond) {
+		if !s.agent.holdsDeleted(filepath.Join(s.dir, "logs")) {
+			return true
+		}
+	}
+	s.journal.note("the agent still holds deleted files, and is not ended")
+	return false
 }
 
 // settleDown waits until all has arrived, or nothing more does. Requests go on going wrong.
