@@ -11,10 +11,14 @@ import (
 type lokiStarter func(t testing.TB, config ...string) *server.LokiServer
 
 // ofEachLoki runs a scenario with a real Loki, which not every machine has, and with the imitation
-// of one.
+// of one, side by side: much of a scenario is waiting.
 func ofEachLoki(t *testing.T, scenario func(t *testing.T, start lokiStarter)) {
-	t.Run("Loki", func(t *testing.T) { scenario(t, server.Loki) })
-	t.Run("imitation", func(t *testing.T) { scenario(t, server.LokiImitation) })
+	for name, start := range map[string]lokiStarter{"Loki": server.Loki, "imitation": server.LokiImitation} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			scenario(t, start)
+		})
+	}
 }
 
 // TestLokiFacts holds a real Loki against all that it was measured to do, as soak/receiver holds
