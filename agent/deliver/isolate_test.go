@@ -305,3 +305,34 @@ func TestItemsThatAreHeldWaitAside(t *testing.T) {
 		}
 	})
 }
+
+// TestARecordThatItsDestinationFailsAtWaitsAside: a server that answers 500 for one record, and
+// stores the others of its request, holds up nothing either.
+func TestARecordThatItsDestinationFailsAtWaitsAside(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		to, r := newFirewall(t, false, pipeline.SendError{}, nil)
+		to.lift()
+		to.answer = func(_ int, lines []string) error {
+			if i := slices.Index(lines, "bad"); i >= 0 {
+				const why = "null_pointer_exception"
+				failed := []pipeline.ItemError{{Index: i, Status: 500, Reason: why}}
+				return &pipeline.SendError{Items: failed, Status: 500, Uncertain: true, Reason: why}
+			}
+			return nil
+		}
+		r.run(func(ctx context.Context) {
+			r.put(ctx, source(1), "bad")
+			for i := range 100 {
+				r.put(ctx, source(1), fmt.Sprint(i))
+				time.Sleep(100 * time.Millisecond)
+			}
+			synctest.Wait()
+			if c := r.d.Counts(); c.Aside != 1 || c.InFlight != 1 || c.Delivered != 100 {
+				t.Errorf("%+v", c)
+			}
+			to.turn(func() { to.answer = nil })
+			time.Sleep(2 * time.Minute)
+		})
+		r.allDone()
+	})
+}

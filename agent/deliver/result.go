@@ -153,9 +153,10 @@ func (l *lane) applyItems(b *Body, answer *pipeline.SendError) {
 	case rest == nil:
 	case progress && l.mayRide(rest, answer):
 		l.ride(rest, answer)
+	case !progress && l.isolate(rest, answer):
 	case !progress && l.retrial == nil && l.mayWait(rest, answer):
 		l.takeTurns(rest, answer)
-	case progress || !l.isolate(rest, answer):
+	default:
 		l.retry(rest, answer)
 	}
 }
