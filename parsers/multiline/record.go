@@ -195,9 +195,6 @@ func (r *record) shaped(p []byte, behindBlank bool) bool {
 	case r.state == text && r.lines == 1 && p[0] == 'a' && isJavaFrame(p) && r.headed() && r.alarmed():
 		r.state = frames
 		return true
-	case r.state == text && r.lines == 1 && isGoFunction(p) && r.headed() && r.alarmed(): // zap
-		r.state = goStack
-		return true
 	case r.state == frames && behindBlank && bytes.HasPrefix(p, []byte("Next ")): // PHP
 		r.state = exception
 		return exceptionName(p[len("Next "):]) != nameless
@@ -252,6 +249,10 @@ func (r *record) exceptionBelow(p []byte) bool {
 		return false
 	}
 	name := exceptionName(p)
+	if name == nameless && p[len(p)-1] >= '0' && isGoFunction(p) && r.headed() && r.alarmed() { // zap
+		r.state = goStack
+		return true
+	}
 	if name == nameless || !r.headed() || name == simple && !r.alarmed() {
 		return false
 	}

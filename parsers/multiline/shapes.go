@@ -45,9 +45,12 @@ func isGoCall(p []byte) bool {
 // isGoName reports whether a line can be a function's name, as zap writes its stacks: without what
 // the function was called with.
 func isGoName(p []byte) bool {
+	if bytes.IndexByte(p, ' ') >= 0 || !isLower(p[0]) && !isUpper(p[0]) { // which most lines have early
+		return false
+	}
 	last := p[len(p)-1]
-	return (isLower(p[0]) || isUpper(p[0])) && (isLower(last) || isUpper(last) || isDigit(last) || last == ')') &&
-		bytes.IndexByte(p, '.') > 0 && bytes.IndexByte(p, ' ') < 0 && bytes.IndexByte(p, ':') < 0
+	return (isLower(last) || isUpper(last) || isDigit(last) || last == ')') &&
+		bytes.IndexByte(p, '.') > 0 && bytes.IndexByte(p, ':') < 0
 }
 
 // isGoFunction reports whether a line can hardly be anything else than such a name:
