@@ -154,6 +154,9 @@ func shortStemBefore(p []byte, at int) *stem {
 		}
 	}
 	end := len(withoutEnd(p[:at]))
+	if end < 2 || endings[endingOf(p[end-2], p[end-1])]&mayBeShort == 0 {
+		return nil
+	}
 	for i := range shortStems {
 		if s := &shortStems[i]; endsIn(p[:end], s.text) && s.beginsAt(p, end-len(s.text)) {
 			return s

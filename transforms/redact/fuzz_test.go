@@ -47,7 +47,7 @@ func FuzzIndex(f *testing.F) {
 			f.Add([]byte(strings.ReplaceAll(line, "¶", "")))
 		}
 	}
-	patterns := secretPatterns()
+	patterns, d := secretPatterns(), newDetector(defaults())
 	f.Fuzz(func(t *testing.T, p []byte) {
 		want := mergeFindings(slow(p, patterns))
 		at, quiet := secretIndex.none(p)
@@ -56,27 +56,45 @@ func FuzzIndex(f *testing.F) {
 		if diff := cmp.Diff(want, got, cmp.AllowUnexported(finding{}, quotes{})); diff != "" {
 			t.Errorf("%q: %s", p, diff)
 		}
-		if quiet && (len(want) > 0 || bytes.ContainsAny(p, "@=")) {
+		if quiet && (len(want) > 0 || bytes.IndexByte(p, '@') >= 0 || len(d.shortKeys(p, nil)) > 0) {
 			t.Errorf("%q is not as quiet as it seems", p)
 		}
 	})
 }
 
-// TestSignsAtEveryPlace: an @ or an equals sign is seen wherever it stands in a text of any length.
+// TestSignsAtEveryPlace: an @, and an equals sign behind a short key, are seen wherever they stand
+// in a text of any length.
 func TestSignsAtEveryPlace(t *testing.T) {
-	for n := 1; n <= 24; n++ {
-		for at := range n {
-			p := bytes.Repeat([]byte("8"), n)
-			for _, sign := range []byte("@=") {
-				p[at] = sign
-				if _, none := secretIndex.none(p); none {
-					t.Errorf("nothing is seen in %s", p)
+	d := newDetector(defaults())
+	for before := range 24 {
+		for after := range 24 {
+			for _, sign := range []string{"@", " pw=", " otp=", "1="} {
+				p := []byte(strings.Repeat("8", before) + sign + strings.Repeat("8", after))
+				if _, none := d.index.none(p); none != (sign == "1=") {
+					t.Errorf("of %s it is said that nothing is there: %v", p, none)
 				}
 			}
 		}
 	}
-	if got := newDetector(defaults()).scan([]byte("8 otp=493027 client"), nil); len(got) != 1 {
+	if got := d.scan([]byte("8 otp=493027 client"), nil); len(got) != 1 {
 		t.Errorf("a one-time password is found as %v", got)
+	}
+}
+
+// TestLongTokensAtEveryPlace: the quick look sees each token, wherever it is, in a word or alone.
+func TestLongTokensAtEveryPlace(t *testing.T) {
+	for _, head := range shortHeads {
+		shortest := head.text + strings.Repeat("a1", minLongToken)[:max(minLongToken-len(head.text), head.min)]
+		for before := range 70 {
+			for _, filler := range []string{" ", "x", "x y ", "some words and "} {
+				p := strings.Repeat(filler, before)[:before]
+				for _, line := range []string{p + shortest, p + " " + shortest + p, p + "=" + shortest + " " + p} {
+					if !hasLongToken([]byte(line)) {
+						t.Fatalf("nothing is seen in %s", line)
+					}
+				}
+			}
+		}
 	}
 }
 

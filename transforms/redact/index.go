@@ -187,7 +187,7 @@ func hasSign(w uint64) uint64 {
 // none reports whether a text has neither a pattern's text nor a sign, as most have not. Otherwise
 // it returns an index, a multiple of four, before which no group is one of a pattern that is there.
 func (x *index) none(p []byte) (at int, none bool) {
-	near := false // a group is there, but no pattern of it
+	isNear := false
 	for ; at+8 <= len(p); at += 8 {
 		w := binary.LittleEndian.Uint64(p[at:])
 		folded := w | 0x2020202020202020
@@ -195,18 +195,25 @@ func (x *index) none(p []byte) (at int, none bool) {
 		if sign|x.mayBeGroup(uint32(folded))|x.mayBeGroup(uint32(folded>>32)) == 0 {
 			continue
 		}
-		if sign != 0 || x.isIn(p, at, uint32(folded), &near) || x.isIn(p, at+4, uint32(folded>>32), &near) {
+		there, near := x.look(p, at, folded, sign)
+		if there {
 			return at, false
 		}
+		isNear = isNear || near
 	}
 	if at < len(p) {
-		rest := lastWord(p, at)
-		if hasSign(rest) != 0 || len(p)-at >= 3 && x.isIn(p, at, uint32(rest)|0x20202020, &near) ||
-			len(p)-at == 7 && x.isIn(p, at+4, uint32(rest>>32)|0x20202020, &near) {
-			return at, false
+		w := lastWord(p, at)
+		folded := w | 0x2020202020202020
+		sign := hasSign(w)
+		if sign != 0 || len(p)-at > 2 && x.mayBeGroup(uint32(folded))|x.mayBeGroup(uint32(folded>>32)) != 0 {
+			there, near := x.look(p, at, folded, sign)
+			if there {
+				return at, false
+			}
+			isNear = isNear || near
 		}
 	}
-	return 0, !near || !hasEscape(p)
+	return 0, !isNear || !hasEscape(p)
 }
 
 // lastWord returns the bytes of a text from an index on, of which there are less than eight; zeros
@@ -221,21 +228,44 @@ func lastWord(p []byte, at int) (w uint64) {
 	return w
 }
 
-// isIn reports whether the first three bytes of a word, which is at an index of a text, are a group
-// of a pattern that is there. If they are one of another, that is near.
-func (x *index) isIn(p []byte, at int, w uint32, near *bool) bool {
-	if x.mayBeGroup(w) == 0 {
-		return false
+// look reports whether one of the two groups at an index is of a pattern that is there, or a sign
+// among these eight bytes counts. Near is a group of another pattern, or another sign: it may have
+// an escape beside it.
+func (x *index) look(p []byte, at int, folded, sign uint64) (there, near bool) {
+	if sign != 0 && signCounts(p, at, min(at+8, len(p))) {
+		return true, true
 	}
-	for _, c := range x.slot(w & 0xffffff).candidates {
-		*near = true
-		start := at - c.off
-		end := start + len(c.pattern.text)
-		if start >= 0 && end <= len(p) && equalFold(p[start:end], c.pattern.text) {
+	first, nearFirst := x.isIn(p, at, uint32(folded))
+	second, nearSecond := x.isIn(p, at+4, uint32(folded>>32))
+	return first || second, sign != 0 || nearFirst || nearSecond
+}
+
+// signCounts reports whether an @, or an equals sign behind a short key, stands in a part of a
+// text.
+func signCounts(p []byte, from, to int) bool {
+	for at := from; at < to; at++ {
+		if p[at] == '@' || p[at] == '=' && shortStemBefore(p, at) != nil {
 			return true
 		}
 	}
 	return false
+}
+
+// isIn reports whether the first three bytes of a word, which is at an index of a text, are a group
+// of a pattern that is there. Near is one of another.
+func (x *index) isIn(p []byte, at int, w uint32) (there, near bool) {
+	if x.mayBeGroup(w) == 0 {
+		return false, false
+	}
+	for _, c := range x.slot(w & 0xffffff).candidates {
+		start := at - c.off
+		end := start + len(c.pattern.text)
+		if start >= 0 && end <= len(p) && equalFold(p[start:end], c.pattern.text) {
+			return true, true
+		}
+		near = true
+	}
+	return false, near
 }
 
 // skip advances in steps of four to where a group may be, or to the end.

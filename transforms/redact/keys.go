@@ -111,6 +111,8 @@ const (
 	mayBeSecret hint = 1 << iota
 	// mayBePair is for names such as key and name, whose value may be the name of a secret.
 	mayBePair
+	// mayBeShort is for the short stems themselves.
+	mayBeShort
 )
 
 // endings has the hints of the last two characters of names: most have none. Before a digit, a
@@ -124,6 +126,9 @@ var endings = func() (t [1 << 12]hint) {
 	for _, s := range slices.Concat(stems, shortStems) {
 		add(s.text, mayBeSecret)
 		add(s.text+"s", mayBeSecret)
+	}
+	for _, s := range shortStems {
+		add(s.text, mayBeShort)
 	}
 	for _, tail := range tails {
 		for _, before := range "desw" { // the last letters of passwords

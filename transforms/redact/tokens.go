@@ -308,28 +308,33 @@ var shortHeads = []token{
 const minLongToken = 36
 
 // hasLongToken reports whether a text may have a token that begins with a short head. Most have no
-// word that is so long.
+// word that is so long. Such a word has all of the eight characters at one of the places that are
+// looked at.
 func hasLongToken(p []byte) bool {
-	return len(p) >= minLongToken && hasLongWord(p) && slices.ContainsFunc(shortHeads, func(t token) bool {
-		return bytes.Contains(p, []byte(t.text))
-	})
-}
-
-// hasLongWord reports whether a text has so many characters without a blank. Such a word has all of
-// the eight characters at one of the places that are looked at.
-func hasLongWord(p []byte) bool {
 	const step = minLongToken - 8 + 1
 	for at := 0; at+8 <= len(p); at += step {
 		if hasBlank(binary.LittleEndian.Uint64(p[at:])) != 0 {
 			continue
 		}
-		end := at + 8
+		start, end := bytes.LastIndexByte(p[:at], ' ')+1, at+8
 		for end < len(p) && p[end] != ' ' {
 			end++
 		}
-		if end-1-bytes.LastIndexByte(p[:at], ' ') >= minLongToken {
-			return true
+		for ; start+minLongToken <= end; start++ {
+			if isShortHead(p[start:end]) {
+				return true
+			}
 		}
+		at = max(at, end+1-step)
+	}
+	return false
+}
+
+// isShortHead reports whether a text begins with a short head.
+func isShortHead(p []byte) bool {
+	switch p[0] {
+	case 's', 'S', 'h', 'd': // the first letters of all
+		return slices.ContainsFunc(shortHeads, func(t token) bool { return bytes.HasPrefix(p, []byte(t.text)) })
 	}
 	return false
 }
