@@ -4,6 +4,7 @@ package pipeline
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/longshore/longshore/pipeline/event"
@@ -28,8 +29,19 @@ type Rereader interface {
 	// cursor is of a batch of this run or one that Known had. It is called by any goroutine while
 	// Run runs, for several sources at a time and while the source goes on; feed is the caller's
 	// own, of which Open returns the source and Close does nothing.
+	//
+	// A Gone error says that records after the cursor can never be read again.
 	Reread(ctx context.Context, from Known, feed Feed) error
+
+	// CanReread reports whether a source can be read again by now. An output is let go only then.
+	CanReread(id event.SourceID) bool
 }
+
+// Gone is the error of a Rereader that can read no more of a source before a position.
+type Gone struct{ To uint64 }
+
+// Error implements error.
+func (g Gone) Error() string { return fmt.Sprintf("what is before %d cannot be read any more", g.To) }
 
 // A Lookout is an Input whose lines may wait in it while what it has read before is held up: those
 // of a source that it cannot look at, as its readers wait for a destination. A record does not end
@@ -79,10 +91,12 @@ type Feed interface {
 	Hurry(on bool)
 
 	// Behind reports whether an output that lags is still to read again what was sent of a source
-	// (see Rereader), or may have to, so that it should stay readable. leaving says that it cannot
-	// be for long: then it comes before others, and what the outputs have of it is on disk when the
-	// program ends. Any goroutine may call it, as long as the source is open.
-	Behind(src *event.Source, leaving bool) bool
+	// (see Rereader), or may have to, so that it should stay readable. leavingTo, unless it is 0, says
+	// that what is below that position cannot be for long: then it comes before others, and what the
+	// outputs have of it is on disk when the program ends. from is the lowest position from which the
+	// source may yet be read again, be it that an output is let go only later. Any goroutine may
+	// call it, as long as the source is open.
+	Behind(src *event.Source, leavingTo uint64) (from uint64, behind bool)
 
 	// SpoolRoom returns how many bytes the spools of the input's outputs have room for. An input
 	// that holds deleted files open, and so keeps them on disk, takes as much at most for what is

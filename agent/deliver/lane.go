@@ -19,7 +19,8 @@ type delivery struct {
 // A lane is a sequence of requests, of which at most one is in flight. One goroutine owns it.
 type lane struct {
 	d       *Deliverer
-	in      chan delivery
+	in      chan delivery // what cannot wait: once the lane has been full for a while it spills
+	patient chan delivery // what can be read again: it waits where it is while the lane is full
 	encoder pipeline.Encoder
 	accepts map[*event.Source]bool // what the filter says of a source
 
@@ -56,7 +57,8 @@ type lane struct {
 func newLane(d *Deliverer) *lane {
 	p := pauses{settings: d.Settings.Retry}
 	return &lane{
-		d: d, in: make(chan delivery), encoder: d.Output.Encoder(), accepts: map[*event.Source]bool{}, open: NewBody(),
+		d: d, in: make(chan delivery), patient: make(chan delivery),
+		encoder: d.Output.Encoder(), accepts: map[*event.Source]bool{}, open: NewBody(),
 		results: make(chan attemptResult, 1), hurried: make(chan struct{}, 1),
 		permit: d.limiter.newPermit(), pauses: p, asking: p,
 	}
@@ -72,8 +74,8 @@ func (l *lane) run(ctx context.Context) {
 		if l.closed && l.idle() {
 			return
 		}
-		from := l.intake()
-		l.heldUp.Store(from == nil)
+		from, patient := l.intake()
+		l.heldUp.Store(patient == nil && (from == nil || l.d.hurrying.Load() == 0))
 		l.spillQueue()
 		l.setTimer()
 		select {
@@ -83,6 +85,11 @@ func (l *lane) run(ctx context.Context) {
 				l.shortenPause()
 				continue
 			}
+			if !l.encode(ctx, dl) {
+				l.abandon()
+				return
+			}
+		case dl := <-patient:
 			if !l.encode(ctx, dl) {
 				l.abandon()
 				return
@@ -135,15 +142,18 @@ func (l *lane) wakeAt(at time.Time) {
 	}
 }
 
-// intake returns the channel to read batches from, or nil while the lane is full.
-func (l *lane) intake() <-chan delivery {
+// intake returns the channels to read batches from, or nil while the lane is full.
+func (l *lane) intake() (in, patient <-chan delivery) {
 	// What an input that hurried has put on disk fills the lane, too, when it no longer does.
 	full := l.overBudget() || l.spill.hurried && l.spill.pending()
 	spills := l.spill.due(full, l.d.hurrying.Load() > 0, time.Now())
-	if l.closed || len(l.spill.tail) > 0 || full && !spills {
-		return nil
+	switch {
+	case l.closed || len(l.spill.tail) > 0 || full && !spills:
+		return nil, nil
+	case full || l.spill.pending():
+		return l.in, nil
 	}
-	return l.in
+	return l.in, l.patient
 }
 
 // overBudget reports whether memory holds as much as it may. There is to be room for all of the

@@ -18,14 +18,14 @@ const (
 	offerTick = 10 * time.Millisecond
 )
 
-// Offer is Put for a batch whose source others wait for: it returns false once the batch's lane has
-// been full, or held up otherwise, for longer than others are to wait. The batch is then not
-// released.
+// Offer is Put for a batch that can be read again and whose source others wait for: it returns
+// false once the batch's lane has been full, or held up otherwise, for longer than others are to
+// wait. The batch is then not released. It goes to the spool only while an input hurries.
 func (d *Deliverer) Offer(ctx context.Context, b *Shared, track Track) (taken bool, err error) {
 	l := d.laneOf(b.Source)
 	dl := delivery{b, track}
 	select {
-	case l.in <- dl:
+	case l.door(d.hurrying.Load() > 0) <- dl:
 		return true, nil
 	default:
 	}
@@ -36,7 +36,7 @@ func (d *Deliverer) Offer(ctx context.Context, b *Shared, track Track) (taken bo
 			return false, nil
 		}
 		select {
-		case l.in <- dl:
+		case l.door(d.hurrying.Load() > 0) <- dl:
 			return true, nil
 		case <-ctx.Done():
 			d.metrics.add(-len(b.Records))
@@ -54,6 +54,34 @@ func (d *Deliverer) Offer(ctx context.Context, b *Shared, track Track) (taken bo
 func (d *Deliverer) stuck(now time.Time) bool {
 	since := d.tryingSince.Load()
 	return since != 0 && now.Sub(time.Unix(0, since)) >= maxPatience
+}
+
+// PutPatient is Put for a batch that can be read again later: it does not go to the spool, but
+// waits while its lane is full, until stop or timeout has something. Then it returns false, and the
+// batch is not released.
+func (d *Deliverer) PutPatient(
+	ctx context.Context, b *Shared, track Track, stop <-chan struct{}, timeout <-chan time.Time,
+) (taken bool, err error) {
+	select {
+	case d.laneOf(b.Source).patient <- delivery{b, track}:
+		return true, nil
+	case <-stop:
+		return false, nil
+	case <-timeout:
+		return false, nil
+	case <-ctx.Done():
+		d.metrics.add(-len(b.Records))
+		b.Release()
+		return false, ctx.Err()
+	}
+}
+
+// door returns the channel for what can be read again, or, while an input hurries, for all.
+func (l *lane) door(hurries bool) chan<- delivery {
+	if hurries {
+		return l.in
+	}
+	return l.patient
 }
 
 // Behind counts records that were expected and that the output is to take later, when it has read

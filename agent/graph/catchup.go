@@ -30,9 +30,10 @@ type behindRoute struct {
 	pipeline *pipelineInstance // the worker's
 	k        int               // index of the route in it
 	src      *event.Source
-	from     uint64       // it was forwarded all below
-	missed   atomic.Int64 // records that it was not
-	turn     turn         // in the queue of its catchUp
+	from     uint64        // it was forwarded all below
+	missed   atomic.Int64  // records that it was not
+	low      atomic.Uint64 // nothing below is read again: the position of cursor
+	turn     turn          // in the queue of its catchUp
 
 	// Its catchUp owns these, or the worker while that answers it:
 	own        *pipelineInstance // nil until it has begun
@@ -44,6 +45,14 @@ type behindRoute struct {
 	done       uint64          // and forwarded up to here
 	retryAt    time.Time
 	failures   int
+	stuck      int  // how often reading again came to no more than before, although there is more
+	gap        bool // some of what it has missed cannot be read any more
+}
+
+// goOnAt notes from where to read on.
+func (r *behindRoute) goOnAt(c pipeline.Cursor) {
+	r.cursor = c
+	r.low.Store(c.Pos)
 }
 
 // position is where the worker stands with a source and one of its pipelines.
@@ -58,8 +67,9 @@ type position struct {
 func (w *worker) letGo(s *sourceState, p *pipelineInstance, k int, b *deliver.Shared) {
 	r := &behindRoute{of: s.of, source: s, pipeline: p, k: k, src: s.src, from: b.From, done: b.From}
 	p.routes[k].behind = r
+	r.goOnAt(s.of.progress.CheckpointAt(b.From))
 	r.miss(b)
-	s.of.feed.behind(s.of, s.attached() == 0)
+	s.of.feed.behind(s.of, r, s.attached() == 0)
 	r.catchUp().add(r)
 }
 
@@ -112,12 +122,15 @@ func (r *behindRoute) lose() position {
 
 func (r *behindRoute) end() {
 	left := int(r.missed.Swap(0))
-	// What is left an earlier run has done.
-	if left != 0 {
+	switch {
+	case left == 0:
+	case r.gap:
+		r.output().deliverer.Lost(left)
+	default: // an earlier run has done it
 		r.output().deliverer.Skip(left)
 	}
 	r.pipeline.routes[r.k].behind = nil
-	r.of.feed.caughtUp(r.of, r.src)
+	r.of.feed.caughtUp(r.of, r)
 }
 
 // A catchUp reads, for one lane of an output, what that has missed.
@@ -144,6 +157,9 @@ const (
 	catchUpSlice = 64
 	// rejoinRetry is how long to wait where the worker is in the middle of a record.
 	rejoinRetry = 50 * time.Millisecond
+	// patientRejoins is how often the worker may be ahead of what can be read until that is tried
+	// less and less often.
+	patientRejoins = 20
 	// rereadRetry is how long to wait after an error, at first and at most.
 	rereadRetry, maxRereadRetry = time.Second, time.Minute
 )
@@ -272,12 +288,15 @@ var (
 
 // readOn reads on by a route, and reports whether it has caught up.
 func (c *catchUp) readOn(ctx context.Context, r *behindRoute) (joined bool) {
-	err := c.begin(r)
+	err, from := c.begin(r), r.taken
 	if err == nil {
 		known := pipeline.Known{
 			ID: r.src.ID, Key: r.src.Key, Cursor: r.cursor, TimeoutBoundaries: slices.Clone(r.boundaries),
 		}
 		err = r.of.reread.Reread(ctx, known, &rereadFeed{c: c, r: r})
+	}
+	if gone, ok := errors.AsType[pipeline.Gone](err); ok {
+		err = c.skipTo(ctx, r, gone.To)
 	}
 	switch {
 	case errors.Is(err, errJoined):
@@ -289,7 +308,11 @@ func (c *catchUp) readOn(ctx context.Context, r *behindRoute) (joined bool) {
 			return true
 		}
 		if err == nil && !(r.of.gone.Load() && r.taken < r.limit) {
-			r.retryAt = time.Now().Add(rejoinRetry)
+			r.stuck++
+			if r.taken > from || r.taken >= r.limit {
+				r.stuck = 0
+			}
+			r.retryAt = time.Now().Add(backoff.Doubled(rejoinRetry, maxRereadRetry, max(0, r.stuck-patientRejoins)))
 			return false
 		}
 	}
@@ -319,6 +342,34 @@ func (c *catchUp) lose(ctx context.Context, r *behindRoute, cause error) bool {
 	return true
 }
 
+// skipTo goes on at a position, as what is before it cannot be read any more. The worker may not be
+// there yet.
+func (c *catchUp) skipTo(ctx context.Context, r *behindRoute, to uint64) error {
+	if err := c.rejoin(ctx, r); err != nil {
+		return err
+	}
+	to = min(to, r.limit)
+	if to <= r.taken {
+		return errYield
+	}
+	if !r.gap {
+		c.output.log.Error("records are lost for this output, which lagged: their source does not have them any more, "+
+			"and there was no room for them in the spool", "source", r.src.Key, "from", r.done, "to", to)
+	}
+	r.gap = true
+	if r.own.join.pending() {
+		b := c.batches.get(r.src)
+		r.own.join.release(b, r.taken)
+		if err := c.forward(ctx, r, b); err != nil {
+			return err
+		}
+	}
+	r.track().Done(r.done, to)
+	r.from, r.taken, r.done = max(r.from, to), to, to
+	r.goOnAt(pipeline.Cursor{Pos: to})
+	return c.rejoin(ctx, r)
+}
+
 // begin prepares a route that is read for the first time.
 func (c *catchUp) begin(r *behindRoute) error {
 	if r.own != nil {
@@ -333,7 +384,6 @@ func (c *catchUp) begin(r *behindRoute) error {
 		c.pipelines[shared] = p
 	}
 	progress := r.of.progress
-	r.cursor = progress.CheckpointAt(r.from)
 	r.boundaries = progress.TimeoutBoundaries()
 	byPipeline, state, _ := readState(r.cursor.State)
 	from := byPipeline[shared.name]
@@ -420,7 +470,7 @@ func (c *catchUp) take(ctx context.Context, r *behindRoute, b *event.Batch) erro
 	r.failures = 0
 	ahead := b.To > r.limit
 	if !ahead {
-		r.cursor = pipeline.Cursor{Pos: b.To, State: slices.Clone(b.Cursor)}
+		r.goOnAt(pipeline.Cursor{Pos: b.To, State: slices.Clone(b.Cursor)})
 	}
 	trim(b, r.taken, r.limit)
 	if b.From >= b.To {
@@ -465,11 +515,27 @@ func (c *catchUp) forward(ctx context.Context, r *behindRoute, b *event.Batch) e
 	n := len(b.Records)
 	r.missed.Add(int64(-n))
 	c.output.deliverer.Behind(-n)
-	if err := c.output.deliverer.Put(ctx, deliver.Share(b, 1, c.batches.put), r.track()); err != nil {
+	if err := c.put(ctx, r, deliver.Share(b, 1, c.batches.put)); err != nil {
 		return err
 	}
 	r.done = to
 	return nil
+}
+
+// put hands a batch to the output when that has room for it. Where a source cannot be read for much
+// longer, be it another one that waits for this one, it goes to the spool if need be.
+func (c *catchUp) put(ctx context.Context, r *behindRoute, b *deliver.Shared) error {
+	for !r.of.leaving.Load() && !c.hasLeaving() {
+		var again <-chan time.Time
+		if c.leavers.Load() > 0 {
+			again = time.After(rejoinRetry) // one of them may have its turn then
+		}
+		taken, err := c.output.deliverer.PutPatient(ctx, b, r.track(), c.changed, again)
+		if taken || err != nil {
+			return err
+		}
+	}
+	return c.output.deliverer.Put(ctx, b, r.track())
 }
 
 // trim leaves of a batch what is in [from, to).
@@ -516,6 +582,9 @@ func (f *rereadFeed) Send(ctx context.Context, b *event.Batch) error {
 		return err
 	}
 	f.taken++
+	if f.r.of.leaving.Load() {
+		f.r.of.feed.reviewLeaving(f.r.of, f.r.src)
+	}
 	if f.taken >= catchUpSlice || !f.r.of.leaving.Load() && f.c.hasLeaving() {
 		return errYield
 	}
@@ -529,7 +598,9 @@ func (f *rereadFeed) Close(*event.Source, bool) {}
 func (f *rereadFeed) Hurry(bool) {}
 
 // Behind implements pipeline.Feed.
-func (f *rereadFeed) Behind(*event.Source, bool) bool { return false }
+func (f *rereadFeed) Behind(*event.Source, uint64) (from uint64, behind bool) {
+	return math.MaxUint64, false
+}
 
 // SpoolRoom implements pipeline.Feed.
 func (f *rereadFeed) SpoolRoom() int64 { return 0 }

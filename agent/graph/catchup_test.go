@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/longshore/longshore/pipeline"
 )
 
 // haveLittleRoom has the outputs hold so little that they lag as soon as a request fails.
@@ -88,7 +90,7 @@ func TestWhatALaggingOutputCannotReadIsLost(t *testing.T) {
 	w := newWorld()
 	manyLines(w)
 	w.away["dead"] = true
-	w.unreadable = func(key string) error {
+	w.unreadable = func(key string, _ uint64) error {
 		if key == "source 3" {
 			return errors.New("it is gone")
 		}
@@ -118,6 +120,88 @@ func TestWhatALaggingOutputCannotReadIsLost(t *testing.T) {
 			t.Errorf("the living output has %d of 6000 records", len(w.stored["living"]))
 		}
 	})
+}
+
+// TestWhatIsGoneOfASourceIsLost: where the beginning of what an output has missed is gone, the rest
+// comes.
+func TestWhatIsGoneOfASourceIsLost(t *testing.T) {
+	w := newWorld()
+	manyLines(w)
+	w.away["dead"] = true
+	w.unreadable = func(key string, from uint64) error {
+		if key == "source 3" && from < 600 {
+			return pipeline.Gone{To: 600}
+		}
+		return nil
+	}
+	synctest.Test(t, func(t *testing.T) {
+		g := w.build(t, t.TempDir(), twoOutputs)
+		g.haveLittleRoom()
+		time.AfterFunc(5*time.Second, func() {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.away["dead"] = false
+		})
+		if err := g.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		c := g.outputs[0].deliverer.Counts()
+		if c.Lost == 0 || c.Lost > 600 || c.Delivered+c.Lost != 6000 || c.InFlight != 0 || c.Behind != 0 {
+			t.Errorf("the output that lagged: %+v", c)
+		}
+		living, dead := bySource(w.stored["living"]), bySource(w.stored["dead"])
+		living["source 3"], dead["source 3"] = living["source 3"][600:], dead["source 3"][len(dead["source 3"])-400:]
+		if diff := cmp.Diff(living, dead); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+// TestContainersAreReadAgainToo: sources that do not wait are read again, as long as they can be,
+// and are not spooled; but for the last output that would be let go.
+func TestContainersAreReadAgainToo(t *testing.T) {
+	for name, c := range map[string]struct {
+		once       bool
+		livingAway bool
+		spooled    [2]bool // of dead and living
+	}{
+		"a dead output":             {false, false, [2]bool{}},
+		"that cannot be read again": {true, false, [2]bool{true, false}},
+		"two dead outputs":          {false, true, [2]bool{false, true}},
+		"two that cannot be read":   {true, true, [2]bool{true, true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld()
+			manyLines(w)
+			w.ephemeral, w.once = true, c.once
+			w.away["dead"], w.away["living"] = true, c.livingAway
+			synctest.Test(t, func(t *testing.T) {
+				g := w.build(t, t.TempDir(), twoOutputs)
+				g.haveLittleRoom()
+				time.AfterFunc(20*time.Second, func() {
+					w.mu.Lock()
+					defer w.mu.Unlock()
+					for i, o := range g.outputs {
+						if n := o.deliverer.Counts(); n.Taken != 6000 || n.Spooled > 0 != c.spooled[i] {
+							t.Errorf("after 20 seconds output %s: %+v", o.name, n)
+						}
+					}
+					w.away["dead"], w.away["living"] = false, false
+				})
+				if err := g.Run(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				for _, o := range g.outputs {
+					if n := o.deliverer.Counts(); n.Delivered != 6000 || n.InFlight != 0 || n.Behind != 0 {
+						t.Errorf("output %s: %+v", o.name, n)
+					}
+				}
+			})
+			if diff := cmp.Diff(bySource(w.stored["living"]), bySource(w.stored["dead"])); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
 }
 
 // TestALaggingOutputIsLeftToTheNextRun: stopping does not wait for it, and the next run gives it

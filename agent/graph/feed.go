@@ -171,23 +171,22 @@ func (f *feed) heldUpUntil(o *openSource, src *event.Source, now time.Time) time
 }
 
 // behind notes that one more route of a source is behind, and whether all are.
-func (f *feed) behind(o *openSource, all bool) {
+func (f *feed) behind(o *openSource, r *behindRoute, all bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	o.behind++
+	o.behind = append(o.behind, r)
+	o.hurryIfLeaving(r.src)
 	if all && o.parked == nil {
 		o.parked = make(chan struct{})
 	}
 }
 
 // caughtUp notes that one route less is behind.
-func (f *feed) caughtUp(o *openSource, src *event.Source) {
+func (f *feed) caughtUp(o *openSource, r *behindRoute) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	o.behind--
-	if o.behind == 0 && o.leaving.Swap(false) {
-		o.hurry(src, false)
-	}
+	o.behind = slices.DeleteFunc(o.behind, func(other *behindRoute) bool { return other == r })
+	o.hurryIfLeaving(r.src)
 	if o.parked != nil {
 		close(o.parked)
 		o.parked = nil
@@ -195,24 +194,34 @@ func (f *feed) caughtUp(o *openSource, src *event.Source) {
 }
 
 // Behind implements pipeline.Feed.
-func (f *feed) Behind(src *event.Source, leaving bool) bool {
+func (f *feed) Behind(src *event.Source, leavingTo uint64) (from uint64, behind bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	from = math.MaxUint64
 	o := f.sources[src.ID]
-	if o != nil && leaving {
+	if o == nil {
+		return from, false
+	}
+	if leavingTo > 0 {
 		o.progress.Leave()
+		o.leavingTo = max(o.leavingTo, leavingTo)
+		o.hurryIfLeaving(src)
 	}
-	if o == nil || o.reread == nil {
-		return false
+	if o.reread != nil {
+		from = o.progress.KeepCheckpoint(o.forwarded.Load())
 	}
-	if o.behind == 0 {
-		// What has yet to be handed to the outputs may be what one of them does not take.
-		return o.coming.Load() > 0 || o.pending.Load()
+	for _, r := range o.behind {
+		from = min(from, r.low.Load())
 	}
-	if leaving && !o.leaving.Swap(true) {
-		o.hurry(src, true)
-	}
-	return true
+	// What has yet to be handed to the outputs may be what one of them does not take.
+	return from, len(o.behind) > 0 || o.reread != nil && (o.coming.Load() > 0 || o.pending.Load())
+}
+
+// reviewLeaving looks whether the outputs have all of what cannot be read for much longer.
+func (f *feed) reviewLeaving(o *openSource, src *event.Source) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	o.hurryIfLeaving(src)
 }
 
 // count counts records in, or back out again.
@@ -243,7 +252,7 @@ func (f *feed) closed(id event.SourceID, o *openSource, opens int, gone bool) {
 		return
 	}
 	o.closed = true
-	if gone && o.behind > 0 {
+	if gone && len(o.behind) > 0 {
 		o.gone.Store(true)
 	}
 	o.progress.Close(gone)

@@ -29,13 +29,14 @@ type world struct {
 	sources   map[string][]string
 	endless   bool
 	ephemeral bool
+	once      bool                // nothing can be read again
 	stored    map[string][]string // by output
 	away      map[string]bool
 	answer    func(output string, lines []string) error // nil: all is stored
 	now       func() time.Time                          // nil: a clock that stands still
 	more      []pipeline.Spec
-	// unreadable is why a source cannot be read again; nil where all can.
-	unreadable func(key string) error
+	// unreadable is why a source cannot be read again from a position; nil where all can.
+	unreadable func(key string, from uint64) error
 	labels     map[string]string // of sources, by their keys: name=value
 }
 
@@ -88,7 +89,7 @@ func (c *scriptConfig) Run(ctx context.Context, feed pipeline.Feed) error {
 // Reread implements pipeline.Rereader.
 func (c *scriptConfig) Reread(ctx context.Context, from pipeline.Known, feed pipeline.Feed) error {
 	if c.world.unreadable != nil {
-		if err := c.world.unreadable(from.Key); err != nil {
+		if err := c.world.unreadable(from.Key, from.Cursor.Pos); err != nil {
 			return err
 		}
 	}
@@ -104,6 +105,9 @@ func (c *scriptConfig) Reread(ctx context.Context, from pipeline.Known, feed pip
 	}
 	return nil
 }
+
+// CanReread implements pipeline.Rereader.
+func (c *scriptConfig) CanReread(event.SourceID) bool { return !c.world.once }
 
 func (c *scriptConfig) batch(feed pipeline.Feed, src *event.Source, lines []string, at int) *event.Batch {
 	b := feed.Batch(src)

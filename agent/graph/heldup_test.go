@@ -80,7 +80,9 @@ func (c *readersConfig) take(feed pipeline.Feed) (*readSource, *event.Batch) {
 		c.queue = c.queue[1:]
 		lines := c.world.sources[s.src.Key]
 		if s.at == uint64(len(lines)) {
+			c.mu.Unlock() // the worker may ask HeldUpUntil
 			feed.Close(s.src, false)
+			c.mu.Lock()
 			continue
 		}
 		b := feed.Batch(s.src)

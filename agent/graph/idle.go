@@ -2,6 +2,7 @@ package graph
 
 import (
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -17,10 +18,12 @@ type openSource struct {
 	plan     *plan
 	feed     *feed
 	reread   pipeline.Rereader // nil: no output is let go
-	leaving  atomic.Bool       // it cannot be read for much longer
+	leaving  atomic.Bool       // an output has yet to read what cannot be read for much longer
 	gone     atomic.Bool       // it cannot be read any more
 	coming   atomic.Int32      // batches that were sent and have not gone to the outputs
 	pending  atomic.Bool       // a record is, between two batches
+	// All of its pipelines have forwarded what is below.
+	forwarded atomic.Uint64
 
 	// Its worker owns these:
 	state   *sourceState // nil while it is idle
@@ -30,9 +33,27 @@ type openSource struct {
 
 	// Guarded by feed.mu:
 	closed bool
-	opens  int           // how often it was opened
-	behind int           // routes that are
+	opens  int // how often it was opened
+	behind []*behindRoute
 	parked chan struct{} // closed when not all routes are behind any more; nil when not all are
+	// What is below cannot be read for much longer.
+	leavingTo uint64
+}
+
+// mayBeLetGo reports whether an output can read the source again that does not take what its worker
+// forwards. What does not wait goes to the spool of the last one, as if there were no other.
+func (s *sourceState) mayBeLetGo() bool {
+	o := s.of
+	return o.reread != nil && o.reread.CanReread(s.src.ID) && !(o.feed.in.ephemeral && s.attached() < 2)
+}
+
+// hurryIfLeaving has what cannot be read for much longer come first at the outputs that have yet to
+// read it. The caller holds feed.mu.
+func (o *openSource) hurryIfLeaving(src *event.Source) {
+	leaving := slices.ContainsFunc(o.behind, func(r *behindRoute) bool { return r.low.Load() < o.leavingTo })
+	if o.leaving.Swap(leaving) != leaving {
+		o.hurry(src, leaving)
+	}
 }
 
 // plan is how a source goes through the graph.

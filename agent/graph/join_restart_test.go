@@ -146,6 +146,9 @@ func (c *slowConfig) Reread(ctx context.Context, from pipeline.Known, feed pipel
 	return nil
 }
 
+// CanReread implements pipeline.Rereader.
+func (c *slowConfig) CanReread(event.SourceID) bool { return true }
+
 func (c *slowConfig) pause() time.Duration {
 	return []time.Duration{0, 0, 0, 0, 50 * time.Millisecond, 400 * time.Millisecond,
 		1500 * time.Millisecond}[c.world.rnd.IntN(7)]

@@ -3,6 +3,7 @@ package graph
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -67,6 +68,15 @@ type pipelineInstance struct {
 type route struct {
 	track  deliver.Track
 	behind *behindRoute // nil while the output takes what the worker forwards
+}
+
+// forwarded returns up to where all pipelines have forwarded the source.
+func (s *sourceState) forwarded() uint64 {
+	low := uint64(math.MaxUint64)
+	for _, p := range s.pipelines {
+		low = min(low, p.forwarded)
+	}
+	return low
 }
 
 // newSourceState returns the state of a source that goes on from where the ledger says.

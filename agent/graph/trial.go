@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -256,7 +257,9 @@ func (t *Trial) Close(*event.Source, bool) { close(t.batches) }
 func (t *Trial) Hurry(bool) {}
 
 // Behind implements pipeline.Feed.
-func (t *Trial) Behind(*event.Source, bool) bool { return false }
+func (t *Trial) Behind(*event.Source, uint64) (from uint64, behind bool) {
+	return math.MaxUint64, false
+}
 
 // SpoolRoom implements pipeline.Feed.
 func (t *Trial) SpoolRoom() int64 { return 0 }

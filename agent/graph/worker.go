@@ -250,6 +250,9 @@ func (w *worker) forward(ctx context.Context, s *sourceState, all []processed) {
 			w.forwardTo(ctx, s, p, k, shared)
 		}
 	}
+	if s.of.reread != nil {
+		s.of.forwarded.Store(s.forwarded())
+	}
 }
 
 // forwardTo hands a batch to an output. One that lags is let go where others would wait for it, and
@@ -259,7 +262,7 @@ func (w *worker) forwardTo(ctx context.Context, s *sourceState, p *pipelineInsta
 	switch {
 	case r.behind != nil:
 		r.behind.miss(b)
-	case s.of.reread == nil || w.patient.Load():
+	case w.patient.Load() || !s.mayBeLetGo():
 		// An error is ctx's end: the batch is released, and not acknowledged.
 		_ = d.Put(ctx, b, r.track)
 	default:

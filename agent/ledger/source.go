@@ -26,6 +26,7 @@ type Source struct {
 	resume      pipeline.Cursor
 	read        uint64            // position of the last checkpoint
 	checkpoints []pipeline.Cursor // not yet reached, ascending
+	keepAt      uint64            // the last checkpoint that is not beyond it is kept
 	tracks      []*Track
 	routes      []trackEntry // of earlier runs, not in use now, by name
 	origins     []routeOrigin
@@ -125,6 +126,21 @@ func (s *Source) CheckpointAt(pos uint64) pipeline.Cursor {
 	return pipeline.Cursor{Pos: at.Pos, State: slices.Clone(at.State)}
 }
 
+// KeepCheckpoint returns the position of CheckpointAt, which stays at least that for all positions
+// that are not before pos.
+func (s *Source) KeepCheckpoint(pos uint64) uint64 {
+	s.ledger.mu.Lock()
+	defer s.ledger.mu.Unlock()
+	s.keepAt = pos
+	at := s.resume.Pos
+	for _, c := range s.checkpoints {
+		if c.Pos <= pos {
+			at = c.Pos
+		}
+	}
+	return at
+}
+
 // DoneTo reports whether reading stands at a position and all before it is done, so that State and
 // the rest of what the ledger holds to go on from are those of that position.
 func (s *Source) DoneTo(pos uint64) bool {
@@ -143,10 +159,13 @@ func (s *Source) thinCheckpoints() {
 	if len(s.checkpoints) <= maxCheckpoints {
 		return
 	}
-	n := 0
-	for i := (len(s.checkpoints) - 1) % 2; i < len(s.checkpoints); i += 2 {
-		s.checkpoints[n] = s.checkpoints[i]
-		n++
+	n, last := 0, len(s.checkpoints)-1
+	for i, c := range s.checkpoints {
+		kept := i < last && c.Pos <= s.keepAt && s.keepAt < s.checkpoints[i+1].Pos
+		if i%2 == last%2 || kept {
+			s.checkpoints[n] = c
+			n++
+		}
 	}
 	clear(s.checkpoints[n:])
 	s.checkpoints = s.checkpoints[:n]

@@ -3,6 +3,7 @@ package file
 import (
 	"bytes"
 	"context"
+	"math"
 	"os"
 	"path/filepath"
 	"sync"
@@ -48,7 +49,9 @@ func (d *discard) Send(_ context.Context, b *event.Batch) error {
 	return nil
 }
 
-func (d *discard) Behind(*event.Source, bool) bool { return false }
+func (d *discard) Behind(*event.Source, uint64) (from uint64, behind bool) {
+	return math.MaxUint64, false
+}
 
 func (d *discard) Close(*event.Source, bool) {}
 func (d *discard) Hurry(bool)                {}

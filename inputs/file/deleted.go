@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"time"
 )
@@ -80,8 +81,10 @@ func (w *follower) reviewDeleted(ctx context.Context) {
 			w.deleted[f] = heldUp{at.read, time.Now()}
 		}
 		sizes[f] = max(0, size-at.read)
-		if at.src != nil && w.feed.Behind(at.src, true) {
-			sizes[f] = size // an output that lags reads it from its beginning, at the worst
+		if at.src != nil {
+			if _, behind := w.feed.Behind(at.src, math.MaxUint64); behind {
+				sizes[f] = size // an output that lags reads it from its beginning, at the worst
+			}
 		}
 		total += sizes[f]
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -232,7 +233,7 @@ func (w *follower) wake(f *file) {
 	w.open.hold(f)
 	w.schedule.wake(f)
 	if src := w.table.where(f).src; src != nil && w.schedule.isUrgent(f) {
-		w.feed.Behind(src, true) // its reader may wait for an output that lags
+		w.feed.Behind(src, math.MaxUint64) // its reader may wait for an output that lags
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"path/filepath"
 	"slices"
 	"time"
@@ -464,7 +465,14 @@ func (r *reader) onEnd(ctx context.Context, f *file, info fs.FileInfo, at locati
 	if wait, err := r.waitForLine(ctx, f, info.Size(), moved); wait > 0 || err != nil || !moved {
 		return sliceResult{wait: wait}, err
 	}
-	behind := f.read.src != nil && r.feed.Behind(f.read.src, at.state == unlinked)
+	behind := false
+	if f.read.src != nil {
+		leavingTo := uint64(0)
+		if at.state == unlinked {
+			leavingTo = math.MaxUint64
+		}
+		_, behind = r.feed.Behind(f.read.src, leavingTo)
+	}
 	since := at.since
 	if since.Before(f.read.grownAt) {
 		since = f.read.grownAt
@@ -632,7 +640,7 @@ func (r *reader) send(ctx context.Context, f *file, b *event.Batch, to uint64) e
 	b.Cursor = c.append(b.Cursor[:0])
 	s.begun = s.begun || len(b.Records) > 0
 	if r.schedule.isUrgent(f) {
-		r.feed.Behind(s.src, true) // an output that lags must read first what this one has read
+		r.feed.Behind(s.src, math.MaxUint64) // an output that lags must read first what this one has read
 	}
 	began := time.Now()
 	if err := r.feed.Send(ctx, b); err != nil {

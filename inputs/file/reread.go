@@ -67,6 +67,9 @@ func (in *input) Reread(ctx context.Context, from pipeline.Known, feed pipeline.
 	return c.reread(ctx, f, fd, k, feed)
 }
 
+// CanReread implements pipeline.Rereader.
+func (in *input) CanReread(event.SourceID) bool { return true }
+
 // reread reads a file from a cursor on with a reader of its own, which shares nothing with others
 // but the settings.
 func (c *core) reread(ctx context.Context, f *file, fd *os.File, k *knownSource, feed pipeline.Feed) error {

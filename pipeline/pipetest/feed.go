@@ -38,6 +38,7 @@ type Feed struct {
 	pool    []*event.Batch
 	nextID  event.SourceID
 	blocked bool
+	lags    bool
 	refused error // what Send returns
 	waiting int   // calls of Send that are held up
 	hurries bool
@@ -51,7 +52,8 @@ type feedSource struct {
 	key         string
 	sent, acked pipeline.Cursor
 	boundaries  []uint64 // ascending
-	lent        int      // batches that were not sent yet
+	leavingTo   uint64
+	lent        int // batches that were not sent yet
 	open, gone  bool
 }
 
@@ -126,8 +128,59 @@ func (f *Feed) refuse(err error) {
 	f.refused = err
 }
 
+// Lag has an output lag, or not any more: what was not acknowledged it has yet to read.
+func (f *Feed) Lag(on bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.lags = on
+}
+
 // Behind implements pipeline.Feed.
-func (f *Feed) Behind(*event.Source, bool) bool { return false }
+func (f *Feed) Behind(src *event.Source, leavingTo uint64) (from uint64, behind bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := f.sources[src.ID]
+	if !f.lags || s == nil {
+		return math.MaxUint64, false
+	}
+	s.leavingTo = max(s.leavingTo, leavingTo)
+	return s.acked.Pos, s.acked.Pos < s.sent.Pos
+}
+
+// Acked returns up to where a source is acknowledged.
+func (f *Feed) Acked(id event.SourceID) uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.sources[id].acked.Pos
+}
+
+// LeavingTo returns up to where an input has said that a source cannot be read for much longer.
+func (f *Feed) LeavingTo(id event.SourceID) uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.sources[id].leavingTo
+}
+
+// CheckReread has an input read again from where batches ended that are not acknowledged, one of
+// every so many, and checks that all comes again that came after them. Nothing new may come
+// meanwhile.
+func (f *Feed) CheckReread(ctx context.Context, r pipeline.Rereader, every int) {
+	f.t.Helper()
+	got := f.Got()
+	for i, from := range f.marks() {
+		if i%every != 0 {
+			continue
+		}
+		again := f.at(from)
+		if err := r.Reread(ctx, again.Known()[0], again); err != nil {
+			f.t.Fatalf("reading again from %d: %v", from.at.Pos, err)
+		}
+		want := slices.DeleteFunc(slices.Clone(got), func(g Got) bool {
+			return g.Source.ID != from.source || g.Pos < from.at.Pos
+		})
+		wantRecords(f.t, fmt.Sprint("again from ", from.at.Pos), again.Got(), want)
+	}
+}
 
 // Known implements pipeline.Feed.
 func (f *Feed) Known() []pipeline.Known {
