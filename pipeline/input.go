@@ -91,11 +91,11 @@ type Feed interface {
 	Hurry(on bool)
 
 	// Behind reports whether an output that lags is still to read again what was sent of a source
-	// (see Rereader), or may have to, so that it should stay readable. leavingTo, unless it is 0, says
-	// that what is below that position cannot be for long: then it comes before others, and what the
-	// outputs have of it is on disk when the program ends. from is the lowest position from which the
-	// source may yet be read again, be it that an output is let go only later. Any goroutine may
-	// call it, as long as the source is open.
+	// (see Rereader), or may have to, so that it should stay readable. leavingTo, unless it is 0,
+	// says that what is below that position cannot be for long: then it comes before others, and
+	// what the outputs have of it is on disk when the program ends. from is the lowest position
+	// from which the source may yet be read again, be it that an output is let go only later. Any
+	// goroutine may call it, as long as the source is open.
 	Behind(src *event.Source, leavingTo uint64) (from uint64, behind bool)
 
 	// SpoolRoom returns how many bytes the spools of the input's outputs have room for. An input

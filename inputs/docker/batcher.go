@@ -55,6 +55,7 @@ type streamState struct {
 	search search
 	line   lineBuffer
 	batch  *event.Batch // lines not yet sent, or nil
+	raised bool         // its cursor was moved since the last line
 	lag    int          // bytes read of the container since the cursor moved
 }
 
@@ -84,7 +85,10 @@ type batcher struct {
 	warned    bool // that lines may be missing, for this connection
 	partial   bool // reading did not begin at the log's beginning, so the position may lie before it
 	skips     skipDetector
-	inOrder   bool // a part of a line continues with the next message, whatever its time
+	only      *streamState // if it is read again, the stream that is wanted
+	again     *history     // if it is read again, by which
+	history   *history     // of what can be read again, or nil
+	inOrder   bool         // a part of a line continues with the next message, whatever its time
 	wg        sync.WaitGroup
 }
 
@@ -183,8 +187,12 @@ func (b *batcher) endLog() error {
 	defer b.mu.Unlock()
 	for _, st := range b.streams {
 		if st.line.open {
+			searched := st.search.active
 			if err := b.endLine(st, false); err != nil {
 				return err
+			}
+			if !searched {
+				b.history.end(st.stream, st.at.next-1)
 			}
 		}
 		if st.search.anchorFound && st.search.active {
@@ -403,6 +411,9 @@ func (b *batcher) addLine(st *streamState, ts int64, line []byte, dropped int, n
 		}
 		return nil
 	}
+	if b.again != nil && !b.wants(st, ts) {
+		return nil
+	}
 	if st.batch == nil {
 		if err := b.open(st); err != nil {
 			return err
@@ -411,9 +422,7 @@ func (b *batcher) addLine(st *streamState, ts int64, line []byte, dropped int, n
 		st.batch.From = st.sentTo
 		b.openBatches.Add(1)
 	}
-	r := st.batch.Add(st.at.assign(ts), ts, st.batch.Put(line))
-	st.at.last = ts
-	st.at.count++
+	r := st.batch.Add(b.assign(st, ts), ts, st.batch.Put(line))
 	b.lineCount++
 	if dropped > 0 {
 		r.Flags |= event.Truncated
@@ -425,6 +434,30 @@ func (b *batcher) addLine(st *streamState, ts int64, line []byte, dropped int, n
 	return nil
 }
 
+// assign returns the position of a stream's next line, which it counts.
+func (b *batcher) assign(st *streamState, ts int64) (pos uint64) {
+	if st.raised {
+		st.raised = false
+		if uint64(max(ts, 0)) >= st.at.next {
+			b.history.lower(st.stream, st.at.next) // it makes no difference
+		}
+	}
+	pos = st.at.assign(ts)
+	st.at.last = ts
+	st.at.count++
+	return pos
+}
+
+// wants reports whether a line that is read again is to be sent, and counts it if it is not.
+func (b *batcher) wants(st *streamState, ts int64) bool {
+	st.at.next = b.again.raisedFrom(st.stream, st.at.next)
+	if st == b.only && max(uint64(max(ts, 0)), st.at.next) >= st.sentTo {
+		return true
+	}
+	b.assign(st, ts)
+	return false
+}
+
 // batchSize returns the size at which a batch is sent.
 func (b *batcher) batchSize() int {
 	share := maxMemory / int(max(1, b.openBatches.Load()))
@@ -434,6 +467,9 @@ func (b *batcher) batchSize() int {
 // open makes sure that a stream's source is open, under the container's current name. All streams
 // are opened together, as the position of each is known.
 func (b *batcher) open(st *streamState) error {
+	if b.only != nil {
+		return nil
+	}
 	if name := b.newName.Swap(nil); name != nil && *name != b.identity.name {
 		ident := *b.identity
 		ident.name = *name
@@ -559,6 +595,9 @@ func (b *batcher) heldUpUntil() time.Time {
 
 // moveIdleCursors moves the cursors of streams that were silent for long, by empty batches.
 func (b *batcher) moveIdleCursors(bytes int) error {
+	if b.only != nil {
+		return nil
+	}
 	for _, st := range b.streams {
 		st.lag += bytes
 		if st.lag < idleBytes || st.src == nil || st.batch != nil || st.search.active {
@@ -576,6 +615,8 @@ func (b *batcher) moveCursor(st *streamState) error {
 	if to <= st.sentTo {
 		return nil
 	}
+	b.history.raise(st.stream, st.at.next, to)
+	st.raised = true
 	return b.sendUpTo(st, b.feed.Batch(st.src), to)
 }
 

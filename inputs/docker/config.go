@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/docker/docker/client"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/longshore/longshore/pipeline"
 )
@@ -130,5 +131,8 @@ func (c *Config) Input(env pipeline.Env) (pipeline.Input, error) {
 		health:  env.Health,
 		metrics: newMetrics(env.Metrics),
 		notify:  startWatcher,
+
+		rereadMetrics: newMetrics(prometheus.NewRegistry()),
+		entrySpacing:  entrySpacing,
 	}, nil
 }

@@ -31,9 +31,11 @@ type Input struct {
 	log     *slog.Logger
 	health  func(error)
 	metrics *metrics
-	self    self
-	dial    dialer // for tests; nil otherwise
-	notify  func() *watcher
+	// What is read again counts for nothing.
+	rereadMetrics *metrics
+	self          self
+	dial          dialer // for tests; nil otherwise
+	notify        func() *watcher
 
 	engine    *engine
 	feed      pipeline.Feed
@@ -54,7 +56,10 @@ type Input struct {
 	sources     sourceBatchers
 	blocks      blockPool
 	ticker      *ticker
-	watcher     *watcher // nil if files are not read or cannot be watched
+	watcher     *watcher     // nil if files are not read or cannot be watched
+	held        atomic.Int64 // bytes in deleted files, of all followers
+
+	entrySpacing int64 // see history
 }
 
 var (

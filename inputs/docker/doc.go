@@ -27,6 +27,14 @@
 // the file was compressed meanwhile, the anchor is searched again. Busy files are not watched but
 // read every 25 to 200 ms, as each line would be an event; silent ones are watched.
 //
+// # Reading again
+//
+// An output that lags reads the files once more (pipeline.Rereader). A second search for the anchor
+// would do after a restart, but not here: where the clock was set back, or a file is gone that the
+// follower has read, it may come to other positions than the follower has. So the follower notes
+// its state at places in the files, and holds these open as long as they may be read again; see
+// history. What it reads through the API is not read again.
+//
 // # Waking up
 //
 // To wake up for a line costs more than the line, so busy containers, by stream or by files, are

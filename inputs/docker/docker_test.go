@@ -115,6 +115,7 @@ func run(t *testing.T, e *fakeEngine, feed *pipetest.Feed, config Config) *rig {
 		t.Fatal(err)
 	}
 	in := made.(*Input)
+	in.entrySpacing = 200 // so that there are many
 	r.in = in
 	if config.Host == "" {
 		in.notify = func() *watcher { return nil } // a bubble would wait for it

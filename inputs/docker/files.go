@@ -117,17 +117,22 @@ func (f *follower) openTail(c snapshot, whole bool) error {
 	}
 	f.missing = false
 	f.batcher.setPartial(partial)
+	t.history, t.onBlock = &f.history, f.mark
 	t.blocks = &f.in.blocks
 	t.entries = logformat.NewEntries(&f.batcher, f.corrupt)
 	t.corrupt = f.corrupt
 	f.tail = t
+	f.openHistory(t.listed, t)
+	t.listed = nil
 	return nil
 }
 
 func (f *follower) closeTail() {
 	if f.tail != nil {
+		f.history.close(f.tail.file, f.tail.off)
 		f.tail.close()
 		f.tail = nil
+		f.review()
 	}
 }
 
@@ -173,7 +178,11 @@ func (f *follower) followTail(ctx context.Context, c snapshot, follow bool) erro
 		if err := f.batcher.sendAll(); err != nil {
 			return err
 		}
-		if err := f.pause(ctx, wait.next(read, f.in.ticker.pollInterval())); err != nil {
+		ticks := wait.next(read, f.in.ticker.pollInterval())
+		if f.history.hasGone() {
+			ticks = min(ticks, maxTicks/2) // an output may have read it by then
+		}
+		if err := f.pause(ctx, ticks); err != nil {
 			return err
 		}
 	}
@@ -192,6 +201,8 @@ func (f *follower) readFile(c snapshot) (int64, error) {
 	if f.tail.restart(c.rotation) {
 		f.batcher.reportMissed(f.in.engine.clock())
 	}
+	f.history.clear()
+	f.openHistory([]*logFile{f.tail.file}, f.tail)
 	return f.tail.readToEnd(f.batcher.ctx, f.decode)
 }
 
@@ -200,6 +211,9 @@ func (f *follower) nextFile(c snapshot) (more bool, err error) {
 	more, missed, err := f.tail.nextFile(c.rotation, f.batcher.newest())
 	if missed {
 		f.batcher.reportMissed(f.in.engine.clock())
+	}
+	if f.history.hasGone() || !f.history.rereadable.Load() {
+		f.review()
 	}
 	return more, err
 }

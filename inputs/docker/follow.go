@@ -66,12 +66,17 @@ type follower struct {
 	missing          bool  // the position was not found, and is searched in the whole log
 	warnedCorrupt    bool  // that the files are damaged
 	backoff          backoff.Failures
+	history          history
+	lagging          laggards
 }
 
 func (in *Input) newFollower(ctx context.Context, id string) *follower {
 	f := &follower{in: in, id: id, woken: make(chan struct{}, 1)}
-	f.batcher = batcher{ctx: ctx, feed: in.feed, log: in.log, metrics: in.metrics, openBatches: &in.openBatches,
-		sources: &in.sources}
+	f.history.held, f.history.maxLine, f.history.spacing = &in.held, int(in.config.MaxLine), in.entrySpacing
+	f.batcher = batcher{
+		ctx: ctx, feed: in.feed, log: in.log, metrics: in.metrics, openBatches: &in.openBatches,
+		sources: &in.sources, history: &f.history,
+	}
 	for s := range f.known {
 		key := sourceKey(id, logformat.Stream(s))
 		if k, found := in.known[key]; found {
@@ -99,7 +104,11 @@ const (
 func (f *follower) run(ctx context.Context) {
 	last := f.loop(ctx)
 	f.closeTail()
+	if last == removed {
+		f.awaitLagging(ctx)
+	}
 	f.batcher.stop(last == removed)
+	f.history.clear()
 	if f.batcher.identity != nil {
 		f.in.metrics.containers.Dec()
 	}
@@ -116,10 +125,7 @@ func (f *follower) loop(ctx context.Context) action {
 		case retry:
 			_ = backoff.Sleep(ctx, f.backoff.Next(firstPause, longPause), f.woken)
 		case wait:
-			select {
-			case <-f.woken:
-			case <-ctx.Done():
-			}
+			f.await(ctx)
 		case ignore, removed:
 			return next
 		}
@@ -197,6 +203,7 @@ func (f *follower) start(c container.InspectResponse) (follow bool) {
 	if !c.Config.Tty {
 		f.batcher.streams = append(f.batcher.streams, f.restore(logformat.Stderr, ident))
 	}
+	f.history.streams = len(f.batcher.streams)
 	f.batcher.setIdentity(ident)
 	fresh := f.known == [2]*pipeline.Known{}
 	f.startAtEnd = fresh && f.in.config.ReadFrom == "end" && f.in.predatesAgent(c)
@@ -293,6 +300,7 @@ func (f *follower) readLog(ctx context.Context, c snapshot, whole bool) (err err
 	case f.fromFiles:
 		return f.readFiles(ctx, c, whole)
 	}
+	f.leaveFiles()
 	return f.readAPI(ctx, c, whole)
 }
 

@@ -12,6 +12,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/longshore/longshore/inputs/docker/logformat"
@@ -25,9 +26,11 @@ type logFile struct {
 	age        int // how often it was rotated; 0 for the current file
 	compressed bool
 	info       os.FileInfo
+	number     uint64 // in the log's history
 
-	fd  *os.File
-	src io.ReaderAt // its text, which must be read in order
+	fd    *os.File
+	users atomic.Int32 // beside the first
+	src   io.ReaderAt  // its text, which must be read in order
 }
 
 func (f *logFile) same(o *logFile) bool { return os.SameFile(f.info, o.info) }
@@ -53,10 +56,25 @@ func (f *logFile) open() error {
 	return nil
 }
 
+// retain keeps the file open until close was called once more.
+func (f *logFile) retain() { f.users.Add(1) }
+
 func (f *logFile) close() {
-	if f.fd != nil {
+	if f.fd != nil && f.users.Add(-1) < 0 {
 		f.fd.Close()
 	}
+}
+
+// again returns the file to be read once more from an offset on. It is open as long as f is, and
+// not to be closed.
+func (f *logFile) again(off int64) (*logFile, error) {
+	own := &logFile{path: f.path, age: f.age, compressed: f.compressed, info: f.info, fd: f.fd, src: f.fd}
+	if f.compressed {
+		zip := &gzipFile{file: f.fd}
+		own.src = zip
+		return own, zip.skipTo(off)
+	}
+	return own, nil
 }
 
 func closeAll(files []*logFile) {
@@ -221,6 +239,19 @@ func (u *gzipFile) ReadAt(p []byte, off int64) (n int, err error) {
 		return n, io.EOF
 	}
 	return n, nil
+}
+
+// skipTo has the file be read from an offset on.
+func (u *gzipFile) skipTo(off int64) error {
+	p := make([]byte, smallBlock)
+	for u.lastOff < off {
+		n := u.fill(p[:min(off-u.lastOff, smallBlock)])
+		if n == 0 {
+			return fmt.Errorf("%s: offset %d is beyond its end: %w", u.file.Name(), off, u.err)
+		}
+		u.lastOff += int64(n)
+	}
+	return nil
 }
 
 func (u *gzipFile) fill(p []byte) (n int) {

@@ -53,6 +53,11 @@ type tail struct {
 	preceding []byte
 	skipping  bool // inside an entry longer than maxEntry
 
+	end     int64      // nothing beyond is read; -1 for no end
+	listed  []*logFile // all files when the log was opened, some of which may be closed
+	history *history   // nil: nothing is read again
+	onBlock func()     // is called for each block, unless it is nil
+
 	entries logformat.Entries
 	corrupt func() // is called for each damaged entry
 	blocks  *blockPool
@@ -74,7 +79,7 @@ func newTail(path string, since int64) (t *tail, partial bool, err error) {
 		}
 	}
 	closeAll(files[:start])
-	t = &tail{path: path}
+	t = &tail{path: path, end: -1, listed: files}
 	t.setFiles(files[start:])
 	if since > 0 {
 		t.off = t.file.offsetBefore(since)
@@ -114,7 +119,11 @@ func (t *tail) readToEnd(ctx context.Context, take func(p []byte) error) (read i
 		if err := ctx.Err(); err != nil {
 			return t.off - began, err
 		}
-		if full, err := t.readBlock(take); err != nil || !full {
+		full, err := t.readBlock(take)
+		if err == nil && t.onBlock != nil {
+			t.onBlock()
+		}
+		if err != nil || !full {
 			return t.off - began, err
 		}
 	}
@@ -131,6 +140,9 @@ func (t *tail) readBlock(take func(p []byte) error) (full bool, err error) {
 		return false, errTruncated
 	}
 	p := buf[m:n]
+	if t.end >= 0 {
+		p = p[:min(int64(len(p)), max(0, t.end-t.off))]
+	}
 	t.size = t.off + int64(len(p))
 	end := bytes.LastIndexByte(p, '\n') + 1
 	full = n == len(buf)
@@ -226,6 +238,7 @@ func (t *tail) nextFile(rot rotation, last int64) (more, missed bool, err error)
 	}
 	for i, f := range files[:len(files)-1] {
 		if f.same(t.file) {
+			t.history.follow(files, f, false)
 			closeAll(files[:i+1])
 			t.setFiles(files[i+1:])
 			return true, false, nil
@@ -233,6 +246,7 @@ func (t *tail) nextFile(rot rotation, last int64) (more, missed bool, err error)
 	}
 	if len(files) == 1 { // the engine keeps no rotated files
 		missed = t.likelyMissed(files[0], rot, last)
+		t.history.follow(files, files[0], true)
 		t.setFiles(files)
 		return true, missed, nil
 	}
