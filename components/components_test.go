@@ -7,7 +7,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/config"
+	"github.com/longshore/longshore/pipeline/pipetest"
 )
 
 // suites are the conformance suites by the folder of the components they are for.
@@ -40,6 +42,24 @@ func TestEveryComponentIsInTheTable(t *testing.T) {
 	}
 	if n := len(All()); found != n {
 		t.Errorf("%d packages have a Spec, but All in components/components.go returns %d", found, n)
+	}
+}
+
+// TestInputsThatCannotBeReadAgain sees to it that they are spooled: else an output that is away
+// would hold up the others.
+func TestInputsThatCannotBeReadAgain(t *testing.T) {
+	settings := map[string]string{"file": "paths: [x]"}
+	for _, spec := range All() {
+		if spec.Kind != pipeline.KindInput {
+			continue
+		}
+		in, err := pipetest.Config[pipeline.InputConfig](t, spec, settings[spec.Type]).Input(pipetest.Env(t))
+		if err != nil {
+			t.Fatalf("%s: %v", spec.Type, err)
+		}
+		if _, can := in.(pipeline.Rereader); !can && !spec.Traits.Ephemeral {
+			t.Errorf("%s cannot be read again, and is not ephemeral", spec.Type)
+		}
 	}
 }
 

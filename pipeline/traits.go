@@ -11,8 +11,10 @@ type Traits struct {
 	// noted on disk as "may have been sent" before they are: more costs time after a crash, less
 	// costs writes.
 	ReserveAhead uint64
-	// Ephemeral: an input whose sources do not wait. A container's log goes on, and what was not
-	// read in time is rotated away, so a lagging output behind it begins to spool at once.
+	// Ephemeral: an input whose sources do not wait, or cannot be read again. A container's log
+	// goes on, and what was not read in time is rotated away; who writes to standard input is held
+	// up. So a lagging output behind it begins to spool at once. Every input that is no Rereader
+	// has it.
 	Ephemeral bool
 	// Rereadable: an input that finds the sources it knows by Cursor.State alone, wherever that was
 	// written, and reads them again from Cursor.Pos on, be it the beginning, with the same

@@ -28,6 +28,7 @@ func Spec() pipeline.Spec {
 		Kind:    pipeline.KindInput,
 		Type:    "stdin",
 		Summary: "Reads lines from standard input, to its end.",
+		Traits:  pipeline.Traits{Ephemeral: true}, // it cannot be read again
 		New:     func() any { return new(Config) },
 	}
 }
