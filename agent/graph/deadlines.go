@@ -24,15 +24,16 @@ func (d *deadlines) add(s *sourceState) {
 }
 
 // next removes a source that has waited long enough, and returns it, or nil. No source is due
-// before the time that a line may take to come since its input could last read on, and the worker
-// has last taken lines without delay: what they have kept waiting themselves is not missing.
-func (d *deadlines) next(since time.Time) *sourceState {
+// before the time that a line may take to come since its input could last read on: what the program
+// has kept waiting itself is not missing. since is when the worker last went on after it had been
+// held up, and stalled when the whole program did.
+func (d *deadlines) next(since, stalled time.Time) *sourceState {
 	now := time.Now()
 	for len(d.queue) > 0 && !d.queue[0].wake.After(now) {
 		s := d.queue[0]
 		due := s.due
 		if s.pending() && !due.After(now) {
-			from := latest(since, s.of.feed.heldUpUntil(s.of, s.src, now))
+			from := latest(stalled, s.of.feed.heldUpUntil(s.of, s.src, now, since))
 			due = latest(due, from.Add(s.wait))
 		}
 		if s.pending() && due.After(now) {

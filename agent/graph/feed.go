@@ -159,15 +159,15 @@ func (f *feed) waitWhileParked(ctx context.Context, o *openSource) {
 }
 
 // heldUpUntil returns until when lines of a source may have waited to be taken; zero if they did
-// not.
-func (f *feed) heldUpUntil(o *openSource, src *event.Source, now time.Time) time.Time {
+// not. An input that cannot tell is held up as long as the worker is, which goes on since a time.
+func (f *feed) heldUpUntil(o *openSource, src *event.Source, now, since time.Time) time.Time {
 	if o.coming.Load() > 0 {
 		return now
 	}
 	if lookout, ok := f.in.input.(pipeline.Lookout); ok {
 		return lookout.HeldUpUntil(src)
 	}
-	return time.Time{}
+	return since
 }
 
 // behind notes that one more route of a source is behind, and whether all are.

@@ -420,6 +420,55 @@ func TestTimeDoesNotEndARecordThatItsInputCannotReadOn(t *testing.T) {
 	})
 }
 
+// TestASlowDestinationDoesNotHideTheLastRecord of a source that its input has looked at in time.
+func TestASlowDestinationDoesNotHideTheLastRecord(t *testing.T) {
+	w := newWorld()
+	w.now = func() time.Time { // which the worker asks once for a batch
+		time.Sleep(300 * time.Millisecond)
+		return time.Now()
+	}
+	w.runSteps(t, t.TempDir(), func(s *steps, _ func()) {
+		s.graph.inputs[0].input = lookout{until: func() time.Time { return time.Time{} }}
+		s.send("a", " b")
+		other, _ := s.feed.Open(0, "other", nil)
+		for at := range uint64(20) {
+			if err := s.feed.Send(s.ctx, batchOf(s.feed, other, at, "{")); err != nil {
+				t.Error(err)
+			}
+		}
+		if !slices.Contains(s.lines(), "a\n b") {
+			t.Error("a record of another source is not there after six seconds")
+		}
+	})
+}
+
+// TestAStalledProgramSplitsNoRecord: when the worker had nothing to do and its timer fires late,
+// the program was stopped, and what it reads with it.
+func TestAStalledProgramSplitsNoRecord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorker(&batchPool{}, time.Now)
+		j := newTestJoin(pipeline.JoinLimits{Lines: 9, Bytes: 99, Wait: pipeline.Duration(time.Second)})
+		looks := lookout{until: func() time.Time { return time.Time{} }}
+		s := &sourceState{
+			of:        &openSource{feed: &feed{in: &input{input: looks}}},
+			pipelines: []*pipelineInstance{{join: j}},
+		}
+		joinBatches(j, []string{"a"}, 1)
+		s.startWait()
+		w.deadlines.add(s)
+		time.Sleep(5 * time.Second)
+		w.noteStall(time.Now())
+		if w.deadlines.next(w.since, w.stalled) != nil {
+			t.Error("a record has ended although the program stood still")
+		}
+		time.Sleep(time.Second)
+		w.noteStall(time.Now())
+		if w.deadlines.next(w.since, w.stalled) != s {
+			t.Error("a record does not end")
+		}
+	})
+}
+
 // TestJoinedOtherwise: after a change of how lines are joined, or whether, a line may be in two
 // records, but none is missing.
 func TestJoinedOtherwise(t *testing.T) {

@@ -114,13 +114,13 @@ func (t *Trial) Run(ctx context.Context, visit func(Outcome) error) error {
 	defer wait.Stop()
 	for {
 		var outcomes []Outcome
+		taken := false
 		select {
 		case b, ok := <-t.batches:
 			if !ok {
 				return visitAll(t.End(), visit)
 			}
-			outcomes = t.join(b)
-			wait.Reset(t.pipeline.join.wait())
+			outcomes, taken = t.join(b), true
 		case <-wait.C:
 			outcomes = t.End()
 		case <-ctx.Done():
@@ -128,6 +128,9 @@ func (t *Trial) Run(ctx context.Context, visit func(Outcome) error) error {
 		}
 		if err := visitAll(outcomes, visit); err != nil {
 			return err
+		}
+		if taken { // only now: the next lines may have waited meanwhile
+			wait.Reset(t.pipeline.join.wait())
 		}
 	}
 }

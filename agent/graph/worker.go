@@ -19,6 +19,8 @@ type worker struct {
 	deadlines deadlines
 	recent    recentSources
 	since     time.Time   // when it last went on after it had been held up
+	freeAt    time.Time   // when it last had nothing to do
+	stalled   time.Time   // when it last went on after the whole program had stood still
 	ended     bool        // the sources have ended by themselves; set before in is closed
 	patient   atomic.Bool // no output is let go any more
 	late      []lateBatch // of the source that is being closed
@@ -61,6 +63,7 @@ func (w *worker) run(ctx context.Context) {
 			}
 			w.handle(ctx, m)
 		case <-w.deadlines.timer.C:
+			w.noteStall(time.Now())
 			w.handleQueued(ctx)
 			w.releaseDue(ctx)
 		case <-w.recent.timer.C:
@@ -82,8 +85,8 @@ func (w *worker) handle(ctx context.Context, m message) {
 	default:
 		began := time.Now()
 		w.process(ctx, m)
-		if now := time.Now(); now.Sub(began) > heldUpAfter {
-			w.since = now
+		if w.freeAt = time.Now(); w.freeAt.Sub(began) > heldUpAfter {
+			w.since = w.freeAt
 		}
 	}
 }
@@ -145,11 +148,25 @@ func (w *worker) handleQueued(ctx context.Context) {
 	}
 }
 
+// noteStall notes that the worker had nothing to do, and was woken late: the program was stopped
+// or starved, and its inputs with it.
+func (w *worker) noteStall(now time.Time) {
+	d := &w.deadlines
+	if len(d.queue) > 0 && now.Sub(latest(d.queue[0].wake, w.freeAt)) > heldUpAfter {
+		w.stalled = now
+	}
+}
+
 // releaseDue ends the records that have waited long enough for more lines.
 func (w *worker) releaseDue(ctx context.Context) {
-	for s := w.deadlines.next(w.since); s != nil && ctx.Err() == nil; s = w.deadlines.next(w.since) {
+	for ctx.Err() == nil {
+		s := w.deadlines.next(w.since, w.stalled)
+		if s == nil {
+			return
+		}
 		s.uncertainBelow = 0
 		w.release(ctx, s)
+		w.freeAt = time.Now()
 	}
 }
 

@@ -52,3 +52,29 @@ func TestHeldUpUntil(t *testing.T) {
 			"the beginning and the end")
 	})
 }
+
+// TestTheEndIsLookedAtInTime: that a file has not grown says nothing of its last line where nobody
+// could look at it for long; the next look, in time, does.
+func TestTheEndIsLookedAtInTime(t *testing.T) {
+	for _, end := range []string{" and the end", ""} {
+		poll(t, func(r *rig) {
+			tune := r.tune
+			r.tune = func(s *settings) { tune(s); s.readers = 2 }
+			r.start()
+			r.write("c.log", "the beginning")
+			r.pass(pollTime)
+			r.feed.Block(true)
+			r.write("a.log", "x\n")
+			r.write("b.log", "x\n")
+			r.pass(20 * time.Second)
+			r.feed.Block(false)
+			r.pass(3 * time.Second)
+			r.wantSet("x", "x")
+			if end != "" {
+				r.append("c.log", end+"\n")
+			}
+			r.pass(quietTime)
+			r.wantSet("x", "x", "the beginning"+end)
+		})
+	}
+}

@@ -507,6 +507,10 @@ func (r *reader) waitForLine(ctx context.Context, f *file, size int64, moved boo
 	if left := timeout - time.Since(f.read.grownAt); left > 0 {
 		return left, nil
 	}
+	if r.schedule.wasStalled(f) {
+		f.read.grownAt = time.Now() // its writer may have stood still, too
+		return timeout, nil
+	}
 	if err := r.openSource(ctx, f); err != nil {
 		return 0, err
 	}

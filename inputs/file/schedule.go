@@ -285,6 +285,18 @@ func (s *slot) noteLate(now time.Duration) {
 	s.late = now
 }
 
+// stalledAfter is how late a file must be read for the program to have stood still, or all of
+// its readers.
+const stalledAfter = 500 * time.Millisecond
+
+// wasStalled reports, to the reader that has f, whether it was to be read long ago: what the file
+// had not grown by then says nothing.
+func (s *schedule) wasStalled(f *file) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ticks.now()-f.slot.late > stalledAfter
+}
+
 // heldUpUntil returns until when f may have had something to read that was not read; zero if it was
 // always read in time.
 func (s *schedule) heldUpUntil(f *file) time.Time {
@@ -351,6 +363,7 @@ func (s *schedule) wakeDue() time.Duration {
 		s.undue(f)
 		if f.slot.phase == idle && f.slot.after == nil {
 			s.enqueue(f)
+			f.slot.late = f.slot.due
 		}
 	}
 	return time.Hour
