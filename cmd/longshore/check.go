@@ -9,11 +9,11 @@ import (
 func (a *app) checkCommand() *cobra.Command {
 	var path string
 	cmd := &cobra.Command{
-		Use:   "check",
+		Use:   "check [config]",
 		Short: "Report every error in a config",
 		Long: "Reads a config as run would and reports every error in it, without connecting to anything. " +
 			"The exit code is 78 if there are errors.",
-		Args: cobra.NoArgs,
+		Args: configArgument(&path),
 		RunE: action(func(*cobra.Command, []string) error {
 			return a.check(path)
 		}),

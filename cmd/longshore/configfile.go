@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -20,6 +21,22 @@ func configFlag(cmd *cobra.Command, path *string) {
 	cmd.Flags().StringVarP(path, "config", "c", "",
 		"config file (default: $LONGSHORE_CONFIG, ./longshore.yml, /etc/longshore/longshore.yml, or a built-in one)")
 	_ = cmd.MarkFlagFilename("config", "yml", "yaml") // the flag is there
+}
+
+// configArgument takes the config that is named without a flag, as in "check longshore.yml".
+func configArgument(path *string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		switch {
+		case len(args) == 0:
+			return nil
+		case len(args) > 1:
+			return fmt.Errorf("one config at a time, not %d: %s", len(args), strings.Join(args, ", "))
+		case *path != "":
+			return fmt.Errorf("two configs are named, %s and %s; give one", *path, args[0])
+		}
+		*path = args[0]
+		return nil
+	}
 }
 
 // load reads the config at path, or the default one if path is empty.

@@ -33,12 +33,12 @@ func (a *app) replayCommand() *cobra.Command {
 	var path, dataDir string
 	var o replayOptions
 	cmd := &cobra.Command{
-		Use:   "replay",
+		Use:   "replay [config]",
 		Short: "Send dead letters again",
 		Long: "Sends the records that a destination has rejected again. Those that it rejects once more are " +
 			"kept. The agent may " +
 			"keep running meanwhile; an interrupted replay is resumed by the next.",
-		Args: cobra.NoArgs,
+		Args: configArgument(&path),
 		RunE: action(func(cmd *cobra.Command, _ []string) error {
 			cfg, err := a.loadFor(path, dataDir)
 			if err != nil {

@@ -21,13 +21,13 @@ import (
 func (a *app) runCommand() *cobra.Command {
 	var path, dataDir string
 	cmd := &cobra.Command{
-		Use:   "run",
+		Use:   "run [config]",
 		Short: "Ship logs until stopped",
 		Long: "Ships logs by the config until SIGINT, SIGTERM or SIGHUP. Without a config it ships the logs of all " +
 			"containers, through " +
 			"the Docker socket, to LONGSHORE_LOKI_URL and LONGSHORE_ELASTICSEARCH_URL, or to standard output if " +
 			"neither is set.",
-		Args: cobra.NoArgs,
+		Args: configArgument(&path),
 		RunE: action(func(cmd *cobra.Command, _ []string) error {
 			cfg, err := a.loadFor(path, dataDir)
 			if err != nil {

@@ -18,12 +18,12 @@ import (
 func (a *app) testCommand() *cobra.Command {
 	var path string
 	cmd := &cobra.Command{
-		Use:   "test",
+		Use:   "test [config]",
 		Short: "Run the tests in a config",
 		Long: "Sends the lines of each case under tests in the config through its pipeline and compares the " +
 			"records with what " +
 			"the case expects. The exit code is 1 if any of them differ.",
-		Args: cobra.NoArgs,
+		Args: configArgument(&path),
 		RunE: action(func(*cobra.Command, []string) error {
 			cfg, err := a.load(path)
 			if err != nil {

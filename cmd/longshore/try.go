@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -22,21 +24,24 @@ func (a *app) tryCommand() *cobra.Command {
 	t := trying{app: a}
 	var path string
 	cmd := &cobra.Command{
-		Use:   "try",
-		Short: "Show how lines from standard input are processed",
-		Long: "Sends lines from standard input through a pipeline of the config, or through the auto parser if " +
-			"no config is " +
-			"named, and shows the result. Nothing is shipped. On a terminal it shows what each step changes; " +
+		Use:   "try [file]",
+		Short: "Show how the lines of a file, or of standard input, are processed",
+		Long: "Sends lines through a pipeline of the config, or through the auto parser if no config is named, " +
+			"and shows the result. Nothing is shipped. On a terminal it shows what each step changes; " +
 			"otherwise it " +
 			"prints the records, one line of JSON each.",
-		Example: "  docker logs web 2>&1 | longshore try\n  longshore try -c longshore.yml --pipeline main < app.log",
-		Args:    cobra.NoArgs,
-		RunE: action(func(cmd *cobra.Command, _ []string) error {
+		Example: "  longshore try app.log\n  docker logs web 2>&1 | longshore try\n" +
+			"  longshore try -c longshore.yml --pipeline main app.log",
+		Args: cobra.MaximumNArgs(1),
+		RunE: action(func(cmd *cobra.Command, args []string) error {
 			cfg, err := a.configToTry(path)
 			if err != nil {
 				return err
 			}
-			return t.run(cmd.Context(), cfg)
+			if len(args) == 0 || args[0] == "-" {
+				return t.run(cmd.Context(), cfg, a.stdin)
+			}
+			return t.file(cmd.Context(), cfg, args[0])
 		}),
 	}
 	configFlag(cmd, &path)
@@ -67,7 +72,21 @@ type trying struct {
 	dropped, rejected int
 }
 
-func (t *trying) run(ctx context.Context, cfg *config.Config) error {
+// file shows the lines of a file.
+func (t *trying) file(ctx context.Context, cfg *config.Config, name string) error {
+	if ext := filepath.Ext(name); ext == ".yml" || ext == ".yaml" {
+		return &failure{exitUsage, fmt.Errorf("%s looks like a config; name it with -c, and the file of lines "+
+			"after it, or send the lines to standard input", name)}
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return fmt.Errorf("reading the lines: %w", err)
+	}
+	defer f.Close()
+	return t.run(ctx, cfg, f)
+}
+
+func (t *trying) run(ctx context.Context, cfg *config.Config, lines io.Reader) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	trial, err := graph.NewTrial(cfg, t.pipeline, labelsOf(t.labels), t.logger(), time.Now)
@@ -78,7 +97,7 @@ func (t *trying) run(ctx context.Context, cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
-	in := settings.(*stdin.Config).From(t.stdin, pipeline.NewEnv("try", t.logger()))
+	in := settings.(*stdin.Config).From(lines, pipeline.NewEnv("try", t.logger()))
 	read := make(chan error, 1)
 	go func() { read <- in.Run(ctx, trial) }()
 	err = trial.Run(ctx, t.show)

@@ -99,6 +99,29 @@ func TestTryWithoutAConfig(t *testing.T) {
 	}
 }
 
+func TestTryAFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "app.log")
+	if err := os.WriteFile(file, []byte("level=warn msg=low\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr := call(t, "level=info msg=other\n", "try", file)
+	if code != 0 || !strings.Contains(stdout, `"message":"low"`) || strings.Contains(stdout, "other") {
+		t.Errorf("exit %d, stdout %q, stderr %q", code, stdout, stderr)
+	}
+	code, stdout, _ = call(t, "level=info msg=other\n", "try", "-")
+	if code != 0 || !strings.Contains(stdout, `"message":"other"`) {
+		t.Errorf("with -: exit %d, stdout %q", code, stdout)
+	}
+	code, _, stderr = call(t, "", "try", "longshore.yml")
+	if code != exitUsage || !strings.Contains(stderr, "name it with -c") {
+		t.Errorf("with a config: exit %d, stderr %q", code, stderr)
+	}
+	code, _, stderr = call(t, "", "try", file+"x")
+	if code != exitFailed || !strings.Contains(stderr, "no such file") {
+		t.Errorf("with a file that is not there: exit %d, stderr %q", code, stderr)
+	}
+}
+
 // TestTryKeepsTheOrder takes lines of all sorts, more than go into one batch: each becomes one line
 // of JSON, in the order they came.
 func TestTryKeepsTheOrder(t *testing.T) {

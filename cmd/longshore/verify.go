@@ -24,7 +24,7 @@ func (a *app) verifyCommand() *cobra.Command {
 	var asJSON bool
 	o := verify.Options{Quiet: 5 * time.Second, Progress: &verify.Progress{}}
 	cmd := &cobra.Command{
-		Use:   "verify",
+		Use:   "verify [config]",
 		Short: "Check that every acknowledged record is at its destination, once",
 		Long: "Reads the known sources again and looks up every acknowledged record at its destination, to find " +
 			"missing ones and " +
@@ -33,7 +33,7 @@ func (a *app) verifyCommand() *cobra.Command {
 			"The exit code is 0 if all records are there, 1 if any are missing or duplicated, 69 if a " +
 			"destination cannot be " +
 			"reached, 78 if the config is not valid.",
-		Args: cobra.NoArgs,
+		Args: configArgument(&path),
 		RunE: action(func(cmd *cobra.Command, _ []string) error {
 			cfg, err := a.loadFor(path, dataDir)
 			if err != nil {
