@@ -54,6 +54,17 @@ type Idempotent interface {
 // ErrUnknowable is the answer of a destination that cannot say what it holds.
 var ErrUnknowable = errors.New("the destination cannot say what it has stored")
 
+// A Prober is an Output that has a server as its destination.
+type Prober interface {
+	Output
+	// Probe asks the server for its name and version, such as "Loki 3.7.8", and changes nothing
+	// there. An empty one means that it answers and does not say. The error is why it does not
+	// answer, or not to us, with its URL. It is called concurrently with Send.
+	Probe(ctx context.Context) (server string, err error)
+	// Location returns the server's URL without secrets.
+	Location() string
+}
+
 // An Encoder appends records to bodies.
 type Encoder interface {
 	// Encode appends the bytes of record i to dst.Bytes and, for outputs whose

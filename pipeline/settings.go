@@ -69,6 +69,29 @@ func (s Size) String() string {
 	return strconv.FormatInt(int64(s), 10) + "B"
 }
 
+// Rounded returns a size for people, such as "1.2 GiB".
+func (s Size) Rounded() string {
+	value, unit := float64(s), "bytes"
+	for _, next := range []string{"KiB", "MiB", "GiB", "TiB"} {
+		if value < 1024 {
+			break
+		}
+		value, unit = value/1024, next
+	}
+	if unit == "bytes" {
+		return Count(int(s), "byte")
+	}
+	return fmt.Sprintf("%.1f %s", value, unit)
+}
+
+// Count returns a number and a noun, such as "1 file" and "2 files".
+func Count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
 // Secret is a string that is never shown. Reveal returns it.
 type Secret string
 

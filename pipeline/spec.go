@@ -125,14 +125,19 @@ type Env struct {
 	// Health notes why the component is degraded, or that it works again (nil). It shows in /ready.
 	// Call it as often as you like.
 	Health func(error)
+	// Found notes what an input found when it first looked around, such as "12 containers". Call it
+	// as often as you like: the first time counts.
+	Found func(what string)
 	// Folder is where an output may keep what it must know after a restart; it may not be there
 	// yet. "" is for none.
 	Folder string
 }
 
-// NewEnv returns an Env whose metrics and health nobody looks at.
+// NewEnv returns an Env whose metrics and reports nobody looks at.
 func NewEnv(name string, log *slog.Logger) Env {
-	return Env{Name: name, Log: log, Metrics: prometheus.NewRegistry(), Health: func(error) {}}
+	return Env{
+		Name: name, Log: log, Metrics: prometheus.NewRegistry(), Health: func(error) {}, Found: func(string) {},
+	}
 }
 
 // TransformEnv is what a transform gets from its surroundings.

@@ -33,6 +33,8 @@ type Options struct {
 	Health func(kind pipeline.Kind, name string) func(error)
 	// Vital returns that of a part of the graph itself.
 	Vital func(name string) func(error)
+	// Found takes what an input found at first, see pipeline.Env. Any goroutine calls it.
+	Found func(input, what string)
 	// Now is the clock that dates lines without a time.
 	Now func() time.Time
 }
@@ -115,6 +117,7 @@ func (g *Graph) env(kind pipeline.Kind, name string) pipeline.Env {
 		Log:     g.Log.With(string(kind), name),
 		Metrics: prometheus.WrapRegistererWith(prometheus.Labels{string(kind): name}, g.Metrics),
 		Health:  g.Health(kind, name),
+		Found:   func(what string) { g.Found(name, what) },
 	}
 }
 

@@ -210,6 +210,7 @@ func (w *world) build(t *testing.T, dir, yaml string) *Graph {
 		Config: cfg, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
 		Health: func(pipeline.Kind, string) func(error) { return func(error) {} },
 		Vital:  func(string) func(error) { return func(error) {} },
+		Found:  func(_, _ string) {},
 		Now:    w.clock,
 	})
 	if err != nil {

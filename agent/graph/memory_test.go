@@ -163,7 +163,7 @@ func (f *flood) run(t *testing.T, yaml string, scenario func(said func() error))
 				}
 			}
 		},
-		Vital: func(string) func(error) { return func(error) {} }, Now: time.Now,
+		Vital: func(string) func(error) { return func(error) {} }, Found: func(_, _ string) {}, Now: time.Now,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -91,6 +91,7 @@ func (w *fixture) run(text string) {
 		Config: w.config(text), Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(), Now: time.Now,
 		Health: func(pipeline.Kind, string) func(error) { return nobody },
 		Vital:  func(string) func(error) { return nobody },
+		Found:  func(_, _ string) {},
 	})
 	if err == nil {
 		err = g.Run(w.t.Context())

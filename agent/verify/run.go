@@ -83,6 +83,7 @@ func (p *pass) run(ctx context.Context, seeds []ledger.State, log *slog.Logger, 
 		Config: &p.Config, Log: log, Metrics: prometheus.NewRegistry(), Now: now,
 		Health: func(pipeline.Kind, string) func(error) { return ignore },
 		Vital:  func(string) func(error) { return ignore },
+		Found:  func(_, _ string) {},
 	})
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/longshore/longshore/agent/disk"
+	"github.com/longshore/longshore/pipeline"
 )
 
 func (a *app) checkCommand() *cobra.Command {
@@ -37,10 +38,10 @@ func (a *app) check(path string) error {
 	}
 	transforms := ""
 	if n := len(cfg.Transforms); n > 0 {
-		transforms = count(n, "transform") + ", "
+		transforms = pipeline.Count(n, "transform") + ", "
 	}
 	printf(a.stdout, "%s is %s: %s, %s, %s%s, %s\n", cfg.File, a.styleOf(a.stdout).green("valid"),
-		count(len(cfg.Inputs), "input"), count(len(cfg.Parsers), "parser"), transforms,
-		count(len(cfg.Outputs), "output"), count(len(cfg.Pipelines), "pipeline"))
+		pipeline.Count(len(cfg.Inputs), "input"), pipeline.Count(len(cfg.Parsers), "parser"), transforms,
+		pipeline.Count(len(cfg.Outputs), "output"), pipeline.Count(len(cfg.Pipelines), "pipeline"))
 	return nil
 }

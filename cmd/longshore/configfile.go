@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/config"
 )
 
@@ -70,7 +71,7 @@ func (a *app) loadFor(path, dataDir string) (*config.Config, error) {
 func (a *app) printConfigErrors(problems config.Errors) {
 	a.printProblems(problems, "")
 	if len(problems) > 0 {
-		printf(a.stderr, "%s\n", a.styleOf(a.stderr).red(count(len(problems), "error")+" in "+problems[0].File))
+		printf(a.stderr, "%s\n", a.styleOf(a.stderr).red(pipeline.Count(len(problems), "error")+" in "+problems[0].File))
 	}
 }
 
@@ -83,12 +84,4 @@ func (a *app) printProblems(problems config.Errors, what string) {
 			printf(a.stderr, "%s\n%s\n", s.dim(line), s.green(caret))
 		}
 	}
-}
-
-// count returns a number and a noun.
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -135,6 +135,7 @@ func metricsPage(t *testing.T) string {
 		Config: cfg, Log: (&app{stderr: new(bytes.Buffer)}).logger(), Metrics: found, Now: time.Now,
 		Health: func(pipeline.Kind, string) func(error) { return func(error) {} },
 		Vital:  func(string) func(error) { return func(error) {} },
+		Found:  func(_, _ string) {},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -98,7 +98,7 @@ func (a *app) showDeadLetters(c config.Output, file *deliver.DeadLetterFile, o r
 	for _, n := range byReason {
 		total += n
 	}
-	printf(a.stdout, "%s: %s would be sent\n", c.Name, count(total, "record"))
+	printf(a.stdout, "%s: %s would be sent\n", c.Name, pipeline.Count(total, "record"))
 	if others > 0 {
 		printf(a.stdout, "  %8d  stay: encoded for another type of output\n", others)
 	}
@@ -112,7 +112,7 @@ func (a *app) showDeadLetters(c config.Output, file *deliver.DeadLetterFile, o r
 func (a *app) showDamaged(c config.Output, file *deliver.DeadLetterFile) error {
 	n, err := file.Damaged()
 	if n > 0 {
-		printf(a.stdout, "%s: %s of %s cannot be read and stay there\n", c.Name, count(n, "line"), file.Path())
+		printf(a.stdout, "%s: %s of %s cannot be read and stay there\n", c.Name, pipeline.Count(n, "line"), file.Path())
 	}
 	return err
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/longshore/longshore/agent/graph"
+	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/config"
 )
 
@@ -57,7 +58,7 @@ func (a *app) test(cfg *config.Config) error {
 		}
 	}
 	if failed > 0 {
-		return fmt.Errorf("%d of %s failed", failed, count(len(cfg.Tests), "test"))
+		return fmt.Errorf("%d of %s failed", failed, pipeline.Count(len(cfg.Tests), "test"))
 	}
 	return nil
 }

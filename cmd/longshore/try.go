@@ -120,10 +120,10 @@ func labelsOf(m map[string]string) []event.Label {
 // sumUp prints what was not shipped to standard error.
 func (t *trying) sumUp() {
 	if t.dropped > 0 {
-		printf(t.stderr, "%s dropped\n", count(t.dropped, "record"))
+		printf(t.stderr, "%s dropped\n", pipeline.Count(t.dropped, "record"))
 	}
 	if t.rejected > 0 {
-		printf(t.stderr, "%s would become dead letters\n", count(t.rejected, "record"))
+		printf(t.stderr, "%s would become dead letters\n", pipeline.Count(t.rejected, "record"))
 	}
 }
 

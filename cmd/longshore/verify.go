@@ -165,7 +165,7 @@ func reasonLines(report *verify.Report) (lines []string) {
 		for _, reason := range slices.Sorted(maps.Keys(row.Reasons)) {
 			of := ""
 			if n := row.Reasons[reason]; n > 0 {
-				of = " for " + count(n, "record")
+				of = " for " + pipeline.Count(n, "record")
 			}
 			lines = append(lines, fmt.Sprintf("%s: unknown at %s%s: %s", row.Source, row.Output, of,
 				strings.TrimSpace(reason)))

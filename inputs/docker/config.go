@@ -129,6 +129,7 @@ func (c *Config) Input(env pipeline.Env) (pipeline.Input, error) {
 		config:  *c,
 		log:     env.Log,
 		health:  env.Health,
+		found:   env.Found,
 		metrics: newMetrics(env.Metrics),
 		notify:  startWatcher,
 

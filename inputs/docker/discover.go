@@ -30,6 +30,7 @@ type Input struct {
 	config  Config
 	log     *slog.Logger
 	health  func(error)
+	found   func(string)
 	metrics *metrics
 	// What is read again counts for nothing.
 	rereadMetrics *metrics
@@ -158,6 +159,7 @@ func (in *Input) session(ctx context.Context) error {
 		return err
 	}
 	in.healthy()
+	in.found(pipeline.Count(len(in.followers), "container"))
 	return in.watch(ctx, sub)
 }
 

@@ -38,6 +38,7 @@ type core struct {
 	identifier *identifier
 	missing    *missingFiles
 	health     *healthTracker
+	found      func(string)
 	metrics    *metrics
 	sources    *sourceFiles
 
@@ -106,6 +107,7 @@ func (in *input) core(feed pipeline.Feed) (*core, error) {
 		identifier: &identifier{table, known},
 		missing:    missing,
 		health:     health,
+		found:      in.env.Found,
 		metrics:    metrics,
 		sources:    &sourceFiles{files: map[event.SourceID]*file{}},
 

@@ -30,6 +30,7 @@ func (w *follower) firstScan(ctx context.Context) {
 	if w.table.len() == 0 {
 		w.log.Warn("no file is there yet; waiting for one", "paths", strings.Join(w.settings.Paths, ", "))
 	}
+	w.found(w.table.found())
 	w.wakeInOrder(found)
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/longshore/longshore/inputs/lines"
+	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
 )
 
@@ -190,6 +191,17 @@ func (t *table) len() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return len(t.byID)
+}
+
+// found says how many files there are, and how large they are together.
+func (t *table) found() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	bytes := int64(0)
+	for _, f := range t.byID {
+		bytes += f.at.size
+	}
+	return pipeline.Count(len(t.byID), "file") + " of " + pipeline.Size(bytes).Rounded()
 }
 
 // all returns every file, in no order.

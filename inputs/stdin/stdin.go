@@ -44,6 +44,7 @@ const blockSize = 256 << 10
 // soon as ctx ends; another reader only when its Read returns.
 func (c *Config) From(r io.Reader, env pipeline.Env) pipeline.Input {
 	return &input{
+		found:    env.Found,
 		reader:   r,
 		splitter: lines.Splitter{Max: int(c.MaxLineSize)},
 		truncatedBytes: metric.Counter(env.Metrics, "longshore_stdin_truncated_bytes_total",
@@ -52,6 +53,7 @@ func (c *Config) From(r io.Reader, env pipeline.Env) pipeline.Input {
 }
 
 type input struct {
+	found          func(string)
 	reader         io.Reader
 	splitter       lines.Splitter
 	truncatedBytes prometheus.Counter
@@ -82,6 +84,7 @@ func (in *input) Run(ctx context.Context, feed pipeline.Feed) (err error) {
 		return fmt.Errorf("preparing to read standard input: %w", err)
 	}
 	defer done()
+	in.found("standard input")
 	return in.readAll(ctx, feed, r)
 }
 

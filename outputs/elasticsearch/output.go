@@ -41,7 +41,7 @@ type Output struct {
 }
 
 var (
-	_ pipeline.Output  = (*Output)(nil)
+	_ pipeline.Prober  = (*Output)(nil)
 	_ pipeline.Encoder = (*encoder)(nil)
 )
 

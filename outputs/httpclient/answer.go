@@ -55,6 +55,16 @@ func ResponseError(resp *http.Response, body []byte) *pipeline.SendError {
 	return e
 }
 
+// Unanswered returns why an answer to a question about the server is not one from it, or not one
+// to us; nil if the server answers, even that it does not know the question, or that who may write
+// may not ask it (403).
+func Unanswered(resp *http.Response, body []byte) error {
+	if resp.StatusCode < 500 && resp.StatusCode != http.StatusUnauthorized && !isTLSPort(resp, body) {
+		return nil
+	}
+	return ResponseError(resp, body)
+}
+
 func outcomeOf(status int) (outcome pipeline.Outcome, uncertain bool) {
 	switch status {
 	case http.StatusBadRequest:

@@ -139,6 +139,7 @@ func (c *Config) Output(env pipeline.Env) (pipeline.Output, error) {
 	labels, _ := parseLabels(c.Labels)
 	o := &Output{
 		url:     to,
+		base:    c.baseURL(to),
 		tenant:  c.TenantID,
 		client:  client,
 		log:     env.Log,

@@ -26,6 +26,7 @@ const tenantHeader = "X-Scope-OrgID"
 // An Output sends to one Loki as one tenant.
 type Output struct {
 	url     *url.URL
+	base    *url.URL // with the path before /loki/api/v1
 	tenant  string
 	client  *httpclient.Client
 	log     *slog.Logger
@@ -49,7 +50,7 @@ type Output struct {
 	warnedIncomplete atomic.Bool
 }
 
-var _ pipeline.Output = (*Output)(nil)
+var _ pipeline.Prober = (*Output)(nil)
 
 // Encoder implements pipeline.Output.
 func (o *Output) Encoder() pipeline.Encoder {

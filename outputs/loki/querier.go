@@ -53,16 +53,14 @@ const pushPath = "/loki/api/v1/push"
 func (c *Config) newQuerier(push *url.URL, client *httpclient.Client) (*querier, error) {
 	q := &querier{tenant: c.TenantID, client: client, slots: make(chan struct{}, maxQueries)}
 	q.lookback.now = time.Now
-	base := *push
-	base.Path = strings.TrimSuffix(strings.TrimSuffix(push.Path, c.Path), pushPath)
-	q.base = &base
+	q.base = c.baseURL(push)
 	if c.Query.separate() {
 		client, err := httpclient.New(c.queryHTTP())
 		if err != nil {
 			return nil, err
 		}
 		q.client = client
-		base.User = nil
+		q.base.User = nil
 	}
 	if c.Query.URL == "" {
 		return q, nil
