@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 
 	"github.com/spf13/cobra"
 
@@ -26,6 +27,7 @@ type app struct {
 	stdout, stderr io.Writer
 	env            func(string) (string, bool)
 	components     []pipeline.Spec
+	logLevel       slog.Level
 	// signals returns a context that the first signal to end cancels; nil for none.
 	signals func(context.Context) (context.Context, context.CancelFunc)
 }

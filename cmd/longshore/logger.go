@@ -12,14 +12,15 @@ import (
 // otherwise.
 func (a *app) logger() *slog.Logger {
 	if isTerminal(a.stderr) {
-		return slog.New(&lineHandler{out: a.stderr, style: a.styleOf(a.stderr), mu: new(sync.Mutex)})
+		return slog.New(&lineHandler{out: a.stderr, level: a.logLevel, style: a.styleOf(a.stderr), mu: new(sync.Mutex)})
 	}
-	return slog.New(slog.NewJSONHandler(jsonWriter{a.stderr}, nil))
+	return slog.New(slog.NewJSONHandler(jsonWriter{a.stderr}, &slog.HandlerOptions{Level: a.logLevel}))
 }
 
 // lineHandler writes "15:04:05 WARN message  key=value" lines.
 type lineHandler struct {
 	out    io.Writer
+	level  slog.Level
 	style  style
 	mu     *sync.Mutex
 	attrs  string
@@ -27,12 +28,12 @@ type lineHandler struct {
 }
 
 func (h *lineHandler) Enabled(_ context.Context, level slog.Level) bool {
-	return level >= slog.LevelInfo
+	return level >= h.level
 }
 
 func (h *lineHandler) Handle(_ context.Context, r slog.Record) error {
 	var b strings.Builder
-	printf(&b, "%s %s %s%s", h.style.dim(r.Time.Format("15:04:05")), h.level(r.Level), r.Message, styled(h.attrs))
+	printf(&b, "%s %s %s%s", h.style.dim(r.Time.Format("15:04:05")), h.levelName(r.Level), r.Message, styled(h.attrs))
 	r.Attrs(func(a slog.Attr) bool {
 		b.WriteString(h.attr(a))
 		return true
@@ -44,14 +45,17 @@ func (h *lineHandler) Handle(_ context.Context, r slog.Record) error {
 	return err
 }
 
-func (h *lineHandler) level(level slog.Level) styled {
+func (h *lineHandler) levelName(level slog.Level) styled {
 	switch {
 	case level >= slog.LevelError:
 		return h.style.red("error")
 	case level >= slog.LevelWarn:
 		return h.style.yellow("warn ")
 	}
-	return h.style.green("info ")
+	if level >= slog.LevelInfo {
+		return h.style.green("info ")
+	}
+	return h.style.dim("debug")
 }
 
 func (h *lineHandler) attr(a slog.Attr) string {

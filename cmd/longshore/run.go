@@ -20,6 +20,7 @@ import (
 
 func (a *app) runCommand() *cobra.Command {
 	var path, dataDir string
+	var quiet bool
 	cmd := &cobra.Command{
 		Use:   "run [config]",
 		Short: "Ship logs until stopped",
@@ -29,6 +30,9 @@ func (a *app) runCommand() *cobra.Command {
 			"neither is set.",
 		Args: configArgument(&path),
 		RunE: action(func(cmd *cobra.Command, _ []string) error {
+			if quiet {
+				a.logLevel = max(a.logLevel, slog.LevelWarn)
+			}
 			cfg, err := a.loadFor(path, dataDir)
 			if err != nil {
 				return err
@@ -41,6 +45,8 @@ func (a *app) runCommand() *cobra.Command {
 	configFlag(cmd, &path)
 	cmd.Flags().StringVar(&dataDir, "data-dir", "", "folder for persistent data, instead of the config's data_dir")
 	_ = cmd.MarkFlagDirname("data-dir") // the flag is there
+	cmd.Flags().BoolVar(&quiet, "quiet", false, "log warnings and errors only")
+	cmd.Flags().TextVar(&a.logLevel, "log-level", slog.LevelInfo, "lowest level to log: debug, info, warn or error")
 	return cmd
 }
 
@@ -57,8 +63,9 @@ func (a *app) runPipelines(ctx context.Context, cfg *config.Config) error {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	var health admin.Health
+	announce := newAnnouncer(log, cfg)
 	g, err := graph.Build(graph.Options{Config: cfg, Log: log, Metrics: metrics, Health: health.Component,
-		Vital: health.Vital, Now: time.Now})
+		Vital: health.Vital, Found: announce.note, Now: time.Now})
 	if err != nil {
 		return err
 	}
@@ -70,13 +77,31 @@ func (a *app) runPipelines(ctx context.Context, cfg *config.Config) error {
 		return errors.Join(err, g.Close())
 	}
 	health.Ready(true)
+	announce.started(server.Addr())
 	defer inBackground(func(ctx context.Context) {
 		_ = server.Run(ctx) // it logs its own errors, and the pipelines go on without it
 	})()
 	defer releaseMemoryWhenIdle(func() uint64 { return g.Counts().Read }, debug.FreeOSMemory)()
-	err = g.Run(ctx)
-	logSummary(log, g.Counts())
+	err = a.runGraph(ctx, g, announce)
+	a.sumUp(log, g.Counts())
 	return err
+}
+
+// runGraph runs the graph, and says what it does meanwhile.
+func (a *app) runGraph(ctx context.Context, g *graph.Graph, announce *announcer) error {
+	running, ended := context.WithCancel(context.Background())
+	var saying sync.WaitGroup
+	defer saying.Wait()
+	defer ended()
+	saying.Go(func() { announce.running(ctx, g.Probe) })
+	saying.Go(func() {
+		select {
+		case <-ctx.Done():
+			announce.stopping(running, func() uint64 { return g.Counts().Pending() })
+		case <-running.Done():
+		}
+	})
+	return g.Run(ctx)
 }
 
 // inBackground runs a function in the background; stop ends its context and waits for it.
@@ -87,6 +112,16 @@ func inBackground(run func(ctx context.Context)) (stop func()) {
 	return func() {
 		cancel()
 		running.Wait()
+	}
+}
+
+// sumUp says what became of the records: as a few lines on a terminal, otherwise as one of the log.
+func (a *app) sumUp(log *slog.Logger, c graph.Counts) {
+	switch {
+	case !isTerminal(a.stderr):
+		logSummary(log, c)
+	case log.Enabled(context.Background(), slog.LevelInfo):
+		writeSummary(a.stderr, c)
 	}
 }
 
