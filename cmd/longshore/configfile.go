@@ -71,7 +71,8 @@ func (a *app) loadFor(path, dataDir string) (*config.Config, error) {
 func (a *app) printConfigErrors(problems config.Errors) {
 	a.printProblems(problems, "")
 	if len(problems) > 0 {
-		printf(a.stderr, "%s\n", a.styleOf(a.stderr).red(pipeline.Count(len(problems), "error")+" in "+problems[0].File))
+		sum := pipeline.Count(len(problems), "error") + " in " + problems[0].File
+		printf(a.stderr, "%s\n", a.styleOf(a.stderr).red(sum))
 	}
 }
 

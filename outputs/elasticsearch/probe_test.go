@@ -15,12 +15,12 @@ func TestProbe(t *testing.T) {
 		answer       string
 		server, says string // what the error says
 	}{
-		{"Elasticsearch", 200, `{"version":{"number":"9.5.4","build_flavor":"default"},"tagline":"You Know, for Search"}`,
+		{"Elasticsearch", 200, `{"version":{"number":"9.5.4"},"tagline":"You Know, for Search"}`,
 			"Elasticsearch 9.5.4", ""},
 		{"OpenSearch", 200, `{"version":{"distribution":"opensearch","number":"3.3.0"}}`, "OpenSearch 3.3.0", ""},
 		{"another that takes bulk requests", 404, "unsupported path", "", ""},
 		{"an answer that is no object", 200, `[1]`, "", ""},
-		{"without a login", 401, `{"error":{"type":"security_exception","reason":"missing credentials"}}`, "", "HTTP 401"},
+		{"without a login", 401, `{"error":{"type":"security_exception","reason":"no"}}`, "", "HTTP 401"},
 		{"without the right to ask", 403, "no", "", ""},
 	}
 	for _, test := range tests {
