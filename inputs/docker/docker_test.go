@@ -22,7 +22,6 @@ import (
 	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
-	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
 	"github.com/longshore/longshore/inputs/docker/logformat"
@@ -105,12 +104,9 @@ func run(t *testing.T, e *fakeEngine, feed *pipetest.Feed, config Config) *rig {
 	t.Setenv("DOCKER_HOST", "")
 	r := &rig{t: t, feed: feed, logged: &safeBuffer{}, health: newLastError()}
 	config.MaxLine = cmp.Or(config.MaxLine, pipetest.Config[*Config](t, Spec(), "").MaxLine)
-	made, err := config.Input(pipeline.Env{
-		Name:    "containers",
-		Log:     slog.New(slog.NewTextHandler(r.logged, nil)),
-		Metrics: prometheus.NewRegistry(),
-		Health:  r.health.note,
-	})
+	env := pipeline.NewEnv("containers", slog.New(slog.NewTextHandler(r.logged, nil)))
+	env.Health = r.health.note
+	made, err := config.Input(env)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -90,9 +90,8 @@ func (r *rig) start() {
 func (r *rig) startOn(feed pipeline.Feed) {
 	r.t.Helper()
 	r.metrics = prometheus.NewRegistry()
-	env := pipeline.Env{
-		Name: "app", Log: slog.New(slog.NewTextHandler(r.logs, nil)), Health: r.health.set, Metrics: r.metrics,
-	}
+	env := pipeline.NewEnv("app", slog.New(slog.NewTextHandler(r.logs, nil)))
+	env.Health, env.Metrics = r.health.set, r.metrics
 	made, err := r.config.Input(env)
 	if err != nil {
 		r.t.Fatal(err)
