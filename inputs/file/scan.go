@@ -402,6 +402,9 @@ func (w *follower) findCopies(
 			gone = append(gone, k)
 		}
 	}
+	if ctx.Err() != nil {
+		return found // the copies may not have been looked at
+	}
 	inodes := w.inodes()
 	for _, k := range gone {
 		found = append(found, w.sourceGone(k, inodes, listed)...)

@@ -107,26 +107,58 @@ func TestTruncatedAndRotatedBeforeItIsKnown(t *testing.T) {
 // TestLossIsReportedOnce: the source is remembered for what came after it, and what was lost of it
 // is not reported again.
 func TestLossIsReportedOnce(t *testing.T) {
+	for _, reused := range []bool{false, true} { // the inode, or mostly so
+		poll(t, func(r *rig) { lossIsReportedOnce(r, reused) })
+	}
+}
+
+func lossIsReportedOnce(r *rig, reused bool) {
+	r.write("app.log", "one line that is long enough\nunread")
+	r.start()
+	r.pass(pollTime)
+	r.feed.Ack()
+	for i := range 3 {
+		r.halt()
+		r.feed = r.feed.Restart()
+		switch {
+		case i > 0:
+		case reused:
+			r.remove("app.log")
+			r.write("app.log", "new\n")
+		default:
+			r.write("app.new", "new\n")
+			r.rename("app.new", "app.log")
+		}
+		r.startOn(&recordsBlocked{Feed: r.feed})
+		r.pass(pollTime)
+	}
+	if n := strings.Count(r.logs.String(), "part of a file was never read"); n != 1 {
+		r.t.Errorf("with the inode reused (%v) it was reported %d times:\n%s", reused, n, r.logs.String())
+	}
+	r.wantLog("missing_at_least=6")
+}
+
+// TestStoppedWhileCopiesAreLookedFor: a source whose file is gone is not given up, as its copy may
+// not have been looked at.
+func TestStoppedWhileCopiesAreLookedFor(t *testing.T) {
 	poll(t, func(r *rig) {
 		r.write("app.log", "one line that is long enough\nunread")
 		r.start()
 		r.pass(pollTime)
 		r.feed.Ack()
-		for i := range 3 {
-			r.halt()
-			r.feed = r.feed.Restart()
-			if i == 0 {
-				r.remove("app.log")
-				r.write("app.new", "new\n")
-				r.rename("app.new", "app.log")
-			}
-			r.startOn(&recordsBlocked{Feed: r.feed})
-			r.pass(0)
+		r.restart(func() {
+			r.append("app.log", " so far\n")
+			r.duplicate("app.log", "app.log.bak")
+			r.write("app.new", "three\n")
+			r.rename("app.new", "app.log")
+		})
+		r.pass(0) // the folders are listed after a moment
+		r.restart(nil)
+		r.pass(quietTime)
+		r.wantSet("unread so far", "three")
+		if strings.Contains(r.logs.String(), "never read") {
+			t.Errorf("it was reported as lost: %s", r.logs)
 		}
-		if n := strings.Count(r.logs.String(), "part of a file was never read"); n != 1 {
-			t.Errorf("it was reported %d times:\n%s", n, r.logs.String())
-		}
-		r.wantLog("missing_at_least=6")
 	})
 }
 
