@@ -177,7 +177,9 @@ func TestHurryGoesToDisk(t *testing.T) {
 					}
 				}
 			}
-			if n := heldUp(); n > 10 || len(s.bodies) > 0 {
+			n := heldUp()
+			synctest.Wait()
+			if n > 10 || len(s.bodies) > 0 {
 				t.Errorf("%d batches are taken, %d bodies are on disk before the input hurries", n, len(s.bodies))
 			}
 			r.d.Hurry(true)
@@ -185,7 +187,9 @@ func TestHurryGoesToDisk(t *testing.T) {
 				<-put
 			}
 			r.d.Hurry(false)
-			if n := heldUp(); n > 50 || len(s.bodies) == 0 {
+			n = heldUp()
+			synctest.Wait()
+			if n > 50 || len(s.bodies) == 0 {
 				t.Errorf("%d batches are taken, %d bodies are on disk after it has hurried", n, len(s.bodies))
 			}
 			back.Store(true)
