@@ -84,6 +84,19 @@ func bySource(stored []string) map[string][]string {
 	return m
 }
 
+// runUntilItIsBack runs the graph, and has the dead output work after a while.
+func (w *world) runUntilItIsBack(t *testing.T, g *Graph) {
+	t.Helper()
+	time.AfterFunc(5*time.Second, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.away["dead"] = false
+	})
+	if err := g.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestWhatALaggingOutputCannotReadIsLost: where a source is gone that an output has yet to read,
 // its records are counted as lost, and all else goes on.
 func TestWhatALaggingOutputCannotReadIsLost(t *testing.T) {
@@ -104,14 +117,7 @@ func TestWhatALaggingOutputCannotReadIsLost(t *testing.T) {
 				o.gone.Store(true)
 			}
 		})
-		time.AfterFunc(5*time.Second, func() {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			w.away["dead"] = false
-		})
-		if err := g.Run(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		w.runUntilItIsBack(t, g)
 		c := g.outputs[0].deliverer.Counts()
 		if c.Lost == 0 || c.Lost > 1000 || c.Delivered+c.Lost != 6000 || c.InFlight != 0 || g.Counts().Pending() != 0 {
 			t.Errorf("the output that lagged: %+v", c)
@@ -137,14 +143,7 @@ func TestWhatIsGoneOfASourceIsLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := w.build(t, t.TempDir(), twoOutputs)
 		g.haveLittleRoom()
-		time.AfterFunc(5*time.Second, func() {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			w.away["dead"] = false
-		})
-		if err := g.Run(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		w.runUntilItIsBack(t, g)
 		c := g.outputs[0].deliverer.Counts()
 		if c.Lost == 0 || c.Lost > 600 || c.Delivered+c.Lost != 6000 || c.InFlight != 0 || c.Behind != 0 {
 			t.Errorf("the output that lagged: %+v", c)

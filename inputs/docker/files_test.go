@@ -33,18 +33,24 @@ func TestFilesAndAPI(t *testing.T) {
 	}
 }
 
-func testFilesAndAPI(t *testing.T, seed uint64, tty bool) {
-	rnd := rand.New(rand.NewPCG(seed, 3))
-	e := newFakeEngine(t)
+// random adds a running container whose log has so many files, and returns what it is to write.
+func (e *fakeEngine) random(t *testing.T, rnd *rand.Rand, files int, tty bool) (*fakeContainer, *jsonFile, []message) {
 	e.ahead = day
-	e.oldSince = seed%2 == 1
-	j := newJSONFile(t, []int64{0, 500, 3000}[rnd.IntN(3)], 200, rnd.IntN(2) == 0)
+	j := newJSONFile(t, []int64{0, 500, 3000}[rnd.IntN(3)], files, files > 1 && rnd.IntN(2) == 0)
 	j.compressLater = rnd.IntN(2) == 0
 	log := randomLog(rnd, 500)
 	if tty {
 		log = onlyStdout(log)
 	}
 	c := e.add(&fakeContainer{ID: "a", Name: "one", State: "running", TTY: tty, Files: j, Options: j.options()})
+	return c, j, log
+}
+
+func testFilesAndAPI(t *testing.T, seed uint64, tty bool) {
+	rnd := rand.New(rand.NewPCG(seed, 3))
+	e := newFakeEngine(t)
+	e.oldSince = seed%2 == 1
+	c, j, log := e.random(t, rnd, 200, tty)
 	feed, all := pipetest.NewFeed(t), received{}
 	var ways []string
 	for rest := log; len(rest) > 0; {

@@ -30,17 +30,10 @@ func TestRereadAtRandom(t *testing.T) {
 func rereadAtRandom(t *testing.T, seed uint64, tty bool) {
 	rnd := rand.New(rand.NewPCG(seed, 31))
 	e := newFakeEngine(t)
-	e.ahead = day
 	files := 1 + rnd.IntN(4)
 	// Where there are fewer, the position may be rotated away while the log is not followed.
 	stops := files > 2
-	j := newJSONFile(t, []int64{0, 500, 3000}[rnd.IntN(3)], files, files > 1 && rnd.IntN(2) == 0)
-	j.compressLater = rnd.IntN(2) == 0
-	log := randomLog(rnd, 500)
-	if tty {
-		log = onlyStdout(log)
-	}
-	c := e.add(&fakeContainer{ID: "a", Name: "one", State: "running", TTY: tty, Files: j, Options: j.options()})
+	c, j, log := e.random(t, rnd, files, tty)
 	feed, all := pipetest.NewFeed(t), received{}
 	feed.Lag(true)
 	r := run(t, e, feed, Config{})
@@ -116,22 +109,29 @@ func TestRereadBehindASilentStream(t *testing.T) {
 	})
 }
 
+// followBehind follows a container while an output lags. It has written 50 lines, to files of which
+// three are kept.
+func followBehind(t *testing.T, e *fakeEngine, feed *pipetest.Feed, compress bool) (*rig, *fakeContainer, *jsonFile) {
+	t.Helper()
+	j := newJSONFile(t, 500, 3, compress)
+	c := e.start(&fakeContainer{ID: "a", Name: "web", Files: j, Options: j.options()})
+	feed.Lag(true)
+	r := run(t, e, feed, Config{})
+	for i := range int64(50) {
+		e.write(c, out(i*second, fmt.Sprintf("line %d\n", i)))
+		if i%5 == 4 {
+			waitForReads()
+		}
+	}
+	return r, c, j
+}
+
 // TestRereadOfARemovedContainer: its files are held open until the output that lags has read them.
 func TestRereadOfARemovedContainer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := newFakeEngine(t)
-		j := newJSONFile(t, 500, 3, true)
-		c := e.start(&fakeContainer{ID: "a", Name: "web", Files: j, Options: j.options()})
-		feed := pipetest.NewFeed(t)
-		feed.Lag(true)
+		e, feed := newFakeEngine(t), pipetest.NewFeed(t)
 		feed.SetSpool(1 << 20)
-		r := run(t, e, feed, Config{})
-		for i := range int64(50) {
-			e.write(c, out(i*second, fmt.Sprintf("line %d\n", i)))
-			if i%5 == 4 {
-				waitForReads()
-			}
-		}
+		r, c, j := followBehind(t, e, feed, true)
 		e.stop(c)
 		waitForReads()
 		for _, path := range []string{j.path, j.old(1) + ".gz", j.old(2) + ".gz"} {
@@ -157,19 +157,9 @@ func TestRereadOfARemovedContainer(t *testing.T) {
 // TestFilesAreGivenUp where there is no room to keep what is in them: what can be read comes.
 func TestFilesAreGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := newFakeEngine(t)
-		j := newJSONFile(t, 500, 3, false)
-		c := e.start(&fakeContainer{ID: "a", Name: "web", Files: j, Options: j.options()})
-		feed := pipetest.NewFeed(t)
-		feed.Lag(true)
+		e, feed := newFakeEngine(t), pipetest.NewFeed(t)
 		feed.SetSpool(0)
-		r := run(t, e, feed, Config{})
-		for i := range int64(50) {
-			e.write(c, out(i*second, fmt.Sprintf("line %d\n", i)))
-			if i%5 == 4 {
-				waitForReads()
-			}
-		}
+		r, c, _ := followBehind(t, e, feed, false)
 		time.Sleep(2 * heldFor)
 		synctest.Wait()
 		r.wantLogged("no room", 1)
