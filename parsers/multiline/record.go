@@ -248,8 +248,12 @@ func (r *record) exceptionBelow(p []byte) bool {
 	if r.lines > 1 && r.inside {
 		return false
 	}
-	name := exceptionName(p)
-	if name == nameless && p[len(p)-1] >= '0' && isGoFunction(p) && r.headed() && r.alarmed() { // zap
+	if !isUpper(p[0]) && !isLower(p[0]) {
+		return false
+	}
+	end := nameEnd(p)
+	name := exceptionNamed(p, end)
+	if name == nameless && (end == len(p) || p[end] != ' ') && isGoFunction(p) && r.headed() && r.alarmed() { // zap
 		r.state = goStack
 		return true
 	}

@@ -45,7 +45,7 @@ func isGoCall(p []byte) bool {
 // isGoName reports whether a line can be a function's name, as zap writes its stacks: without what
 // the function was called with.
 func isGoName(p []byte) bool {
-	if bytes.IndexByte(p, ' ') >= 0 || !isLower(p[0]) && !isUpper(p[0]) { // which most lines have early
+	if !isLower(p[0]) && !isUpper(p[0]) || bytes.IndexByte(p, ' ') >= 0 { // which most lines have early
 		return false
 	}
 	last := p[len(p)-1]
@@ -204,7 +204,11 @@ func exceptionName(p []byte) naming {
 	if !isUpper(p[0]) && !isLower(p[0]) {
 		return nameless
 	}
-	end := nameEnd(p)
+	return exceptionNamed(p, nameEnd(p))
+}
+
+// exceptionNamed is exceptionName for a line that begins with a letter, where its nameEnd is known.
+func exceptionNamed(p []byte, end int) naming {
 	if end+2 < len(p) && p[end+1] == ':' {
 		end = classEnd(p)
 	}
