@@ -114,8 +114,7 @@ func describeProbe(p graph.Probe) string {
 
 // stopping says what a stop waits for, until ctx ends.
 func (a *announcer) stopping(ctx context.Context, pending func() uint64) {
-	a.log.Info("stopping: what was read is still delivered; a second Ctrl-C ends at once, and loses nothing: "+
-		"what is pending then is read again at the next start",
+	a.log.Info("stopping: what was read is still delivered; "+a.secondSignal(),
 		"for_at_most", a.config.ShutdownTimeout.String(), "pending", pending())
 	tick := time.NewTicker(stoppingInterval)
 	defer tick.Stop()
@@ -127,6 +126,16 @@ func (a *announcer) stopping(ctx context.Context, pending func() uint64) {
 			a.log.Info("still stopping", "pending", pending())
 		}
 	}
+}
+
+// secondSignal says what a second signal does.
+func (a *announcer) secondSignal() string {
+	for _, in := range a.config.Inputs {
+		if !in.Traits.Rereadable {
+			return "a second Ctrl-C ends at once, and what is pending then of the input " + in.Name + " is lost"
+		}
+	}
+	return "a second Ctrl-C ends at once, and loses nothing: what is pending then is read again at the next start"
 }
 
 // writeSummary writes what became of the records, for people.

@@ -26,7 +26,10 @@ func announced() (*announcer, *strings.Builder) {
 		return a
 	}})
 	cfg := &config.Config{File: "longshore.yml", ShutdownTimeout: pipeline.Duration(30 * time.Second)}
-	cfg.Inputs = []config.Input{{Name: "web", Type: "docker"}, {Name: "app", Type: "file"}}
+	again := pipeline.Traits{Rereadable: true}
+	cfg.Inputs = []config.Input{
+		{Name: "web", Type: "docker", Traits: again}, {Name: "app", Type: "file", Traits: again},
+	}
 	return newAnnouncer(slog.New(handler), cfg), &log
 }
 
@@ -76,11 +79,19 @@ func TestStoppingSaysWhatItWaitsFor(t *testing.T) {
 		left := uint64(30)
 		a.stopping(ctx, func() uint64 { left -= 10; return left })
 		got := log.String()
-		if !strings.Contains(got, "for_at_most=30s pending=20") || !strings.Contains(got, "second Ctrl-C") ||
+		if !strings.Contains(got, "for_at_most=30s pending=20") || !strings.Contains(got, "and loses nothing") ||
 			!strings.HasSuffix(got, "msg=\"still stopping\" pending=10\nmsg=\"still stopping\" pending=0\n") {
 			t.Errorf("it says %s", got)
 		}
 	})
+}
+
+func TestStoppingSaysWhatWouldBeLost(t *testing.T) {
+	a, _ := announced()
+	a.config.Inputs = append(a.config.Inputs, config.Input{Name: "in", Type: "stdin"})
+	if got := a.secondSignal(); !strings.Contains(got, "of the input in is lost") {
+		t.Errorf("it says %s", got)
+	}
 }
 
 func TestSummary(t *testing.T) {
