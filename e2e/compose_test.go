@@ -132,10 +132,18 @@ func (s *stack) inspect(service, format string) string {
 
 func (s *stack) container(service string) string { return s.project + "-" + service + "-1" }
 
-// isSilent wants a service that has logged nothing.
-func (s *stack) isSilent(service string) {
+// startLines are how many lines the agent logs when it starts: that it runs, what it reads, and
+// where that goes.
+const startLines = 3
+
+// saysItIsWell wants an agent that has logged that it started, with destinations that answer, and
+// nothing else.
+func (s *stack) saysItIsWell(service string) {
 	s.t.Helper()
-	if logs, err := s.compose("logs", "--no-color", service); logs != "" || err != nil {
+	logs, err := s.compose("logs", "--no-color", service)
+	logs = strings.TrimSpace(logs)
+	if strings.Count(logs, `"level":"INFO"`) != startLines || strings.Count(logs, "\n") != startLines-1 ||
+		strings.Contains(logs, "no answer") || err != nil {
 		s.t.Errorf("%s says, with all being well: %s (%v)", service, logs, err)
 	}
 }
@@ -209,7 +217,7 @@ func checkAgentContainer(t *testing.T, s *stack) {
 	if !uid.Match(status) || !groups.Match(status) {
 		t.Errorf("the agent is not user 65532 of group %s:\n%s", os.Getenv("DOCKER_GID"), status)
 	}
-	s.isSilent("longshore")
+	s.saysItIsWell("longshore")
 }
 
 // stackDoc is what a record of the sample app has, in both.
@@ -296,5 +304,5 @@ func sidecar(t *testing.T, main *stack, agent, app string, l query.Loki, when sp
 	if strings.Contains(mounts, "docker.sock") || !strings.Contains(mounts, "/var/log/app false") {
 		t.Errorf("the agent's mounts: %s", mounts)
 	}
-	s.isSilent("longshore")
+	s.saysItIsWell("longshore")
 }

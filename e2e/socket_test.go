@@ -103,8 +103,9 @@ func testHostileContainer(t *testing.T, docker *server.DockerServer) {
 	docker.AppImage("longshore-e2e/chatter:dev", binary(t, "./e2e/chatter"))
 	dir := t.TempDir()
 	lines, hostile, out := hostileLines(), filepath.Join(dir, "hostile"), filepath.Join(dir, "out.jsonl")
-	for _, line := range lines {
+	for i, line := range lines {
 		add(t, hostile, []byte(line.raw+"\n\n\r\n")) // and two empty lines
+		lines[i].skipped = ""                        // a container's log has no holes: it was written so
 	}
 	empty := 2 * len(lines)
 	docker.Remove("hostile")
