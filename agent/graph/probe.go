@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 
+	"github.com/longshore/longshore/agent/deliver"
 	"github.com/longshore/longshore/pipeline"
 )
 
@@ -28,7 +29,10 @@ func (g *Graph) Probe(ctx context.Context) []Probe {
 			continue
 		}
 		p.Location = server.Location()
-		asking.Go(func() { p.Server, p.Err = server.Probe(ctx) })
+		asking.Go(func() {
+			p.Server, p.Err = server.Probe(ctx)
+			p.Err = deliver.WithoutSecrets(p.Err, g.redact)
+		})
 	}
 	asking.Wait()
 	return probes
