@@ -64,6 +64,20 @@ func OpenDataFile(path string, flags int) (*os.File, error) {
 	return f, nil
 }
 
+// SyncFolder brings the names in a folder of the data folder to disk. Some file systems cannot,
+// which is no error.
+func SyncFolder(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err = d.Sync(); errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) {
+		return nil
+	}
+	return err
+}
+
 func notRegular(path string, info os.FileInfo) error {
 	what := "a device"
 	switch mode := info.Mode(); {

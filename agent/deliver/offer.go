@@ -25,7 +25,7 @@ func (d *Deliverer) Offer(ctx context.Context, b *Shared, track Track) (taken bo
 	l := d.laneOf(b.Source)
 	dl := delivery{b, track}
 	select {
-	case l.door(d.hurrying.Load() > 0) <- dl:
+	case l.door() <- dl:
 		return true, nil
 	default:
 	}
@@ -36,7 +36,7 @@ func (d *Deliverer) Offer(ctx context.Context, b *Shared, track Track) (taken bo
 			return false, nil
 		}
 		select {
-		case l.door(d.hurrying.Load() > 0) <- dl:
+		case l.door() <- dl:
 			return true, nil
 		case <-ctx.Done():
 			d.metrics.add(-len(b.Records))
@@ -77,8 +77,8 @@ func (d *Deliverer) PutPatient(
 }
 
 // door returns the channel for what can be read again, or, while an input hurries, for all.
-func (l *lane) door(hurries bool) chan<- delivery {
-	if hurries {
+func (l *lane) door() chan<- delivery {
+	if l.d.hurrying.Load() > 0 {
 		return l.in
 	}
 	return l.patient

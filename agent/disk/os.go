@@ -1,7 +1,6 @@
 package disk
 
 import (
-	"errors"
 	"os"
 	"syscall"
 
@@ -62,19 +61,8 @@ func (OS) ReadDir(path string) ([]string, error) {
 	return names, nil
 }
 
-// SyncDir implements FS. Some file systems cannot sync a folder, which is no error.
-func (OS) SyncDir(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	err = d.Sync()
-	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) {
-		return nil
-	}
-	return err
-}
+// SyncDir implements FS.
+func (OS) SyncDir(path string) error { return pipeline.SyncFolder(path) }
 
 // Free implements FS: what an unprivileged user may write.
 func (OS) Free(path string) (int64, error) {

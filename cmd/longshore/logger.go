@@ -51,8 +51,7 @@ func (h *lineHandler) levelName(level slog.Level) styled {
 		return h.style.red("error")
 	case level >= slog.LevelWarn:
 		return h.style.yellow("warn ")
-	}
-	if level >= slog.LevelInfo {
+	case level >= slog.LevelInfo:
 		return h.style.green("info ")
 	}
 	return h.style.dim("debug")

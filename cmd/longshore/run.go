@@ -83,7 +83,7 @@ func (a *app) runPipelines(ctx context.Context, cfg *config.Config) error {
 	})()
 	defer releaseMemoryWhenIdle(func() uint64 { return g.Counts().Read }, debug.FreeOSMemory)()
 	err = a.runGraph(ctx, g, announce)
-	a.sumUp(log, g.Counts())
+	a.summarize(log, g.Counts())
 	return err
 }
 
@@ -115,8 +115,9 @@ func inBackground(run func(ctx context.Context)) (stop func()) {
 	}
 }
 
-// sumUp says what became of the records: as a few lines on a terminal, otherwise as one of the log.
-func (a *app) sumUp(log *slog.Logger, c graph.Counts) {
+// summarize says what became of the records: as a few lines on a terminal, otherwise as one of the
+// log.
+func (a *app) summarize(log *slog.Logger, c graph.Counts) {
 	switch {
 	case !isTerminal(a.stderr):
 		logSummary(log, c)

@@ -67,7 +67,7 @@ type batcher struct {
 	log         *slog.Logger
 	metrics     *metrics
 	openBatches *atomic.Int64 // of all batchers of the input
-	sources     *sourceBatchers
+	sources     *pipeline.SourceMap[*batcher]
 
 	newName atomic.Pointer[string] // set by a rename event
 	sending atomic.Bool
@@ -253,7 +253,7 @@ func (b *batcher) stop(gone bool) {
 			b.openStream(st)
 		}
 		if st.src != nil {
-			b.sources.remove(st.src.ID)
+			b.sources.Remove(st.src.ID, b)
 			b.feed.Close(st.src, gone)
 			st.src = nil
 		}
@@ -495,7 +495,7 @@ func (b *batcher) openStream(st *streamState) error {
 		return err
 	}
 	st.id, st.src, st.openedAs = src.ID, src, b.identity
-	b.sources.set(src.ID, b)
+	b.sources.Set(src.ID, b)
 	st.lag = idleBytes
 	return nil
 }

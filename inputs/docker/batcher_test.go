@@ -21,7 +21,8 @@ import (
 func newBatcher(t testing.TB, feed pipeline.Feed) *batcher {
 	b := &batcher{
 		ctx: t.Context(), feed: feed, log: slog.New(slog.DiscardHandler),
-		metrics: newMetrics(prometheus.NewRegistry()), openBatches: new(atomic.Int64), sources: &sourceBatchers{},
+		metrics: newMetrics(prometheus.NewRegistry()), openBatches: new(atomic.Int64),
+		sources:  new(pipeline.SourceMap[*batcher]),
 		identity: &identity{id: "x", name: "x"}, streams: make([]*streamState, 2),
 	}
 	for i := range b.streams {

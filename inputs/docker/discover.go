@@ -54,7 +54,7 @@ type Input struct {
 
 	running     sync.WaitGroup
 	openBatches atomic.Int64 // of all followers
-	sources     sourceBatchers
+	sources     pipeline.SourceMap[*batcher]
 	blocks      blockPool
 	ticker      *ticker
 	watcher     *watcher     // nil if files are not read or cannot be watched
@@ -70,37 +70,10 @@ var (
 
 // HeldUpUntil implements pipeline.Lookout.
 func (in *Input) HeldUpUntil(src *event.Source) time.Time {
-	if b := in.sources.of(src.ID); b != nil {
+	if b := in.sources.Of(src.ID); b != nil {
 		return b.heldUpUntil()
 	}
 	return time.Time{}
-}
-
-// sourceBatchers are the batchers by the sources that they send.
-type sourceBatchers struct {
-	mu       sync.Mutex
-	batchers map[event.SourceID]*batcher
-}
-
-func (s *sourceBatchers) set(id event.SourceID, b *batcher) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.batchers == nil {
-		s.batchers = map[event.SourceID]*batcher{}
-	}
-	s.batchers[id] = b
-}
-
-func (s *sourceBatchers) of(id event.SourceID) *batcher {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.batchers[id]
-}
-
-func (s *sourceBatchers) remove(id event.SourceID) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.batchers, id)
 }
 
 // Run implements pipeline.Input.

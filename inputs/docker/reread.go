@@ -16,13 +16,13 @@ var _ pipeline.Rereader = (*Input)(nil)
 // CanReread implements pipeline.Rereader. What is read through the engine's API is gone as soon as
 // the container is removed, or the engine rotates its log.
 func (in *Input) CanReread(id event.SourceID) bool {
-	b := in.sources.of(id)
+	b := in.sources.Of(id)
 	return b != nil && b.history.rereadable.Load()
 }
 
 // Reread implements pipeline.Rereader.
 func (in *Input) Reread(ctx context.Context, from pipeline.Known, feed pipeline.Feed) error {
-	b := in.sources.of(from.ID)
+	b := in.sources.Of(from.ID)
 	if b == nil {
 		return errNotFollowed
 	}

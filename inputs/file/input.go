@@ -40,7 +40,7 @@ type core struct {
 	health     *healthTracker
 	found      func(string)
 	metrics    *metrics
-	sources    *sourceFiles
+	sources    *pipeline.SourceMap[*file]
 
 	rereadMetrics *metrics // what is read again counts for nothing
 }
@@ -75,7 +75,7 @@ func (in *input) HeldUpUntil(src *event.Source) time.Time {
 	if c == nil {
 		return time.Time{}
 	}
-	f := c.sources.of(src.ID)
+	f := c.sources.Of(src.ID)
 	if f == nil {
 		return time.Time{}
 	}
@@ -109,7 +109,7 @@ func (in *input) core(feed pipeline.Feed) (*core, error) {
 		health:     health,
 		found:      in.env.Found,
 		metrics:    metrics,
-		sources:    &sourceFiles{files: map[event.SourceID]*file{}},
+		sources:    new(pipeline.SourceMap[*file]),
 
 		rereadMetrics: newMetrics(prometheus.NewRegistry()),
 	}, nil

@@ -377,7 +377,7 @@ func (r *reader) detachSource(f *file, why string) *event.Source {
 	if src == nil && s.srcID != 0 {
 		src, _ = r.feed.Open(s.srcID, s.key, labelsOf(s.key))
 	}
-	r.sources.remove(s.srcID, f)
+	r.sources.Remove(s.srcID, f)
 	r.table.setSource(f, nil)
 	s.src, s.srcID = nil, 0
 	return src
@@ -442,7 +442,7 @@ func (r *reader) setAside(f *file) {
 
 func (r *reader) unfollow(f *file) {
 	r.forgetPredecessors(f)
-	r.sources.remove(f.read.srcID, f)
+	r.sources.Remove(f.read.srcID, f)
 	r.table.remove(f)
 	r.health.clear(f.read.key)
 	f.read.progress, f.read.identified = r.settings.newProgress(f.read.key), false
@@ -622,7 +622,7 @@ func (r *reader) openSource(ctx context.Context, f *file) error {
 		s.src, s.srcID = src, src.ID
 		if !r.rereads {
 			r.table.setSource(f, src)
-			r.sources.set(src.ID, f)
+			r.sources.Set(src.ID, f)
 		}
 	}
 	if s.begun || s.storedHead == int(s.head.len) {

@@ -5,40 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sync"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
 )
-
-// sourceFiles are the files by the sources that they are.
-type sourceFiles struct {
-	mu    sync.Mutex
-	files map[event.SourceID]*file
-}
-
-func (s *sourceFiles) set(id event.SourceID, f *file) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.files[id] = f
-}
-
-func (s *sourceFiles) of(id event.SourceID) *file {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.files[id]
-}
-
-// remove forgets a source, unless it is another file by now.
-func (s *sourceFiles) remove(id event.SourceID, f *file) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.files[id] == f {
-		delete(s.files, id)
-	}
-}
 
 var errNotFollowed = errors.New("its file is no longer followed")
 
@@ -49,7 +21,7 @@ func (in *input) Reread(ctx context.Context, from pipeline.Known, feed pipeline.
 	if c == nil {
 		return errNotFollowed
 	}
-	f := c.sources.of(from.ID)
+	f := c.sources.Of(from.ID)
 	if f == nil {
 		return errNotFollowed
 	}

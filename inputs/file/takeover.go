@@ -71,7 +71,7 @@ func (r *reader) transfer(f *file, firstPath string, c *copyCandidate) *file {
 	r.table.setSource(f, nil)
 	r.table.setSource(successor, s.src)
 	if s.src != nil {
-		r.sources.set(s.srcID, successor)
+		r.sources.Set(s.srcID, successor)
 	}
 	return successor
 }

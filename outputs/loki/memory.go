@@ -151,20 +151,7 @@ func (m *memory) write(durably bool) (err error) {
 	if !durably {
 		return nil
 	}
-	return errors.Join(f.Sync(), syncFolder(filepath.Dir(m.path)))
-}
-
-// syncFolder brings the name of a new file to disk. Some file systems cannot, which is no error.
-func syncFolder(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	if err = d.Sync(); errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) {
-		return nil
-	}
-	return err
+	return errors.Join(f.Sync(), pipeline.SyncFolder(filepath.Dir(m.path)))
 }
 
 // open opens the file and locks it until it is closed.

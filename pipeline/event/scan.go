@@ -34,7 +34,8 @@ func NestedEnd(p []byte, at int) int {
 
 // SkipBlanks returns the index of what is no blank from an index on.
 func SkipBlanks(p []byte, at int) int {
-	for at < len(p) && (p[at] == ' ' || p[at] == '\t' || p[at] == '\n' || p[at] == '\r') {
+	// Most bytes are no blanks, nor control characters.
+	for at < len(p) && p[at] <= ' ' && (p[at] == ' ' || p[at] == '\t' || p[at] == '\n' || p[at] == '\r') {
 		at++
 	}
 	return at

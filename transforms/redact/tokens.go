@@ -332,12 +332,17 @@ func hasLongToken(p []byte) bool {
 
 // isShortHead reports whether a text begins with a short head.
 func isShortHead(p []byte) bool {
-	switch p[0] {
-	case 's', 'S', 'h', 'd': // the first letters of all
-		return slices.ContainsFunc(shortHeads, func(t token) bool { return bytes.HasPrefix(p, []byte(t.text)) })
-	}
-	return false
+	return beginsShortHead[p[0]] &&
+		slices.ContainsFunc(shortHeads, func(t token) bool { return bytes.HasPrefix(p, []byte(t.text)) })
 }
+
+// beginsShortHead has the first characters of short heads.
+var beginsShortHead = func() (t [256]bool) {
+	for _, head := range shortHeads {
+		t[head.text[0]] = true
+	}
+	return t
+}()
 
 func hasBlank(w uint64) uint64 {
 	w ^= ' ' * ones

@@ -170,7 +170,7 @@ func (f *Fitter) plainContainer(p []byte, at, depth int, count *int) int {
 	if p[at] == '[' {
 		return f.plainArray(p, at, depth, count)
 	}
-	for at = skipBlanks(p, at+1); at < len(p) && p[at] != '}'; at = skipComma(p, at) {
+	for at = event.SkipBlanks(p, at+1); at < len(p) && p[at] != '}'; at = skipComma(p, at) {
 		if at = plainKey(p, at); at < 0 || at >= len(p) {
 			return -1
 		}
@@ -186,7 +186,7 @@ func (f *Fitter) plainContainer(p []byte, at, depth int, count *int) int {
 // may be one.
 func (f *Fitter) plainArray(p []byte, at, depth int, count *int) int {
 	var all kinds
-	for at = skipBlanks(p, at+1); at < len(p) && p[at] != ']'; at = skipComma(p, at) {
+	for at = event.SkipBlanks(p, at+1); at < len(p) && p[at] != ']'; at = skipComma(p, at) {
 		var kind kinds
 		if p[at] == '[' || p[at] == '{' && all != nothing {
 			return -1
@@ -210,9 +210,9 @@ func plainKey(p []byte, at int) int {
 		return -1
 	}
 	if at++; p[at] != ':' {
-		at = skipBlanks(p, at)
+		at = event.SkipBlanks(p, at)
 	}
-	return skipBlanks(p, at+1)
+	return event.SkipBlanks(p, at+1)
 }
 
 var endsPlainKey = [256]bool{'"': true, '.': true, '\\': true}
@@ -261,16 +261,8 @@ func (f *Fitter) plainValue(p []byte, at, depth int, count *int) (int, kinds) {
 }
 
 func skipComma(p []byte, at int) int {
-	if at = skipBlanks(p, at); at < len(p) && p[at] == ',' {
-		return skipBlanks(p, at+1)
+	if at = event.SkipBlanks(p, at); at < len(p) && p[at] == ',' {
+		return event.SkipBlanks(p, at+1)
 	}
 	return at
-}
-
-// skipBlanks is event.SkipBlanks for JSON that mostly has none.
-func skipBlanks(p []byte, at int) int {
-	if at < len(p) && p[at] > ' ' {
-		return at
-	}
-	return event.SkipBlanks(p, at)
 }
