@@ -41,7 +41,7 @@ func (a *Auto) Line(line []byte) pipeline.JoinDecision {
 		a.forget()
 		return pipeline.Complete
 	}
-	if len(line) > 0 && isLower(line[0]) {
+	if len(line) > 0 && isLower(line[0]) && bytes.IndexByte(line[:min(len(line), recognize.LongestPrefix)], '|') > 0 {
 		if n := recognize.ComposePrefix(line); n > 0 {
 			return a.prefixed(line[:n], line[n:])
 		}

@@ -47,16 +47,20 @@ func (r *record) look() head {
 // dropColors copies p without colour codes to dst, and returns the length.
 func dropColors(dst, p []byte) int {
 	n := 0
-	for len(p) > 0 {
-		if end := colorEnd(p); p[0] == 0x1b && end > 0 {
-			p = p[end:]
-			continue
+	for {
+		esc := bytes.IndexByte(p, 0x1b)
+		if esc < 0 {
+			return n + copy(dst[n:], p)
 		}
-		dst[n] = p[0]
-		n++
-		p = p[1:]
+		n += copy(dst[n:], p[:esc])
+		p = p[esc:]
+		end := colorEnd(p)
+		if end == 0 { // a sign like others
+			end = 1
+			n += copy(dst[n:], p[:1])
+		}
+		p = p[end:]
 	}
-	return n
 }
 
 // levelOf finds the level among the first words of a line: in capitals, in

@@ -1,6 +1,10 @@
 package multiline
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/binary"
+	"math/bits"
+)
 
 // postgres reports whether a line says more of the open record's message, as Postgres
 // writes it: with the very same head, time and process, before another word (elog.c,
@@ -9,12 +13,45 @@ import "bytes"
 //	2024-05-01 12:00:00.123 UTC [7] ERROR:  relation "x" does not exist
 //	2024-05-01 12:00:00.123 UTC [7] STATEMENT:  SELECT * FROM x
 func (r *record) postgres(p []byte) bool {
+	first := r.start[:r.length]
+	if !differInWord(first, p) {
+		return false
+	}
 	head, word := postgresHead(p)
 	if !isPostgresMore(word) {
 		return false
 	}
-	first, level := postgresHead(r.start[:r.length])
-	return len(level) > 0 && !isPostgresMore(level) && bytes.Equal(head, first)
+	firstHead, level := postgresHead(first)
+	return len(level) > 0 && !isPostgresMore(level) && bytes.Equal(head, firstHead)
+}
+
+// differInWord reports whether p differs from first by a word in capitals before by anything else,
+// as lines with the very same head do; most differ in their times.
+func differInWord(first, p []byte) bool {
+	n := min(len(first), len(p))
+	if bytes.Equal(first[:n], p[:n]) && n == len(first) {
+		return false
+	}
+	at := commonPrefix(first[:n], p[:n])
+	for at > 0 && isUpper(p[at-1]) {
+		at--
+	}
+	return at < len(p) && isUpper(p[at])
+}
+
+// commonPrefix returns how many bytes a and b, of one length, have in common at their starts.
+func commonPrefix(a, b []byte) int {
+	b = b[:len(a)]
+	at := 0
+	for ; at+8 <= len(a); at += 8 {
+		if d := binary.LittleEndian.Uint64(a[at:]) ^ binary.LittleEndian.Uint64(b[at:]); d != 0 {
+			return at + bits.TrailingZeros64(d)/8
+		}
+	}
+	for at < len(a) && a[at] == b[at] {
+		at++
+	}
+	return at
 }
 
 // isPostgres reports whether a line has a severity of Postgres's behind any log_line_prefix that

@@ -227,6 +227,25 @@ func (r *record) follows(p []byte) bool {
 
 // begun takes the lines that start a trace by themselves, or below the log line that tells of it.
 func (r *record) begun(p []byte) bool {
+	if r.state != text {
+		return r.goesOn(p)
+	}
+	switch p[0] {
+	case 'g':
+		return isGoroutine(p) && r.turn(goStack, r.headed())
+	case '*':
+		return bytes.HasPrefix(p, []byte("** (")) && r.turn(elixir, r.headed())
+	case 'T':
+		return bytes.HasPrefix(p, []byte("Traceback (most recent call last):")) &&
+			r.turn(python, r.headed() && !r.calm())
+	case 'V':
+		return isMySQLVersion(p) && r.turn(ended, r.headed())
+	}
+	return false
+}
+
+// goesOn takes the lines of what has begun that are told by more than a prefix.
+func (r *record) goesOn(p []byte) bool {
 	switch {
 	case r.state == jul && isJULLevel(p):
 		r.state = text
@@ -237,16 +256,6 @@ func (r *record) begun(p []byte) bool {
 	case (r.state == report || r.state == reported) && isAborting(p):
 		r.state = ended
 		return true
-	case r.state != text:
-		return false
-	case p[0] == 'g' && isGoroutine(p):
-		return r.turn(goStack, r.headed())
-	case p[0] == '*' && bytes.HasPrefix(p, []byte("** (")):
-		return r.turn(elixir, r.headed())
-	case p[0] == 'T' && bytes.HasPrefix(p, []byte("Traceback (most recent call last):")):
-		return r.turn(python, r.headed() && !r.calm())
-	case p[0] == 'V' && isMySQLVersion(p):
-		return r.turn(ended, r.headed())
 	}
 	return false
 }

@@ -209,8 +209,12 @@ func exceptionName(p []byte) naming {
 
 // exceptionNamed is exceptionName for a line that begins with a letter, where its nameEnd is known.
 func exceptionNamed(p []byte, end int) naming {
-	if end+2 < len(p) && p[end+1] == ':' {
-		end = classEnd(p)
+	if end+2 < len(p) {
+		if next := p[end+1]; next == ':' {
+			end = classEnd(p)
+		} else if p[end] == ' ' && next != '[' && next != '(' { // which endsName is not true of
+			return nameless
+		}
 	}
 	if end < 5 || end > longestName {
 		return nameless
@@ -277,7 +281,8 @@ func endsName(p []byte) bool {
 
 // namesException reports whether the last part of a name is that of an exception.
 func namesException(name []byte) bool {
-	name = name[bytes.LastIndexAny(name, ".:")+1:]
+	name = name[bytes.LastIndexByte(name, '.')+1:]
+	name = name[bytes.LastIndexByte(name, ':')+1:]
 	for {
 		inner := bytes.IndexByte(name, '$')
 		part := name
