@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/longshore/longshore/cmd/longshore/importer"
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/config"
 )
@@ -47,14 +48,44 @@ func (a *app) load(path string) (*config.Config, error) {
 		path, _ = a.env("LONGSHORE_CONFIG")
 	}
 	if path != "" {
-		return loader.LoadFile(path)
+		return loadFile(loader, path)
 	}
 	for _, file := range defaultFiles {
 		if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
-			return loader.LoadFile(file)
+			return loadFile(loader, file)
 		}
 	}
 	return loader.Default()
+}
+
+// loadFile reads a config. One of another tool has a single error, which says how to convert it.
+func loadFile(loader config.Loader, path string) (*config.Config, error) {
+	cfg, err := loader.LoadFile(path)
+	var problems config.Errors
+	if !errors.As(err, &problems) {
+		return cfg, err
+	}
+	if why := foreign(path); why != "" {
+		return nil, config.Errors{{File: path, Message: why}}
+	}
+	return nil, err
+}
+
+// foreign says what a config that cannot be read is, if it is another tool's, and what to do.
+func foreign(path string) string {
+	data, err := pipeline.ReadFile(path, importer.MaxConfig)
+	if err != nil {
+		return ""
+	}
+	if tool := importer.Recognise(path, string(data)); tool != "" {
+		return fmt.Sprintf("this is a config of %s; convert it with: longshore import %s -o longshore.yml",
+			tool.Title(), path)
+	}
+	if importer.IsTOML(string(data)) {
+		return "this is TOML, and Longshore's configs are YAML (name: value, nested by indentation); see " +
+			"docs/reference/config.md"
+	}
+	return ""
 }
 
 // loadFor is load, with dataDir, unless it is empty, instead of the config's.

@@ -174,3 +174,27 @@ func newMeanings(spellings []spelling) *table[meaning] {
 	}
 	return t
 }
+
+// NameOf returns the name under which a record has what lines have under a key: level for lvl,
+// message for msg. A key that stands for nothing is a field of its own name.
+func NameOf(key string) string {
+	m := meanings.get(hash([]byte(key)), []byte(key))
+	if m == nil {
+		return key
+	}
+	switch m.part {
+	case partTime:
+		return "timestamp"
+	case partLevel:
+		return "level"
+	case partMessage:
+		return "message"
+	case partService:
+		return "service"
+	case partTrace:
+		return "trace_id"
+	case partSpan:
+		return "span_id"
+	}
+	return key
+}
