@@ -1,9 +1,11 @@
-// Package admin is the HTTP server: /health, /ready, /metrics, /api/v1/status and /debug/pprof/, so
-// that a binary in the field can show where its time and memory go.
+// Package admin is the HTTP server: /health, /ready, /metrics, the API (/api/v1/status, and
+// /api/v1/logs for the recent records) and /debug/pprof/, so that a binary in the field can show
+// where its time and memory go.
 //
 // Other machines need a token for all but /health, /ready and /metrics. Where only this machine can
 // connect and there is no token, requests must name a loopback host: a browser's page whose name
-// was made to mean this machine (DNS rebinding) is not answered.
+// was made to mean this machine (DNS rebinding) is not answered. Nor is, but for /health, /ready
+// and /metrics, any page of another origin, whatever it sends.
 package admin
 
 import (
@@ -18,10 +20,12 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"net/url"
 	"strings"
 	"syscall"
 	"time"
 
+	"github.com/longshore/longshore/agent/recent"
 	"github.com/longshore/longshore/pipeline"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -43,9 +47,10 @@ const (
 type Server struct {
 	listener net.Listener
 	http     *http.Server
+	stopping context.CancelFunc // ends streams
 }
 
-// Options of a server. All but Token must be set.
+// Options of a server. All but Token and Recent must be set.
 type Options struct {
 	Address string // host:port; port 0 takes a free one
 	// Token opens /api/ and /debug/ to other machines. Without one they are closed to them.
@@ -54,6 +59,8 @@ type Options struct {
 	Health  *Health
 	// Status returns what /api/v1/status encodes as JSON.
 	Status func() any
+	// Recent is what /api/v1/logs shows; nil where nothing is kept.
+	Recent *recent.Store
 	Log    *slog.Logger
 }
 
@@ -63,10 +70,12 @@ func Listen(o Options) (*Server, error) {
 	if err != nil {
 		return nil, listenError(o.Address, err)
 	}
+	serving, stopping := context.WithCancel(context.Background())
 	return &Server{
 		listener: listener,
+		stopping: stopping,
 		http: &http.Server{
-			Handler:           handler(o, isLoopback(listener.Addr())),
+			Handler:           handler(o, isLoopback(listener.Addr()), serving),
 			ReadHeaderTimeout: headerTimeout,
 			ReadTimeout:       readTimeout,
 			WriteTimeout:      writeTimeout,
@@ -95,6 +104,7 @@ func (s *Server) Addr() string { return s.listener.Addr().String() }
 
 // Run serves until ctx ends; then it finishes pending requests, within 5 seconds, and returns nil.
 func (s *Server) Run(ctx context.Context) error {
+	defer s.stopping()
 	failed := make(chan error, 1)
 	go func() { failed <- s.http.Serve(s.listener) }()
 	select {
@@ -102,6 +112,7 @@ func (s *Server) Run(ctx context.Context) error {
 		return fmt.Errorf("serving HTTP on %s: %w", s.Addr(), err)
 	case <-ctx.Done():
 	}
+	s.stopping()
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
 	if s.http.Shutdown(limit) != nil {
@@ -111,7 +122,8 @@ func (s *Server) Run(ctx context.Context) error {
 	return nil
 }
 
-func handler(o Options, local bool) http.Handler {
+// handler answers for all paths; streams end with serving.
+func handler(o Options, local bool, serving context.Context) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) { answerHealth(w, o.Health) })
 	mux.HandleFunc("GET /ready", func(w http.ResponseWriter, _ *http.Request) { answerReady(w, o.Health) })
@@ -127,10 +139,12 @@ func handler(o Options, local bool) http.Handler {
 		_ *http.Request) {
 		write(w, http.StatusOK, o.Status())
 	})
+	(&logs{o.Recent, serving}).register(api)
 	mux.Handle("/api/", guard(api, o.Token, local))
 	mux.Handle("/debug/pprof/", guard(profiles(), o.Token, local))
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, "longshore: /health /ready /metrics /api/v1/status /debug/pprof/profile\n")
+		_, _ = io.WriteString(w, "longshore: /health /ready /metrics /api/v1/status /api/v1/logs "+
+			"/debug/pprof/profile\n")
 	})
 	if local && o.Token == "" {
 		return headers(onlyLoopback(mux, o.Address))
@@ -178,6 +192,8 @@ func guard(next http.Handler, token pipeline.Secret, local bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		got := sha256.Sum256([]byte(r.Header.Get("Authorization")))
 		switch {
+		case isForeign(r):
+			http.Error(w, "closed to pages of other origins", http.StatusForbidden)
 		case token == "" && !local:
 			http.Error(w, "closed, as http.listen can be reached from other machines; set http.token to open the API",
 				http.StatusForbidden)
@@ -188,6 +204,24 @@ func guard(next http.Handler, token pipeline.Secret, local bool) http.Handler {
 			next.ServeHTTP(w, r)
 		}
 	})
+}
+
+// isForeign reports whether a page of another origin makes a browser send the request, be it one of
+// another port of this machine.
+func isForeign(r *http.Request) bool {
+	switch r.Header.Get("Sec-Fetch-Site") {
+	case "same-origin", "none":
+		return false
+	case "":
+	default:
+		return true
+	}
+	origin := r.Header.Get("Origin") // from browsers that are older
+	if origin == "" {
+		return false
+	}
+	of, err := url.Parse(origin)
+	return err != nil || !strings.EqualFold(of.Host, r.Host)
 }
 
 // headers keeps responses from being cached, or taken for another type.

@@ -30,7 +30,7 @@ func TestTokenForOtherMachines(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			local := !strings.HasPrefix(test.address, "0.")
 			h := handler(Options{Token: test.token, Metrics: prometheus.NewRegistry(), Health: &Health{},
-				Log: slog.New(slog.DiscardHandler), Status: func() any { return 7 }}, local)
+				Log: slog.New(slog.DiscardHandler), Status: func() any { return 7 }}, local, t.Context())
 			for _, path := range []string{"/api/v1/status", "/debug/pprof/heap"} {
 				r := httptest.NewRequest("GET", "http://127.0.0.1"+path, nil)
 				r.Header.Set("Authorization", test.authorization)
@@ -66,7 +66,8 @@ func TestHostsOfRequests(t *testing.T) {
 		{"logs.example:8080", false, "", open},
 	} {
 		h := handler(Options{Address: "own.example:8080", Token: test.token, Metrics: prometheus.NewRegistry(),
-			Health: &Health{}, Log: slog.New(slog.DiscardHandler), Status: func() any { return 7 }}, test.local)
+			Health: &Health{}, Log: slog.New(slog.DiscardHandler), Status: func() any { return 7 }},
+			test.local, t.Context())
 		for _, path := range []string{"/", "/health", "/metrics", "/api/v1/status", "/debug/pprof/goroutine"} {
 			r := httptest.NewRequest("GET", "http://x"+path, nil)
 			r.Host = test.host
@@ -74,6 +75,37 @@ func TestHostsOfRequests(t *testing.T) {
 			h.ServeHTTP(w, r)
 			if isOpen := w.Code != closed; isOpen != (test.want == open) {
 				t.Errorf("%s asked for as %q (token %q): %d", path, test.host, test.token, w.Code)
+			}
+		}
+	}
+}
+
+// TestForeignPages: a page of another origin, also of this machine, gets nothing of the API.
+func TestForeignPages(t *testing.T) {
+	for _, test := range []struct {
+		site, origin string
+		foreign      bool
+	}{
+		{"", "", false}, {"none", "", false}, {"same-origin", "", false},
+		{"same-origin", "https://logs.example", false}, // a proxy has another name
+		{"cross-site", "", true}, {"same-site", "", true}, {"anything", "", true},
+		{"", "http://127.0.0.1:8080", false}, {"", "http://127.0.0.1:3000", true}, {"", "http://evil.example", true},
+		{"", "null", true}, {"", "http://%", true},
+	} {
+		h := handler(Options{Metrics: prometheus.NewRegistry(), Health: &Health{},
+			Log: slog.New(slog.DiscardHandler), Status: func() any { return 7 }}, true, t.Context())
+		for _, path := range []string{"/api/v1/status", "/api/v1/logs", "/debug/pprof/heap", "/health", "/metrics"} {
+			r := httptest.NewRequest("GET", "http://127.0.0.1:8080"+path, nil)
+			for name, value := range map[string]string{"Sec-Fetch-Site": test.site, "Origin": test.origin} {
+				if value != "" {
+					r.Header.Set(name, value)
+				}
+			}
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			isOpen := path == "/health" || path == "/metrics" || !test.foreign
+			if (w.Code != http.StatusForbidden) != isOpen {
+				t.Errorf("%s from %q, %q: %d", path, test.site, test.origin, w.Code)
 			}
 		}
 	}

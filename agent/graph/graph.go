@@ -16,6 +16,7 @@ import (
 
 	"github.com/longshore/longshore/agent/deliver"
 	"github.com/longshore/longshore/agent/ledger"
+	"github.com/longshore/longshore/agent/recent"
 	"github.com/longshore/longshore/agent/spool"
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/backoff"
@@ -24,7 +25,7 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// Options make a Graph. All must be set.
+// Options make a Graph. All but Recent must be set.
 type Options struct {
 	Config  *config.Config
 	Log     *slog.Logger
@@ -37,6 +38,8 @@ type Options struct {
 	Found func(input, what string)
 	// Now is the clock that dates lines without a time.
 	Now func() time.Time
+	// Recent keeps what has gone through the pipelines, to be looked at; nil for none.
+	Recent *recent.Store
 }
 
 // A Graph is everything between the sources and the destinations.
@@ -218,6 +221,13 @@ func (g *Graph) addPipelines() error {
 					p.outputs = append(p.outputs, o)
 				}
 			}
+		}
+		if g.Recent != nil {
+			redact, err := g.Config.LeftToRedact(c)
+			if err != nil {
+				return err
+			}
+			p.recent = g.Recent.Tap(c.Name, redact)
 		}
 		p.register(prometheus.WrapRegistererWith(prometheus.Labels{"pipeline": p.name}, g.Metrics))
 		g.pipelines = append(g.pipelines, p)

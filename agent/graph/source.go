@@ -9,6 +9,7 @@ import (
 
 	"github.com/longshore/longshore/agent/deliver"
 	"github.com/longshore/longshore/agent/ledger"
+	"github.com/longshore/longshore/agent/recent"
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
 )
@@ -40,6 +41,7 @@ type sharedPipeline struct {
 	transformNames []string
 	transforms     []pipeline.Transform
 	outputs        []*output
+	recent         *recent.Tap   // nil where recent records are not kept
 	read           atomic.Uint64 // lines taken
 	joined         atomic.Uint64 // of these, how many became part of another's record
 	pending        atomic.Int64  // of these, how many wait for more that may belong to them

@@ -262,7 +262,18 @@ func (w *worker) forward(ctx context.Context, s *sourceState, all []processed) {
 			w.batches.put(b)
 			continue
 		}
-		shared := deliver.Share(b, len(p.routes), w.batches.put)
+		users := len(p.routes)
+		if p.shared.recent != nil {
+			users++
+		}
+		if users == 0 { // neither an output nor somebody who looks
+			w.batches.put(b)
+			continue
+		}
+		shared := deliver.Share(b, users, w.batches.put)
+		if p.shared.recent != nil {
+			p.shared.recent.Take(b, shared.Release)
+		}
 		for k := range p.routes {
 			w.forwardTo(ctx, s, p, k, shared)
 		}

@@ -93,6 +93,11 @@ func (a *announcer) reading(ctx context.Context) {
 
 // sending says where the records go, and who answers there.
 func (a *announcer) sending(probes []graph.Probe) {
+	if len(probes) == 0 {
+		a.log.Info("sending nowhere: there are no outputs; the newest records are kept to be looked at",
+			"size", a.config.Recent.String())
+		return
+	}
 	var all []any
 	for _, p := range probes {
 		all = append(all, p.Output, describeProbe(p))

@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/longshore/longshore/agent/graph"
+	"github.com/longshore/longshore/agent/recent"
 	"github.com/longshore/longshore/components"
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/config"
@@ -131,11 +132,17 @@ func metricsPage(t *testing.T) string {
 	}
 	cfg.DataDir = t.TempDir()
 	found := &registered{metrics: map[string]metricFacts{}}
+	kept, err := recent.Open(recent.Options{DataDir: cfg.DataDir, Size: 1 << 20, Metrics: found})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kept.Close()
 	g, err := graph.Build(graph.Options{
 		Config: cfg, Log: (&app{stderr: new(bytes.Buffer)}).logger(), Metrics: found, Now: time.Now,
 		Health: func(pipeline.Kind, string) func(error) { return func(error) {} },
 		Vital:  func(string) func(error) { return func(error) {} },
 		Found:  func(_, _ string) {},
+		Recent: kept,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 	"github.com/longshore/longshore/agent/admin"
 	"github.com/longshore/longshore/agent/disk"
 	"github.com/longshore/longshore/agent/graph"
+	"github.com/longshore/longshore/agent/recent"
 	"github.com/longshore/longshore/pipeline/config"
 )
 
@@ -64,14 +65,16 @@ func (a *app) runPipelines(ctx context.Context, cfg *config.Config) error {
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	var health admin.Health
 	announce := newAnnouncer(log, cfg)
+	kept := openRecent(cfg, log, metrics)
 	g, err := graph.Build(graph.Options{Config: cfg, Log: log, Metrics: metrics, Health: health.Component,
-		Vital: health.Vital, Found: announce.note, Now: time.Now})
+		Vital: health.Vital, Found: announce.note, Now: time.Now, Recent: kept})
 	if err != nil {
 		return err
 	}
+	defer keepRecent(cfg, log, kept)() // now that the data folder is locked
 	server, err := admin.Listen(admin.Options{
 		Address: cfg.HTTP.Listen, Token: cfg.HTTP.Token, Metrics: metrics, Health: &health,
-		Status: func() any { return g.Status() }, Log: log,
+		Status: func() any { return g.Status() }, Recent: kept, Log: log,
 	})
 	if err != nil {
 		return errors.Join(err, g.Close())
@@ -85,6 +88,34 @@ func (a *app) runPipelines(ctx context.Context, cfg *config.Config) error {
 	err = a.runGraph(ctx, g, announce)
 	a.summarize(log, g.Counts())
 	return err
+}
+
+// openRecent opens the store of recent records, if the config has one. The pipelines do without it
+// where it cannot be opened.
+func openRecent(cfg *config.Config, log *slog.Logger, metrics prometheus.Registerer) *recent.Store {
+	if cfg.Recent == 0 {
+		return nil
+	}
+	store, err := recent.Open(recent.Options{DataDir: cfg.DataDir, Size: cfg.Recent, Log: log, Metrics: metrics})
+	if err != nil {
+		log.Warn("recent records are not kept", "error", err)
+		return nil
+	}
+	return store
+}
+
+// keepRecent runs a store until stop is called. Where the config has none, what is left of one is
+// removed.
+func keepRecent(cfg *config.Config, log *slog.Logger, store *recent.Store) (stop func()) {
+	if store != nil {
+		return inBackground(store.Run)
+	}
+	if cfg.Recent == 0 {
+		if err := recent.Remove(cfg.DataDir); err != nil {
+			log.Warn("recent records of an earlier run are still there", "error", err)
+		}
+	}
+	return func() {}
 }
 
 // runGraph runs the graph, and says what it does meanwhile.

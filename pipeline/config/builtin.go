@@ -26,6 +26,7 @@ func Builtin(lookup func(string) (string, bool)) string {
 	if !loki && !elastic {
 		b.line("  stdout:")
 		b.line("    type: stdout")
+		b.line("recent: on")
 	}
 	return b.text.String()
 }

@@ -24,6 +24,8 @@ type Config struct {
 	DataDir         string
 	HTTP            HTTP
 	ShutdownTimeout pipeline.Duration // how long to go on delivering after a signal to stop
+	// Recent is the size of the store of recent records; 0 where there is none.
+	Recent pipeline.Size
 
 	Inputs     []Input
 	Parsers    []Parser
@@ -82,6 +84,11 @@ type HTTP struct {
 	Token  pipeline.Secret `yaml:"token" doc:"Opens the API to other machines: sent as Authorization: Bearer TOKEN. Without one only this machine can use it, by a loopback host such as localhost."`
 }
 
+// Recent is the store of recent records. Where it is a single word, that switches it on or off.
+type Recent struct {
+	Size pipeline.Size `yaml:"size" doc:"Disk space for them, in data_dir; the oldest make room." default:"64MiB" min:"1MiB" max:"64GiB"`
+}
+
 // An Input is one input and its settings.
 type Input struct {
 	Name, Type string
@@ -119,7 +126,7 @@ type Pipeline struct {
 	Inputs     []string `yaml:"inputs" doc:"Names of inputs." required:"true"`
 	Parsers    []string `yaml:"parsers" doc:"Names of parsers, or types of parsers that need no settings. Without any, every format is detected."`
 	Transforms []string `yaml:"transforms" doc:"Names of transforms, or types of transforms that need no settings, in the order they work in."`
-	Outputs    []string `yaml:"outputs" doc:"Names of outputs." required:"true"`
+	Outputs    []string `yaml:"outputs" doc:"Names of outputs; left out where there are none."`
 }
 
 // A Loader reads configs. Its zero value knows no components and an empty environment.

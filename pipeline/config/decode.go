@@ -88,6 +88,9 @@ func (d *decoder) unknown(n *node, path string, known []string) map[string]bool 
 	return meantToBe
 }
 
+// switches are the words that switch something on or off.
+var switches = map[string]bool{"on": true, "true": true, "off": false, "false": false}
+
 func empty(v reflect.Value) bool {
 	switch v.Kind() {
 	case reflect.String, reflect.Slice, reflect.Map:
@@ -103,6 +106,10 @@ func (d *decoder) value(v reflect.Value, n *node, s *setting, path string) {
 	}
 	switch {
 	case v.Type() == reflect.TypeFor[skipField]():
+	case v.Type() == reflect.TypeFor[Recent]() && n.kind == scalarKind:
+		if _, known := switches[strings.ToLower(n.text)]; !known {
+			d.report(n, path, "%s is neither on nor off, nor a map such as {size: 64MiB}", d.quote(n, s))
+		}
 	case v.Kind() == reflect.Struct:
 		d.structs(n, path, v)
 	case v.Kind() == reflect.Slice:

@@ -21,12 +21,14 @@ type general struct {
 
 	Redact bool `yaml:"redact" doc:"Take secrets (passwords, tokens, keys) out of all records; a pipeline with a transform of the type redact without a condition does it that way instead." default:"true"`
 
+	Recent Recent `yaml:"recent" doc:"Records that were read last, kept to be looked at: by the API and longshore tail. It is on, off or has settings. Without it they are kept where there is no output."`
+
 	Tests []Case `yaml:"tests" doc:"Lines and what is to become of them, for longshore test."`
 
 	Inputs     skipField `yaml:"inputs" doc:"Where records come from: the inputs, by name; at least one."`
 	Parsers    skipField `yaml:"parsers" doc:"What reads lines: the parsers, by name. Without any, every format is detected."`
 	Transforms skipField `yaml:"transforms" doc:"What changes, drops or routes records: the transforms, by name."`
-	Outputs    skipField `yaml:"outputs" doc:"Where records go: the outputs, by name; at least one."`
+	Outputs    skipField `yaml:"outputs" doc:"Where records go: the outputs, by name. Without any, records are only kept to be looked at, see recent."`
 	Pipelines  skipField `yaml:"pipelines" doc:"Which inputs go through which parsers and transforms to which outputs. Without any, everything goes through all parsers and transforms to all outputs."`
 }
 
@@ -75,6 +77,7 @@ func (d *document) config(file string) *Config {
 	d.chosenOutputs()
 	d.redact()
 	d.cases()
+	d.recent()
 	d.cfg.DataDir = d.general.DataDir
 	d.checkPaths()
 	d.checkTemplates()
@@ -109,10 +112,10 @@ func (d *document) checkListen() {
 func (d *document) section(k pipeline.Kind, name string) {
 	n := d.root.get(name)
 	if n == nil {
-		if k == pipeline.KindInput || k == pipeline.KindOutput {
+		if k == pipeline.KindInput {
 			d.problems.add(span{}, "", "there are no %s; %s", name, d.example(k))
 		}
-		return
+		return // without outputs: see recent
 	}
 	if !d.isKind(n, name, mappingKind, "a map (name: settings)") {
 		return

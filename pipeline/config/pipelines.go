@@ -136,6 +136,8 @@ func (d *document) names(e entry, path string, k pipeline.Kind, section string) 
 		return d.auto()
 	case n == nil && k == pipeline.KindTransform:
 		return nil
+	case n == nil && k == pipeline.KindOutput && d.root.get("outputs") == nil:
+		return nil
 	case n == nil:
 		d.problems.add(e.key, path, "is missing; name the %s of this pipeline%s", section, d.those(k))
 		return nil

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
@@ -12,18 +13,9 @@ import (
 // says: the config's transforms of that kind, whatever their conditions. Without any it returns
 // texts as they are. It may be called concurrently.
 func (cfg *Config) Redactor() (func(string) string, error) {
-	var all []pipeline.Transform
-	for _, c := range cfg.Transforms {
-		if c.Type != redactType {
-			continue
-		}
-		// Its metrics count values of records; these are none.
-		env := pipeline.NewEnv(c.Name, slog.New(slog.DiscardHandler))
-		t, err := c.Settings.Transform(pipeline.TransformEnv{Env: env})
-		if err != nil {
-			return nil, fmt.Errorf("transform %s: %w", c.Name, err)
-		}
-		all = append(all, t)
+	all, err := cfg.redacting()
+	if err != nil {
+		return nil, err
 	}
 	source := event.NewSource(0, "", "", nil)
 	return func(text string) string {
@@ -38,4 +30,38 @@ func (cfg *Config) Redactor() (func(string) string, error) {
 		}
 		return string(b.Line(0))
 	}, nil
+}
+
+// redacting returns the config's transforms that take secrets out, without their conditions. They
+// count for no metric.
+func (cfg *Config) redacting() (all []pipeline.Transform, err error) {
+	for _, c := range cfg.Transforms {
+		if c.Type != redactType {
+			continue
+		}
+		env := pipeline.NewEnv(c.Name, slog.New(slog.DiscardHandler))
+		t, err := c.Settings.Transform(pipeline.TransformEnv{Env: env})
+		if err != nil {
+			return nil, fmt.Errorf("transform %s: %w", c.Name, err)
+		}
+		all = append(all, t)
+	}
+	return all, nil
+}
+
+// LeftToRedact returns what takes secrets out of the records of a pipeline none of whose own
+// transforms does so for all of them: the config's transforms of that kind, whatever their
+// conditions. They are the caller's own.
+func (cfg *Config) LeftToRedact(p Pipeline) ([]pipeline.Transform, error) {
+	if cfg.redacts(p) {
+		return nil, nil
+	}
+	return cfg.redacting()
+}
+
+// redacts reports whether a pipeline takes secrets out of all of its records.
+func (cfg *Config) redacts(p Pipeline) bool {
+	return slices.ContainsFunc(cfg.Transforms, func(t Transform) bool {
+		return t.Type == redactType && t.Common.If == "" && slices.Contains(p.Transforms, t.Name)
+	})
 }

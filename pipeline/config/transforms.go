@@ -64,7 +64,7 @@ func (d *document) redact() {
 	name := ""
 	for i := range d.cfg.Pipelines {
 		p := &d.cfg.Pipelines[i]
-		if d.redacts(p) {
+		if d.cfg.redacts(*p) {
 			continue
 		}
 		if name == "" {
@@ -72,17 +72,6 @@ func (d *document) redact() {
 		}
 		p.Transforms = append([]string{name}, p.Transforms...)
 	}
-}
-
-func (d *document) redacts(p *Pipeline) bool {
-	for _, t := range d.cfg.Transforms {
-		for _, name := range p.Transforms {
-			if t.Name == name && t.Type == redactType && t.Common.If == "" {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // defaultRedact makes sure of a redact transform with its defaults, and gives its name.

@@ -120,3 +120,9 @@ func (b *Batch) CopyFrom(o *Batch) {
 	b.Records = append(b.Records[:0], o.Records...)
 	b.fields = b.fields[:0]
 }
+
+// CopyParsedFrom makes the batch a copy of another as it is, with what was found in its records.
+func (b *Batch) CopyParsedFrom(o *Batch) {
+	b.CopyFrom(o)
+	b.fields = append(b.fields, o.fields...)
+}
