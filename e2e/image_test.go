@@ -71,12 +71,12 @@ func testDockerfiles(t *testing.T, docker *server.DockerServer) {
 		}
 		docker.Remove(names...)
 	})
-	docker.Docker("run", "-d", "--name", names[1], app)
 	docker.Docker("run", "-d", "--name", names[0], "--network", "host",
 		"--group-add", fmt.Sprint(groupOf(t, docker, socket)), "-v", socket+":/var/run/docker.sock:ro", "-e",
 		"LONGSHORE_HTTP_LISTEN="+freeAddress(t),
 		"-e", "LONGSHORE_ELASTICSEARCH_URL="+elastic.URL,
 		"-e", "LONGSHORE_LOKI_URL="+victoria.URL+"/insert?_msg_field=message", agent)
+	docker.Docker("run", "-d", "--name", names[1], app) // later than the agent: it is read from its first line
 	e := query.Elastic{URL: elastic.URL}
 	eventually(t, "lines of the app in Elasticsearch", time.Minute, func() (bool, string) {
 		n := elasticSearch(t, e, "logs-longshore-default", `container.name:"`+names[1]+`"`)

@@ -128,8 +128,8 @@ type Env struct {
 	// Found notes what an input found when it first looked around, such as "12 containers". Call it
 	// as often as you like: the first time counts.
 	Found func(what string)
-	// Folder is where an output may keep what it must know after a restart; it may not be there
-	// yet. "" is for none.
+	// Folder is where an input or output may keep what it must know after a restart; it may not be
+	// there yet. "" is for none.
 	Folder string
 }
 

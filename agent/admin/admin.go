@@ -53,6 +53,8 @@ type Server struct {
 // Options of a server. All but Token and Recent must be set.
 type Options struct {
 	Address string // host:port; port 0 takes a free one
+	// OrFree takes a free port where the address is in use, and warns.
+	OrFree bool
 	// Token opens /api/ and /debug/ to other machines. Without one they are closed to them.
 	Token   pipeline.Secret
 	Metrics *prometheus.Registry
@@ -66,7 +68,7 @@ type Options struct {
 
 // Listen binds the address; Run serves it.
 func Listen(o Options) (*Server, error) {
-	listener, err := net.Listen("tcp", o.Address)
+	listener, err := listen(o)
 	if err != nil {
 		return nil, listenError(o.Address, err)
 	}
@@ -86,6 +88,20 @@ func Listen(o Options) (*Server, error) {
 	}, nil
 }
 
+func listen(o Options) (net.Listener, error) {
+	listener, err := net.Listen("tcp", o.Address)
+	if !o.OrFree || !errors.Is(err, syscall.EADDRINUSE) {
+		return listener, err
+	}
+	host, _, _ := net.SplitHostPort(o.Address) // it is valid, if it is in use
+	listener, err = net.Listen("tcp", net.JoinHostPort(host, "0"))
+	if err == nil {
+		o.Log.Warn("the default address of the HTTP server is in use by another program (another longshore?): using "+
+			"another one; set http.listen to choose it", "in_use", o.Address, "using", listener.Addr().String())
+	}
+	return listener, err
+}
+
 func listenError(address string, err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
@@ -101,6 +117,9 @@ func listenError(address string, err error) error {
 
 // Addr returns the address, with the port.
 func (s *Server) Addr() string { return s.listener.Addr().String() }
+
+// Close gives the address up, if Run will not be called.
+func (s *Server) Close() error { return s.listener.Close() }
 
 // Run serves until ctx ends; then it finishes pending requests, within 5 seconds, and returns nil.
 func (s *Server) Run(ctx context.Context) error {

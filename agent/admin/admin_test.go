@@ -220,3 +220,29 @@ func TestAddressUnavailable(t *testing.T) {
 }
 
 func status() any { return map[string]int{"read": 7} }
+
+func TestAnotherPortWhereTheDefaultIsTaken(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	var log strings.Builder
+	options := admin.Options{Address: taken.Addr().String(), Metrics: prometheus.NewRegistry(), Health: &admin.Health{},
+		Status: status, Log: slog.New(slog.NewTextHandler(&log, nil))}
+	if _, err := admin.Listen(options); err == nil || !strings.Contains(err.Error(), "http.listen") {
+		t.Errorf("an address that was set, and is in use, gives the error %v", err)
+	}
+	options.OrFree = true
+	server, err := admin.Listen(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	if server.Addr() == taken.Addr().String() || !strings.HasPrefix(server.Addr(), "127.0.0.1:") {
+		t.Errorf("the address is %s, with %s in use", server.Addr(), taken.Addr())
+	}
+	if !strings.Contains(log.String(), taken.Addr().String()) || !strings.Contains(log.String(), server.Addr()) {
+		t.Errorf("the warning names not both addresses: %s", log.String())
+	}
+}

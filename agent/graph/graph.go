@@ -129,6 +129,7 @@ const fileReserveAhead = 1 << 20
 
 func (g *Graph) addInput(c config.Input) error {
 	env := g.env(pipeline.KindInput, c.Name)
+	env.Folder = filepath.Join(g.Config.DataDir, inputFolder, c.Name, c.Type)
 	in, err := c.Settings.Input(env)
 	if err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 const (
 	spoolFolder  = "spool"
 	asideFolder  = "aside"
+	inputFolder  = "inputs"
 	outputFolder = "outputs"
 )
 

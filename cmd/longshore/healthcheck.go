@@ -32,7 +32,7 @@ func (a *app) healthcheckCommand() *cobra.Command {
 		}),
 	}
 	configFlag(cmd, &path)
-	cmd.Flags().StringVar(&url, "url", "", "request this URL, such as http://127.0.0.1:8080/health")
+	cmd.Flags().StringVar(&url, "url", "", "request this URL, such as http://127.0.0.1:5664/health")
 	cmd.Flags().DurationVar(&timeout, "timeout", 5*time.Second, "how long to wait for an answer")
 	return cmd
 }
@@ -44,7 +44,11 @@ func (a *app) healthURL(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return "http://" + cfg.HTTP.Listen + "/health", nil
+	address, err := agentAddress(cfg)
+	if err != nil {
+		return "", err
+	}
+	return "http://" + address + "/health", nil
 }
 
 func (a *app) askHealth(ctx context.Context, url string, timeout time.Duration) error {

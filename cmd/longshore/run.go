@@ -73,12 +73,17 @@ func (a *app) runPipelines(ctx context.Context, cfg *config.Config) error {
 	}
 	defer keepRecent(cfg, log, kept)() // now that the data folder is locked
 	server, err := admin.Listen(admin.Options{
-		Address: cfg.HTTP.Listen, Token: cfg.HTTP.Token, Metrics: metrics, Health: &health,
-		Status: func() any { return g.Status() }, Recent: kept, Log: log,
+		Address: cfg.HTTP.Listen, OrFree: cfg.HTTP.ListenDefault, Token: cfg.HTTP.Token, Metrics: metrics,
+		Health: &health, Status: func() any { return g.Status() }, Recent: kept, Log: log,
 	})
 	if err != nil {
 		return errors.Join(err, g.Close())
 	}
+	remove, err := storeAddress(cfg.DataDir, server.Addr())
+	if err != nil {
+		return errors.Join(err, server.Close(), g.Close())
+	}
+	defer remove()
 	health.Ready(true)
 	announce.started(server.Addr())
 	defer inBackground(func(ctx context.Context) {

@@ -64,7 +64,8 @@ func fakes() []pipeline.Spec {
 }
 
 type fakeDocker struct {
-	Host string `yaml:"host" doc:"Address of the Docker Engine." default:"unix:///var/run/docker.sock"`
+	Host     string `yaml:"host" doc:"Address of the Docker Engine." default:"unix:///var/run/docker.sock"`
+	ReadFrom string `yaml:"read_from" doc:"Where to start." enum:"beginning|tail|end" default:"beginning"`
 }
 
 func (*fakeDocker) Input(pipeline.Env) (pipeline.Input, error) { return nil, nil }

@@ -36,9 +36,18 @@ type Config struct {
 	Exclude  Match         `yaml:"exclude" doc:"Containers not to follow: those that match any of the lists."`
 	Backends string        `yaml:"backends" doc:"Whether to follow containers that store or show logs (Loki, Grafana, Elasticsearch, Kibana, OpenSearch, VictoriaLogs), which would log about their own logs. Those named in include.names, include.images or include.services are followed in any case." enum:"exclude|include" default:"exclude"`
 	Mode     string        `yaml:"mode" doc:"How to read logs of the json-file driver: from the engine's files, which costs the engine nothing, or through its API. auto reads the files that can be read, and uses the API for other containers. Other drivers always go through the API." enum:"auto|api|files" default:"auto"`
-	ReadFrom string        `yaml:"read_from" doc:"Where to start in the logs of containers that were created before the agent started and were never followed." enum:"beginning|end" default:"beginning"`
+	ReadFrom string        `yaml:"read_from" doc:"Where to start in the logs of containers that were created before the agent first started: tail is ten lines before the end. Later ones are read from their first line." enum:"beginning|tail|end" default:"beginning"`
 	MaxLine  pipeline.Size `yaml:"max_line_size" formerly:"max_line" doc:"Longest line; of a longer one only the beginning is kept, and it is marked as truncated." default:"1MiB" min:"1KiB" max:"64MiB"`
 }
+
+// Values of Config.ReadFrom.
+const (
+	fromTail = "tail"
+	fromEnd  = "end"
+)
+
+// skipsOldLines reports whether what was written before the first start is not read, or in part.
+func (c *Config) skipsOldLines() bool { return c.ReadFrom == fromTail || c.ReadFrom == fromEnd }
 
 // TLS holds the files of a TLS connection.
 type TLS struct {
@@ -130,6 +139,7 @@ func (c *Config) Input(env pipeline.Env) (pipeline.Input, error) {
 		log:     env.Log,
 		health:  env.Health,
 		found:   env.Found,
+		folder:  env.Folder,
 		metrics: newMetrics(env.Metrics),
 		notify:  startWatcher,
 

@@ -2,8 +2,11 @@ package docker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -31,6 +34,7 @@ type Input struct {
 	log     *slog.Logger
 	health  func(error)
 	found   func(string)
+	folder  string // see pipeline.Env
 	metrics *metrics
 	// What is read again counts for nothing.
 	rereadMetrics *metrics
@@ -43,8 +47,9 @@ type Input struct {
 	connected atomic.Bool
 
 	// Set before the first follower starts.
-	info    engineInfo
-	started time.Time // by the engine's clock
+	info       engineInfo
+	started    time.Time // by the engine's clock
+	firstStart time.Time // with this data folder, see recallFirstStart
 
 	// Owned by Run's goroutine.
 	known       map[string]pipeline.Known
@@ -145,16 +150,58 @@ func (in *Input) recordEngine(now engineInfo) {
 	if now.time.IsZero() {
 		in.started = time.Now()
 	}
+	in.firstStart = in.started
+	if in.config.skipsOldLines() {
+		in.firstStart = in.recallFirstStart()
+	}
 	if now.name == "" {
 		in.log.Warn("the Docker Engine does not report its host name, so records have no host.name " +
 			"(allow GET /info on the socket, or set labels)")
 	}
 }
 
+// firstStartFile is the file that has the time of the first start.
+const firstStartFile = "first-start"
+
+// recallFirstStart returns when the agent first reached an engine with this data folder, by the
+// engine's clock. What is created while the agent is stopped is later than that.
+func (in *Input) recallFirstStart() time.Time {
+	if in.folder == "" {
+		return in.started
+	}
+	path := filepath.Join(in.folder, firstStartFile)
+	content, err := pipeline.ReadFile(path, 1<<10)
+	if err == nil {
+		if at, err := time.Parse(time.RFC3339Nano, strings.TrimSpace(string(content))); err == nil {
+			return at
+		}
+	}
+	if err := in.storeFirstStart(path); err != nil {
+		in.log.Warn("the time of the first start cannot be stored: of containers that are created while the agent "+
+			"is stopped only the last lines will be read", "error", err)
+	}
+	return in.started
+}
+
+func (in *Input) storeFirstStart(path string) error {
+	if err := os.MkdirAll(in.folder, 0o750); err != nil {
+		return err
+	}
+	f, err := pipeline.OpenDataFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(in.started.Format(time.RFC3339Nano) + "\n")
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return pipeline.SyncFolder(in.folder)
+}
+
 // predatesAgent reports whether a container was created before the agent first reached the engine.
 func (in *Input) predatesAgent(c container.InspectResponse) bool {
 	made, err := time.Parse(time.RFC3339Nano, c.Created)
-	return err != nil || made.Before(in.started)
+	return err != nil || made.Before(in.firstStart)
 }
 
 // watch handles events as they come.

@@ -101,11 +101,18 @@ func (l *lastError) last() (error, bool) {
 
 func run(t *testing.T, e *fakeEngine, feed *pipetest.Feed, config Config) *rig {
 	t.Helper()
+	return runIn(t, e, feed, config, "")
+}
+
+// runIn is run with a folder for what the input must know after a restart.
+func runIn(t *testing.T, e *fakeEngine, feed *pipetest.Feed, config Config, folder string) *rig {
+	t.Helper()
 	t.Setenv("DOCKER_HOST", "")
 	r := &rig{t: t, feed: feed, logged: &safeBuffer{}, health: newLastError()}
 	config.MaxLine = cmp.Or(config.MaxLine, pipetest.Config[*Config](t, Spec(), "").MaxLine)
 	env := pipeline.NewEnv("containers", slog.New(slog.NewTextHandler(r.logged, nil)))
 	env.Health = r.health.note
+	env.Folder = folder
 	made, err := config.Input(env)
 	if err != nil {
 		t.Fatal(err)
@@ -526,6 +533,41 @@ func TestReadFromEnd(t *testing.T) {
 		if diff := gocmp.Diff([]string{"new"}, linesOf(r.feed.Got(), c, logformat.Stderr)); diff != "" {
 			t.Error(diff)
 		}
+		r.wantLines(young)
+	})
+}
+
+func TestReadFromTail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newFakeEngine(t)
+		folder := filepath.Join(t.TempDir(), "inputs")
+		many := &fakeContainer{ID: "a", Name: "a", State: "running", Created: time.Now().Add(-time.Hour)}
+		for i := range 30 {
+			many.Log = append(many.Log, out(int64(i-40)*second, fmt.Sprintf("%d\n", i)))
+		}
+		many = e.add(many)
+		few := e.add(&fakeContainer{ID: "b", Name: "b", State: "exited", Created: time.Now().Add(-time.Hour),
+			Log: []message{out(-9*second, "why\n"), out(-8*second, "it ended\n")}})
+		e.add(&fakeContainer{ID: "c", Name: "c", State: "running", Created: time.Now().Add(-time.Hour)})
+		r := runIn(t, e, pipetest.NewFeed(t), Config{ReadFrom: "tail"}, folder)
+		e.write(many, out(3*second, "30\n"))
+		r.feed.WaitFor(t.Context(), 13)
+		if got := linesOf(r.feed.Got(), many, logformat.Stdout); len(got) != 11 || got[0] != "20" || got[10] != "30" {
+			t.Errorf("of the container that was there: %q, want 20 to 30", got)
+		}
+		r.wantLines(few)
+		r.feed.Ack()
+		r.stop()
+		// Created while the agent is stopped: it was not there at the first start.
+		time.Sleep(time.Minute)
+		young := &fakeContainer{ID: "d", Name: "d"}
+		for i := range 30 {
+			young.Log = append(young.Log, out(int64(i+5)*second, fmt.Sprintf("%d\n", i)))
+		}
+		young = e.start(young)
+		time.Sleep(time.Minute)
+		r = runIn(t, e, r.feed.Restart(), Config{ReadFrom: "tail"}, folder)
+		r.feed.WaitFor(t.Context(), 30)
 		r.wantLines(young)
 	})
 }

@@ -266,12 +266,20 @@ func (e *engine) list(ctx context.Context) (map[string]bool, error) {
 
 // lastTime returns the time of the newest message of a container's log, or 0 if there is none.
 func (e *engine) lastTime(ctx context.Context, id string) (int64, error) {
+	return e.tailTime(ctx, id, 1, "")
+}
+
+// tailTime returns the time of the first of the last n messages of a container's log up to a time
+// ("" for all), or 0 if there is none.
+func (e *engine) tailTime(ctx context.Context, id string, n int, until string) (int64, error) {
 	ctx, done, err := e.acquire(ctx)
 	if err != nil {
 		return 0, err
 	}
 	defer done()
-	options := container.LogsOptions{ShowStdout: true, ShowStderr: true, Timestamps: true, Tail: "1"}
+	options := container.LogsOptions{
+		ShowStdout: true, ShowStderr: true, Timestamps: true, Until: until, Tail: strconv.Itoa(n),
+	}
 	body, err := e.client.Load().ContainerLogs(ctx, id, options)
 	if err != nil {
 		return 0, err

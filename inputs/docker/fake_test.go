@@ -399,8 +399,12 @@ func (e *fakeEngine) serveLogs(w http.ResponseWriter, r *http.Request, id string
 		next = c.Compressed // as engines before 23.0 do
 	}
 	e.mu.Unlock()
-	if query.Get("tail") == "1" {
-		next = max(0, tail-1)
+	if n, err := strconv.Atoi(query.Get("tail")); err == nil {
+		until := parseSince(query.Get("until"))
+		for until > 0 && tail > 0 && c.Log[tail-1].ts > until {
+			tail--
+		}
+		next = max(0, tail-n)
 	}
 	for {
 		e.mu.Lock()

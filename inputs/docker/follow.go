@@ -55,7 +55,7 @@ type follower struct {
 
 	// Owned by the goroutine.
 	batcher          batcher
-	startAtEnd       bool // start at the end of the log
+	startLate        bool // start not at the log's beginning, see Config.ReadFrom
 	fullyRead        bool // the whole log was read after the clock was set back
 	warnedUnreadable bool // that the log cannot be read
 	lastWarning      string
@@ -147,11 +147,11 @@ func (f *follower) step(ctx context.Context) (action, error) {
 	if f.batcher.identity == nil && !f.start(c) {
 		return ignore, nil
 	}
-	if f.startAtEnd {
-		if err := f.batcher.startAt(f.in.started.UnixNano()); err != nil {
+	if f.startLate {
+		if err := f.skipOldLines(ctx); err != nil {
 			return retry, err
 		}
-		f.startAtEnd = false
+		f.startLate = false
 	}
 	f.updateName(c)
 	now := snapshotOf(c)
@@ -165,6 +165,32 @@ func (f *follower) step(ctx context.Context) (action, error) {
 		return wait, nil
 	}
 	return f.read(ctx, now)
+}
+
+// tailLines is how many lines of a container are read that it had written before.
+const tailLines = 10
+
+// skipOldLines moves a container's position over what it wrote before the agent's first start, but
+// for its last lines if those are to be read.
+func (f *follower) skipOldLines(ctx context.Context) error {
+	start := f.in.firstStart
+	at := start.UnixNano()
+	if f.in.config.ReadFrom == fromTail {
+		first, err := f.in.engine.tailTime(ctx, f.id, tailLines, start.Format(time.RFC3339Nano))
+		switch {
+		case err != nil && !hasNoLog(err):
+			return fmt.Errorf("looking for the last lines of container %s: %w", f.batcher.identity.name, err)
+		case err == nil && first > 0:
+			at = min(at, first)
+		}
+	}
+	return f.batcher.startAt(at)
+}
+
+// hasNoLog reports whether the engine says that a container's log cannot be read.
+func hasNoLog(err error) bool {
+	_, unreadable := isUnreadable(err)
+	return unreadable || errdefs.IsConflict(err) || errdefs.IsNotFound(err)
 }
 
 // A snapshot is what reading needs of a container's state. The engine's whole answer would stay in
@@ -206,7 +232,7 @@ func (f *follower) start(c container.InspectResponse) (follow bool) {
 	f.history.streams = len(f.batcher.streams)
 	f.batcher.setIdentity(ident)
 	fresh := f.known == [2]*pipeline.Known{}
-	f.startAtEnd = fresh && f.in.config.ReadFrom == "end" && f.in.predatesAgent(c)
+	f.startLate = fresh && f.in.config.skipsOldLines() && f.in.predatesAgent(c)
 	f.in.metrics.containers.Inc()
 	return true
 }

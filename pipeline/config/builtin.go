@@ -6,8 +6,9 @@ import "strings"
 const BuiltinName = "(built-in config)"
 
 // Builtin returns the text of the config that is used when there is none: all containers of the
-// Docker socket, to the destinations that the environment names, or to
-// standard output. It names the variables and holds none of their values.
+// Docker socket (those that were there before the agent from their last lines on), to the
+// destinations that the environment names, or to standard output. It names the variables and holds
+// none of their values.
 func Builtin(lookup func(string) (string, bool)) string {
 	b := builtin{lookup: lookup}
 	b.line("# The config that longshore uses when there is none.")
@@ -20,6 +21,7 @@ func Builtin(lookup func(string) (string, bool)) string {
 	b.line("inputs:")
 	b.line("  containers:")
 	b.line("    type: docker")
+	b.line("    read_from: tail # what is running already: from now on, and its last ten lines")
 	b.line("outputs:")
 	loki := b.loki()
 	elastic := b.elasticsearch()

@@ -33,7 +33,8 @@ func components() []pipeline.Spec {
 }
 
 type dockerInput struct {
-	Host string `yaml:"host" doc:"Address of the Docker Engine." default:"unix:///var/run/docker.sock"`
+	Host     string `yaml:"host" doc:"Address of the Docker Engine." default:"unix:///var/run/docker.sock"`
+	ReadFrom string `yaml:"read_from" doc:"Where to start." enum:"beginning|tail|end" default:"beginning"`
 }
 
 func (*dockerInput) Input(pipeline.Env) (pipeline.Input, error) { return nil, nil }

@@ -78,10 +78,16 @@ func Settings(spec pipeline.Spec, yaml string) (any, error) {
 	return c.settings, nil
 }
 
+// DefaultListen is the default of http.listen. IANA has assigned the port to nobody, and no program
+// that runs beside a log agent is known to use it: 8080, say, is the first choice of many.
+const DefaultListen = "127.0.0.1:5664"
+
 // HTTP is the address of /health, /ready and /metrics.
 type HTTP struct {
-	Listen string          `yaml:"listen" doc:"Address of /health, /ready, /metrics and the API." default:"127.0.0.1:8080"`
+	Listen string          `yaml:"listen" doc:"Address of /health, /ready, /metrics and the API. Where the default is taken, a free port is used, with a warning." default:"127.0.0.1:5664"`
 	Token  pipeline.Secret `yaml:"token" doc:"Opens the API to other machines: sent as Authorization: Bearer TOKEN. Without one only this machine can use it, by a loopback host such as localhost."`
+	// ListenDefault reports that no setting says Listen.
+	ListenDefault bool `yaml:"-"`
 }
 
 // Recent is the store of recent records. Where it is a single word, that switches it on or off.

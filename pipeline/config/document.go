@@ -97,6 +97,7 @@ func (d *document) checkVersion() {
 func (d *document) checkListen() {
 	n := d.root.get("http").get("listen")
 	if n == nil || n.broken {
+		d.general.HTTP.ListenDefault = n == nil
 		return
 	}
 	_, port, err := net.SplitHostPort(n.text)
@@ -104,7 +105,7 @@ func (d *document) checkListen() {
 		_, err = strconv.ParseUint(port, 10, 16)
 	}
 	if err != nil {
-		d.report(n, "http.listen", "%q is not an address; write it like 127.0.0.1:8080", n.asWritten)
+		d.report(n, "http.listen", "%q is not an address; write it like %s", n.asWritten, DefaultListen)
 	}
 }
 

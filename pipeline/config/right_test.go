@@ -36,7 +36,7 @@ outputs:
 	want := &config.Config{
 		File:            "longshore.yml",
 		DataDir:         "/var/lib/longshore",
-		HTTP:            config.HTTP{Listen: "127.0.0.1:8080"},
+		HTTP:            config.HTTP{Listen: config.DefaultListen, ListenDefault: true},
 		ShutdownTimeout: pipeline.Duration(30 * time.Second),
 		Inputs: []config.Input{{Name: "app", Type: "file", Settings: &fileInput{
 			Paths:    []string{"/var/log/*.log"},
