@@ -53,6 +53,13 @@ type Lookout interface {
 	HeldUpUntil(src *event.Source) time.Time
 }
 
+// A Gauge is an Input that knows how much of its sources it has yet to read.
+type Gauge interface {
+	// Unread returns about how many bytes of an open source are not read yet; ok is false where
+	// that is not known. Any goroutine may call it while Run runs; it does not block.
+	Unread(id event.SourceID) (bytes int64, ok bool)
+}
+
 // A Feed is how an input reaches the pipelines. Its methods may be called from
 // several goroutines, but one source belongs to one goroutine at a time.
 type Feed interface {

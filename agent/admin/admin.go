@@ -1,11 +1,11 @@
-// Package admin is the HTTP server: /health, /ready, /metrics, the API (/api/v1/status, and
-// /api/v1/logs for the recent records) and /debug/pprof/, so that a binary in the field can show
-// where its time and memory go.
+// Package admin is the HTTP server: the page, /health, /ready, /metrics, the API (/api/v1/) and
+// /debug/pprof/, so that a binary in the field can show where its time and memory go.
 //
-// Other machines need a token for all but /health, /ready and /metrics. Where only this machine can
-// connect and there is no token, requests must name a loopback host: a browser's page whose name
-// was made to mean this machine (DNS rebinding) is not answered. Nor is, but for /health, /ready
-// and /metrics, any page of another origin, whatever it sends.
+// Other machines need a token for all but /health, /ready, /metrics and the page itself, which has
+// no data. Where only this machine can connect and there is no token, requests must name a loopback
+// host: a browser's page whose name was made to mean this machine (DNS rebinding) is not answered.
+// Nor is, but for /health, /ready and /metrics, any page of another origin, whatever it sends. What
+// changes something needs the token everywhere.
 package admin
 
 import (
@@ -15,7 +15,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -25,6 +24,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/longshore/longshore/agent/admin/page"
 	"github.com/longshore/longshore/agent/recent"
 	"github.com/longshore/longshore/pipeline"
 	"github.com/prometheus/client_golang/prometheus"
@@ -50,7 +50,7 @@ type Server struct {
 	stopping context.CancelFunc // ends streams
 }
 
-// Options of a server. All but Token and Recent must be set.
+// Options of a server. All but Token, Recent and Console must be set.
 type Options struct {
 	Address string // host:port; port 0 takes a free one
 	// OrFree takes a free port where the address is in use, and warns.
@@ -63,7 +63,9 @@ type Options struct {
 	Status func() any
 	// Recent is what /api/v1/logs shows; nil where nothing is kept.
 	Recent *recent.Store
-	Log    *slog.Logger
+	// Console answers the rest of the API; nil for none.
+	Console Console
+	Log     *slog.Logger
 }
 
 // Listen binds the address; Run serves it.
@@ -159,12 +161,12 @@ func handler(o Options, local bool, serving context.Context) http.Handler {
 		write(w, http.StatusOK, o.Status())
 	})
 	(&logs{o.Recent, serving}).register(api)
+	if o.Console != nil {
+		serveConsole(api, o.Console, o.Token)
+	}
 	mux.Handle("/api/", guard(api, o.Token, local))
 	mux.Handle("/debug/pprof/", guard(profiles(), o.Token, local))
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, "longshore: /health /ready /metrics /api/v1/status /api/v1/logs "+
-			"/debug/pprof/profile\n")
-	})
+	page.Register(mux)
 	if local && o.Token == "" {
 		return headers(onlyLoopback(mux, o.Address))
 	}

@@ -45,6 +45,7 @@ type Deliverer struct {
 	metrics       metrics
 	health        healthTracker
 	rejections    throttledLog
+	rejected      rejections
 	refusals      throttledLog
 	unknowable    throttledLog
 	postponed     throttledLog
@@ -52,6 +53,7 @@ type Deliverer struct {
 	reconciler    pipeline.Reconciler // nil where the destination cannot be asked
 	idempotent    pipeline.Idempotent // nil where repeats are never harmless
 	progress      atomic.Uint64       // requests of which some record got through
+	gotThroughAt  atomic.Int64        // when the last of these did, in Unix nanoseconds; 0: none has
 	tryingSince   atomic.Int64        // when the first request since then began, in Unix nanoseconds; 0: none has
 	aside         *aside              // nil where nothing waits aside
 	limiter       *limiter

@@ -241,6 +241,7 @@ func (l *lane) pushSuspects(b *Body, suspects int) (alone int) {
 // gotThrough notes that the destination has dealt with some records.
 func (l *lane) gotThrough() {
 	l.d.progress.Add(1)
+	l.d.gotThroughAt.Store(time.Now().UnixNano())
 	l.d.tryingSince.Store(0)
 	l.pauses.Reset()
 	l.turns = 0

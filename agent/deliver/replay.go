@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strconv"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
@@ -26,7 +28,8 @@ type Replay struct {
 	pending atomic.Int64
 	file    *os.File
 	lines   *bufio.Reader
-	left    int // to be read
+	left    int      // to be read
+	alone   *os.File // the lock that keeps other replays away
 }
 
 // letterState is what became of a dead letter so far.
@@ -46,9 +49,47 @@ const (
 	replayedAtOnceIn = 512 << 10 // bytes
 )
 
+// ErrReplaying is why a replay cannot begin: another one of the same dead letters, here or in
+// another process, has not ended.
+var ErrReplaying = errors.New("these dead letters are being replayed already")
+
 // OpenReplay takes the chosen dead letters out of the file, and adds what an earlier replay has
 // left. Close must follow.
 func OpenReplay(from *DeadLetterFile, chosen func(*DeadLetter) bool) (*Replay, error) {
+	alone, err := lockReplay(from.path + replaySuffix)
+	if err != nil {
+		return nil, err
+	}
+	r, err := openReplay(from, chosen)
+	if err != nil {
+		alone.Close()
+		return nil, err
+	}
+	r.alone = alone
+	return r, nil
+}
+
+// lockReplay keeps other replays away until the returned file is closed: both would send all.
+func lockReplay(path string) (*os.File, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		return nil, err
+	}
+	lock, err := pipeline.OpenDataFile(path+".lock", os.O_RDWR|os.O_CREATE)
+	if err != nil {
+		return nil, err
+	}
+	err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if err == nil {
+		return lock, nil
+	}
+	lock.Close()
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return nil, ErrReplaying
+	}
+	return nil, fmt.Errorf("locking %s: %w", lock.Name(), err)
+}
+
+func openReplay(from *DeadLetterFile, chosen func(*DeadLetter) bool) (*Replay, error) {
 	r := &Replay{path: from.path + replaySuffix}
 	sendable := func(l *DeadLetter) bool { return len(l.Encoded) > 0 && chosen(l) }
 	if err := from.move(r.path, sendable); err != nil {
@@ -88,6 +129,7 @@ func (r *Replay) DeadLetters() int { return r.total }
 // Close ends the replay. When all dead letters were dealt with, they are deleted, but for what is
 // damaged; otherwise the next replay begins with them.
 func (r *Replay) Close() error {
+	defer r.alone.Close()
 	if r.file == nil {
 		return nil
 	}

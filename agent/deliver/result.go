@@ -295,6 +295,7 @@ func (l *lane) keepDeadLetters(b *Body, rejected []pipeline.ItemError) error {
 	if err := l.d.DeadLetters.Write(letters); err != nil {
 		return fmt.Errorf("keeping %d rejected records: %w", len(letters), err)
 	}
+	l.d.rejected.add(letters)
 	l.warnOfRejections(len(letters), &letters[0])
 	return nil
 }

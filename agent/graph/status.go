@@ -1,9 +1,16 @@
 package graph
 
 import (
+	"cmp"
+	"slices"
+	"strings"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/longshore/longshore/agent/deliver"
+	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/config"
+	"github.com/longshore/longshore/pipeline/event"
 	"github.com/longshore/longshore/pipeline/metric"
 )
 
@@ -19,15 +26,41 @@ type Status struct {
 // InputStatus is the account of one input, in records.
 type InputStatus struct {
 	Name     string `json:"name"`
+	Type     string `json:"type"`
 	Sources  int    `json:"sources"` // open now
 	Read     uint64 `json:"read"`
 	InFlight int64  `json:"in_flight"` // to its pipelines
+	// Unread is about how many bytes of its sources are not read yet, as far as it knows.
+	Unread int64 `json:"unread_bytes"`
+	// Positions says what those of the sources are: "bytes", or "time" in Unix nanoseconds.
+	Positions string `json:"positions"`
+	// Listed are the sources of which the most is not done, at most maxListed.
+	Listed []SourceStatus `json:"source_list"`
 }
+
+// SourceStatus is how far one source is.
+type SourceStatus struct {
+	Key  string `json:"key"`
+	Read uint64 `json:"read"` // position up to which it was read
+	Done uint64 `json:"done"` // and up to which every output has it
+	// Unread is about how many bytes are not read yet; missing where that is not known.
+	Unread *int64 `json:"unread_bytes,omitempty"`
+	Behind int    `json:"behind,omitempty"` // outputs that lag, and have yet to read it
+}
+
+// maxListed is how many sources of an input a Status lists.
+const maxListed = 50
 
 // PipelineStatus is the account of one pipeline, in lines. What is neither joined nor pending is a
 // record, which its outputs take.
 type PipelineStatus struct {
-	Name    string `json:"name"`
+	Name string `json:"name"`
+	// Inputs, Parsers, Transforms and Outputs are those of the config, by name.
+	Inputs     []string `json:"inputs"`
+	Parsers    []string `json:"parsers"`
+	Transforms []string `json:"transforms"`
+	Outputs    []string `json:"outputs"`
+
 	Read    uint64 `json:"read"`
 	Joined  uint64 `json:"joined"`  // became part of the record of a line before
 	Pending int64  `json:"pending"` // the next line may belong to their record
@@ -35,21 +68,102 @@ type PipelineStatus struct {
 
 // OutputStatus is the account of one output, in records.
 type OutputStatus struct {
-	Name string `json:"name"`
+	Name     string `json:"name"`
+	Type     string `json:"type"`
+	Location string `json:"location,omitempty"` // URL of its server, without secrets
 	deliver.Counts
+	deliver.Status
+	SpoolBytes int64 `json:"spool_bytes"`
+	SpoolSize  int64 `json:"spool_size"`
 }
 
 // Status returns the account as it is now.
 func (g *Graph) Status() Status {
 	var s Status
-	for _, in := range g.inputs {
-		s.Inputs = append(s.Inputs, InputStatus{in.name, in.feed.open(), in.feed.read.Load(), in.feed.inFlight.Load()})
+	for i, in := range g.inputs {
+		s.Inputs = append(s.Inputs, in.status(g.Config.Inputs[i]))
 	}
-	for _, p := range g.pipelines {
-		s.Pipelines = append(s.Pipelines, PipelineStatus{p.name, p.read.Load(), p.joined.Load(), p.pending.Load()})
+	for i, p := range g.pipelines {
+		c := g.Config.Pipelines[i]
+		s.Pipelines = append(s.Pipelines, PipelineStatus{
+			Name: p.name, Inputs: listed(c.Inputs), Parsers: listed(c.Parsers), Transforms: listed(c.Transforms),
+			Outputs: listed(c.Outputs), Read: p.read.Load(), Joined: p.joined.Load(), Pending: p.pending.Load(),
+		})
 	}
-	for _, o := range g.outputs {
-		s.Outputs = append(s.Outputs, OutputStatus{o.name, o.deliverer.Counts()})
+	for i, o := range g.outputs {
+		s.Outputs = append(s.Outputs, o.status(g.Config.Outputs[i].Type))
+	}
+	return s
+}
+
+// listed returns a list that is not null as JSON.
+func listed(names []string) []string { return append([]string{}, names...) }
+
+func (in *input) status(c config.Input) InputStatus {
+	s := InputStatus{
+		Name: in.name, Type: c.Type, Sources: in.feed.open(), Read: in.feed.read.Load(),
+		InFlight: in.feed.inFlight.Load(), Positions: "bytes",
+	}
+	if c.Traits.ReserveAhead > 0 {
+		s.Positions = "time"
+	}
+	gauge, _ := in.input.(pipeline.Gauge)
+	s.Listed = in.feed.sourceStatus(gauge)
+	for _, source := range s.Listed {
+		if source.Unread != nil {
+			s.Unread += *source.Unread
+		}
+	}
+	s.Listed = s.Listed[:min(len(s.Listed), maxListed)]
+	return s
+}
+
+// sourceStatus returns how far the open sources are, those first of which the most is not done.
+func (f *feed) sourceStatus(gauge pipeline.Gauge) []SourceStatus {
+	f.mu.Lock()
+	open := map[event.SourceID]*openSource{}
+	for id, o := range f.sources {
+		if !o.closed {
+			open[id] = o
+		}
+	}
+	f.mu.Unlock()
+	all := []SourceStatus{}
+	for id, o := range open {
+		var s SourceStatus
+		s.Key, s.Read, s.Done = o.progress.At()
+		if gauge != nil {
+			if n, ok := gauge.Unread(id); ok {
+				s.Unread = &n
+			}
+		}
+		f.mu.Lock()
+		s.Behind = len(o.behind)
+		f.mu.Unlock()
+		all = append(all, s)
+	}
+	slices.SortFunc(all, func(a, b SourceStatus) int {
+		return cmp.Or(cmp.Compare(b.left(), a.left()), strings.Compare(a.Key, b.Key))
+	})
+	return all
+}
+
+// left is how much of a source is not done.
+func (s SourceStatus) left() uint64 {
+	left := s.Read - min(s.Done, s.Read)
+	if s.Unread != nil {
+		left += uint64(*s.Unread)
+	}
+	return left
+}
+
+func (o *output) status(typ string) OutputStatus {
+	s := OutputStatus{
+		Name: o.name, Type: typ, Counts: o.deliverer.Counts(), Status: o.deliverer.Status(),
+		SpoolBytes: o.spools.bytes(), SpoolSize: o.spools.size,
+	}
+	if server, ok := o.output.(pipeline.Prober); ok {
+		s.Location = server.Location()
 	}
 	return s
 }

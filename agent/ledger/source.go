@@ -245,6 +245,14 @@ func (s *Source) removeIfDone() {
 // done reports whether the source is gone and all of it acknowledged.
 func (s *Source) done() bool { return s.gone && !s.opened && len(s.checkpoints) == 0 }
 
+// At returns the name that the input gave the source, up to where it has sent it, and up to where
+// that is done.
+func (s *Source) At() (key string, read, done uint64) {
+	s.ledger.mu.Lock()
+	defer s.ledger.mu.Unlock()
+	return s.key, s.read, s.resume.Pos
+}
+
 func (s *Source) cursor() pipeline.Cursor {
 	return pipeline.Cursor{Pos: s.resume.Pos, State: append([]byte(nil), s.resume.State...)}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -119,43 +118,24 @@ func (a *app) showDamaged(c config.Output, file *deliver.DeadLetterFile) error {
 
 func (a *app) replayOutput(ctx context.Context, cfg *config.Config, c config.Output, file *deliver.DeadLetterFile,
 	o replayOptions) (err error) {
-	redact, err := cfg.Redactor()
+	r, err := graph.OpenReplay(cfg, c, o.wants(c), a.logger(), func(error) {})
 	if err != nil {
 		return err
 	}
-	letters, err := deliver.OpenReplay(file, o.wants(c))
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, letters.Close()) }()
-	if letters.DeadLetters() == 0 {
+	defer func() { err = errors.Join(err, r.Close()) }()
+	total := r.DeadLetters()
+	if total == 0 {
 		printf(a.stdout, "%s: no dead letters\n", c.Name)
 		return nil
 	}
-	log := a.logger().With(slog.String("output", c.Name))
-	env := pipeline.NewEnv(c.Name, log)
-	env.Folder = graph.OutputFolder(cfg, c)
-	out, err := c.Settings.Output(env)
-	if err != nil {
-		return fmt.Errorf("output %s: %w", c.Name, err)
-	}
-	defer func() { err = errors.Join(err, out.Close()) }()
-	c.Common.Lanes = 1
-	d := deliver.New(deliver.Options{
-		Name: c.Name, Type: c.Type, Output: out, Settings: c.Common, Log: log, Health: func(error) {},
-		Redact:      redact,
-		DeadLetters: file,
-		Spool:       func(int) deliver.Spool { return letters },
-	})
-	d.Finish()
 	a.watch(func() string {
-		n := d.Counts()
-		return c.Name + " " + bar(int(n.Delivered+n.Rejected), letters.DeadLetters())
-	}, func() { d.Run(ctx) })
-	n := d.Counts()
+		n := r.Counts()
+		return c.Name + " " + bar(int(n.Delivered+n.Rejected), total)
+	}, func() { r.Run(ctx) })
+	n := r.Counts()
 	printf(a.stdout, "%s: %d delivered, %d rejected again, %d left\n", c.Name, n.Delivered, n.Rejected,
-		uint64(letters.DeadLetters())-n.Delivered-n.Rejected)
-	if n.Delivered < uint64(letters.DeadLetters()) {
+		uint64(total)-n.Delivered-n.Rejected)
+	if n.Delivered < uint64(total) {
 		return &failure{exitFailed, fmt.Errorf("output %s: not all dead letters were delivered; the others are "+
 			"kept in %s", c.Name, filepath.Dir(file.Path()))}
 	}

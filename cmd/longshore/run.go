@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/longshore/longshore/agent/admin"
+	"github.com/longshore/longshore/agent/console"
 	"github.com/longshore/longshore/agent/disk"
 	"github.com/longshore/longshore/agent/graph"
 	"github.com/longshore/longshore/agent/recent"
@@ -72,9 +73,12 @@ func (a *app) runPipelines(ctx context.Context, cfg *config.Config) error {
 		return err
 	}
 	defer keepRecent(cfg, log, kept)() // now that the data folder is locked
+	shown := console.New(console.Options{Version: versionText(), Config: func() *config.Config { return cfg },
+		Status: g.Status, Health: &health, Metrics: metrics, Log: log})
+	defer shown.Close()
 	server, err := admin.Listen(admin.Options{
 		Address: cfg.HTTP.Listen, OrFree: cfg.HTTP.ListenDefault, Token: cfg.HTTP.Token, Metrics: metrics,
-		Health: &health, Status: func() any { return g.Status() }, Recent: kept, Log: log,
+		Health: &health, Status: shown.Status, Recent: kept, Console: shown, Log: log,
 	})
 	if err != nil {
 		return errors.Join(err, g.Close())

@@ -82,6 +82,20 @@ func (in *input) HeldUpUntil(src *event.Source) time.Time {
 	return c.schedule.heldUpUntil(f)
 }
 
+// Unread implements pipeline.Gauge. It is as of the last scan of the folder and the last read
+// slice.
+func (in *input) Unread(id event.SourceID) (bytes int64, ok bool) {
+	c := in.running.Load()
+	if c == nil {
+		return 0, false
+	}
+	f := c.sources.Of(id)
+	if f == nil || f.compressed {
+		return 0, false
+	}
+	return c.table.unread(f), true
+}
+
 func (in *input) core(feed pipeline.Feed) (*core, error) {
 	paths, err := glob.NewSet(in.settings.Paths, in.settings.Exclude)
 	if err != nil {

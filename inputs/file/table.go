@@ -181,6 +181,13 @@ func (t *table) addLocked(f *file) {
 	t.indexLocked(f)
 }
 
+// unread returns how many bytes of a file were not read, as far as is known.
+func (t *table) unread(f *file) int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return max(0, f.at.size-f.at.read)
+}
+
 func (t *table) at(path string) *file {
 	t.mu.Lock()
 	defer t.mu.Unlock()

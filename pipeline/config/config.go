@@ -38,6 +38,7 @@ type Config struct {
 	Warnings Errors
 
 	specs []pipeline.Spec
+	text  string // see Text
 }
 
 // Parser returns a parser that no section of the config names, of a type of its Loader's. settings
@@ -166,6 +167,7 @@ func (l Loader) Load(name string, data []byte) (*Config, error) {
 		return nil, errs
 	}
 	cfg.Warnings = r.warnings()
+	cfg.text = r.shownText()
 	return cfg, nil
 }
 

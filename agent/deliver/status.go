@@ -1,0 +1,27 @@
+package deliver
+
+import "time"
+
+// A Status is how an output does, beside its Counts.
+type Status struct {
+	QueuedBytes   int64       `json:"queued_bytes"` // encoded records in memory or in flight
+	QueueSize     int64       `json:"queue_size"`
+	Concurrency   int         `json:"concurrency"` // requests that may be in flight now
+	Requests      uint64      `json:"requests"`
+	Failed        uint64      `json:"requests_failed"`
+	LastDelivered *time.Time  `json:"last_delivered,omitempty"` // when records last got through
+	Rejections    []Rejection `json:"rejections,omitempty"`     // since the start
+}
+
+// Status returns how the output does now.
+func (d *Deliverer) Status() Status {
+	s := Status{
+		QueuedBytes: d.metrics.queued.Load(), QueueSize: int64(d.Settings.Queue), Concurrency: d.limiter.current(),
+		Requests: d.metrics.requests.Load(), Failed: d.metrics.failed.Load(), Rejections: d.rejected.list(),
+	}
+	if at := d.gotThroughAt.Load(); at > 0 {
+		t := time.Unix(0, at).UTC()
+		s.LastDelivered = &t
+	}
+	return s
+}
