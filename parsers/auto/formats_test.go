@@ -28,8 +28,9 @@ row, with lines and the records they become side by side. Most lines were writte
 
 ## Times
 
-The layouts are those of ISO 8601 and RFC 3339, 2822 and 3164, C, Java, JavaScript, .NET and Erlang, and Unix times in any unit;
-` + "`parsers/auto/testdata/times.txt`" + ` has one of each. What a time leaves open is settled by rules that need only the line and the
+The layouts are those of ISO 8601 (also with the day of the year) and RFC 3339, 2822 and 3164, C, Java, JavaScript, .NET and Erlang,
+and Unix times in any unit; ` + "`parsers/auto/testdata/times.txt`" + ` has one of each. Months may have their names in German, French, Spanish, Italian, Portuguese, Dutch,
+Swedish, Danish, Norwegian and Polish. What a time leaves open is settled by rules that need only the line and the
 time that its source knows, so that a second reading comes to the same:
 
 - **No zone**: that of the setting ` + "`timezone`" + `, UTC unless you say otherwise. Where the source knows when a line was written (a
@@ -54,14 +55,17 @@ that the key stands for. In text it is one where programs write levels, not peop
   as ` + "`level=`" + ` or ` + "`severity=`" + `, or bare (` + "`info started`" + `) where no sentence begins with it;
 - behind numbers, hosts, files, callers, threads, components in capitals and groups in brackets, up to the first words of a sentence;
 - as a single letter before or behind the time: in brackets, before a group, before a file and line;
+- as the words into which PostgreSQL and java.util.logging translate them (WARNUNG, FEHLER, SCHWERWIEGEND, ERREUR, AVERTISSEMENT,
+  GRAVE, INFOS, ADVERTENCIA, AVVERTENZA);
+- as the severity of a CEF or LEEF event: up to 3 info, up to 6 warn, 7 and 8 error, 9 and 10 fatal;
 - as a syslog priority, facility and severity (` + "`daemon.err`" + `), or the status of a request: 5xx is an error, 4xx a warning;
 - at the start of a line without a time: in capitals, in brackets, or before a colon; also behind a program's name and a colon in
   capitals (` + "`oscap: ERROR: …`" + `), and behind a time of day that has a fraction.
 
 ` + "`parsers/auto/testdata/any-head.txt`" + ` has lines of each kind; ` + "`harmless.txt`" + ` and ` + "`negative.txt`" + ` have what is no level and no time. What
-is not read: levels behind two or more words of a sentence, dates in other languages than English, ` + "`06-11-2024`" + ` with the month
-first unless it is of the last days, times of day without a date, days of the year, ten digits that nothing confirms, and what stands
-inside CEF, LEEF and XML.
+is not read: levels behind two or more words of a sentence, names of months in other scripts than the Latin, ` + "`06-11-2024`" + ` with the
+month first unless it is of the last days, times of day without a date, ten digits that neither a date nor the source's time and a host
+behind them confirm, the fields of CEF and LEEF, and numbers for levels in XML.
 
 ## Formats
 

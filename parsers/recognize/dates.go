@@ -10,7 +10,7 @@ import (
 // digitsFirst reads the dates that start with a digit.
 func (c *clock) digitsFirst(p []byte) int {
 	switch {
-	case p[3] >= 'A' && !isDigit(p[2]), p[2] >= 'A' && !isDigit(p[1]):
+	case p[3] >= 'A' && !isDigit(p[2]), p[2] >= 'A' && !isDigit(p[1]), p[2] == '.' && p[3] == ' ':
 		return c.dayFirst(p)
 	case p[4] == ' ' && len(p) > 19 && monthOf(p[5:]) > 0:
 		return c.yearFirst(p)
@@ -24,6 +24,8 @@ func (c *clock) digitsFirst(p []byte) int {
 		return c.withColons(p)
 	case (p[2] == '-' || p[2] == '.') && p[5] == ' ':
 		return c.monthDay(p)
+	case p[4] == '-' && p[8] == 'T', p[4] == ':' && p[8] == ':':
+		return c.dayOfYear(p)
 	case len(p) < 15:
 		return 0
 	case p[6] == ' ':
@@ -70,6 +72,21 @@ func (c *clock) withColons(p []byte) int {
 		return 0
 	}
 	return c.timeAfterDate(p, 10)
+}
+
+// dayOfYear reads the ordinal dates of ISO 8601, 2006-002T15:04:05, and 2006:002:15:04:05.
+func (c *clock) dayOfYear(p []byte) int {
+	c.year = four(p)
+	tens := two(p[5:])
+	if c.year < 0 || tens < 0 || !isDigit(p[7]) {
+		return 0
+	}
+	c.month, c.day = 1, tens*10+int(p[7]-'0')
+	for c.month < 12 && c.day > daysIn(c.year, c.month) {
+		c.day -= daysIn(c.year, c.month)
+		c.month++
+	}
+	return c.timeBehind(p, 9)
 }
 
 // dotted reads 02.01.2006 15:04:05.

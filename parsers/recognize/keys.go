@@ -49,6 +49,7 @@ const (
 	formFirst  // a time only if it is one of a line's first fields
 
 	formNextcloud // 0 to 4
+	formSerial    // a time only as auditd's ids have it
 
 	// Trace and span ids.
 	formDatadog // decimal
@@ -87,11 +88,14 @@ var meanings = newMeanings([]spelling{
 		"observedTimeUnixNano", "time_iso8601", "time_local", "msec",
 		"eventtime", "requestReceivedTimestamp", "stageTimestamp", "requestTime", "unixTime", "unix_time",
 		"calendarTime", "calendar_time", "activityDateTime", "EdgeStartTimestamp", "EdgeEndTimestamp", "_time",
+		"Datetime", "DateTime", "EventTime", "eventDateTime", "EventTimestamp", "UtcTime", "TimeGenerated",
+		"eventCreationTime",
 	}},
 	{partTime, formFirst, []string{
 		"createdAt", "created_at", "created", "dateTime", "date_time", "when",
 	}},
 	{partTime, formCLEF, []string{"@t"}},
+	{partTime, formSerial, []string{"ID"}},
 	{hintNanos, formAny, []string{"nanoseconds"}},
 	{hintDate, formAny, []string{"date", "Date"}},
 	{hintOffset, formAny, []string{"tz", "timezone"}},

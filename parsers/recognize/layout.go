@@ -27,6 +27,8 @@ import (
 //	Jan-02-06 15:04:05               ASSP
 //	Jan _2 15:04:05.000, Jan-02 15:04:05, Jan _2 2006 15:04:05: syslog (RFC 3164) has no year
 //	2006 Jan _2 15:04:05, January 2, 2006 15:04:05, 02-Jan 15:04
+//	02. Mai 2006 15:04:05, lun. 02 janv. 2006 15:04:05: names in other languages, see names.go
+//	2006-002T15:04:05.000, 2006:002:15:04:05 the day of the year
 //	01-02 15:04:05.000, 01/02 15:04:05, 01.02 15:04:05
 //	@40000000662fcf1c075bcd15        TAI64N
 //
@@ -45,12 +47,16 @@ func Layout(p []byte, zone Zone, near int64) (ns int64, used int, ok bool) {
 		used = c.digitsFirst(p)
 	case (p[3] == ' ' || p[3] == '-') && monthOf(p) > 0:
 		used = c.monthFirst(p, false)
-	case p[3] >= 'a' && monthOf(p) > 0:
-		used = c.fullName(p)
-	case isWeekday(p):
-		used = c.weekdayFirst(p)
 	case p[0] == '@':
 		return tai64n(p)
+	case isWeekday(p):
+		if used = c.weekdayFirst(p); used > 0 {
+			break
+		}
+		fallthrough
+	default:
+		c = clock{year: noYear}
+		used = c.wordFirst(p)
 	}
 	if used == 0 {
 		return 0, 0, false
@@ -81,23 +87,6 @@ func tai64n(p []byte) (ns int64, used int, ok bool) {
 	}
 	return int64(sec-epoch)*1e9 + int64(nanos), length, true
 }
-
-// fullName reads what starts with the whole name of a month: January 2, 2006 15:04:05.
-func (c *clock) fullName(p []byte) int {
-	more := len(monthRests[monthOf(p)-1])
-	if len(p) < more+17 || string(p[3:3+more]) != monthRests[monthOf(p)-1] || p[3+more] != ' ' {
-		return 0
-	}
-	month := monthOf(p)
-	n := c.monthFirst(p[more:], false)
-	if c.month = month; n == 0 {
-		return 0
-	}
-	return more + n
-}
-
-// monthRests are the months' names without their first three letters.
-var monthRests = [...]string{"uary", "ruary", "ch", "il", "", "e", "y", "ust", "tember", "ober", "ember", "ember"}
 
 // noYear is the year of a clock that has none.
 const noYear = -1
@@ -131,13 +120,17 @@ func (c *clock) dayFirst(p []byte) int {
 	if at == 0 || len(p) < at+12 {
 		return 0
 	}
+	if p[at] == '.' {
+		at++
+	}
 	sign := p[at]
 	if sign != ' ' && sign != '/' && sign != '-' {
 		return 0
 	}
-	c.day, c.month = day, monthOf(p[at+1:])
-	at += 4
-	if c.month == 0 || p[at] != sign && p[at] != ' ' {
+	month, size := monthAt(p[at+1:])
+	c.day, c.month = day, month
+	at += 1 + size
+	if c.month == 0 || len(p) < at+8 || p[at] != sign && p[at] != ' ' {
 		return 0
 	}
 	if sign == ' ' && p[at+3] == ':' {
@@ -197,12 +190,13 @@ func (c *clock) timeAfterDate(p []byte, at int) int {
 // monthFirst reads what starts with a month's name: Jan _2 15:04:05, Jan _2 15:04:05 MST 2006,
 // Jan _2 2006 15:04:05 and Jan 2, 2006 3:04:05 PM. Behind a weekday the time is more certain.
 func (c *clock) monthFirst(p []byte, weekday bool) int {
-	at := 4
+	month, size := monthAt(p)
+	at := size + 1
 	if p[at] == ' ' {
 		at++
 	}
-	c.month = monthOf(p)
-	if c.day, at = oneOrTwo(p, at); at == 0 || c.day < 1 || c.day > 31 || len(p) < at+9 {
+	c.month = month
+	if c.day, at = oneOrTwo(p, at); month == 0 || at == 0 || c.day < 1 || c.day > 31 || len(p) < at+9 {
 		return 0
 	}
 	if p[at] == ' ' && p[at+3] == ':' || p[at] == ' ' && p[at+2] == ':' {
@@ -211,7 +205,7 @@ func (c *clock) monthFirst(p []byte, weekday bool) int {
 		}
 		return c.yearBehind(p, at, weekday)
 	}
-	if year := two(p[at+1:]); p[3] == '-' && p[at] == '-' && year >= 0 && p[at+3] == ' ' {
+	if year := two(p[at+1:]); p[size] == '-' && p[at] == '-' && year >= 0 && p[at+3] == ' ' {
 		c.year = 2000 + year
 		return c.timeAfterDate(p, at+3)
 	}

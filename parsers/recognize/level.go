@@ -8,16 +8,19 @@ import (
 
 // levelWords are the spellings of levels as libraries write them, in lower
 // case. Syslog's notice counts as info, and its crit, alert and emerg as
-// fatal. The levels of java.util.logging follow SLF4J's bridge for them.
+// fatal. The levels of java.util.logging follow SLF4J's bridge for them. It and PostgreSQL
+// translate them: German, French, Spanish and Italian have words of their own.
 var levelWords = newLevelWords(map[event.Level][]string{
 	event.Trace: {"trace", "trc", "trce", "trac", "blat", "silly", "finest", "spam",
 		"trace1", "trace2", "trace3", "trace4", "trace5", "trace6", "trace7", "trace8"},
 	event.Debug: {"debug", "dbg", "dbug", "diag", "debg", "debu", "deb", "verbose", "fine", "finer", "http",
 		"debug1", "debug2", "debug3", "debug4", "debug5"},
 	event.Info: {"info", "inf", "information", "informational", "notice", "noti", "note", "config", "success", "log",
-		"info2", "info3", "info4"},
-	event.Warn:  {"warn", "warning", "wrn", "warnin", "warn2", "warn3", "warn4"},
-	event.Error: {"error", "err", "eror", "erro", "severe", "fail", "error2", "error3", "error4"},
+		"info2", "info3", "info4", "infos"},
+	event.Warn: {"warn", "warning", "wrn", "warnin", "warn2", "warn3", "warn4",
+		"warnung", "avertissement", "advertencia", "avvertenza"},
+	event.Error: {"error", "err", "eror", "erro", "severe", "fail", "error2", "error3", "error4",
+		"fehler", "schwerwiegend", "erreur", "grave"},
 	event.Fatal: {"fatal", "ftl", "fata", "crit", "critical", "panic", "pani", "pnc", "dpanic", "alert", "aler",
 		"emerg",
 		"emer",

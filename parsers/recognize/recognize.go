@@ -7,6 +7,7 @@
 package recognize
 
 import (
+	"bytes"
 	"time"
 
 	"github.com/longshore/longshore/pipeline/event"
@@ -90,6 +91,12 @@ func (k Key) IsCore() bool { return k.meaning != nil && k.meaning.part < parts }
 func (k Key) IsID() bool {
 	return k.meaning != nil && (k.meaning.part == partTrace || k.meaning.part == partSpan)
 }
+
+// IsTime reports whether values under this key are times.
+func (k Key) IsTime() bool { return k.meaning != nil && k.meaning.part == partTime }
+
+// IsLevel reports whether values under this key are levels.
+func (k Key) IsLevel() bool { return k.meaning != nil && k.meaning.part == partLevel }
 
 // IsService reports whether values under this key name the service.
 func (k Key) IsService() bool { return k.meaning != nil && k.meaning.part == partService }
@@ -225,7 +232,10 @@ func (r *Recognizer) offerTime(k int, m *meaning, v event.Value) {
 	case event.Object:
 		r.nestedTime(k, m, v)
 	default:
-		if m.form != formFirst || k < firstFields {
+		switch {
+		case m.form == formSerial:
+			r.serialTime(k, r.text(v))
+		case m.form != formFirst || k < firstFields:
 			r.takeTime(k, m.rank, r.text(v))
 		}
 	}
@@ -241,6 +251,22 @@ func (r *Recognizer) takeTime(k int, rank uint8, p []byte) {
 		r.pick(k, partTime, rank, false)
 	} else if !ok && len(p) > 0 && TimeOfDay(p) == len(p) {
 		r.hints.timeOfDay = int32(k + 1)
+	}
+}
+
+// serialTime reads the id of an event of the kernel's audit log, which is its time and a number:
+// 1136214245.123:70. It stays, as it is an id.
+func (r *Recognizer) serialTime(k int, p []byte) {
+	colon := bytes.IndexByte(p, ':')
+	if colon != len("1136214245.123") || p[10] != '.' || len(p) == colon+1 {
+		return
+	}
+	if _, ok := smallInt(p[colon+1:]); !ok {
+		return
+	}
+	if ns, ok := Epoch(p[:colon]); ok && r.believe(ns) {
+		r.time = ns
+		r.pick(k, partTime, weakest, true)
 	}
 }
 

@@ -14,11 +14,12 @@ import (
 //	shop.example.com:443 10.0.0.1 - anna [02/Jan/2006:15:04:05 -0700] "GET /path HTTP/1.1" 200 …
 //	10.0.0.1 - [10.0.0.1] - - [02/Jan/2006:15:04:05 -0700] "GET /path HTTP/1.1" 200 123 …
 //	10.0.0.1 - - [02/Jan/2006:15:04:05 -0700] "GET /path HTTP/1.1" - - …
+//	[02/Jan/2006:15:04:05 -0700] shop.example.com 10.0.0.1 0.002 "GET /path HTTP/1.1" 200 123 …
 //	owner bucket [02/Jan/2006:15:04:05 -0700] 10.0.0.1 … "GET /key HTTP/1.1" 200 …      S3
 func (l *line) anyAccess() bool {
 	p := l.text
 	box := recognize.AccessTime(p)
-	if box < 2 || p[box-1] != ' ' || bytes.IndexByte(p[:box], '"') >= 0 {
+	if box < 0 || box == 1 || box > 0 && p[box-1] != ' ' || bytes.IndexByte(p[:box], '"') >= 0 {
 		return false
 	}
 	ns, used, ok := recognize.Layout(p[box+1:], l.p.Zone, 0)
@@ -27,6 +28,9 @@ func (l *line) anyAccess() bool {
 		return false
 	}
 	request, adjacent := at+3, p[at+2] == '"'
+	if adjacent && box == 0 {
+		return false // Django's
+	}
 	if !adjacent {
 		quote := bytes.IndexByte(p[at:min(len(p), at+2*longestPart)], '"')
 		if quote < 0 {
@@ -40,7 +44,9 @@ func (l *line) anyAccess() bool {
 	}
 	l.rec.Format = event.FormatAccess
 	l.setTime(ns)
-	l.accessWords(box)
+	if box > 0 {
+		l.accessWords(box)
+	}
 	if !adjacent && isAddress(p[at+2:wordEnd(p, at+2)]) {
 		l.word("remote_addr", at+2, wordEnd(p, at+2))
 	}

@@ -59,7 +59,7 @@ func (h *head) bare(at, end int) bool {
 		return unlike
 	case isMachine(word), box < len(p) && p[box] == '[':
 		return true
-	case stop+1 < len(p) && p[stop] == ':' && p[stop+1] == ' ':
+	case stop+1 < len(p) && p[stop] == ':' && (p[stop+1] == ' ' || p[stop+1] == ':'):
 		return true
 	case 'A' <= p[next] && p[next] <= 'Z':
 		return unlike || p[at] >= 'a'

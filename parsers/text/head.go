@@ -157,7 +157,8 @@ func (h *head) layout(p []byte) (ns int64, used int, ok bool) {
 }
 
 // epoch reads a Unix time that can hardly be another number: with a fraction, with a colon or tab
-// behind, of ten digits in brackets, or of 13 if it is within a day of the source's time.
+// behind, of ten digits in brackets, or, if it is within a day of the source's time, of 13, or of
+// ten at the start of a line before the name of a host.
 func (h *head) epoch(p []byte) (ns int64, used int, ok bool) {
 	if len(p) < 12 || p[0] != '1' {
 		return 0, 0, false
@@ -166,7 +167,8 @@ func (h *head) epoch(p []byte) (ns int64, used int, ok bool) {
 	for end < len(p) && end < 24 && (isDigit(p[end]) || p[end] == '.' || p[end] == 'e' || p[end] == '+') {
 		end++
 	}
-	if end == len(p) || p[end] == ' ' && end < 13 || bytes.IndexByte([]byte(" :\t]"), p[end]) < 0 {
+	if end == len(p) || bytes.IndexByte([]byte(" :\t]"), p[end]) < 0 ||
+		p[end] == ' ' && end < 13 && !h.hostFollows(p, end) {
 		return 0, 0, false
 	}
 	ns, ok = recognize.Epoch(p[:end])
@@ -174,6 +176,16 @@ func (h *head) epoch(p []byte) (ns int64, used int, ok bool) {
 		ok = h.likely(ns) || p[end] == ']' && end == 10 && ns > inBrackets
 	}
 	return ns, end, ok && recognize.Believable(ns, 0)
+}
+
+// hostFollows reports whether a line starts with ten digits, and goes on with a name that has
+// letters and digits.
+func (h *head) hostFollows(p []byte, end int) bool {
+	if end != 10 || len(p) != len(h.text) || end+2 > len(p) || !isLetter(p[end+1]) {
+		return false
+	}
+	name := p[end+1 : wordEnd(p, end+1)]
+	return isMachine(name) && bytes.IndexAny(name, "0123456789") > 0
 }
 
 // inBrackets is the year 2008, from which on ten digits in brackets are a time rather than the id
@@ -299,6 +311,9 @@ func (h *head) withoutLevel() bool {
 	if h.boxed && h.requestBehind() {
 		return true
 	}
+	if h.statusColumn() {
+		return h.take()
+	}
 	h.at = skipSigns(p, h.at)
 	if end := wordEnd(p, h.at); isCaller(p[h.at:max(h.at, end-1)]) && p[end-1] == ':' && end+1 < len(p) {
 		h.add("caller", h.at, end-1)
@@ -306,6 +321,31 @@ func (h *head) withoutLevel() bool {
 	}
 	h.level = h.seekLevel(h.at)
 	return h.take()
+}
+
+// statusColumn reads the level of a request whose columns bars separate, as those who shorten Gin's
+// lines have it: | 200 |  1.2ms |  127.0.0.1 | GET  "/path". All but the time stays the message.
+func (h *head) statusColumn() bool {
+	p := h.text
+	const column = " | 200 | "
+	status := h.at + len(" | ")
+	if len(p) < h.at+2*len(column) || p[status-2] != '|' || p[status+4] != '|' || !isNumber(p[status:status+3]) {
+		return false
+	}
+	for at := status + 6; at < len(p); {
+		bar := bytes.Index(p[at:min(len(p), at+longestPart)], []byte("| "))
+		if bar < 0 {
+			return false
+		}
+		at += bar + 2
+		method := skipBlanks(p, at)
+		if end := wordEnd(p, method); end > method+2 && allCapitals(p[method:end]) &&
+			bytes.HasPrefix(p[skipBlanks(p, end):], []byte(`"/`)) {
+			h.at, h.level = skipBlanks(p, h.at), statusLevel(p[status])
+			return true
+		}
+	}
+	return false
 }
 
 // offsetBefore reports whether the time ends with an offset behind its fraction, as macOS has it.

@@ -366,7 +366,7 @@ func levelAt(p []byte, at int, timed bool) (event.Level, int) {
 		return levelInBrackets(p, at, timed)
 	}
 	end := at
-	for end < len(p) && end-at < 12 && isAlnum(p[end]) {
+	for end < len(p) && end-at < 14 && isAlnum(p[end]) {
 		end++
 	}
 	word := p[at:end]

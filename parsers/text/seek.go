@@ -503,6 +503,9 @@ func (s *seeker) inColumns(c byte, name int) bool {
 // keyLevel reads level=error, severity="ERROR" and level: error.
 func (s *seeker) keyLevel(key []byte) event.Level {
 	switch string(key) {
+	case "CEF", "LEEF":
+		level, _ := eventLevel(s.p[s.start:])
+		return level
 	case "level", "lvl", "severity", "loglevel", "log_level", "levelname", "LEVEL", "Level", "Severity", "sev",
 		"log.level":
 	default:
@@ -543,7 +546,8 @@ func (h *head) seekLevel(at int) event.Level {
 	return h.keyedLevel(at)
 }
 
-// keyedLevel looks for level="INFO" further on.
+// keyedLevel looks for level="INFO" further on, and for Severity="Error" among pairs that commas
+// join, as Asterisk has it.
 func (h *head) keyedLevel(at int) event.Level {
 	p := h.text[at:min(len(h.text), at+2*farthest)]
 	s := seeker{p: p}
@@ -554,6 +558,12 @@ func (h *head) keyedLevel(at int) event.Level {
 		}
 		s.end += equals
 		if s.start = s.end - len("level"); s.start >= 0 && string(p[s.start+1:s.end]) == "evel" {
+			if level := s.keyLevel(s.word()); level != event.NoLevel {
+				return level
+			}
+		}
+		const pair = `",Severity`
+		if s.start = s.end - len("Severity"); s.start >= 2 && string(p[s.start-2:s.end]) == pair {
 			if level := s.keyLevel(s.word()); level != event.NoLevel {
 				return level
 			}

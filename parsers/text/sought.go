@@ -190,14 +190,18 @@ func (h *head) zonedBehind(s *seeker, at, behind int) bool {
 	if s.words == 1 && s.before == ':' && h.text[at+4] == '/' && s.prose+s.caps == 0 {
 		return true // the prefix of Go's log: "redis: 2006/01/02 15:04:05 …"
 	}
+	if s.words == 1 && s.before == ':' && h.text[at-1] == ':' && h.text[at+2] == '/' && isName(s.p[:at-1]) {
+		return true // OpenAM's: amAuth:01/02/2006 03:04:05:123 PM UTC: …
+	}
 	if s.words == 1 && at == 2 && s.p[0] == 'L' && h.text[at+2] == '/' {
 		return true // a game server's line: L 01/02/2006 - 15:04:05: …
 	}
 	if s.words == 1 && s.number == 10 && h.confirms(h.text[:min(len(h.text), 10)]) {
 		return true // 1714564800 - 05/01/2024 12:00:00 Host: …
 	}
-	if s.before == '|' && isDigit(s.p[0]) && at > 4 && string(h.text[at-3:at]) == " | " && s.words == 2 {
-		return true // PM2: 0|shop  | 2006-01-02 15:04:05: …
+	if s.before == '|' && isDigit(s.p[0]) && at > 4 && string(h.text[at-3:at]) == " | " &&
+		(s.words == 2 || s.words == 5 && recognize.TimeOfDay(s.p) > 0) {
+		return true // PM2: 0|shop  | 2006-01-02 15:04:05: …, also with the time of day in front
 	}
 	zoned := last == 'Z' || isDigit(last) && bytes.IndexAny(h.text[at+10:behind], "+-") > 0
 	return zoned && s.before == 0 && s.prose+s.caps == 0 && s.words < 4 && s.p[0] != '-'
@@ -243,7 +247,7 @@ func (h *head) found(s *seeker, level event.Level, at int, mayCut bool) bool {
 		return false
 	case h.level == event.NoLevel && !isDigits10(p, at) && !boxed && !opened && !h.zonedBehind(s, at, behind):
 		return false
-	case h.level == event.NoLevel && (s.words > 3 || s.before == '='):
+	case h.level == event.NoLevel && (s.words > 3 && s.before != '|' || s.before == '='):
 		return false
 	}
 	if onlyLevel && (boxed || !isOpening(p[at-1])) {
@@ -254,4 +258,14 @@ func (h *head) found(s *seeker, level event.Level, at int, mayCut bool) bool {
 	}
 	h.at = 0
 	return h.take()
+}
+
+// isName reports whether text is of letters and digits, with a capital inside.
+func isName(p []byte) bool {
+	for _, c := range p {
+		if !isAlnum(c) {
+			return false
+		}
+	}
+	return len(p) > 2 && isMachine(p)
 }

@@ -161,6 +161,18 @@ func (h *head) journal() bool {
 // 3164 without its priority.
 func (l *line) bareSyslog() bool { return l.tagged(0) }
 
+// namedMonth reads what the journal, AIX and java.util.logging write whose months have names of
+// another language, or are in small letters.
+func (l *line) namedMonth() bool {
+	p := l.text
+	end := 0
+	for end < len(p) && end < 14 && (isLetter(p[end]) || p[end] >= 0x80 || p[end] == '.') {
+		end++
+	}
+	return end > 2 && end+20 < len(p) && p[end] == ' ' && isDigit(p[end+2]) &&
+		(p[end+6] == ':' && l.bareSyslog() || p[end+3] == ',' && l.julTwoLines())
+}
+
 // tagged reads "Jan  2 15:04:05 host app[123]: message", with any time that has a year, too.
 func (l *line) tagged(at int) bool {
 	ns, host, ok := l.syslogTime(at)
@@ -256,6 +268,14 @@ func (l *line) tag(host int) bool {
 	}
 	if end == tag || colon >= len(p) || p[colon] != ':' || isNumber(p[tag:end]) {
 		return false
+	}
+	if isSecurityEvent(p[tag:]) { // it has no tag
+		if tag > host {
+			l.word("hostname", host, hostEnd)
+		}
+		l.rec.Format = event.FormatSyslog
+		l.setMessage(tag)
+		return true
 	}
 	if tag > host {
 		l.word("hostname", host, hostEnd)

@@ -62,7 +62,7 @@ type line struct {
 // skipIndent skips the blanks that some write before a time.
 func (l *line) skipIndent() {
 	at := skipBlanks(l.text[:min(len(l.text), 16)], 0)
-	if at > 0 && at < len(l.text) && (isDigit(l.text[at]) || l.text[at] == '[') {
+	if at > 0 && at < len(l.text) && (isDigit(l.text[at]) || l.text[at] == '[' || l.text[at] == '"') {
 		l.text, l.off = l.text[at:], uint32(at)
 	}
 }
@@ -75,10 +75,10 @@ func (l *line) format() bool {
 	}
 	switch c := p[0]; {
 	case c == '<':
-		return l.syslog() || l.webLogic()
+		return l.syslog() || l.webLogic() || l.element()
 	case c == '[':
 		return l.tornado() || l.nest() || l.gin() || l.console() || l.javaGC() || l.uwsgi() || l.redis() ||
-			l.postgres() || l.headed()
+			l.postgres() || len(p) > 30 && p[4] == '/' && p[8] == '/' && l.anyAccess() || l.headed()
 	case c == '=':
 		return l.erlang() || l.headed()
 	case c == '#':
@@ -97,13 +97,16 @@ func (l *line) format() bool {
 		return l.klog() || l.headed() || l.access()
 	case isLetter(c) && p[1] == '/':
 		return l.logcat()
+	case (c == 'C' || c == 'L') && isSecurityEvent(p):
+		return l.securityEvent()
 	case 'A' <= c && c <= 'S' && p[3] == ' ':
 		return l.bareSyslog() || l.julTwoLines() || l.headed() || l.access()
 	}
 	if l.timeless = !mayHaveTime(p); l.timeless {
 		return l.compose() || l.postgres() || l.headed()
 	}
-	return l.compose() || l.loadBalancer() || l.anyAccess() || l.postgres() || l.headed() || l.access() || l.haproxy(0)
+	return l.namedMonth() || l.compose() || l.loadBalancer() || l.anyAccess() || l.postgres() || l.headed() ||
+		l.access() || l.haproxy(0)
 }
 
 // number reads lines that start with a digit: of a date, of an address, of a process id.
