@@ -120,7 +120,7 @@ func (c *clock) wordFirst(p []byte) int {
 	for at < len(p) && at < longestName && (p[at]|0x20 >= 'a' && p[at]|0x20 <= 'z' || p[at] >= 0x80) {
 		at++
 	}
-	if at < 2 || at+14 > len(p) {
+	if at < 2 || at+11 > len(p) {
 		return 0
 	}
 	end := at
