@@ -45,7 +45,8 @@ func (t *healthTracker) failed(l *lane, err error, pause time.Duration) {
 		return
 	}
 	t.lastText, t.logged = err.Error(), now
-	t.log.Warn("delivery failed, will try again", "error", err, "next_try_in", pause.Round(time.Millisecond).String(),
+	t.log.Warn("delivery failed, will try again; nothing is lost", "error", err,
+		"next_try_in", pause.Round(time.Millisecond).String(),
 		"failing_for", now.Sub(t.since).Round(time.Second).String())
 }
 

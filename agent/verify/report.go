@@ -53,9 +53,11 @@ type Row struct {
 
 // A Report is the result of a verification.
 type Report struct {
-	Since  time.Time `json:"since"`
-	Rows   []*Row    `json:"sources"`
-	Totals Counts    `json:"totals"`
+	Since time.Time `json:"since"`
+	// LeftOut are the outputs that cannot be asked what they hold.
+	LeftOut []string `json:"left_out,omitempty"`
+	Rows    []*Row   `json:"sources"`
+	Totals  Counts   `json:"totals"`
 
 	rows map[sourceRoute]*Row
 }

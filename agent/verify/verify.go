@@ -64,7 +64,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 			v.outputs = append(v.outputs, c.Name)
 		}
 	}
-	if len(v.outputs) == 0 {
+	if len(v.outputs) == 0 && o.Output != "" {
 		return nil, fmt.Errorf("there is no output %q in %s", o.Output, o.Config.File)
 	}
 	var err error
@@ -78,7 +78,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if len(v.states) == 0 {
 		return report, nil
 	}
-	if err := v.readTargets(); err != nil {
+	if report.LeftOut, err = v.readTargets(); err != nil {
 		return nil, err
 	}
 	all := v.acknowledged(report)
@@ -98,8 +98,9 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	return report, nil
 }
 
-// readTargets asks the outputs for their targets by the present config.
-func (v *verification) readTargets() error {
+// readTargets asks the outputs for their targets by the present config. It leaves out those that
+// cannot be asked what they hold, and returns their names; one that was named alone is an error.
+func (v *verification) readTargets() (leftOut []string, err error) {
 	v.targets = map[string][]byte{}
 	for _, c := range v.Config.Outputs {
 		if !slices.Contains(v.outputs, c.Name) {
@@ -107,16 +108,23 @@ func (v *verification) readTargets() error {
 		}
 		out, err := c.Settings.Output(pipeline.NewEnv(c.Name, slog.New(slog.DiscardHandler)))
 		if err != nil {
-			return fmt.Errorf("output %s: %w", c.Name, err)
+			return nil, fmt.Errorf("output %s: %w", c.Name, err)
 		}
 		if p, ok := out.(pipeline.Targeted); ok {
 			v.targets[c.Name] = p.Target()
 		}
+		if _, ok := out.(pipeline.Auditor); !ok {
+			leftOut = append(leftOut, c.Name)
+		}
 		if err := out.Close(); err != nil {
-			return fmt.Errorf("output %s: %w", c.Name, err)
+			return nil, fmt.Errorf("output %s: %w", c.Name, err)
 		}
 	}
-	return nil
+	if v.Output != "" && len(leftOut) > 0 {
+		return nil, fmt.Errorf("output %s: %w; verify another one", v.Output, errCannotAsk)
+	}
+	v.outputs = slices.DeleteFunc(v.outputs, func(name string) bool { return slices.Contains(leftOut, name) })
+	return leftOut, nil
 }
 
 // readState reads what the agent stores. The spool is read after the ledger, so that what was

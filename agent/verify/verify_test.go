@@ -238,7 +238,6 @@ func spoolLines(t *testing.T, w *fixture, from, to uint64) {
 
 // TestUnknown: the reason is reported, and nothing is sent.
 func TestUnknown(t *testing.T) {
-	const mute = "inputs: {in: {type: script}}\nparsers: {clock: {type: clock}}\noutputs: {out: {type: mute}}\n"
 	const stateful = usualConfig + "transforms: {quick: {type: stateful}}\n"
 	tests := map[string]struct {
 		config string
@@ -256,8 +255,6 @@ func TestUnknown(t *testing.T) {
 			Counts{Checked: 6, Found: 6}, map[string]int{"it could only be read up to position 6 of 10": 0}},
 		"an input that reads nothing twice": {usualConfig, func(w *fixture) { w.ephemeral = true },
 			Counts{}, map[string]int{"this kind of input cannot be read twice": 0}},
-		"an output that cannot be asked": {mute, func(*fixture) {},
-			Counts{Checked: 10, Unknown: 10}, map[string]int{errCannotAsk.Error(): 10}},
 		"a destination that will not be asked": {usualConfig, func(w *fixture) { w.away = pipeline.ErrUnknowable },
 			Counts{Checked: 10, Unknown: 10}, map[string]int{pipeline.ErrUnknowable.Error(): 10}},
 		"a destination that doubts": {usualConfig, func(w *fixture) {
@@ -284,6 +281,22 @@ func TestUnknown(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestLeftOut: an output that cannot be asked is left out, once, and is no failure.
+func TestLeftOut(t *testing.T) {
+	config := strings.Replace(usualConfig, "{out: {type: memory}}", "{out: {type: memory}, mute: {type: mute}}", 1)
+	in(t, func(t *testing.T, w *fixture) {
+		w.write("a", 0, 10)
+		w.run(config)
+		r := wants(t, Counts{Checked: 10, Found: 10})(w.verify(config))
+		if diff := cmp.Diff([]string{"mute"}, r.LeftOut); diff != "" || !r.Clean() || r.Inconclusive() {
+			t.Errorf("clean: %v, inconclusive: %v\n%s", r.Clean(), r.Inconclusive(), diff)
+		}
+		if _, err := w.verify(config, func(o *Options) { o.Output = "mute" }); !errors.Is(err, errCannotAsk) {
+			t.Errorf("asked for it alone, the error is %v", err)
+		}
+	})
 }
 
 // TestUnreachable: a destination without an answer is given up, before and after.

@@ -122,6 +122,10 @@ func (a *app) printReport(report *verify.Report) {
 		}
 		printf(a.stdout, "\n")
 	}
+	if len(report.LeftOut) > 0 {
+		printf(a.stdout, "Left out, as such outputs cannot be asked what they hold: %s.\n",
+			strings.Join(report.LeftOut, ", "))
+	}
 	s := a.styleOf(a.stdout)
 	colour := s.green
 	if !report.Clean() || report.Inconclusive() {

@@ -49,10 +49,28 @@ func ResponseError(resp *http.Response, body []byte) *pipeline.SendError {
 		Status:     resp.StatusCode,
 		Reason:     where + Message(resp, body),
 	}
+	if outcome == pipeline.Hold {
+		e.Reason += advice(resp.StatusCode)
+	}
 	if isTLSPort(resp, body) {
 		e.Outcome, e.Reason = pipeline.Hold, where+errTLSPort.Error()
 	}
 	return e
+}
+
+// advice returns which setting an answer is about.
+func advice(status int) string {
+	switch status {
+	case http.StatusUnauthorized:
+		return " (401; check auth: the user and password, token or API key)"
+	case http.StatusForbidden:
+		return " (403; check auth: it must be someone who may write there)"
+	case http.StatusNotFound, http.StatusMethodNotAllowed:
+		return fmt.Sprintf(" (%d; check the URL: nothing takes records at this address)", status)
+	case http.StatusProxyAuthRequired:
+		return " (407; check proxy: it wants a user and password in its URL)"
+	}
+	return ""
 }
 
 // Unanswered returns why an answer to a question about the server is not one from it, or not one

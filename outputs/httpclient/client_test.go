@@ -475,10 +475,12 @@ func TestResponseError(t *testing.T) {
 		reason    string
 	}{
 		{400, "", " bad\n\n\x1b[31mline ", pipeline.Bisect, false, "bad [31mline"},
-		{401, "", "", pipeline.Hold, false, "Unauthorized"},
+		{401, "", "", pipeline.Hold, false,
+			"Unauthorized (401; check auth: the user and password, token or API key)"},
 		{403, "text/html; charset=utf-8", "<html><head><title>403\nForbidden</title>…", pipeline.Hold, false,
-			"403 Forbidden"},
-		{404, "text/html", "<p>", pipeline.Hold, false, "Not Found"},
+			"403 Forbidden (403; check auth: it must be someone who may write there)"},
+		{404, "text/html", "<p>", pipeline.Hold, false,
+			"Not Found (404; check the URL: nothing takes records at this address)"},
 		{408, "", "", pipeline.Retry, true, "Request Timeout"},
 		{413, "", "", pipeline.Split, false, "Request Entity Too Large"},
 		{422, "", "", pipeline.Reject, false, "Unprocessable Entity"},

@@ -12,6 +12,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -93,10 +94,16 @@ func ParseURL(raw string) (*url.URL, error) {
 	return parseURL(raw, "http", "https")
 }
 
+// hostPort matches an address without its scheme, which url.Parse takes for one.
+var hostPort = regexp.MustCompile(`^[A-Za-z0-9.-]{1,253}:[0-9]{1,5}$`)
+
 func parseURL(raw string, schemes ...string) (*url.URL, error) {
 	u, err := url.Parse(strings.TrimSpace(raw))
 	if err != nil && strings.Contains(raw, "@") {
 		return nil, fmt.Errorf("is not a URL; special characters in its password must be written as %%XX")
+	}
+	if hostPort.MatchString(strings.TrimSpace(raw)) {
+		return nil, fmt.Errorf("is not a URL; write it like %s://%s", schemes[0], strings.TrimSpace(raw))
 	}
 	if err != nil || !slices.Contains(schemes, u.Scheme) || u.Hostname() == "" {
 		return nil, fmt.Errorf("is not a URL; write it like %s://host:port", schemes[0])

@@ -81,7 +81,11 @@ func inOurWords(err error) *Error {
 	if !errors.As(err, &found) {
 		return &Error{Message: fmt.Sprintf("is no expression: %v", err)}
 	}
-	return &Error{Message: "is no expression: " + found.Message, Line: found.Line, Column: found.Column + 1}
+	message := "is no expression: " + found.Message
+	if strings.HasSuffix(found.Message, `Operator("=")`) {
+		message = "is no expression: = sets nothing here; compare with =="
+	}
+	return &Error{Message: message, Line: found.Line, Column: found.Column + 1}
 }
 
 // Holds reports whether the expression is true for record i.

@@ -132,6 +132,7 @@ func TestMistakes(t *testing.T) {
 		`level >= "warning"`:     `1:10: there is no level "warning"; did you mean "warn"?`,
 		`level == "eror"`:        `1:10: there is no level "eror"; did you mean "error"?`,
 		`level in ["warn", "x"]`: `1:19: there is no level "x"`,
+		`level == debug`:         `1:10: is the field debug here; the level is written in quotes: "debug"`,
 		`level > 3`:              `1:9: a level is compared with the name of one, such as "warn"`,
 		`lvel == "warn"`: `1:1: there is no lvel; did you mean level? ` +
 			`A field of this name is written fields["lvel"]`,
@@ -146,7 +147,8 @@ func TestMistakes(t *testing.T) {
 		`1 + 2`:                     `is never true or false, but of the kind int; compare it with something`,
 		`lower(message)`:            `is never true or false, but of the kind string; compare it with something`,
 		`status ==`:                 `is no expression`,
-		`status = 5`:                `is no expression`,
+		`status = 5`:                `1:8: is no expression: = sets nothing here; compare with ==`,
+		`status === 5`:              `1:10: is no expression: = sets nothing here; compare with ==`,
 		`message contains 'x`:       `is no expression`,
 		``:                          `is no expression`,
 		strings.Repeat("not ", 3e3): `is no expression`,

@@ -242,6 +242,10 @@ func (r *rewriter) levelNames(n ast.Node) {
 	switch n := n.(type) {
 	case *ast.StringNode:
 		r.levelName(n)
+	case *ast.IdentifierNode:
+		if event.LevelNamed(n.Value) != event.NoLevel {
+			r.report(n, "is the field %s here; the level is written in quotes: %q", n.Value, n.Value)
+		}
 	case *ast.ArrayNode:
 		for _, element := range n.Nodes {
 			r.levelNames(element)

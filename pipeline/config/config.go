@@ -5,7 +5,10 @@ package config
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"unicode/utf8"
@@ -151,10 +154,30 @@ type Loader struct {
 // config is an Errors; any other error is that the file cannot be read.
 func (l Loader) LoadFile(path string) (*Config, error) {
 	data, err := pipeline.ReadFile(path, maxFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, noSuchFile(path)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the config: %w", err)
 	}
 	return l.Load(path, data)
+}
+
+// noSuchFile returns the error of a file that is not there, with the one that was perhaps meant.
+func noSuchFile(path string) error {
+	dir := filepath.Dir(path)
+	files, _ := os.ReadDir(dir) // one that cannot be read has no suggestions
+	var names []string
+	for _, f := range files {
+		if ext := filepath.Ext(f.Name()); ext == ".yml" || ext == ".yaml" {
+			names = append(names, f.Name())
+		}
+	}
+	hint := "; is the path right?"
+	if name := nearest(filepath.Base(path), names); name != "" {
+		hint = fmt.Sprintf("; did you mean %q?", filepath.Join(dir, name))
+	}
+	return fmt.Errorf("reading the config: there is no file %s%s", path, hint)
 }
 
 // Load reads a config. name is the file's, for errors and to resolve

@@ -184,8 +184,13 @@ func (d *decoder) isKind(n *node, path string, want kind, name string) bool {
 	switch {
 	case n.kind == want:
 		return true
+	case n.kind == nullKind && want == mappingKind:
+		d.report(n, path, "has no value; indent what belongs to it further than its name, or remove it")
 	case n.kind == nullKind:
 		d.report(n, path, "has no value; give it one or remove it")
+	case want == scalarKind && n.kind == mappingKind && len(n.entries) == 1 && n.entries[0].value.kind == scalarKind:
+		d.report(n, path, "is read as a map, for the colon in it; put quotes around it, and http:// before it if it "+
+			"is a URL")
 	default:
 		d.report(n, path, "must be %s, not %s", name, n.kind)
 	}

@@ -118,9 +118,15 @@ func (d *document) section(k pipeline.Kind, name string) {
 		}
 		return // without outputs: see recent
 	}
+	if n.kind == listKind {
+		d.report(n, name, "must be a map, not a list; write a name of your choice in place of each dash, as in %s",
+			d.sample(k))
+		return
+	}
 	if !d.isKind(n, name, mappingKind, "a map (name: settings)") {
 		return
 	}
+	ignoreStrays(n)
 	if len(n.entries) == 0 {
 		d.report(n, name, "is empty; %s", d.example(k))
 	}
@@ -134,6 +140,18 @@ func (d *document) section(k pipeline.Kind, name string) {
 	}
 }
 
+// ignoreStrays passes over settings that stand beside their component as they are not indented:
+// that the component is empty is reported.
+func ignoreStrays(section *node) {
+	empty := false
+	for _, e := range section.entries {
+		empty = empty || e.value.kind == nullKind
+		if empty && (e.value.kind == scalarKind || e.value.kind == listKind) {
+			e.value.broken = true
+		}
+	}
+}
+
 // namePattern is for names that stand in metrics, logs and file names.
 var namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
 
@@ -143,7 +161,15 @@ func (d *document) example(k pipeline.Kind) string {
 	if len(types) == 0 {
 		return fmt.Sprintf("add an %s", k)
 	}
-	return fmt.Sprintf("add one, such as: %ss: {%s: {type: %s}}", k, types[0], types[0])
+	return "add one, such as: " + d.sample(k)
+}
+
+// sample is a section with one component, of the first type.
+func (d *document) sample(k pipeline.Kind) string {
+	for _, typ := range d.types(k) {
+		return fmt.Sprintf("%ss: {%s: {type: %s}}", k, typ, typ)
+	}
+	return ""
 }
 
 // types returns the names of the types of a kind.

@@ -300,7 +300,7 @@ func TestLoadFile(t *testing.T) {
 	}
 
 	tests := []struct{ name, path, want string }{
-		{"no file", filepath.Join(dir, "none.yml"), "no such file"},
+		{"no file", filepath.Join(dir, "none.yml"), "there is no file"},
 		{"a folder", dir, "is a folder; name a regular file"},
 		{"too large", write("huge.yml", strings.Repeat("#", 1<<20+1)), "larger than 1MiB"},
 		{"large secret", write("a.yml", "data_dir: '${file:large}'"), "larger than 64KiB"},
@@ -309,6 +309,8 @@ func TestLoadFile(t *testing.T) {
 		{"secret that blocks", write("e.yml", "data_dir: '${file:pipe}'"), "is a named pipe"},
 		{"a config that blocks", filepath.Join(dir, "pipe"), "is a named pipe"},
 		{"a config that never ends", "/dev/zero", "is a device"},
+		{"no file of the name", filepath.Join(dir, "hugo.yml"),
+			`did you mean "` + filepath.Join(dir, "huge.yml") + `"?`},
 		{"no secret", write("d.yml", "data_dir: '${file:nope}'"), "no such file"},
 	}
 	for _, test := range tests {
