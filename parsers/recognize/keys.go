@@ -89,7 +89,7 @@ var meanings = newMeanings([]spelling{
 		"eventtime", "requestReceivedTimestamp", "stageTimestamp", "requestTime", "unixTime", "unix_time",
 		"calendarTime", "calendar_time", "activityDateTime", "EdgeStartTimestamp", "EdgeEndTimestamp", "_time",
 		"Datetime", "DateTime", "EventTime", "eventDateTime", "EventTimestamp", "UtcTime", "TimeGenerated",
-		"eventCreationTime",
+		"eventCreationTime", "serverTimestamp", "detectedDateTime", "eventDate", "event_date",
 	}},
 	{partTime, formFirst, []string{
 		"createdAt", "created_at", "created", "dateTime", "date_time", "when",

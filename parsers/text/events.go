@@ -19,7 +19,7 @@ func (l *line) securityEvent() bool {
 		return false
 	}
 	l.rec.Format, l.rec.Level = event.FormatText, level
-	for _, key := range [...]string{"rt", "devTime", "end", "start"} {
+	for _, key := range [...]string{"rt", "devTime", "end", "start", "UNIFIutcTime"} {
 		value := pairValue(p[pairs:], key)
 		if value == nil {
 			continue
@@ -35,8 +35,12 @@ func (l *line) securityEvent() bool {
 
 // isSecurityEvent reports whether text starts as CEF and LEEF do.
 func isSecurityEvent(p []byte) bool {
-	return bytes.HasPrefix(p, []byte("CEF:")) && len(p) > 4 && isDigit(p[4]) ||
-		bytes.HasPrefix(p, []byte("LEEF:")) && len(p) > 5 && isDigit(p[5])
+	colon := bytes.IndexByte(p[:min(len(p), len("LEEF:"))], ':')
+	if colon < 0 || string(p[:colon]) != "CEF" && string(p[:colon]) != "LEEF" {
+		return false
+	}
+	version := skipBlanks(p, colon+1) // Ubiquiti has a blank before it
+	return version+1 < len(p) && isDigit(p[version]) && (p[version+1] == '|' || p[version+1] == '.')
 }
 
 // eventLevel returns the level of an event, if it has one, and where its pairs start; that is 0 if
@@ -59,7 +63,10 @@ func eventLevel(p []byte) (level event.Level, pairs int) {
 		pairs += size
 	}
 	if p[0] == 'L' {
-		return alertLevel(pairValue(p[pairs:], "sev")), pairs
+		if level = alertLevel(pairValue(p[pairs:], "sev")); level == event.NoLevel {
+			level = alertLevel(pairValue(p[pairs:], "level"))
+		}
+		return level, pairs
 	}
 	return alertLevel(p[last : pairs-1]), pairs
 }

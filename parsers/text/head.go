@@ -319,8 +319,29 @@ func (h *head) withoutLevel() bool {
 		h.add("caller", h.at, end-1)
 		h.at = skipBlanks(p, end)
 	}
-	h.level = h.seekLevel(h.at)
+	if h.level = h.seekLevel(h.at); h.level == event.NoLevel {
+		h.level = h.statusOfRequest()
+	}
 	return h.take()
+}
+
+// statusOfRequest returns the level of a request in quotes, whatever stands before it, and of the
+// status behind it: [backend][2006-01-02 15:04:05] 10.0.0.1:0 - "GET /path HTTP/1.1" 401
+func (h *head) statusOfRequest() event.Level {
+	p := h.text[h.at:]
+	version := bytes.Index(p, []byte(" HTTP/"))
+	if version < 0 {
+		return event.NoLevel
+	}
+	quote := bytes.LastIndexByte(p[:version], '"')
+	end := wordEnd(p, version+1)
+	if quote < 0 || !isRequest(p[quote+1:end]) || p[end-1] != '"' || len(p) < end+4 || !isNumber(p[end+1:end+4]) {
+		return event.NoLevel
+	}
+	if behind := p[end+4:]; len(behind) > 1 && (behind[0] != ' ' || isLetter(behind[1])) { // 200 times
+		return event.NoLevel
+	}
+	return statusLevel(p[end+1])
 }
 
 // statusColumn reads the level of a request whose columns bars separate, as those who shorten Gin's

@@ -236,7 +236,10 @@ func (h *head) found(s *seeker, level event.Level, at int, mayCut bool) bool {
 	h.level = level
 	numbered := s.number > 0 && s.words == 1 // as rows of tables are
 	if h.level == event.NoLevel && s.prose <= 2 && (numbered || !h.bareLevel()) {
-		if h.level = h.seekLevel(h.at); h.level != event.NoLevel {
+		if h.level = h.seekLevel(h.at); h.level == event.NoLevel && s.prose == 0 {
+			h.level = h.statusOfRequest()
+		}
+		if h.level != event.NoLevel {
 			h.at = 0
 		}
 	}

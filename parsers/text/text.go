@@ -78,7 +78,7 @@ func (l *line) format() bool {
 		return l.syslog() || l.webLogic() || l.element()
 	case c == '[':
 		return l.tornado() || l.nest() || l.gin() || l.console() || l.javaGC() || l.uwsgi() || l.redis() ||
-			l.postgres() || len(p) > 30 && p[4] == '/' && p[8] == '/' && l.anyAccess() || l.headed()
+			l.postgres() || len(p) > 30 && p[3] == '/' && p[7] == '/' && l.anyAccess() || l.headed()
 	case c == '=':
 		return l.erlang() || l.headed()
 	case c == '#':
