@@ -23,6 +23,7 @@ const (
 type flow struct {
 	c    *conversion
 	name string
+	tag  string // Fluent Bit's
 
 	inputs, parsers, transforms, outputs []string
 
@@ -102,7 +103,7 @@ func (f *flow) finish() {
 	if f.wholeLine && f.line == noParser {
 		s := f.c.out.add("parsers", f.name+"_line", "pattern")
 		s.fields.set("pattern", "<message>")
-		s.comments = append(s.comments, "Conditions look at the whole line, so it is the message as it is.")
+		s.comments = append(s.comments, "The message is the whole line, or all lines that were joined, as it is.")
 		f.parsers = append(f.parsers, s.name)
 	}
 	if f.wholeLine {
@@ -159,6 +160,14 @@ func operand(name string) string {
 // text writes a text for a condition.
 func text(s string) string { return strconv.Quote(s) }
 
+// matches returns a condition that a name matches a regular expression, written for the config.
+func matches(name, pattern string) string {
+	if name == "level" {
+		pattern = "(?i)" + pattern // levels are in lower case here
+	}
+	return operand(name) + " matches " + text(pattern)
+}
+
 // compare returns a condition that a name has a value.
 func compare(name, op, value string) string {
 	if name == "level" {
@@ -203,6 +212,10 @@ func (f *flow) field(name string) string {
 
 // regex adds a regex parser, or tells why that cannot be.
 func (f *flow) regex(n *node, field string) *section {
+	if n == nil {
+		return nil
+	}
+	n.text = withoutSlashes(n.text)
 	pattern := f.c.text(n)
 	re, err := regexp.Compile(n.text)
 	if err != nil {
@@ -231,8 +244,27 @@ func (f *flow) regex(n *node, field string) *section {
 	return s
 }
 
+var slashed = regexp.MustCompile(`(?s)^/(.*)/([imx]*)$`)
+
+// withoutSlashes writes /pattern/flags, as in Ruby, as Go does: m is that . takes line ends, too.
+func withoutSlashes(text string) string {
+	m := slashed.FindStringSubmatch(text)
+	if m == nil {
+		return text
+	}
+	flags := strings.NewReplacer("m", "s", "x", "").Replace(m[2])
+	if flags != "" {
+		return "(?" + flags + ")" + m[1]
+	}
+	return m[1]
+}
+
 // goRegexp reports whether a text is a regular expression here, and tells where it is none.
 func (c *conversion) goRegexp(n *node) bool {
+	if n == nil {
+		return false
+	}
+	n.text = withoutSlashes(n.text)
 	if _, err := regexp.Compile(n.raw()); err != nil {
 		c.left(n, "the regular expression is not in Go's (RE2) syntax: %v; rewrite it without look-around and "+
 			"back-references", err)

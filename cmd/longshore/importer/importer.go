@@ -127,9 +127,15 @@ func Convert(src Source) (*Result, error) {
 
 func (c *conversion) convert(text string) (err error) {
 	switch c.tool {
-	case Promtail:
+	case Promtail, Filebeat:
 		c.style = refStyle{colon: true}
 		c.root, err = parseYAML(c.source.Name, text)
+	case FluentBit:
+		if fluentSection.MatchString(text) {
+			c.root = parseFluentBit(c.source.Name, text)
+		} else {
+			c.root, err = parseYAML(c.source.Name, text)
+		}
 	default:
 		err = fmt.Errorf("%s is not recognised as a config of %s; say which with --from", c.source.Name, toolNames())
 	}
@@ -140,6 +146,12 @@ func (c *conversion) convert(text string) (err error) {
 	switch c.tool {
 	case Promtail:
 		c.promtail()
+	case FluentBit:
+		c.fluentBit()
+	case Filebeat:
+		c.root.undot(0)
+		c.root.setPaths("")
+		c.filebeat()
 	}
 	return nil
 }
@@ -194,7 +206,7 @@ func (c *conversion) left(n *node, format string, args ...any) {
 
 // skip tells that Longshore needs nothing like a setting.
 func (c *conversion) skip(n *node, format string, args ...any) {
-	if n != nil {
+	if n.anyUntouched() {
 		n.mark(unneeded)
 		c.note(n, Unneeded, format, args...)
 	}

@@ -59,3 +59,13 @@ func (c *conversion) conflict(labels map[string]string, flows []*flow, name stri
 		f.labels[name] = own
 	}
 }
+
+// divided returns a / b as a number for the config.
+func divided(a, b string) string {
+	x, errX := strconv.ParseFloat(a, 64)
+	y, errY := strconv.ParseFloat(b, 64)
+	if errX != nil || errY != nil || y == 0 {
+		return a
+	}
+	return strconv.FormatFloat(max(x/y, 0.001), 'f', -1, 64)
+}

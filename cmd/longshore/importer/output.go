@@ -251,8 +251,11 @@ func writeFields(b *strings.Builder, indent string, fs fields, checked bool) {
 		case numbers:
 			fmt.Fprintf(b, "%s%s: [%s]\n", indent, f.name, strings.Join(v, ", "))
 		case fields:
-			fmt.Fprintf(b, "%s%s:\n", indent, scalar(f.name))
-			writeFields(b, indent+"  ", v, checked)
+			var below strings.Builder
+			writeFields(&below, indent+"  ", v, checked)
+			if below.Len() > 0 {
+				fmt.Fprintf(b, "%s%s:\n%s", indent, scalar(f.name), below.String())
+			}
 		case []fields:
 			fmt.Fprintf(b, "%s%s:\n", indent, scalar(f.name))
 			for _, item := range v {

@@ -126,9 +126,9 @@ func (f *flow) condition(m matcher) (cond, why string) {
 	case m.op == "!=":
 		return compare(name, "!=", value), ""
 	case m.op == "!~":
-		return "not (" + operand(name) + " matches " + text(f.c.escape(pattern)) + ")", ""
+		return "not (" + matches(name, f.c.escape(pattern)) + ")", ""
 	}
-	return operand(name) + " matches " + text(f.c.escape(pattern)), ""
+	return matches(name, f.c.escape(pattern)), ""
 }
 
 // escape writes a text that has no references for Longshore's config.

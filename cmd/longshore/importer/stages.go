@@ -153,8 +153,13 @@ const dropsCounted = "what a rule drops is counted in /metrics by the rule's nam
 
 // unwrap adds the parser for the lines of a container runtime's files.
 func (f *flow) unwrap(typ string, n *node) {
-	if len(f.parsers) > 0 && slices.Contains(f.parsers, f.name+"_"+typ) {
-		return
+	for _, s := range f.c.out.parsers {
+		if old := s.fields.text("type"); slices.Contains(f.parsers, s.name) && (old == "auto" || old == "cri") {
+			if old != typ {
+				s.fields.set("type", "auto") // it reads the lines of all of them
+			}
+			return
+		}
 	}
 	f.parser(typ, n)
 	f.known["stream"] = "stream"
@@ -408,7 +413,7 @@ func (f *flow) dropStage(n *node) {
 		if !c.goRegexp(expr) {
 			return
 		}
-		conds = append(conds, operand(name)+" matches "+text(c.escape(expr.text)))
+		conds = append(conds, matches(name, c.escape(expr.text)))
 	}
 	if value := n.get("value"); value != nil {
 		conds = append(conds, compare(name, "==", c.escape(value.text)))

@@ -150,6 +150,12 @@ func (n *node) leaves(do func(*node)) {
 	}
 }
 
+// anyUntouched reports whether there is a setting below a node that nothing was done about.
+func (n *node) anyUntouched() (any bool) {
+	n.leaves(func(leaf *node) { any = any || leaf.fate == untouched })
+	return any
+}
+
 // mark gives all untouched settings below a node a fate.
 func (n *node) mark(f fate) {
 	n.leaves(func(leaf *node) {
@@ -201,5 +207,36 @@ func (n *node) setPaths(path string) {
 			name += ` "` + e.value.label + `"`
 		}
 		e.value.setPaths(name)
+	}
+}
+
+// undot writes names with dots in them, such as output.elasticsearch.hosts, as maps within maps,
+// for the settings that Filebeat reads so. Below fields and the like names are the user's own.
+func (n *node) undot(depth int) {
+	if depth > maxDepth {
+		return
+	}
+	old := n.entries
+	n.entries = nil
+	for _, e := range old {
+		head, rest, dotted := strings.Cut(e.name, ".")
+		if !dotted || depth > 3 || slices.Contains([]string{"var", "docker", "container", "log", "host"}, head) {
+			n.entries = append(n.entries, e)
+			continue
+		}
+		below := n.get(head)
+		if below == nil || below.kind != mapKind {
+			below = &node{kind: mapKind, file: e.value.file, line: e.value.line}
+			n.entries = append(n.entries, entry{head, below})
+		}
+		below.entries = append(below.entries, entry{rest, e.value})
+	}
+	for _, e := range n.entries {
+		if !slices.Contains([]string{"fields", "when", "condition", "headers", "labels"}, e.name) {
+			e.value.undot(depth + 1)
+		}
+	}
+	for _, item := range n.items {
+		item.undot(depth + 1)
 	}
 }
