@@ -76,6 +76,38 @@ func NewDeadLetterFile(dir, output string) *DeadLetterFile {
 // Path returns where the file is.
 func (f *DeadLetterFile) Path() string { return f.path }
 
+// maxFirst bounds how much of the first dead letter Size reads.
+const maxFirst = 4 << 10
+
+// Size returns how many bytes the file has, and when its first dead letter was written: a zero time
+// for none.
+func (f *DeadLetterFile) Size() (bytes int64, since time.Time, err error) {
+	file, err := pipeline.OpenDataFile(f.path, os.O_RDONLY)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, time.Time{}, nil
+	}
+	if err != nil {
+		return 0, time.Time{}, err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return 0, time.Time{}, err
+	}
+	head, err := io.ReadAll(io.LimitReader(file, maxFirst))
+	return info.Size(), timeOf(head), err
+}
+
+// timeOf returns the time of the dead letter that a text begins with, which may be cut off.
+func timeOf(head []byte) time.Time {
+	var at time.Time
+	rest, ok := bytes.CutPrefix(head, []byte(`{"time":`)) // its first member
+	if !ok || json.NewDecoder(bytes.NewReader(rest)).Decode(&at) != nil {
+		return time.Time{}
+	}
+	return at
+}
+
 // Write implements DeadLetters.
 func (f *DeadLetterFile) Write(letters []DeadLetter) error {
 	var p []byte

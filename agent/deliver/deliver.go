@@ -12,6 +12,7 @@ import (
 
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
+	"github.com/longshore/longshore/pipeline/metric"
 )
 
 // Options make a Deliverer. All but Metrics, Redact, DeadLetters, Aside and Spool must be set.
@@ -68,9 +69,13 @@ func New(o Options) *Deliverer {
 		Options: o, limits: limitsOf(o), filter: newFilter(o.Settings.Filter),
 		limiter: newLimiter(o.Settings.Lanes), health: newHealthTracker(o.Log, o.Health),
 	}
-	if o.Metrics != nil {
-		d.metrics.register(o.Metrics, d.limiter)
+	if o.Metrics == nil {
+		o.Metrics = prometheus.NewRegistry()
 	}
+	d.metrics.register(o.Metrics, d.limiter)
+	metric.GaugeOf(o.Metrics, "longshore_output_last_success_timestamp_seconds",
+		"When records last got through, in Unix time; 0 if none have since the start.",
+		func() float64 { return float64(d.gotThroughAt.Load()) / 1e9 })
 	d.bodies = newBodyPool(d.limits.Bytes)
 	d.aside = newAside(d, o.Aside)
 	d.reconciler, _ = o.Output.(pipeline.Reconciler)

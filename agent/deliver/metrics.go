@@ -1,10 +1,14 @@
 package deliver
 
 import (
+	"errors"
+	"strconv"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/metric"
 )
 
@@ -14,6 +18,10 @@ type metrics struct {
 	reconciled, unknowable, spooled, restored, lost        atomic.Uint64
 	requests, failed, bytes                                atomic.Uint64
 	inFlight, queued, behind, aside                        atomic.Int64
+
+	backlog   backlog
+	durations prometheus.Histogram
+	answers   *prometheus.CounterVec // by status
 }
 
 func (m *metrics) register(reg prometheus.Registerer, l *limiter) {
@@ -39,6 +47,13 @@ func (m *metrics) register(reg prometheus.Registerer, l *limiter) {
 	counter("bytes_total", "Bytes of records sent, before compression.", &m.bytes)
 	counter("records_lost_total",
 		"Records whose source was gone before this output, which lagged, had read them.", &m.lost)
+	m.durations = metric.Histogram(reg, "longshore_output_request_duration_seconds",
+		"How long requests with records took, with their answers.", requestBuckets)
+	m.answers = metric.CounterVec(reg, "longshore_output_answers_total",
+		"Answers to requests with records, by HTTP status: ok where all were stored, none where there was no answer.",
+		"code")
+	gauge("lag_seconds", "For how long the oldest of the records has waited that have not ended; 0 where none waits.",
+		func() float64 { return m.lag(time.Now()).Seconds() })
 	gauge("in_flight_records", "Records that wait or are being sent.",
 		func() float64 { return float64(m.inFlight.Load()) })
 	gauge("behind_records",
@@ -52,8 +67,43 @@ func (m *metrics) register(reg prometheus.Registerer, l *limiter) {
 		func() float64 { return float64(l.current()) })
 }
 
+// requestBuckets are upper bounds of seconds: from a server beside us to the longest timeout.
+var requestBuckets = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
+
+// lag returns for how long the oldest record has waited. What waits aside, or is done out of order
+// otherwise, is not looked for.
+func (m *metrics) lag(now time.Time) time.Duration {
+	waiting, taken := m.inFlight.Load(), m.taken.Load()
+	if waiting <= 0 {
+		return 0
+	}
+	return m.backlog.age(now, taken-min(taken, uint64(waiting)))
+}
+
+// observe counts an answer to a request with records.
+func (m *metrics) observe(took time.Duration, err error) {
+	m.durations.Observe(took.Seconds())
+	m.answers.WithLabelValues(codeOf(err)).Inc()
+}
+
+// codeOf returns the status of an answer: "ok" for success and "none" for no answer.
+func codeOf(err error) string {
+	switch answer := (*pipeline.SendError)(nil); {
+	case err == nil:
+		return "ok"
+	case errors.As(err, &answer) && answer.Status >= 100 && answer.Status < 600:
+		return strconv.Itoa(answer.Status)
+	case errors.As(err, &answer) && answer.Status != 0:
+		return "other"
+	case errors.As(err, &answer) && answer.Items != nil:
+		return "200" // of a bulk request: the items have their own
+	}
+	return "none"
+}
+
 // add counts records in, or back out again.
 func (m *metrics) add(n int) {
+	m.backlog.note(time.Now(), m.taken.Load())
 	m.taken.Add(uint64(n))
 	m.inFlight.Add(int64(n))
 }

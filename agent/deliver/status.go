@@ -10,14 +10,19 @@ type Status struct {
 	Requests      uint64      `json:"requests"`
 	Failed        uint64      `json:"requests_failed"`
 	LastDelivered *time.Time  `json:"last_delivered,omitempty"` // when records last got through
+	LagSeconds    float64     `json:"lag_seconds"`              // for how long the oldest record has waited
 	Rejections    []Rejection `json:"rejections,omitempty"`     // since the start
 }
+
+// Lag returns for how long the oldest record has waited that has not ended.
+func (d *Deliverer) Lag() time.Duration { return d.metrics.lag(time.Now()) }
 
 // Status returns how the output does now.
 func (d *Deliverer) Status() Status {
 	s := Status{
 		QueuedBytes: d.metrics.queued.Load(), QueueSize: int64(d.Settings.Queue), Concurrency: d.limiter.current(),
 		Requests: d.metrics.requests.Load(), Failed: d.metrics.failed.Load(), Rejections: d.rejected.list(),
+		LagSeconds: d.Lag().Seconds(),
 	}
 	if at := d.gotThroughAt.Load(); at > 0 {
 		t := time.Unix(0, at).UTC()

@@ -4,13 +4,17 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/longshore/longshore/pipeline"
 )
 
 // send sends a body. What the destination says of it is without secrets from here on.
 func (d *Deliverer) send(ctx context.Context, body *pipeline.Body) error {
-	return d.withoutSecrets(d.Output.Send(ctx, body))
+	began := time.Now()
+	err := d.Output.Send(ctx, body)
+	d.metrics.observe(time.Since(began), err)
+	return d.withoutSecrets(err)
 }
 
 func (d *Deliverer) withoutSecrets(err error) error { return WithoutSecrets(err, d.Redact) }

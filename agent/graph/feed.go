@@ -34,6 +34,7 @@ type feed struct {
 	read     atomic.Uint64 // records
 	due      atomic.Uint64 // how often they are to end: at each output of their source's pipelines
 	inFlight atomic.Int64  // records read that the pipelines have not taken yet
+	lastRead atomic.Int64  // when records were last read, in Unix nanoseconds; 0: none were
 
 	mu      sync.Mutex
 	hurries bool  // lines are about to be gone
@@ -227,6 +228,7 @@ func (f *feed) reviewLeaving(o *openSource, src *event.Source) {
 // count counts records in, or back out again.
 func (f *feed) count(o *openSource, records int) {
 	f.read.Add(uint64(records))
+	f.lastRead.Store(time.Now().UnixNano())
 	f.due.Add(uint64(records * o.plan.routes))
 	f.inFlight.Add(int64(records))
 }

@@ -110,6 +110,7 @@ func (g *Graph) build() error {
 	for _, in := range g.inputs {
 		f := in.feed
 		f.parsers, f.config, f.all, f.pipelines = g.parsers, g.Config, g.pipelines, g.pipelinesOf(in.name)
+		f.registerLag(g.env(pipeline.KindInput, in.name).Metrics)
 	}
 	return nil
 }
@@ -162,9 +163,11 @@ func (g *Graph) addOutput(c config.Output) error {
 	if t, ok := out.(pipeline.Targeted); ok {
 		o.target = t.Target()
 	}
+	letters := DeadLetters(g.Config, c)
+	o.register(env.Metrics, letters)
 	o.deliverer = deliver.New(deliver.Options{
 		Name: c.Name, Type: c.Type, Number: len(g.outputs), Output: out, Settings: c.Common, Log: env.Log,
-		Health: env.Health, Metrics: env.Metrics, DeadLetters: DeadLetters(g.Config, c),
+		Health: env.Health, Metrics: env.Metrics, DeadLetters: letters,
 		Redact: g.redact, Aside: Aside(g.Config, c),
 		Spool: spools.lane, SpoolAfter: g.spoolAfter(c.Name), HurriedSpoolAfter: spoolAfterEphemeral,
 	})

@@ -10,11 +10,14 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/longshore/longshore/agent/deliver"
 	"github.com/longshore/longshore/agent/disk"
 	"github.com/longshore/longshore/agent/spool"
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/config"
+	"github.com/longshore/longshore/pipeline/metric"
 )
 
 // How long a lane is full before it spools; see the package comment.
@@ -76,6 +79,39 @@ func (s *spools) bytes() (n int64) {
 		n += b
 	}
 	return n
+}
+
+// age returns how long ago the oldest file that is not done was last written; 0 for none.
+func (s *spools) age(now time.Time) time.Duration {
+	var oldest time.Duration
+	for _, one := range s.all {
+		if info, err := os.Stat(one.Oldest()); err == nil { // else it is done, or was just removed
+			oldest = max(oldest, now.Sub(info.ModTime()))
+		}
+	}
+	return oldest
+}
+
+// register adds the metrics of what an output keeps on disk.
+func (o *output) register(reg prometheus.Registerer, letters *deliver.DeadLetterFile) {
+	gauge := func(name, help string, value func() float64) {
+		metric.GaugeOf(reg, "longshore_output_"+name, help, value)
+	}
+	gauge("spool_bytes", "Size of the spool on disk.", func() float64 { return float64(o.spools.bytes()) })
+	gauge("spool_limit_bytes", "Size that the spool may have: the setting spool_size.",
+		func() float64 { return float64(o.spools.size) })
+	gauge("spool_age_seconds", "How long ago the oldest file of the spool with records to deliver was last written.",
+		func() float64 { return o.spools.age(time.Now()).Seconds() })
+	gauge("dead_letter_bytes", "Size of the file of dead letters.", func() float64 {
+		size, _, _ := letters.Size() // none is told where it cannot be read
+		return float64(size)
+	})
+	gauge("dead_letter_age_seconds", "How long ago the oldest dead letter was written; 0 for none.", func() float64 {
+		if _, since, _ := letters.Size(); !since.IsZero() {
+			return max(0, time.Since(since).Seconds())
+		}
+		return 0
+	})
 }
 
 // lane returns the spool of a lane, which reads first what was left by lanes that are no more; nil

@@ -2,8 +2,10 @@ package graph
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -210,6 +212,46 @@ func (f *feed) register(reg prometheus.Registerer) {
 		func() float64 { return float64(f.inFlight.Load()) })
 	metric.GaugeOf(reg, "longshore_input_sources", "Sources that are open.",
 		func() float64 { return float64(f.open()) })
+	metric.GaugeOf(reg, "longshore_input_last_record_timestamp_seconds",
+		"When records were last read, in Unix time; 0 if none were since the start.",
+		func() float64 { return float64(f.lastRead.Load()) / 1e9 })
+}
+
+// registerLag adds the metrics for which the whole graph must be there.
+func (f *feed) registerLag(reg prometheus.Registerer) {
+	metric.GaugeOf(reg, "longshore_input_unread_bytes",
+		"Bytes of the open sources that are not read yet, as far as the input knows.",
+		func() float64 { return float64(f.unread()) })
+	metric.GaugeOf(reg, "longshore_input_lag_seconds",
+		"For how long the oldest record has waited of the output that lags the most of those that take the input.",
+		func() float64 { return f.lag().Seconds() })
+}
+
+// unread returns how many bytes of the open sources are not read yet.
+func (f *feed) unread() (bytes int64) {
+	gauge, ok := f.in.input.(pipeline.Gauge)
+	if !ok {
+		return 0
+	}
+	f.mu.Lock()
+	open := slices.Collect(maps.Keys(f.sources))
+	f.mu.Unlock()
+	for _, id := range open {
+		if n, ok := gauge.Unread(id); ok {
+			bytes += n
+		}
+	}
+	return bytes
+}
+
+// lag returns the longest lag of the outputs that the input is sent to.
+func (f *feed) lag() (lag time.Duration) {
+	for _, p := range f.pipelines {
+		for _, o := range p.outputs {
+			lag = max(lag, o.deliverer.Lag())
+		}
+	}
+	return lag
 }
 
 func (p *sharedPipeline) register(reg prometheus.Registerer) {

@@ -123,6 +123,18 @@ func (s *Spool) Len() (records int, bytes int64) {
 	return records, s.bytes
 }
 
+// Oldest returns the path of the oldest file with records that are not done; "" for none.
+func (s *Spool) Oldest() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, g := range s.segments {
+		if g.left > 0 {
+			return g.path
+		}
+	}
+	return ""
+}
+
 // Close waits for the Appends in progress and closes the files. What is not done is there at the
 // next Open.
 func (s *Spool) Close() error {

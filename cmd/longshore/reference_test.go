@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	dto "github.com/prometheus/client_model/go"
 
 	"github.com/longshore/longshore/agent/graph"
 	"github.com/longshore/longshore/agent/recent"
@@ -131,12 +133,13 @@ func metricsPage(t *testing.T) string {
 		t.Fatal(err)
 	}
 	cfg.DataDir = t.TempDir()
-	found := &registered{metrics: map[string]metricFacts{}}
+	found := &registered{metrics: map[string]metricFacts{}, registry: prometheus.NewRegistry()}
 	kept, err := recent.Open(recent.Options{DataDir: cfg.DataDir, Size: 1 << 20, Metrics: found})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer kept.Close()
+	registerBuildInfo(found)
 	g, err := graph.Build(graph.Options{
 		Config: cfg, Log: (&app{stderr: new(bytes.Buffer)}).logger(), Metrics: found, Now: time.Now,
 		Health: func(pipeline.Kind, string) func(error) { return func(error) {} },
@@ -151,6 +154,13 @@ func metricsPage(t *testing.T) string {
 	cancel()
 	if err := g.Run(ended); err != nil { // some inputs register their metrics when they run
 		t.Fatal(err)
+	}
+	problems, err := promlint.NewWithMetricFamilies(found.gather(t)).Lint()
+	for _, p := range problems {
+		t.Errorf("%s is not named as Prometheus' conventions want: %s", p.Metric, p.Text)
+	}
+	if err != nil {
+		t.Error(err)
 	}
 	var b strings.Builder
 	b.WriteString("# Metrics\n" + generated + "\nBeside these, `/metrics` has those of the Go runtime and of " +
@@ -178,8 +188,17 @@ outputs:
 
 // registered is a prometheus.Registerer that notes what is registered, by name.
 type registered struct {
-	mu      sync.Mutex
-	metrics map[string]metricFacts
+	registry *prometheus.Registry
+	mu       sync.Mutex
+	metrics  map[string]metricFacts
+}
+
+func (r *registered) gather(t *testing.T) []*dto.MetricFamily {
+	families, err := r.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return families
 }
 
 type metricFacts struct {
@@ -192,6 +211,9 @@ var descText = regexp.MustCompile(`^Desc\{fqName: "([^"]*)", help: "(.*)", unit:
 
 // Register implements prometheus.Registerer.
 func (r *registered) Register(c prometheus.Collector) error {
+	if err := r.registry.Register(c); err != nil {
+		return err
+	}
 	descs := make(chan *prometheus.Desc, 100)
 	c.Describe(descs)
 	close(descs)

@@ -64,6 +64,7 @@ func (a *app) runPipelines(ctx context.Context, cfg *config.Config) error {
 	}
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registerBuildInfo(metrics)
 	var health admin.Health
 	announce := newAnnouncer(log, cfg)
 	kept := openRecent(cfg, log, metrics)

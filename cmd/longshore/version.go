@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"runtime/debug"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 )
 
@@ -26,6 +27,14 @@ func (a *app) versionCommand() *cobra.Command {
 // versionText returns the version, that of Go, and the platform.
 func versionText() string {
 	return fmt.Sprintf("%s (%s, %s/%s)", versionNumber(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
+
+// registerBuildInfo adds the metric that says which program runs.
+func registerBuildInfo(reg prometheus.Registerer) {
+	labels := prometheus.Labels{"version": versionNumber(), "goversion": runtime.Version()}
+	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "longshore_build_info", Help: "1; its labels say which version runs.", ConstLabels: labels,
+	}, func() float64 { return 1 }))
 }
 
 // versionNumber returns the linker's, or else what Go records of the module.

@@ -24,6 +24,11 @@ func Gauge(reg prometheus.Registerer, name, help string) prometheus.Gauge {
 	return register(reg, prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help}))
 }
 
+// Histogram is Counter for a distribution, over upper bounds.
+func Histogram(reg prometheus.Registerer, name, help string, buckets []float64) prometheus.Histogram {
+	return register(reg, prometheus.NewHistogram(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}))
+}
+
 // CounterOf is Counter for what is counted in n.
 func CounterOf(reg prometheus.Registerer, name, help string, n *atomic.Uint64) {
 	register(reg, prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help},
