@@ -157,8 +157,8 @@ func shortStemBefore(p []byte, at int) *stem {
 	if end < 2 || endings[endingOf(p[end-2], p[end-1])]&mayBeShort == 0 {
 		return nil
 	}
-	for i := range shortStems {
-		if s := &shortStems[i]; endsIn(p[:end], s.text) && s.beginsAt(p, end-len(s.text)) {
+	for _, s := range shortStemsByLast[p[end-1]&31] {
+		if endsIn(p[:end], s.text) && s.beginsAt(p, end-len(s.text)) {
 			return s
 		}
 	}

@@ -67,7 +67,7 @@ func FuzzIndex(f *testing.F) {
 func TestSignsAtEveryPlace(t *testing.T) {
 	d := newDetector(defaults())
 	for before := range 24 {
-		for after := range 24 {
+		for after := range longText + 9 {
 			for _, sign := range []string{"@", " pw=", " otp=", "1="} {
 				p := []byte(strings.Repeat("8", before) + sign + strings.Repeat("8", after))
 				if _, none := d.index.none(p); none != (sign == "1=") {

@@ -3,6 +3,7 @@ package redact
 import (
 	"bytes"
 	"encoding/binary"
+	"math/bits"
 	"slices"
 )
 
@@ -11,13 +12,17 @@ import (
 // look there. A set of bits, by a hash, says which groups are in no pattern: most are not.
 type index struct {
 	bits  [1 << 16 / 64]uint64
-	slots [1 << 12]slot // open addressing by the groups' hash
+	again [1 << 16 / 64]uint64 // the same by another hash, for groups that bits has by chance
+	slots [1 << 12]slot        // open addressing by the groups' hash
 }
 
 // A slot has a group and the patterns it occurs in; without patterns it is free.
 type slot struct {
 	group      uint32
 	candidates []candidate
+	// Bits, by their last five bits, of the characters of which one stands before and behind the
+	// group in each of its patterns; all, where it may be any.
+	before, behind uint32
 }
 
 // A candidate is a pattern in which a group occurs, and at which offset.
@@ -96,6 +101,8 @@ func group(a, b, c byte) uint32 {
 
 func bitOf(group uint32) uint32 { return group * 0x9e3779b1 >> 16 }
 
+func secondBitOf(group uint32) uint32 { return group * 0x85ebca6b >> 16 }
+
 func newIndex(patterns []*textPattern) *index {
 	x := &index{}
 	for _, p := range patterns {
@@ -109,11 +116,23 @@ func newIndex(patterns []*textPattern) *index {
 func (x *index) add(g uint32, c candidate) {
 	h := bitOf(g)
 	x.bits[h>>6] |= 1 << (h & 63)
+	h = secondBitOf(g)
+	x.again[h>>6] |= 1 << (h & 63)
 	s := x.slot(g)
 	s.group = g
 	if !slices.Contains(s.candidates, c) {
 		s.candidates = append(s.candidates, c)
+		s.before |= c.pattern.bitAt(c.off - 1)
+		s.behind |= c.pattern.bitAt(c.off + 3)
 	}
+}
+
+// bitAt returns the bit of the character at an offset of a pattern, all beyond its text.
+func (p *textPattern) bitAt(off int) uint32 {
+	if off < 0 || off >= len(p.text) {
+		return 1<<32 - 1
+	}
+	return 1 << (p.text[off] & 31)
 }
 
 // slot returns the slot of a group, or the free one where it belongs.
@@ -175,6 +194,7 @@ func (x *index) scanKnown(s *scanner, at int, found []finding) []finding {
 const (
 	ones     = 0x0101010101010101
 	highBits = 0x80 * ones
+	blanks   = ' ' * ones
 )
 
 // hasSign reports whether a word has an @ or an equals sign: what is looked for beside the
@@ -184,36 +204,100 @@ func hasSign(w uint64) uint64 {
 	return ((at - ones) | (equals - ones)) &^ w & highBits
 }
 
+// longText is the length from which signs are looked for by themselves: 32 bytes at a time.
+const longText = 64
+
 // none reports whether a text has neither a pattern's text nor a sign, as most have not. Otherwise
 // it returns an index, a multiple of four, before which no group is one of a pattern that is there.
 func (x *index) none(p []byte) (at int, none bool) {
-	isNear := false
-	for ; at+8 <= len(p); at += 8 {
-		w := binary.LittleEndian.Uint64(p[at:])
-		folded := w | 0x2020202020202020
-		sign := hasSign(w)
-		if sign|x.mayBeGroup(uint32(folded))|x.mayBeGroup(uint32(folded>>32)) == 0 {
-			continue
+	if len(p) >= longText {
+		return x.noneIn(p)
+	}
+	q := p
+	for len(q) > 8 {
+		w := binary.LittleEndian.Uint64(q)
+		if hasSign(w) != 0 || x.mayHaveGroup(w|blanks) {
+			return x.noneFrom(p, len(p)-len(q))
 		}
-		there, near := x.look(p, at, folded, sign)
+		q = q[8:]
+	}
+	w := lastWord(p, len(p)-len(q))
+	if hasSign(w) == 0 && (len(q) < 3 || !x.mayHaveGroup(w|blanks)) {
+		return 0, true
+	}
+	return x.noneFrom(p, len(p)-len(q))
+}
+
+// noneFrom is none for a text that has nothing before an index.
+func (x *index) noneFrom(p []byte, from int) (at int, none bool) {
+	isNear := false
+	for at = from; at < len(p); at += 8 {
+		w := wordAt(p, at)
+		there, near := x.look(p, at, w|blanks, hasSign(w))
 		if there {
 			return at, false
 		}
 		isNear = isNear || near
 	}
-	if at < len(p) {
-		w := lastWord(p, at)
-		folded := w | 0x2020202020202020
-		sign := hasSign(w)
-		if sign != 0 || len(p)-at > 2 && x.mayBeGroup(uint32(folded))|x.mayBeGroup(uint32(folded>>32)) != 0 {
-			there, near := x.look(p, at, folded, sign)
-			if there {
-				return at, false
-			}
-			isNear = isNear || near
+	return 0, !isNear || !hasEscape(p)
+}
+
+// noneIn is none for a long text.
+func (x *index) noneIn(p []byte) (at int, none bool) {
+	counts, isNear := signsCount(p)
+	if counts {
+		return 0, false
+	}
+	for at = x.pass(p, 0); at < len(p); at = x.pass(p, at+8) {
+		there, near := x.look(p, at, wordAt(p, at)|blanks, 0)
+		if there {
+			return at, false
 		}
+		isNear = isNear || near
 	}
 	return 0, !isNear || !hasEscape(p)
+}
+
+// signsCount reports whether a text has an @, or an equals sign behind a short key, and whether it
+// has any equals sign.
+func signsCount(p []byte) (counts, hasEquals bool) {
+	if bytes.IndexByte(p, '@') >= 0 {
+		return true, false
+	}
+	for at := 0; ; hasEquals = true {
+		next := bytes.IndexByte(p[at:], '=')
+		if next < 0 {
+			return false, hasEquals
+		}
+		at += next + 1
+		if shortStemBefore(p, at-1) != nil {
+			return true, true
+		}
+	}
+}
+
+// pass advances from an index in steps of eight to a word where a group may be, or to the last one,
+// of eight bytes or less. Most of the time goes here.
+func (x *index) pass(p []byte, at int) int {
+	q := p[min(at, len(p)):]
+	for len(q) > 8 && !x.mayHaveGroup(binary.LittleEndian.Uint64(q)|blanks) {
+		q = q[8:]
+	}
+	return len(p) - len(q)
+}
+
+// mayHaveGroup reports whether a folded word may have a group at its first or fifth byte.
+func (x *index) mayHaveGroup(w uint64) bool {
+	first, second := bitOf(uint32(w)&0xffffff), bitOf(uint32(w>>32)&0xffffff)
+	return x.bits[first>>6]&(1<<(first&63)) != 0 || x.bits[second>>6]&(1<<(second&63)) != 0
+}
+
+// wordAt returns the eight bytes at an index, or as many as there are: zeros follow them.
+func wordAt(p []byte, at int) uint64 {
+	if at+8 <= len(p) {
+		return binary.LittleEndian.Uint64(p[at:])
+	}
+	return lastWord(p, at)
 }
 
 // lastWord returns the bytes of a text from an index on, of which there are less than eight; zeros
@@ -232,19 +316,34 @@ func lastWord(p []byte, at int) (w uint64) {
 // among these eight bytes counts. Near is a group of another pattern, or another sign: it may have
 // an escape beside it.
 func (x *index) look(p []byte, at int, folded, sign uint64) (there, near bool) {
-	if sign != 0 && signCounts(p, at, min(at+8, len(p))) {
+	if sign != 0 && signCounts(p, at, sign) {
 		return true, true
 	}
-	first, nearFirst := x.isIn(p, at, uint32(folded))
-	second, nearSecond := x.isIn(p, at+4, uint32(folded>>32))
-	return first || second, sign != 0 || nearFirst || nearSecond
+	near = sign != 0
+	for ; folded != 0; at, folded = at+4, folded>>32 {
+		if !x.isGroup(uint32(folded) & 0xffffff) {
+			continue
+		}
+		if x.isIn(p, at, uint32(folded)) {
+			return true, true
+		}
+		near = true
+	}
+	return false, near
 }
 
-// signCounts reports whether an @, or an equals sign behind a short key, stands in a part of a
-// text.
-func signCounts(p []byte, from, to int) bool {
-	for at := from; at < to; at++ {
-		if p[at] == '@' || p[at] == '=' && shortStemBefore(p, at) != nil {
+// isGroup reports whether a pattern has a group, nearly always.
+func (x *index) isGroup(group uint32) bool {
+	h, second := bitOf(group), secondBitOf(group)
+	return x.bits[h>>6]&(1<<(h&63)) != 0 && x.again[second>>6]&(1<<(second&63)) != 0
+}
+
+// signCounts reports whether an @, or an equals sign behind a short key, is where hasSign has found
+// signs in the word at an index.
+func signCounts(p []byte, at int, sign uint64) bool {
+	for ; sign != 0; sign &= sign - 1 {
+		i := at + bits.TrailingZeros64(sign)/8
+		if i < len(p) && (p[i] == '@' || p[i] == '=' && shortStemBefore(p, i) != nil) {
 			return true
 		}
 	}
@@ -252,20 +351,20 @@ func signCounts(p []byte, from, to int) bool {
 }
 
 // isIn reports whether the first three bytes of a word, which is at an index of a text, are a group
-// of a pattern that is there. Near is one of another.
-func (x *index) isIn(p []byte, at int, w uint32) (there, near bool) {
-	if x.mayBeGroup(w) == 0 {
-		return false, false
+// of a pattern that is there.
+func (x *index) isIn(p []byte, at int, w uint32) bool {
+	s := x.slot(w & 0xffffff)
+	if s.behind>>(w>>24&31)&1 == 0 || at > 0 && s.before>>(p[at-1]&31)&1 == 0 {
+		return false
 	}
-	for _, c := range x.slot(w & 0xffffff).candidates {
+	for _, c := range s.candidates {
 		start := at - c.off
 		end := start + len(c.pattern.text)
 		if start >= 0 && end <= len(p) && equalFold(p[start:end], c.pattern.text) {
-			return true, true
+			return true
 		}
-		near = true
 	}
-	return false, near
+	return false
 }
 
 // skip advances in steps of four to where a group may be, or to the end.

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/event"
 )
 
 // keyClass is what is special about a key and its value.
@@ -60,9 +61,29 @@ var shortStems = []stem{
 	{"session_id", 6, session}, {"session-id", 6, session}, {"sessionid", 5, session},
 }
 
+// stemsByLast are both, by the last five bits of their last letter.
+var stemsByLast, shortStemsByLast = byLast(stems), byLast(shortStems)
+
+func byLast(stems []stem) (t [32][]*stem) {
+	for i := range stems {
+		last := &t[stems[i].text[len(stems[i].text)-1]&31]
+		*last = append(*last, &stems[i])
+	}
+	return t
+}
+
 // tails follow the stems of passwords, behind a separator or none.
 var tails = []string{"s", "old", "new", "current", "confirmation", "confirm", "again", "repeat", "plain",
 	"plaintext", "cleartext", "clear", "hash", "hashed", "encrypted", "enc", "value", "raw", "md", "sha", "base"}
+
+// tailsByLast are the tails by the last five bits of their last letter.
+var tailsByLast = func() (t [32][]string) {
+	for _, tail := range tails {
+		last := &t[tail[len(tail)-1]&31]
+		*last = append(*last, tail)
+	}
+	return t
+}()
 
 // notPasswords are words before a pass that is none.
 var notPasswords = []string{"by", "first", "second", "last", "next", "one", "two", "single", "multi", "render",
@@ -191,6 +212,18 @@ func (n *names) hints(name []byte) hint {
 	return n.always | endings[endingOf(name[len(name)-2], name[len(name)-1])]
 }
 
+// mayBeSecret reports whether a name may be that of a secret, by how it ends. h is what hints says.
+func (n *names) mayBeSecret(name []byte, h hint, kind event.Kind) bool {
+	switch {
+	case kind == event.Escaped || n.always != 0:
+		return true
+	case h&mayBeSecret == 0:
+		return false
+	}
+	last := name[len(name)-1]
+	return last <= '9' || last == ']' || last == '[' || mayEndSecret(name)
+}
+
 // withoutEnd takes off digits, brackets and blanks.
 func withoutEnd(name []byte) []byte {
 	for len(name) > 0 && (name[len(name)-1] <= '9' && name[len(name)-1] != '.' && name[len(name)-1] != '-' ||
@@ -217,8 +250,11 @@ func classOf(name []byte) (keyClass, bool) {
 		return class, true
 	}
 	last := len(name) - 1
-	for _, tail := range tails {
-		if last < len(tail) || fold(name[last]) != tail[len(tail)-1] || !equalFold(name[len(name)-len(tail):], tail) {
+	if last < 0 {
+		return 0, false
+	}
+	for _, tail := range tailsByLast[name[last]&31] {
+		if last < len(tail) || !equalFold(name[len(name)-len(tail):], tail) {
 			continue
 		}
 		if class, ok := stemOf(withoutSigns(name[:len(name)-len(tail)])); ok {
@@ -235,13 +271,17 @@ func classOf(name []byte) (keyClass, bool) {
 
 // stemOf returns the class of the stem that a name ends in.
 func stemOf(name []byte) (keyClass, bool) {
-	for i := range stems {
-		if s := &stems[i]; endsIn(name, s.text) {
+	if len(name) == 0 {
+		return 0, false
+	}
+	last := name[len(name)-1] & 31
+	for _, s := range stemsByLast[last] {
+		if endsIn(name, s.text) {
 			return s.class, true
 		}
 	}
-	for i := range shortStems {
-		if s := &shortStems[i]; endsIn(name, s.text) && s.beginsAt(name, len(name)-len(s.text)) {
+	for _, s := range shortStemsByLast[last] {
+		if endsIn(name, s.text) && s.beginsAt(name, len(name)-len(s.text)) {
 			return s.class, true
 		}
 	}

@@ -49,16 +49,15 @@ func (t *transform) hasSecret(b *event.Batch, i int) bool {
 	if t.detector.beyondSecrets {
 		shortest = 0
 	}
-	for _, f := range b.Fields(i) {
+	fields := b.Fields(i)
+	for k := range fields {
+		f := &fields[k]
 		key := b.Bytes(f.Key.Span)
 		if f.Value.Len >= shortest && t.valueHasSecret(b, f.Value) {
 			return true
 		}
 		h := t.detector.names.hints(key)
-		if f.Key.Kind == event.Escaped {
-			h |= mayBeSecret
-		}
-		if h != 0 && t.nameHasSecret(b, f, key, h) {
+		if (h != 0 || f.Key.Kind == event.Escaped) && t.nameHasSecret(b, f, key, h) {
 			return true
 		}
 		if len(key) >= longName && len(t.detector.scan(key, nil)) > 0 {
@@ -95,16 +94,9 @@ func (t *transform) valueHasSecret(b *event.Batch, v event.Value) bool {
 
 // nameHasSecret reports whether a field's name makes its value a secret, or that of another field.
 // h is what the end of the name says.
-func (t *transform) nameHasSecret(b *event.Batch, f event.Field, key []byte, h hint) bool {
-	if h&mayBePair != 0 && t.namesSecret(b, f.Value) {
-		return true
-	}
-	last := key[len(key)-1]
-	isPlain := f.Key.Kind != event.Escaped && last > '9' && last != ']' && last != '['
-	if h&mayBeSecret == 0 || isPlain && t.detector.names.always == 0 && !mayEndSecret(key) {
-		return false
-	}
-	return t.isSecretField(b, f)
+func (t *transform) nameHasSecret(b *event.Batch, f *event.Field, key []byte, h hint) bool {
+	return h&mayBePair != 0 && t.namesSecret(b, f.Value) ||
+		t.detector.names.mayBeSecret(key, h, f.Key.Kind) && t.isSecretField(b, *f)
 }
 
 // namesSecret reports whether the value of a key, name or type is the name of a secret, which may
@@ -117,8 +109,18 @@ func (t *transform) namesSecret(b *event.Batch, v event.Value) bool {
 // named by a pattern's group.
 func (t *transform) secretOutsideLine(b *event.Batch, i int) bool {
 	line := b.Records[i].Line
-	for _, f := range b.Fields(i) {
-		if t.isSecretField(b, f) || t.secretOutside(b, line, f.Value) {
+	fields := b.Fields(i)
+	for k := range fields {
+		f := &fields[k]
+		if !within(line, f.Value.Span) && t.secretOutside(b, line, f.Value) {
+			return true
+		}
+		key := b.Bytes(f.Key.Span)
+		h := t.detector.names.hints(key)
+		if h == 0 && f.Key.Kind != event.Escaped || !t.detector.names.mayBeSecret(key, h, f.Key.Kind) {
+			continue
+		}
+		if t.isSecretField(b, *f) {
 			return true
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/longshore/longshore/parsers/auto"
 	"github.com/longshore/longshore/parsers/json"
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
@@ -255,15 +256,27 @@ func BenchmarkRedact(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	for name, line := range map[string]string{
-		"json": line220,
-		"text": `2024-05-01 12:34:56.789 INFO 17 --- [nio-8080-exec-3] c.e.shop.OrderController : Order 42 was ` +
+	detect := func(*event.Source) pipeline.Parser { return auto.New(nil) }
+	for _, c := range []struct {
+		name, line string
+		parser     pipeline.NewParser
+	}{
+		{"json", line220, newJSON},
+		{"text", `2024-05-01 12:34:56.789 INFO 17 --- [nio-8080-exec-3] c.e.shop.OrderController : Order 42 was ` +
 			`accepted and sent to the warehouse for packing; estimated time is two days from now and the ` +
-			`customer was told by mail`,
+			`customer was told by mail`, newJSON},
+		{"logfmt", `time=2024-05-01T12:34:56.789012Z level=info msg="request completed" ` +
+			`trace_id=4bf92f3577b34da6a3ce929d0e0e4736 method=GET path=/api/v1/items/4211 status=200 ` +
+			`duration=12.712ms user=u00042`, detect},
+		{"nginx", `203.0.113.9 - u00042 [01/May/2024:12:34:56 +0000] "GET /api/v1/items/4211 HTTP/1.1" 200 4521 ` +
+			`"https://shop.example.com/cart" "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 ` +
+			`Firefox/128.0"`, detect},
+		{"log4j", `2024-05-01 12:34:56,789 INFO  [http-nio-8080-exec-3] com.example.shop.OrderService - request ` +
+			`completed: order 4211 of user u00042 in 12.712 ms, trace_id=4bf92f3577b34da6a3ce929d0e0e4736`, detect},
 	} {
-		b.Run(name, func(b *testing.B) {
-			batch := parsed(newJSON, line)
-			b.SetBytes(int64(len(line)))
+		b.Run(c.name, func(b *testing.B) {
+			batch := parsed(c.parser, c.line)
+			b.SetBytes(int64(len(c.line)))
 			b.ReportAllocs()
 			for b.Loop() {
 				transform.Apply(batch)

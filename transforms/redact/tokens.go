@@ -312,14 +312,22 @@ const minLongToken = 36
 // looked at.
 func hasLongToken(p []byte) bool {
 	const step = minLongToken - 8 + 1
-	for at := 0; at+8 <= len(p); at += step {
-		if hasBlank(binary.LittleEndian.Uint64(p[at:])) != 0 {
+	for at := 8; at+8 <= len(p); at += step {
+		if at+16 <= len(p) {
+			q := p[at-8 : at+16]
+			if hasBlank(binary.LittleEndian.Uint64(q[8:16])) != 0 ||
+				hasBlank(binary.LittleEndian.Uint64(q)) != 0 && hasBlank(binary.LittleEndian.Uint64(q[16:])) != 0 {
+				continue // within a word of less than 24
+			}
+		} else if hasBlank(binary.LittleEndian.Uint64(p[at:])) != 0 {
 			continue
 		}
-		start, end := bytes.LastIndexByte(p[:at], ' ')+1, at+8
-		for end < len(p) && p[end] != ' ' {
-			end++
+		end := len(p)
+		if next := bytes.IndexByte(p[at+8:], ' '); next >= 0 {
+			end = at + 8 + next
 		}
+		before := max(0, at-step) // where a blank is, if there is one before
+		start := before + bytes.LastIndexByte(p[before:at], ' ') + 1
 		for ; start+minLongToken <= end; start++ {
 			if isShortHead(p[start:end]) {
 				return true
