@@ -9,6 +9,7 @@ import (
 
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/config"
+	"github.com/longshore/longshore/pipeline/pipetest"
 )
 
 // notAlone is what may be wrong with an example where it stands alone: a file is not
@@ -18,6 +19,7 @@ var notAlone = regexp.MustCompile(`no such file or directory|does nothing withou
 // TestExamplesAreRight sets every setting to the example that `longshore list` shows
 // of it, beside those that are required, and has the config checked.
 func TestExamplesAreRight(t *testing.T) {
+	bySchema := pipetest.Schema(t, All())
 	for _, spec := range All() {
 		settings := config.Describe(spec)
 		for _, s := range settings {
@@ -28,6 +30,9 @@ func TestExamplesAreRight(t *testing.T) {
 				continue
 			}
 			text := configWith(spec, settings, s.Path)
+			if err := bySchema(text); err != nil {
+				t.Errorf("%s %s: the example of %s: the schema says %v\n%s", spec.Kind, spec.Type, s.Path, err, text)
+			}
 			for _, m := range mistakesAt(t, text, fmt.Sprintf("%ss.x.%s", spec.Kind, s.Path)) {
 				t.Errorf("%s %s: the example of %s: %s\n%s", spec.Kind, spec.Type, s.Path, m, text)
 			}

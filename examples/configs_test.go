@@ -9,6 +9,7 @@ import (
 
 	"github.com/longshore/longshore/components"
 	"github.com/longshore/longshore/pipeline/config"
+	"github.com/longshore/longshore/pipeline/pipetest"
 )
 
 // loader reads configs as the program does, with the environment of the
@@ -60,6 +61,7 @@ func TestBuiltinConfigIsAccepted(t *testing.T) {
 
 func TestEveryConfigIsAccepted(t *testing.T) {
 	configs := 0
+	bySchema := pipetest.Schema(t, components.All())
 	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.Name() != "longshore.yml" && d.Name() != "with-docker.yml" {
 			return err
@@ -67,6 +69,9 @@ func TestEveryConfigIsAccepted(t *testing.T) {
 		configs++
 		cfg, err := loader(t, filepath.Dir(path)).LoadFile(path)
 		wantClean(t, cfg, err)
+		if err := bySchema(read(t, path)); err != nil {
+			t.Errorf("%s: the schema says %v", path, err)
+		}
 		return nil
 	})
 	if err != nil {
@@ -85,6 +90,7 @@ func TestEverySnippetIsAccepted(t *testing.T) {
 		t.Fatal(err)
 	}
 	snippets := 0
+	bySchema := pipetest.Schema(t, components.All())
 	for _, page := range append(pages, filepath.Join(root, "README.md")) {
 		for _, m := range fence.FindAllStringSubmatch(read(t, page), -1) {
 			if !strings.HasPrefix(m[1], "version:") {
@@ -93,6 +99,9 @@ func TestEverySnippetIsAccepted(t *testing.T) {
 			snippets++
 			cfg, err := anyEnv().Load(page, []byte(m[1]))
 			wantClean(t, cfg, err)
+			if err := bySchema(m[1]); err != nil {
+				t.Errorf("%s: the schema says %v\n%s", page, err, m[1])
+			}
 		}
 	}
 	if snippets < 2 {

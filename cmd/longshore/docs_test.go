@@ -9,6 +9,7 @@ import (
 
 	"github.com/longshore/longshore/components"
 	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/pipetest"
 )
 
 // TestParsersPage holds every example of the page against the tests in it, and looks for
@@ -20,6 +21,7 @@ func TestParsersPage(t *testing.T) {
 	}
 	fence := regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$")
 	seen := ""
+	bySchema := pipetest.Schema(t, components.All())
 	for _, m := range fence.FindAllSubmatch(page, -1) {
 		text := string(m[1])
 		seen += text
@@ -28,6 +30,9 @@ func TestParsersPage(t *testing.T) {
 		}
 		if code, stdout, stderr := call(t, "", "test", "-c", written(t, text)); code != 0 {
 			t.Errorf("exit %d\n%s%s\n%s", code, stdout, stderr, text)
+		}
+		if err := bySchema(text); err != nil {
+			t.Errorf("the schema says %v\n%s", err, text)
 		}
 	}
 	for _, spec := range components.All() {

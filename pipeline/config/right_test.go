@@ -14,6 +14,7 @@ import (
 
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/config"
+	"github.com/longshore/longshore/pipeline/pipetest"
 )
 
 // load returns a config that must be right.
@@ -22,6 +23,9 @@ func load(t *testing.T, files map[string]string) *config.Config {
 	cfg, err := loader(files).Load("longshore.yml", []byte(files["longshore.yml"]))
 	if err != nil {
 		t.Fatalf("the config is right, but:\n%v", err)
+	}
+	if err := pipetest.Schema(t, components())(files["longshore.yml"]); err != nil {
+		t.Errorf("the config is right, and the schema says: %v", err)
 	}
 	return cfg
 }
