@@ -23,6 +23,8 @@ import (
 //	min:"…" max:"…"      for numbers, durations and sizes, both inclusive
 //	example:"…"          a value to show
 //	secret:"true"        never shown; a Secret is so by itself
+//	reads:"file"         the path of a file that is read when the component is made, and only
+//	                     then: a reload makes the component anew when the file has changed
 //
 // They may be bool, int, float64, string, Secret, Duration, Size, slices of and
 // string-keyed maps of these, structs and slices of structs.

@@ -104,15 +104,13 @@ func limitsOf(o Options) pipeline.Limits {
 func (d *Deliverer) Expect(records int) { d.metrics.add(records) }
 
 // Put hands over a batch that Expect was told of, and blocks while its lane is full. The batch is
-// released once it is encoded, or when Put fails with ctx's error. track is that of the batch's
-// source for this output.
+// released once it is encoded, or when Put fails with ctx's error: then its records stay in flight,
+// as the next run reads them. track is that of the batch's source for this output.
 func (d *Deliverer) Put(ctx context.Context, b *Shared, track Track) error {
-	n := len(b.Records)
 	select {
 	case d.laneOf(b.Source).in <- delivery{b, track}:
 		return nil
 	case <-ctx.Done():
-		d.metrics.add(-n)
 		b.Release()
 		return ctx.Err()
 	}
@@ -168,8 +166,18 @@ func (d *Deliverer) Run(ctx context.Context) {
 // Counts returns the numbers so far.
 func (d *Deliverer) Counts() Counts { return d.metrics.counts() }
 
+// Leave counts what is in flight as left: it is done by another Deliverer, which reads it again or
+// has it from the spool. Call it after Run has returned.
+func (d *Deliverer) Leave() {
+	m := &d.metrics
+	m.left.Add(uint64(max(0, m.inFlight.Swap(0))))
+	m.behind.Store(0)
+	m.aside.Store(0)
+	m.queued.Store(0)
+}
+
 // Counts are what became of an output's records. Taken is the sum of Delivered, Rejected, Filtered,
-// Skipped, Lost and InFlight, but for a record that is moving from one to the next just then.
+// Skipped, Lost, Left and InFlight, but for a record that is moving from one to the next just then.
 type Counts struct {
 	Taken     uint64 `json:"taken"`     // handed over by the pipelines
 	Delivered uint64 `json:"delivered"` // stored by the destination
@@ -177,6 +185,7 @@ type Counts struct {
 	Filtered  uint64 `json:"filtered"`  // left out by a rule of the user's
 	Skipped   uint64 `json:"skipped"`   // done in an earlier run
 	Lost      uint64 `json:"lost"`      // gone before the output, which lagged, had read them
+	Left      uint64 `json:"left"`      // undone at a reload of the config, and read again since
 	InFlight  int64  `json:"in_flight"` // waiting or being sent
 	Behind    int64  `json:"behind"`    // of InFlight: yet to be read by the output, which lagged
 	Aside     int64  `json:"aside"`     // of InFlight: refused while others get through, and on disk
@@ -195,6 +204,7 @@ func (c *Counts) Add(o Counts) {
 	c.Filtered += o.Filtered
 	c.Skipped += o.Skipped
 	c.Lost += o.Lost
+	c.Left += o.Left
 	c.InFlight += o.InFlight
 	c.Behind += o.Behind
 	c.Aside += o.Aside

@@ -15,7 +15,7 @@ import (
 // metrics count records, and requests where the name says so.
 type metrics struct {
 	taken, delivered, rejected, filtered, skipped, retried atomic.Uint64
-	reconciled, unknowable, spooled, restored, lost        atomic.Uint64
+	reconciled, unknowable, spooled, restored, lost, left  atomic.Uint64
 	requests, failed, bytes                                atomic.Uint64
 	inFlight, queued, behind, aside                        atomic.Int64
 
@@ -30,7 +30,7 @@ func (m *metrics) register(reg prometheus.Registerer, l *limiter) {
 		metric.GaugeOf(reg, "longshore_output_"+name, help, value)
 	}
 	counter("records_taken_total",
-		"Records from the pipelines: the sum of delivered, rejected, filtered, skipped and in flight.", &m.taken)
+		"Records from the pipelines: the sum of delivered, rejected, filtered, skipped, lost, left and in flight.", &m.taken)
 	counter("records_delivered_total", "Records that the destination has stored.", &m.delivered)
 	counter("records_rejected_total", "Records that the destination rejected; they are dead letters.", &m.rejected)
 	counter("records_filtered_total", "Records left out by the output's filter or dropped by a rule.", &m.filtered)
@@ -47,6 +47,8 @@ func (m *metrics) register(reg prometheus.Registerer, l *limiter) {
 	counter("bytes_total", "Bytes of records sent, before compression.", &m.bytes)
 	counter("records_lost_total",
 		"Records whose source was gone before this output, which lagged, had read them.", &m.lost)
+	counter("records_left_total",
+		"Records that a reload of the config took from this output undone; it reads them again.", &m.left)
 	m.durations = metric.Histogram(reg, "longshore_output_request_duration_seconds",
 		"How long requests with records took, with their answers.", requestBuckets)
 	m.answers = metric.CounterVec(reg, "longshore_output_answers_total",
@@ -121,6 +123,6 @@ func (m *metrics) counts() Counts {
 		Filtered: m.filtered.Load(), Skipped: m.skipped.Load(),
 		Retried: m.retried.Load(), Reconciled: m.reconciled.Load(),
 		Spooled: m.spooled.Load(), Restored: m.restored.Load(),
-		Behind: m.behind.Load(), Lost: m.lost.Load(),
+		Behind: m.behind.Load(), Lost: m.lost.Load(), Left: m.left.Load(),
 	}
 }

@@ -39,7 +39,6 @@ func (d *Deliverer) Offer(ctx context.Context, b *Shared, track Track) (taken bo
 		case l.door() <- dl:
 			return true, nil
 		case <-ctx.Done():
-			d.metrics.add(-len(b.Records))
 			b.Release()
 			return false, ctx.Err()
 		case <-tick.C:
@@ -70,7 +69,6 @@ func (d *Deliverer) PutPatient(
 	case <-timeout:
 		return false, nil
 	case <-ctx.Done():
-		d.metrics.add(-len(b.Records))
 		b.Release()
 		return false, ctx.Err()
 	}

@@ -1,6 +1,10 @@
 package deliver
 
-import "time"
+import (
+	"cmp"
+	"slices"
+	"time"
+)
 
 // A Status is how an output does, beside its Counts.
 type Status struct {
@@ -29,4 +33,23 @@ func (d *Deliverer) Status() Status {
 		s.LastDelivered = &t
 	}
 	return s
+}
+
+// Add adds what a Deliverer of the same output did before this one: what is counted since the
+// start.
+func (s *Status) Add(before Status) {
+	s.Requests += before.Requests
+	s.Failed += before.Failed
+	if s.LastDelivered == nil {
+		s.LastDelivered = before.LastDelivered
+	}
+	for _, b := range before.Rejections {
+		kind := func(r Rejection) bool { return reasonKind(r.Status, r.Reason) == reasonKind(b.Status, b.Reason) }
+		if i := slices.IndexFunc(s.Rejections, kind); i >= 0 {
+			s.Rejections[i].Count += b.Count
+		} else if len(s.Rejections) < maxReasons {
+			s.Rejections = append(s.Rejections, b)
+		}
+	}
+	slices.SortStableFunc(s.Rejections, func(a, b Rejection) int { return cmp.Compare(b.Count, a.Count) })
 }

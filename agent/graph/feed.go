@@ -32,6 +32,7 @@ type feed struct {
 	reserveAhead uint64
 
 	read     atomic.Uint64 // records
+	left     atomic.Uint64 // that a reload found in flight
 	due      atomic.Uint64 // how often they are to end: at each output of their source's pipelines
 	inFlight atomic.Int64  // records read that the pipelines have not taken yet
 	lastRead atomic.Int64  // when records were last read, in Unix nanoseconds; 0: none were
@@ -137,9 +138,8 @@ func (f *feed) Send(ctx context.Context, b *event.Batch) error {
 	select {
 	case f.workerOf(b.Source).in <- message{of: o, batch: b, feed: f}:
 		return nil
-	case <-ctx.Done():
+	case <-ctx.Done(): // they stay in flight, as the next run reads them
 		o.coming.Add(-1)
-		f.count(o, -records)
 		f.batches.put(b)
 		return ctx.Err()
 	}
@@ -225,7 +225,7 @@ func (f *feed) reviewLeaving(o *openSource, src *event.Source) {
 	o.hurryIfLeaving(src)
 }
 
-// count counts records in, or back out again.
+// count counts records in.
 func (f *feed) count(o *openSource, records int) {
 	f.read.Add(uint64(records))
 	f.lastRead.Store(time.Now().UnixNano())

@@ -53,6 +53,10 @@ type Graph struct {
 	pipelines []*sharedPipeline
 	workers   []*worker
 	redact    func(string) string // see config.Config.Redactor
+	shares    bool                // the ledger, with other graphs
+	all       []string            // names of all outputs, of other graphs too; see deliver.Options.Number
+	stopsIn   func() time.Duration
+	left      uint64 // see leave
 }
 
 type input struct {
@@ -78,11 +82,20 @@ func Build(o Options) (*Graph, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Graph{Options: o, batches: &batchPool{}, ledger: l}
+	g := &Graph{Options: o, batches: &batchPool{}, ledger: l, all: outputNames(o.Config)}
+	g.stopsIn = func() time.Duration { return time.Duration(o.Config.ShutdownTimeout) }
+	warnOfLeftovers(o.Config, o.Log)
 	if err := g.build(); err != nil {
 		return nil, errors.Join(err, g.Close())
 	}
 	return g, nil
+}
+
+func outputNames(cfg *config.Config) (names []string) {
+	for _, c := range cfg.Outputs {
+		names = append(names, c.Name)
+	}
+	return names
 }
 
 func (g *Graph) build() error {
@@ -103,7 +116,6 @@ func (g *Graph) build() error {
 			return fmt.Errorf("output %s: %w", c.Name, err)
 		}
 	}
-	g.warnOfLeftovers()
 	if err := g.addPipelines(); err != nil {
 		return err
 	}
@@ -166,7 +178,7 @@ func (g *Graph) addOutput(c config.Output) error {
 	letters := DeadLetters(g.Config, c)
 	o.register(env.Metrics, letters)
 	o.deliverer = deliver.New(deliver.Options{
-		Name: c.Name, Type: c.Type, Number: len(g.outputs), Output: out, Settings: c.Common, Log: env.Log,
+		Name: c.Name, Type: c.Type, Number: slices.Index(g.all, c.Name), Output: out, Settings: c.Common, Log: env.Log,
 		Health: env.Health, Metrics: env.Metrics, DeadLetters: letters,
 		Redact: g.redact, Aside: Aside(g.Config, c),
 		Spool: spools.lane, SpoolAfter: g.spoolAfter(c.Name), HurriedSpoolAfter: spoolAfterEphemeral,
@@ -247,9 +259,7 @@ func (g *Graph) newTransform(name, pipelineName string, to prometheus.Registerer
 	env.Log = env.Log.With("pipeline", pipelineName)
 	labels := prometheus.Labels{string(pipeline.KindTransform): name, "pipeline": pipelineName}
 	env.Metrics = prometheus.WrapRegistererWith(labels, to)
-	for _, o := range g.Config.Outputs {
-		env.Outputs = append(env.Outputs, o.Name)
-	}
+	env.Outputs = g.all
 	if c.Common.If != "" {
 		when, err := condition.Compile(c.Common.If)
 		if err != nil {
@@ -282,10 +292,14 @@ func (g *Graph) Run(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() {
 		g.waitForLeaving(hard)
 		stopReading()
+		if context.Cause(ctx) == errReload {
+			g.waitForProgress(hard)
+			stop()
+		}
 	})()
 	defer context.AfterFunc(ctx, func() {
 		select {
-		case <-time.After(time.Duration(g.Config.ShutdownTimeout)):
+		case <-time.After(g.stopsIn()):
 			stop()
 		case <-hard.Done():
 		}
@@ -300,7 +314,10 @@ func (g *Graph) Run(ctx context.Context) error {
 	for _, c := range g.catchUps() {
 		catchingUp.Go(func() { c.run(reading) })
 	}
-	stopStoring := g.store()
+	stopStoring := func() {}
+	if !g.shares {
+		stopStoring = storeIn(g.ledger, g.Vital)
+	}
 	err := g.runInputs(reading)
 	g.endCatchingUp()
 	catchingUp.Wait()
@@ -391,11 +408,11 @@ func (g *Graph) newCatchUpPipeline(p *sharedPipeline, o *output) (*sharedPipelin
 	return own, nil
 }
 
-// store runs the ledger until the returned function is called.
-func (g *Graph) store() (stop func()) {
+// storeIn runs a ledger until the returned function is called.
+func storeIn(l *ledger.Ledger, vital func(string) func(error)) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var storing sync.WaitGroup
-	storing.Go(func() { g.ledger.Run(ctx, g.Vital("ledger")) })
+	storing.Go(func() { l.Run(ctx, vital("ledger")) })
 	return func() {
 		cancel()
 		storing.Wait()
@@ -425,6 +442,9 @@ func (g *Graph) Close() error {
 	for _, o := range g.outputs {
 		errs = append(errs, o.output.Close())
 		o.spools.close()
+	}
+	if g.shares {
+		return errors.Join(errs...)
 	}
 	return errors.Join(append(errs, g.ledger.Close())...)
 }

@@ -45,6 +45,7 @@ type sharedPipeline struct {
 	read           atomic.Uint64 // lines taken
 	joined         atomic.Uint64 // of these, how many became part of another's record
 	pending        atomic.Int64  // of these, how many wait for more that may belong to them
+	left           atomic.Uint64 // of these, how many did so when a reload ended the pipeline
 }
 
 func (p *sharedPipeline) routes() []string {

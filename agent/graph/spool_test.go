@@ -147,7 +147,7 @@ func TestLeftoversAreReported(t *testing.T) {
 			g := w.build(t, dir, yaml)
 			var log bytes.Buffer
 			g.Log = slog.New(slog.NewTextHandler(&log, nil))
-			g.warnOfLeftovers()
+			warnOfLeftovers(g.Config, g.Log)
 			ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 			defer stop()
 			if err := g.Run(ctx); err != nil {

@@ -31,6 +31,7 @@ type InputStatus struct {
 	Type     string `json:"type"`
 	Sources  int    `json:"sources"` // open now
 	Read     uint64 `json:"read"`
+	Left     uint64 `json:"left"`      // on the way to its pipelines at a reload; read again since
 	InFlight int64  `json:"in_flight"` // to its pipelines
 	// Unread is about how many bytes of its sources are not read yet, as far as it knows.
 	Unread int64 `json:"unread_bytes"`
@@ -65,6 +66,7 @@ type PipelineStatus struct {
 
 	Read    uint64 `json:"read"`
 	Joined  uint64 `json:"joined"`  // became part of the record of a line before
+	Left    uint64 `json:"left"`    // were pending at a reload; read again since
 	Pending int64  `json:"pending"` // the next line may belong to their record
 }
 
@@ -89,7 +91,8 @@ func (g *Graph) Status() Status {
 		c := g.Config.Pipelines[i]
 		s.Pipelines = append(s.Pipelines, PipelineStatus{
 			Name: p.name, Inputs: listed(c.Inputs), Parsers: listed(c.Parsers), Transforms: listed(c.Transforms),
-			Outputs: listed(c.Outputs), Read: p.read.Load(), Joined: p.joined.Load(), Pending: p.pending.Load(),
+			Outputs: listed(c.Outputs), Read: p.read.Load(), Joined: p.joined.Load(), Left: p.left.Load(),
+			Pending: p.pending.Load(),
 		})
 	}
 	for i, o := range g.outputs {
@@ -104,7 +107,7 @@ func listed(names []string) []string { return append([]string{}, names...) }
 func (in *input) status(c config.Input) InputStatus {
 	s := InputStatus{
 		Name: in.name, Type: c.Type, Sources: in.feed.open(), Read: in.feed.read.Load(),
-		InFlight: in.feed.inFlight.Load(), Positions: "bytes",
+		Left: in.feed.left.Load(), InFlight: in.feed.inFlight.Load(), Positions: "bytes",
 	}
 	if c.Traits.ReserveAhead > 0 {
 		s.Positions = "time"
@@ -170,6 +173,82 @@ func (o *output) status(typ string) OutputStatus {
 	return s
 }
 
+// add adds the components of another status, each to the one of its name.
+func (s *Status) add(o Status) {
+	sum := o
+	sum.addTo(*s)
+	for _, in := range s.Inputs {
+		if !slices.ContainsFunc(o.Inputs, func(other InputStatus) bool { return other.Name == in.Name }) {
+			sum.Inputs = append(sum.Inputs, in)
+		}
+	}
+	for _, p := range s.Pipelines {
+		if !slices.ContainsFunc(o.Pipelines, func(other PipelineStatus) bool { return other.Name == p.Name }) {
+			sum.Pipelines = append(sum.Pipelines, p)
+		}
+	}
+	for _, out := range s.Outputs {
+		if !slices.ContainsFunc(o.Outputs, func(other OutputStatus) bool { return other.Name == out.Name }) {
+			sum.Outputs = append(sum.Outputs, out)
+		}
+	}
+	*s = sum
+}
+
+// addTo adds, to each component, what is known of its name in another status.
+func (s *Status) addTo(before Status) {
+	for i := range s.Inputs {
+		for _, b := range before.Inputs {
+			if in := &s.Inputs[i]; b.Name == in.Name {
+				in.Read += b.Read
+				in.Left += b.Left
+			}
+		}
+	}
+	for i := range s.Pipelines {
+		for _, b := range before.Pipelines {
+			if p := &s.Pipelines[i]; b.Name == p.Name {
+				p.Read += b.Read
+				p.Joined += b.Joined
+				p.Left += b.Left
+			}
+		}
+	}
+	for i := range s.Outputs {
+		for _, b := range before.Outputs {
+			if o := &s.Outputs[i]; b.Name == o.Name {
+				o.Counts.Add(b.Counts)
+				o.Status.Add(b.Status)
+			}
+		}
+	}
+}
+
+// inOrderOf returns the status with its components in the order of a config.
+func (s Status) inOrderOf(cfg *config.Config) Status {
+	at := func(name string, n int, nameOf func(i int) string) int {
+		for i := range n {
+			if nameOf(i) == name {
+				return i
+			}
+		}
+		return n
+	}
+	input := func(name string) int {
+		return at(name, len(cfg.Inputs), func(i int) string { return cfg.Inputs[i].Name })
+	}
+	pipeline := func(name string) int {
+		return at(name, len(cfg.Pipelines), func(i int) string { return cfg.Pipelines[i].Name })
+	}
+	output := func(name string) int {
+		return at(name, len(cfg.Outputs), func(i int) string { return cfg.Outputs[i].Name })
+	}
+	slices.SortStableFunc(s.Inputs, func(a, b InputStatus) int { return input(a.Name) - input(b.Name) })
+	slices.SortStableFunc(s.Pipelines, func(a, b PipelineStatus) int { return pipeline(a.Name) - pipeline(b.Name) })
+	slices.SortStableFunc(s.Outputs, func(a, b OutputStatus) int { return output(a.Name) - output(b.Name) })
+	return s
+}
+
 // Counts are the sums of a Status. With several outputs, a record counts at each of them.
 type Counts struct {
 	Read uint64
@@ -185,7 +264,7 @@ type Counts struct {
 // Pending returns how often a record has not ended yet: it waits or is on its way. What is pending
 // at the end of a run is read again in the next.
 func (c Counts) Pending() uint64 {
-	ended := c.Delivered + c.Rejected + c.Filtered + c.Skipped + c.Lost
+	ended := c.Delivered + c.Rejected + c.Filtered + c.Skipped + c.Lost + c.Left
 	return max(c.Due+c.Restored, ended) - ended
 }
 
@@ -203,11 +282,32 @@ func (g *Graph) Counts() Counts {
 	for _, o := range g.outputs {
 		c.Counts.Add(o.deliverer.Counts())
 	}
+	c.Left += g.left
 	return c
+}
+
+// leave counts what a reload has left undone, so that the account of the graph is closed: who reads
+// it again counts it anew. Call it after Run has returned.
+func (g *Graph) leave() {
+	pending := g.Counts().Pending()
+	for _, in := range g.inputs {
+		in.feed.left.Add(uint64(max(0, in.feed.inFlight.Swap(0))))
+	}
+	for _, p := range g.pipelines {
+		p.left.Add(uint64(max(0, p.pending.Swap(0))))
+	}
+	for _, o := range g.outputs {
+		before := o.deliverer.Counts().Left
+		o.deliverer.Leave()
+		pending -= min(pending, o.deliverer.Counts().Left-before)
+	}
+	g.left = pending // what no output had taken yet
 }
 
 func (f *feed) register(reg prometheus.Registerer) {
 	metric.CounterOf(reg, "longshore_input_records_total", "Records read.", &f.read)
+	metric.CounterOf(reg, "longshore_input_records_left_total",
+		"Records that a reload of the config found on the way to the pipelines; they are read again.", &f.left)
 	metric.GaugeOf(reg, "longshore_input_in_flight_records", "Records read that the pipelines have not taken yet.",
 		func() float64 { return float64(f.inFlight.Load()) })
 	metric.GaugeOf(reg, "longshore_input_sources", "Sources that are open.",
@@ -258,6 +358,8 @@ func (p *sharedPipeline) register(reg prometheus.Registerer) {
 	metric.CounterOf(reg, "longshore_pipeline_lines_total", "Lines taken.", &p.read)
 	metric.CounterOf(reg, "longshore_pipeline_joined_lines_total",
 		"Lines that became part of the record of a line before.", &p.joined)
+	metric.CounterOf(reg, "longshore_pipeline_lines_left_total",
+		"Lines that waited for the next when the config was reloaded; they are read again.", &p.left)
 	metric.GaugeOf(reg, "longshore_pipeline_pending_lines",
 		"Lines that wait for the next, which may belong to their record.",
 		func() float64 { return float64(p.pending.Load()) })

@@ -129,18 +129,12 @@ func (l *Ledger) apply(e entry) {
 		return
 	}
 	s := l.sources[e.id]
-	if s == nil {
-		return
-	}
-	switch e.kind {
-	case kindProgress:
-		s.restore(e)
-	case kindBoundaries:
-		s.restoreBoundaries(e.boundaries)
-	case kindOrigin:
-		s.restoreOrigin(e)
-	case kindRemoved:
+	switch {
+	case s == nil:
+	case e.kind == kindRemoved:
 		delete(l.sources, e.id)
+	default:
+		s.apply(e)
 	}
 }
 

@@ -17,9 +17,10 @@ type origin struct {
 	target   []byte           // see pipeline.Targeted; nil for none
 	previous []previousTarget // that may hold records beyond the cursor
 
-	known   bool // pos is
-	writing bool // the flush under way writes it
-	stored  bool
+	known     bool // pos is
+	writing   bool // the flush under way writes it
+	stored    bool
+	unwritten bool // of a route that is not in use now: see Ledger.Release
 }
 
 // A routeOrigin is the origin of a route that is not in use now.

@@ -21,6 +21,8 @@ type Source struct {
 	opened      bool
 	gone        bool
 	leaving     bool   // it cannot be read for much longer
+	releasing   bool   // see Ledger.Release
+	released    bool   // it is another Source's by now
 	changed     uint64 // number of its last change
 	durable     bool   // on disk since it was opened: its identity, and how its input finds it again
 	resume      pipeline.Cursor
@@ -40,6 +42,18 @@ type Source struct {
 
 // ID returns the source's identity.
 func (s *Source) ID() event.SourceID { return s.id }
+
+// apply restores what an entry says.
+func (s *Source) apply(e entry) {
+	switch e.kind {
+	case kindProgress:
+		s.restore(e)
+	case kindBoundaries:
+		s.restoreBoundaries(e.boundaries)
+	case kindOrigin:
+		s.restoreOrigin(e)
+	}
+}
 
 func (s *Source) restore(e entry) {
 	s.resume = e.resume
@@ -82,7 +96,9 @@ func (s *Source) open(routes []string, reserveAhead uint64) {
 		t := newTrack(s, route, *known)
 		if from, known := s.originOf(route); known {
 			t.origin = from
-			t.origin.stored = true
+			if t.origin.stored = !from.unwritten; from.unwritten {
+				s.markDirty()
+			}
 		}
 		s.tracks = append(s.tracks, t)
 	}
@@ -106,6 +122,9 @@ func (s *Source) Track(route string) (*Track, error) {
 func (s *Source) Checkpoint(to uint64, state []byte) {
 	s.ledger.mu.Lock()
 	defer s.ledger.mu.Unlock()
+	if s.released {
+		return
+	}
 	s.read = to
 	s.checkpoints = append(s.checkpoints, pipeline.Cursor{Pos: to, State: append([]byte(nil), state...)})
 	s.advance()
@@ -182,6 +201,9 @@ func (s *Source) Leave() {
 func (s *Source) Close(gone bool) {
 	s.ledger.mu.Lock()
 	defer s.ledger.mu.Unlock()
+	if s.released {
+		return
+	}
 	if s.opened && s.resume.State == nil {
 		s.ledger.countWithoutCursor(s, -1)
 	}
@@ -228,6 +250,9 @@ func (s *Source) advance() {
 
 // markDirty has the source written by the next flush. The caller holds the ledger's mu.
 func (s *Source) markDirty() {
+	if s.released {
+		return
+	}
 	s.ledger.dirty[s] = struct{}{}
 	s.ledger.countChange(s)
 }
@@ -265,7 +290,7 @@ func (s *Source) identity() *entry {
 // caller holds the ledger's mu, and calls endFlush when it is on disk.
 func (s *Source) beginFlush(dst []byte, last bool) []byte {
 	for _, t := range s.tracks {
-		if last {
+		if last || s.releasing {
 			t.trimReservation()
 		} else {
 			t.extendReservation()

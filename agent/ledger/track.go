@@ -42,6 +42,9 @@ func (t *Track) Done(from, to uint64) {
 	l := t.source.ledger
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if t.source.released {
+		return
+	}
 	t.acked.Add(from, to)
 	t.source.markDirty()
 	t.source.advance()
@@ -76,6 +79,10 @@ func (t *Track) Uncertain(pos uint64) bool { return pos < t.uncertainBelow }
 func (t *Track) Reserve(to uint64) error {
 	l, s := t.source.ledger, t.source
 	l.mu.Lock()
+	if s.released {
+		l.mu.Unlock()
+		return errReleased
+	}
 	t.requested = max(t.requested, to)
 	s.durable = s.durable || s.changed <= l.stored
 	if s.durable && to <= t.stored && s.anchorsStored(to) && s.boundariesStored(to) {

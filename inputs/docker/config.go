@@ -51,9 +51,9 @@ func (c *Config) skipsOldLines() bool { return c.ReadFrom == fromTail || c.ReadF
 
 // TLS holds the files of a TLS connection.
 type TLS struct {
-	CA   string `yaml:"ca_file" doc:"CA certificates that the engine's certificate is verified with." example:"/certs/ca.pem"`
-	Cert string `yaml:"cert_file" doc:"Client certificate." example:"/certs/cert.pem"`
-	Key  string `yaml:"key_file" doc:"Private key of the client certificate." example:"/certs/key.pem"`
+	CA   string `yaml:"ca_file" doc:"CA certificates that the engine's certificate is verified with." example:"/certs/ca.pem" reads:"file"`
+	Cert string `yaml:"cert_file" doc:"Client certificate." example:"/certs/cert.pem" reads:"file"`
+	Key  string `yaml:"key_file" doc:"Private key of the client certificate." example:"/certs/key.pem" reads:"file"`
 }
 
 // Match selects containers. In every pattern * stands for any characters.

@@ -18,7 +18,7 @@ import (
 
 // TLS is whom to trust, and our own certificate. The zero value trusts the system's authorities.
 type TLS struct {
-	CAFile             string `yaml:"ca_file" doc:"Certificates of the trusted authorities (PEM), instead of the system's." example:"/etc/longshore/ca.crt"`
+	CAFile             string `yaml:"ca_file" doc:"Certificates of the trusted authorities (PEM), instead of the system's." example:"/etc/longshore/ca.crt" reads:"file"`
 	CAFingerprint      string `yaml:"ca_fingerprint" doc:"SHA-256 of the only trusted authority, in hex, as Elasticsearch prints it at its first start."`
 	CertFile           string `yaml:"cert_file" doc:"Client certificate (PEM); it is read for every connection."`
 	KeyFile            string `yaml:"key_file" doc:"Key of the client certificate (PEM)."`

@@ -41,7 +41,8 @@ type Config struct {
 	Warnings Errors
 
 	specs []pipeline.Spec
-	text  string // see Text
+	text  string            // see Text
+	files map[string]digest // see Files
 }
 
 // Parser returns a parser that no section of the config names, of a type of its Loader's. settings
@@ -207,6 +208,14 @@ func (l Loader) load(name, text string, r *problemList) *Config {
 	if vars.read == nil {
 		vars.read = readSecretFile
 	}
+	files, read := map[string]digest{}, vars.read
+	vars.read = func(path string) ([]byte, error) {
+		content, err := read(path)
+		if abs, absErr := filepath.Abs(path); absErr == nil {
+			files[abs] = digestOf(content)
+		}
+		return content, err
+	}
 	root := readTree(text, r, vars)
 	if root == nil {
 		if len(r.found) == 0 {
@@ -217,7 +226,12 @@ func (l Loader) load(name, text string, r *problemList) *Config {
 	r.hidden = append(r.hidden, vars.hidden...)
 	d := &document{decoder: decoder{problems: r}, root: root, components: l.Components}
 	d.hideSecrets(root, secretNames(l.Components))
-	return d.config(name)
+	cfg := d.config(name)
+	if cfg != nil {
+		cfg.files = files
+		cfg.noteFiles()
+	}
+	return cfg
 }
 
 // normal returns the text with plain line ends and without a byte-order mark.

@@ -25,6 +25,7 @@ type setting struct {
 	hasDefault  bool
 	required    bool
 	secret      bool
+	isFile      bool // read when the component is made
 	enum        []string
 	min, max    string
 	example     string
@@ -60,6 +61,7 @@ func settingOf(name string, f reflect.StructField) setting {
 		doc:      f.Tag.Get("doc"),
 		required: f.Tag.Get("required") == "true",
 		secret:   f.Tag.Get("secret") == "true" || leaf(f.Type) == secretType,
+		isFile:   f.Tag.Get("reads") == "file",
 		min:      f.Tag.Get("min"),
 		max:      f.Tag.Get("max"),
 		example:  f.Tag.Get("example"),
