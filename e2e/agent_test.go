@@ -23,10 +23,13 @@ type agent struct {
 	config string
 	url    string   // of its HTTP server
 	args   []string // more of them
-	env    []string
-	user   *syscall.Credential // nil for who runs the test
-	cmd    *exec.Cmd
-	log    safeBuffer
+
+	withoutConfig bool // it runs by the built-in one
+
+	env  []string
+	user *syscall.Credential // nil for who runs the test
+	cmd  *exec.Cmd
+	log  safeBuffer
 }
 
 // newAgent writes a config to a new folder. Its start (version, data_dir, http) is put before it.
@@ -53,7 +56,11 @@ func newAgent(t *testing.T, config string, env ...string) *agent {
 
 func (a *agent) start() {
 	a.t.Helper()
-	a.cmd = exec.Command(binary(a.t, "./cmd/longshore"), append([]string{"run", "-c", a.config}, a.args...)...)
+	args := []string{"run", "-c", a.config}
+	if a.withoutConfig {
+		args = args[:1]
+	}
+	a.cmd = exec.Command(binary(a.t, "./cmd/longshore"), append(args, a.args...)...)
 	a.cmd.Env = append(os.Environ(), a.env...)
 	a.cmd.Stdout, a.cmd.Stderr = &a.log, &a.log
 	a.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Credential: a.user}

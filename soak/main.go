@@ -46,6 +46,7 @@ type options struct {
 	rate     int
 	files    int
 	kills    int
+	reloads  int
 	seed     uint64
 	faults   float64
 	outage   time.Duration
@@ -65,6 +66,7 @@ func parseFlags() (options, error) {
 	flag.IntVar(&o.rate, "rate", 20_000, "lines per second, in all")
 	flag.IntVar(&o.files, "files", 4, "files to write to")
 	flag.IntVar(&o.kills, "kills", 20, "how often to kill the agent")
+	flag.IntVar(&o.reloads, "reloads", 0, "how often to have the agent reload its config, changed each time")
 	flag.Uint64Var(&o.seed, "seed", 0, "what chance goes by; 0 for another one each time")
 	flag.Float64Var(&o.faults, "faults", 0.1, "part of all requests that go wrong")
 	flag.DurationVar(&o.outage, "outage", 0, "longest time in which a destination is away or silent; 0 for a "+
@@ -85,7 +87,7 @@ func (o *options) check() error {
 	switch {
 	case flag.NArg() > 0:
 		return fmt.Errorf("%s: there are only flags", strings.Join(flag.Args(), " "))
-	case o.rate < 1 || o.files < 1 || o.files > 64 || o.kills < 0 || o.duration <= 0 || o.settle <= 0:
+	case o.rate < 1 || o.files < 1 || o.files > 64 || o.kills < 0 || o.reloads < 0 || o.duration <= 0 || o.settle <= 0:
 		return errors.New("-rate, -files (64 at most), -duration and -settle must be above zero")
 	case o.faults < 0 || o.faults > 0.9:
 		return errors.New("-faults must be between 0 and 0.9")

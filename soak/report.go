@@ -43,6 +43,9 @@ func (s *soak) report(findings []finding) error {
 		fmt.Printf("%-14s %d records, see data/dead-letters\n", "refused", refused)
 	}
 	fmt.Printf("%-14s %d SIGKILL, %d SIGTERM\n", "kills", s.agent.kills, s.agent.terms)
+	if s.agent.asked > 0 {
+		fmt.Printf("%-14s %d asked for, %d done\n", "reloads", s.agent.asked, s.agent.said(reloadedMark))
+	}
 	fmt.Printf("%-14s %s\n", "faults", s.places.faults())
 	fmt.Printf("%-14s %.1f CPU s (%.2f per million lines), %.1f MiB at most\n", "agent", s.agent.cpu.Seconds(),
 		s.agent.cpu.Seconds()/float64(written)*1e6, float64(s.agent.peak)/(1<<20))

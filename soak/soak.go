@@ -63,7 +63,8 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	o.dir = dir
-	fmt.Printf("soak: seed %d, %s, %d lines/s, %d kills, in %s\n", o.seed, o.duration, o.rate, o.kills, dir)
+	fmt.Printf("soak: seed %d, %s, %d lines/s, %d kills, %d reloads, in %s\n", o.seed, o.duration, o.rate, o.kills,
+		o.reloads, dir)
 	err = o.soak(ctx)
 	if err == nil && !o.keep {
 		return os.RemoveAll(dir)
@@ -128,12 +129,13 @@ func (s *soak) trouble(ctx context.Context) error {
 	during, stop := context.WithDeadline(ctx, s.lastLine)
 	defer stop()
 	var all sync.WaitGroup
-	errs := make([]error, len(s.files)+2)
+	errs := make([]error, len(s.files)+3)
 	for i, f := range s.files {
 		all.Go(func() { errs[i] = f.write(during) })
 	}
 	all.Go(func() { errs[len(s.files)] = s.killAgain(ctx) })
 	all.Go(func() { errs[len(s.files)+1] = s.containers.run(ctx) })
+	all.Go(func() { errs[len(s.files)+2] = s.reloadAgain(during) })
 	all.Go(func() { s.places.disturb(during) })
 	all.Wait()
 	if err := ctx.Err(); err != nil {
@@ -170,6 +172,43 @@ func (s *soak) killAgain(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// reloadAgain has the agent reload its config at random times, with other settings each time.
+func (s *soak) reloadAgain(ctx context.Context) error {
+	random := rand.New(rand.NewPCG(s.seed, 5))
+	began, between := time.Now(), s.duration/time.Duration(s.reloads+1)
+	for k := range s.reloads {
+		pause(ctx, time.Until(began.Add(time.Duration((float64(k)+0.2+random.Float64())*float64(between)))))
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err := s.reloadOnce(ctx, random); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reloadOnce reloads once. Nothing is deleted meanwhile, as while the agent is started again; now
+// and then it is killed on the way.
+func (s *soak) reloadOnce(ctx context.Context, random *rand.Rand) error {
+	s.deleting.Lock()
+	defer s.deleting.Unlock()
+	if !s.deletedIsSafe(ctx) {
+		return nil
+	}
+	if err := s.agent.reload(ctx, random); err != nil {
+		return err
+	}
+	if random.IntN(20) > 0 || time.Since(time.Unix(0, s.deletedAt.Load())) < settled {
+		return s.agent.reloaded(ctx)
+	}
+	pause(ctx, time.Duration(random.Int64N(int64(time.Second))))
+	if err := s.agent.kill(); err != nil {
+		return err
+	}
+	return s.agent.start()
 }
 
 // stopOnce has the agent end in order, and starts it again.

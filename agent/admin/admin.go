@@ -21,6 +21,7 @@ import (
 	"net/http/pprof"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -38,6 +39,7 @@ const (
 	writeTimeout  = 30 * time.Second
 	idleTimeout   = time.Minute
 	closeTimeout  = 5 * time.Second
+	reloadTimeout = 5 * time.Minute
 	maxHeader     = 8 << 10
 	maxScrapes    = 4
 )
@@ -47,7 +49,9 @@ const (
 type Server struct {
 	listener net.Listener
 	http     *http.Server
-	stopping context.CancelFunc // ends streams
+	serving  context.Context    // of streams
+	stopping context.CancelFunc // ends them
+	handler  atomic.Pointer[http.Handler]
 }
 
 // Options of a server. All but Token, Recent and Console must be set.
@@ -65,7 +69,9 @@ type Options struct {
 	Recent *recent.Store
 	// Console answers the rest of the API; nil for none.
 	Console Console
-	Log     *slog.Logger
+	// Reload reloads the config, and returns what was done, to be encoded as JSON.
+	Reload func() (any, error)
+	Log    *slog.Logger
 }
 
 // Listen binds the address; Run serves it.
@@ -75,11 +81,11 @@ func Listen(o Options) (*Server, error) {
 		return nil, listenError(o.Address, err)
 	}
 	serving, stopping := context.WithCancel(context.Background())
-	return &Server{
+	s := &Server{
 		listener: listener,
+		serving:  serving,
 		stopping: stopping,
 		http: &http.Server{
-			Handler:           handler(o, isLoopback(listener.Addr()), serving),
 			ReadHeaderTimeout: headerTimeout,
 			ReadTimeout:       readTimeout,
 			WriteTimeout:      writeTimeout,
@@ -87,7 +93,12 @@ func Listen(o Options) (*Server, error) {
 			MaxHeaderBytes:    maxHeader,
 			ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
 		},
-	}, nil
+	}
+	s.http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		(*s.handler.Load()).ServeHTTP(w, r)
+	})
+	s.Update(o)
+	return s, nil
 }
 
 func listen(o Options) (net.Listener, error) {
@@ -102,6 +113,12 @@ func listen(o Options) (net.Listener, error) {
 			"another one; set http.listen to choose it", "in_use", o.Address, "using", listener.Addr().String())
 	}
 	return listener, err
+}
+
+// Update has the server go on by other options, but at its address.
+func (s *Server) Update(o Options) {
+	h := handler(o, isLoopback(s.listener.Addr()), s.serving)
+	s.handler.Store(&h)
 }
 
 func listenError(address string, err error) error {
@@ -164,6 +181,9 @@ func handler(o Options, local bool, serving context.Context) http.Handler {
 	if o.Console != nil {
 		serveConsole(api, o.Console, o.Token)
 	}
+	api.Handle("POST /api/v1/reload", changing(o.Token, func(w http.ResponseWriter, _ *http.Request) {
+		answerReload(w, o.Reload)
+	}))
 	mux.Handle("/api/", guard(api, o.Token, local))
 	mux.Handle("/debug/pprof/", guard(profiles(), o.Token, local))
 	page.Register(mux)
@@ -243,6 +263,17 @@ func isForeign(r *http.Request) bool {
 	}
 	of, err := url.Parse(origin)
 	return err != nil || !strings.EqualFold(of.Host, r.Host)
+}
+
+// answerReload reloads the config, and says what that has come to.
+func answerReload(w http.ResponseWriter, reload func() (any, error)) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(reloadTimeout)) // else it is writeTimeout
+	done, err := reload()
+	if err != nil {
+		write(w, http.StatusUnprocessableEntity, map[string]string{"error": err.Error()})
+		return
+	}
+	write(w, http.StatusOK, done)
 }
 
 // headers keeps responses from being cached, or taken for another type.

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -108,5 +109,41 @@ func TestForeignPages(t *testing.T) {
 				t.Errorf("%s from %q, %q: %d", path, test.site, test.origin, w.Code)
 			}
 		}
+	}
+}
+
+// TestReloadNeedsTheToken on this machine too, as it changes something.
+func TestReloadNeedsTheToken(t *testing.T) {
+	for _, test := range []struct {
+		name          string
+		token         pipeline.Secret
+		authorization string
+		err           error
+		want          int
+		says          string
+	}{
+		{"no token set", "", "", nil, 403, "set http.token"},
+		{"no token set, one sent", "", "Bearer ", nil, 403, "set http.token"},
+		{"without the token", "secret", "", nil, 401, "Authorization: Bearer"},
+		{"another one", "secret", "Bearer x", nil, 401, "Authorization: Bearer"},
+		{"with the token", "secret", "Bearer secret", nil, 200, "done"},
+		{"a bad config", "secret", "Bearer secret", errors.New("line 3 is bad"), 422, "line 3 is bad"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			reloaded := false
+			h := handler(Options{Token: test.token, Metrics: prometheus.NewRegistry(), Health: &Health{},
+				Log: slog.New(slog.DiscardHandler), Status: func() any { return 7 },
+				Reload: func() (any, error) { reloaded = true; return "done", test.err }}, true, t.Context())
+			r := httptest.NewRequest("POST", "http://127.0.0.1/api/v1/reload", nil)
+			r.Header.Set("Authorization", test.authorization)
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			if w.Code != test.want || !strings.Contains(w.Body.String(), test.says) {
+				t.Errorf("the answer is %d %s, want %d and %q", w.Code, w.Body, test.want, test.says)
+			}
+			if may := test.want == 200 || test.want == 422; reloaded != may {
+				t.Errorf("reloaded: %v, want %v", reloaded, may)
+			}
+		})
 	}
 }

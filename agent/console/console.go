@@ -21,6 +21,7 @@ type Options struct {
 	Version string
 	Config  func() *config.Config // of now
 	Status  func() graph.Status
+	Reload  func() any // what the last reload of the config came to; nil if there was none
 	Health  *admin.Health
 	Metrics prometheus.Gatherer
 	Log     *slog.Logger
@@ -68,6 +69,8 @@ type Status struct {
 	Dropped []Dropped `json:"dropped"`
 	// DeadLetters are the outputs that have some.
 	DeadLetters []DeadLetterSize `json:"dead_letters"`
+	// Reload is what the last reload of the config came to.
+	Reload any `json:"reload,omitempty"`
 }
 
 // DeadLetterSize is what the dead letters of an output take on disk.
@@ -89,7 +92,7 @@ func (c *Console) Status() any {
 	return Status{
 		Version: c.Version, Started: c.started, Now: time.Now().UTC(), Ready: started && len(problems) == 0,
 		Problems: problems, Status: c.Options.Status(), Dropped: c.dropped(),
-		DeadLetters: c.deadLetterSizes(),
+		DeadLetters: c.deadLetterSizes(), Reload: c.Options.Reload(),
 	}
 }
 

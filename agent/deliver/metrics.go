@@ -30,7 +30,8 @@ func (m *metrics) register(reg prometheus.Registerer, l *limiter) {
 		metric.GaugeOf(reg, "longshore_output_"+name, help, value)
 	}
 	counter("records_taken_total",
-		"Records from the pipelines: the sum of delivered, rejected, filtered, skipped, lost, left and in flight.", &m.taken)
+		"Records from the pipelines: the sum of delivered, rejected, filtered, "+
+			"skipped, lost, left and in flight.", &m.taken)
 	counter("records_delivered_total", "Records that the destination has stored.", &m.delivered)
 	counter("records_rejected_total", "Records that the destination rejected; they are dead letters.", &m.rejected)
 	counter("records_filtered_total", "Records left out by the output's filter or dropped by a rule.", &m.filtered)

@@ -62,6 +62,7 @@ type Graph struct {
 type input struct {
 	name      string
 	ephemeral bool
+	once      bool // what it has read cannot be read again
 	input     pipeline.Input
 	feed      *feed
 }
@@ -155,7 +156,7 @@ func (g *Graph) addInput(c config.Input) error {
 		f.labels = append(f.labels, event.Label{Name: name, Value: value})
 	}
 	f.register(env.Metrics)
-	f.in = &input{c.Name, c.Traits.Ephemeral, in, f}
+	f.in = &input{c.Name, c.Traits.Ephemeral, !c.Traits.Rereadable, in, f}
 	g.inputs = append(g.inputs, f.in)
 	return nil
 }

@@ -42,7 +42,7 @@ type world struct {
 
 func (w *world) specs() []pipeline.Spec {
 	return append([]pipeline.Spec{
-		{Kind: pipeline.KindInput, Type: "script", Traits: pipeline.Traits{Ephemeral: w.ephemeral},
+		{Kind: pipeline.KindInput, Type: "script", Traits: pipeline.Traits{Ephemeral: w.ephemeral, Rereadable: true},
 			New: func() any { return &scriptConfig{world: w} }},
 		{Kind: pipeline.KindParser, Type: "words", New: func() any { return &wordsConfig{} }},
 		{Kind: pipeline.KindParser, Type: "none", New: func() any { return &noneConfig{} }},

@@ -200,14 +200,7 @@ func (g *Graphs) serve(ctx context.Context) error {
 }
 
 func (g *Graphs) running() bool {
-	return slices.ContainsFunc(g.parts, func(p *part) bool {
-		select {
-		case <-p.done:
-			return false
-		default:
-			return true
-		}
-	})
+	return slices.ContainsFunc(g.parts, func(p *part) bool { return !p.hasEnded() })
 }
 
 // Reload has the graphs go on by another config. After an error they go on by the one they had.
@@ -233,6 +226,9 @@ func (g *Graphs) reload(ctx context.Context, cfg *config.Config) (Changes, error
 			"sources, and what waits, is in the old one", was, cfg.DataDir)
 	}
 	kept, old, islands := g.compare(cfg)
+	if err := onlyOnce(old); err != nil {
+		return Changes{}, err
+	}
 	for _, island := range islands {
 		if err := g.try(cfg, island); err != nil {
 			return Changes{}, err
@@ -271,13 +267,29 @@ func (g *Graphs) compare(cfg *config.Config) (kept, old []*part, islands []*conf
 	return kept, old, islands
 }
 
-func (p *part) failed() bool {
+func (p *part) failed() bool { return p.hasEnded() && p.err != nil }
+
+func (p *part) hasEnded() bool {
 	select {
 	case <-p.done:
-		return p.err != nil
+		return true
 	default:
 		return false
 	}
+}
+
+// onlyOnce returns an error if one of some parts reads what cannot be read again: stopping it would
+// lose what it has in memory.
+func onlyOnce(parts []*part) error {
+	for _, p := range parts {
+		for _, in := range p.inputs {
+			if in.once && !p.hasEnded() {
+				return fmt.Errorf("the change concerns the input %s, whose lines can be read only once: a reload "+
+					"would lose some of them; restart longshore to apply it", in.name)
+			}
+		}
+	}
+	return nil
 }
 
 // try makes all components of an island once, and leaves them.
@@ -329,7 +341,7 @@ func (g *Graphs) release(old, kept []*part) {
 		}
 	}
 	if err := g.ledger.Release(inputs); err != nil {
-		g.Log.Warn("progress cannot be stored; nothing of the reloaded sources is sent until it can be", "error", err)
+		g.Log.Warn("progress cannot be stored; nothing of what is reloaded is sent until it can be", "error", err)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -367,7 +379,8 @@ func (g *Graphs) goBack(ctx context.Context, former *config.Config, kept, old []
 	return why
 }
 
-func changesOf(kept, old, made []*part) (c Changes) {
+func changesOf(kept, old, made []*part) Changes {
+	c := Changes{Restarted: []string{}, Untouched: []string{}, Removed: []string{}}
 	for _, p := range kept {
 		c.Untouched = append(c.Untouched, p.components()...)
 	}

@@ -14,8 +14,8 @@ import (
 	"github.com/longshore/longshore/pipeline/config"
 )
 
-// islandMetrics are the metrics of all islands. Each has a registry of its own, so that the next one
-// of the same names can register its metrics anew; what counters and histograms of one that has
+// islandMetrics are the metrics of all islands. Each has a registry of its own, so that the next
+// one of the same names can register its metrics anew; what counters and histograms of one that has
 // ended had counted is added to those of the next, so that they never go back. A series whose
 // components are in the config stays, even while nothing new is counted in it.
 type islandMetrics struct {

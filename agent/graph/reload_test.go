@@ -360,7 +360,7 @@ func (s *store) check(t *testing.T, w *world) {
 			line := lineOf([]byte(item))
 			times[line]++
 			key, number, _ := strings.Cut(line[strings.LastIndexByte(line, ' ')+1:], "/")
-			// What a spool has of an earlier run comes before what that had in memory: an old limit.
+			// What a spool has of an earlier run comes before what that had in memory.
 			if number <= last[key] && !w.ephemeral {
 				t.Errorf("%s has %s of %s after %s", output, number, key, last[key])
 			}

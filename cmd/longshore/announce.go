@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/longshore/longshore/agent/graph"
@@ -24,7 +25,7 @@ const (
 // An announcer says at the start what is read and where it goes, and at the end what is waited for.
 type announcer struct {
 	log    *slog.Logger
-	config *config.Config
+	config atomic.Pointer[config.Config] // in force
 	found  chan finding
 }
 
@@ -33,8 +34,13 @@ type finding struct{ input, what string }
 
 func newAnnouncer(log *slog.Logger, cfg *config.Config) *announcer {
 	// An input that says it more than once does not wait for anyone.
-	return &announcer{log: log, config: cfg, found: make(chan finding, len(cfg.Inputs))}
+	a := &announcer{log: log, found: make(chan finding, len(cfg.Inputs))}
+	a.use(cfg)
+	return a
 }
+
+// use notes which config is in force.
+func (a *announcer) use(cfg *config.Config) { a.config.Store(cfg) }
 
 // note is graph.Options.Found.
 func (a *announcer) note(input, what string) {
@@ -46,7 +52,8 @@ func (a *announcer) note(input, what string) {
 
 // started says which program runs, by which config, and where it can be asked.
 func (a *announcer) started(address string) {
-	a.log.Info("longshore is running", "version", versionText(), "config", a.config.File, "data_dir", a.config.DataDir,
+	cfg := a.config.Load()
+	a.log.Info("longshore is running", "version", versionText(), "config", cfg.File, "data_dir", cfg.DataDir,
 		"http", "http://"+address)
 }
 
@@ -65,10 +72,10 @@ func (a *announcer) running(ctx context.Context, probe func(context.Context) []g
 
 // reading says what each input found, once all have or after a while.
 func (a *announcer) reading(ctx context.Context) {
-	found := map[string]string{}
+	found, inputs := map[string]string{}, a.config.Load().Inputs
 	late := time.NewTimer(lookingTime)
 	defer late.Stop()
-	for waiting := true; waiting && len(found) < len(a.config.Inputs); {
+	for waiting := true; waiting && len(found) < len(inputs); {
 		select {
 		case f := <-a.found:
 			if found[f.input] == "" {
@@ -81,7 +88,7 @@ func (a *announcer) reading(ctx context.Context) {
 		}
 	}
 	var all []any
-	for _, in := range a.config.Inputs {
+	for _, in := range inputs {
 		what := found[in.Name]
 		if what == "" {
 			what = in.Type + ", still looking"
@@ -95,7 +102,7 @@ func (a *announcer) reading(ctx context.Context) {
 func (a *announcer) sending(probes []graph.Probe) {
 	if len(probes) == 0 {
 		a.log.Info("sending nowhere: there are no outputs; the newest records are kept to be looked at",
-			"size", a.config.Recent.String())
+			"size", a.config.Load().Recent.String())
 		return
 	}
 	var all []any
@@ -120,7 +127,7 @@ func describeProbe(p graph.Probe) string {
 // stopping says what a stop waits for, until ctx ends.
 func (a *announcer) stopping(ctx context.Context, pending func() uint64) {
 	a.log.Info("stopping: what was read is still delivered; "+a.secondSignal(),
-		"for_at_most", a.config.ShutdownTimeout.String(), "pending", pending())
+		"for_at_most", a.config.Load().ShutdownTimeout.String(), "pending", pending())
 	tick := time.NewTicker(stoppingInterval)
 	defer tick.Stop()
 	for {
@@ -135,7 +142,7 @@ func (a *announcer) stopping(ctx context.Context, pending func() uint64) {
 
 // secondSignal says what a second signal does.
 func (a *announcer) secondSignal() string {
-	for _, in := range a.config.Inputs {
+	for _, in := range a.config.Load().Inputs {
 		if !in.Traits.Rereadable {
 			return "a second Ctrl-C ends at once, and what is pending then of the input " + in.Name + " is lost"
 		}

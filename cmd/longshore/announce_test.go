@@ -88,7 +88,7 @@ func TestStoppingSaysWhatItWaitsFor(t *testing.T) {
 
 func TestStoppingSaysWhatWouldBeLost(t *testing.T) {
 	a, _ := announced()
-	a.config.Inputs = append(a.config.Inputs, config.Input{Name: "in", Type: "stdin"})
+	a.config.Load().Inputs = append(a.config.Load().Inputs, config.Input{Name: "in", Type: "stdin"})
 	if got := a.secondSignal(); !strings.Contains(got, "of the input in is lost") {
 		t.Errorf("it says %s", got)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -28,8 +29,11 @@ type app struct {
 	env            func(string) (string, bool)
 	components     []pipeline.Spec
 	logLevel       slog.Level
-	// signals returns a context that the first signal to end cancels; nil for none.
-	signals func(context.Context) (context.Context, context.CancelFunc)
+	// signals returns a context that the first signal to end cancels; nil for none. With hangup,
+	// SIGHUP is one of them.
+	signals func(ctx context.Context, hangup bool) (context.Context, context.CancelFunc)
+	// reloads tells of signals to reload until stop is called; nil for none.
+	reloads func() (asked <-chan os.Signal, stop func())
 }
 
 // run executes the arguments until ctx ends, and returns the exit code.
@@ -92,11 +96,19 @@ func action(do func(cmd *cobra.Command, args []string) error) func(*cobra.Comman
 // untilSignal returns the context of a command that has something to finish when a signal asks it
 // to end. All others end with the signal, whatever they wait for, and so does the reading of a
 // config.
-func (a *app) untilSignal(cmd *cobra.Command) (context.Context, context.CancelFunc) {
+func (a *app) untilSignal(cmd *cobra.Command, hangup bool) (context.Context, context.CancelFunc) {
 	if a.signals == nil {
 		return context.WithCancel(cmd.Context())
 	}
-	return a.signals(cmd.Context())
+	return a.signals(cmd.Context(), hangup)
+}
+
+// hangups tells of SIGHUP, until stop is called; nil where it is ignored.
+func (a *app) hangups() (asked <-chan os.Signal, stop func()) {
+	if a.reloads == nil {
+		return nil, func() {}
+	}
+	return a.reloads()
 }
 
 // reportError prints an error, and returns the exit code.

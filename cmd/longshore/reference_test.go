@@ -151,6 +151,7 @@ func metricsPage(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	newReloadMetrics(found)
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := g.Run(ended); err != nil { // some inputs register their metrics when they run

@@ -43,7 +43,7 @@ func (a *app) replayCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			ctx, stop := a.untilSignal(cmd)
+			ctx, stop := a.untilSignal(cmd, true)
 			defer stop()
 			return a.replay(ctx, cfg, o)
 		}),

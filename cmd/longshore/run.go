@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -22,43 +23,55 @@ import (
 
 func (a *app) runCommand() *cobra.Command {
 	var path, dataDir string
-	var quiet bool
+	var quiet, watches bool
 	cmd := &cobra.Command{
 		Use:   "run [config]",
 		Short: "Ship logs until stopped",
-		Long: "Ships logs by the config until SIGINT, SIGTERM or SIGHUP. Without a config it ships the logs of all " +
+		Long: "Ships logs by the config until SIGINT or SIGTERM. Without a config it ships the logs of all " +
 			"containers, through " +
 			"the Docker socket, to LONGSHORE_LOKI_URL and LONGSHORE_ELASTICSEARCH_URL, or to standard output if " +
-			"neither is set.",
+			"neither is set.\n\n" +
+			"The config is reloaded on SIGHUP, on POST /api/v1/reload with the token of http.token, and with --watch " +
+			"whenever it has changed. Only what has changed in it is restarted; one that is not good changes nothing.",
 		Args: configArgument(&path),
 		RunE: action(func(cmd *cobra.Command, _ []string) error {
 			if quiet {
 				a.logLevel = max(a.logLevel, slog.LevelWarn)
 			}
+			hangups, stopReloads := a.hangups() // before all else: nobody else handles one
+			defer stopReloads()
 			cfg, err := a.loadFor(path, dataDir)
 			if err != nil {
 				return err
 			}
-			ctx, stop := a.untilSignal(cmd)
+			ctx, stop := a.untilSignal(cmd, hangups == nil)
 			defer stop()
-			return a.runPipelines(ctx, cfg)
+			load := func() (*config.Config, error) { return a.loadFor(cfg.File, dataDir) }
+			return a.runPipelines(ctx, cfg, reloading{load, hangups, watches})
 		}),
 	}
 	configFlag(cmd, &path)
 	cmd.Flags().StringVar(&dataDir, "data-dir", "", "folder for persistent data, instead of the config's data_dir")
 	_ = cmd.MarkFlagDirname("data-dir") // the flag is there
 	cmd.Flags().BoolVar(&quiet, "quiet", false, "log warnings and errors only")
+	cmd.Flags().BoolVar(&watches, "watch", false,
+		"reload the config when its file, or a file that it reads, has changed")
 	cmd.Flags().TextVar(&a.logLevel, "log-level", slog.LevelInfo, "lowest level to log: debug, info, warn or error")
 	return cmd
 }
 
+// reloading is how the config of a run is read again, and when.
+type reloading struct {
+	load    func() (*config.Config, error)
+	hangups <-chan os.Signal // nil for none
+	watches bool
+}
+
 // runPipelines runs the pipelines of a config until ctx ends.
-func (a *app) runPipelines(ctx context.Context, cfg *config.Config) error {
+func (a *app) runPipelines(ctx context.Context, cfg *config.Config, again reloading) error {
 	defer tuneMemory(a.env)()
 	log := a.logger()
-	for _, w := range cfg.Warnings {
-		log.Warn(w.What(), "at", w.Position())
-	}
+	warnOf(log, cfg)
 	if disk.OthersMayWrite(cfg.DataDir) {
 		log.Warn(openDataDir, "data_dir", cfg.DataDir)
 	}
@@ -68,34 +81,31 @@ func (a *app) runPipelines(ctx context.Context, cfg *config.Config) error {
 	var health admin.Health
 	announce := newAnnouncer(log, cfg)
 	kept := openRecent(cfg, log, metrics)
-	g, err := graph.Build(graph.Options{Config: cfg, Log: log, Metrics: metrics, Health: health.Component,
+	g, err := graph.BuildAll(graph.Options{Config: cfg, Log: log, Metrics: metrics, Health: health.Component,
 		Vital: health.Vital, Found: announce.note, Now: time.Now, Recent: kept})
 	if err != nil {
 		return err
 	}
 	defer keepRecent(cfg, log, kept)() // now that the data folder is locked
-	shown := console.New(console.Options{Version: versionText(), Config: func() *config.Config { return cfg },
-		Status: g.Status, Health: &health, Metrics: metrics, Log: log})
+	r := &reloader{
+		log: log, load: again.load, graphs: g, announce: announce, of: cfg, metrics: newReloadMetrics(metrics),
+	}
+	shown := console.New(console.Options{Version: versionText(), Config: r.config, Status: g.Status,
+		Reload: r.status, Health: &health, Metrics: metrics, Log: log})
 	defer shown.Close()
-	server, err := admin.Listen(admin.Options{
-		Address: cfg.HTTP.Listen, OrFree: cfg.HTTP.ListenDefault, Token: cfg.HTTP.Token, Metrics: metrics,
-		Health: &health, Status: shown.Status, Recent: kept, Console: shown, Log: log,
-	})
+	r.front, err = listen(admin.Options{
+		Metrics: metrics, Health: &health, Status: shown.Status, Recent: kept, Console: shown, Log: log,
+		Reload: func() (any, error) { return r.reload(ctx, "api") },
+	}, cfg)
 	if err != nil {
 		return errors.Join(err, g.Close())
 	}
-	remove, err := storeAddress(cfg.DataDir, server.Addr())
-	if err != nil {
-		return errors.Join(err, server.Close(), g.Close())
-	}
-	defer remove()
 	health.Ready(true)
-	announce.started(server.Addr())
-	defer inBackground(func(ctx context.Context) {
-		_ = server.Run(ctx) // it logs its own errors, and the pipelines go on without it
-	})()
+	announce.started(r.front.server.Addr())
+	r.front.run()
+	defer r.close()
 	defer releaseMemoryWhenIdle(func() uint64 { return g.Counts().Read }, debug.FreeOSMemory)()
-	err = a.runGraph(ctx, g, announce)
+	err = a.runGraph(ctx, g, announce, func(ctx context.Context) { r.run(ctx, again) })
 	a.summarize(log, g.Counts())
 	return err
 }
@@ -128,13 +138,18 @@ func keepRecent(cfg *config.Config, log *slog.Logger, store *recent.Store) (stop
 	return func() {}
 }
 
-// runGraph runs the graph, and says what it does meanwhile.
-func (a *app) runGraph(ctx context.Context, g *graph.Graph, announce *announcer) error {
+// runGraph runs the graphs, says what they do meanwhile, and reloads them.
+func (a *app) runGraph(
+	ctx context.Context, g *graph.Graphs, announce *announcer, reload func(context.Context),
+) error {
 	running, ended := context.WithCancel(context.Background())
 	var saying sync.WaitGroup
 	defer saying.Wait()
 	defer ended()
 	saying.Go(func() { announce.running(ctx, g.Probe) })
+	reloads, endReloads := context.WithCancel(ctx)
+	defer endReloads()
+	saying.Go(func() { reload(reloads) })
 	saying.Go(func() {
 		select {
 		case <-ctx.Done():

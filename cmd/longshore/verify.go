@@ -43,7 +43,7 @@ func (a *app) verifyCommand() *cobra.Command {
 				return &failure{exitUsage, err}
 			}
 			o.Config, o.Log, o.AnswerTimeout = cfg, a.logger(), wait
-			ctx, stop := a.untilSignal(cmd)
+			ctx, stop := a.untilSignal(cmd, true)
 			defer stop()
 			return a.verify(ctx, o, asJSON)
 		}),
