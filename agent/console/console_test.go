@@ -112,7 +112,8 @@ func newConsole(t *testing.T, w *world) (*Console, *config.Config) {
 	health := &admin.Health{}
 	health.Ready(true)
 	c := New(Options{Version: "1.2.3", Config: func() *config.Config { return cfg },
-		Status: func() graph.Status { return graph.Status{} }, Reload: func() any { return nil }, Health: health, Metrics: metrics,
+		Status: func() graph.Status { return graph.Status{} }, Reload: func() any { return nil },
+		Health: health, Metrics: metrics,
 		Log: slog.New(slog.DiscardHandler)})
 	return c, cfg
 }
