@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -56,7 +57,7 @@ type Graph struct {
 	shares    bool                // the ledger, with other graphs
 	all       []string            // names of all outputs, of other graphs too; see deliver.Options.Number
 	stopsIn   func() time.Duration
-	left      uint64 // see leave
+	left      atomic.Uint64 // see leave
 }
 
 type input struct {

@@ -282,7 +282,7 @@ func (g *Graph) Counts() Counts {
 	for _, o := range g.outputs {
 		c.Counts.Add(o.deliverer.Counts())
 	}
-	c.Left += g.left
+	c.Left += g.left.Load()
 	return c
 }
 
@@ -301,7 +301,7 @@ func (g *Graph) leave() {
 		o.deliverer.Leave()
 		pending -= min(pending, o.deliverer.Counts().Left-before)
 	}
-	g.left = pending // what no output had taken yet
+	g.left.Store(pending) // what no output had taken yet
 }
 
 func (f *feed) register(reg prometheus.Registerer) {
