@@ -23,29 +23,18 @@ func (c *conversion) filebeat() {
 		flows = append(flows, c.autodiscover(auto)...)
 	}
 	for _, f := range flows {
+		f.beatFields(c.root.get("fields"), c.root.get("fields_under_root").isTrue())
 		for _, p := range c.root.get("processors").list() {
 			f.processor(p)
 		}
 		for _, out := range outs {
 			f.outputs = append(f.outputs, out.name)
 		}
-		c.staticLabels(f)
 		f.finish()
 	}
 	c.done(c.root.get("processors"))
 	if tags := c.root.get("tags"); tags != nil {
 		c.left(tags, "Longshore has no tags; give the inputs a label")
-	}
-	c.rootFields(flows)
-}
-
-// rootFields puts the fields of all inputs on each of them.
-func (c *conversion) rootFields(flows []*flow) {
-	under := c.root.get("fields_under_root").isTrue()
-	for _, f := range flows {
-		for _, name := range f.inputs {
-			c.fieldsOf(c.inputNamed(name), c.root.get("fields"), under)
-		}
 	}
 	c.done(c.root.get("fields_under_root"))
 }
@@ -286,11 +275,11 @@ func (c *conversion) filebeatInput(n *node) *flow {
 		c.done(n.get(name))
 	}
 	f.filebeatLines(n)
+	f.beatFields(n.get("fields"), n.get("fields_under_root").isTrue())
 	for _, p := range n.get("processors").list() {
 		f.processor(p)
 	}
 	c.done(n.get("processors"))
-	c.fieldsOf(c.inputNamed(f.inputs[0]), n.get("fields"), n.get("fields_under_root").isTrue())
 	c.done(n.get("fields_under_root"))
 	c.left(n.get("tags"), "Longshore has no tags; give the input a label")
 	for _, name := range []string{"index", "pipeline"} {
@@ -376,21 +365,26 @@ func globOf(pattern string) string {
 	return "*" + body
 }
 
-// fieldsOf puts fields on an input, as labels.
-func (c *conversion) fieldsOf(in *section, n *node, underRoot bool) {
+// beatFields adds the fields of an input, or of all, to its records.
+func (f *flow) beatFields(n *node, underRoot bool) {
+	c := f.c
 	for _, e := range n.maps() {
 		name := e.name
 		if !underRoot {
 			name = "fields." + name
 		}
 		if e.value.kind != scalarKind {
-			c.left(e.value, "only texts are labels")
+			c.left(e.value, "only texts are added")
 			continue
 		}
-		if below := in.fields.sub("labels"); !below.has(name) {
-			in.fields.setIn("labels", name, c.text(e.value))
+		value, ok := literal(c.text(e.value))
+		if !ok && !strings.Contains(value, "${") {
+			c.left(e.value, "a value with { or } cannot be added")
+			continue
 		}
-		c.done(e.value)
+		if t := f.lastOf("add", n); !t.fields.sub("fields").has(name) {
+			t.fields.setIn("fields", name, value)
+		}
 	}
 }
 

@@ -26,6 +26,8 @@ type flow struct {
 	tag  string // Fluent Bit's
 
 	inputs, parsers, transforms, outputs []string
+	own                                  []string // parsers that the source itself needs
+	sourceLabels                         map[string]string
 
 	// known are what stages have taken out of a line, by their names: the name that the record has
 	// it under.
@@ -34,7 +36,10 @@ type flow struct {
 	labels map[string]string
 	// static are labels with one value, which are the inputs' labels.
 	static map[string]string
+	// onInput are labels that the inputs have, with different values.
+	onInput map[string]bool
 
+	batch     *node // the Collector's size of a batch
 	line      lineParser
 	wholeLine bool       // conditions need the line as the message
 	exprs     []*section // regex parsers that may have to keep it
@@ -43,7 +48,8 @@ type flow struct {
 }
 
 func (c *conversion) newFlow(name string) *flow {
-	return &flow{c: c, name: name, known: map[string]string{}, labels: map[string]string{}, static: map[string]string{}}
+	return &flow{c: c, name: name, known: map[string]string{}, labels: map[string]string{}, static: map[string]string{},
+		onInput: map[string]bool{}}
 }
 
 // input adds an input, whose notes stand beside it.
@@ -149,8 +155,10 @@ var (
 // operand returns a name of a record for a condition.
 func operand(name string) string {
 	switch {
+	case strings.HasPrefix(name, `labels["`):
+		return name // an input's own label
 	case slices.Contains(sourceLabels, name):
-		return `labels["` + name + `"]`
+		return labelOperand(name)
 	case identifier.MatchString(name) && !slices.Contains(reserved, strings.Split(name, ".")[0]):
 		return name
 	}
@@ -194,8 +202,16 @@ func levelOf(word string) string {
 	}
 }
 
+// labelOperand is how conditions name a label of a source.
+func labelOperand(name string) string { return `labels["` + name + `"]` }
+
 // template returns the template that stands for a record's name.
-func template(name string) string { return "{" + name + "}" }
+func template(name string) string {
+	if label, ok := strings.CutPrefix(name, `labels["`); ok {
+		name = strings.TrimSuffix(label, `"]`)
+	}
+	return "{" + name + "}"
+}
 
 // literal returns a text for a template, or false where it has braces, which templates cannot.
 func literal(s string) (string, bool) {

@@ -364,6 +364,9 @@ var recordAccessor = regexp.MustCompile(`\[\s*['"]([^'"\]]+)['"]\s*\]`)
 // fluentKey returns the record's name of a key or record accessor: $a['b'] is a.b.
 func (f *flow) fluentKey(key string) (name, why string) {
 	key = recordAccessor.ReplaceAllString(strings.TrimPrefix(key, "$"), ".$1")
+	if strings.HasPrefix(key, "kubernetes.") {
+		return "", errKubernetes.Error()
+	}
 	if key == "log" || key == "message" && f.line == noParser {
 		if f.line == noParser {
 			return f.lineName()

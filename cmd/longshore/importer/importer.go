@@ -3,6 +3,7 @@ package importer
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -130,6 +131,17 @@ func (c *conversion) convert(text string) (err error) {
 	case Promtail, Filebeat:
 		c.style = refStyle{colon: true}
 		c.root, err = parseYAML(c.source.Name, text)
+	case Alloy:
+		c.style = refStyle{none: true}
+		c.root, err = parseAlloy(c.source.Name, text)
+	case Otelcol:
+		c.style = refStyle{env: true, doubled: true}
+		c.root, err = parseYAML(c.source.Name, text)
+	case Vector:
+		c.style = refStyle{dash: true, bare: true, doubled: true}
+		if c.root, err = parseYAML(c.source.Name, text); err != nil || c.root.kind != mapKind || IsTOML(text) {
+			c.root, err = parseTOML(c.source.Name, text)
+		}
 	case FluentBit:
 		if fluentSection.MatchString(text) {
 			c.root = parseFluentBit(c.source.Name, text)
@@ -148,6 +160,12 @@ func (c *conversion) convert(text string) (err error) {
 		c.promtail()
 	case FluentBit:
 		c.fluentBit()
+	case Alloy:
+		c.alloy()
+	case Otelcol:
+		c.otelcol()
+	case Vector:
+		c.vector()
 	case Filebeat:
 		c.root.undot(0)
 		c.root.setPaths("")
@@ -228,8 +246,34 @@ func (c *conversion) text(n *node) string {
 	if n == nil || n.kind != scalarKind {
 		return ""
 	}
+	if n.ref != "" {
+		return c.referred(n)
+	}
 	n.mark(converted)
+	if n.expression {
+		for _, m := range wantedRef.FindAllStringSubmatch(n.text, -1) {
+			c.wanted[m[1]] = true
+		}
+		return n.text
+	}
 	return c.translate(n.text)
+}
+
+var wantedRef = regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)\}`)
+
+// referred returns what stands for a reference of Alloy's: that to a file is one here, too.
+func (c *conversion) referred(n *node) string {
+	label, isFile := strings.CutPrefix(strings.TrimSuffix(n.ref, ".content"), "local.file.")
+	for _, e := range c.root.entries {
+		if isFile && e.name == "local.file" && e.value.label == label {
+			n.mark(converted)
+			c.skip(e.value.get("is_secret"), "what is a secret is known by its setting")
+			c.skip(e.value.get("poll_frequency"), "the file is read when the program starts")
+			return "${file:" + c.str(e.value, "filename") + "}"
+		}
+	}
+	c.left(n, "refers to %s, which is not evaluated; write its value, or ${VAR}", n.ref)
+	return ""
 }
 
 // str is text of what is at a path.

@@ -276,6 +276,7 @@ func (c *conversion) staticConfigs(f *flow, list *node) {
 			in.fields.setIn("labels", e.name, value)
 			values[e.name] = append(values[e.name], value)
 			f.labels[e.name] = template(e.name)
+			f.onInput[e.name] = true
 		}
 	}
 	// A label that has one value for all files is known before any line comes.

@@ -92,12 +92,12 @@ func (c *conversion) braced(inner string) (string, bool) {
 // secret returns what stands for a secret: a reference as it is, and for a literal one a variable
 // of its own, with a note.
 func (c *conversion) secret(n *node, output, what string) string {
+	if n != nil && (n.expression || n.ref != "") {
+		return c.text(n)
+	}
 	if n == nil || n.kind != scalarKind || n.text == "" {
 		c.done(n)
 		return ""
-	}
-	if n.expression {
-		return c.text(n)
 	}
 	if written := c.translate(n.text); !c.style.none && oneRef.MatchString(written) {
 		c.done(n)

@@ -142,6 +142,8 @@ func (f *flow) labelName(label string) (name, why string) {
 		return "filename", ""
 	case !known:
 		return "", "nothing before it gives the label " + label + "; write a condition by hand"
+	case f.onInput[label] && template == "{"+label+"}":
+		return labelOperand(label), ""
 	case strings.HasPrefix(template, "{") && strings.Index(template, "}") == len(template)-1:
 		return template[1 : len(template)-1], ""
 	}

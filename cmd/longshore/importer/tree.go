@@ -39,8 +39,9 @@ type node struct {
 	path  string // as in scrape_configs[0].job_name
 	label string // the name of a block, as in loki.write "default"
 	text  string
-	// expression is set for text that is no literal: a reference of Alloy's.
+	// expression is set for text that has references as Longshore writes them, of Alloy's env().
 	expression bool
+	ref        string  // what an expression of Alloy's refers to
 	entries    []entry // of a map; a name may be there more than once in Fluent Bit's and Alloy's
 	items      []*node
 	fate       fate
@@ -104,7 +105,7 @@ func (n *node) list() []*node {
 		return nil
 	case n.kind == listKind:
 		return n.items
-	case n.kind == scalarKind && n.text == "":
+	case n.kind == scalarKind && n.text == "" && n.ref == "":
 		return nil
 	}
 	return []*node{n}
