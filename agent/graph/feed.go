@@ -110,7 +110,7 @@ func (f *feed) warn(key string, err error) {
 // rereader returns how outputs that lag can read for themselves; nil where they cannot, or where
 // there are no others that would wait for them.
 func (f *feed) rereader() pipeline.Rereader {
-	if f.in == nil || len(f.config.Outputs) < 2 {
+	if f.in == nil || len(outputsOf(f.all)) < 2 {
 		return nil
 	}
 	r, _ := f.in.input.(pipeline.Rereader)

@@ -26,7 +26,7 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// Options make a Graph. All but Recent must be set.
+// Options make a Graph. All but Recent and OnlyRecent must be set.
 type Options struct {
 	Config  *config.Config
 	Log     *slog.Logger
@@ -41,6 +41,8 @@ type Options struct {
 	Now func() time.Time
 	// Recent keeps what has gone through the pipelines, to be looked at; nil for none.
 	Recent *recent.Store
+	// OnlyRecent has nothing sent: there are no outputs, whatever the config says.
+	OnlyRecent bool
 }
 
 // A Graph is everything between the sources and the destinations.
@@ -114,6 +116,9 @@ func (g *Graph) build() error {
 		}
 	}
 	for _, c := range g.Config.Outputs {
+		if g.OnlyRecent {
+			break
+		}
 		if err := g.addOutput(c); err != nil {
 			return fmt.Errorf("output %s: %w", c.Name, err)
 		}

@@ -122,6 +122,7 @@ func (f *frame) appendRecord(dst []byte) []byte {
 type encoder struct {
 	copied event.Batch
 	record []byte
+	names  []byte
 }
 
 const maxKept = 1 << 20
@@ -142,8 +143,9 @@ func (e *encoder) copyOf(b *event.Batch) *event.Batch {
 	return &e.copied
 }
 
-// append appends the frame of record i.
-func (e *encoder) append(dst []byte, number uint64, pipelineName string, b *event.Batch, i int) []byte {
+// frame returns record i as it is stored, in the encoder's memory. Where it is to be bounded, what
+// is too long is shortened.
+func (e *encoder) frame(number uint64, pipelineName string, b *event.Batch, i int, bounded bool) frame {
 	r := &b.Records[i]
 	f := frame{number: number, time: r.Time, source: b.Source.ID, pos: r.Pos, level: r.Level}
 	if r.Flags&event.HasTrace != 0 {
@@ -151,7 +153,32 @@ func (e *encoder) append(dst []byte, number uint64, pipelineName string, b *even
 		f.trace = r.TraceID
 	}
 	names := namesOf(b, i, pipelineName)
-	e.record = e.json(e.record[:0], &f, &names, b, i)
+	if bounded {
+		e.record = e.json(e.record[:0], &f, &names, b, i)
+	} else {
+		e.record = e.members(e.record[:0], &f, &names, b, i, nil)
+	}
+	f.json = e.record
+	e.names = e.names[:0]
+	for _, n := range []struct {
+		name string
+		to   *[]byte
+	}{{names.service, &f.service}, {names.container, &f.from}, {names.source, &f.name}, {pipelineName, &f.pipeline}} {
+		start := len(e.names)
+		e.names = append(e.names, event.TruncateText(n.name, maxName)...)
+		*n.to = e.names[start:len(e.names):len(e.names)]
+	}
+	return f
+}
+
+// append appends the frame of record i.
+func (e *encoder) append(dst []byte, number uint64, pipelineName string, b *event.Batch, i int) []byte {
+	f := e.frame(number, pipelineName, b, i, true)
+	return f.append(dst)
+}
+
+// append appends the frame as readFrame reads it.
+func (f *frame) append(dst []byte) []byte {
 	start := len(dst)
 	dst = append(dst, make([]byte, frameHead)...)
 	le := binary.LittleEndian
@@ -165,12 +192,11 @@ func (e *encoder) append(dst []byte, number uint64, pipelineName string, b *even
 		dst = le.AppendUint32(dst, part.off)
 		dst = le.AppendUint32(dst, part.len)
 	}
-	for _, name := range []string{names.service, names.container, names.source, pipelineName} {
-		name = event.TruncateText(name, maxName)
+	for _, name := range [][]byte{f.service, f.from, f.name, f.pipeline} {
 		dst = le.AppendUint16(dst, uint16(len(name)))
 		dst = append(dst, name...)
 	}
-	dst = append(dst, e.record...)
+	dst = append(dst, f.json...)
 	body := dst[start+frameHead:]
 	le.PutUint32(dst[start:], uint32(len(body)))
 	le.PutUint32(dst[start+4:], crc32.Checksum(body, checksums))

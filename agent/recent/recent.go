@@ -64,6 +64,8 @@ type Store struct {
 
 	written, leftOut, failed atomic.Uint64 // records
 
+	visit func(*Record) // see Show
+
 	mu       sync.Mutex
 	queue    []taken
 	review   bool // a new reader of sources may bring what is there already
@@ -158,9 +160,13 @@ func (s *Store) Tap(pipelineName string, redact []pipeline.Transform) *Tap {
 }
 
 // Take takes a batch that has gone through the pipeline, and calls release when it is read. It does
-// not wait.
+// not wait, but in a store that Show has made.
 func (t *Tap) Take(b *event.Batch, release func()) {
 	s := t.store
+	if s.visit != nil {
+		s.showDirectly(taken{t, b, release})
+		return
+	}
 	oldest := s.enqueue(taken{t, b, release})
 	if oldest.batch != nil {
 		s.leftOut.Add(uint64(len(oldest.batch.Records)))
@@ -276,13 +282,7 @@ func (s *Store) storeQueued(ctx context.Context) {
 func (s *Store) store(t taken) {
 	defer t.release()
 	s.reviewRepeats()
-	b := t.batch
-	if len(t.tap.redact) > 0 {
-		b = s.encoder.copyOf(b)
-		for _, r := range t.tap.redact {
-			r.Apply(b)
-		}
-	}
+	b := t.redacted(&s.encoder)
 	for i := range b.Records {
 		r := &b.Records[i]
 		if r.Flags&event.Dropped != 0 || s.isRepeat(t.tap.pipeline, b, i) {
@@ -301,6 +301,18 @@ func (s *Store) store(t taken) {
 		}
 	}
 	s.encoder.trim()
+}
+
+// redacted returns the batch, or a copy, without the secrets that are left in it.
+func (t *taken) redacted(e *encoder) *event.Batch {
+	if len(t.tap.redact) == 0 {
+		return t.batch
+	}
+	b := e.copyOf(t.batch)
+	for _, r := range t.tap.redact {
+		r.Apply(b)
+	}
+	return b
 }
 
 // isRepeat reports whether a record is stored already, from before its source was read again.

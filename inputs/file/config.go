@@ -1,6 +1,7 @@
 package file
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -19,13 +20,40 @@ import (
 type Config struct {
 	Paths        []string          `yaml:"paths" doc:"Files to follow. * and ? match characters of one name, ** any folders in between." required:"true" example:"[/var/log/app/*.log]"`
 	Exclude      []string          `yaml:"exclude" doc:"Files to leave out: globs of whole paths, or of names where there is no slash." example:"['*.gz', /var/log/app/debug*]"`
-	ReadFrom     string            `yaml:"read_from" doc:"Where to begin with files that are there at the very first start. Files that appear later are read from their beginning." default:"beginning" enum:"beginning|end"`
+	ReadFrom     string            `yaml:"read_from" doc:"Where to begin with files that are there at the very first start: tail is ten lines before the end. Files that appear later are read from their beginning." default:"beginning" enum:"beginning|tail|end"`
 	MaxLineSize  pipeline.Size     `yaml:"max_line_size" formerly:"max_line" doc:"Longest line. Of a longer one only this much is kept, marked as truncated." default:"1MiB" min:"16B" max:"16MiB"`
 	LineTimeout  pipeline.Duration `yaml:"line_timeout" doc:"How long to wait for the end of a last line; then it is sent as it is, and what may follow is a line of its own." default:"5s" min:"100ms"`
 	IgnoreOlder  pipeline.Duration `yaml:"ignore_older" doc:"Leave out files that were not written to for this long, unless they were being read before; 0 reads all." default:"0s"`
 	MaxOpenFiles int               `yaml:"max_open_files" doc:"Files held open at once; with more of them, those read longest ago are closed." default:"1024" min:"16"`
 	Encoding     string            `yaml:"encoding" doc:"Character encoding: auto (by byte-order mark, else UTF-8), utf-8, utf-16le, utf-16be, or a name of the WHATWG Encoding Standard such as windows-1252 or shift_jis." default:"auto"`
 	PollInterval pipeline.Duration `yaml:"poll_interval" doc:"How often all files are checked, should the system fail to report a change. By default every minute; every 10s where other machines may write to the file system (NFS, FUSE); every second where the system reports no changes." min:"100ms" max:"1h"`
+
+	tail int // see FromTail
+}
+
+// Values of Config.ReadFrom.
+const (
+	fromTail = "tail"
+	fromEnd  = "end"
+)
+
+// defaultTail is how many lines "tail" begins before the end.
+const defaultTail = 10
+
+// FromTail has files that are there at the very first start read from a number of lines before
+// their ends.
+func (c *Config) FromTail(lines int) { c.ReadFrom, c.tail = fromTail, lines }
+
+// tailLines returns how many lines of a file are read that is there at the very first start; -1 for
+// all.
+func (c *Config) tailLines() int {
+	switch c.ReadFrom {
+	case fromEnd:
+		return 0
+	case fromTail:
+		return cmp.Or(c.tail, defaultTail)
+	}
+	return -1
 }
 
 // Spec describes the file input.

@@ -252,7 +252,11 @@ func (r *reader) resume(f *file, k *knownSource) (err error) {
 	return err
 }
 
-// startAtEnd skips what a file has, up to its last line end before size.
+// maxTail is how far before the end of a file its last lines are looked for.
+const maxTail = 4 << 20
+
+// startAtEnd skips what a file has, up to its last line end before size, but for its last lines
+// where those are to be read.
 func (r *reader) startAtEnd(f *file, size int64) error {
 	s := &f.read
 	if f.compressed {
@@ -265,25 +269,45 @@ func (r *reader) startAtEnd(f *file, size int64) error {
 	if s.encoding == nil {
 		return nil // it has less than a byte-order mark
 	}
-	from := max(0, size-blockSize/4)
 	unit := int64(s.encoding.Unit())
-	from -= from % unit
-	p := make([]byte, size-from)
-	n, err := s.fd.ReadAt(p, from)
-	if n < len(p) && err != nil {
-		return fmt.Errorf("reading the end of a log file: %w", err)
+	for window := int64(blockSize / 4); ; window *= 4 {
+		from := max(0, size-window)
+		from -= from % unit
+		p := make([]byte, size-from)
+		n, err := s.fd.ReadAt(p, from)
+		if n < len(p) && err != nil {
+			return fmt.Errorf("reading the end of a log file: %w", err)
+		}
+		lines := r.settings.tailLines()
+		at, missing := s.lastLines(p, lines)
+		if missing > 0 && lines > 0 {
+			if from == 0 {
+				return nil // it has no more
+			}
+			if window < maxTail {
+				continue
+			}
+		}
+		s.off = uint64(from) + uint64(at)
+		s.splitter.Skipping = missing > lines && s.off > 0
+		s.scanned = s.off
+		s.tail.set(p[:at])
+		return nil
 	}
-	s.off = uint64(size - size%unit)
-	s.splitter.Skipping = s.off > 0
-	for at := len(p) - len(p)%int(unit) - int(unit); at >= 0; at -= int(unit) {
-		if s.encoding.LineEnd(p[at:at+int(unit)]) == 0 {
-			s.off, s.splitter.Skipping = uint64(from)+uint64(at)+uint64(unit), false
-			break
+}
+
+// lastLines returns where the last n lines of p begin, and how many of the n+1 line ends around them
+// are missing. Where some are, that is behind the first of those there are; without any, at the end.
+func (s *readState) lastLines(p []byte, n int) (at, missing int) {
+	unit := s.encoding.Unit()
+	at, missing = len(p)-len(p)%unit, n+1
+	for k := at - unit; k >= 0 && missing > 0; k -= unit {
+		if s.encoding.LineEnd(p[k:k+unit]) == 0 {
+			at = k + unit
+			missing--
 		}
 	}
-	s.scanned = s.off
-	s.tail.set(p[:s.off-uint64(from)])
-	return nil
+	return at, missing
 }
 
 const anotherFile = "it was deleted, and another file has its inode"

@@ -23,7 +23,7 @@ func (w *follower) firstScan(ctx context.Context) {
 	started := len(w.feed.Known()) == 0
 	w.walkAll()
 	found := w.considerAll()
-	if w.settings.ReadFrom == "end" && started {
+	if w.settings.tailLines() >= 0 && started {
 		w.startAtEnd()
 	}
 	found = append(found, w.findKnown(ctx)...)

@@ -105,6 +105,28 @@ func TestReadFromEnd(t *testing.T) {
 	})
 }
 
+// TestReadFromTail: of files that are there at the very first start the last lines are read, and all
+// of those that come later.
+func TestReadFromTail(t *testing.T) {
+	poll(t, func(r *rig) {
+		r.config.FromTail(2)
+		r.write("old.log", "one\ntwo\nthree\n")
+		r.write("open.log", "1\n2\n3\n4 and")
+		r.write("short.log", "a\nb\n")
+		r.write("empty.log", "")
+		r.write("long.log", "far\n"+strings.Repeat("x", 300<<10)+"\nend\n")
+		r.write("longer.log", "no\n"+strings.Repeat(strings.Repeat("y", 1<<20)+"\n", 6)+strings.Repeat("z", 3))
+		r.start()
+		r.pass(pollTime)
+		r.append("open.log", " more\n")
+		r.append("longer.log", "!\n")
+		r.write("new.log", "from the beginning\n2\n3\n")
+		r.pass(pollTime)
+		r.wantSet("two", "three", "2", "3", "4 and more", "a", "b", strings.Repeat("x", 300<<10), "end",
+			strings.Repeat("y", 1<<20), strings.Repeat("y", 1<<20), "zzz!", "from the beginning", "2", "3")
+	})
+}
+
 func TestReadFromEndOfALineWithoutEnd(t *testing.T) {
 	poll(t, func(r *rig) {
 		r.config.ReadFrom = "end"
