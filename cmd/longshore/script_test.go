@@ -17,7 +17,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"longshore": func() {
 		a := app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, env: os.LookupEnv, components: fakes()}
 		os.Exit(a.run(context.Background(), os.Args[1:]))
-	}})
+	}, "agent": main})
 }
 
 // TestScripts runs testdata/script against the program with the components

@@ -38,6 +38,8 @@ type Config struct {
 	Mode     string        `yaml:"mode" doc:"How to read logs of the json-file driver: from the engine's files, which costs the engine nothing, or through its API. auto reads the files that can be read, and uses the API for other containers. Other drivers always go through the API." enum:"auto|api|files" default:"auto"`
 	ReadFrom string        `yaml:"read_from" doc:"Where to start in the logs of containers that were created before the agent first started: tail is ten lines before the end. Later ones are read from their first line." enum:"beginning|tail|end" default:"beginning"`
 	MaxLine  pipeline.Size `yaml:"max_line_size" formerly:"max_line" doc:"Longest line; of a longer one only the beginning is kept, and it is marked as truncated." default:"1MiB" min:"1KiB" max:"64MiB"`
+
+	tail int // see FromTail
 }
 
 // Values of Config.ReadFrom.
@@ -45,6 +47,18 @@ const (
 	fromTail = "tail"
 	fromEnd  = "end"
 )
+
+// FromTail has containers that were created before the agent first started read from a number of
+// lines before the end of their logs; all of them, if that is negative.
+func (c *Config) FromTail(lines int) {
+	c.ReadFrom, c.tail = fromTail, lines
+	switch {
+	case lines == 0:
+		c.ReadFrom = fromEnd
+	case lines < 0:
+		c.ReadFrom = "beginning"
+	}
+}
 
 // skipsOldLines reports whether what was written before the first start is not read, or in part.
 func (c *Config) skipsOldLines() bool { return c.ReadFrom == fromTail || c.ReadFrom == fromEnd }

@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -167,7 +168,8 @@ func (f *follower) step(ctx context.Context) (action, error) {
 	return f.read(ctx, now)
 }
 
-// tailLines is how many lines of a container are read that it had written before.
+// tailLines is how many lines of a container are read that it had written before, unless FromTail
+// says otherwise.
 const tailLines = 10
 
 // skipOldLines moves a container's position over what it wrote before the agent's first start, but
@@ -176,7 +178,8 @@ func (f *follower) skipOldLines(ctx context.Context) error {
 	start := f.in.firstStart
 	at := start.UnixNano()
 	if f.in.config.ReadFrom == fromTail {
-		first, err := f.in.engine.tailTime(ctx, f.id, tailLines, start.Format(time.RFC3339Nano))
+		lines := cmp.Or(f.in.config.tail, tailLines)
+		first, err := f.in.engine.tailTime(ctx, f.id, lines, start.Format(time.RFC3339Nano))
 		switch {
 		case err != nil && !hasNoLog(err):
 			return fmt.Errorf("looking for the last lines of container %s: %w", f.batcher.identity.name, err)

@@ -41,8 +41,16 @@ const (
 const defaultTail = 10
 
 // FromTail has files that are there at the very first start read from a number of lines before
-// their ends.
-func (c *Config) FromTail(lines int) { c.ReadFrom, c.tail = fromTail, lines }
+// their ends; all of them, if that is negative.
+func (c *Config) FromTail(lines int) {
+	c.ReadFrom, c.tail = fromTail, lines
+	switch {
+	case lines == 0:
+		c.ReadFrom = fromEnd
+	case lines < 0:
+		c.ReadFrom = "beginning"
+	}
+}
 
 // tailLines returns how many lines of a file are read that is there at the very first start; -1 for
 // all.

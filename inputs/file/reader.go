@@ -253,7 +253,7 @@ func (r *reader) resume(f *file, k *knownSource) (err error) {
 }
 
 // maxTail is how far before the end of a file its last lines are looked for.
-const maxTail = 4 << 20
+const maxTail = 16 << 20
 
 // startAtEnd skips what a file has, up to its last line end before size, but for its last lines
 // where those are to be read.
@@ -279,7 +279,7 @@ func (r *reader) startAtEnd(f *file, size int64) error {
 			return fmt.Errorf("reading the end of a log file: %w", err)
 		}
 		lines := r.settings.tailLines()
-		at, missing := s.lastLines(p, lines)
+		at, missing, any := s.lastLines(p, lines)
 		if missing > 0 && lines > 0 {
 			if from == 0 {
 				return nil // it has no more
@@ -289,25 +289,29 @@ func (r *reader) startAtEnd(f *file, size int64) error {
 			}
 		}
 		s.off = uint64(from) + uint64(at)
-		s.splitter.Skipping = missing > lines && s.off > 0
+		s.splitter.Skipping = !any && s.off > 0
 		s.scanned = s.off
 		s.tail.set(p[:at])
 		return nil
 	}
 }
 
-// lastLines returns where the last n lines of p begin, and how many of the n+1 line ends around them
-// are missing. Where some are, that is behind the first of those there are; without any, at the end.
-func (s *readState) lastLines(p []byte, n int) (at, missing int) {
+// lastLines returns where the last n lines of p begin, one without a line end included, and how
+// many line ends are missing for that. Where some are, that is behind the first of those there are;
+// without any, at the end.
+func (s *readState) lastLines(p []byte, n int) (at, missing int, any bool) {
 	unit := s.encoding.Unit()
 	at, missing = len(p)-len(p)%unit, n+1
+	if n > 0 && at > 0 && s.encoding.LineEnd(p[at-unit:at]) != 0 {
+		missing--
+	}
 	for k := at - unit; k >= 0 && missing > 0; k -= unit {
 		if s.encoding.LineEnd(p[k:k+unit]) == 0 {
-			at = k + unit
+			at, any = k+unit, true
 			missing--
 		}
 	}
-	return at, missing
+	return at, missing, any
 }
 
 const anotherFile = "it was deleted, and another file has its inode"
