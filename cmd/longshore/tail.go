@@ -41,7 +41,7 @@ func (a *app) tailCommand() *cobra.Command {
 			"  longshore tail --since 1h --trace 4bf92f3577b34da6a3ce929d0e0e4736\n" +
 			"  longshore tail -o json | jq .message",
 		RunE: action(func(cmd *cobra.Command, args []string) error {
-			ctx, stop := a.untilSignal(cmd, false)
+			ctx, stop := a.untilSignal(cmd, true)
 			defer stop()
 			return t.run(ctx, args)
 		}),
