@@ -60,8 +60,8 @@ func (a *app) commands() *cobra.Command {
 	root.SetErr(a.stderr)
 	root.SetVersionTemplate("longshore {{.Version}}\n")
 	root.AddCommand(a.runCommand(), a.checkCommand(), a.tryCommand(), a.testCommand(), a.replayCommand(),
-		a.verifyCommand(), a.importCommand(), a.listCommand(), a.schemaCommand(), a.tailCommand(),
-		a.healthcheckCommand(), a.versionCommand())
+		a.verifyCommand(), a.importCommand(), a.listCommand(), a.healthcheckCommand(), a.versionCommand())
+	root.AddCommand(a.schemaCommand(), a.newCommand(), a.tailCommand())
 	return root
 }
 

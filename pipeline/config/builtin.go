@@ -23,13 +23,22 @@ func Builtin(lookup func(string) (string, bool)) string {
 	b.line("    type: docker")
 	b.line("    read_from: tail # what is running already: from now on, and its last ten lines")
 	b.line("outputs:")
-	loki := b.loki()
-	elastic := b.elasticsearch()
-	if !loki && !elastic {
+	if outputs := EnvOutputs(lookup); outputs != "" {
+		b.text.WriteString(outputs)
+	} else {
 		b.line("  stdout:")
 		b.line("    type: stdout")
 		b.line("recent: on")
 	}
+	return b.text.String()
+}
+
+// EnvOutputs returns the outputs that the environment names, as what stands below "outputs:", or
+// "". It names the variables and holds none of their values.
+func EnvOutputs(lookup func(string) (string, bool)) string {
+	b := builtin{lookup: lookup}
+	b.loki()
+	b.elasticsearch()
 	return b.text.String()
 }
 
@@ -61,22 +70,21 @@ func (b *builtin) setting(indent, name, variable string) {
 	}
 }
 
-func (b *builtin) loki() bool {
+func (b *builtin) loki() {
 	if !b.set("LONGSHORE_LOKI_URL") {
-		return false
+		return
 	}
 	b.line("  loki:")
 	b.line("    type: loki")
 	b.setting("    ", "url", "LONGSHORE_LOKI_URL")
 	b.setting("    ", "tenant_id", "LONGSHORE_LOKI_TENANT")
 	b.auth("LONGSHORE_LOKI")
-	return true
 }
 
-func (b *builtin) elasticsearch() bool {
+func (b *builtin) elasticsearch() {
 	const prefix = "LONGSHORE_ELASTICSEARCH"
 	if !b.set(prefix + "_URL") {
-		return false
+		return
 	}
 	b.line("  elasticsearch:")
 	b.line("    type: elasticsearch")
@@ -89,7 +97,6 @@ func (b *builtin) elasticsearch() bool {
 		b.line("    tls:")
 		b.setting("      ", "ca_file", prefix+"_CA_FILE")
 	}
-	return true
 }
 
 // auth writes who we are, if that is in the environment.
