@@ -49,22 +49,24 @@ func TestComposeFiles(t *testing.T) {
 const socketGroup = 4243
 
 // over is laid over docker-compose.yml: an image, the Docker socket, the addresses of Loki and
-// Elasticsearch, another image. Health checks come sooner, so that nobody waits for them.
+// Elasticsearch, another image. Health checks come sooner, so that nobody waits for them, and as Engine 20.10 knows
+// them; nobody takes the agent's port.
 const over = `
 services:
   longshore:
     image: %s
     volumes: ["%s:/var/run/docker.sock:ro"]
-    healthcheck: {interval: 2s}
+    ports: !reset []
+    healthcheck: {interval: 2s, start_interval: !reset null}
   loki:
     ports: !override ["%s:3100"]
-    healthcheck: {interval: 2s}
+    healthcheck: {interval: 2s, start_interval: !reset null}
   elasticsearch:
     ports: !override ["%s:9200"]
-    healthcheck: {interval: 2s}
+    healthcheck: {interval: 2s, start_interval: !reset null}
   sample-app:
     image: %s
-    healthcheck: {interval: 2s}
+    healthcheck: {interval: 2s, start_interval: !reset null}
 `
 
 // overSidecar does the same for examples/sidecar.
@@ -72,10 +74,10 @@ const overSidecar = `
 services:
   longshore:
     image: %s
-    healthcheck: {interval: 2s}
+    healthcheck: {interval: 2s, start_interval: !reset null}
   app:
     image: %s
-    healthcheck: {interval: 2s}
+    healthcheck: {interval: 2s, start_interval: !reset null}
 `
 
 // A stack is docker-compose.yml, or one of the examples, as a user starts it.

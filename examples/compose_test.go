@@ -31,6 +31,8 @@ type service struct {
 	HealthCheck healthCheck           `yaml:"healthcheck"`
 	DependsOn   map[string]dependency `yaml:"depends_on"`
 	Deploy      struct{ Resources struct{ Limits limits } }
+	Logging     struct{ Options map[string]string }
+	Networks    []string
 }
 
 type healthCheck struct {
@@ -39,6 +41,8 @@ type healthCheck struct {
 	Timeout     string
 	Retries     int
 	StartPeriod string `yaml:"start_period"`
+	// StartInterval lets "up --wait" end soon.
+	StartInterval string `yaml:"start_interval"`
 }
 
 type dependency struct{ Condition string }
@@ -91,9 +95,12 @@ func TestEveryServiceIsWatched(t *testing.T) {
 		if len(h.Test) < 2 || h.Test[0] != "CMD" {
 			t.Errorf("health check is %q; it should name a command of the image", h.Test)
 		}
-		got := [...]any{h.Interval, h.Timeout, h.Retries, h.StartPeriod}
-		if want := [...]any{"30s", "10s", 3, "40s"}; got != want {
-			t.Errorf("health check has interval, timeout, retries, start_period %v, want %v", got, want)
+		got := [...]any{h.Interval, h.Timeout, h.Retries, h.StartPeriod, h.StartInterval}
+		if want := [...]any{"30s", "10s", 3, "40s", "2s"}; got != want {
+			t.Errorf("health check has interval, timeout, retries, start_period, start_interval %v, want %v", got, want)
+		}
+		if l := s.Logging.Options; l["max-size"] == "" || l["max-file"] == "" {
+			t.Errorf("its log may fill the disk: %v", l)
 		}
 		if s.Restart != "unless-stopped" {
 			t.Errorf("restart is %q", s.Restart)
@@ -120,6 +127,20 @@ func TestServicesKeepToThemselves(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestAppsCannotReachTheStores: the app of the stack shares no network with what stores its logs.
+func TestAppsCannotReachTheStores(t *testing.T) {
+	services := composeFiles(t)[filepath.Join(root, "docker-compose.yml")].Services
+	for name, s := range services {
+		want := "logs"
+		if name == "sample-app" {
+			want = "apps"
+		}
+		if len(s.Networks) != 1 || s.Networks[0] != want {
+			t.Errorf("%s is in the networks %q, want %s", name, s.Networks, want)
+		}
+	}
 }
 
 func TestImagesArePinned(t *testing.T) {
@@ -222,6 +243,15 @@ func envExample(t *testing.T, folder string) map[string]string {
 }
 
 func TestDashboardsUseTheProvisionedDataSources(t *testing.T) {
+	for _, file := range []string{"logs.json", "agent.json"} {
+		t.Run(file, func(t *testing.T) { checkDashboard(t, "stack/grafana/dashboards/"+file) })
+	}
+	if sources := read(t, "stack/grafana/datasources/datasources.yml"); !strings.Contains(sources, "/d/longshore-logs/") {
+		t.Error("the links of the data sources do not lead to the dashboard of logs")
+	}
+}
+
+func checkDashboard(t *testing.T, path string) {
 	sources := read(t, "stack/grafana/datasources/datasources.yml")
 	var dashboard struct {
 		Title  string
@@ -232,11 +262,11 @@ func TestDashboardsUseTheProvisionedDataSources(t *testing.T) {
 			Targets    []struct{ Expr string }
 		}
 	}
-	if err := json.Unmarshal([]byte(read(t, "stack/grafana/dashboards/logs.json")), &dashboard); err != nil {
+	if err := json.Unmarshal([]byte(read(t, path)), &dashboard); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(sources, "/d/"+dashboard.UID+"/") {
-		t.Errorf("the links of the data sources do not lead to the dashboard %s", dashboard.UID)
+	if len(dashboard.Panels) == 0 || dashboard.UID == "" {
+		t.Error("the dashboard has no panels, or no uid")
 	}
 	for _, p := range dashboard.Panels {
 		if !strings.Contains(sources, "uid: "+p.Datasource.UID+"\n") {

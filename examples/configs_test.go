@@ -110,7 +110,7 @@ func TestEverySnippetIsAccepted(t *testing.T) {
 }
 
 func TestMissingSecretsAreNamed(t *testing.T) {
-	for folder, name := range map[string]string{"existing-elk": "ES_API_KEY", "existing-loki": "LOKI_PASSWORD"} {
+	for folder, name := range map[string]string{"existing-elk": "ES_API_KEY", "existing-loki": "LOKI_URL"} {
 		bare := config.Loader{Components: components.All()}
 		_, err := bare.LoadFile(filepath.Join(folder, "longshore.yml"))
 		if err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), ".env") {

@@ -16,6 +16,7 @@ var setups = []struct {
 	{"elasticsearch", func() error { _, _, err := elasticsearch.ensure(); return err }},
 	{"opensearch", func() error { _, _, err := openSearch.ensure(); return err }},
 	{"victorialogs", func() error { _, err := ensureVictoriaLogs(); return err }},
+	{"prometheus", func() error { _, err := ensurePrometheus(); return err }},
 	{"compose", func() error { _, err := ensureCompose(); return err }},
 	{"docker29", unlessDockerRuns(ensureDocker29)},
 	{"loki", setupLoki},

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 )
 
@@ -22,6 +23,7 @@ type generator struct {
 	dir     string
 	stories map[string]story
 	pause   time.Duration // on average, between two entries
+	told    atomic.Int64  // entries that were written
 }
 
 // makeFiles makes the files that run appends to, so that the agent finds all at its start.
@@ -61,6 +63,7 @@ func (g *generator) tell(ctx context.Context, s story) error {
 		if err := appendTo(filepath.Join(g.dir, e.file), people.fill(e.text, time.Now())); err != nil {
 			return err
 		}
+		g.told.Add(1)
 	}
 	return nil
 }

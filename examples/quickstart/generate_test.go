@@ -87,7 +87,7 @@ func TestPace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 		defer stop()
-		g := generator{dir, stories, 200 * time.Millisecond}
+		g := generator{dir: dir, stories: stories, pause: 200 * time.Millisecond}
 		if err := g.run(ctx); err != nil {
 			t.Fatal(err)
 		}

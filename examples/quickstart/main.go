@@ -3,6 +3,9 @@
 //
 //	quickstart bin/longshore run -c examples/quickstart/longshore.yml
 //
+// First it shows what becomes of a line. After a while it stops the agent and starts it again, and
+// at the end it counts: everything written has arrived, once.
+//
 // Logs and the agent's data stand in a folder of their own, which the agent finds
 // in QUICKSTART_DIR and which is removed at the end. Ctrl-C ends both. Without
 // arguments it only writes logs, into the folder that -dir names.
@@ -53,7 +56,7 @@ func quickstart(dir string, rate float64, agent []string) (int, error) {
 	if err != nil {
 		return 1, err
 	}
-	g := generator{filepath.Join(dir, "logs"), stories, time.Duration(float64(time.Second) / rate)}
+	g := generator{dir: filepath.Join(dir, "logs"), stories: stories, pause: time.Duration(float64(time.Second) / rate)}
 	if err := g.makeFiles(); err != nil {
 		return 1, err
 	}
@@ -62,11 +65,15 @@ func quickstart(dir string, rate float64, agent []string) (int, error) {
 	written := make(chan error, 1)
 	go func() { written <- g.run(ctx) }()
 
-	f := follower{signals: signals, endWriting: stop, quiet: quiet}
+	showLine(agent, dir)
+	f := follower{signals: signals, endWriting: stop, quiet: quiet, restart: time.After(restartAfter)}
 	code, err := f.follow(agent, dir)
 	stop()
 	if writeErr := <-written; err == nil && writeErr != nil {
 		return 1, writeErr
+	}
+	if err == nil && code == 0 && len(agent) > 0 {
+		err = count(os.Stderr, dir, g.told.Load())
 	}
 	return code, err
 }
@@ -93,6 +100,8 @@ type follower struct {
 	signals    <-chan os.Signal
 	endWriting func()
 	quiet      time.Duration // between the writer's end and the agent's
+	// restart is when to stop the agent and start it again, once.
+	restart <-chan time.Time
 }
 
 // quiet is longer than the agent waits for further lines of a record (300 ms). What it waits for
@@ -106,20 +115,22 @@ func (f *follower) follow(agent []string, dir string) (int, error) {
 		<-f.signals
 		return 0, nil
 	}
-	cmd := exec.Command(agent[0], agent[1:]...)
-	cmd.Env = append(os.Environ(), "QUICKSTART_DIR="+dir)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = apart()
 	runtime.LockOSThread() // apart ties the agent's life to this thread's
-	if err := cmd.Start(); err != nil {
+	cmd, ended, err := startAgent(agent, dir)
+	if err != nil {
 		return 1, err
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
 	var first os.Signal
 	var isQuiet <-chan time.Time
+	again := false
 	for {
 		select {
+		case <-f.restart:
+			if first == nil {
+				again = true
+				say("The agent is stopped, and started again: it reads on where it stood.")
+				cmd.Process.Signal(syscall.SIGTERM)
+			}
 		case s := <-f.signals:
 			if first == nil {
 				first = s
@@ -132,6 +143,13 @@ func (f *follower) follow(agent []string, dir string) (int, error) {
 		case <-isQuiet:
 			cmd.Process.Signal(first)
 		case err := <-ended:
+			if again && err == nil && first == nil {
+				again = false
+				if cmd, ended, err = startAgent(agent, dir); err != nil {
+					return 1, err
+				}
+				continue
+			}
 			var exit *exec.ExitError
 			if errors.As(err, &exit) {
 				return max(exit.ExitCode(), 1), nil
@@ -140,3 +158,19 @@ func (f *follower) follow(agent []string, dir string) (int, error) {
 		}
 	}
 }
+
+// startAgent starts the agent; ended has how it ended.
+func startAgent(agent []string, dir string) (cmd *exec.Cmd, ended <-chan error, err error) {
+	cmd = exec.Command(agent[0], agent[1:]...)
+	cmd.Env = append(os.Environ(), "QUICKSTART_DIR="+dir)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = apart()
+	if err := cmd.Start(); err != nil {
+		return nil, nil, err
+	}
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+	return cmd, done, nil
+}
+
+func say(format string, args ...any) { fmt.Fprintf(os.Stderr, "\n"+format+"\n\n", args...) }

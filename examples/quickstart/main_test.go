@@ -47,3 +47,41 @@ func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
 }
+
+func TestArrivals(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "arrived.jsonl")
+	if all, different, err := arrivals(path, "/logs"); all != 0 || different != 0 || err != nil {
+		t.Errorf("without a file: %d, %d, %v", all, different, err)
+	}
+	const text = `{"file":"/logs/a.log","n":1}
+{"container":"x"}
+{"file":"/logs/a.log","n":2}
+{"file":"/logs/a.log","n":2}
+`
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if all, different, err := arrivals(path, "/logs"); all != 3 || different != 2 || err != nil {
+		t.Errorf("%d, %d, %v; want 3, of which 2 are different", all, different, err)
+	}
+}
+
+func TestTheAgentIsStartedAgainOnce(t *testing.T) {
+	dir, restart, signals := t.TempDir(), make(chan time.Time, 2), make(chan os.Signal)
+	restart <- time.Now()
+	const agent = `echo >> "$QUICKSTART_DIR/starts"; trap 'exit 0' TERM; trap 'exit 3' INT
+while :; do sleep 0.01; done`
+	go func() {
+		for {
+			if starts, _ := os.ReadFile(filepath.Join(dir, "starts")); len(starts) == 2 {
+				signals <- os.Interrupt
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	f := follower{signals: signals, quiet: 100 * time.Millisecond, endWriting: func() {}, restart: restart}
+	if code, err := f.follow([]string{"sh", "-c", agent}, dir); code != 3 || err != nil {
+		t.Errorf("the agent ended with %d, %v; want 3, of its second run", code, err)
+	}
+}
