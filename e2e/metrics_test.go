@@ -150,5 +150,5 @@ func rulesAreWell(p *prometheus) (bool, string) {
 			evaluated++
 		}
 	}
-	return evaluated >= 9, fmt.Sprintf("%d rules evaluated", evaluated)
+	return evaluated >= 10, fmt.Sprintf("%d rules evaluated", evaluated)
 }
