@@ -49,8 +49,8 @@ func TestComposeFiles(t *testing.T) {
 const socketGroup = 4243
 
 // over is laid over docker-compose.yml: an image, the Docker socket, the addresses of Loki and
-// Elasticsearch, another image. Health checks come sooner, so that nobody waits for them, and as Engine 20.10 knows
-// them; nobody takes the agent's port.
+// Elasticsearch, another image. Health checks come sooner, so that nobody waits for them, and as
+// Engine 20.10 knows them; nobody takes the agent's port.
 const over = `
 services:
   longshore:

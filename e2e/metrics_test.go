@@ -99,9 +99,10 @@ scrape_configs:
 		n, err := p.query(`count_over_time(longshore_output_lag_seconds{output="loki"}[1m]) >= 3`)
 		return n == 1, fmt.Sprint(n, err)
 	})
+	filled := strings.NewReplacer("$instance", ".+", "$__rate_interval", "30s", "$__range", "5m")
 	for _, panel := range panels(t, filepath.Join(stackFolder(t), "grafana", "dashboards", "agent.json")) {
 		for _, target := range panel.Targets {
-			expr := strings.NewReplacer("$instance", ".+", "$__rate_interval", "30s", "$__range", "5m").Replace(target.Expr)
+			expr := filled.Replace(target.Expr)
 			if n, err := p.query(expr); err != nil || n == 0 {
 				t.Errorf("panel %q: %s has %d series (%v)", panel.Title, expr, n, err)
 			}

@@ -16,9 +16,9 @@ import (
 	"time"
 )
 
-// TestNewcomer goes the way of somebody who has just heard of Longshore: clone, "make run", the page
-// that it links to, a first config of one's own. It prints how long each step took; what comes after
-// it, "docker compose up", is TestCompose's.
+// TestNewcomer goes the way of somebody who has just heard of Longshore: clone, "make run", the
+// page that it links to, a first config of one's own. It prints how long each step took; what comes
+// after it, "docker compose up", is TestCompose's.
 func TestNewcomer(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it clones and builds")

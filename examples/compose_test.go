@@ -246,7 +246,8 @@ func TestDashboardsUseTheProvisionedDataSources(t *testing.T) {
 	for _, file := range []string{"logs.json", "agent.json"} {
 		t.Run(file, func(t *testing.T) { checkDashboard(t, "stack/grafana/dashboards/"+file) })
 	}
-	if sources := read(t, "stack/grafana/datasources/datasources.yml"); !strings.Contains(sources, "/d/longshore-logs/") {
+	sources := read(t, "stack/grafana/datasources/datasources.yml")
+	if !strings.Contains(sources, "/d/longshore-logs/") {
 		t.Error("the links of the data sources do not lead to the dashboard of logs")
 	}
 }

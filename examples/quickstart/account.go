@@ -20,8 +20,8 @@ const restartAfter = 10 * time.Second
 const shownLine = "2026-05-01 12:00:00,120 ERROR [checkout] card declined for order 4711 " +
 	"trace_id=4bf92f3577b34da6a3ce929d0e0e4736 password=hunter2"
 
-// showLine shows a line and the record that the agent makes of it. Where that fails, there is more to
-// see of it when the agent runs.
+// showLine shows a line and the record that the agent makes of it. Where that fails, there is more
+// to see of it when the agent runs.
 func showLine(agent []string, dir string) {
 	if len(agent) == 0 {
 		return

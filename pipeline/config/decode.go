@@ -69,7 +69,7 @@ func (d *decoder) renamed(n *node, path string, s setting) {
 		n.entries = slices.Delete(n.entries, i, i+1)
 		return
 	}
-	d.problems.warn(old.key, child(path, old.name), "is deprecated; use %q", s.name)
+	d.problems.deprecated(old.key, child(path, old.name), old.name, s.name)
 	n.entries[i].name = s.name
 }
 

@@ -19,6 +19,8 @@ type Error struct {
 	// masked. The problem is Width characters of it, after the first Caret ones.
 	Excerpt      string
 	Caret, Width int
+	// Renames is a deprecated name that stands there, and To the one that it has now; see Fix.
+	Renames, To string
 }
 
 // Position returns file:line:column.

@@ -42,6 +42,37 @@ func TestFormerNames(t *testing.T) {
 	}
 }
 
+func TestFix(t *testing.T) {
+	const text = "\ufeff# héllo\r\ninputs: {app: {type: file, paths: [x]}}\r\n" + `outputs:
+  out:
+    type: stdout
+    "queue": 1MiB # stays
+    retry: {initial: 7ms, 'max': 1h} # ünd queue: max
+`
+	cfg, err := loader(nil).Load("longshore.yml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fixed, left := config.Fix([]byte(text), cfg.Warnings)
+	want := strings.NewReplacer(`"queue"`, `"queue_size"`, "initial:", "initial_backoff:", "'max'", "'max_backoff'").
+		Replace(text)
+	if diff := cmp.Diff(want, string(fixed)); diff != "" || len(left) > 0 {
+		t.Errorf("left %v\n%s", left, diff)
+	}
+	if cfg, err = loader(nil).Load("longshore.yml", fixed); err != nil || len(cfg.Warnings) > 0 {
+		t.Errorf("what is fixed has the error %v and the warnings %v", err, cfg.Warnings)
+	}
+}
+
+func TestFixLeavesWhatItDoesNotFind(t *testing.T) {
+	const text = "a: 1\n"
+	warnings := config.Errors{{Line: 1, Column: 1, Renames: "b", To: "c"}, {Line: 9, Renames: "a", To: "c"},
+		{Line: 1, Column: 40, Renames: "a", To: "c"}, {Line: 1, Column: 1}}
+	if fixed, left := config.Fix([]byte(text), warnings); string(fixed) != text || len(left) != len(warnings) {
+		t.Errorf("%q, of which %d were left", fixed, len(left))
+	}
+}
+
 func TestNewNamesHaveNoWarning(t *testing.T) {
 	text := strings.NewReplacer("queue:", "queue_size:", "initial:", "initial_backoff:", "max:",
 		"max_backoff:").Replace(oldKeys)

@@ -22,15 +22,23 @@ type problemList struct {
 type problem struct {
 	at            span
 	path, message string
+	// renames and to are a deprecated name and the one that it has now.
+	renames, to string
 }
 
 func (r *problemList) add(at span, path, format string, args ...any) {
-	r.found = append(r.found, problem{at, path, fmt.Sprintf(format, args...)})
+	r.found = append(r.found, problem{at: at, path: path, message: fmt.Sprintf(format, args...)})
 }
 
 // warn is add for what works, but should be changed.
 func (r *problemList) warn(at span, path, format string, args ...any) {
-	r.warned = append(r.warned, problem{at, path, fmt.Sprintf(format, args...)})
+	r.warned = append(r.warned, problem{at: at, path: path, message: fmt.Sprintf(format, args...)})
+}
+
+// deprecated warns of a name that has become another.
+func (r *problemList) deprecated(at span, path, name, now string) {
+	message := fmt.Sprintf("is deprecated; use %q", now)
+	r.warned = append(r.warned, problem{at: at, path: path, message: message, renames: name, to: now})
 }
 
 func (r *problemList) errors() Errors   { return r.sorted(r.found) }
@@ -56,7 +64,7 @@ func (r *problemList) sorted(found []problem) Errors {
 }
 
 func (r *problemList) error(m problem) Error {
-	e := Error{File: r.source.file, Line: m.at.line, Column: m.at.col, Path: m.path}
+	e := Error{File: r.source.file, Line: m.at.line, Column: m.at.col, Path: m.path, Renames: m.renames, To: m.to}
 	e.Message = r.redact(m.message)
 	e.Excerpt, e.Caret, e.Width = r.source.excerpt(m.at)
 	return e
