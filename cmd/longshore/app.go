@@ -61,7 +61,7 @@ func (a *app) commands() *cobra.Command {
 	root.SetVersionTemplate("longshore {{.Version}}\n")
 	root.AddCommand(a.runCommand(), a.checkCommand(), a.tryCommand(), a.testCommand(), a.replayCommand(),
 		a.verifyCommand(), a.importCommand(), a.listCommand(), a.healthcheckCommand(), a.versionCommand())
-	root.AddCommand(a.schemaCommand(), a.newCommand(), a.tailCommand())
+	root.AddCommand(a.schemaCommand(), a.newCommand(), a.tailCommand(), a.topCommand())
 	return root
 }
 
