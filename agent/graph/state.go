@@ -55,3 +55,7 @@ func Restart(state []byte) []byte {
 	}
 	return appendState(nil, nil, cursor)
 }
+
+// BeginAt returns the state of a source that begins at an input's cursor, of which no pipeline
+// knows anything: another program has read what is before.
+func BeginAt(cursor []byte) []byte { return appendState(nil, nil, cursor) }

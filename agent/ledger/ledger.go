@@ -391,3 +391,22 @@ func (l *Ledger) remove(s *Source) {
 	}
 	l.created = slices.DeleteFunc(l.created, func(f *Source) bool { return f == s })
 }
+
+// Begin adds a source of which all before a cursor is done, and stores it. It is for what another
+// program has sent. A source that the input already has under this key stays as it is, and Begin
+// reports false.
+func (l *Ledger) Begin(input, key string, at pipeline.Cursor) (bool, error) {
+	l.mu.Lock()
+	for _, s := range l.sources {
+		if s.input == input && s.key == key {
+			l.mu.Unlock()
+			return false, nil
+		}
+	}
+	s := l.create(input, key)
+	s.resume = pipeline.Cursor{Pos: at.Pos, State: slices.Clone(at.State)}
+	s.read = at.Pos
+	s.markDirty()
+	l.mu.Unlock()
+	return true, l.Flush()
+}

@@ -600,3 +600,27 @@ func TestNewSourcesShareAWrite(t *testing.T) {
 		t.Errorf("300 new sources took %d syncs", syncs)
 	}
 }
+
+// TestBegin: a source that another program has read in part is known from there on, also after a
+// restart, and none is begun twice.
+func TestBegin(t *testing.T) {
+	dir := t.TempDir()
+	for run, want := range []bool{true, false} {
+		l, err := Open(dir, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		begun, err := l.Begin("app", "/var/log/app.log", pipeline.Cursor{Pos: 26, State: []byte("there")})
+		if err != nil || begun != want {
+			t.Errorf("run %d: begun %v, %v", run, begun, err)
+		}
+		known := l.Known("app")
+		if len(known) != 1 || known[0].Key != "/var/log/app.log" || known[0].Cursor.Pos != 26 ||
+			string(known[0].Cursor.State) != "there" {
+			t.Errorf("run %d: %+v", run, known)
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

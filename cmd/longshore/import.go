@@ -18,9 +18,11 @@ import (
 // importing is one invocation of the command.
 type importing struct {
 	*app
-	from  string
-	to    string
-	force bool
+	from      string
+	to        string
+	force     bool
+	positions string
+	dataDir   string
 }
 
 func (a *app) importCommand() *cobra.Command {
@@ -33,6 +35,8 @@ func (a *app) importCommand() *cobra.Command {
 			"not quite the same, is listed with its place and what to do, and stands as comments in the config. " +
 			"The config that is printed is valid: check has been run on it. Nothing is connected to.",
 		Example: "  longshore import promtail.yml > longshore.yml\n" +
+			"  longshore import promtail.yml -o longshore.yml --positions positions.yaml --data-dir " +
+			"/var/lib/longshore\n" +
 			"  longshore import --from filebeat beats.yml -o longshore.yml",
 		Args: cobra.ExactArgs(1),
 		RunE: action(func(_ *cobra.Command, args []string) error { return i.run(args[0]) }),
@@ -41,6 +45,10 @@ func (a *app) importCommand() *cobra.Command {
 	flags.StringVar(&i.from, "from", "", "the tool that the config is of: "+toolList()+" (default: by its content)")
 	flags.StringVarP(&i.to, "output", "o", "", "file to write the config to, instead of standard output")
 	flags.BoolVar(&i.force, "force", false, "overwrite the file of -o")
+	flags.StringVar(&i.positions, "positions", "", "what the tool has noted of how far it has read: Promtail's or "+
+		"Alloy's positions.yml, Filebeat's registry, Fluent Bit's db; Longshore goes on there")
+	flags.StringVar(&i.dataDir, "data-dir", "", "with --positions: the folder for persistent data, where they are "+
+		"written")
 	return cmd
 }
 
@@ -53,6 +61,11 @@ func toolList() string {
 }
 
 func (i *importing) run(path string) error {
+	if (i.positions == "") != (i.dataDir == "") {
+		return &failure{exitUsage, errors.New("--positions and --data-dir belong together: what is taken over is " +
+			"written " +
+			"into the folder that the agent will run with")}
+	}
 	src, err := i.source(path)
 	if err != nil {
 		return err
@@ -65,6 +78,11 @@ func (i *importing) run(path string) error {
 	i.tell(result)
 	if notAccepted != nil {
 		return &failure{exitConfig, notAccepted}
+	}
+	if i.positions != "" {
+		if err := i.takeOver(result); err != nil {
+			return err
+		}
 	}
 	return i.write(result)
 }

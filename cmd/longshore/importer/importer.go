@@ -93,11 +93,20 @@ type Result struct {
 	// Variables are those of the environment that the config needs.
 	Variables []string
 
+	// Checked is the config as check has read it; see Accept.
+	Checked *config.Config
+
 	conversion *conversion
 }
 
 // Config returns the config that was made.
 func (r *Result) Config() []byte { return r.conversion.out.yaml(false) }
+
+// SetDataDir has the config name a folder for what must survive a restart.
+func (r *Result) SetDataDir(dir string) {
+	r.conversion.out.head.fields = append(fields{{name: "data_dir", value: r.conversion.escape(dir)}},
+		r.conversion.out.head.fields...)
+}
 
 // Share returns the summary's line: how many of the settings that Longshore has a use for were
 // converted.
@@ -397,9 +406,10 @@ func (r *Result) Accept(components []pipeline.Spec, lookup func(string) (string,
 		}
 		loader := config.Loader{Components: components, LookupEnv: c.placeholders(lookup),
 			ReadFile: func(string) ([]byte, error) { return []byte("placeholder"), nil }}
-		_, err := loader.Load("longshore.yml", c.out.yaml(true))
+		cfg, err := loader.Load("longshore.yml", c.out.yaml(true))
 		if err == nil {
 			*r = *c.result()
+			r.Checked = cfg
 			return nil
 		}
 		var ok bool

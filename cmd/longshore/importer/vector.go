@@ -290,7 +290,7 @@ func vectorLine(steps []vectorStep) lineParser {
 	return found
 }
 
-var errKubernetes = errors.New("Longshore does not ask Kubernetes; namespace, pod and container stand in filename")
+var errKubernetes = errors.New("namespace, pod and container stand in filename, as Longshore does not ask Kubernetes")
 
 // vectorName returns the record's name of what Vector has at a path.
 func (f *flow) vectorName(path string) (string, error) {
