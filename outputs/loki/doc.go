@@ -15,6 +15,13 @@
 // it, what is not found may still be stored. Answers are cached, so queries have Cache-Control:
 // no-cache. An answer of more than about 4 MiB comes back empty.
 //
+// # Lines
+//
+// The line is the parsed record as JSON, or as it was read (line_format: raw). It is what people
+// search, and what identifies an entry, so it must follow from the record alone. What a record says
+// twice is sent twice: parsers see to it that it says it once, as of access logs, whose message is
+// short.
+//
 // # Streams
 //
 // One request at a time is in flight for a stream, oldest first: a backlog sent newest first would

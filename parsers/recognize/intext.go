@@ -135,9 +135,18 @@ func idToken(p []byte) []byte {
 	if at < len(p) && p[at] == 'R' && bytes.HasPrefix(p[at:], []byte("Root=")) { // X-Ray's header
 		at += len("Root=")
 	}
-	end := at
-	for end < len(p) && end-at < 64 && (isWordByte(p[end]) || p[end] == '-') {
-		end++
+	p = p[at:min(len(p), at+64)]
+	for end, c := range p {
+		if !idBytes[c] {
+			return p[:end]
+		}
 	}
-	return p[at:end]
+	return p
 }
+
+// idBytes are those that ids are written with.
+var idBytes = func() (t [256]bool) {
+	t = wordBytes
+	t['-'] = true
+	return t
+}()

@@ -11,8 +11,8 @@ import (
 //
 //	addr ident user [02/Jan/2006:15:04:05 -0700] "GET /path HTTP/1.1" 200 123 "referer" "agent" …
 //
-// The whole line stays the message. The level is that of the status: 5xx is an
-// error, 4xx a warning.
+// The level is that of the status: 5xx is an error, 4xx a warning. All parts become fields, the
+// text behind those that are known the field rest; so the message is short: GET /path 200.
 func (l *line) access() bool {
 	p := l.text
 	addr := wordEnd(p, 0)
@@ -39,16 +39,37 @@ func (l *line) access() bool {
 		return false
 	}
 	l.rec.Format = event.FormatAccess
-	l.setTime(ns)
+	timed := l.setTime(ns)
 	l.rec.Level = statusLevel(p[status])
 	l.word("remote_addr", 0, addr)
-	if ident+1 < user && !isDash(p[ident+1:user]) {
-		l.word("user", ident+1, user)
+	if addr+1 < ident {
+		l.unlessDash("ident", addr+1, ident)
 	}
-	l.request(at+3, requestEnd)
+	if ident+1 < user {
+		l.unlessDash("user", ident+1, user)
+	}
+	pathEnd := l.request(at+3, requestEnd)
 	l.field("status", status, status+3)
 	l.accessTail(status + 3)
+	if timed {
+		l.shortMessage(at+3, pathEnd, status)
+	}
 	return true
+}
+
+// shortMessage makes a message of a request and its status, for lines of which all else is in the
+// record: its time, and in fields.
+func (l *line) shortMessage(request, requestEnd, status int) {
+	p := l.text
+	off, statusEnd := len(l.b.Arena), status+1 // a dash
+	if p[status] != '-' {
+		statusEnd = status + 3
+	}
+	arena := append(l.b.Arena, p[request:requestEnd]...)
+	arena = append(arena, ' ')
+	l.b.Arena = append(arena, p[status:statusEnd]...)
+	span := event.Span{Off: uint32(off), Len: uint32(len(l.b.Arena) - off)}
+	l.rec.Message = event.Value{Span: span, Kind: event.Text}
 }
 
 // statusBehind finds the end of a request in quotes that starts at an index, and the
@@ -96,45 +117,58 @@ func statusLevel(first byte) event.Level {
 
 func isDash(p []byte) bool { return len(p) == 1 && p[0] == '-' }
 
-// request takes "GET /path HTTP/1.1" apart, or keeps what is something else.
-func (l *line) request(start, end int) {
+// request takes "GET /path HTTP/1.1" apart, or keeps what is something else, and returns the index
+// behind the path, or behind all of it.
+func (l *line) request(start, end int) int {
 	method := wordEnd(l.text[:end], start)
 	path := wordEnd(l.text[:end], min(method+1, end))
 	if method == start || method+1 >= path {
 		l.word("request", start, end)
-		return
+		return end
 	}
 	l.word("method", start, method)
 	l.word("path", method+1, path)
 	if path+1 < end {
 		l.word("protocol", path+1, end)
 	}
+	return path
 }
 
-// accessTail reads the bytes sent and what the combined format adds.
+// accessTail reads the bytes sent and what the combined format adds, and keeps what follows that.
 func (l *line) accessTail(at int) {
 	p := l.text
 	bytesAt := skipBlanks(p, at)
 	bytesEnd := wordEnd(p, bytesAt)
-	if !isNumber(p[bytesAt:bytesEnd]) && !isDash(p[bytesAt:bytesEnd]) {
+	switch {
+	case isNumber(p[bytesAt:bytesEnd]):
+		l.field("bytes", bytesAt, bytesEnd)
+		at = bytesEnd
+	case isDash(p[bytesAt:bytesEnd]):
+		at = bytesEnd
+	default:
+		l.rest(at)
 		return
 	}
-	if isNumber(p[bytesAt:bytesEnd]) {
-		l.field("bytes", bytesAt, bytesEnd)
-	}
-	at = bytesEnd
 	for _, name := range [...]string{"referer", "user_agent"} {
 		if at+2 > len(p) || p[at] != ' ' || p[at+1] != '"' {
-			return
+			break
 		}
 		end := quoteEnd(p, at+2)
 		if end < 0 {
-			return
+			break
 		}
-		if !isDash(p[at+2 : end]) {
-			l.word(name, at+2, end)
-		}
+		l.unlessDash(name, at+2, end)
 		at = end + 1
+	}
+	if at < len(p) {
+		l.rest(at)
+	}
+}
+
+// rest keeps the text from an index on, of which nobody knows what it is, in one field.
+func (l *line) rest(at int) {
+	if at = skipBlanks(l.text, at); at < len(l.text) {
+		l.word("rest", at, len(l.text))
 	}
 }
 
@@ -153,40 +187,51 @@ func (h *head) requestBehind() bool {
 		return false
 	}
 	l.rec.Format = event.FormatAccess
-	l.setTime(h.ns)
+	known := l.setTime(h.ns)
 	l.rec.Level = statusLevel(p[status])
-	l.request(at+1, end)
+	pathEnd := l.request(at+1, end)
 	l.field("status", status, status+3)
-	if !h.zulu {
+	if h.zulu {
+		l.rec.Format = event.FormatEnvoyAccess
+		known = l.columns(status+3) && known
+	} else {
 		l.accessTail(status + 3)
-		return true
 	}
-	l.rec.Format = event.FormatEnvoyAccess
-	l.columns(status + 3)
+	if known {
+		l.shortMessage(at+1, pathEnd, status)
+	}
 	return true
 }
 
-// columns reads Envoy's flags and numbers; Istio writes a few words between.
-func (l *line) columns(at int) {
+// columns reads Envoy's flags and numbers; Istio writes a few words between. It reports whether all
+// of the text is in fields now.
+func (l *line) columns(at int) bool {
 	p := l.text
 	names := [...]string{"bytes_received", "bytes", "duration_ms", "upstream_ms"}
+	skipped := false
 	for words, k := 0, 0; words < 12 && k < len(names) && at < len(p) && p[at] == ' '; words++ {
 		at++
 		end := wordEnd(p, at)
 		if at < len(p) && p[at] == '"' {
 			if end = quoteEnd(p, at+1) + 1; end == 0 {
-				return
+				return false
 			}
 		}
 		switch {
 		case isNumber(p[at:end]):
 			l.field(names[k], at, end)
 			k++
-		case words == 0 && !isDash(p[at:end]):
-			l.word("response_flags", at, end)
+		case words == 0:
+			l.unlessDash("response_flags", at, end)
+		default:
+			skipped = true
 		}
 		at = end
 	}
+	if !skipped {
+		l.rest(at)
+	}
+	return !skipped
 }
 
 // haproxy reads the log lines of HAProxy's HTTP and TCP modes, from an index on:

@@ -43,17 +43,18 @@ func (l *line) anyAccess() bool {
 		return false
 	}
 	l.rec.Format = event.FormatAccess
-	l.setTime(ns)
-	if box > 0 {
-		l.accessWords(box)
-	}
+	known := l.setTime(ns) && adjacent
+	known = box > 0 && l.accessWords(box) && known
 	if !adjacent && isAddress(p[at+2:wordEnd(p, at+2)]) {
 		l.word("remote_addr", at+2, wordEnd(p, at+2))
 	}
-	l.request(request, end)
+	pathEnd := l.request(request, end)
 	l.accessStatus(status)
 	if adjacent {
 		l.accessTail(wordEnd(p, status))
+	}
+	if known {
+		l.shortMessage(request, pathEnd, status)
 	}
 	return true
 }
@@ -85,23 +86,30 @@ func (l *line) accessStatus(at int) {
 }
 
 // accessWords reads what stands before the time: an address, perhaps a host before it, and a user
-// two words behind.
-func (l *line) accessWords(box int) {
+// two words behind. It reports whether there is nothing else.
+func (l *line) accessWords(box int) bool {
 	p := l.text
 	first := wordEnd(p, 0)
 	addr, end := 0, first
 	if !isAddress(p[:first]) {
 		addr, end = first+1, wordEnd(p, min(first+1, box))
 		if end >= box || !isAddress(p[addr:end]) {
-			return
+			return false
 		}
 		l.unlessDash("vhost", 0, first)
 	}
 	l.word("remote_addr", addr, len(bytes.TrimRight(p[:end], ",")))
-	user := wordEnd(p, end+1) + 1
-	if stop := wordEnd(p, min(user, box)); stop+1 == box && stop > user && !isDash(p[user:stop]) {
-		l.word("user", user, stop)
+	ident := end + 1
+	user := wordEnd(p, ident) + 1
+	stop := wordEnd(p, min(user, box))
+	if stop+1 != box || stop <= user {
+		return false
 	}
+	if ident < user-1 {
+		l.unlessDash("ident", ident, user-1)
+	}
+	l.unlessDash("user", user, stop)
+	return p[end-1] != ','
 }
 
 // isAddress reports whether a word is an IP address, perhaps with a port or in a list.

@@ -359,7 +359,7 @@ func (l *line) gin() bool {
 		return false
 	}
 	l.rec.Format = event.FormatGin
-	at := 27
+	at, status := 27, 0
 	for _, name := range [...]string{"status", "duration", "remote_addr"} {
 		at = skipSigns(p, at)
 		end := at
@@ -368,6 +368,7 @@ func (l *line) gin() bool {
 		}
 		if name == "status" && end == at+3 {
 			l.rec.Level = statusLevel(p[at])
+			status = at
 		}
 		l.field(name, at, end)
 		at = end
@@ -379,9 +380,24 @@ func (l *line) gin() bool {
 	if path+2 < len(p) && p[path] == '"' {
 		if quote := quoteEnd(p, path+1); quote > 0 {
 			l.word("path", path+1, quote)
+			if quote+1 == len(p) && status > 0 {
+				l.ginMessage(at, end, path+1, quote, status)
+			}
 		}
 	}
 	return true
+}
+
+// ginMessage makes the message of a line of Gin's of its method, path and status.
+func (l *line) ginMessage(method, methodEnd, path, pathEnd, status int) {
+	p := l.text
+	off := len(l.b.Arena)
+	for _, part := range [...][]byte{p[method:methodEnd], p[path:pathEnd]} {
+		l.b.Arena = append(append(l.b.Arena, part...), ' ')
+	}
+	l.b.Arena = append(l.b.Arena, p[status:status+3]...)
+	span := event.Span{Off: uint32(off), Len: uint32(len(l.b.Arena) - off)}
+	l.rec.Message = event.Value{Span: span, Kind: event.Text}
 }
 
 // javaGC reads the unified logging of the JVM, by the time since its start:
