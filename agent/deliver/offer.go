@@ -10,7 +10,7 @@ import (
 // is full would have everything read twice whenever there is much to do.
 const (
 	// maxPatience is how long a lane may hold others up at a time. If nothing got through its
-	// output for as long, it is let go at once: there may be many sources.
+	// output for as long, or ever, it is let go at once: there may be many sources.
 	maxPatience = 250 * time.Millisecond
 	// patienceShare is the part of all time for which it may.
 	patienceShare = 1.0 / 20
@@ -49,10 +49,14 @@ func (d *Deliverer) Offer(ctx context.Context, b *Shared, track Track) (taken bo
 	}
 }
 
-// stuck reports whether requests have been made for a while, and nothing got through.
+// stuck reports whether requests have been made for a while, and nothing got through; or whether one
+// has failed, and nothing ever did.
 func (d *Deliverer) stuck(now time.Time) bool {
 	since := d.tryingSince.Load()
-	return since != 0 && now.Sub(time.Unix(0, since)) >= maxPatience
+	if since == 0 {
+		return false
+	}
+	return now.Sub(time.Unix(0, since)) >= maxPatience || d.progress.Load() == 0 && d.metrics.failed.Load() > 0
 }
 
 // PutPatient is Put for a batch that can be read again later: it does not go to the spool, but

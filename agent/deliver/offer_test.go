@@ -10,15 +10,15 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// TestOthersDoNotWaitForADeadOutput: of many sources none waits for an output that refuses or
-// hangs, once it has for a moment. A slow one may hold them up for a part of the time.
+// TestOthersDoNotWaitForADeadOutput: of many sources none waits for an output that refuses, nor,
+// once it has for a moment, for one that hangs. A slow one may hold them up for a part of the time.
 func TestOthersDoNotWaitForADeadOutput(t *testing.T) {
 	const sources = 1000
 	for name, c := range map[string]struct {
 		answer      func(int, []string) error
 		least, most time.Duration // that all wait together
 	}{
-		"refuses": {func(int, []string) error { return &pipeline.SendError{Outcome: pipeline.Retry} }, 0, maxPatience},
+		"refuses": {func(int, []string) error { return &pipeline.SendError{Outcome: pipeline.Retry} }, 0, offerTick},
 		"hangs":   {func(int, []string) error { time.Sleep(time.Hour); return nil }, 0, maxPatience},
 		"is slow": {func(int, []string) error { time.Sleep(200 * time.Millisecond); return nil },
 			maxPatience / 2, 3 * maxPatience / 2},
@@ -29,6 +29,8 @@ func TestOthersDoNotWaitForADeadOutput(t *testing.T) {
 				ctx, stop := context.WithCancel(t.Context())
 				done := make(chan struct{})
 				go func() { r.d.Run(ctx); close(done) }()
+				r.offer(ctx, 1)
+				time.Sleep(time.Millisecond) // until it has an answer, if one comes
 				began, refused := time.Now(), 0
 				for i := range sources {
 					if !r.offer(ctx, event.SourceID(2+i)) {
