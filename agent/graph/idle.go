@@ -128,6 +128,8 @@ const (
 	maxRecentSources = 1024
 	// deactivateAgain is how long what came of the oldest sources is given to be done.
 	deactivateAgain = 200 * time.Millisecond
+	// maxNotDone is how many are found not to be done before the rest are not tried.
+	maxNotDone = 512
 )
 
 func newRecentSources() recentSources {
@@ -142,16 +144,21 @@ func (r *recentSources) add(o *openSource) {
 		o.recent = true
 		r.sources = append(r.sources, o)
 	}
-	r.trim(2)
+	r.trim(2, 2)
 }
 
-// trim deactivates the oldest sources where there are too many, at most so many at a time.
-func (r *recentSources) trim(most int) {
+// trim deactivates the oldest sources where there are too many, at most so many at a time, until so
+// many cannot be: what came of those behind is hardly done, either.
+func (r *recentSources) trim(most, mostFailed int) {
 	for range min(most, len(r.sources)-r.most) {
 		oldest := r.sources[0]
 		r.sources = r.sources[1:]
-		if oldest.recent = !oldest.deactivate(); oldest.recent {
-			r.sources = append(r.sources, oldest)
+		if oldest.recent = !oldest.deactivate(); !oldest.recent {
+			continue
+		}
+		r.sources = append(r.sources, oldest)
+		if mostFailed--; mostFailed == 0 {
+			break
 		}
 	}
 	if len(r.sources) > r.most && !r.armed {
@@ -163,5 +170,5 @@ func (r *recentSources) trim(most int) {
 // onTimer is to be called when the timer fires.
 func (r *recentSources) onTimer() {
 	r.armed = false
-	r.trim(len(r.sources))
+	r.trim(len(r.sources), maxNotDone)
 }
