@@ -32,8 +32,12 @@ func (s *soak) report(findings []finding) error {
 		}
 	}
 	if !s.allThere.IsZero() {
-		fmt.Printf("%-14s all was there %s after the last line\n", "caught up",
-			s.allThere.Sub(s.lastLine).Round(100*time.Millisecond))
+		last, what := s.lastLine, "line"
+		if s.lastKill.After(last) {
+			last, what = s.lastKill, "kill, which came after the last line"
+		}
+		fmt.Printf("%-14s all was there %s after the last %s\n", "caught up",
+			s.allThere.Sub(last).Round(100*time.Millisecond), what)
 	}
 	if s.deadBehind > 0 {
 		fmt.Printf("%-14s Elasticsearch lacked %d lines that Loki had when it was back\n", "dead output", s.deadBehind)

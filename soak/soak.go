@@ -25,6 +25,7 @@ type soak struct {
 	early      atomic.Bool  // files are deleted before all of them has arrived
 	deletedAt  atomic.Int64 // when one last was so, in Unix nanoseconds
 	lastLine   time.Time
+	lastKill   time.Time // from when on the agent runs undisturbed
 	deadBehind uint64    // lines that the destination which was dead lacked when it was back
 	allThere   time.Time // zero if it never was
 }
@@ -133,7 +134,7 @@ func (s *soak) trouble(ctx context.Context) error {
 	for i, f := range s.files {
 		all.Go(func() { errs[i] = f.write(during) })
 	}
-	all.Go(func() { errs[len(s.files)] = s.killAgain(ctx) })
+	all.Go(func() { errs[len(s.files)] = s.killAgain(ctx); s.lastKill = time.Now() })
 	all.Go(func() { errs[len(s.files)+1] = s.containers.run(ctx) })
 	all.Go(func() { errs[len(s.files)+2] = s.reloadAgain(during) })
 	all.Go(func() { s.places.disturb(during) })

@@ -170,6 +170,33 @@ func TestQuestionsThatFailAreAskedSoon(t *testing.T) {
 	})
 }
 
+// TestTheFirstQuestionAloneWaits: what was sent may be at work until then, and not afterwards.
+func TestTheFirstQuestionAloneWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const initial = 50 * time.Millisecond
+		to, r := newLibrary(t, func(s *pipeline.OutputSettings) {
+			s.Retry = pipeline.RetrySettings{Initial: pipeline.Duration(initial), Max: pipeline.Duration(initial)}
+		})
+		to.loses = func(try int) bool { return try == 1 }
+		last := time.Now()
+		to.ask = func() error {
+			gap := time.Since(last)
+			if to.asks == 1 && gap < reconcileDelay || to.asks > 1 && gap > 2*initial {
+				t.Errorf("question %d comes after %v", to.asks, gap)
+			}
+			if last = time.Now(); to.asks < 5 {
+				return errors.New("reset")
+			}
+			return nil
+		}
+		r.run(func(ctx context.Context) { r.put(ctx, source(1), "a") })
+		r.allDone()
+		if to.asks != 5 || len(to.stored) != 1 {
+			t.Errorf("%d questions, %d stored", to.asks, len(to.stored))
+		}
+	})
+}
+
 // TestABusyIndexHoldsUpNoOther: while a destination takes nothing of one kind, record by record,
 // what comes of another kind gets through soon, whatever bodies they make.
 func TestABusyIndexHoldsUpNoOther(t *testing.T) {

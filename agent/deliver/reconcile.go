@@ -66,7 +66,8 @@ func (l *lane) onReconciled(b *Body, result attemptResult) {
 			l.askedAt = progress
 			l.asking.Reset()
 		}
-		l.retryAfter(b, answer, l.asking.next(answer))
+		l.noteFailure(b, answer, l.asking.next(answer), true) // what was sent has had its time by now
+		l.pushFront(b)
 	default:
 		l.asking.Reset()
 		l.sendMissing(b, result.stored)

@@ -92,10 +92,14 @@ func (l *lane) retryAfter(b *Body, answer *pipeline.SendError, pause time.Durati
 
 // postpone notes a failure, which it tells or not, and after which nothing is sent for a while.
 func (l *lane) postpone(b *Body, answer *pipeline.SendError, pause time.Duration, tell bool) {
-	l.d.metrics.retried.Add(uint64(len(b.Items)))
 	if l.d.reconciles(b) {
 		pause = max(pause, reconcileDelay)
 	}
+	l.noteFailure(b, answer, pause, tell)
+}
+
+func (l *lane) noteFailure(b *Body, answer *pipeline.SendError, pause time.Duration, tell bool) {
+	l.d.metrics.retried.Add(uint64(len(b.Items)))
 	l.pauseUntil = time.Now().Add(pause)
 	if tell && l.retrial == nil {
 		l.d.health.failed(l, answer, pause)
