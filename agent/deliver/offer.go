@@ -49,8 +49,8 @@ func (d *Deliverer) Offer(ctx context.Context, b *Shared, track Track) (taken bo
 	}
 }
 
-// stuck reports whether requests have been made for a while, and nothing got through; or whether one
-// has failed, and nothing ever did.
+// stuck reports whether requests have been made for a while, and nothing got through, or whether
+// one has failed, and nothing ever did.
 func (d *Deliverer) stuck(now time.Time) bool {
 	since := d.tryingSince.Load()
 	if since == 0 {
