@@ -35,10 +35,17 @@ type agent struct {
 // newAgent writes a config to a new folder. Its start (version, data_dir, http) is put before it.
 func newAgent(t *testing.T, config string, env ...string) *agent {
 	t.Helper()
+	return newAgentWithHTTP(t, "", config, env...)
+}
+
+// newAgentWithHTTP is newAgent with more settings of http, such as ", token: x".
+func newAgentWithHTTP(t *testing.T, http, config string, env ...string) *agent {
+	t.Helper()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "longshore.yml")
 	address := freeAddress(t)
-	text := fmt.Sprintf("version: 1\ndata_dir: %s\nhttp: {listen: %q}\n%s", filepath.Join(dir, "data"), address, config)
+	text := fmt.Sprintf("version: 1\ndata_dir: %s\nhttp: {listen: %q%s}\n%s", filepath.Join(dir, "data"), address, http,
+		config)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -153,3 +153,64 @@ func sameInMetrics(t *testing.T, g *Graph) {
 		}
 	}
 }
+
+// TestStatusOfSourcesAndOutputs: how far each source is, what waits, and what pipelines consist of.
+func TestStatusOfSourcesAndOutputs(t *testing.T) {
+	w := newWorld()
+	w.sources["a"] = []string{"info t=1", "info t=2", "info t=3"}
+	w.sources["b"] = []string{"info t=1"}
+	w.endless = true
+	w.away["out"] = true
+	synctest.Test(t, func(t *testing.T) {
+		g := w.build(t, t.TempDir(), oneOutput)
+		done := make(chan error)
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		go func() { done <- g.Run(ctx) }()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		s := g.Status()
+		in, p, out := s.Inputs[0], s.Pipelines[0], s.Outputs[0]
+		if in.Type != "script" || in.Positions != "bytes" || in.Listed == nil || len(in.Listed) != 0 {
+			t.Errorf("the input, whose sources are closed, is %+v", in)
+		}
+		if fmt.Sprint(p.Inputs, p.Parsers, p.Transforms, p.Outputs) != "[in] [words] [] [out]" || p.Transforms == nil {
+			t.Errorf("the pipeline is %+v", p)
+		}
+		if out.Type != "memory" || out.InFlight != 4 || out.QueuedBytes <= 0 || out.QueueSize != 8<<20 ||
+			out.LastDelivered != nil || out.SpoolSize == 0 || out.LagSeconds < 0.5 {
+			t.Errorf("the output is %+v", out)
+		}
+		w.mu.Lock()
+		w.away["out"] = false
+		w.mu.Unlock()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		s = g.Status()
+		feed := g.inputs[0].feed
+		for _, key := range []string{"lags", "does not"} {
+			src, err := feed.Open(0, key, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			of := feed.source(src.ID).progress
+			of.Checkpoint(5, []byte("5"))
+			if track, err := of.Track("main/out"); err != nil || key == "lags" && track.Reserve(9) != nil {
+				t.Fatal(err)
+			}
+			if key == "lags" {
+				of.Checkpoint(9, []byte("9"))
+			}
+		}
+		if got := fmt.Sprint(g.Status().Inputs[0].Listed); !strings.Contains(got, "lags 9 ") {
+			t.Errorf("the sources are %s", got)
+		}
+		if out := s.Outputs[0]; out.LastDelivered == nil || out.QueuedBytes != 0 || out.LagSeconds != 0 {
+			t.Errorf("in the end the output is %+v", out)
+		}
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}

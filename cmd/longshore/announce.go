@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"sync/atomic"
 	"time"
 
@@ -26,6 +27,7 @@ const (
 type announcer struct {
 	log    *slog.Logger
 	config atomic.Pointer[config.Config] // in force
+	page   string                        // its URL
 	found  chan finding
 }
 
@@ -55,6 +57,19 @@ func (a *announcer) started(address string) {
 	cfg := a.config.Load()
 	a.log.Info("longshore is running", "version", versionText(), "config", cfg.File, "data_dir", cfg.DataDir,
 		"http", "http://"+address)
+	a.page = pageURL(address)
+}
+
+// pageURL returns where a browser on this machine finds the page of a server.
+func pageURL(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return "http://" + address + "/"
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	return "http://" + net.JoinHostPort(host, port) + "/"
 }
 
 // running says what is read and where it goes, once that is known.
@@ -67,6 +82,7 @@ func (a *announcer) running(ctx context.Context, probe func(context.Context) []g
 	answers := <-probes
 	if ctx.Err() == nil {
 		a.sending(answers)
+		a.log.Info("a page shows what flows, logs, and what is wrong", "page", a.page)
 	}
 }
 

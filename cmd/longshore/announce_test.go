@@ -46,12 +46,14 @@ func probes(context.Context) []graph.Probe {
 func TestAnnouncement(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, log := announced()
+		a.page = pageURL("0.0.0.0:5664")
 		a.note("app", "3 files of 1.0 MiB")
 		a.note("app", "4 files of 2.0 MiB") // the first counts
 		a.running(t.Context(), probes)
 		want := `msg=reading web="docker, still looking" app="3 files of 1.0 MiB"
 msg=sending loki="http://loki:3100, Loki 3.7.8" other="http://other:9428, which answers" ` +
 			`elastic="no answer yet, will be tried again: http://es:9200/: connection refused" out=stdout
+msg="a page shows what flows, logs, and what is wrong" page=http://localhost:5664/
 `
 		if diff := cmp.Diff(want, log.String()); diff != "" {
 			t.Errorf("-want +got\n%s", diff)
@@ -106,5 +108,16 @@ pending        2 records, read again at the next start
 `
 	if diff := cmp.Diff(want, b.String()); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
+	}
+}
+
+func TestPageURL(t *testing.T) {
+	for address, want := range map[string]string{
+		"127.0.0.1:5664": "http://127.0.0.1:5664/", "0.0.0.0:5664": "http://localhost:5664/",
+		"[::]:80": "http://localhost:80/", "[::1]:80": "http://[::1]:80/", "10.0.0.7:80": "http://10.0.0.7:80/",
+	} {
+		if got := pageURL(address); got != want {
+			t.Errorf("the page of %s is at %s, want %s", address, got, want)
+		}
 	}
 }

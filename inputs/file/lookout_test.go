@@ -78,3 +78,35 @@ func TestTheEndIsLookedAtInTime(t *testing.T) {
 		})
 	}
 }
+
+// TestUnread: what a source has yet to be read is what is written beyond what was sent, as of the
+// last look.
+func TestUnread(t *testing.T) {
+	poll(t, func(r *rig) {
+		tune := r.tune
+		r.tune = func(s *settings) { tune(s); s.readers = 1 }
+		r.write("a.log", "first\n")
+		r.start()
+		r.pass(pollTime)
+		src := r.feed.Got()[0].Source
+		unread := func(when string, want int64) {
+			t.Helper()
+			if n, ok := r.in.Unread(src.ID); !ok || n != want {
+				t.Errorf("%s: %d bytes are not read (%t), want %d", when, n, ok, want)
+			}
+		}
+		unread("all is read", 0)
+		r.feed.Block(true)
+		r.append("a.log", "held up\n")
+		r.pass(pollTime)
+		r.append("a.log", "and more\n")
+		r.pass(10 * time.Second)
+		unread("while it is held up", int64(len("held up\nand more\n")))
+		r.feed.Block(false)
+		r.pass(10 * time.Second)
+		unread("in the end", 0)
+		if _, ok := r.in.Unread(src.ID + 1); ok {
+			t.Error("of a source that is not there something is known")
+		}
+	})
+}

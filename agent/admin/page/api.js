@@ -19,13 +19,22 @@ function send(path, options) {
   return fetch(new URL(path, document.baseURI), { ...options, headers, credentials: 'omit', cache: 'no-store', redirect: 'error' });
 }
 
+// reasonOf returns what an answer says: a text, or the error in JSON.
+function reasonOf(text) {
+  try {
+    return JSON.parse(text).error ?? text;
+  } catch {
+    return text;
+  }
+}
+
 // request returns a response that is fine. It asks for the token where that is needed.
 export async function request(path, options = {}, why = 'Whoever can reach it from other machines needs it to see logs and settings.') {
   for (;;) {
     const used = token();
     const response = await send(path, options);
     if (response.ok) return response;
-    const text = (await response.text()).slice(0, 2000).trim();
+    const text = reasonOf((await response.text()).slice(0, 4000).trim());
     if (response.status !== 401) throw new Refused(response.status, text);
     if (token() === used) await askForToken(why, used !== '', options.signal);
   }

@@ -1,7 +1,7 @@
 // The configuration that the agent runs by, and a place to try lines.
 
-import { el, putText, bdi, setText } from './dom.js';
-import { getJSON, sendJSON } from './api.js';
+import { el, putText, bdi, setText, plain } from './dom.js';
+import { askAgain, getJSON, sendJSON } from './api.js';
 import { status } from './status.js';
 import { many, when } from './format.js';
 
@@ -11,7 +11,8 @@ export function configuration(main) {
   const text = el('ol', { class: 'source', tabindex: '0', 'aria-label': 'The config, with secrets hidden' });
   const file = el('p', { class: 'path' });
   const warnings = el('ul', { class: 'warnings' });
-  const reload = el('p', { class: 'reload' });
+  const reload = el('p', { class: 'reload', role: 'status' });
+  const reloadButton = el('button', { type: 'button', id: 'reload', text: 'Reload', title: 'Read the config file again, and go on by it' });
   const failed = el('p', { class: 'error', role: 'alert' });
   const lines = el('textarea', { id: 'try-lines', rows: '6', spellcheck: 'false', placeholder: 'Paste lines of a log, and see the records they become. Nothing is stored or sent.' });
   lines.value = sessionStorage.getItem(draft) ?? '';
@@ -24,9 +25,22 @@ export function configuration(main) {
     el('div', { class: 'buttons' }, el('label', { for: 'try-pipeline', text: 'Pipeline' }), pipeline, el('span', { class: 'hint', text: 'Ctrl+Enter' }), button), said);
   main.append(
     el('section', { class: 'config-text', 'aria-labelledby': 'config-title' },
-      el('h1', { id: 'config-title', text: 'Configuration' }), file, reload, warnings, failed, text),
+      el('header', null, el('h1', { id: 'config-title', text: 'Configuration' }), reloadButton), file, reload, warnings, failed, text),
     el('section', { class: 'config-try', 'aria-labelledby': 'try-title' }, el('h2', { id: 'try-title', text: 'Try lines' }), form, results));
 
+  reloadButton.addEventListener('click', async () => {
+    askAgain();
+    reloadButton.disabled = true;
+    try {
+      await sendJSON('POST', 'api/v1/reload', undefined, 'Reloading the config changes what the agent does.');
+      setText(failed, '');
+    } catch (error) {
+      if (error.status !== 401) setText(failed, error.message);
+    } finally {
+      reloadButton.disabled = false;
+    }
+    status.refresh();
+  });
   const tryLines = async () => {
     button.disabled = true;
     sessionStorage.setItem(draft, lines.value.slice(0, 1 << 20));
@@ -50,14 +64,14 @@ export function configuration(main) {
     if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) tryLines();
   });
 
-  let loaded = ''; // the reload that the text is of
+  let loaded = null; // the reload that the text is of
   const load = async () => {
     try {
       const config = await getJSON('api/v1/config');
       putText(file, `${config.file} · data in ${config.data_dir}`);
       const byLine = new Map();
       for (const w of config.warnings) byLine.set(w.line, [...(byLine.get(w.line) ?? []), w.message]);
-      text.replaceChildren(...config.text.split('\n').map((line, i) => sourceLine(line, byLine.get(i + 1))));
+      text.replaceChildren(...config.text.trimEnd().split('\n').map((line, i) => sourceLine(line, byLine.get(i + 1))));
       warnings.replaceChildren(...(config.warnings.length
         ? config.warnings.map((w) => el('li', null, el('strong', { text: w.line ? `Line ${w.line}: ` : '' }), bdi(w.message)))
         : [el('li', { class: 'fine', text: 'longshore check finds nothing to change.' })]));
@@ -72,25 +86,25 @@ export function configuration(main) {
   load();
   const end = status.watch(({ status: s }) => {
     const r = s?.reload;
-    reload.hidden = !r;
-    if (!r) return;
-    putReload(reload, r);
-    const state = JSON.stringify(r);
-    if (loaded && loaded !== state) load();
+    if (r) putReload(reload, r);
+    else if (s) setText(reload, 'As it was at the start.');
+    if (!s) return;
+    const state = JSON.stringify(r ?? '');
+    if (loaded !== null && loaded !== state) load();
     loaded = state;
   });
   return { end };
 }
 
+const asked = { signal: 'by a signal', api: 'as was asked for here or by the API', watch: 'as the file had changed' };
+
 function putReload(node, r) {
-  const at = r.time ? when(new Date(r.time), false) : '';
-  if (r.error) {
-    node.className = 'reload failed';
-    setText(node, `The reload at ${at} failed, and the config before it goes on: ${r.error}`);
-    return;
-  }
-  node.className = 'reload';
-  setText(node, r.count > 0 ? `Reloaded ${many(r.count, 'time')}, last at ${at}.` : 'As it was at the start.');
+  const at = when(new Date(r.time), false);
+  node.className = r.successful ? 'reload' : 'reload failed';
+  const did = [['restarted', r.restarted], ['removed', r.removed], ['untouched', r.untouched]]
+    .filter(([, names]) => names?.length).map(([what, names]) => ` ${what}: ${names.map(plain).join(', ')}`).join(';');
+  if (r.successful) setText(node, `Reloaded at ${at}, ${asked[r.by] ?? r.by}.${did}`);
+  else setText(node, `The reload at ${at} failed, and the config before it goes on: ${plain(r.error ?? '')}`);
 }
 
 function sourceLine(line, problems) {

@@ -61,7 +61,7 @@ function output(o, replay, open) {
     : el('button', { type: 'button', class: 'primary', 'data-focus': `replay ${o.output}`, disabled: o.count - (o.unsendable ?? 0) <= 0,
       text: 'Send again', on: { click: () => replay(o.output, 'POST') } });
   node.append(el('header', null, el('h2', null, bdi(o.output)), el('span', { class: 'type', text: o.type }),
-    el('span', { class: 'amount', text: o.count === 0 ? 'none' : `${o.partial ? 'the newest ' : ''}${count(o.count)}` }), button));
+    el('span', { class: 'amount', text: o.count === 0 ? 'none' : `${o.partial ? 'the newest ' : ''}${many(o.count, 'record')}` }), button));
   if (o.error) node.append(el('p', { class: 'error' }, bdi(o.error)));
   if (o.replay) node.append(progress(o.replay));
   const notes = [];

@@ -38,18 +38,20 @@ const hidden = new RegExp(
   '|[\\ud800-\\udbff](?![\\udc00-\\udfff])|(?<![\\ud800-\\udbff])[\\udc00-\\udfff]' +
   '|\\udb40[\\udc00-\\udfff]', 'g'); // tags, which have no shape
 
+// No pictures of control characters: most fonts do not have them.
+const names = ('NUL SOH STX ETX EOT ENQ ACK BEL BS TAB LF VT FF CR SO SI ' +
+  'DLE DC1 DC2 DC3 DC4 NAK SYN ETB CAN EM SUB ESC FS GS RS US').split(' ');
+
 function shownAs(text) {
   const code = text.codePointAt(0);
-  if (code < 0x20) return String.fromCodePoint(0x2400 + code) + text.slice(1);
-  if (code === 0x7f) return '␡';
-  return '‹' + code.toString(16).toUpperCase().padStart(4, '0') + '›';
+  if (code < 0x20) return `‹${names[code]}${text.slice(1)}›`;
+  return `‹${code.toString(16).toUpperCase().padStart(4, '0')}›`;
 }
 
 // putText sets a node's text, with what is hidden in it made visible. With lines, line ends and
 // tabs stay as they are.
 export function putText(node, text, lines = false) {
-  hidden.lastIndex = 0;
-  if (!hidden.test(text)) {
+  if (text.search(hidden) < 0) {
     node.textContent = text;
     return node;
   }

@@ -14,11 +14,12 @@ export function short(n) {
 
 const trim = (n) => (n >= 100 ? n.toFixed(0) : n >= 10 ? n.toFixed(1) : n.toFixed(2)).replace(/\.0+$/, '');
 
+// rate returns how often something is a second; null is not known yet.
 export function rate(n) {
   if (n === null || n === undefined) return '–';
-  if (n === 0) return '0';
-  if (n < 1) return n.toFixed(n < 0.1 ? 2 : 1);
-  return n < 10 ? n.toFixed(1) : short(Math.round(n));
+  if (n === 0) return '0/s';
+  if (n < 1) return `${n.toFixed(n < 0.1 ? 2 : 1)}/s`;
+  return `${n < 10 ? n.toFixed(1) : short(Math.round(n))}/s`;
 }
 
 export function bytes(n) {

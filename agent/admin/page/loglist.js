@@ -27,6 +27,7 @@ export class LogList {
     this.node = el('div', { class: 'log', tabindex: '0', role: 'grid', 'aria-label': 'Records, the newest last', 'aria-readonly': 'true' }, this.sizer);
     this.node.addEventListener('scroll', () => this.onScroll(), { passive: true });
     this.node.addEventListener('wheel', (e) => e.deltaY < 0 && this.unfollow(), { passive: true });
+    this.node.addEventListener('selectstart', () => this.unfollow()); // what is marked stays
     this.node.addEventListener('touchmove', () => this.unfollow(), { passive: true });
     this.node.addEventListener('pointerdown', (e) => e.target === this.node && this.unfollow());
     this.node.addEventListener('click', (e) => this.onClick(e));

@@ -5,14 +5,15 @@ import { getJSON } from './api.js';
 import { stream } from './stream.js';
 import { Records } from './records.js';
 import { LogList } from './loglist.js';
-import { clock, count, day, many, span } from './format.js';
+import { count, many, span } from './format.js';
 
-const levels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'];
+const levels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'none'];
 const filters = ['level', 'service', 'container', 'source', 'trace', 'text', 'since', 'until'];
 const page = 500; // records asked for at a time
+const hiddenFor = 30000; // until the stream of a tab that is not seen ends
 const waitingMost = 5000; // while paused
 const sinces = [['', 'any time'], ['5m', 'last 5 minutes'], ['15m', 'last 15 minutes'], ['1h', 'last hour'], ['6h', 'last 6 hours'], ['24h', 'last day']];
-const fullText = 20000; // characters of a value before it is shortened
+const fullText = 4000; // characters of a value before it is shortened
 
 export function logs(main, params) {
   const view = new Logs(main);
@@ -20,11 +21,15 @@ export function logs(main, params) {
   return { changed: (p) => view.changed(p), end: () => view.end() };
 }
 
-// hueOf gives a service one of eight colours, always the same.
+const hues = new Map();
+
+// hueOf gives each service one of eight colours, in the order in which they come.
 function hueOf(name) {
-  let h = 7;
-  for (let i = 0; i < name.length && i < 100; i++) h = (h * 31 + name.charCodeAt(i)) >>> 0;
-  return h % 8;
+  if (!hues.has(name)) {
+    if (hues.size > 1000) hues.clear();
+    hues.set(name, hues.size % 8);
+  }
+  return hues.get(name);
 }
 
 const baseName = (path) => path.slice(path.lastIndexOf('/') + 1);
@@ -58,6 +63,8 @@ class Logs {
     this.build();
     this.onKeyDown = (event) => this.onKey(event);
     document.addEventListener('keydown', this.onKeyDown);
+    this.onHidden = () => this.hidden();
+    document.addEventListener('visibilitychange', this.onHidden);
     this.ticking = setInterval(() => this.tick(), 1000);
   }
 
@@ -66,8 +73,11 @@ class Logs {
     clearInterval(this.ticking);
     clearTimeout(this.later);
     clearTimeout(this.typing);
+    clearTimeout(this.hiding);
+    cancelAnimationFrame(this.traceFrame);
     this.list.end();
     document.removeEventListener('keydown', this.onKeyDown);
+    document.removeEventListener('visibilitychange', this.onHidden);
     window.CSS?.highlights?.delete('found');
   }
 
@@ -85,7 +95,7 @@ class Logs {
     })));
     this.since = el('select', { id: 'filter-since', 'aria-label': 'Time', on: { change: () => this.set({ since: this.since.value, until: '' }) } },
       sinces.map(([value, text]) => el('option', { value, text })));
-    this.pauseButton = el('button', { type: 'button', id: 'pause', class: 'live', 'aria-pressed': 'false', on: { click: () => this.togglePause() } });
+    this.pauseButton = el('button', { type: 'button', id: 'pause', class: 'pause', 'aria-pressed': 'false', on: { click: () => this.togglePause() } });
     this.clearButton = el('button', { type: 'button', class: 'quiet', id: 'clear-filters', text: 'Clear', on: { click: () => this.clear() } });
     this.state = el('p', { class: 'log-state', role: 'status' });
     this.counts = el('p', { class: 'log-counts' });
@@ -181,7 +191,23 @@ class Logs {
     this.connect();
   }
 
+  // hidden ends the stream of a tab that nobody sees for long: a browser has few connections to one
+  // server, and the tabs that are seen need them. What came meanwhile is loaded then.
+  hidden() {
+    clearTimeout(this.hiding);
+    if (document.hidden) {
+      this.hiding = setTimeout(() => {
+        this.abort?.abort();
+        clearTimeout(this.later);
+        this.asleep = true;
+      }, hiddenFor);
+      return;
+    }
+    if (this.asleep) this.connect();
+  }
+
   async connect() {
+    this.asleep = false;
     const abort = new AbortController();
     this.abort = abort;
     this.setState('connecting');
@@ -251,7 +277,7 @@ class Logs {
     this.notice.replaceChildren(
       el('h2', { text: 'No recent records are kept' }), el('p', null, bdi(error.message)),
       el('p', { text: 'Records show here where the agent keeps the recent ones on disk: always where no output is configured, and elsewhere with this in its config:' }),
-      el('pre', { text: 'recent: 64MiB' }));
+      el('pre', { text: 'recent: on' }));
   }
 
   say(text, action, does) {
@@ -310,7 +336,7 @@ class Logs {
     if (gone > 0) this.list.shifted(-gone);
     if (this.filter.trace) {
       this.records.sort();
-      this.traceChanged = true;
+      this.traceFrame ||= requestAnimationFrame(() => this.showTraceView());
     }
     this.list.schedule();
   }
@@ -351,7 +377,7 @@ class Logs {
   showPause() {
     const n = this.waiting.length + this.missed;
     this.pauseButton.setAttribute('aria-pressed', this.paused !== '');
-    this.pauseButton.className = this.paused ? 'live paused' : 'live';
+    this.pauseButton.className = this.paused ? 'pause paused' : 'pause';
     setText(this.pauseButton, this.paused ? (n > 0 ? `Go on: ${count(n)} new` : 'Go on') : 'Pause');
   }
 
@@ -378,7 +404,6 @@ class Logs {
     if (this.connected === 'live') this.setState('live');
     this.showPause();
     this.main.classList.toggle('empty', this.records.length === 0 && this.connected === 'live');
-    if (this.traceChanged) this.showTraceView();
   }
 
   onKey(event) {
@@ -409,8 +434,7 @@ class Logs {
       rows.push(el('div', null, el('dt', null, bdi(name)), el('dd', null, this.value(typeof value === 'string' ? value : JSON.stringify(value)), extra)));
     };
     const only = (name, value) => el('button', { type: 'button', class: 'only', text: 'only this', 'aria-label': `Only this ${name}`, on: { click: () => this.set({ [name]: value }) } });
-    const at = new Date(r.at);
-    row('time', `${day(at)} ${clock(at)} · ${r.time}`);
+    row('time', r.time);
     row('level', r.level);
     row('service', r.service, r.service && only('service', r.service));
     row('container', r.container, r.container && only('container', r.container));
@@ -440,7 +464,7 @@ class Logs {
 
   // showTraceView draws when which service had a part in a trace.
   showTraceView() {
-    this.traceChanged = false;
+    this.traceFrame = 0;
     const id = this.filter.trace;
     this.trace.hidden = !id;
     this.list.base = null;

@@ -58,8 +58,8 @@ const sum = (list, field) => (list ?? []).reduce((n, p) => n + p[field], 0);
 function putFacts(facts, { status: s, history }) {
   const total = (kind, list) => (history.length ? (list ?? []).reduce((n, p) => n + series(history, `${kind}:${p.name}`).now, 0) : null);
   const rows = [
-    ['Read', `${rate(total('input', s.inputs))}/s`, `${count(sum(s.inputs, 'read'))} lines since the start`],
-    ['Delivered', `${rate(total('output', s.outputs))}/s`, `${count(sum(s.outputs, 'delivered'))} records since the start`],
+    ['Read', rate(total('input', s.inputs)), `${count(sum(s.inputs, 'read'))} lines since the start`],
+    ['Delivered', rate(total('output', s.outputs)), `${count(sum(s.outputs, 'delivered'))} records since the start`],
     ['Waiting', short(Math.max(0, sum(s.outputs, 'in_flight'))), 'records read and not yet delivered'],
     ['Rejected', short(sum(s.outputs, 'rejected')), 'records that a destination will never take'],
     ['Dropped', short(sum(s.outputs, 'filtered')), 'records left out by rules of yours'],
@@ -95,6 +95,7 @@ function putCards(columns, cards, state) {
   for (const i of s.inputs ?? []) put('input', i, inputCard(s, i));
   for (const p of s.pipelines ?? []) put('pipeline', p, pipelineCard(s, p));
   for (const o of s.outputs ?? []) put('output', o, outputCard(s, o));
+  if (!s.outputs?.length) put('output', { name: 'recent records' }, { level: 'good', state: '', rate: 'kept', notes: ['No output is configured: the newest records are kept on disk, to be looked at under Logs.'] });
   for (const [key, card] of cards) {
     if (used.has(key)) continue;
     card.node.remove();
@@ -119,7 +120,7 @@ function fillCard(card, content, of) {
   card.node.className = `card ${content.level}`;
   setText(card.type, content.type ?? '');
   setText(card.state, content.state);
-  setText(card.rate, `${rate(of.now)}/s`);
+  setText(card.rate, content.rate ?? rate(of.now));
   const noted = JSON.stringify([content.notes, content.bars, content.problem]);
   if (noted !== card.noted) {
     card.noted = noted;
@@ -175,7 +176,7 @@ function outputCard(s, o) {
   const problem = problemOf(s, 'output', o.name);
   const dead = deadLetters(s, o.name);
   const full = o.queue_size > 0 && o.queued_bytes >= 0.95 * o.queue_size;
-  const lag = o.in_flight > 0 && o.last_delivered ? Date.parse(s.now) - Date.parse(o.last_delivered) : 0;
+  const lag = 1000 * (o.lag_seconds ?? 0);
   const waits = full || o.behind > 0 || o.spool_bytes > 0 || lag > 10000;
   const bars = [];
   if (o.queue_size > 0) bars.push({ name: 'queue', value: o.queued_bytes, of: o.queue_size, text: `${bytes(Math.max(0, o.queued_bytes))} of ${bytes(o.queue_size)}` });
@@ -187,7 +188,7 @@ function outputCard(s, o) {
       : o.behind > 0 || o.spool_bytes > 0 ? 'catching up' : full ? 'held up' : '',
     notes: [
       o.location, `${short(o.delivered)} delivered`, o.in_flight > 0 && `${short(o.in_flight)} waiting`,
-      lag > 10000 && `nothing got through for ${span(lag)}`,
+      lag > 10000 && `the oldest for ${span(lag)}`,
       o.rejected > 0 && `${short(o.rejected)} rejected`, dead > 0 && `${bytes(dead)} of dead letters`,
       o.lost > 0 && `${short(o.lost)} lost`,
     ],

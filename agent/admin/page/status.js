@@ -40,7 +40,7 @@ function judge(status) {
   if (problems.length > 0) {
     const p = problems[0];
     const more = problems.length > 1 ? ` And ${many(problems.length - 1, 'more problem')}.` : '';
-    const wait = p.kind === 'output' ? ` Nothing is lost: ${many(waiting, 'record')} wait${waiting === 1 ? 's' : ''}, and are sent once it works again.` : '';
+    const wait = p.kind === 'output' ? ` Nothing is lost: ${many(waiting, 'record')} ${waiting === 1 ? 'waits, and is' : 'wait, and are'} sent once it works again.` : '';
     const since = span(now - Date.parse(p.since));
     return {
       level: 'bad', short: many(problems.length, 'problem'),
@@ -117,6 +117,7 @@ export const status = {
     if (last) tell(last);
     return () => watchers.delete(tell);
   },
+  refresh: ask,
   start() {
     document.addEventListener('visibilitychange', ask);
     ask();
