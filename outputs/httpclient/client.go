@@ -29,6 +29,7 @@ type Client struct {
 	headers    map[string]pipeline.Secret
 	timeout    time.Duration
 	userAgent  string
+	login      bool        // the settings say who we are
 	answered   atomic.Bool // there was an answer, so the URL cannot be all wrong
 }
 
@@ -65,6 +66,7 @@ func New(s Settings) (*Client, error) {
 		headers:   s.Headers,
 		timeout:   time.Duration(s.Timeout),
 		userAgent: UserAgent(),
+		login:     s.Auth.Set() || s.Headers["Authorization"] != "",
 	}
 	c.authorize, c.invalidate = s.Auth.authorizer(c.base)
 	return c, nil

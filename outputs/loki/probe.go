@@ -37,11 +37,16 @@ func (o *Output) Probe(ctx context.Context) (server string, err error) {
 	if err := httpclient.Unanswered(resp, text); err != nil {
 		return "", err
 	}
+	return serverName(text), nil
+}
+
+// serverName returns the name and version in Loki's answer, or "".
+func serverName(text []byte) string {
 	var info struct{ Version string }
 	if json.Unmarshal(text, &info) != nil || info.Version == "" {
-		return "", nil
+		return ""
 	}
-	return "Loki " + httpclient.Clean(info.Version), nil
+	return "Loki " + httpclient.Clean(info.Version)
 }
 
 // baseURL returns the push URL without the path that is Loki's or the config's.
