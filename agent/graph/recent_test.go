@@ -15,6 +15,7 @@ import (
 
 	"github.com/longshore/longshore/agent/recent"
 	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/config"
 	"github.com/longshore/longshore/pipeline/event"
 )
 
@@ -134,4 +135,76 @@ func (s stars) Apply(b *event.Batch) {
 			copy(b.Line(i), "********")
 		}
 	}
+}
+
+// BenchmarkRecent is what a record costs from the input on, by a pipeline without outputs, where
+// recent records are not kept and where they are. What the store does beside it counts, too.
+func BenchmarkRecent(b *testing.B) {
+	for _, kept := range []bool{false, true} {
+		b.Run(fmt.Sprint("kept=", kept), func(b *testing.B) {
+			w := newWorld()
+			in := &benchInput{records: b.N}
+			w.more = []pipeline.Spec{{Kind: pipeline.KindInput, Type: "bench", New: func() any { return in }}}
+			loader := config.Loader{Components: w.specs()}
+			cfg, err := loader.Load("bench.yml", []byte("data_dir: "+b.TempDir()+"\ninputs: {in: {type: bench}}\n"+
+				"parsers: {words: {type: words}}\npipelines: {main: {inputs: [in], parsers: [words]}}\n"))
+			if err != nil {
+				b.Fatal(err)
+			}
+			o := Options{Config: cfg, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
+				Health: func(pipeline.Kind, string) func(error) { return func(error) {} },
+				Vital:  func(string) func(error) { return func(error) {} },
+				Found:  func(_, _ string) {}, Now: time.Now}
+			ctx, cancel := context.WithCancel(b.Context())
+			var keeping sync.WaitGroup
+			if kept {
+				o.Recent, err = recent.Open(recent.Options{DataDir: cfg.DataDir, Size: 64 << 20, Log: o.Log})
+				if err != nil {
+					b.Fatal(err)
+				}
+				keeping.Go(func() { o.Recent.Run(ctx) })
+			}
+			g, err := Build(o)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			b.ResetTimer()
+			if err := g.Run(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+			b.StopTimer()
+			cancel()
+			keeping.Wait()
+			if kept {
+				b.ReportMetric(float64(o.Recent.LeftOut())/float64(b.N), "left-out/op")
+			}
+		})
+	}
+}
+
+// benchInput sends records in batches of 500.
+type benchInput struct{ records int }
+
+func (in *benchInput) Input(pipeline.Env) (pipeline.Input, error) { return in, nil }
+
+func (in *benchInput) Run(ctx context.Context, feed pipeline.Feed) error {
+	const line = "info user=42 method=GET path=/api/orders status=200 duration=12ms request=0123456789abcdef"
+	src, err := feed.Open(0, "bench", nil)
+	if err != nil {
+		return err
+	}
+	defer feed.Close(src, false)
+	for at := 0; at < in.records; at += 500 {
+		b := feed.Batch(src)
+		b.From, b.To = uint64(at), uint64(min(at+500, in.records))
+		for i := b.From; i < b.To; i++ {
+			b.Add(i, int64(i)+1, b.PutString(line))
+		}
+		b.Cursor = append(b.Cursor, 1)
+		if err := feed.Send(ctx, b); err != nil {
+			return err
+		}
+	}
+	return nil
 }

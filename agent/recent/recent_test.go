@@ -700,3 +700,50 @@ func FuzzReadFrame(f *testing.F) {
 		}
 	})
 }
+
+// BenchmarkStore is what it costs to encode a record for the store.
+func BenchmarkStore(b *testing.B) {
+	r := rig{pos: map[event.SourceID]uint64{}}
+	const line = `{"level":"info","msg":"GET /api/orders","user":42,"status":200,"ms":12,"id":"0123456789"}`
+	batch := r.batch(container, line)
+	batch.Records[0].Message = event.Value{Span: batch.PutString("GET /api/orders"), Kind: event.Plain}
+	for _, name := range []string{"user", "status", "ms"} {
+		batch.AddField(0, event.Value{Span: batch.PutString(name), Kind: event.Name},
+			event.Value{Span: batch.PutString("42"), Kind: event.Number})
+	}
+	var e encoder
+	var frames []byte
+	b.ReportAllocs()
+	for b.Loop() {
+		frames = e.append(frames[:0], 1, "main", batch, 0)
+	}
+	b.SetBytes(int64(len(frames)))
+}
+
+// BenchmarkQuery is what it costs to look through a store of 8 MiB.
+func BenchmarkQuery(b *testing.B) {
+	s, err := Open(Options{DataDir: b.TempDir(), Size: 8 << 20, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	r := rig{pos: map[event.SourceID]uint64{}}
+	tap := s.Tap("main", nil)
+	for range 200 {
+		batch := r.batch(file, slices.Repeat([]string{strings.Repeat("some words of a line ", 5)}, 100)...)
+		s.store(taken{tap, batch, func() {}})
+	}
+	s.write()
+	defer s.closeSegment()
+	for name, q := range map[string]Query{
+		"newest": {}, "text": {Filter: Filter{text: []byte("not there")}},
+		"level": {Filter: Filter{levels: 1 << event.Error}},
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := s.Query(b.Context(), q); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

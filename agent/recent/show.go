@@ -21,8 +21,8 @@ func Show(visit func(*Record)) *Store {
 // IsNone reports whether there is no record, but only the end of a batch.
 func (r *Record) IsNone() bool { return r.frame.json == nil }
 
-// Time returns the record's time in Unix nanoseconds.
-func (r *Record) Time() int64 { return r.frame.time }
+// Position returns where the record begins in its source.
+func (r *Record) Position() uint64 { return r.frame.pos }
 
 // Append appends the record as the API shows it, but whole.
 func (r *Record) Append(dst []byte) []byte { return r.frame.appendRecord(dst) }

@@ -71,9 +71,10 @@ type tailing struct {
 	lines, level, trace, since, grep, output string
 
 	filter  recent.Filter
-	pattern *regexp.Regexp   // nil for none
-	limit   int              // lines of each source to begin with; -1 for all
-	files   map[string]int64 // those named as arguments, with the sizes they have
+	pattern *regexp.Regexp // nil for none
+	limit   int            // lines of each source to begin with; -1 for all
+	files   []string       // those named as arguments
+	globs   bool           // and not only by their names
 	merger  *merger
 }
 
@@ -93,7 +94,7 @@ func (t *tailing) run(ctx context.Context, args []string) error {
 	// the end, at which the folder would stay.
 	signal.Ignore(syscall.SIGPIPE)
 	defer signal.Reset(syscall.SIGPIPE)
-	t.merger = newMerger(newTailView(t.app, t.output, t.unfold).show, len(cfg.Inputs), t.files)
+	t.merger = newMerger(newTailView(t.app, t.output, t.unfold).show, len(cfg.Inputs), len(t.files) > 0 && !t.globs)
 	return t.follows(ctx, cfg)
 }
 
@@ -193,17 +194,19 @@ func (t *tailing) configToTail(args []string) (*config.Config, error) {
 	return cfg, nil
 }
 
+// filesInput is the name of the input of files that are named as arguments.
+const filesInput = "files"
+
 // configOf returns a config for containers and files.
 func (t *tailing) configOf(args []string) (*config.Config, error) {
 	var paths, names []string
 	for _, arg := range args {
-		path, isFile, err := fileOf(arg)
+		path, isFile, err := t.fileOf(arg)
 		switch {
 		case err != nil:
 			return nil, err
 		case isFile:
 			paths = append(paths, path)
-			t.expect(arg)
 		case strings.Contains(arg, "*"):
 			names = append(names, arg)
 		default:
@@ -212,7 +215,7 @@ func (t *tailing) configOf(args []string) (*config.Config, error) {
 	}
 	inputs := map[string]any{}
 	if len(paths) > 0 {
-		inputs["files"] = map[string]any{"type": "file", "paths": paths, "line_timeout": "500ms"}
+		inputs[filesInput] = map[string]any{"type": "file", "paths": paths, "line_timeout": "500ms"}
 	}
 	if len(names) > 0 {
 		inputs["containers"] = map[string]any{"type": "docker", "include": map[string]any{"names": names}}
@@ -229,7 +232,7 @@ func (t *tailing) configOf(args []string) (*config.Config, error) {
 func escapeVariables(text []byte) string { return strings.ReplaceAll(string(text), "${", "$${") }
 
 // fileOf returns the path that an argument names, as a glob, if it is one of a file.
-func fileOf(arg string) (path string, isFile bool, err error) {
+func (t *tailing) fileOf(arg string) (path string, isFile bool, err error) {
 	info, err := os.Stat(arg)
 	switch {
 	case err == nil && info.IsDir():
@@ -238,12 +241,15 @@ func fileOf(arg string) (path string, isFile bool, err error) {
 	case err == nil && !info.Mode().IsRegular():
 		return "", false, &failure{exitUsage, fmt.Errorf("%s is no regular file", arg)}
 	case err == nil:
-		arg = literal.Replace(arg)
+		path, err = filepath.Abs(arg)
+		t.files = append(t.files, path)
+		return literal.Replace(path), true, err
 	case !strings.Contains(arg, "/") && !slices.Contains(logEndings, filepath.Ext(arg)):
 		return "", false, nil
 	case !strings.ContainsAny(arg, "*?["):
 		return "", false, fmt.Errorf("reading %s: %w", arg, errors.Unwrap(err))
 	}
+	t.globs = true
 	path, err = filepath.Abs(arg)
 	return path, true, err
 }
@@ -254,20 +260,19 @@ var literal = strings.NewReplacer("*", `\*`, "?", `\?`, "[", `\[`, `\`, `\\`)
 // logEndings are those by which a name without a folder is a file's, also where there is none.
 var logEndings = []string{".log", ".json", ".jsonl", ".txt", ".out", ".err"}
 
-// expect notes how much of a file is to be shown before a tail that does not follow ends.
-func (t *tailing) expect(arg string) {
-	info, err := os.Stat(arg)
-	if err != nil {
-		return // a glob
+// sizes returns the sizes of the files named as arguments, as their input finds them: up to there
+// they are shown by a tail that does not follow.
+func (t *tailing) sizes(input string) map[string]int64 {
+	if input != filesInput {
+		return nil
 	}
-	path, err := filepath.Abs(arg)
-	if err != nil {
-		return
+	sizes := map[string]int64{}
+	for _, path := range t.files {
+		if info, err := os.Stat(path); err == nil {
+			sizes[path] = info.Size()
+		}
 	}
-	if t.files == nil {
-		t.files = map[string]int64{}
-	}
-	t.files[path] = info.Size()
+	return sizes
 }
 
 // follows shows what the config's pipelines make of its inputs, until ctx ends or, without follow,
@@ -281,7 +286,7 @@ func (t *tailing) follows(ctx context.Context, cfg *config.Config) error {
 			return t.health(cancel, string(kind)+" "+name)
 		},
 		Vital: func(name string) func(error) { return t.health(cancel, name) },
-		Found: func(string, string) { t.merger.inputFound() },
+		Found: func(input, _ string) { t.merger.inputFound(t.sizes(input)) },
 		Now:   time.Now, Recent: recent.Show(t.take), OnlyRecent: true,
 	})
 	if err != nil {
@@ -313,7 +318,8 @@ func (t *tailing) take(r *recent.Record) {
 		t.merger.arrived(r.Source.Label(event.LabelFile), r.End)
 		return
 	}
-	if !t.filter.Matches(r) {
+	isLater := t.noFollow && t.merger.isLater(r.Source.Label(event.LabelFile), r.Position())
+	if isLater || !t.filter.Matches(r) {
 		return
 	}
 	record := newTailRecord(r.Append(nil))

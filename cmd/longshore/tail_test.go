@@ -169,7 +169,7 @@ func TestTailForms(t *testing.T) {
 func TestMerger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var shown []string
-		m := newMerger(func(r *tailRecord) error { shown = append(shown, r.Message); return nil }, 1, nil)
+		m := newMerger(func(r *tailRecord) error { shown = append(shown, r.Message); return nil }, 1, false)
 		add := func(second int, message string) {
 			m.add(tailed(map[string]any{"message": message, "time": fmt.Sprintf("2026-03-01T00:00:%02dZ", second)})[0])
 			m.arrived("", 0)
@@ -182,7 +182,7 @@ func TestMerger(t *testing.T) {
 		}
 		add(3, "c")
 		step()
-		m.inputFound()
+		m.inputFound(nil)
 		add(1, "a")
 		add(2, "b")
 		step()
@@ -209,8 +209,11 @@ func TestMerger(t *testing.T) {
 
 // TestMergerOfFiles: files are complete when they were read to their ends.
 func TestMergerOfFiles(t *testing.T) {
-	m := newMerger(nil, 1, map[string]int64{"/a": 10, "/b": 0})
-	m.inputFound()
+	m := newMerger(nil, 1, true)
+	m.inputFound(map[string]int64{"/a": 10, "/b": 0})
+	if m.isLater("/a", 9) || !m.isLater("/a", 10) || m.isLater("/c", 10) {
+		t.Error("what comes later begins at the size at the start")
+	}
 	m.arrived("/a", 9)
 	if m.isComplete() {
 		t.Error("a byte is left")
@@ -224,7 +227,7 @@ func TestMergerOfFiles(t *testing.T) {
 // TestMergerHoldsLittle, and ends with the first error of writing.
 func TestMergerHoldsLittle(t *testing.T) {
 	shown := 0
-	m := newMerger(func(*tailRecord) error { shown++; return syscall.EPIPE }, 1, nil)
+	m := newMerger(func(*tailRecord) error { shown++; return syscall.EPIPE }, 1, false)
 	for range 3 {
 		m.add(&tailRecord{json: make([]byte, maxHeld)})
 	}

@@ -34,28 +34,41 @@ type merger struct {
 	began   time.Time
 	last    time.Time        // when something came
 	inputs  int              // that have yet to say what they found
-	files   map[string]int64 // bytes that are yet to come of each, as long as there are such
-	endless bool             // there are sources beside files
+	sizes   map[string]int64 // of files, at the start
+	unread  map[string]bool  // files that are not read up to there
+	endless bool             // there are sources beside these
 	merged  bool             // what was there at the start is shown
 }
 
-func newMerger(show func(*tailRecord) error, inputs int, files map[string]int64) *merger {
-	m := &merger{show: show, inputs: inputs, files: map[string]int64{}, began: time.Now(), last: time.Now()}
-	m.endless = inputs > 1 || len(files) == 0
-	for path, size := range files {
-		if size > 0 {
-			m.files[path] = size
-		}
-	}
+// newMerger returns the merger of a number of inputs. With files, one of them says the sizes of all
+// that it reads.
+func newMerger(show func(*tailRecord) error, inputs int, files bool) *merger {
+	m := &merger{show: show, inputs: inputs, began: time.Now(), last: time.Now(), sizes: map[string]int64{},
+		unread: map[string]bool{}}
+	m.endless = inputs > 1 || !files
 	return m
 }
 
-// inputFound notes that an input has found its sources.
-func (m *merger) inputFound() {
+// inputFound notes that an input has found its sources, and the sizes of files.
+func (m *merger) inputFound(sizes map[string]int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.inputs--
 	m.last = time.Now()
+	for path, size := range sizes {
+		m.sizes[path] = size
+		if size > 0 {
+			m.unread[path] = true
+		}
+	}
+}
+
+// isLater reports whether what stands at a position of a file was not there at the start.
+func (m *merger) isLater(path string, pos uint64) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	size, known := m.sizes[path]
+	return known && pos >= uint64(size)
 }
 
 // arrived notes up to where a file was read; path is "" for other sources.
@@ -63,8 +76,8 @@ func (m *merger) arrived(path string, to uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.last = time.Now()
-	if size, some := m.files[path]; some && uint64(size) <= to {
-		delete(m.files, path)
+	if uint64(m.sizes[path]) <= to {
+		delete(m.unread, path)
 	}
 }
 
@@ -96,7 +109,7 @@ func (m *merger) isComplete() bool {
 	if m.inputs > 0 {
 		return false
 	}
-	return len(m.files) == 0 && (!m.endless || quiet >= endTime) || quiet >= goneTime
+	return len(m.unread) == 0 && (!m.endless || quiet >= endTime) || quiet >= goneTime
 }
 
 // flush shows what is held. The error is the first that there was.

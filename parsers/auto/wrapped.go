@@ -140,7 +140,7 @@ func (p *Parser) plain(b *event.Batch, i int) bool {
 }
 
 // appendPlain appends text without its control sequences (ECMA-48, 5.4): ESC [,
-// parameters, and a final byte.
+// parameters, and a final byte; nor the short ones that programs write beside those.
 func appendPlain(dst, p []byte) []byte {
 	for {
 		at := bytes.IndexByte(p, escape)
@@ -159,7 +159,12 @@ func appendPlain(dst, p []byte) []byte {
 
 // sequence returns the length of the control sequence at the start of p, or 0.
 func sequence(p []byte) int {
-	if len(p) < 3 || p[1] != '[' {
+	switch {
+	case len(p) >= 2 && (p[1] == '=' || p[1] == '>'): // the keypad's modes, as .NET's console sets them
+		return 2
+	case len(p) >= 3 && (p[1] == '(' || p[1] == ')') && '0' <= p[2] && p[2] <= '~': // a character set: tput sgr0
+		return 3
+	case len(p) < 3 || p[1] != '[':
 		return 0
 	}
 	for n := 2; n < len(p) && n < 32; n++ {
