@@ -38,7 +38,8 @@ func newBrowser(t *testing.T) *tab {
 	t.Helper()
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(server.Chromium(t)),
 		chromedp.WindowSize(1440, 900),
-		chromedp.Flag("lang", "en-US"), chromedp.Flag("hide-scrollbars", true))
+		chromedp.Flag("lang", "en-US"), chromedp.Flag("hide-scrollbars", true),
+		chromedp.Flag("host-resolver-rules", "MAP evil.example 127.0.0.1")) // as a rebound name
 	if os.Geteuid() == 0 {
 		options = append(options, chromedp.NoSandbox) // it does not start as root with it
 	}

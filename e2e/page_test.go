@@ -238,12 +238,13 @@ func TestPageLogs(t *testing.T) {
 	p.click(".row .trace-id:not([hidden])")
 	p.hasRows("checkout", "declined")
 	p.shows("2 services")
-	p.waitFor("a lane for each service", `document.querySelectorAll('.lane').length === 2`)
+	p.waitFor("a lane for each service", `document.querySelectorAll('.lane').length === 2 &&
+		[...document.querySelectorAll('.lane circle')].filter(c => c.checkVisibility()).length === 2`)
 	p.waitFor("the link is the trace's", "location.hash.includes("+quoted(traceID)+")")
 	p.press(kb.Escape)
 	p.waitFor("the trace is left", "!location.hash.includes('trace')")
 
-	p.waitFor("the row is there", rows+".includes('declined')")
+	p.waitFor("all are there again", rows+".includes('declined') && "+rows+".includes('nothing')")
 	eval[bool](p, `[...document.querySelectorAll('.row')].find(r => r.textContent.includes('declined')).click()
 		?? true`)
 	p.shows("read as json")
@@ -560,6 +561,40 @@ func TestPageWithoutToken(t *testing.T) {
 	p.click(`[data-output="search"] button`)
 	p.shows("set http.token")
 	p.expectErrors("403")
+}
+
+// TestPageOfAnotherOrigin: neither a name that was made to mean this machine nor a page of another
+// port of it gets anything, in a browser that lets it try.
+func TestPageOfAnotherOrigin(t *testing.T) {
+	a, shop, store := pageAgent(t, "")
+	shop.write(shop.line("info", "web", "a secret of the shop"))
+	p := newBrowser(t)
+	p.expectErrors("") // it is refused
+	p.open(strings.Replace(a.url, "127.0.0.1", "evil.example", 1))
+	p.shows("closed to this host name")
+	p.open(store.URL)
+	for _, try := range []string{
+		`fetch(%[1]s + "/api/v1/logs").then(r => r.text(), () => "")`,
+		`fetch(%[1]s + "/api/v1/try", {method: "POST", body: '{"lines":"x"}'}).then(r => r.text(), () => "")`,
+		`fetch(%[1]s + "/api/v1/dead-letters/search/replay", {method: "POST", mode: "no-cors"}).then(r => r.text())`,
+		`new Promise(done => {
+			const script = document.createElement("script");
+			script.src = %[1]s + "/api/v1/logs";
+			script.onload = () => done("loaded");
+			script.onerror = () => done("");
+			document.documentElement.append(script);
+		})`,
+		`new Promise(done => {
+			const frame = document.createElement("iframe");
+			frame.src = %[1]s;
+			frame.onload = () => done(frame.contentDocument?.body?.innerText ?? "");
+			document.documentElement.append(frame);
+		})`,
+	} {
+		if got := eval[string](p, fmt.Sprintf(try, quoted(a.url))); got != "" {
+			t.Errorf("%s: %s", try, got)
+		}
+	}
 }
 
 // TestPageIsReadable: text stands out from its ground, and everything that can be used has a name,
