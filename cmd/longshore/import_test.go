@@ -413,3 +413,51 @@ func TestForeignConfigIsNamed(t *testing.T) {
 		t.Errorf("%q", stderr)
 	}
 }
+
+// TestReportsOfOtherConverters are faults that users of other converters have reported.
+func TestReportsOfOtherConverters(t *testing.T) {
+	const files = "scrape_configs: [{job_name: a, static_configs: [{labels: {__path__: /var/log/a.log}}]}]\n"
+	tests := []struct {
+		report, tool, text string
+		made, told         string
+	}{
+		{"grafana/alloy#3075: a setting that is unknown fails the whole conversion", "promtail",
+			"client: {url: 'http://loki:3100', batchwait: 1s, stream_lag_labels: ''}\n" + files,
+			"url: http://loki:3100", "promtail:1: not converted: client.stream_lag_labels"},
+		{"grafana/agent#4835: a positions block fails it", "promtail",
+			"clients: [{url: 'http://loki:3100'}]\npositions: {filename: /tmp/p.yaml}\n" + files,
+			"paths: [/var/log/a.log]", "promtail:2: not needed: positions: "},
+		{"fluent/fluent-bit#11168: the slashes of /…/ become part of a pattern", "fluent-bit",
+			"[INPUT]\n Name tail\n Path /a.log\n Tag a\n Parser mult_1\n[PARSER]\n Name mult_1\n Format regex\n" +
+				" Regex /Processing by (?<controller>[^#]+) as (?<format>[^ ]+?)$/\n[OUTPUT]\n Name stdout\n " +
+				"Match *\n",
+			"pattern: 'Processing by (?<controller>[^#]+) as", "100 % converted"},
+		{"fluent/fluent-bit#2394: the parser of the first line counts", "fluent-bit",
+			"[INPUT]\n Name tail\n Path /a.log\n Multiline On\n Parser_Firstline start\n Parser_1 " +
+				"middle\n[PARSER]\n Name start\n" +
+				" Format regex\n Regex ^(?<log>Exception.*)$\n[OUTPUT]\n Name stdout\n Match *\n",
+			"start_pattern: '^(?<log>Exception.*)$'", "not converted: pipeline.inputs[0].parser_1"},
+		{"grafana/loki#3806: a rule that takes a prefix off filename does nothing, and nobody says so", "promtail",
+			"clients: [{url: 'http://loki:3100'}]\nscrape_configs:\n- job_name: a\n  static_configs: [{labels: " +
+				"{__path__: /host/a.log}}]\n" +
+				"  relabel_configs: [{source_labels: [filename], regex: '/host(/.+)', replacement: $1, " +
+				"target_label: filename}]\n",
+			"filename: '{filename}'", "not converted: scrape_configs[0].relabel_configs[0]"},
+	}
+	for _, test := range tests {
+		code, stdout, stderr := call(t, test.text, "import", "--from", test.tool, "-")
+		told := strings.ReplaceAll(stderr, "standard input:", test.tool+":")
+		if code != 0 || !strings.Contains(stdout, test.made) || !strings.Contains(told, test.told) {
+			t.Errorf("%s: exit %d\n%s\n%s", test.report, code, stdout, told)
+		}
+	}
+	// grafana/alloy#5493: positions that cannot be read are ignored, and everything is sent again.
+	dir := t.TempDir()
+	config := written(t, "clients: [{url: 'http://loki:3100'}]\n"+files)
+	code, stdout, stderr := call(t, "", "import", "--from", "promtail", config, "--positions", dir+"/none.yml",
+		"--data-dir",
+		dir+"/data")
+	if code == 0 || stdout != "" || !strings.Contains(stderr, "reading the positions") {
+		t.Errorf("positions that are not there: exit %d\n%s\n%s", code, stdout, stderr)
+	}
+}

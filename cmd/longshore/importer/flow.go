@@ -117,12 +117,27 @@ func (f *flow) finish() {
 			keepLine(s)
 		}
 	}
+	if len(f.outputs) == 0 {
+		f.c.nowhere(f)
+		return
+	}
 	p := &section{name: f.name}
 	f.c.out.pipelines = append(f.c.out.pipelines, p)
 	p.fields.set("inputs", f.inputs)
 	p.fields.set("parsers", f.parsers)
 	p.fields.set("transforms", f.transforms)
 	p.fields.set("outputs", f.outputs)
+}
+
+// nowhere tells that what a flow reads goes to no output.
+func (c *conversion) nowhere(f *flow) {
+	for _, name := range f.inputs {
+		in := c.inputNamed(name)
+		if n := c.origin(in); n != nil {
+			n.near, in.comments = nil, nil
+			c.left(n, "no destination that was converted takes what it reads")
+		}
+	}
 }
 
 // keepLine makes the whole line the message of what a regex parser understands.

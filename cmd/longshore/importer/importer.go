@@ -400,6 +400,9 @@ func (r *Result) Accept(components []pipeline.Spec, lookup func(string) (string,
 	c := r.conversion
 	var errs config.Errors
 	for range maxRefused {
+		if len(c.out.inputs) > 0 && len(c.out.outputs) == 0 {
+			return fmt.Errorf("none of the destinations in %s could be converted", c.source.Name)
+		}
 		if len(c.out.inputs) == 0 || len(c.out.pipelines) == 0 {
 			return fmt.Errorf("nothing in %s says which files or containers to read, so there is nothing to convert",
 				c.source.Name)
@@ -446,6 +449,11 @@ func (c *conversion) placeholders(lookup func(string) (string, bool)) func(strin
 // refuse takes out what an error is about.
 func (c *conversion) refuse(e config.Error) bool {
 	parts := strings.SplitN(e.Path, ".", 4)
+	if c.out.head.fields.has(parts[0]) {
+		c.out.head.fields = slices.DeleteFunc(c.out.head.fields, func(f field) bool { return f.name == parts[0] })
+		c.note(nil, Left, "Longshore does not take what a setting becomes, %s: %s", e.Path, e.Message)
+		return true
+	}
 	if len(parts) < 2 || !slices.Contains(kinds[:4], parts[0]) {
 		return false
 	}

@@ -110,7 +110,7 @@ func (c *conversion) otelPipeline(name string, p *node, ins, outs map[string]*se
 			f.outputs = append(f.outputs, s.name)
 		}
 		if b := f.batch; b != nil && !s.fields.has("batch") && s.fields.text("type") != "stdout" {
-			s.fields.setIn("batch", "max_records", plain(firstOf(b.raw(), "")))
+			s.fields.setIn("batch", "max_records", c.number(b))
 		}
 	}
 	return f

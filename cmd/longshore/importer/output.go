@@ -160,13 +160,13 @@ func (o *output) remove(kind, name string) {
 				p.fields[i].value = slices.DeleteFunc(slices.Clone(names), func(n string) bool { return n == name })
 			}
 		}
+		p.fields = slices.DeleteFunc(p.fields, func(f field) bool {
+			names, ok := f.value.([]string)
+			return ok && len(names) == 0
+		})
 	}
 	o.pipelines = slices.DeleteFunc(o.pipelines, func(p *section) bool {
-		empty := func(f field) bool {
-			names, ok := f.value.([]string)
-			return ok && len(names) == 0 && (f.name == "inputs" || f.name == "outputs")
-		}
-		return slices.ContainsFunc(p.fields, empty)
+		return !p.fields.has("inputs") || !p.fields.has("outputs")
 	})
 }
 
