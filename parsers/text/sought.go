@@ -26,6 +26,11 @@ func (l *line) sought() bool {
 		}
 		return false
 	}
+	if h.keyedTime() {
+		h.level = h.seekLevel(h.at)
+		h.at = 0
+		return h.take()
+	}
 	level, inGroup := event.NoLevel, false
 	for first := s.at; s.words < 8; {
 		from := s.at
@@ -51,6 +56,41 @@ func (l *line) sought() bool {
 			return false
 		}
 		s.pass()
+	}
+	return false
+}
+
+// keyedTime reads the time of pairs that are no logfmt, as commas join them or a time has a blank:
+//
+//	Timestamp="2006-01-02 15:04:05",NodeId="7",…
+//	id=firewall time=2006-01-02 15:04:05 fw=…
+func (h *head) keyedTime() bool {
+	p := h.text
+	for at, pairs := 0, 0; pairs < 3; pairs++ {
+		name := at
+		for at < len(p) && (isAlnum(p[at]) || p[at] == '_') {
+			at++
+		}
+		if at == name || at+20 > len(p) || p[at] != '=' {
+			return false
+		}
+		value := at + 1
+		if p[value] == '"' {
+			value++
+		}
+		if recognize.KeyOf(p[name:at]).IsTime() {
+			ns, used, ok := recognize.ISO(p[value:], h.p.Zone)
+			h.at = value + used
+			if !ok || h.at >= len(p) || isWord(p, h.at) || value > at+1 && p[h.at] != '"' {
+				return false
+			}
+			h.ns, h.dated = ns, true
+			return true
+		}
+		if at = wordEnd(p, value); at == value || at == len(p) || p[at] != ' ' {
+			return false
+		}
+		at++
 	}
 	return false
 }
@@ -246,6 +286,7 @@ func (h *head) found(s *seeker, level event.Level, at int, mayCut bool) bool {
 	switch {
 	case behind >= len(p), s.words > 0 && p[at-1] == ',' && p[behind] == ',':
 		return false
+	case h.level == event.NoLevel && s.auditBehind(p, at, behind):
 	case s.prose > 2 || s.prose > 0 && (level == event.NoLevel && h.level == event.NoLevel && !boxed || p[at-1] == '='):
 		return false
 	case h.level == event.NoLevel && !isDigits10(p, at) && !boxed && !opened && !h.zonedBehind(s, at, behind):
@@ -261,6 +302,16 @@ func (h *head) found(s *seeker, level event.Level, at int, mayCut bool) bool {
 	}
 	h.at = 0
 	return h.take()
+}
+
+// auditBehind reports whether a time is that of an event of AIX's audit, whose name, user and outcome
+// stand before it: FILE_Open root OK 02 jan 2006 15:04:05.123456 …
+func (s *seeker) auditBehind(p []byte, at, behind int) bool {
+	if s.prose > mostProse || at < 8 || p[0] < 'A' || p[0] > 'Z' || bytes.IndexByte(p[:wordEnd(p, 0)], '_') < 2 {
+		return false
+	}
+	before := p[:at]
+	return p[behind-7] == '.' && (bytes.HasSuffix(before, []byte(" OK ")) || bytes.HasSuffix(before, []byte(" FAIL ")))
 }
 
 // isName reports whether text is of letters and digits, with a capital inside.
