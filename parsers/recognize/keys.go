@@ -90,9 +90,11 @@ var meanings = newMeanings([]spelling{
 		"calendarTime", "calendar_time", "activityDateTime", "EdgeStartTimestamp", "EdgeEndTimestamp", "_time",
 		"Datetime", "DateTime", "EventTime", "eventDateTime", "EventTimestamp", "UtcTime", "TimeGenerated",
 		"eventCreationTime", "serverTimestamp", "detectedDateTime", "eventDate", "event_date",
+		"timeStamp",
 	}},
 	{partTime, formFirst, []string{
 		"createdAt", "created_at", "created", "dateTime", "date_time", "when",
+		"CreationTime",
 	}},
 	{partTime, formCLEF, []string{"@t"}},
 	{partTime, formSerial, []string{"ID"}},

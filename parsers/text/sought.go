@@ -304,8 +304,8 @@ func (h *head) found(s *seeker, level event.Level, at int, mayCut bool) bool {
 	return h.take()
 }
 
-// auditBehind reports whether a time is that of an event of AIX's audit, whose name, user and outcome
-// stand before it: FILE_Open root OK 02 jan 2006 15:04:05.123456 …
+// auditBehind reports whether a time is that of an event of AIX's audit, whose name, user and
+// outcome stand before it: FILE_Open root OK 02 jan 2006 15:04:05.123456 …
 func (s *seeker) auditBehind(p []byte, at, behind int) bool {
 	if s.prose > mostProse || at < 8 || p[0] < 'A' || p[0] > 'Z' || bytes.IndexByte(p[:wordEnd(p, 0)], '_') < 2 {
 		return false
