@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/longshore/longshore/e2e/server"
 )
 
 // recentMessages returns what the agent's API has of recent records.
@@ -115,5 +117,44 @@ func TestTailFollows(t *testing.T) {
 	}
 	if rest, err := os.ReadDir(left); err != nil || len(rest) > 0 {
 		t.Errorf("left behind are %v (%v)", rest, err)
+	}
+}
+
+// TestDockerTail shows the last lines of containers that are named by a part of their names,
+// merged, and then what they log, without an agent.
+func TestDockerTail(t *testing.T) {
+	docker := server.PrivateDocker(t)
+	docker.AppImage("longshore-e2e/chatter:dev", binary(t, "./e2e/chatter"))
+	names := []string{"tailed-one", "tailed-two", "another"}
+	docker.Remove(names...)
+	for _, name := range names {
+		docker.Docker("run", "-d", "--name", name, "longshore-e2e/chatter:dev",
+			"-name", name, "-format", "plain", "-lines", "50", "-rate", "1000")
+		docker.Docker("wait", name)
+	}
+	tail := func(args ...string) string {
+		cmd := exec.Command(binary(t, "./cmd/longshore"), append([]string{"tail", "--no-follow"}, args...)...)
+		cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir(), "DOCKER_HOST="+docker.Host)
+		text, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("tail %v: %v\n%s", args, err, text)
+		}
+		return string(text)
+	}
+	for _, test := range []struct {
+		args              []string
+		one, two, another int
+	}{
+		{[]string{"tailed", "-n", "3"}, 3, 3, 0},
+		{[]string{"*-two", "-n", "all"}, 0, 50, 0},
+		{[]string{"-n", "2"}, 2, 2, 2},
+		{[]string{"another", "--since", "1h"}, 0, 0, 50},
+	} {
+		got := tail(append(test.args, "-o", "json")...)
+		for i, want := range []int{test.one, test.two, test.another} {
+			if n := strings.Count(got, `"container":"`+names[i]+`"`); n != want {
+				t.Errorf("tail %v shows %d lines of %s, want %d\n%.2000s", test.args, n, names[i], want, got)
+			}
+		}
 	}
 }

@@ -128,11 +128,11 @@ func requiredSettings(settings []config.Setting, under, indent string) string {
 		}
 		switch {
 		case s.Example != "":
-			fmt.Fprintf(&b, "%s%s: %s # %s\n", indent, name, s.Example, firstSentence(s.Doc))
+			b.WriteString(indent + name + ": " + s.Example + " # " + firstSentence(s.Doc) + "\n")
 		case s.Type == "list of section":
 			inner := requiredSettings(settings, s.Path+"[].", indent+"    ")
-			fmt.Fprintf(&b, "%s%s: # %s\n", indent, name, firstSentence(s.Doc))
-			fmt.Fprintf(&b, "%s  - %s", indent, strings.TrimLeft(inner, " "))
+			b.WriteString(indent + name + ": # " + firstSentence(s.Doc) + "\n")
+			b.WriteString(indent + "  - " + strings.TrimLeft(inner, " "))
 		}
 	}
 	return b.String()
@@ -147,19 +147,19 @@ func (n *newConfig) text() string {
 		"# Try it:  longshore check longshore.yml, and then longshore run longshore.yml\n" +
 		"version: 1\n\n" +
 		"# Positions, and what waits for a destination that is away. It must survive a restart.\n")
-	fmt.Fprintf(&b, "data_dir: %s\n", yamlText(n.machine.dataDir()))
+	b.WriteString("data_dir: " + yamlText(n.machine.dataDir()) + "\n")
 	b.WriteString("\n# Health, metrics, the API and the page. Only this machine reaches the default address.\n" +
 		"# http:\n#   listen: " + config.DefaultListen + "\n")
 	for _, kind := range []pipeline.Kind{pipeline.KindInput, pipeline.KindParser, pipeline.KindTransform} {
 		if n.sections[kind] != "" {
-			fmt.Fprintf(&b, "\n%ss:\n%s", kind, n.sections[kind])
+			b.WriteString("\n" + string(kind) + "s:\n" + n.sections[kind])
 		}
 	}
 	if n.sections[pipeline.KindParser] == "" {
 		b.WriteString("\n# Without parsers every format is detected. Secrets are taken out of all lines.\n")
 	}
 	if n.sections[pipeline.KindOutput] != "" {
-		fmt.Fprintf(&b, "\noutputs:\n%s", n.sections[pipeline.KindOutput])
+		b.WriteString("\noutputs:\n" + n.sections[pipeline.KindOutput])
 		return b.String()
 	}
 	b.WriteString("\n# Without outputs the newest records are kept in data_dir, to be looked at.\n" +
@@ -179,7 +179,7 @@ func yamlText(s string) string {
 
 func (n *newConfig) write(text string) error {
 	if n.to == "" {
-		if _, err := n.stdout.Write([]byte(text)); err != nil {
+		if _, err := printf(n.stdout, "%s", styled(printableLines(text))); err != nil {
 			return fmt.Errorf("writing the config: %w", err)
 		}
 		return nil

@@ -51,8 +51,10 @@ tests:
       - {timestamp: "2026-05-01T12:00:00.000Z", level: info, message: sold, n: 2, secret_code: absent}
   - name: a stack trace
     pipeline: auto
-    input: ["2026-05-01 12:00:00,123 ERROR [main] com.example.Shop - failed", "java.lang.IllegalStateException: " +
-	"closed", "\tat com.example.Shop.sell(Shop.java:42)"]
+    input:
+      - "2026-05-01 12:00:00,123 ERROR [main] com.example.Shop - failed"
+      - "java.lang.IllegalStateException: closed"
+      - "\tat com.example.Shop.sell(Shop.java:42)"
     expect:
       - {level: error, thread: main}
 `
