@@ -266,3 +266,24 @@ func (t *Trial) Behind(*event.Source, uint64) (from uint64, behind bool) {
 
 // SpoolRoom implements pipeline.Feed.
 func (t *Trial) SpoolRoom() int64 { return 0 }
+
+// PipelinesOf returns the names of the pipelines that a source of an input goes through: those that
+// its labels choose, or else those of the input. An error is that a label names one that is not
+// there; then those of the input are taken.
+func PipelinesOf(cfg *config.Config, input string, labels []event.Label) ([]string, error) {
+	var all, ofInput []*sharedPipeline
+	for _, c := range cfg.Pipelines {
+		p := &sharedPipeline{name: c.Name}
+		all = append(all, p)
+		if slices.Contains(c.Inputs, input) {
+			ofInput = append(ofInput, p)
+		}
+	}
+	_, options := splitOptions(labels)
+	chosen, err := options.pipelines(ofInput, all)
+	var names []string
+	for _, p := range chosen {
+		names = append(names, p.name)
+	}
+	return names, err
+}

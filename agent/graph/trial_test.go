@@ -3,12 +3,14 @@ package graph
 import (
 	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/config"
+	"github.com/longshore/longshore/pipeline/event"
 )
 
 // TestATrialThatIsShownSlowlySplitsNoRecord: lines that wait while others are shown do not lack.
@@ -56,4 +58,22 @@ pipelines: {main: {inputs: [in], parsers: [blocks], outputs: [out]}}
 			t.Errorf("records %q, error %v", got, err)
 		}
 	})
+}
+
+func TestPipelinesOf(t *testing.T) {
+	cfg := &config.Config{Pipelines: []config.Pipeline{
+		{Name: "a", Inputs: []string{"x"}}, {Name: "b", Inputs: []string{"y"}}, {Name: "c", Inputs: []string{"x", "y"}},
+		{Name: "d"},
+	}}
+	chosen := func(value string) []event.Label { return []event.Label{{Name: pipeline.OptionPipeline, Value: value}} }
+	for _, test := range []struct {
+		labels []event.Label
+		want   string
+		failed bool
+	}{{nil, "a c", false}, {chosen("d, b"), "d b", false}, {chosen("none"), "a c", true}} {
+		got, err := PipelinesOf(cfg, "x", test.labels)
+		if strings.Join(got, " ") != test.want || (err != nil) != test.failed {
+			t.Errorf("%v: got %v, %v", test.labels, got, err)
+		}
+	}
 }

@@ -62,7 +62,7 @@ func (a *app) commands() *cobra.Command {
 	root.AddCommand(a.runCommand(), a.checkCommand(), a.tryCommand(), a.testCommand(), a.replayCommand(),
 		a.verifyCommand(), a.importCommand(), a.listCommand(), a.healthcheckCommand(), a.versionCommand())
 	root.AddCommand(a.schemaCommand(), a.newCommand(), a.tailCommand(), a.topCommand())
-	root.AddCommand(a.doctorCommand())
+	root.AddCommand(a.doctorCommand(), a.explainCommand())
 	return root
 }
 
