@@ -33,7 +33,9 @@ const Folder = "recent"
 
 // Bounds on what the store takes of memory, processor and disk.
 const (
-	maxQueued   = 8         // batches
+	maxQueued   = 2 << 20 // of what waits, in memory: eight large batches, or many small ones
+	largeBatch  = maxQueued / 8
+	smallBatch  = 8 << 10   // up to here a batch is copied: as it is, it holds the memory of a large one
 	chunkSize   = 128 << 10 // of frames that are written at a time
 	writeEvery  = 100 * time.Millisecond
 	maxRate     = 8 << 20 // bytes a second: what is shown is to last for long enough to be looked at
@@ -68,6 +70,7 @@ type Store struct {
 
 	mu       sync.Mutex
 	queue    []taken
+	queued   int  // sum of their sizes
 	review   bool // a new reader of sources may bring what is there already
 	closed   chan struct{}
 	segments []*segment // oldest first; the last is written to
@@ -89,7 +92,23 @@ type taken struct {
 	tap     *Tap
 	batch   *event.Batch
 	release func()
+	size    int
 }
+
+// small returns the batch as a copy, whose memory is its own, if it is small.
+func (t taken) small() taken {
+	t.size = largeBatch
+	if size := len(t.batch.Arena) + len(t.batch.Records)*recordSize; size <= smallBatch {
+		own := &event.Batch{}
+		own.CopyParsedFrom(t.batch)
+		t.release()
+		t.batch, t.release, t.size = own, func() {}, size
+	}
+	return t
+}
+
+// recordSize is about what a record takes beside its text.
+const recordSize = 256
 
 // origin is a source as a pipeline takes it.
 type origin struct {
@@ -164,13 +183,12 @@ func (s *Store) Tap(pipelineName string, redact []pipeline.Transform) *Tap {
 func (t *Tap) Take(b *event.Batch, release func()) {
 	s := t.store
 	if s.visit != nil {
-		s.showDirectly(taken{t, b, release})
+		s.showDirectly(taken{tap: t, batch: b, release: release})
 		return
 	}
-	oldest := s.enqueue(taken{t, b, release})
-	if oldest.batch != nil {
-		s.leftOut.Add(uint64(len(oldest.batch.Records)))
-		oldest.release()
+	for _, out := range s.enqueue(taken{tap: t, batch: b, release: release}.small()) {
+		s.leftOut.Add(uint64(len(out.batch.Records)))
+		out.release()
 	}
 	select {
 	case s.wake <- struct{}{}:
@@ -178,20 +196,28 @@ func (t *Tap) Take(b *event.Batch, release func()) {
 	}
 }
 
-// enqueue queues a batch and returns the one that has no room any more, if any.
-func (s *Store) enqueue(t taken) (out taken) {
+// enqueue queues a batch and returns those that have no room any more.
+func (s *Store) enqueue(t taken) (out []taken) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.isClosed() {
-		return t
+		return []taken{t}
 	}
 	s.queue = append(s.queue, t)
-	if len(s.queue) > maxQueued {
-		out = s.queue[0]
-		s.queue[0] = taken{}
-		s.queue = s.queue[1:]
+	s.queued += t.size
+	for s.queued > maxQueued {
+		out = append(out, s.shift())
 	}
 	return out
+}
+
+// shift removes the batch that has waited longest. The caller holds mu.
+func (s *Store) shift() taken {
+	t := s.queue[0]
+	s.queue[0] = taken{}
+	s.queue = s.queue[1:]
+	s.queued -= t.size
+	return t
 }
 
 // dequeue returns the batch that has waited longest, and whether there is one.
@@ -202,10 +228,7 @@ func (s *Store) dequeue() (t taken, some bool) {
 		s.queue = nil
 		return t, false
 	}
-	t = s.queue[0]
-	s.queue[0] = taken{}
-	s.queue = s.queue[1:]
-	return t, true
+	return s.shift(), true
 }
 
 func (s *Store) isClosed() bool {
@@ -224,7 +247,7 @@ func (s *Store) Close() {
 		close(s.closed)
 	}
 	queue := s.queue
-	s.queue = nil
+	s.queue, s.queued = nil, 0
 	s.mu.Unlock()
 	for _, t := range queue {
 		t.release()

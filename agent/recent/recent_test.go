@@ -459,34 +459,51 @@ func (d *fullDisk) Free(path string) (int64, error) {
 }
 
 // TestNobodyWaits: where batches come faster than they are stored, the newest are stored, the
-// others counted, and nothing waits.
+// others counted, and nothing waits. Of small ones, more wait than of large ones.
 func TestNobodyWaits(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, err := Open(Options{DataDir: t.TempDir(), Size: 1 << 20, Log: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		r := &rig{T: t, Store: s, tap: s.Tap("main", nil), pos: map[event.SourceID]uint64{}}
-		released := 0
-		for i := range 100 { // nothing runs yet
-			r.tap.Take(r.batch(file, fmt.Sprint(i), "x"), func() { released++ })
-		}
-		if released != 100-maxQueued || s.LeftOut() != 2*(100-maxQueued) {
-			t.Errorf("%d batches are released, and %d records said to be left out", released, s.LeftOut())
-		}
-		r.run()
-		time.Sleep(time.Second)
-		synctest.Wait()
-		got := messages(t, r.query("").Records)
-		if len(got) != 2*maxQueued || got[0] != fmt.Sprint(100-maxQueued) {
-			t.Errorf("stored are %v", got)
-		}
-		r.stop()
-		r.tap.Take(r.batch(file, "late"), func() { released++ })
-		if released != 101 {
-			t.Errorf("%d of 101 batches are released", released)
-		}
-	})
+	large := strings.Repeat("x", smallBatch)
+	for _, test := range []struct {
+		name    string
+		line    string
+		batches int
+		kept    int
+	}{
+		{"large", large, 100, maxQueued / largeBatch},
+		{"small", "x", 2000, 2000},
+		{"too many", "x", 10_000, maxQueued / (4 + 1 + 2*recordSize)},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, err := Open(Options{DataDir: t.TempDir(), Size: 8 << 20, Log: slog.New(slog.DiscardHandler)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				r := &rig{T: t, Store: s, tap: s.Tap("main", nil), pos: map[event.SourceID]uint64{}}
+				released := 0
+				for i := range test.batches { // nothing runs yet
+					r.tap.Take(r.batch(file, fmt.Sprintf("%04d", i), test.line), func() { released++ })
+				}
+				if n := int(s.LeftOut()) / 2; n != test.batches-test.kept {
+					t.Errorf("%d batches are said to be left out, want %d", n, test.batches-test.kept)
+				}
+				r.run()
+				time.Sleep(time.Second)
+				synctest.Wait()
+				if n := int(s.written.Load()) / 2; n != test.kept {
+					t.Errorf("%d batches are stored, want %d", n, test.kept)
+				}
+				newest := messages(t, r.query("limit=2").Records)
+				if newest[0] != fmt.Sprintf("%04d", test.batches-1) {
+					t.Errorf("the newest are %.20v", newest)
+				}
+				r.stop()
+				r.tap.Take(r.batch(file, "late"), func() { released++ })
+				if released != test.batches+1 {
+					t.Errorf("%d of %d batches are released", released, test.batches+1)
+				}
+			})
+		})
+	}
 }
 
 // TestRate: what is stored a second is bounded, beyond a burst.
@@ -730,7 +747,7 @@ func BenchmarkQuery(b *testing.B) {
 	tap := s.Tap("main", nil)
 	for range 200 {
 		batch := r.batch(file, slices.Repeat([]string{strings.Repeat("some words of a line ", 5)}, 100)...)
-		s.store(taken{tap, batch, func() {}})
+		s.store(taken{tap: tap, batch: batch, release: func() {}})
 	}
 	s.write()
 	defer s.closeSegment()

@@ -136,11 +136,15 @@ func (g *segment) read(visit func(f *frame)) (end int64) {
 
 // recover looks at what an earlier run has left, and goes on behind it.
 func (s *Store) recover() {
+	s.mu.Lock()
+	s.review = false // it is done here
+	s.mu.Unlock()
 	for k, g := range s.all() {
 		found := noTimes
 		end := g.read(func(f *frame) {
 			found.add(times{f.time, f.time})
 			s.next = max(s.next, f.number+1)
+			s.noteRepeat(f)
 		})
 		first, _ := strconv.ParseUint(strings.TrimSuffix(filepath.Base(g.path), segmentSuffix), 10, 64)
 		s.next = max(s.next, first+1)
@@ -198,11 +202,14 @@ func (s *Store) reviewRepeats() {
 	s.write()
 	clear(s.repeats)
 	for _, g := range s.all() {
-		g.read(func(f *frame) {
-			of := origin{string(f.pipeline), f.source}
-			s.repeats[of] = max(s.repeats[of], f.pos)
-		})
+		g.read(s.noteRepeat)
 	}
+}
+
+// noteRepeat notes that a record is stored.
+func (s *Store) noteRepeat(f *frame) {
+	of := origin{string(f.pipeline), f.source}
+	s.repeats[of] = max(s.repeats[of], f.pos)
 }
 
 // write writes the chunk and shows it to the streams.
