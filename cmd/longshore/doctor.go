@@ -167,6 +167,9 @@ func (d *doctor) config(cfg *config.Config) {
 }
 
 func (d *doctor) input(ctx context.Context, in config.Input) {
+	if ctx.Err() != nil {
+		return
+	}
 	tell := d.about("input " + in.Name)
 	made, err := in.Settings.Input(pipeline.NewEnv(in.Name, slog.New(slog.DiscardHandler)))
 	if err != nil {
@@ -179,6 +182,9 @@ func (d *doctor) input(ctx context.Context, in config.Input) {
 }
 
 func (d *doctor) output(ctx context.Context, out config.Output) {
+	if ctx.Err() != nil {
+		return
+	}
 	tell := d.about("output " + out.Name)
 	made, err := out.Settings.Output(pipeline.NewEnv(out.Name, slog.New(slog.DiscardHandler)))
 	if err != nil {

@@ -18,6 +18,9 @@ var _ pipeline.Examiner = (*Output)(nil)
 func (o *Output) Examine(ctx context.Context, tell func(pipeline.Finding)) {
 	nodes := o.wire.nodes.URLs()
 	for i, node := range nodes {
+		if ctx.Err() != nil {
+			return
+		}
 		about := tell
 		if len(nodes) > 1 {
 			about = func(f pipeline.Finding) {

@@ -41,7 +41,7 @@ func (c *Client) Examine(req *http.Request, tell func(pipeline.Finding)) (resp *
 	if proxy != nil && !e.reach(proxy) {
 		return nil, nil, false
 	}
-	return e.ask(req)
+	return e.ask(req, proxy != nil)
 }
 
 // An examination is one call of Examine.
@@ -154,13 +154,19 @@ func (e *examination) handshake(to *url.URL) bool {
 			"set tls.ca_file in place of tls.insecure_skip_verify")
 		return true
 	}
+	e.expiry(state)
+	return true
+}
+
+// expiry tells of trusted certificates.
+func (e *examination) expiry(state tls.ConnectionState) {
+	chain := state.PeerCertificates
 	if first := firstToExpire(chain); time.Until(first.NotAfter) < renewTime {
 		e.doubtful("TLS", fmt.Sprintf("the certificate %q expires on %s", Clean(first.Subject.String()),
 			first.NotAfter.UTC().Format(time.DateOnly)), "renew it before then")
-		return true
+		return
 	}
 	e.fine("TLS", tls.VersionName(state.Version)+", "+describeChain(chain))
-	return true
 }
 
 // shown returns the state of a connection that trusts anybody, and sends nothing.
@@ -237,7 +243,7 @@ func firstToExpire(chain []*x509.Certificate) *x509.Certificate {
 }
 
 // ask sends the request, and tells of the answer's head.
-func (e *examination) ask(req *http.Request) (*http.Response, []byte, bool) {
+func (e *examination) ask(req *http.Request, proxied bool) (*http.Response, []byte, bool) {
 	ctx, cancel := context.WithTimeout(e.ctx, stepTimeout)
 	defer cancel()
 	sent := time.Now()
@@ -249,6 +255,9 @@ func (e *examination) ask(req *http.Request) (*http.Response, []byte, bool) {
 	body, err := ReadBody(resp)
 	if err != nil {
 		return nil, nil, e.broken("HTTP", "the answer breaks off: "+describe(err), "")
+	}
+	if proxied && resp.TLS != nil && len(resp.TLS.PeerCertificates) > 0 {
+		e.expiry(*resp.TLS) // what lies behind a proxy shows its certificates only now
 	}
 	e.clock(resp.Header, sent, received)
 	return resp, body, e.admitted(resp, body)

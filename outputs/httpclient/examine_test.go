@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -151,6 +152,44 @@ func TestExamineTheWay(t *testing.T) {
 	told = examine(t, t.Context(), Settings{Proxy: away.URL}, server.URL)
 	if !strings.Contains(told, "TCP failed") {
 		t.Errorf("by a proxy that is away: told:\n%s", told)
+	}
+}
+
+// TestExamineTLSBehindAProxy: the certificates of what a proxy connects to are looked at, too.
+func TestExamineTLSBehindAProxy(t *testing.T) {
+	ours := newAuthority(t)
+	soon := time.Now().Add(24 * time.Hour)
+	server := ours.serve(t, &x509.Certificate{IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotAfter: soon})
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		there, err := net.Dial("tcp", r.Host)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer there.Close()
+		w.WriteHeader(http.StatusOK)
+		here, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer here.Close()
+		go func() {
+			_, _ = io.Copy(there, here)
+			_ = there.Close()
+		}()
+		_, _ = io.Copy(here, there)
+	}))
+	defer proxy.Close()
+	settings := Settings{Proxy: proxy.URL, TLS: TLS{CAFile: ours.file}}
+	if told := examine(t, t.Context(), settings, server.URL); !strings.Contains(told,
+		"\nTLS warning: the certificate") {
+		t.Errorf("told:\n%s", told)
+	}
+	settings.TLS = TLS{}
+	if told := examine(t, t.Context(), settings, server.URL); !strings.Contains(told,
+		"an authority that is not trusted") {
+		t.Errorf("told:\n%s", told)
 	}
 }
 
