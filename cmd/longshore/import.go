@@ -80,6 +80,9 @@ func (i *importing) run(path string) error {
 		return &failure{exitConfig, notAccepted}
 	}
 	if i.positions != "" {
+		if err := i.mayWrite(); err != nil {
+			return err // before anything else is written
+		}
 		if err := i.takeOver(result); err != nil {
 			return err
 		}
@@ -166,6 +169,18 @@ func (i *importing) tell(r *importer.Result) {
 	printf(i.stderr, "%s: %s\n", r.Tool.Title(), s.bold(r.Share()))
 }
 
+// mayWrite reports that the file to write is there already.
+func (i *importing) mayWrite() error {
+	if _, err := os.Lstat(i.to); i.to != "" && !i.force && err == nil {
+		return i.isThere()
+	}
+	return nil
+}
+
+func (i *importing) isThere() error {
+	return fmt.Errorf("%s is there already and stays as it is; name another file, or say --force", i.to)
+}
+
 func (i *importing) write(r *importer.Result) error {
 	if i.to == "" {
 		_, err := i.stdout.Write(r.Config())
@@ -177,7 +192,7 @@ func (i *importing) write(r *importer.Result) error {
 	}
 	f, err := os.OpenFile(i.to, flags, 0o640)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s is there already and stays as it is; name another file, or say --force", i.to)
+		return i.isThere()
 	}
 	if err != nil {
 		return fmt.Errorf("writing the config: %w", err)

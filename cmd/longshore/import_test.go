@@ -461,3 +461,27 @@ func TestReportsOfOtherConverters(t *testing.T) {
 		t.Errorf("positions that are not there: exit %d\n%s\n%s", code, stdout, stderr)
 	}
 }
+
+// TestImportHidesSecrets: passwords in URLs, of proxies and in queries become variables, too.
+func TestImportHidesSecrets(t *testing.T) {
+	const text = "clients:\n- url: 'https://ann:secret1@loki:3100/push?tenant=a&api_key=secret2'\n" +
+		"  proxy_url: 'http://bob:secret3@proxy:8080'\n  headers: {X-Token: secret4}\n" +
+		"  basic_auth: {username: ann, password: secret5}\n  unknown_password: secret6\n" +
+		"scrape_configs: [{job_name: a, static_configs: [{labels: {__path__: '/var/log/{a,b}.log'}}]}]\n"
+	code, stdout, stderr := call(t, text, "import", "--from", "promtail", "-")
+	if shown := regexp.MustCompile(`secret[1-6]`); code != 0 || shown.MatchString(stdout+stderr) {
+		t.Errorf("exit %d\n%s\n%s", code, stdout, stderr)
+	}
+	for _, want := range []string{"api_key=${LOKI_API_KEY}", "http://bob:${LOKI_PROXY_PASSWORD}@proxy:8080",
+		"paths: [/var/log/a.log, /var/log/b.log]"} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("no %s in\n%s", want, stdout)
+		}
+	}
+	many := "clients: [{url: 'http://loki:3100'}]\nscrape_configs: [{job_name: a, static_configs: [{labels: " +
+		"{__path__: '/" +
+		strings.Repeat("{a,b}", 40) + ".log'}}]}]\n"
+	if code, stdout, _ := call(t, many, "import", "--from", "promtail", "-"); code != 0 || len(stdout) > 4096 {
+		t.Errorf("braces without an end: exit %d, %d bytes", code, len(stdout))
+	}
+}

@@ -121,7 +121,7 @@ func (c *conversion) filebeatElastic(s *section, n *node) {
 	s.fields.setIn("auth", "username", c.str(n, "username"))
 	s.fields.setIn("auth", "password", c.secret(n.get("password"), s.name, "password"))
 	c.filebeatTLS(s, n)
-	s.fields.set("proxy", c.str(n, "proxy_url"))
+	s.fields.set("proxy", c.proxy(n.get("proxy_url"), s.name))
 	c.headers(s, n.get("headers"))
 	if timeout := n.get("timeout"); timeout != nil {
 		s.fields.set("timeout", c.duration(timeout))

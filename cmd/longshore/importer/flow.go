@@ -74,13 +74,13 @@ func (f *flow) transform(typ string, from *node, conds ...string) *section {
 	f.transforms = append(f.transforms, s.name)
 	f.c.beside(from, s)
 	if all := append(slices.Clone(f.conds), conds...); len(all) > 0 {
-		s.fields.set("if", all1(all))
+		s.fields.set("if", allOf(all))
 	}
 	return s
 }
 
-// all1 joins conditions that all must hold.
-func all1(conds []string) string {
+// allOf joins conditions that all must hold.
+func allOf(conds []string) string {
 	if len(conds) == 1 {
 		return conds[0]
 	}

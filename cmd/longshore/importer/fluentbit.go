@@ -622,7 +622,7 @@ func (c *conversion) fluentHTTP(s *section, n *node, port string) (address strin
 	s.fields.setIn("auth", "username", c.str(n, "http_user"))
 	s.fields.setIn("auth", "password", c.secret(n.get("http_passwd"), s.name, "password"))
 	s.fields.setIn("auth", "bearer_token", c.secret(n.get("bearer_token"), s.name, "token"))
-	s.fields.set("proxy", c.str(n, "proxy"))
+	s.fields.set("proxy", c.proxy(n.get("proxy"), s.name))
 	for _, h := range append(n.all("header"), n.all("headers")...) {
 		for _, one := range h.list() {
 			name, value, _ := strings.Cut(one.text, " ")

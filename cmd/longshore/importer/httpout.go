@@ -16,7 +16,7 @@ func (c *conversion) httpClient(s *section, n *node) {
 		s.fields.setIn("auth", "bearer_token", c.secret(token, s.name, "token"))
 	}
 	s.fields.setIn("auth", "bearer_token_file", c.str(n, "bearer_token_file"))
-	s.fields.set("proxy", c.str(n, "proxy_url"))
+	s.fields.set("proxy", c.proxy(n.get("proxy_url"), s.name))
 	c.skip(n.get("proxy_from_environment"), "Longshore takes the proxy from the environment by itself")
 	c.headers(s, n.get("headers"))
 	c.skip(n.get("follow_redirects"), "Longshore decides about redirects by itself")

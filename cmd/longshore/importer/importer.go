@@ -472,7 +472,7 @@ func (c *conversion) refuse(e config.Error) bool {
 		slices.Contains([]string{"paths", "url", "urls", "path"}, setting)
 	from := c.origin(s)
 	if strings.HasSuffix(e.Path, "_file") && s.fields.leaveUnchecked(strings.Split(e.Path, ".")[2:]) {
-		c.note(from, Differs, "%s cannot be read on this machine, so check has not seen it: %s", e.Path, e.Message)
+		c.note(from, Differs, "the file of %s cannot be read on this machine, so check has not seen it", e.Path)
 		return true
 	}
 	if whole {

@@ -723,7 +723,7 @@ func (c *conversion) otelClient(s *section, n *node) {
 		}
 	}
 	c.headers(s, n.get("headers"))
-	s.fields.set("proxy", c.str(n, "proxy_url"))
+	s.fields.set("proxy", c.proxy(n.get("proxy_url"), s.name))
 	if wait := n.get("timeout"); wait != nil && wait.text != "0" {
 		s.fields.set("timeout", c.duration(wait))
 	}

@@ -233,7 +233,7 @@ func (f *flow) beatCondition(n *node) (cond, why string) {
 	if len(conds) == 0 {
 		return "", "it is empty"
 	}
-	return all1(conds), ""
+	return allOf(conds), ""
 }
 
 func (f *flow) beatTest(op string, n *node) (cond, why string) {
@@ -276,20 +276,20 @@ func (f *flow) beatTest(op string, n *node) (cond, why string) {
 }
 
 func (f *flow) beatCompare(op, name string, value *node) (cond, why string) {
-	text1 := f.c.escape(value.raw())
+	want := f.c.escape(value.raw())
 	switch op {
 	case "equals":
-		if number.MatchString(text1) {
-			return operand(name) + " == " + text1, ""
+		if number.MatchString(want) {
+			return operand(name) + " == " + want, ""
 		}
-		return compare(name, "==", text1), ""
+		return compare(name, "==", want), ""
 	case "contains":
-		return operand(name) + " contains " + text(text1), ""
+		return operand(name) + " contains " + text(want), ""
 	case "regexp":
 		if _, err := regexp.Compile(value.raw()); err != nil {
 			return "", "a regular expression in it is not in Go's (RE2) syntax"
 		}
-		return matches(name, text1), ""
+		return matches(name, want), ""
 	case "range":
 		signs := map[string]string{"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 		var conds []string

@@ -292,6 +292,13 @@ const maxAlternatives = 64
 
 // alternatives writes a glob with {a,b} as several, as Longshore's have no braces.
 func alternatives(glob string) []string {
+	if strings.Count(glob, "{")*strings.Count(glob, ",") > maxAlternatives {
+		return []string{glob}
+	}
+	return unbraced(glob)
+}
+
+func unbraced(glob string) []string {
 	open := strings.Index(glob, "{")
 	if open < 0 || open > 0 && glob[open-1] == '$' {
 		return []string{glob}
@@ -302,7 +309,7 @@ func alternatives(glob string) []string {
 	}
 	var all []string
 	for part := range strings.SplitSeq(glob[open+1:open+end], ",") {
-		all = append(all, alternatives(glob[:open]+strings.TrimSpace(part)+glob[open+end+1:])...)
+		all = append(all, unbraced(glob[:open]+strings.TrimSpace(part)+glob[open+end+1:])...)
 		if len(all) > maxAlternatives {
 			return []string{glob}
 		}

@@ -119,20 +119,39 @@ func (c *conversion) hide(n *node, output, what string) string {
 	return "${" + name + "}"
 }
 
+var secretInQuery = regexp.MustCompile(`(?i)[?&][^=&]*(token|key|secret|passw|auth)[^=&]*=[^&$]+`)
+
+// proxy returns the URL of a proxy, with its password as a variable.
+func (c *conversion) proxy(n *node, output string) string {
+	if n == nil {
+		return ""
+	}
+	address, user, password := c.address(n, output+"_proxy")
+	if user == "" {
+		return address
+	}
+	if password != "" {
+		user += ":" + password
+	}
+	return strings.Replace(address, "://", "://"+user+"@", 1)
+}
+
 // address returns a URL without the user and password in it, which it returns beside.
 func (c *conversion) address(n *node, output string) (address, user, password string) {
-	address = c.text(n)
+	address = secretInQuery.ReplaceAllStringFunc(c.text(n), func(pair string) string {
+		name, _, _ := strings.Cut(pair[1:], "=")
+		return pair[:len(name)+2] + c.hide(n, output, name)
+	})
 	scheme, rest, ok := strings.Cut(address, "://")
 	if !ok {
 		return address, "", ""
 	}
-	host, path, _ := strings.Cut(rest, "/")
+	host, _, _ := strings.Cut(rest, "/")
 	at := strings.LastIndexByte(host, '@')
 	if at < 0 {
 		return address, "", ""
 	}
 	address = scheme + "://" + rest[at+1:]
-	_ = path
 	user, password, _ = strings.Cut(host[:at], ":")
 	if plain, err := url.PathUnescape(user); err == nil {
 		user = plain

@@ -398,7 +398,7 @@ func (f *flow) vectorRoute(n *node, branch string) {
 		others = append(others, "not ("+cond+")")
 	}
 	if branch == "_unmatched" {
-		f.transform("keep", n, all1(others))
+		f.transform("keep", n, allOf(others))
 	}
 	f.c.done(n.get("reroute_unmatched"))
 }
