@@ -218,6 +218,14 @@ func (f *feed) Behind(src *event.Source, leavingTo uint64) (from uint64, behind 
 	return from, len(o.behind) > 0 || o.reread != nil && (o.coming.Load() > 0 || o.pending.Load())
 }
 
+// leave notes that a source cannot be read for much longer: what outputs have of it is on disk when
+// they end.
+func (f *feed) leave(src *event.Source) {
+	if o := f.source(src.ID); o != nil {
+		o.progress.Leave()
+	}
+}
+
 // reviewLeaving looks whether the outputs have all of what cannot be read for much longer.
 func (f *feed) reviewLeaving(o *openSource, src *event.Source) {
 	f.mu.Lock()

@@ -59,6 +59,8 @@ type Graph struct {
 	shares    bool                // the ledger, with other graphs
 	all       []string            // names of all outputs, of other graphs too; see deliver.Options.Number
 	stopsIn   func() time.Duration
+	reloads   atomic.Bool   // it ends for a reload
+	relays    *relays       // nil where nothing outlives it
 	left      atomic.Uint64 // see leave
 }
 
@@ -67,6 +69,7 @@ type input struct {
 	ephemeral bool
 	once      bool // what it has read cannot be read again
 	input     pipeline.Input
+	relay     *relay // nil where the graph runs it
 	feed      *feed
 }
 
@@ -150,7 +153,7 @@ const fileReserveAhead = 1 << 20
 func (g *Graph) addInput(c config.Input) error {
 	env := g.env(pipeline.KindInput, c.Name)
 	env.Folder = filepath.Join(g.Config.DataDir, inputFolder, c.Name, c.Type)
-	in, err := c.Settings.Input(env)
+	in, via, err := g.makeInput(c, env)
 	if err != nil {
 		return err
 	}
@@ -162,9 +165,22 @@ func (g *Graph) addInput(c config.Input) error {
 		f.labels = append(f.labels, event.Label{Name: name, Value: value})
 	}
 	f.register(env.Metrics)
-	f.in = &input{c.Name, c.Traits.Ephemeral, !c.Traits.Rereadable, in, f}
+	f.in = &input{c.Name, c.Traits.Ephemeral, !c.Traits.Rereadable, in, via, f}
 	g.inputs = append(g.inputs, f.in)
 	return nil
+}
+
+// makeInput makes an input. One that can be read only once outlives the graph, where reloads do.
+func (g *Graph) makeInput(c config.Input, env pipeline.Env) (pipeline.Input, *relay, error) {
+	if g.relays == nil || c.Traits.Rereadable {
+		in, err := c.Settings.Input(env)
+		return in, nil, err
+	}
+	r, err := g.relays.of(c, env)
+	if err != nil {
+		return nil, nil, err
+	}
+	return r.input, r, nil
 }
 
 func (g *Graph) addOutput(c config.Output) error {
@@ -298,6 +314,7 @@ func (g *Graph) Run(ctx context.Context) error {
 	defer stopReading()
 	defer context.AfterFunc(ctx, func() {
 		g.waitForLeaving(hard)
+		g.reloads.Store(context.Cause(ctx) == errReload)
 		stopReading()
 		if context.Cause(ctx) == errReload {
 			g.waitForProgress(hard)
@@ -432,7 +449,7 @@ func (g *Graph) runInputs(ctx context.Context) error {
 	var running sync.WaitGroup
 	for i, in := range g.inputs {
 		running.Go(func() {
-			if err := in.input.Run(ctx, in.feed); err != nil && ctx.Err() == nil {
+			if err := g.runInput(ctx, in); err != nil && ctx.Err() == nil {
 				errs[i] = fmt.Errorf("input %s stopped: %w", in.name, err)
 				g.Log.Error("an input stopped", "input", in.name, "error", err)
 				g.Health(pipeline.KindInput, in.name)(err)
@@ -441,6 +458,13 @@ func (g *Graph) runInputs(ctx context.Context) error {
 	}
 	running.Wait()
 	return errors.Join(errs...)
+}
+
+func (g *Graph) runInput(ctx context.Context, in *input) error {
+	if in.relay == nil {
+		return in.input.Run(ctx, in.feed)
+	}
+	return in.relay.serve(ctx, in.feed, g.reloads.Load)
 }
 
 // Close frees what Build took. Run does so itself.

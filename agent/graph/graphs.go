@@ -35,6 +35,7 @@ type Graphs struct {
 	ledger   *ledger.Ledger
 	batches  *batchPool
 	metrics  *islandMetrics
+	relays   *relays
 	stopsIn  atomic.Int64 // the config's shutdown_timeout
 	requests chan reloadRequest
 	ended    chan struct{} // one more has
@@ -97,6 +98,7 @@ func BuildAll(o Options) (*Graphs, error) {
 		Options: o, ledger: l, batches: &batchPool{}, metrics: &islandMetrics{}, requests: make(chan reloadRequest),
 		ended: make(chan struct{}, 1), over: make(chan struct{}),
 	}
+	g.relays = &relays{metrics: g.metrics, all: map[string]*relay{}}
 	g.stopsIn.Store(int64(o.Config.ShutdownTimeout))
 	g.metrics.of(o.Config)
 	if err := o.Metrics.Register(g.metrics); err != nil {
@@ -113,8 +115,7 @@ func BuildAll(o Options) (*Graphs, error) {
 func (g *Graphs) build(whole *config.Config, islands []*config.Config) (parts []*part, err error) {
 	for _, island := range islands {
 		p := &part{metrics: prometheus.NewRegistry()}
-		g.metrics.add(p.metrics)
-		p.Graph = g.newGraph(whole, island, p.metrics)
+		p.Graph = g.newGraph(whole, island, g.metrics.add(p.metrics))
 		if err := p.build(); err != nil {
 			return nil, errors.Join(err, p.Close(), g.closeAll(parts))
 		}
@@ -129,6 +130,7 @@ func (g *Graphs) newGraph(whole, island *config.Config, metrics prometheus.Regis
 	o.Config, o.Metrics = island, metrics
 	return &Graph{
 		Options: o, batches: g.batches, ledger: g.ledger, shares: true, all: outputNames(whole),
+		relays:  g.relays,
 		stopsIn: func() time.Duration { return time.Duration(g.stopsIn.Load()) },
 	}
 }
@@ -159,6 +161,7 @@ func (g *Graphs) Run(ctx context.Context) error {
 	for _, p := range g.parts {
 		errs = append(errs, p.err)
 	}
+	g.relays.end()
 	stopStoring()
 	return errors.Join(append(errs, g.ledger.Close())...)
 }
@@ -226,7 +229,7 @@ func (g *Graphs) reload(ctx context.Context, cfg *config.Config) (Changes, error
 			"sources, and what waits, is in the old one", was, cfg.DataDir)
 	}
 	kept, old, islands := g.compare(cfg)
-	if err := onlyOnce(old); err != nil {
+	if err := onlyOnce(old, cfg); err != nil {
 		return Changes{}, err
 	}
 	for _, island := range islands {
@@ -278,18 +281,84 @@ func (p *part) hasEnded() bool {
 	}
 }
 
-// onlyOnce returns an error if one of some parts reads what cannot be read again: stopping it would
-// lose what it has in memory.
-func onlyOnce(parts []*part) error {
+// onlyOnce returns an error if a change of some parts would lose lines that can be read only once:
+// their input must go on as it is, and what their outputs have in memory must find room on disk.
+func onlyOnce(parts []*part, cfg *config.Config) error {
 	for _, p := range parts {
-		for _, in := range p.inputs {
-			if in.once && !p.hasEnded() {
-				return fmt.Errorf("the change concerns the input %s, whose lines can be read only once: a reload "+
-					"would lose some of them; restart longshore to apply it", in.name)
+		for i, in := range p.inputs {
+			if !in.once || p.hasEnded() {
+				continue
+			}
+			is := p.Config.Inputs[i]
+			if !slices.ContainsFunc(cfg.Inputs, func(c config.Input) bool { return c.SameSettings(is) }) {
+				return fmt.Errorf("the input %s has changed, whose lines can be read only once: a reload would lose some "+
+					"of them; restart longshore to apply it", in.name)
+			}
+			if err := p.hasRoom(in.name); err != nil {
+				return err
 			}
 		}
 	}
 	return nil
+}
+
+// onceBytes is what is on the way to an output, beside its queue.
+const onceBytes = 8 << 20
+
+func (g *Graph) hasRoom(input string) error {
+	for _, o := range g.outputs {
+		needed := int64(o.deliverer.Settings.Queue) + onceBytes
+		if room := o.spools.size - o.spools.bytes(); room < needed {
+			return fmt.Errorf("the lines of the input %s can be read only once, and the spool of the output %s has no room "+
+				"for those on the way, should it be away: it has %s left and must have %s; set spool_size to more and "+
+				"restart longshore, or try again when the output has caught up",
+				input, o.name, pipeline.Size(max(0, room)), pipeline.Size(needed))
+		}
+	}
+	return nil
+}
+
+// relays are those of all inputs whose lines can be read only once, by name.
+type relays struct {
+	metrics *islandMetrics
+	all     map[string]*relay
+}
+
+// of returns the relay of an input, which may be running.
+func (r *relays) of(c config.Input, env pipeline.Env) (*relay, error) {
+	switch known := r.all[c.Name]; {
+	case known == nil:
+	case known.started:
+		return known, nil
+	default: // of a graph that was never run
+		r.metrics.end(known.metrics)
+	}
+	metrics := prometheus.NewRegistry()
+	labels := prometheus.Labels{string(pipeline.KindInput): c.Name}
+	env.Metrics = prometheus.WrapRegistererWith(labels, r.metrics.add(metrics))
+	in, err := c.Settings.Input(env)
+	if err != nil {
+		return nil, err
+	}
+	r.all[c.Name] = newRelay(in, metrics)
+	return r.all[c.Name], nil
+}
+
+// keep forgets those of inputs that are not in a config; they have ended.
+func (r *relays) keep(cfg *config.Config) {
+	for name, one := range r.all {
+		if !slices.ContainsFunc(cfg.Inputs, func(c config.Input) bool { return c.Name == name }) {
+			r.metrics.end(one.metrics)
+			delete(r.all, name)
+		}
+	}
+}
+
+// end ends what is between two graphs.
+func (r *relays) end() {
+	for _, one := range r.all {
+		one.end()
+	}
 }
 
 // try makes all components of an island once, and leaves them.
@@ -298,6 +367,7 @@ func (g *Graphs) try(whole, island *config.Config) error {
 	trial.Log = slog.New(slog.DiscardHandler)
 	trial.Health = func(pipeline.Kind, string) func(error) { return func(error) {} }
 	trial.Found = func(string, string) {}
+	trial.relays = nil
 	if _, err := island.Redactor(); err != nil {
 		return err
 	}
@@ -359,6 +429,8 @@ func (g *Graphs) adopt(ctx context.Context, cfg *config.Config, parts, made []*p
 	for _, p := range made {
 		g.start(ctx, p)
 	}
+	g.relays.keep(cfg)
+	g.metrics.prune()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.Config, g.parts = cfg, parts

@@ -22,7 +22,9 @@ type islandMetrics struct {
 	mu     sync.Mutex
 	live   []*prometheus.Registry
 	before map[string]*dto.MetricFamily // by name: of islands that have ended
-	names  map[string]map[string]bool   // of the config's components, by the label that has them
+	// registered are the registries that have a metric of a name, be it without a series yet.
+	registered map[string]map[*prometheus.Registry]bool
+	names      map[string]map[string]bool // of the config's components, by the label that has them
 }
 
 // of notes whose metrics are shown: those of a config's components.
@@ -52,10 +54,63 @@ func (m *islandMetrics) of(cfg *config.Config) {
 // pipelineLabel is the label that has a pipeline's name.
 const pipelineLabel = "pipeline"
 
-func (m *islandMetrics) add(r *prometheus.Registry) {
+// add shows what is registered in a registry by the returned Registerer, until end.
+func (m *islandMetrics) add(r *prometheus.Registry) prometheus.Registerer {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.live = append(m.live, r)
+	return &naming{r, m}
+}
+
+// naming registers collectors, and takes note of the names of their metrics.
+type naming struct {
+	*prometheus.Registry
+	of *islandMetrics
+}
+
+// Register implements prometheus.Registerer.
+func (n *naming) Register(c prometheus.Collector) error {
+	err := n.Registry.Register(c)
+	if err != nil {
+		return err
+	}
+	descs := make(chan *prometheus.Desc)
+	go func() {
+		c.Describe(descs)
+		close(descs)
+	}()
+	n.of.mu.Lock()
+	defer n.of.mu.Unlock()
+	for d := range descs {
+		n.of.note(n.Registry, nameOf(d))
+	}
+	return nil
+}
+
+// MustRegister implements prometheus.Registerer.
+func (n *naming) MustRegister(all ...prometheus.Collector) {
+	for _, c := range all {
+		if err := n.Register(c); err != nil {
+			panic(err)
+		}
+	}
+}
+
+// nameOf returns the name of a metric, which its description has no other way to tell.
+func nameOf(d *prometheus.Desc) string {
+	_, rest, _ := strings.Cut(d.String(), `fqName: "`)
+	name, _, _ := strings.Cut(rest, `"`)
+	return name
+}
+
+func (m *islandMetrics) note(r *prometheus.Registry, name string) {
+	if m.registered == nil {
+		m.registered = map[string]map[*prometheus.Registry]bool{}
+	}
+	if m.registered[name] == nil {
+		m.registered[name] = map[*prometheus.Registry]bool{}
+	}
+	m.registered[name][r] = true
 }
 
 // end takes note of what was counted in a registry, and leaves that.
@@ -75,6 +130,19 @@ func (m *islandMetrics) end(r *prometheus.Registry) {
 			f.Metric = continued(f.Metric, was.Metric, nil)
 		}
 		m.before[f.GetName()] = f
+	}
+}
+
+// prune forgets the names of metrics that nobody has any more. It is called when the next islands
+// are there: until then all that was is shown.
+func (m *islandMetrics) prune() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for name, by := range m.registered {
+		maps.DeleteFunc(by, func(r *prometheus.Registry, _ bool) bool { return !slices.Contains(m.live, r) })
+		if len(by) == 0 {
+			delete(m.registered, name)
+		}
 	}
 }
 
@@ -100,7 +168,8 @@ func (m *islandMetrics) Collect(to chan<- prometheus.Metric) {
 		send(to, f)
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.before)) {
-		if was := m.before[name]; !seen[name] {
+		// One that nobody has any more was of a transform's own metrics.
+		if was := m.before[name]; !seen[name] && m.registered[name] != nil {
 			f := &dto.MetricFamily{Name: was.Name, Help: was.Help, Type: was.Type}
 			f.Metric = continued(nil, was.Metric, m.shows)
 			send(to, f)

@@ -453,3 +453,143 @@ outputs: {x: {type: store, index: a}, y: {type: store, index: b}}
 		}
 	})
 }
+
+// A stream is an input that can be read only once: lines come now and then, and never again.
+type stream struct {
+	store *store
+	lines int
+
+	Setting string `yaml:"setting"`
+}
+
+func (s *stream) Input(pipeline.Env) (pipeline.Input, error) { return s, nil }
+
+// Run sends lines in batches until all are sent, and then waits for the end.
+func (s *stream) Run(ctx context.Context, feed pipeline.Feed) error {
+	src, err := feed.Open(0, "stream", nil)
+	if err != nil {
+		return err
+	}
+	defer feed.Close(src, true)
+	pos := uint64(0)
+	for n := 0; n < s.lines; n += 3 {
+		if pause(ctx, s.store.below(40)) != nil {
+			return nil
+		}
+		b := feed.Batch(src)
+		b.From, b.Cursor = pos, append(b.Cursor, 1)
+		for i := n; i < min(n+3, s.lines); i++ {
+			line := fmt.Sprintf("info %s stream/%04d", strings.Repeat(".", 400), i)
+			b.Add(pos, 0, b.PutString(line))
+			pos += uint64(len(line)) + 1
+		}
+		b.To = pos
+		if feed.Send(ctx, b) != nil {
+			return nil
+		}
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// TestReloadsOfWhatCanBeReadOnlyOnce: a reload neither stops the input nor loses a line of it,
+// while destinations are away.
+func TestReloadsOfWhatCanBeReadOnlyOnce(t *testing.T) {
+	const yaml = `
+inputs: {in: {type: stream, labels: {run: "%d"}}}
+parsers: {words: {type: words}}
+outputs:
+  x: {type: store, index: a, queue_size: 64KiB, concurrency: %d, retry: {max_backoff: 2s}}
+  y: {type: store, index: b, queue_size: 64KiB, retry: {max_backoff: 2s}}
+`
+	const lines = 1500
+	for seed := range uint64(4) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			rnd := rand.New(rand.NewPCG(seed, 23))
+			w, s := newWorld(), newStore(seed)
+			w.more = []pipeline.Spec{s.spec(), {Kind: pipeline.KindInput, Type: "stream",
+				Traits: pipeline.Traits{Ephemeral: true}, New: func() any { return &stream{store: s, lines: lines} }}}
+			dir := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				metrics, watched := prometheus.NewRegistry(), counters{}
+				g := w.buildAll(t, metrics, w.load(t, dir, fmt.Sprintf(yaml, 0, 1)))
+				ctx, stop := context.WithCancel(t.Context())
+				ended := make(chan error, 1)
+				go func() { ended <- g.Run(ctx) }()
+				for i := range 8 {
+					s.mu.Lock()
+					s.away[[]string{"x", "y"}[rnd.IntN(2)]] = rnd.IntN(2) == 0
+					s.mu.Unlock()
+					time.Sleep(time.Duration(rnd.IntN(2000)) * time.Millisecond)
+					watched.watch(t, metrics)
+					_, err := g.Reload(ctx, w.load(t, dir, fmt.Sprintf(yaml, i+1, 1+rnd.IntN(4))))
+					if err != nil {
+						t.Fatal(err)
+					}
+				}
+				s.mu.Lock()
+				clear(s.away)
+				s.calm = true
+				s.mu.Unlock()
+				time.Sleep(5 * time.Minute)
+				watched.watch(t, metrics)
+				if c := g.Counts(); c.Pending() != 0 || c.Read != lines {
+					t.Errorf("%d were read, and %d are pending: %+v", c.Read, c.Pending(), c)
+				}
+				stop()
+				if err := <-ended; err != nil {
+					t.Error(err)
+				}
+			})
+			for _, output := range []string{"x", "y"} {
+				times := map[string]int{}
+				for _, item := range s.held[output] {
+					times[lineOf([]byte(item))]++
+				}
+				for i := range lines {
+					line := fmt.Sprintf("info %s stream/%04d", strings.Repeat(".", 400), i)
+					if n := times[line]; n != 1 && !(n == 0 && s.rejected[output+line]) {
+						t.Errorf("%s has line %d %d times", output, i, n)
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestWhatCanBeReadOnlyOnceStays: a reload that would stop such an input is refused, and so is one
+// where its lines might find no room.
+func TestWhatCanBeReadOnlyOnceStays(t *testing.T) {
+	const yaml = "inputs: {in: {type: stream}}\nparsers: {words: {type: words}}\noutputs: {x: {type: store, index: a}}\n"
+	for _, tt := range []struct{ name, before, after, want string }{
+		{"another setting", yaml, strings.Replace(yaml, "stream}", "stream, setting: b}", 1), "has changed"},
+		{"gone", yaml, strings.Replace(yaml, "stream}", "script}", 1), "has changed"},
+		{"no room", strings.Replace(yaml, "index: a", "index: a, spool_size: 1MiB", 1), yaml, "no room"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w, s := newWorld(), newStore(1)
+			s.calm = true
+			w.more = []pipeline.Spec{s.spec(), {Kind: pipeline.KindInput, Type: "stream",
+				New: func() any { return &stream{store: s, lines: 30} }}}
+			dir := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				g := w.buildAll(t, prometheus.NewRegistry(), w.load(t, dir, tt.before))
+				ctx, stop := context.WithCancel(t.Context())
+				ended := make(chan error, 1)
+				go func() { ended <- g.Run(ctx) }()
+				time.Sleep(100 * time.Millisecond)
+				if _, err := g.Reload(ctx, w.load(t, dir, tt.after)); err == nil || !strings.Contains(err.Error(), tt.want) {
+					t.Errorf("the error is %v", err)
+				}
+				time.Sleep(time.Minute)
+				if s.count("x") != 30 {
+					t.Errorf("%d of 30 lines have arrived", s.count("x"))
+				}
+				stop()
+				if err := <-ended; err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
