@@ -60,7 +60,8 @@ func (a *app) commands() *cobra.Command {
 	root.SetErr(a.stderr)
 	root.SetVersionTemplate("longshore {{.Version}}\n")
 	root.AddCommand(a.runCommand(), a.checkCommand(), a.tryCommand(), a.testCommand(), a.replayCommand(),
-		a.verifyCommand(), a.importCommand(), a.listCommand(), a.healthcheckCommand(), a.versionCommand())
+		a.verifyCommand(), a.rollbackCommand(),
+		a.importCommand(), a.listCommand(), a.healthcheckCommand(), a.versionCommand())
 	root.AddCommand(a.schemaCommand(), a.newCommand(), a.tailCommand(), a.topCommand())
 	root.AddCommand(a.doctorCommand(), a.explainCommand())
 	return root

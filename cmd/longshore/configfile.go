@@ -44,18 +44,27 @@ func configArgument(path *string) cobra.PositionalArgs {
 // load reads the config at path, or the default one if path is empty.
 func (a *app) load(path string) (*config.Config, error) {
 	loader := config.Loader{Components: a.components, LookupEnv: a.env}
+	if path = a.configPath(path); path != "" {
+		return loadFile(loader, path)
+	}
+	return loader.Default()
+}
+
+// configPath returns the path, or that of the config that is used where it is empty; "" if there is
+// none.
+func (a *app) configPath(path string) string {
 	if path == "" {
 		path, _ = a.env("LONGSHORE_CONFIG")
 	}
 	if path != "" {
-		return loadFile(loader, path)
+		return path
 	}
 	for _, file := range defaultFiles {
 		if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
-			return loadFile(loader, file)
+			return file
 		}
 	}
-	return loader.Default()
+	return ""
 }
 
 // loadFile reads a config. One of another tool has a single error, which says how to convert it.

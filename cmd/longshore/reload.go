@@ -169,7 +169,15 @@ func (r *reloader) apply(ctx context.Context, cfg *config.Config) (graph.Changes
 	}
 	next.commit()
 	r.announce.use(cfg)
+	r.keep(cfg)
 	return changes, nil
+}
+
+// keep keeps a config that is in force, for longshore rollback.
+func (r *reloader) keep(cfg *config.Config) {
+	if err := keepGood(cfg); err != nil {
+		r.log.Warn("the config is not kept for longshore rollback", "error", err)
+	}
 }
 
 // checkRecent tells of a change of the store of recent records, which is there from start to end.

@@ -100,6 +100,7 @@ func (a *app) runPipelines(ctx context.Context, cfg *config.Config, again reload
 	if err != nil {
 		return errors.Join(err, g.Close())
 	}
+	r.keep(cfg)
 	health.Ready(true)
 	announce.started(r.front.server.Addr())
 	r.front.run()

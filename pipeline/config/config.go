@@ -16,6 +16,9 @@ import (
 	"github.com/longshore/longshore/pipeline"
 )
 
+// DefaultDataDir is the default of data_dir.
+const DefaultDataDir = "/var/lib/longshore"
+
 // DeadLetterFolder is the folder, in DataDir, that has the dead letters of each output.
 const DeadLetterFolder = "dead-letters"
 
@@ -40,10 +43,14 @@ type Config struct {
 	// Warnings name what works, but should be changed: settings under former names.
 	Warnings Errors
 
-	specs []pipeline.Spec
-	text  string            // see Text
-	files map[string]digest // see Files
+	specs   []pipeline.Spec
+	text    string            // see Text
+	files   map[string]digest // see Files
+	written []byte            // see Written
 }
+
+// Written returns the config as it was written, secrets and all.
+func (cfg *Config) Written() []byte { return cfg.written }
 
 // Parser returns a parser that no section of the config names, of a type of its Loader's. settings
 // are written as in YAML; the others have their defaults.
@@ -191,7 +198,7 @@ func (l Loader) Load(name string, data []byte) (*Config, error) {
 		return nil, errs
 	}
 	cfg.Warnings = r.warnings()
-	cfg.text = r.shownText()
+	cfg.text, cfg.written = r.shownText(), data
 	return cfg, nil
 }
 
