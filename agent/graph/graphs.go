@@ -291,8 +291,8 @@ func onlyOnce(parts []*part, cfg *config.Config) error {
 			}
 			is := p.Config.Inputs[i]
 			if !slices.ContainsFunc(cfg.Inputs, func(c config.Input) bool { return c.SameSettings(is) }) {
-				return fmt.Errorf("the input %s has changed, whose lines can be read only once: a reload would lose some "+
-					"of them; restart longshore to apply it", in.name)
+				return fmt.Errorf("the input %s has changed, whose lines can be read only once: a reload would "+
+					"lose some of them; restart longshore to apply it", in.name)
 			}
 			if err := p.hasRoom(in.name); err != nil {
 				return err
@@ -309,9 +309,9 @@ func (g *Graph) hasRoom(input string) error {
 	for _, o := range g.outputs {
 		needed := int64(o.deliverer.Settings.Queue) + onceBytes
 		if room := o.spools.size - o.spools.bytes(); room < needed {
-			return fmt.Errorf("the lines of the input %s can be read only once, and the spool of the output %s has no room "+
-				"for those on the way, should it be away: it has %s left and must have %s; set spool_size to more and "+
-				"restart longshore, or try again when the output has caught up",
+			return fmt.Errorf("the lines of the input %s can be read only once, and the spool of the output %s has no "+
+				"room for those on the way, should it be away: it has %s left and must have %s; set spool_size to "+
+				"more and restart longshore, or try again when it has caught up",
 				input, o.name, pipeline.Size(max(0, room)), pipeline.Size(needed))
 		}
 	}

@@ -560,7 +560,11 @@ outputs:
 // TestWhatCanBeReadOnlyOnceStays: a reload that would stop such an input is refused, and so is one
 // where its lines might find no room.
 func TestWhatCanBeReadOnlyOnceStays(t *testing.T) {
-	const yaml = "inputs: {in: {type: stream}}\nparsers: {words: {type: words}}\noutputs: {x: {type: store, index: a}}\n"
+	const yaml = `
+inputs: {in: {type: stream}}
+parsers: {words: {type: words}}
+outputs: {x: {type: store, index: a}}
+`
 	for _, tt := range []struct{ name, before, after, want string }{
 		{"another setting", yaml, strings.Replace(yaml, "stream}", "stream, setting: b}", 1), "has changed"},
 		{"gone", yaml, strings.Replace(yaml, "stream}", "script}", 1), "has changed"},
@@ -578,7 +582,8 @@ func TestWhatCanBeReadOnlyOnceStays(t *testing.T) {
 				ended := make(chan error, 1)
 				go func() { ended <- g.Run(ctx) }()
 				time.Sleep(100 * time.Millisecond)
-				if _, err := g.Reload(ctx, w.load(t, dir, tt.after)); err == nil || !strings.Contains(err.Error(), tt.want) {
+				_, err := g.Reload(ctx, w.load(t, dir, tt.after))
+				if err == nil || !strings.Contains(err.Error(), tt.want) {
 					t.Errorf("the error is %v", err)
 				}
 				time.Sleep(time.Minute)
