@@ -3,6 +3,8 @@ package graph
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -114,12 +116,14 @@ func (r *relay) detach() {
 		<-unused
 		r.mu.Lock()
 	}
-	defer r.mu.Unlock()
-	for _, s := range r.open {
-		r.feed.leave(s.src)
-		r.feed.Close(s.src, true)
-	}
+	f := r.feed
 	r.feed = nil
+	open := slices.Collect(maps.Values(r.open)) // no call changes them now
+	r.mu.Unlock()
+	for _, s := range open {
+		f.leave(s.src)
+		f.Close(s.src, true)
+	}
 }
 
 // end ends an input that is between two graphs.
