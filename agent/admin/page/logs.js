@@ -376,6 +376,7 @@ class Logs {
 
   showPause() {
     const n = this.waiting.length + this.missed;
+    if (this.connected === 'live') this.setState('live'); // or paused
     this.pauseButton.setAttribute('aria-pressed', this.paused !== '');
     this.pauseButton.className = this.paused ? 'pause paused' : 'pause';
     setText(this.pauseButton, this.paused ? (n > 0 ? `Go on: ${count(n)} new` : 'Go on') : 'Pause');
@@ -401,7 +402,6 @@ class Logs {
     if (this.skipped > 0) parts.push(`${count(this.skipped)} skipped, as they came too fast`);
     if (this.missed > 0) parts.push(`${count(this.missed)} beyond what is kept while paused`);
     setText(this.counts, parts.join(' · '));
-    if (this.connected === 'live') this.setState('live');
     this.showPause();
     this.main.classList.toggle('empty', this.records.length === 0 && this.connected === 'live');
   }
