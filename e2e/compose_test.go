@@ -134,9 +134,9 @@ func (s *stack) inspect(service, format string) string {
 
 func (s *stack) container(service string) string { return s.project + "-" + service + "-1" }
 
-// startLines are how many lines the agent logs when it starts: that it runs, what it reads, and
-// where that goes.
-const startLines = 3
+// startLines are how many lines the agent logs when it starts: that it runs, what it reads, where
+// that goes, and where its page is.
+const startLines = 4
 
 // saysItIsWell wants an agent that has logged that it started, with destinations that answer, and
 // nothing else.
@@ -290,7 +290,7 @@ func stackInElastic(t *testing.T, s *stack, e query.Elastic) {
 
 // sidecar starts an app that logs to a file, with an agent of its own that sees that file alone.
 func sidecar(t *testing.T, main *stack, agent, app string, l query.Loki, when span) {
-	t.Setenv("STACK_NETWORK", main.project+"_default")
+	t.Setenv("STACK_NETWORK", main.project+"_logs")
 	file := filepath.Join(root, "examples", "sidecar", "docker-compose.yml")
 	s := newStack(t, main.docker, "longshore-e2e-sidecar", file, fmt.Sprintf(overSidecar, agent, app))
 	s.up("app", "longshore")
