@@ -156,17 +156,20 @@ func (c *Config) Input(env pipeline.Env) (pipeline.Input, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encoding: %w", err)
 	}
-	set := settings{Config: *c, encoding: encoding, notify: notify.New, openFile: openFile, compared: &atomic.Int64{}}
+	set := settings{Config: *c, encoding: encoding, notify: systemNotifier, openFile: openFile}
+	set.compared = &atomic.Int64{}
 	set.readers = max(4, runtime.GOMAXPROCS(0))
 	return &input{settings: set, env: env}, nil
 }
+
+func systemNotifier() (notifier, error) { return notify.New() }
 
 // settings are the config and what tests replace.
 type settings struct {
 	Config
 	encoding *lines.Encoding
 	readers  int
-	notify   func() (*notify.Watcher, error)
+	notify   func() (notifier, error)
 	openFile func(path string) (*os.File, error)
 	compared *atomic.Int64 // files that were looked at because another may be a copy of them
 }

@@ -32,7 +32,7 @@ const (
 // that have changed. All of it runs in one goroutine.
 type follower struct {
 	*core
-	watcher *notify.Watcher
+	watcher notifier
 
 	round       int32             // of scans
 	dirs        map[string]bool   // that the last scan went through
@@ -84,7 +84,18 @@ func (m *missingFiles) take() []*file {
 	return files
 }
 
+// A notifier tells of changes in folders: *notify.Watcher, which may be nil.
+type notifier interface {
+	Events() <-chan fsnotify.Event
+	Errors() <-chan error
+	Watch(dir string) error
+	Watches(path string) bool
+	Remove(dir string)
+	Close()
+}
+
 func (w *follower) startWatching() {
+	w.watcher = (*notify.Watcher)(nil)
 	watcher, err := w.settings.notify()
 	if err != nil {
 		w.fallBackToPolling("files", err)

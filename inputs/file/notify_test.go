@@ -6,8 +6,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-
-	"github.com/longshore/longshore/inputs/file/notify"
 )
 
 // These run on real time with the system's notifications. The poll is an hour away, so what
@@ -136,7 +134,7 @@ func TestNoMoreWatches(t *testing.T) {
 		var l strings.Builder
 		poll(t, func(r *rig) {
 			r.tune = func(s *settings) {
-				s.notify = func() (*notify.Watcher, error) { return nil, cause }
+				s.notify = func() (notifier, error) { return nil, cause }
 			}
 			r.logs.all = &l
 			r.write("app.log", "one\n")

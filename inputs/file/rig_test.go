@@ -16,11 +16,11 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/fsnotify/fsnotify"
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
-	"github.com/longshore/longshore/inputs/file/notify"
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
 	"github.com/longshore/longshore/pipeline/pipetest"
@@ -52,13 +52,38 @@ func poll(t *testing.T, scenario func(r *rig)) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, dir)
 		r.tune = func(s *settings) {
-			s.notify = func() (*notify.Watcher, error) { return nil, fmt.Errorf("watching: %w", syscall.ENOSPC) }
+			s.notify = func() (notifier, error) { return nil, fmt.Errorf("watching: %w", syscall.ENOSPC) }
 		}
 		r.settle = synctest.Wait
 		scenario(r)
 		r.halt()
 	})
 }
+
+// told runs a scenario on fake time, in which what the system would notify of is what tell is
+// given, and polls are so far apart that they cannot help.
+func told(t *testing.T, scenario func(r *rig, tell func(name string, op fsnotify.Op))) {
+	t.Helper()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		r, n := newRig(t, dir), &teller{events: make(chan fsnotify.Event)}
+		r.tune = func(s *settings) { s.notify = func() (notifier, error) { return n, nil } }
+		r.config.PollInterval = pipeline.Duration(time.Hour)
+		r.settle = synctest.Wait
+		scenario(r, func(name string, op fsnotify.Op) { n.events <- fsnotify.Event{Name: r.path(name), Op: op} })
+		r.halt()
+	})
+}
+
+// A teller is a notifier that tells what a test does.
+type teller struct{ events chan fsnotify.Event }
+
+func (n *teller) Events() <-chan fsnotify.Event { return n.events }
+func (n *teller) Errors() <-chan error          { return nil }
+func (n *teller) Watch(string) error            { return nil }
+func (n *teller) Watches(string) bool           { return false }
+func (n *teller) Remove(string)                 {}
+func (n *teller) Close()                        {}
 
 // notified runs a scenario on real time with the system's notifications, and with a poll so slow
 // that it cannot help.

@@ -23,7 +23,10 @@ type slot struct {
 	// What is to be read of it is about to be gone: as it was renamed or deleted; or, until it was
 	// read to its end, as it is copied or truncated.
 	leaving, expedited bool
-	urgent             bool // it is counted in schedule.urgent
+	// expeditedAgain says that a file was expedited while a reader had it, who may have been held
+	// up since before that was written which is about to be gone.
+	expeditedAgain bool
+	urgent         bool // it is counted in schedule.urgent
 	// A file that waits for another has one read slice all the same, in which it is preregistered:
 	// its identity is stored, so that it is found should it be renamed while Longshore is stopped.
 	preregistering, preregistered bool
@@ -113,6 +116,7 @@ func (s *schedule) expedite(f *file) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f.slot.expedited = true
+	f.slot.expeditedAgain = f.slot.phase == reading
 	s.reconsider(f)
 }
 
@@ -186,7 +190,7 @@ func (s *schedule) take() *file {
 		return nil
 	}
 	f := s.nextLocked()
-	f.slot.phase, f.slot.again = reading, false
+	f.slot.phase, f.slot.again, f.slot.expeditedAgain = reading, false, false
 	s.ready--
 	s.active++
 	f.slot.preregistering = f.slot.after != nil
@@ -255,12 +259,12 @@ func (s *schedule) done(f *file, result sliceResult) {
 		s.enqueue(f)
 		return
 	}
-	slot.expedited = false
+	slot.expedited = slot.expeditedAgain
 	s.release(f)
 	now := s.ticks.now()
 	busy := result.grew && slot.notBefore > 0 && now-slot.notBefore < tickInterval // and in the tick before
 	slot.notBefore = nextTick(now)
-	if slot.again || busy {
+	if slot.again || slot.expeditedAgain || busy {
 		s.dueLocked(f, slot.notBefore) // with or without a notification
 	}
 	if result.wait > 0 {

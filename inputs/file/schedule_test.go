@@ -175,3 +175,25 @@ func TestWhatWaitsIsUrgent(t *testing.T) {
 		t.Error("it hurries for nothing")
 	}
 }
+
+// TestExpeditedWhileItIsRead: what is copied or truncated while a reader has it, who may have
+// looked at it before and been held up since, is urgent at the next tick, too, and only then.
+func TestExpeditedWhileItIsRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hurries := false
+		s, f := newSchedule(func(on bool) { hurries = on }), &file{}
+		go s.alarm(t.Context())
+		s.wake(f)
+		s.take()
+		s.expedite(f)
+		for _, want := range []bool{true, false} {
+			s.wake(f) // it is written to: that alone is not urgent
+			s.done(f, sliceResult{})
+			time.Sleep(tickInterval)
+			synctest.Wait()
+			if s.take() != f || hurries != want || s.isUrgent(f) != want {
+				t.Errorf("the input hurries: %v; the file is urgent: %v; want %v", hurries, s.isUrgent(f), want)
+			}
+		}
+	})
+}
