@@ -386,6 +386,53 @@ func TestCopyOfWhatWaits(t *testing.T) {
 	})
 }
 
+// TestTruncatedBeforeItIsReadOn: what a log has got, and was truncated, while its reader was held
+// up is counted, also of one that was empty before; but not where a copy of it is read.
+func TestTruncatedBeforeItIsReadOn(t *testing.T) {
+	const first, second, third = "the first line\n", "the second line\n", "the third line\n"
+	for name, c := range map[string]struct {
+		glob, read, copied, now string
+		want                    string
+		lost                    int
+	}{
+		"nothing was read":          {"*.log", "", "", "", "", len(second)},
+		"nothing was read, written": {"*.log", "", "", third, third, len(second)},
+		"no copy":                   {"*.log", first, "", "", first, len(second)},
+		"copied":                    {"*", first, "app.log.1", first + third, first + second + first + third, 0},
+		"nothing was read, copied":  {"*", "", "app.log.1", third, second + third, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			poll(t, func(r *rig) {
+				tune := r.tune
+				r.tune = func(s *settings) {
+					tune(s)
+					s.readers = 1
+				}
+				r.config.Paths = []string{r.path(c.glob)}
+				r.write("app.log", c.read)
+				r.start()
+				r.pass(pollTime)
+				r.feed.Block(true)
+				r.write("held.log", "its reader waits\n")
+				r.pass(pollTime)
+				r.append("app.log", second)
+				r.pass(pollTime)
+				if c.copied != "" {
+					r.duplicate("app.log", c.copied)
+				}
+				r.write("app.log", "")
+				r.pass(pollTime)
+				r.append("app.log", c.now)
+				r.pass(pollTime)
+				r.feed.Block(false)
+				r.pass(copyTimeout + quietTime)
+				r.wantSet(strings.Split(strings.TrimSuffix("its reader waits\n"+c.want, "\n"), "\n")...)
+				r.wantLost(float64(c.lost))
+			})
+		})
+	}
+}
+
 func TestRank(t *testing.T) {
 	base := location{state: named, path: "/var/log/app.log", mtime: 50}
 	at := func(path string, mtime int64, state nameState) rank {

@@ -319,12 +319,13 @@ const anotherFile = "it was deleted, and another file has its inode"
 // checkRewritten makes a file a new source if it no longer has what was read.
 func (r *reader) checkRewritten(ctx context.Context, f *file, size int64) (bool, error) {
 	s := &f.read
-	path := r.table.where(f).path
-	if s.storedHead == 0 && s.head.len == 0 && size > 0 && path != "" && path != s.key {
+	at := r.table.where(f)
+	if s.storedHead == 0 && s.head.len == 0 && size > 0 && at.path != "" && at.path != s.key {
 		r.restart(ctx, f, anotherFile) // perhaps: it was empty, and nothing is lost by it
 		return true, nil
 	}
-	if size < s.lastSize || !f.compressed && uint64(size) < s.off {
+	unseen := s.head.len == 0 && at.truncated > 0 // what it had since it was empty
+	if size < s.lastSize || !f.compressed && (uint64(size) < s.off || unseen) {
 		r.restart(ctx, f, "it was truncated")
 		return true, nil
 	}
@@ -370,7 +371,12 @@ func (r *reader) restart(ctx context.Context, f *file, why string) {
 	}
 	f.closeUnpack(r.unpacks)
 	r.health.clear(s.key)
-	s.lastSize = max(s.lastSize, at.truncated)
+	unseen := at.truncatedAgain
+	if s.head.len > 0 {
+		s.lastSize = max(s.lastSize, at.truncated)
+	} else {
+		unseen += at.truncated // nor is a copy recognised
+	}
 	key, firstPath, predecessor := s.key, at.firstPath, s.predecessor
 	encoding := cmp.Or(s.encoding, s.encodedAs)
 	if at.state == named {
@@ -389,7 +395,7 @@ func (r *reader) restart(ctx context.Context, f *file, why string) {
 	default:
 		r.dropSource(f, why)
 	}
-	r.reportTruncated(key, at.path, at.truncatedAgain)
+	r.reportTruncated(key, at.path, unseen)
 	s.progress = r.settings.newProgress(key)
 	s.predecessor, s.grownAt, s.encodedAs = predecessor, time.Now(), encoding
 	s.identified, s.mustBeKnown, s.takenOverFrom, s.startSize = false, false, nil, -1
