@@ -67,18 +67,22 @@ func TestArrivals(t *testing.T) {
 }
 
 func TestTheAgentIsStartedAgainOnce(t *testing.T) {
-	dir, restart, signals := t.TempDir(), make(chan time.Time, 2), make(chan os.Signal)
-	restart <- time.Now()
-	const agent = `echo >> "$QUICKSTART_DIR/starts"; trap 'exit 0' TERM; trap 'exit 3' INT
+	dir, restart, signals := t.TempDir(), make(chan time.Time), make(chan os.Signal)
+	const agent = `trap 'exit 0' TERM; trap 'exit 3' INT; echo >> "$QUICKSTART_DIR/starts"
 while :; do sleep 0.01; done`
-	go func() {
+	await := func(starts int) {
 		for {
-			if starts, _ := os.ReadFile(filepath.Join(dir, "starts")); len(starts) == 2 {
-				signals <- os.Interrupt
+			if text, _ := os.ReadFile(filepath.Join(dir, "starts")); len(text) == starts {
 				return
 			}
 			time.Sleep(time.Millisecond)
 		}
+	}
+	go func() {
+		await(1)
+		restart <- time.Now()
+		await(2)
+		signals <- os.Interrupt
 	}()
 	f := follower{signals: signals, quiet: 100 * time.Millisecond, endWriting: func() {}, restart: restart}
 	if code, err := f.follow([]string{"sh", "-c", agent}, dir); code != 3 || err != nil {
