@@ -74,11 +74,15 @@ type slowWorld struct {
 	*world
 	rnd  *rand.Rand
 	read map[string]uint64 // how far a source was ever read
+
+	sending   bool      // of some source: the others are not looked at
+	heldUntil time.Time // when that last took a while
 }
 
 func (c *slowConfig) Input(pipeline.Env) (pipeline.Input, error) { return c, nil }
 
 func (c *slowConfig) Run(ctx context.Context, feed pipeline.Feed) error {
+	c.world.heldUntil = time.Time{} // of an earlier run
 	known := map[string]pipeline.Known{}
 	for _, k := range feed.Known() {
 		known[k.Key] = k
@@ -112,7 +116,7 @@ func (c *slowConfig) Run(ctx context.Context, feed pipeline.Feed) error {
 		}
 		b := c.batch(feed, sources[key], lines, at[key])
 		at[key] = b.To
-		if feed.Send(ctx, b) != nil {
+		if c.send(ctx, feed, b) != nil {
 			return nil
 		}
 		select {
@@ -122,6 +126,33 @@ func (c *slowConfig) Run(ctx context.Context, feed pipeline.Feed) error {
 		}
 	}
 	return nil
+}
+
+// send sends a batch, and notes for how long that kept it from the other sources.
+func (c *slowConfig) send(ctx context.Context, feed pipeline.Feed, b *event.Batch) error {
+	w, began := c.world, time.Now()
+	note := func(sending bool) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.sending = sending
+		if now := time.Now(); !sending && now.After(began) {
+			w.heldUntil = now
+		}
+	}
+	note(true)
+	defer note(false)
+	return feed.Send(ctx, b)
+}
+
+// HeldUpUntil implements pipeline.Lookout, as an input must that reads its sources in turn: where
+// one is held up for long, the records of the others would be split that an earlier run has joined.
+func (c *slowConfig) HeldUpUntil(*event.Source) time.Time {
+	c.world.mu.Lock()
+	defer c.world.mu.Unlock()
+	if c.world.sending {
+		return time.Now()
+	}
+	return c.world.heldUntil
 }
 
 // Reread implements pipeline.Rereader.

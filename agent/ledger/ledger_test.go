@@ -181,6 +181,32 @@ func TestUnusedTimeAnchorsAreDropped(t *testing.T) {
 	}
 }
 
+// TestWhatOneRouteHasDoneIsEarlier: one output has records that another, which is away, has not,
+// over runs in which nothing is sent. When they are read again they must come out as they did.
+func TestWhatOneRouteHasDoneIsEarlier(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, dir)
+	s := must[*Source](t)(l.Open(0, "in", "a.log", []string{"away", "living"}, 100))
+	s.Checkpoint(0, []byte("s"))
+	s.AddTimeAnchor(TimeAnchor{0, 1})
+	living := must[*Track](t)(s.Track("living"))
+	if err := living.Reserve(400); err != nil {
+		t.Fatal(err)
+	}
+	living.Done(0, 400)
+	for run := range 3 {
+		l = reopen(t, l, dir)
+		s = must[*Source](t)(l.Open(s.ID(), "in", "a.log", []string{"away", "living"}, 100))
+		anchors, until := s.EarlierTimeAnchors()
+		if diff := cmp.Diff([]TimeAnchor{{0, 1}}, anchors); diff != "" || until != 400 {
+			t.Errorf("run %d: anchors hold until %d, want 400; -want +got\n%s", run, until, diff)
+		}
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // durable returns when a source's identity is on disk, and by what its input finds it again.
 func durable(s *Source) error { return s.tracks[0].Reserve(0) }
 

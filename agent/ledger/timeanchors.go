@@ -27,12 +27,12 @@ func (s *Source) AddTimeAnchor(a TimeAnchor) (kept int) {
 }
 
 // EarlierTimeAnchors returns the anchors of an earlier run, ascending, and the position below which
-// they hold: nothing beyond it was sent.
+// they hold: nothing beyond it was sent. What a route has done counts, too, while another lags.
 func (s *Source) EarlierTimeAnchors() (anchors []TimeAnchor, until uint64) {
 	s.ledger.mu.Lock()
 	defer s.ledger.mu.Unlock()
 	for _, t := range s.tracks {
-		until = max(until, t.uncertainBelow)
+		until = max(until, t.uncertainBelow, t.doneEarlier.End())
 	}
 	return slices.Clone(s.anchors), until
 }
