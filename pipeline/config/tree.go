@@ -120,12 +120,21 @@ func readTree(text string, r *problemList, vars *variables) *node {
 	return root
 }
 
-// tooMuch says why tokens should not be parsed. The parser calls itself for every level of
-// nesting, and a stack that overflows cannot be caught.
+// tooMuch says why tokens should not be parsed.
 func tooMuch(tokens token.Tokens) (span, string) {
 	if len(tokens) > maxTokens {
 		return span{}, "the config is too large: it has over 50,000 words and signs"
 	}
+	if t := TooDeep(tokens); t != nil {
+		return spanOf(t), "the config is nested too deeply"
+	}
+	return span{}, ""
+}
+
+// TooDeep returns the first of the tokens of a YAML text that is nested more than 64 levels deep;
+// nil for none. The parser calls itself for every level, and a stack that overflows cannot be
+// caught.
+func TooDeep(tokens token.Tokens) *token.Token {
 	open, chain, line := 0, 0, 0
 	for _, t := range tokens {
 		if t.Position.Line != line {
@@ -140,10 +149,10 @@ func tooMuch(tokens token.Tokens) (span, string) {
 			chain++
 		}
 		if open > maxDepth || chain > maxDepth || t.Position.IndentLevel > maxDepth {
-			return spanOf(t), "the config is nested too deeply"
+			return t
 		}
 	}
-	return span{}, ""
+	return nil
 }
 
 // parseYAML returns the body of the only document.

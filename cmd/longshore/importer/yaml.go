@@ -9,6 +9,8 @@ import (
 	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
+
+	"github.com/longshore/longshore/pipeline/config"
 )
 
 // A syntaxError says where a foreign config cannot be read.
@@ -25,8 +27,12 @@ const maxYAMLTokens = 100_000 // the YAML parser takes time by the square of som
 // parseYAML reads the first document of a text.
 func parseYAML(file, text string) (root *node, err error) {
 	tokens := lexer.Tokenize(text)
-	if line := tooDeep(tokens); line > 0 || len(tokens) > maxYAMLTokens {
-		return nil, &syntaxError{file, max(line, 1), "too large or nested too deeply for a config"}
+	const why = "too large or nested too deeply for a config"
+	if t := config.TooDeep(tokens); t != nil {
+		return nil, &syntaxError{file, t.Position.Line, why}
+	}
+	if len(tokens) > maxYAMLTokens {
+		return nil, &syntaxError{file, 1, why}
 	}
 	defer func() {
 		if recover() != nil { // the parser panics on some texts
@@ -56,29 +62,6 @@ func parseYAML(file, text string) (root *node, err error) {
 		root = &node{kind: mapKind, file: file, line: 1}
 	}
 	return root, nil
-}
-
-// tooDeep returns the line where tokens are nested so deeply that the parser's stack could
-// overflow, which cannot be caught; or 0.
-func tooDeep(tokens token.Tokens) int {
-	open, chain, line := 0, 0, 0
-	for _, t := range tokens {
-		if t.Position.Line != line {
-			chain, line = 0, t.Position.Line
-		}
-		switch t.Type {
-		case token.MappingStartType, token.SequenceStartType:
-			open++
-		case token.MappingEndType, token.SequenceEndType:
-			open--
-		case token.SequenceEntryType, token.MappingKeyType, token.AnchorType, token.TagType:
-			chain++
-		}
-		if open > maxDepth || chain > maxDepth || t.Position.IndentLevel > maxDepth {
-			return line
-		}
-	}
-	return 0
 }
 
 func yamlError(file string, err error) error {
