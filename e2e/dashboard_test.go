@@ -1,17 +1,14 @@
 package e2e
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/longshore/longshore/e2e/query"
 	"github.com/longshore/longshore/e2e/server"
 )
 
@@ -47,7 +44,8 @@ outputs: {loki: {type: loki, url: %q}}
 				expr := set.Replace(target.Expr)
 				what := fmt.Sprintf("%s, panel %q: %s", name, panel.Title, expr)
 				eventually(t, what, time.Minute, func() (bool, string) {
-					n, err := lokiResults(t, loki.URL, expr)
+					now := time.Now()
+					n, err := query.Loki{URL: loki.URL}.Results(t.Context(), expr, now.Add(-time.Hour), now)
 					return n > 0, fmt.Sprint(n, err)
 				})
 			}
@@ -59,34 +57,4 @@ outputs: {loki: {type: loki, url: %q}}
 func variables(service, level, trace, search string) *strings.Replacer {
 	return strings.NewReplacer("$service", service, "$level", level, "$trace_id", trace, "$search", search,
 		"$__range", "1h", "$__auto", "1m")
-}
-
-// lokiResults returns how many series or streams a query has over the last hour.
-func lokiResults(t *testing.T, base, expr string) (int, error) {
-	now := time.Now()
-	query := url.Values{
-		"query": {expr}, "start": {fmt.Sprint(now.Add(-time.Hour).UnixNano())}, "end": {fmt.Sprint(now.UnixNano())},
-		"step": {"60s"},
-	}
-	address := base + "/loki/api/v1/query_range?" + query.Encode()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, nil)
-	if err != nil {
-		return 0, err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return 0, err
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		return 0, err
-	}
-	var answer struct {
-		Data struct{ Result []json.RawMessage }
-	}
-	if err := json.Unmarshal(text, &answer); err != nil {
-		return 0, fmt.Errorf("%s: %.200s", response.Status, text)
-	}
-	return len(answer.Data.Result), nil
 }

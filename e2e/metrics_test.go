@@ -3,14 +3,13 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
-	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/longshore/longshore/e2e/query"
 	"github.com/longshore/longshore/e2e/server"
 )
 
@@ -37,40 +36,6 @@ func TestAlertRules(t *testing.T) {
 	}
 }
 
-// A prometheus is asked by its API.
-type prometheus struct {
-	t   *testing.T
-	url string
-}
-
-// query returns how many series an expression has now.
-func (p *prometheus) query(expr string) (series int, err error) {
-	var answer struct {
-		Error string
-		Data  struct{ Result []json.RawMessage }
-	}
-	if err := p.get("/api/v1/query?query="+url.QueryEscape(expr), &answer); err != nil {
-		return 0, err
-	}
-	if answer.Error != "" {
-		return 0, fmt.Errorf("%s", answer.Error)
-	}
-	return len(answer.Data.Result), nil
-}
-
-func (p *prometheus) get(path string, into any) error {
-	request, err := http.NewRequestWithContext(p.t.Context(), http.MethodGet, p.url+path, nil)
-	if err != nil {
-		return err
-	}
-	answer, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer answer.Body.Close()
-	return json.NewDecoder(answer.Body).Decode(into)
-}
-
 // TestMetricsInPrometheus has a real Prometheus scrape an agent with one output that takes all and
 // one that is away: every panel of the agent's dashboard shows something, and every rule can be
 // evaluated.
@@ -88,7 +53,7 @@ outputs:
 `, log, filepath.Join(dir, "out.jsonl")))
 	a.start()
 	rules := filepath.Join(stackFolder(t), "prometheus", "rules.yml")
-	p := &prometheus{t, server.Prometheus(t, fmt.Sprintf(`
+	p := query.Prometheus{URL: server.Prometheus(t, fmt.Sprintf(`
 global: {scrape_interval: 1s, evaluation_interval: 1s}
 rule_files: [%q]
 scrape_configs:
@@ -96,19 +61,19 @@ scrape_configs:
     static_configs: [{targets: [%q]}]
 `, rules, strings.TrimPrefix(a.url, "http://"))).URL}
 	eventually(t, "samples of three scrapes", time.Minute, func() (bool, string) {
-		n, err := p.query(`count_over_time(longshore_output_lag_seconds{output="loki"}[1m]) >= 3`)
+		n, err := p.Series(t.Context(), `count_over_time(longshore_output_lag_seconds{output="loki"}[1m]) >= 3`)
 		return n == 1, fmt.Sprint(n, err)
 	})
 	filled := strings.NewReplacer("$instance", ".+", "$__rate_interval", "30s", "$__range", "5m")
 	for _, panel := range panels(t, filepath.Join(stackFolder(t), "grafana", "dashboards", "agent.json")) {
 		for _, target := range panel.Targets {
 			expr := filled.Replace(target.Expr)
-			if n, err := p.query(expr); err != nil || n == 0 {
+			if n, err := p.Series(t.Context(), expr); err != nil || n == 0 {
 				t.Errorf("panel %q: %s has %d series (%v)", panel.Title, expr, n, err)
 			}
 		}
 	}
-	eventually(t, "all rules evaluated", time.Minute, func() (bool, string) { return rulesAreWell(p) })
+	eventually(t, "all rules evaluated", time.Minute, func() (bool, string) { return rulesAreWell(t, p) })
 }
 
 // A panel is one of a Grafana dashboard.
@@ -131,25 +96,15 @@ func panels(t *testing.T, path string) []panel {
 }
 
 // rulesAreWell reports whether all rules were evaluated without an error.
-func rulesAreWell(p *prometheus) (bool, string) {
-	var answer struct {
-		Data struct {
-			Groups []struct {
-				Rules []struct{ Name, Health, LastError string }
-			}
-		}
-	}
-	if err := p.get("/api/v1/rules", &answer); err != nil {
+func rulesAreWell(t *testing.T, p query.Prometheus) (bool, string) {
+	rules, err := p.Rules(t.Context())
+	if err != nil {
 		return false, err.Error()
 	}
-	evaluated := 0
-	for _, group := range answer.Data.Groups {
-		for _, rule := range group.Rules {
-			if rule.Health != "ok" {
-				return false, rule.Name + ": " + rule.Health + " " + rule.LastError
-			}
-			evaluated++
+	for _, rule := range rules {
+		if rule.Health != "ok" {
+			return false, rule.Name + ": " + rule.Health + " " + rule.LastError
 		}
 	}
-	return evaluated >= 10, fmt.Sprintf("%d rules evaluated", evaluated)
+	return len(rules) >= 10, fmt.Sprintf("%d rules evaluated", len(rules))
 }

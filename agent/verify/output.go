@@ -84,9 +84,6 @@ type auditingOutput struct {
 
 // Encoder implements pipeline.Output.
 func (a *auditingOutput) Encoder() pipeline.Encoder {
-	if a.audit == nil {
-		return sinceEncoder{nil, a.since.UnixNano()}
-	}
 	return sinceEncoder{a.Output.Encoder(), a.since.UnixNano()}
 }
 
@@ -99,10 +96,6 @@ type sinceEncoder struct {
 // Encode implements pipeline.Encoder.
 func (e sinceEncoder) Encode(dst *pipeline.Body, b *event.Batch, i int) (uint32, error) {
 	if at := b.Records[i].Time; at < e.since && (at < 0 || at >= pipeline.UntimedUntil) {
-		return 0, nil
-	}
-	if e.encoder == nil {
-		dst.Bytes = append(dst.Bytes, '?')
 		return 0, nil
 	}
 	return e.encoder.Encode(dst, b, i)

@@ -121,6 +121,14 @@ func (l Loki) Flush(ctx context.Context) error {
 }
 
 // get asks a query, and decodes a result of that type into result.
+// Results returns how many streams or series a query has over a time, at a step of a minute.
+func (l Loki) Results(ctx context.Context, expr string, from, to time.Time) (int, error) {
+	params := url.Values{
+		"query": {expr}, "start": {fmt.Sprint(from.UnixNano())}, "end": {fmt.Sprint(to.UnixNano())}, "step": {"60s"},
+	}
+	return countResults(ctx, l.URL+"/loki/api/v1/query_range?"+params.Encode(), l.header())
+}
+
 func (l Loki) get(ctx context.Context, path string, params url.Values, resultType string, result any) error {
 	text, err := do(ctx, http.MethodGet, l.URL+path+"?"+params.Encode(), l.header(), nil)
 	if err != nil {
