@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/longshore/longshore/agent/graph"
+	"github.com/longshore/longshore/agent/systemd"
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/config"
 )
@@ -23,12 +24,15 @@ const (
 	stoppingInterval = 5 * time.Second
 )
 
-// An announcer says at the start what is read and where it goes, and at the end what is waited for.
+// An announcer says at the start what is read and where it goes, and at the end what is waited
+// for: in the log, and to the service manager that has started the program.
 type announcer struct {
 	log    *slog.Logger
 	config atomic.Pointer[config.Config] // in force
 	page   string                        // its URL
 	found  chan finding
+
+	manager *systemd.Manager // nil for none
 }
 
 // A finding is what an input found.
@@ -74,6 +78,7 @@ func pageURL(address string) string {
 
 // running says what is read and where it goes, once that is known.
 func (a *announcer) running(ctx context.Context, probe func(context.Context) []graph.Probe) {
+	a.manager.Ready()
 	limit, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
 	probes := make(chan []graph.Probe, 1)
@@ -142,6 +147,7 @@ func describeProbe(p graph.Probe) string {
 
 // stopping says what a stop waits for, until ctx ends.
 func (a *announcer) stopping(ctx context.Context, pending func() uint64) {
+	a.manager.Stopping(time.Duration(a.config.Load().ShutdownTimeout))
 	a.log.Info("stopping: what was read is still delivered; "+a.secondSignal(),
 		"for_at_most", a.config.Load().ShutdownTimeout.String(), "pending", pending())
 	tick := time.NewTicker(stoppingInterval)

@@ -112,6 +112,8 @@ func (r *reloader) serve(ctx context.Context, hangups <-chan os.Signal, changed 
 func (r *reloader) reload(ctx context.Context, by string) (reloadState, error) {
 	r.turn.Lock()
 	defer r.turn.Unlock()
+	r.announce.manager.Reloading()
+	defer r.announce.manager.Ready()
 	state := reloadState{Time: time.Now().UTC(), By: by}
 	if r.config().File == config.BuiltinName {
 		r.log.Warn(errNothingToReload.Error(), "by", by)

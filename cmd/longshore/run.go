@@ -18,6 +18,7 @@ import (
 	"github.com/longshore/longshore/agent/disk"
 	"github.com/longshore/longshore/agent/graph"
 	"github.com/longshore/longshore/agent/recent"
+	"github.com/longshore/longshore/agent/systemd"
 	"github.com/longshore/longshore/pipeline/config"
 )
 
@@ -80,6 +81,7 @@ func (a *app) runPipelines(ctx context.Context, cfg *config.Config, again reload
 	registerBuildInfo(metrics)
 	var health admin.Health
 	announce := newAnnouncer(log, cfg)
+	announce.manager = systemd.Find(a.env, func(err error) { log.Warn(err.Error()) })
 	kept := openRecent(cfg, log, metrics)
 	g, err := graph.BuildAll(graph.Options{Config: cfg, Log: log, Metrics: metrics, Health: health.Component,
 		Vital: health.Vital, Found: announce.note, Now: time.Now, Recent: kept})
@@ -106,6 +108,9 @@ func (a *app) runPipelines(ctx context.Context, cfg *config.Config, again reload
 	r.front.run()
 	defer r.close()
 	defer releaseMemoryWhenIdle(func() uint64 { return g.Counts().Read }, debug.FreeOSMemory)()
+	defer inBackground(func(ctx context.Context) {
+		announce.manager.Run(ctx, func() (string, bool) { return serviceStatus(g, &health) })
+	})()
 	err = a.runGraph(ctx, g, announce, func(ctx context.Context) { r.run(ctx, again) })
 	a.summarize(log, g.Counts())
 	return err

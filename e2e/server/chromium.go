@@ -45,7 +45,7 @@ func ensureChromium() (string, error) {
 		return path, nil
 	}
 	end := progress("installing Debian's Chromium")
-	err = installChromium()
+	err = aptInstall("chromium", "fonts-dejavu-core")
 	end(err)
 	if err != nil {
 		return "", fmt.Errorf("installing Debian's Chromium: %w", err)
@@ -65,10 +65,11 @@ func findBrowser() string {
 	return ""
 }
 
-func installChromium() error {
+// aptInstall installs Debian packages on this machine.
+func aptInstall(packages ...string) error {
 	env := []string{"DEBIAN_FRONTEND=noninteractive"}
-	args := []string{"install", "--yes", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300",
-		"chromium", "fonts-dejavu-core"}
+	args := []string{"install", "--yes", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300"}
+	args = append(args, packages...)
 	if _, err := run("", env, "apt-get", args...); err == nil {
 		return nil
 	}
