@@ -23,6 +23,8 @@ const (
 	// compactAbove is the size from which the file is compacted once it is several times as large
 	// as its content.
 	compactAbove = 1 << 20
+	// framesMax is how large a buffer is kept from one flush to the next.
+	framesMax = 256 << 10
 )
 
 // A Ledger is safe for use by several goroutines.
@@ -32,6 +34,7 @@ type Ledger struct {
 
 	writing sync.Mutex // held while the file is written; taken before mu
 	file    *file
+	frames  []byte // what a flush writes, used again
 
 	mu      sync.Mutex
 	sources map[event.SourceID]*Source
@@ -269,9 +272,11 @@ func (l *Ledger) takeChanges() (c changes, upTo uint64) {
 	return c, l.changed
 }
 
-func (l *Ledger) encode(c changes, last bool) (p []byte) {
+// encode returns the changes as frames, in a buffer that is good until the next flush.
+func (l *Ledger) encode(c changes, last bool) []byte {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	p := l.frames[:0]
 	for _, s := range c.created {
 		p = appendFrame(p, s.identity())
 	}
@@ -280,6 +285,9 @@ func (l *Ledger) encode(c changes, last bool) (p []byte) {
 	}
 	for _, id := range c.removed {
 		p = appendFrame(p, &entry{kind: kindRemoved, id: id})
+	}
+	if l.frames = p; cap(p) > framesMax {
+		l.frames = nil
 	}
 	return p
 }
@@ -322,7 +330,7 @@ func (l *Ledger) compact() {
 func (l *Ledger) snapshot() []byte {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	p := []byte(header)
+	p := append(make([]byte, 0, l.file.size/2), header...)
 	for _, s := range l.sources {
 		if s.written {
 			p = appendFrame(p, s.identity())

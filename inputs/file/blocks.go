@@ -18,7 +18,7 @@ const probeFrom = 64 << 10
 // readBlocks reads a file's new blocks.
 func (r *reader) readBlocks(ctx context.Context, f *file, size int64) (sliceResult, error) {
 	s := &f.read
-	if err := r.resolveEncoding(f); err != nil || s.encoding == nil {
+	if err := r.resolveEncoding(f, size); err != nil || s.encoding == nil {
 		return sliceResult{}, err
 	}
 	for range sliceBlocks {

@@ -67,7 +67,7 @@ func (in *input) takes(path string, info fs.FileInfo) (taken bool, why string) {
 }
 
 func explainedFile(path string, size int64) pipeline.ExplainedSource {
-	s := pipeline.ExplainedSource{Key: path, Name: path, Labels: labelsOf(path), NoLines: "it has none",
+	s := pipeline.ExplainedSource{Key: path, Name: path, Labels: labelsOf(hostName(), path), NoLines: "it has none",
 		Position: func(pos uint64) string {
 			return fmt.Sprintf("its first %s of %s", pipeline.Size(pos).Rounded(), pipeline.Size(size).Rounded())
 		}}

@@ -48,6 +48,25 @@ func readHead(fd *os.File, buf *[headMax]byte) ([]byte, error) {
 	return buf[:n], nil
 }
 
+// A sliceHead is the head of the file that a reader has, read at most once in a read slice.
+type sliceHead struct {
+	isRead bool
+	n      int
+	buf    [headMax]byte
+}
+
+// of returns the head of an open file of a size.
+func (h *sliceHead) of(f *file, size int64) ([]byte, error) {
+	if !h.isRead {
+		n, err := f.read.fd.ReadAt(h.buf[:min(size, headMax)], 0)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return nil, fmt.Errorf("reading the head of a log file: %w", err)
+		}
+		h.n, h.isRead = n, true
+	}
+	return h.buf[:h.n], nil
+}
+
 // withoutRoom returns a head without the NULs at its end, for they may be written over; but not
 // where there is nothing else, nor where they are few and no more can come.
 func withoutRoom(head []byte) []byte {

@@ -30,8 +30,8 @@ type decision struct {
 
 // decide decides what an open file is. With begin and resume, no other file can be that source any
 // more.
-func (i *identifier) decide(ctx context.Context, f *file, size int64) (decision, error) {
-	k, err := i.claim(f, size)
+func (i *identifier) decide(ctx context.Context, f *file, size int64, head *sliceHead) (decision, error) {
+	k, err := i.claim(f, size, head)
 	if err != nil {
 		return decision{}, err
 	}
@@ -54,12 +54,11 @@ func (i *identifier) decide(ctx context.Context, f *file, size int64) (decision,
 }
 
 // claim returns the known source that a file is, if there is one.
-func (i *identifier) claim(f *file, size int64) (*knownSource, error) {
+func (i *identifier) claim(f *file, size int64, h *sliceHead) (*knownSource, error) {
 	if f.read.takenOverFrom != nil {
 		return f.read.takenOverFrom, nil
 	}
-	var buf [headMax]byte
-	head, err := readHead(f.read.fd, &buf)
+	head, err := h.of(f, size)
 	if err != nil {
 		return nil, err
 	}

@@ -27,6 +27,7 @@ type input struct {
 type core struct {
 	settings   *settings
 	paths      glob.Set
+	host       string
 	feed       pipeline.Feed
 	log        *slog.Logger
 	schedule   *schedule
@@ -110,6 +111,7 @@ func (in *input) core(feed pipeline.Feed) (*core, error) {
 	return &core{
 		settings:   &in.settings,
 		paths:      paths,
+		host:       hostName(),
 		feed:       feed,
 		log:        log,
 		schedule:   schedule,

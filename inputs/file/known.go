@@ -299,7 +299,7 @@ func (s *knownSources) reportOnce(k *knownSource, why string) {
 	reported := k.at
 	reported.size = min(reported.size, k.Cursor.Pos)
 	s.errands.add(func(ctx context.Context) {
-		src, err := s.feed.Open(k.ID, k.Key, labelsOf(k.Key))
+		src, err := s.feed.Open(k.ID, k.Key, labelsOf(hostName(), k.Key))
 		if err != nil {
 			return // the ledger does not know it any more
 		}
@@ -314,7 +314,7 @@ func (s *knownSources) reportOnce(k *knownSource, why string) {
 // forget has the ledger forget a source.
 func (s *knownSources) forget(k *knownSource) {
 	s.errands.add(func(context.Context) {
-		src, err := s.feed.Open(k.ID, k.Key, labelsOf(k.Key))
+		src, err := s.feed.Open(k.ID, k.Key, labelsOf(hostName(), k.Key))
 		if err == nil {
 			s.feed.Close(src, true)
 		}

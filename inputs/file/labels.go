@@ -8,9 +8,14 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
+// hostName returns the host's name, "" if it has none: then there is no label.
+func hostName() string {
+	name, _ := os.Hostname()
+	return name
+}
+
 // labelsOf returns the labels of a file.
-func labelsOf(path string) []event.Label {
-	host, _ := os.Hostname() // without a name there is no label
+func labelsOf(host, path string) []event.Label {
 	return []event.Label{
 		{Name: event.LabelHost, Value: host},
 		{Name: event.LabelFile, Value: path},

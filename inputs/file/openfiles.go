@@ -73,10 +73,11 @@ func (o *openFiles) hold(f *file) bool {
 	return o.tryHoldLocked(f)
 }
 
-// tryHoldLocked opens a file that is closed, if there is room. Else it is wanted.
+// tryHoldLocked opens a file that is closed, if there is room. Else it is wanted. What a reader has
+// it opens itself.
 func (o *openFiles) tryHoldLocked(f *file) bool {
 	at := o.table.where(f)
-	if at.path == "" || !o.table.has(f) {
+	if at.path == "" || !o.table.has(f) || o.isBeingRead(f) {
 		o.setLocked(f, closed)
 		return true
 	}
@@ -116,7 +117,13 @@ func openSame(open func(path string) (*os.File, error), path string, id inode) (
 	return fd, nil
 }
 
-// giveLocked gives a file what it was opened as, unless a reader has it and opens it itself.
+func (o *openFiles) isBeingRead(f *file) bool {
+	o.schedule.mu.Lock()
+	defer o.schedule.mu.Unlock()
+	return f.slot.phase == reading
+}
+
+// giveLocked gives a file what it was opened as, unless a reader has taken it meanwhile.
 func (o *openFiles) giveLocked(f *file, fd *os.File) {
 	o.schedule.mu.Lock()
 	defer o.schedule.mu.Unlock()

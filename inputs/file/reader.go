@@ -37,7 +37,8 @@ const (
 type reader struct {
 	*core
 	buf     []byte // for text that must be decoded, and for probing
-	rereads bool   // it reads a file once more, which another follows
+	head    sliceHead
+	rereads bool // it reads a file once more, which another follows
 }
 
 // serve reads what the schedule hands out, until that is closed.
@@ -112,6 +113,7 @@ func (r *reader) readSlot(ctx context.Context, f *file) (sliceResult, error) {
 	if f.slot.preregistering && (f.read.mustBeKnown || f.compressed) {
 		return sliceResult{}, nil
 	}
+	r.head.isRead = false
 	result, err := r.advance(ctx, f, info)
 	if err != nil || ctx.Err() != nil || f.slot.preregistering {
 		return result, err // an error while preregistering shows again in the first read
@@ -191,7 +193,7 @@ func (r *reader) identify(ctx context.Context, f *file, size int64) (bool, time.
 	if s.identified {
 		return true, 0, nil
 	}
-	d, err := r.identifier.decide(ctx, f, size)
+	d, err := r.identifier.decide(ctx, f, size, &r.head)
 	if err != nil {
 		return false, d.wait, err
 	}
@@ -263,7 +265,7 @@ func (r *reader) startAtEnd(f *file, size int64) error {
 		s.finished, s.doneSize = true, size
 		return nil
 	}
-	if err := r.resolveEncoding(f); err != nil {
+	if err := r.resolveEncoding(f, size); err != nil {
 		return err
 	}
 	if s.encoding == nil {
@@ -409,7 +411,7 @@ func (r *reader) detachSource(f *file, why string) *event.Source {
 	r.reportLost(f, s.off, why)
 	src := s.src
 	if src == nil && s.srcID != 0 {
-		src, _ = r.feed.Open(s.srcID, s.key, labelsOf(s.key))
+		src, _ = r.feed.Open(s.srcID, s.key, labelsOf(r.host, s.key))
 	}
 	r.sources.Remove(s.srcID, f)
 	r.table.setSource(f, nil)
@@ -573,8 +575,7 @@ func (r *reader) extendHead(ctx context.Context, f *file, size int64) (bool, err
 	if s.head.len == headMax || int64(s.head.len) == size {
 		return false, nil
 	}
-	var buf [headMax]byte
-	head, err := readHead(s.fd, &buf)
+	head, err := r.head.of(f, size)
 	if err != nil {
 		return false, err
 	}
@@ -594,17 +595,17 @@ func (r *reader) extendHead(ctx context.Context, f *file, size int64) (bool, err
 }
 
 // resolveEncoding resolves the encoding by the first text, and skips a byte-order mark.
-func (r *reader) resolveEncoding(f *file) error {
+func (r *reader) resolveEncoding(f *file, size int64) error {
 	s := &f.read
 	if s.encoding != nil {
 		return nil
 	}
-	var buf [headMax]byte
-	head, err := readHead(s.fd, &buf)
+	head, err := r.head.of(f, size)
 	if err != nil {
 		return err
 	}
 	if isBlank(head) {
+		var buf [headMax]byte
 		return r.resolveEncodingBehindNULs(s, buf[:])
 	}
 	s.resolveEncoding(r.settings.encoding, head)
@@ -649,7 +650,7 @@ func (s *readState) resolveEncoding(choice *lines.Encoding, head []byte) {
 func (r *reader) openSource(ctx context.Context, f *file) error {
 	s := &f.read
 	if s.src == nil {
-		src, err := r.feed.Open(s.srcID, s.key, labelsOf(s.key))
+		src, err := r.feed.Open(s.srcID, s.key, labelsOf(r.host, s.key))
 		if err != nil {
 			return fmt.Errorf("opening the source of %s: %w", s.key, err)
 		}
