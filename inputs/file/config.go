@@ -151,12 +151,15 @@ func checkGlob(setting, glob string) []pipeline.Problem {
 }
 
 // Input returns the input.
-func (c *Config) Input(env pipeline.Env) (pipeline.Input, error) {
+func (c *Config) Input(env pipeline.Env) (pipeline.Input, error) { return c.Guided(env, anyFile{hostName()}) }
+
+// Guided returns the input as another stands on it, which knows what the files are.
+func (c *Config) Guided(env pipeline.Env, guide Guide) (Input, error) {
 	encoding, err := lines.FindEncoding(c.Encoding)
 	if err != nil {
 		return nil, fmt.Errorf("encoding: %w", err)
 	}
-	set := settings{Config: *c, encoding: encoding, notify: systemNotifier, openFile: openFile}
+	set := settings{Config: *c, guide: guide, encoding: encoding, notify: systemNotifier, openFile: openFile}
 	set.compared = &atomic.Int64{}
 	set.readers = max(4, runtime.GOMAXPROCS(0))
 	return &input{settings: set, env: env}, nil
@@ -167,6 +170,7 @@ func systemNotifier() (notifier, error) { return notify.New() }
 // settings are the config and what tests replace.
 type settings struct {
 	Config
+	guide    Guide
 	encoding *lines.Encoding
 	readers  int
 	notify   func() (notifier, error)

@@ -33,7 +33,7 @@ func (in *input) Explain(_ context.Context, name string) (pipeline.Explanation, 
 	e := pipeline.Explanation{Found: true, Is: fmt.Sprintf("file %s of %s", path, pipeline.Size(info.Size()).Rounded())}
 	if e.Taken, e.Why = in.takes(path, info); e.Taken {
 		e.ReadFrom = "the file, which is followed through rotation"
-		e.Sources = []pipeline.ExplainedSource{explainedFile(path, info.Size())}
+		e.Sources = []pipeline.ExplainedSource{in.explainedFile(path, info.Size())}
 	}
 	return e, nil
 }
@@ -57,6 +57,9 @@ func (in *input) takes(path string, info fs.FileInfo) (taken bool, why string) {
 			return false, fmt.Sprintf("ignore_older: it was last written to %s, unless it was being read before",
 				info.ModTime().UTC().Format(time.RFC3339))
 		}
+		if in.settings.guide.Choose(path) == Leave {
+			return false, "what it belongs to is left out"
+		}
 		return true, fmt.Sprintf("paths[%d] %s matches it", i, text)
 	}
 	why = "no glob of paths matches it"
@@ -66,8 +69,8 @@ func (in *input) takes(path string, info fs.FileInfo) (taken bool, why string) {
 	return false, why
 }
 
-func explainedFile(path string, size int64) pipeline.ExplainedSource {
-	s := pipeline.ExplainedSource{Key: path, Name: path, Labels: labelsOf(hostName(), path), NoLines: "it has none",
+func (in *input) explainedFile(path string, size int64) pipeline.ExplainedSource {
+	s := pipeline.ExplainedSource{Key: path, Name: path, Labels: in.settings.guide.Labels(path), NoLines: "it has none",
 		Position: func(pos uint64) string {
 			return fmt.Sprintf("its first %s of %s", pipeline.Size(pos).Rounded(), pipeline.Size(size).Rounded())
 		}}

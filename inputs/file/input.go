@@ -27,7 +27,6 @@ type input struct {
 type core struct {
 	settings   *settings
 	paths      glob.Set
-	host       string
 	feed       pipeline.Feed
 	log        *slog.Logger
 	schedule   *schedule
@@ -106,12 +105,11 @@ func (in *input) core(feed pipeline.Feed) (*core, error) {
 	schedule, metrics := newSchedule(feed.Hurry), newMetrics(in.env.Metrics)
 	table, health := newTable(schedule, in.settings.compared), newHealthTracker(log, in.env.Health)
 	missing := &missingFiles{files: map[*file]bool{}, grown: make(chan struct{}, 1)}
-	known := readKnown(feed, &losses{log: log, metrics: metrics, health: health})
+	known := readKnown(feed, &losses{log: log, metrics: metrics, health: health}, in.settings.guide.Labels)
 	open := newOpenFiles(&in.settings, schedule, table, missing)
 	return &core{
 		settings:   &in.settings,
 		paths:      paths,
-		host:       hostName(),
 		feed:       feed,
 		log:        log,
 		schedule:   schedule,

@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 
 	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/event"
 )
 
 // A knownSource is a source that the ledger remembers and that has not been found yet.
@@ -30,6 +31,7 @@ type knownSource struct {
 type knownSources struct {
 	feed    pipeline.Feed
 	losses  *losses
+	labels  func(key string) []event.Label
 	errands *errands
 
 	mu    sync.Mutex
@@ -40,8 +42,10 @@ type knownSources struct {
 
 // readKnown reads what the ledger knows. What cannot be decoded stays in the ledger: a later
 // version may have written it.
-func readKnown(feed pipeline.Feed, l *losses) *knownSources {
-	s := &knownSources{feed: feed, losses: l, errands: newErrands(), byIno: map[uint64][]*knownSource{}}
+func readKnown(feed pipeline.Feed, l *losses, labels func(key string) []event.Label) *knownSources {
+	s := &knownSources{
+		feed: feed, losses: l, labels: labels, errands: newErrands(), byIno: map[uint64][]*knownSource{},
+	}
 	for _, k := range feed.Known() {
 		if k.Cursor.State == nil {
 			s.forget(&knownSource{Known: k}) // nothing of it was ever sent
@@ -299,7 +303,7 @@ func (s *knownSources) reportOnce(k *knownSource, why string) {
 	reported := k.at
 	reported.size = min(reported.size, k.Cursor.Pos)
 	s.errands.add(func(ctx context.Context) {
-		src, err := s.feed.Open(k.ID, k.Key, labelsOf(hostName(), k.Key))
+		src, err := s.feed.Open(k.ID, k.Key, s.labels(k.Key))
 		if err != nil {
 			return // the ledger does not know it any more
 		}
@@ -314,7 +318,7 @@ func (s *knownSources) reportOnce(k *knownSource, why string) {
 // forget has the ledger forget a source.
 func (s *knownSources) forget(k *knownSource) {
 	s.errands.add(func(context.Context) {
-		src, err := s.feed.Open(k.ID, k.Key, labelsOf(hostName(), k.Key))
+		src, err := s.feed.Open(k.ID, k.Key, s.labels(k.Key))
 		if err == nil {
 			s.feed.Close(src, true)
 		}

@@ -193,6 +193,14 @@ func (r *reader) identify(ctx context.Context, f *file, size int64) (bool, time.
 	if s.identified {
 		return true, 0, nil
 	}
+	switch r.settings.guide.Choose(r.table.where(f).firstPath) {
+	case Wait:
+		return false, askAgain, nil
+	case Leave:
+		r.leave(f)
+		return false, 0, nil
+	case Take:
+	}
 	d, err := r.identifier.decide(ctx, f, size, &r.head)
 	if err != nil {
 		return false, d.wait, err
@@ -204,9 +212,7 @@ func (r *reader) identify(ctx context.Context, f *file, size int64) (bool, time.
 	case leave:
 		return false, d.wait, nil
 	case dismiss:
-		r.forgetPredecessors(f)
-		r.open.close(f)
-		r.table.remove(f)
+		r.leave(f)
 		return false, 0, nil
 	case resume:
 		err = r.resume(f, d.source)
@@ -221,6 +227,13 @@ func (r *reader) identify(ctx context.Context, f *file, size int64) (bool, time.
 	}
 	s.identified = err == nil
 	return s.identified, 0, err
+}
+
+// leave stops looking at a file that is none to be read.
+func (r *reader) leave(f *file) {
+	r.forgetPredecessors(f)
+	r.open.close(f)
+	r.table.remove(f)
 }
 
 // reportTruncated reports what is known to have been in a file that was truncated before it was
@@ -411,7 +424,7 @@ func (r *reader) detachSource(f *file, why string) *event.Source {
 	r.reportLost(f, s.off, why)
 	src := s.src
 	if src == nil && s.srcID != 0 {
-		src, _ = r.feed.Open(s.srcID, s.key, labelsOf(r.host, s.key))
+		src, _ = r.feed.Open(s.srcID, s.key, r.settings.guide.Labels(s.key))
 	}
 	r.sources.Remove(s.srcID, f)
 	r.table.setSource(f, nil)
@@ -650,7 +663,7 @@ func (s *readState) resolveEncoding(choice *lines.Encoding, head []byte) {
 func (r *reader) openSource(ctx context.Context, f *file) error {
 	s := &f.read
 	if s.src == nil {
-		src, err := r.feed.Open(s.srcID, s.key, labelsOf(r.host, s.key))
+		src, err := r.feed.Open(s.srcID, s.key, r.settings.guide.Labels(s.key))
 		if err != nil {
 			return fmt.Errorf("opening the source of %s: %w", s.key, err)
 		}

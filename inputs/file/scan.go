@@ -144,7 +144,7 @@ func (w *follower) consider(path string) []*file {
 		}
 		return nil
 	}
-	if !now.regular {
+	if !now.regular || w.leavesOut(now.id, path) {
 		return nil
 	}
 	w.table.mu.Lock()
@@ -180,6 +180,11 @@ func (w *follower) consider(path string) []*file {
 		wake = append(wake, w.expediteOriginalsLocked(path)...)
 	}
 	return append(wake, f)
+}
+
+// leavesOut reports whether a file that is not followed is not to be.
+func (w *follower) leavesOut(id inode, path string) bool {
+	return !w.table.hasInode(id) && w.settings.guide.Choose(path) == Leave
 }
 
 // expediteOriginalsLocked has the logs read to their end at once that a new file may be the copy

@@ -278,6 +278,13 @@ func (t *table) has(f *file) bool {
 	return t.byID[f.id] == f
 }
 
+// hasInode reports whether the file of an inode is followed.
+func (t *table) hasInode(id inode) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.byID[id] != nil
+}
+
 // markSource makes a file a source of its own. It reports false where the file turned out to be a
 // copy, and continues another source now.
 func (t *table) markSource(f *file) bool {
