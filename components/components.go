@@ -5,6 +5,7 @@ package components
 import (
 	"github.com/longshore/longshore/inputs/docker"
 	"github.com/longshore/longshore/inputs/file"
+	"github.com/longshore/longshore/inputs/kubernetes"
 	"github.com/longshore/longshore/inputs/stdin"
 	"github.com/longshore/longshore/outputs/elasticsearch"
 	outputfile "github.com/longshore/longshore/outputs/file"
@@ -41,6 +42,7 @@ func All() []pipeline.Spec {
 	return []pipeline.Spec{
 		docker.Spec(),
 		file.Spec(),
+		kubernetes.Spec(),
 		stdin.Spec(),
 
 		auto.Spec(),

@@ -9,5 +9,9 @@ const (
 	OptionPipeline  = "longshore.pipeline"  // pipelines of the config, with commas between
 )
 
-// SourceOptions are all of these labels.
+// OptionWrapped is set by an input alone: the type of parser that takes off what wraps each line of
+// the source, before the one that OptionParser names. That type has a setting inner: false.
+const OptionWrapped = "longshore.wrapped"
+
+// SourceOptions are the labels that the owner of a source may set.
 var SourceOptions = [...]string{OptionParser, OptionMultiline, OptionLevel, OptionPipeline}

@@ -17,7 +17,7 @@ type sourceOptions map[string]string
 func splitOptions(labels []event.Label) (rest []event.Label, o sourceOptions) {
 	o = sourceOptions{}
 	for _, l := range labels {
-		if slices.Contains(pipeline.SourceOptions[:], l.Name) {
+		if l.Name == pipeline.OptionWrapped || slices.Contains(pipeline.SourceOptions[:], l.Name) {
 			o[l.Name] = l.Value
 		} else {
 			rest = append(rest, l)
@@ -47,7 +47,8 @@ func (o sourceOptions) pipelines(ofInput, all []*sharedPipeline) ([]*sharedPipel
 // parsing returns a pipeline's parsing as the options change it. What cannot be done stays as it
 // was, and is the error.
 func (o sourceOptions) parsing(of *parsing, named map[string]parserFactory, cfg *config.Config) (*parsing, error) {
-	if len(o) == 0 {
+	wrapped := o[pipeline.OptionWrapped]
+	if len(o) == 0 || len(o) == 1 && wrapped != "" {
 		return of, nil
 	}
 	p := *of
@@ -56,7 +57,9 @@ func (o sourceOptions) parsing(of *parsing, named map[string]parserFactory, cfg 
 		if err != nil {
 			return of, err
 		}
-		p = *newParsing([]parserFactory{parser})
+		if p, err = behind(wrapped, parser, cfg); err != nil {
+			return of, err
+		}
 	}
 	if level := o[pipeline.OptionLevel]; level != "" {
 		if p.lowestLevel = event.LevelNamed(strings.ToLower(level)); p.lowestLevel == event.NoLevel {
@@ -67,14 +70,39 @@ func (o sourceOptions) parsing(of *parsing, named map[string]parserFactory, cfg 
 	return &p, o.setJoiner(&p, cfg)
 }
 
+// behind returns what a parser does with the text in lines that another takes apart first; with the
+// lines, where that is "".
+func behind(wrapped string, parser parserFactory, cfg *config.Config) (parsing, error) {
+	if wrapped == "" {
+		return *newParsing([]parserFactory{parser}), nil
+	}
+	outer, err := parserOfType(wrapped, map[string]string{"inner": "false"}, cfg)
+	if err != nil {
+		return parsing{}, err
+	}
+	if parser.settings.Field == "" {
+		parser.settings.Field = messageField
+	}
+	if parser.newJoiner != nil {
+		outer.newJoiner, outer.limits = parser.newJoiner, parser.limits
+	}
+	return *newParsing([]parserFactory{outer, parser}), nil
+}
+
+// noLine is a pattern that no line matches.
+const noLine = `[^\s\S]`
+
 func (o sourceOptions) setJoiner(p *parsing, cfg *config.Config) error {
 	settings := map[string]string{}
 	switch multiline := o[pipeline.OptionMultiline]; multiline {
 	case "":
 		return nil
 	case "false":
-		p.newJoiner = nil
-		return nil
+		if o[pipeline.OptionWrapped] == "" {
+			p.newJoiner = nil
+			return nil
+		}
+		settings["continue_pattern"] = noLine // parts of a line go together all the same
 	case "auto", "true":
 		settings["mode"] = "auto"
 	default:

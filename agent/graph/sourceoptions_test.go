@@ -1,9 +1,12 @@
 package graph
 
 import (
+	"encoding/json"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -73,6 +76,44 @@ func TestSourceOptionsAreNoLabels(t *testing.T) {
 	rest, c := splitOptions([]event.Label{{Name: "a", Value: "b"}, {Name: pipeline.OptionLevel, Value: "warn"}})
 	if len(rest) != 1 || rest[0].Name != "a" || c[pipeline.OptionLevel] != "warn" {
 		t.Errorf("labels %v, choices %v", rest, c)
+	}
+}
+
+// TestSourceOptionsOfWrappedLines has what is chosen for a pod apply to what its program wrote.
+func TestSourceOptionsOfWrappedLines(t *testing.T) {
+	w := newWorld()
+	w.more = components.All()
+	loader := config.Loader{Components: w.specs()}
+	cfg, err := loader.Load("test.yml", []byte("version: 1\ndata_dir: "+t.TempDir()+`
+inputs: {in: {type: kubernetes}}
+outputs: {out: {type: memory}}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := []string{"2024-05-01T12:00:00Z stdout P a=1 level=er", "2024-05-01T12:00:00Z stdout F ror msg=x",
+		"2024-05-01T12:00:01Z stdout F  more", "2024-05-01T12:00:01Z stderr F a=3"}
+	for _, tt := range []struct{ option, value, want string }{
+		{pipeline.OptionParser, "logfmt", "error x|  more| a=3"},
+		{pipeline.OptionMultiline, "false", "error x|  more| a=3"},
+		{pipeline.OptionMultiline, "^a", "error x\n more| a=3"},
+	} {
+		labels := []event.Label{{Name: pipeline.OptionWrapped, Value: "cri"}, {Name: tt.option, Value: tt.value}}
+		trial, err := NewTrial(cfg, "", labels, slog.New(slog.DiscardHandler), time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, o := range append(trial.Lines(lines, time.Time{}), trial.End()...) {
+			var record struct{ Level, Message string }
+			if err := json.Unmarshal(o.Record(), &record); err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, record.Level+" "+record.Message)
+		}
+		if got := strings.Join(got, "|"); got != tt.want {
+			t.Errorf("%s=%s: %q, want %q", tt.option, tt.value, got, tt.want)
+		}
 	}
 }
 

@@ -151,7 +151,9 @@ func checkGlob(setting, glob string) []pipeline.Problem {
 }
 
 // Input returns the input.
-func (c *Config) Input(env pipeline.Env) (pipeline.Input, error) { return c.Guided(env, anyFile{hostName()}) }
+func (c *Config) Input(env pipeline.Env) (pipeline.Input, error) {
+	return c.Guided(env, anyFile{hostName()})
+}
 
 // Guided returns the input as another stands on it, which knows what the files are.
 func (c *Config) Guided(env pipeline.Env, guide Guide) (Input, error) {

@@ -186,7 +186,10 @@ func defaultLabels() []label {
 		one("compose_project", event.LabelComposeProject, ""),
 		one("container", event.LabelContainerName, ""),
 		one("filename", event.LabelFile, event.LabelContainerName),
-		one("host", event.LabelHost, ""),
+		one("host", event.LabelHost, event.LabelNode),
+		one("namespace", event.LabelNamespace, ""),
+		one("node", event.LabelNode, ""),
+		one("pod", event.LabelPod, ""),
 		one(serviceName, event.LabelService, ""),
 	}
 }

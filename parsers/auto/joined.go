@@ -26,6 +26,22 @@ func (p *Parser) joined(b *event.Batch, i int) bool {
 	return understood
 }
 
+// Unwrap parses nothing but what a container runtime wrote before a line, or before each of
+// several: the message is what the program had written.
+func (p *Parser) Unwrap(b *event.Batch, i int) bool {
+	rec := &b.Records[i]
+	if bytes.IndexByte(b.Line(i), '\n') < 0 {
+		return p.text.Parse(b, i)
+	}
+	whole := rec.Line
+	ok := p.offRuntime(b, i)
+	if ok {
+		rec.Message = event.Value{Span: rec.Line, Kind: event.Text}
+	}
+	rec.Line = whole
+	return ok
+}
+
 // offRuntime makes what a container runtime's lines hold the record's line, if they are that.
 func (p *Parser) offRuntime(b *event.Batch, i int) bool {
 	rec := &b.Records[i]

@@ -22,17 +22,27 @@ func Spec() pipeline.Spec {
 // Config is the config of the parser.
 type Config struct {
 	auto.Config `yaml:",inline"`
+	Inner       bool `yaml:"inner" doc:"Understand what is in the lines, too. If not, it is the message as it was written, for the next parser with field: message." default:"true"`
 }
 
 // Parser implements pipeline.ParserConfig.
 func (c *Config) Parser() (pipeline.NewParser, error) {
-	return c.NewParser("cri", func(zone recognize.Zone) pipeline.Parser { return Parser{auto.New(zone)} })
+	return c.NewParser("cri", func(zone recognize.Zone) pipeline.Parser { return Parser{auto.New(zone), c.Inner} })
 }
 
 // A Parser takes nothing but a container runtime's lines.
-type Parser struct{ *auto.Parser }
+type Parser struct {
+	*auto.Parser
+	inner bool
+}
 
 // Parse implements pipeline.Parser.
 func (p Parser) Parse(b *event.Batch, i int) bool {
-	return text.IsCRI(b.Line(i)) && p.Parser.Parse(b, i)
+	if !text.IsCRI(b.Line(i)) {
+		return false
+	}
+	if !p.inner {
+		return p.Unwrap(b, i)
+	}
+	return p.Parser.Parse(b, i)
 }

@@ -12,7 +12,8 @@ import (
 // knownFields are the names that records and sources have without any of the lines' own.
 var knownFields = []string{"timestamp", "level", "message", "service", "trace_id", "span_id", event.LabelHost,
 	event.LabelFile, event.LabelStream, event.LabelContainerID, event.LabelContainerName, event.LabelImage,
-	event.LabelComposeProject, event.LabelComposeService}
+	event.LabelComposeProject, event.LabelComposeService, event.LabelNamespace, event.LabelPod, event.LabelPodUID,
+	event.LabelNode, event.LabelRestarts}
 
 var placeholder = regexp.MustCompile(`\{ *([A-Za-z][A-Za-z0-9_.-]*) *\}`)
 

@@ -139,6 +139,13 @@ const (
 	LabelImage          = "container.image" // as the container names it
 	LabelComposeProject = "compose.project" // com.docker.compose.project
 	LabelComposeService = "compose.service" // com.docker.compose.service
+
+	// Of pods, by OpenTelemetry's names.
+	LabelNamespace = "k8s.namespace.name"
+	LabelPod       = "k8s.pod.name"
+	LabelPodUID    = "k8s.pod.uid"
+	LabelNode      = "k8s.node.name"
+	LabelRestarts  = "k8s.container.restart_count"
 )
 
 // SourceOnly reports whether a line cannot set the value of a name: only the input knows it for
@@ -146,7 +153,8 @@ const (
 func SourceOnly(name string) bool {
 	switch name {
 	case LabelHost, LabelFile, LabelStream, LabelContainerID, LabelContainerName,
-		LabelImage, LabelComposeProject, LabelComposeService:
+		LabelImage, LabelComposeProject, LabelComposeService,
+		LabelNamespace, LabelPod, LabelPodUID, LabelNode, LabelRestarts:
 		return true
 	}
 	return false
