@@ -1,16 +1,14 @@
 package docker
 
 import (
-	"fmt"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
-	"github.com/docker/docker/client"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/dockerapi"
 )
 
 // Spec describes the input.
@@ -31,7 +29,7 @@ func Spec() pipeline.Spec {
 // Config holds the settings of the input.
 type Config struct {
 	Host     string        `yaml:"host" doc:"Address of the Docker Engine; by default DOCKER_HOST, or else unix:///var/run/docker.sock." example:"tcp://127.0.0.1:2375"`
-	TLS      TLS           `yaml:"tls" doc:"For an engine that listens on TCP with TLS; by default DOCKER_CERT_PATH and DOCKER_TLS_VERIFY."`
+	TLS      dockerapi.TLS `yaml:"tls" doc:"For an engine that listens on TCP with TLS; by default DOCKER_CERT_PATH and DOCKER_TLS_VERIFY."`
 	Include  Match         `yaml:"include" doc:"Containers to follow: those that match every list that is not empty. Without any list, all."`
 	Exclude  Match         `yaml:"exclude" doc:"Containers not to follow: those that match any of the lists."`
 	Backends string        `yaml:"backends" doc:"Whether to follow containers that store or show logs (Loki, Grafana, Elasticsearch, Kibana, OpenSearch, VictoriaLogs), which would log about their own logs. Those named in include.names, include.images or include.services are followed in any case." enum:"exclude|include" default:"exclude"`
@@ -62,13 +60,6 @@ func (c *Config) FromTail(lines int) {
 
 // skipsOldLines reports whether what was written before the first start is not read, or in part.
 func (c *Config) skipsOldLines() bool { return c.ReadFrom == fromTail || c.ReadFrom == fromEnd }
-
-// TLS holds the files of a TLS connection.
-type TLS struct {
-	CA   string `yaml:"ca_file" doc:"CA certificates that the engine's certificate is verified with." example:"/certs/ca.pem" reads:"file"`
-	Cert string `yaml:"cert_file" doc:"Client certificate." example:"/certs/cert.pem" reads:"file"`
-	Key  string `yaml:"key_file" doc:"Private key of the client certificate." example:"/certs/key.pem" reads:"file"`
-}
 
 // Match selects containers. In every pattern * stands for any characters.
 type Match struct {
@@ -112,38 +103,9 @@ func (m *Match) empty() bool {
 
 // Check implements pipeline.Checker.
 func (c *Config) Check() []pipeline.Problem {
-	var problems []pipeline.Problem
-	if c.Host != "" {
-		if err := checkHost(c.Host); err != nil {
-			problems = append(problems, pipeline.Problem{Path: "host", Message: err.Error()})
-		}
-	}
-	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
-		const message = "cert_file and key_file belong together; set both or none"
-		problems = append(problems, pipeline.Problem{Path: "tls", Message: message})
-	}
+	problems := dockerapi.Check(c.Host, c.TLS)
 	problems = append(problems, c.Include.check("include")...)
 	return append(problems, c.Exclude.check("exclude")...)
-}
-
-func checkHost(host string) error {
-	scheme, _, found := strings.Cut(host, "://")
-	if scheme == "ssh" {
-		return fmt.Errorf("%q cannot be used: ssh is not supported; unix, tcp, http and https are. Forward the "+
-			"engine's socket (ssh -L /run/docker-remote.sock:/var/run/docker.sock HOST) and set "+
-			"unix:///run/docker-remote.sock", host)
-	}
-	if !found || !slices.Contains([]string{"unix", "tcp", "http", "https", "npipe"}, scheme) {
-		return fmt.Errorf("%q is not an address of a Docker Engine; "+
-			"write it like unix:///var/run/docker.sock or tcp://192.0.2.1:2376", host)
-	}
-	if _, err := client.ParseHostURL(host); err != nil {
-		return fmt.Errorf("%q is not an address of a Docker Engine: %w", host, err)
-	}
-	if scheme != "unix" && scheme != "npipe" && strings.Contains(host, "?") {
-		return fmt.Errorf("%q has a query, which the address of a Docker Engine cannot have", host)
-	}
-	return nil
 }
 
 // Input implements pipeline.InputConfig.

@@ -84,7 +84,7 @@ func (in *Input) HeldUpUntil(src *event.Source) time.Time {
 // Run implements pipeline.Input.
 func (in *Input) Run(ctx context.Context, feed pipeline.Feed) error {
 	in.engine, in.feed = newEngine(&in.config), feed
-	in.engine.dial = in.dial
+	in.engine.Dial = in.dial
 	in.ticker = newTicker()
 	in.self = findSelf("/proc/self")
 	in.known = known(feed)
@@ -114,7 +114,7 @@ func (in *Input) Run(ctx context.Context, feed pipeline.Feed) error {
 	in.running.Wait()
 	in.ticker.stop()
 	in.watcher.close()
-	in.engine.close()
+	in.engine.Close()
 	return nil
 }
 
@@ -220,7 +220,7 @@ func (in *Input) watch(ctx context.Context, sub *subscription) error {
 		case m := <-messages:
 			in.handle(ctx, m)
 		case err := <-errs:
-			return fmt.Errorf("following the events of the Docker Engine at %s: %w", in.engine.host, err)
+			return fmt.Errorf("following the events of the Docker Engine at %s: %w", in.engine.Host, err)
 		case <-tick.C:
 			if err := in.reconcile(ctx); err != nil {
 				return err
@@ -275,7 +275,7 @@ func (in *Input) subscribe(ctx context.Context) *subscription {
 	if since > 0 {
 		options.Since = fmt.Sprintf("%d.%09d", since/1e9, since%1e9)
 	}
-	c := in.engine.client.Load()
+	c := in.engine.Client()
 	go func() {
 		s.events, s.errs = c.Events(ctx, options)
 		close(s.ready)
@@ -344,7 +344,7 @@ func (in *Input) checkRemoved(id string) {
 func (in *Input) reconcile(ctx context.Context) error {
 	running, err := in.engine.list(ctx)
 	if err != nil {
-		return in.engine.withAdvice(err)
+		return in.engine.WithAdvice(err)
 	}
 	for id := range running {
 		if f := in.followers[id]; f == nil || (running[id] && !f.done.Load()) {

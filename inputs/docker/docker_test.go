@@ -26,6 +26,7 @@ import (
 
 	"github.com/longshore/longshore/inputs/docker/logformat"
 	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/dockerapi"
 	"github.com/longshore/longshore/pipeline/event"
 	"github.com/longshore/longshore/pipeline/pipetest"
 )
@@ -774,7 +775,7 @@ func TestVersionAdvice(t *testing.T) {
 	t.Setenv("DOCKER_API_VERSION", "1.41")
 	old := errors.New("Error response from daemon: client version 1.41 is too old. Minimum supported API version " +
 		"is 1.44")
-	err := newEngine(&Config{Host: "tcp://127.0.0.1:1"}).withAdvice(old)
+	err := newEngine(&Config{Host: "tcp://127.0.0.1:1"}).WithAdvice(old)
 	if !errors.Is(err, old) || !strings.Contains(err.Error(), "DOCKER_API_VERSION asks for: unset that variable") {
 		t.Errorf("got %v", err)
 	}
@@ -783,7 +784,7 @@ func TestVersionAdvice(t *testing.T) {
 func TestConnectAdvice(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "docker.sock")
 	e := newEngine(&Config{Host: "unix://" + path})
-	e.dial = func(context.Context, string, string) (net.Conn, error) {
+	e.Dial = func(context.Context, string, string) (net.Conn, error) {
 		return nil, &net.OpError{Op: "dial", Net: "unix", Err: os.NewSyscallError("connect", syscall.EACCES)}
 	}
 	_, err := e.connect(t.Context())
@@ -805,7 +806,7 @@ func TestConnectAdvice(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "no answer on the Docker socket "+path) {
 		t.Errorf("dead: %v", err)
 	}
-	e = newEngine(&Config{Host: "tcp://127.0.0.1:1", TLS: TLS{CA: "/no/such/ca.pem"}})
+	e = newEngine(&Config{Host: "tcp://127.0.0.1:1", TLS: dockerapi.TLS{CA: "/no/such/ca.pem"}})
 	if _, err = e.connect(t.Context()); err == nil || !strings.Contains(err.Error(), "/no/such/ca.pem") {
 		t.Errorf("certificates: %v", err)
 	}

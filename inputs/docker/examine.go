@@ -14,14 +14,14 @@ var _ pipeline.Examiner = (*Input)(nil)
 // of those that run are followed, and how.
 func (in *Input) Examine(ctx context.Context, tell func(pipeline.Finding)) {
 	eng := newEngine(&in.config)
-	eng.dial = in.dial
-	defer eng.close()
+	eng.Dial = in.dial
+	defer eng.Close()
 	info, err := eng.connect(ctx)
 	if err != nil {
 		tell(pipeline.Finding{What: "engine", State: pipeline.FoundBroken, Says: err.Error()})
 		return
 	}
-	tell(pipeline.Finding{What: "engine", Says: eng.host + " answers, as " + cmp.Or(info.name,
+	tell(pipeline.Finding{What: "engine", Says: eng.Host + " answers, as " + cmp.Or(info.name,
 		"a host without a name")})
 	containers, err := eng.list(ctx)
 	if err != nil {

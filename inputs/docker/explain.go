@@ -30,15 +30,15 @@ func (in *Input) Explain(ctx context.Context, name string) (pipeline.Explanation
 		return pipeline.Explanation{Why: "this is no name of a container"}, nil
 	}
 	eng := newEngine(&in.config)
-	eng.dial = in.dial
-	defer eng.close()
+	eng.Dial = in.dial
+	defer eng.Close()
 	info, err := eng.connect(ctx)
 	if err != nil {
 		return pipeline.Explanation{}, err
 	}
 	c, err := eng.inspect(ctx, name)
 	if errdefs.IsNotFound(err) {
-		return pipeline.Explanation{Why: "there is no container of that name at " + eng.host}, nil
+		return pipeline.Explanation{Why: "there is no container of that name at " + eng.Host}, nil
 	}
 	if err != nil {
 		return pipeline.Explanation{}, fmt.Errorf("asking for the container: %w", err)
@@ -90,13 +90,13 @@ func describeTime(pos uint64) string {
 
 // readsFrom says where a container's log is read from; see useFiles.
 func (in *Input) readsFrom(eng *engine, c snapshot) string {
-	api := "the engine's API (" + eng.host + ")"
+	api := "the engine's API (" + eng.Host + ")"
 	switch {
 	case in.config.Mode == modeAPI:
 		return api + ", as mode is api"
 	case c.driver != "json-file":
 		return api + ", as its log driver is " + c.driver
-	case c.logPath == "" || eng.podman.Load():
+	case c.logPath == "" || eng.IsPodman():
 		return api
 	}
 	if err := readable(c.logPath); err != nil {
@@ -119,7 +119,7 @@ func (e *engine) lastLines(ctx context.Context, c container.InspectResponse) (li
 		return lines, err
 	}
 	defer done()
-	body, err := e.client.Load().ContainerLogs(ctx, c.ID, container.LogsOptions{
+	body, err := e.Client().ContainerLogs(ctx, c.ID, container.LogsOptions{
 		ShowStdout: true, ShowStderr: true, Timestamps: true, Tail: strconv.Itoa(pipeline.TailLines),
 	})
 	if err != nil {

@@ -50,7 +50,7 @@ func (e noFileError) advice() string {
 // useFiles reports whether the log is to be read from the engine's files.
 func (f *follower) useFiles(c snapshot) (bool, error) {
 	mode := f.in.config.Mode
-	if mode == modeAPI || c.driver != "json-file" || c.logPath == "" || f.in.engine.podman.Load() {
+	if mode == modeAPI || c.driver != "json-file" || c.logPath == "" || f.in.engine.IsPodman() {
 		return false, nil
 	}
 	if f.tail != nil {

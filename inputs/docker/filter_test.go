@@ -11,6 +11,7 @@ import (
 
 	"github.com/longshore/longshore/inputs/docker/logformat"
 	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/dockerapi"
 )
 
 func TestFollows(t *testing.T) {
@@ -148,7 +149,7 @@ func TestSelf(t *testing.T) {
 }
 
 func TestCheck(t *testing.T) {
-	c := Config{Host: "/var/run/docker.sock", TLS: TLS{Cert: "x"}, Include: Match{Names: []string{"a", ""}},
+	c := Config{Host: "/var/run/docker.sock", TLS: dockerapi.TLS{Cert: "x"}, Include: Match{Names: []string{"a", ""}},
 		Exclude: Match{Labels: []string{"=x"}}}
 	var paths []string
 	for _, p := range c.Check() {

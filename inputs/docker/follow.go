@@ -377,13 +377,13 @@ func (f *follower) readAPI(ctx context.Context, c snapshot, whole bool) error {
 	}
 	c.rotation.before23 = f.in.engine.before23.Load()
 	connected := f.in.engine.clock()
-	since := f.batcher.connect(connected, c.rotation, f.in.engine.podman.Load())
+	since := f.batcher.connect(connected, c.rotation, f.in.engine.IsPodman())
 	if since > 0 && !whole && !f.fullyRead && !f.missing {
 		options.Since = fmt.Sprintf("%d.%09d", since/1e9, since%1e9)
 		f.batcher.setPartial(c.rotation.leavesOutFiles())
 	}
 	f.missing = false
-	body, err := f.in.engine.client.Load().ContainerLogs(ctx, f.id, options)
+	body, err := f.in.engine.Client().ContainerLogs(ctx, f.id, options)
 	if err != nil {
 		return err
 	}
@@ -397,7 +397,7 @@ func (f *follower) readAPI(ctx context.Context, c snapshot, whole bool) error {
 		to = newDuplicateFilter(to, connected)
 	}
 	var pace pacer
-	if options.Follow && f.in.engine.isPlainSocket() {
+	if options.Follow && f.in.engine.IsPlainSocket() {
 		pace = newPacer(f.in.ticker)
 	}
 	return errors.Join(f.copy(ctx, body, to, c.tty, pace), f.batcher.sendAll())

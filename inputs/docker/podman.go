@@ -1,7 +1,6 @@
 package docker
 
 import (
-	"net/http"
 	"strings"
 )
 
@@ -24,11 +23,6 @@ import (
 //     have other names: remove for destroy, died for die.
 //   - An inspected container has no options of its logging driver, so skips by rotation cannot be
 //     detected. Podman's own rotation keeps no rotated file at all.
-
-// isPodman reports whether an answer has Podman's headers.
-func isPodman(h http.Header) bool {
-	return h.Get("Libpod-Api-Version") != "" || strings.HasPrefix(h.Get("Server"), "Libpod/")
-}
 
 // unreadableReasons are the errors of Docker and Podman for a log that can never be read.
 var unreadableReasons = []string{

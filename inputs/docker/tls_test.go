@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/longshore/longshore/pipeline/dockerapi"
 	"github.com/longshore/longshore/pipeline/pipetest"
 )
 
@@ -61,7 +62,7 @@ func (ca *authority) sign(template *x509.Certificate) (*x509.Certificate, *ecdsa
 
 // pair issues a certificate for 127.0.0.1 that is valid until a time, in files of a folder named as
 // Docker does.
-func (ca *authority) pair(dir string, until time.Time) TLS {
+func (ca *authority) pair(dir string, until time.Time) dockerapi.TLS {
 	cert, key := ca.sign(&x509.Certificate{
 		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "test"},
 		NotBefore: time.Now().Add(-24 * time.Hour), NotAfter: until,
@@ -72,7 +73,7 @@ func (ca *authority) pair(dir string, until time.Time) TLS {
 	if err != nil {
 		ca.t.Fatal(err)
 	}
-	files := TLS{CA: filepath.Join(dir, "ca.pem"), Cert: filepath.Join(dir, "cert.pem"),
+	files := dockerapi.TLS{CA: filepath.Join(dir, "ca.pem"), Cert: filepath.Join(dir, "cert.pem"),
 		Key: filepath.Join(dir, "key.pem")}
 	for name, block := range map[string]*pem.Block{
 		files.CA:   {Type: "CERTIFICATE", Bytes: ca.cert.Raw},
@@ -116,7 +117,7 @@ func TestTLS(t *testing.T) {
 		ca, dir := newAuthority(t), t.TempDir()
 		config := Config{Host: ca.serveTLS(e, tomorrow), TLS: ca.pair(dir, tomorrow)}
 		if byEnvironment {
-			config.TLS = TLS{}
+			config.TLS = dockerapi.TLS{}
 			t.Setenv("DOCKER_CERT_PATH", dir)
 			t.Setenv("DOCKER_TLS_VERIFY", "1")
 		}
@@ -151,7 +152,7 @@ func TestTLSErrors(t *testing.T) {
 			return Config{TLS: ca.pair(dir, yesterday)}
 		}, "cert.pem is valid from "},
 		{"none of ours", tomorrow, func(ca *authority, dir string) Config {
-			return Config{TLS: TLS{CA: ca.pair(dir, tomorrow).CA}}
+			return Config{TLS: dockerapi.TLS{CA: ca.pair(dir, tomorrow).CA}}
 		}, "none is set; set tls.cert_file and tls.key_file"},
 		{"ours by another CA", tomorrow, func(ca *authority, dir string) Config {
 			config := Config{TLS: newAuthority(t).pair(t.TempDir(), tomorrow)}
@@ -166,7 +167,7 @@ func TestTLSErrors(t *testing.T) {
 			config := tt.client(ca, t.TempDir())
 			config.Host = ca.serveTLS(e, tt.until)
 			engine := newEngine(&config)
-			defer engine.close()
+			defer engine.Close()
 			_, err := engine.connect(t.Context())
 			if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), config.Host) {
 				t.Errorf("got %v, want %q", err, tt.want)
@@ -182,7 +183,7 @@ func TestEngineWithoutTLS(t *testing.T) {
 	config := Config{Host: "tcp://" + strings.TrimPrefix(server.URL, "http://"),
 		TLS: newAuthority(t).pair(t.TempDir(), tomorrow)}
 	engine := newEngine(&config)
-	defer engine.close()
+	defer engine.Close()
 	if _, err := engine.connect(t.Context()); err == nil ||
 		!strings.Contains(err.Error(), "it does not speak TLS there; leave out tls") {
 		t.Error(err)
@@ -214,12 +215,12 @@ func TestEnvironment(t *testing.T) {
 	t.Setenv("DOCKER_HOST", "tcp://"+strings.TrimPrefix(server.URL, "http://"))
 	t.Setenv("DOCKER_API_VERSION", "1.43")
 	engine := newEngine(&Config{})
-	defer engine.close()
+	defer engine.Close()
 	now, err := engine.connect(t.Context())
 	if err != nil || now.name != "dockerhost" {
 		t.Errorf("connected to %q, %v", now.name, err)
 	}
-	if v := engine.client.Load().ClientVersion(); v != "1.43" {
+	if v := engine.Client().ClientVersion(); v != "1.43" {
 		t.Errorf("speaks %s", v)
 	}
 }
@@ -230,12 +231,12 @@ func TestFilesThatBlock(t *testing.T) {
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, files := range []TLS{{CA: pipe}, {Cert: pipe, Key: pipe}, {Cert: "/dev/zero", Key: "/dev/zero"}} {
+	for _, files := range []dockerapi.TLS{{CA: pipe}, {Cert: pipe, Key: pipe}, {Cert: "/dev/zero", Key: "/dev/zero"}} {
 		engine := newEngine(&Config{Host: "tcp://127.0.0.1:1", TLS: files})
 		if _, err := engine.connect(t.Context()); err == nil || !strings.Contains(err.Error(), "name a regular file") {
 			t.Errorf("%+v: %v", files, err)
 		}
-		engine.close()
+		engine.Close()
 	}
 }
 
@@ -252,6 +253,6 @@ func TestHostsThatAreNotSupported(t *testing.T) {
 		if _, err := engine.connect(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("DOCKER_HOST=%s: %v", host, err)
 		}
-		engine.close()
+		engine.Close()
 	}
 }

@@ -1,4 +1,4 @@
-package docker
+package dockerapi
 
 import (
 	"cmp"
@@ -17,8 +17,8 @@ import (
 )
 
 // adviseTLS explains what to do about an error of TLS, or returns "" for any other.
-func (e *engine) adviseTLS(err error) string {
-	files := e.config.tlsFiles()
+func (e *Engine) adviseTLS(err error) string {
+	files := e.TLS.orOfEnvironment()
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
 		return fmt.Sprintf("its certificate is not signed by %s; set the CA that the engine uses (tlscacert)",
 			cmp.Or(files.CA, "any CA that this system trusts"))
@@ -62,10 +62,17 @@ func aboutClientCert(files TLS) string {
 		" must be issued by the CA that the engine was set up with (tlscacert), for client authentication"
 }
 
-// tlsFiles returns the files of the settings, or else of the environment.
-func (c *Config) tlsFiles() TLS {
-	if c.TLS != (TLS{}) {
-		return c.TLS
+// TLS holds the files of a TLS connection.
+type TLS struct {
+	CA   string `yaml:"ca_file" doc:"CA certificates that the engine's certificate is verified with." example:"/certs/ca.pem" reads:"file"`
+	Cert string `yaml:"cert_file" doc:"Client certificate." example:"/certs/cert.pem" reads:"file"`
+	Key  string `yaml:"key_file" doc:"Private key of the client certificate." example:"/certs/key.pem" reads:"file"`
+}
+
+// orOfEnvironment returns the files, or else those of the environment.
+func (t TLS) orOfEnvironment() TLS {
+	if t != (TLS{}) {
+		return t
 	}
 	dir := os.Getenv(client.EnvOverrideCertPath)
 	if dir == "" {
