@@ -61,7 +61,7 @@ type Options struct {
 	OrFree bool
 	// Token opens /api/ and /debug/ to other machines. Without one they are closed to them.
 	Token   pipeline.Secret
-	Metrics *prometheus.Registry
+	Metrics prometheus.Gatherer
 	Health  *Health
 	// Status returns what /api/v1/status encodes as JSON.
 	Status func() any

@@ -30,6 +30,7 @@ type reloader struct {
 	graphs   *graph.Graphs
 	front    *front
 	announce *announcer
+	watched  *watching
 	metrics  reloadMetrics
 
 	turn  sync.Mutex // of one reload at a time
@@ -171,6 +172,7 @@ func (r *reloader) apply(ctx context.Context, cfg *config.Config) (graph.Changes
 	}
 	next.commit()
 	r.announce.use(cfg)
+	r.watched.use(cfg.Watch)
 	r.keep(cfg)
 	return changes, nil
 }

@@ -89,14 +89,19 @@ func (a *app) runPipelines(ctx context.Context, cfg *config.Config, again reload
 		return err
 	}
 	defer keepRecent(cfg, log, kept)() // now that the data folder is locked
+	watched := &watching{log: log}
+	defer watched.close()
+	watched.use(cfg.Watch)
 	r := &reloader{
-		log: log, load: again.load, graphs: g, announce: announce, of: cfg, metrics: newReloadMetrics(metrics),
+		log: log, load: again.load, graphs: g, announce: announce, watched: watched, of: cfg,
+		metrics: newReloadMetrics(metrics),
 	}
 	shown := console.New(console.Options{Version: versionText(), Config: r.config, Status: g.Status,
 		Reload: r.status, Health: &health, Metrics: metrics, Log: log})
 	defer shown.Close()
 	r.front, err = listen(admin.Options{
-		Metrics: metrics, Health: &health, Status: shown.Status, Recent: kept, Console: shown, Log: log,
+		Metrics: prometheus.Gatherers{metrics, watched}, Health: &health, Status: shown.Status, Recent: kept,
+		Console: shown, Log: log,
 		Reload: func() (any, error) { return r.reload(ctx, "api") },
 	}, cfg)
 	if err != nil {

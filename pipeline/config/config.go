@@ -32,6 +32,8 @@ type Config struct {
 	ShutdownTimeout pipeline.Duration // how long to go on delivering after a signal to stop
 	// Recent is the size of the store of recent records; 0 where there is none.
 	Recent pipeline.Size
+	// Watch is what /metrics says of the host and its containers; the zero value is nothing.
+	Watch Watch
 
 	Inputs     []Input
 	Parsers    []Parser

@@ -91,6 +91,17 @@ func (d *decoder) unknown(n *node, path string, known []string) map[string]bool 
 // switches are the words that switch something on or off.
 var switches = map[string]bool{"on": true, "true": true, "off": false, "false": false}
 
+// isSwitch reports whether the settings of a type may be a single word instead, on or off.
+func isSwitch(t reflect.Type) bool {
+	return t == reflect.TypeFor[Recent]() || t == reflect.TypeFor[Watch]()
+}
+
+// sampleOf is the first setting of a type as it could be written.
+func sampleOf(t reflect.Type) string {
+	first := settingsOf(t)[0]
+	return first.name + ": " + first.defaultText
+}
+
 func empty(v reflect.Value) bool {
 	switch v.Kind() {
 	case reflect.String, reflect.Slice, reflect.Map:
@@ -106,9 +117,9 @@ func (d *decoder) value(v reflect.Value, n *node, s *setting, path string) {
 	}
 	switch {
 	case v.Type() == reflect.TypeFor[skipField]():
-	case v.Type() == reflect.TypeFor[Recent]() && n.kind == scalarKind:
+	case isSwitch(v.Type()) && n.kind == scalarKind:
 		if _, known := switches[strings.ToLower(n.text)]; !known {
-			d.report(n, path, "%s is neither on nor off, nor a map such as {size: 64MiB}", d.quote(n, s))
+			d.report(n, path, "%s is neither on nor off, nor a map such as {%s}", d.quote(n, s), sampleOf(v.Type()))
 		}
 	case v.Kind() == reflect.Struct:
 		d.structs(n, path, v)

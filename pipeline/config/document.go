@@ -23,6 +23,8 @@ type general struct {
 
 	Recent Recent `yaml:"recent" doc:"Records that were read last, kept to be looked at: by the API and longshore tail. It is on, off or has settings. Without it they are kept where there is no output."`
 
+	Watch Watch `yaml:"watch" doc:"Metrics of the host and of containers on /metrics. It is on, off or has settings; without it, it is off."`
+
 	Tests []Case `yaml:"tests" doc:"Lines and what is to become of them, for longshore test."`
 
 	Inputs     skipField `yaml:"inputs" doc:"Where records come from: the inputs, by name; at least one."`
@@ -78,6 +80,7 @@ func (d *document) config(file string) *Config {
 	d.redact()
 	d.cases()
 	d.recent()
+	d.watch()
 	d.cfg.DataDir = d.general.DataDir
 	d.checkPaths()
 	d.checkTemplates()

@@ -154,7 +154,7 @@ func (b *schemaBuilder) root() *schema {
 		case "version":
 			m.schema = orVariable(&schema{Description: doc, Default: m.schema.Default},
 				&schema{Enum: []any{1, "1"}})
-		case "recent":
+		case "recent", "watch":
 			m.schema.Description = ""
 			m.schema = &schema{Description: doc, AnyOf: []*schema{
 				{Enum: []any{"on", "off", true, false}}, inAnyCase(keys(switches)...), ref(variableSchema), m.schema,
