@@ -196,26 +196,44 @@ func (d *doctor) output(ctx context.Context, out config.Output) {
 	if !ok {
 		return
 	}
+	failed := d.failed
 	examiner.Examine(ctx, tell)
 	if d.write {
-		tell(writeTest(ctx, made))
+		tell(writeTest(ctx, made, d.failed > failed))
 	}
 }
 
-// writeTest sends one record.
-func writeTest(ctx context.Context, out pipeline.Output) pipeline.Finding {
+// writeTest sends one record, unless something on the way to there is broken.
+func writeTest(ctx context.Context, out pipeline.Output, broken bool) pipeline.Finding {
 	f := pipeline.Finding{What: "test record"}
+	if broken {
+		f.State, f.Says = pipeline.FoundUnknown, "not sent, as it would fail for what is said above"
+		return f
+	}
 	body := &pipeline.Body{}
 	if err := encodeTest(body, out.Encoder()); err != nil {
 		f.State, f.Says = pipeline.FoundBroken, err.Error()
 		return f
 	}
 	if err := out.Send(ctx, body); err != nil {
-		f.State, f.Says = pipeline.FoundBroken, err.Error()
+		f.State, f.Says = pipeline.FoundBroken, "not stored: "+reasonOf(err)
+		f.Advice = "records would wait, or become dead letters, for the same reason; see the destination's own log"
 		return f
 	}
 	f.Says = "stored; it is of the service " + testService
 	return f
+}
+
+// reasonOf returns the destination's own words on a body of one record, or what went wrong.
+func reasonOf(err error) string {
+	var failure *pipeline.SendError
+	switch {
+	case !errors.As(err, &failure):
+		return err.Error()
+	case len(failure.Items) > 0:
+		return failure.Items[0].Reason
+	}
+	return failure.Reason
 }
 
 const testService = "longshore-doctor"

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -16,7 +17,7 @@ type VictoriaLogsServer struct {
 }
 
 // VictoriaLogs starts a VictoriaLogs that keeps lines of up to a year ago. Each flag is as on its
-// command line.
+// command line; with -tls it is reached by https.
 func VictoriaLogs(t testing.TB, flags ...string) *VictoriaLogsServer {
 	t.Helper()
 	skipShort(t)
@@ -30,6 +31,10 @@ func VictoriaLogs(t testing.TB, flags ...string) *VictoriaLogsServer {
 	}
 	dir := t.TempDir()
 	address := fmt.Sprintf("127.0.0.1:%d", port)
+	url := "http://" + address
+	if slices.Contains(flags, "-tls") {
+		url = "https://" + address
+	}
 	args := []string{"-httpListenAddr=" + address, "-storageDataPath=" + filepath.Join(dir, "data"),
 		"-retentionPeriod=1y"}
 	args = append(args, flags...)
@@ -37,12 +42,12 @@ func VictoriaLogs(t testing.TB, flags ...string) *VictoriaLogsServer {
 		name:    "VictoriaLogs",
 		dir:     dir,
 		command: func() *exec.Cmd { return exec.Command(binary, args...) },
-		ready:   answers("http://"+address+"/health", "OK"),
+		ready:   answers(url+"/health", "OK"),
 		patient: time.Minute,
 		grace:   30 * time.Second,
 		onDeath: syscall.SIGKILL,
 	}
-	return &VictoriaLogsServer{Server: serve(t, d), URL: "http://" + address}
+	return &VictoriaLogsServer{Server: serve(t, d), URL: url}
 }
 
 // ensureVictoriaLogs returns the path of its binary.

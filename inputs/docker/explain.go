@@ -65,12 +65,18 @@ func (in *Input) Explain(ctx context.Context, name string) (pipeline.Explanation
 func (in *Input) explainReading(
 	ctx context.Context, eng *engine, c container.InspectResponse, ident *identity, e *pipeline.Explanation,
 ) {
-	e.ReadFrom = in.readsFrom(eng, snapshotOf(c))
 	lines, err := eng.lastLines(ctx, c)
 	noLines := "it has none"
 	if err != nil {
+		if reason, yes := isUnreadable(err); yes {
+			e.Taken = false
+			e.Why = fmt.Sprintf("its logging driver, %s, keeps nothing that can be read (%s); use json-file, local or "+
+				"journald", snapshotOf(c).driver, reason)
+			return
+		}
 		noLines = "they cannot be read: " + err.Error()
 	}
+	e.ReadFrom = in.readsFrom(eng, snapshotOf(c))
 	for s := range lines {
 		stream := logformat.Stream(s)
 		if stream == logformat.Stderr && c.Config.Tty {
