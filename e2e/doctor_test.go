@@ -107,7 +107,8 @@ func TestDoctor(t *testing.T) {
 	soon := ca.victoriaLogs("soon", time.Now().Add(time.Hour*24))
 	stale := ca.victoriaLogs("stale", time.Now().Add(-time.Hour))
 	elastic := server.Elasticsearch(t)
-	engine := fmt.Sprintf("\ninputs: {containers: {type: docker, host: %q, include: {names: [doctored]}}}\n", docker.Host)
+	engine := fmt.Sprintf("\ninputs: {containers: {type: docker, host: %q, include: {names: [doctored]}}}\n",
+		docker.Host)
 	loki := func(url, auth, ca string) string {
 		return fmt.Sprintf("\noutputs: {loki: {type: loki, url: %q, auth: %s, tls: {ca_file: %q}}}\n",
 			url+"/insert?_msg_field=message", auth, ca)
@@ -220,8 +221,8 @@ func TestDoctorOfThisMachine(t *testing.T) {
 	}
 	said, code = a.command("doctor")
 	_ = taken.Close()
-	tells(t, said, fmt.Sprintf("is in use by e2e.test (process %d)\n    stop that, or set http.listen to another port\n"+
-		"longshore: 1 failed", os.Getpid()))
+	tells(t, said, fmt.Sprintf("is in use by e2e.test (process %d)\n"+
+		"    stop that, or set http.listen to another port\nlongshore: 1 failed", os.Getpid()))
 	if code != 1 {
 		t.Errorf("with the port taken: exit code %d", code)
 	}
