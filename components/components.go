@@ -8,9 +8,11 @@ import (
 	"github.com/longshore/longshore/inputs/kubernetes"
 	"github.com/longshore/longshore/inputs/stdin"
 	"github.com/longshore/longshore/outputs/elasticsearch"
+	"github.com/longshore/longshore/outputs/email"
 	outputfile "github.com/longshore/longshore/outputs/file"
 	"github.com/longshore/longshore/outputs/loki"
 	"github.com/longshore/longshore/outputs/stdout"
+	"github.com/longshore/longshore/outputs/webhook"
 	"github.com/longshore/longshore/parsers/access"
 	"github.com/longshore/longshore/parsers/auto"
 	"github.com/longshore/longshore/parsers/cri"
@@ -72,6 +74,8 @@ func All() []pipeline.Spec {
 
 		loki.Spec(),
 		elasticsearch.Spec(),
+		webhook.Spec(),
+		email.Spec(),
 		stdout.Spec(),
 		outputfile.Spec(),
 	}

@@ -12,7 +12,7 @@ func TestContributingPages(t *testing.T) {
 		"input":     {"growing/growing.go", "growing/growing_test.go"},
 		"parser":    {"colon/colon.go", "colon/colon_test.go", "colon/testdata/colon.txt"},
 		"transform": {"uppercase/uppercase.go", "uppercase/uppercase_test.go"},
-		"output":    {"webhook/webhook.go", "webhook/webhook_test.go"},
+		"output":    {"jsonlines/jsonlines.go", "jsonlines/jsonlines_test.go"},
 	} {
 		text, err := os.ReadFile("../../docs/contributing/" + page + ".md")
 		if err != nil {

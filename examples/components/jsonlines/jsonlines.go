@@ -1,6 +1,6 @@
-// Package webhook is the example output of docs/contributing/output.md: it posts JSON lines to a
+// Package jsonlines is the example output of docs/contributing/output.md: it posts JSON lines to a
 // URL.
-package webhook
+package jsonlines
 
 import (
 	"bytes"
@@ -24,7 +24,7 @@ type Config struct {
 func Spec() pipeline.Spec {
 	return pipeline.Spec{
 		Kind:    pipeline.KindOutput,
-		Type:    "webhook",
+		Type:    "jsonlines",
 		Summary: "Posts records to a URL, one line of JSON each.",
 		New:     func() any { return new(Config) },
 	}
