@@ -180,3 +180,51 @@ func engineTime(t *testing.T) (sum time.Duration) {
 	}
 	return sum
 }
+
+// TestProbeRestarts: a container that fails its health check is restarted by the real engine, and
+// one without the label never; what was done is in the records.
+func TestProbeRestarts(t *testing.T) {
+	docker := server.PrivateDocker(t)
+	docker.AppImage("longshore-e2e/chatter:dev", binary(t, "./e2e/chatter"))
+	docker.Remove("restarted", "left-alone")
+	sick := []string{"--health-cmd", "false", "--health-interval", "1s", "--health-retries", "1",
+		"longshore-e2e/chatter:dev", "-lines", "1000000", "-rate", "1"}
+	docker.Docker(append([]string{"run", "-d", "--name", "restarted", "--label", "longshore.restart=true"}, sick...)...)
+	docker.Docker(append([]string{"run", "-d", "--name", "left-alone"}, sick...)...)
+	started := func(name string) string { return docker.Docker("inspect", "-f", "{{.State.StartedAt}}", name) }
+	restartedAt, leftAt := started("restarted"), started("left-alone")
+
+	out := filepath.Join(t.TempDir(), "out.jsonl")
+	a := newAgent(t, fmt.Sprintf(`
+inputs:
+  health:
+    type: probe
+    containers: {names: [restarted, left-alone]}
+    interval: 1s
+    retries: 1
+    docker: {host: %q}
+    on_failure: {restart: true, max: 1}
+outputs:
+  out: {type: file, path: %s}
+`, docker.Host, out))
+	a.start()
+	eventually(t, "the restart and what is not", 2*time.Minute, func() (bool, string) {
+		text, _ := os.ReadFile(out)
+		done := strings.Contains(string(text), "restart for restarted is done")
+		limited := strings.Contains(string(text), "restarted is still down, and nothing more is done")
+		refused := strings.Contains(string(text), "restart for left-alone: container")
+		return done && limited && refused, string(text)
+	})
+	a.stop()
+	if started("restarted") == restartedAt {
+		t.Error("the container with the label was not restarted")
+	}
+	if started("left-alone") != leftAt {
+		t.Error("the container without the label was restarted")
+	}
+	text, err := os.ReadFile(out)
+	if err != nil || strings.Count(string(text), `"action":"restart","outcome":"success"`) != 1 &&
+		strings.Count(string(text), "restart for restarted is done") != 1 {
+		t.Errorf("there is not one restart: %v\n%s", err, text)
+	}
+}

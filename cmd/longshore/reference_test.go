@@ -178,7 +178,11 @@ func metricsPage(t *testing.T) string {
 // everyComponent is a config with each input and output, and each transform that has metrics.
 func everyComponent(t *testing.T) string {
 	return `
-inputs: {docker: {type: docker}, file: {type: file, paths: [/nowhere/*.log]}, stdin: {type: stdin}}
+inputs:
+  docker: {type: docker}
+  file: {type: file, paths: [/nowhere/*.log]}
+  stdin: {type: stdin}
+  probe: {type: probe, tcp: "localhost:1"}
 transforms: {none: {type: drop, if: 'level == "trace"'}}
 outputs:
   loki: {type: loki, url: http://localhost}

@@ -24,6 +24,11 @@ func Gauge(reg prometheus.Registerer, name, help string) prometheus.Gauge {
 	return register(reg, prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help}))
 }
 
+// GaugeVec is Gauge with labels.
+func GaugeVec(reg prometheus.Registerer, name, help string, labels ...string) *prometheus.GaugeVec {
+	return register(reg, prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels))
+}
+
 // Histogram is Counter for a distribution, over upper bounds.
 func Histogram(reg prometheus.Registerer, name, help string, buckets []float64) prometheus.Histogram {
 	return register(reg, prometheus.NewHistogram(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}))
