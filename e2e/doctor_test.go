@@ -262,7 +262,7 @@ takes the container explained of the image longshore-e2e/chatter:dev: all contai
 its label longshore.parser=json decides
 is new to the agent
 json -> {"timestamp":
-"message":"explained line 00000
+"message":"explained line 0
 goes to out`)
 	explain("opted-out", 1, "does not take it: it is labelled longshore.enable=false")
 	explain("not-wanted", 1, "does not take it: exclude matches it")

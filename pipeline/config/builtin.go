@@ -14,9 +14,10 @@ func Builtin(lookup func(string) (string, bool)) string {
 	b.line("# The config that longshore uses when there is none.")
 	b.line("version: 1")
 	b.setting("", "data_dir", "LONGSHORE_DATA_DIR")
-	if b.set("LONGSHORE_HTTP_LISTEN") {
+	if b.set("LONGSHORE_HTTP_LISTEN") || b.set("LONGSHORE_HTTP_TOKEN") {
 		b.line("http:")
 		b.setting("  ", "listen", "LONGSHORE_HTTP_LISTEN")
+		b.setting("  ", "token", "LONGSHORE_HTTP_TOKEN")
 	}
 	b.line("inputs:")
 	b.line("  containers:")

@@ -247,6 +247,7 @@ func TestBuiltin(t *testing.T) {
 			"(built-in config) docker -> loki elasticsearch"},
 		{"our own", "LONGSHORE_DATA_DIR=/data\nLONGSHORE_HTTP_LISTEN=0.0.0.0:80\n",
 			"(built-in config) docker -> stdout"},
+		{"a token alone", "LONGSHORE_HTTP_TOKEN=sesame\n", "(built-in config) docker -> stdout"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -266,10 +267,13 @@ func TestBuiltin(t *testing.T) {
 }
 
 func TestBuiltinTakesTheValues(t *testing.T) {
-	cfg, err := loader(map[string]string{"env": "LONGSHORE_LOKI_URL=http://loki: " +
+	cfg, err := loader(map[string]string{"env": "LONGSHORE_HTTP_TOKEN=sesame: ${x}\nLONGSHORE_LOKI_URL=http://loki: " +
 		"{x\nLONGSHORE_LOKI_USERNAME=u\nLONGSHORE_LOKI_PASSWORD=p: ${x}\n"}).Default()
 	if err != nil {
 		t.Fatal(err)
+	}
+	if cfg.HTTP.Token != "sesame: ${x}" {
+		t.Errorf("the token is %q", cfg.HTTP.Token)
 	}
 	want := &lokiOutput{URL: "http://loki: {x", Auth: auth{Username: "u", Password: "p: ${x}"}}
 	if diff := cmp.Diff(want, cfg.Outputs[0].Settings); diff != "" {
