@@ -22,10 +22,10 @@ func TestPublishedPage(t *testing.T) {
 	address := freeAddress(t)
 	docker.Remove(name)
 	t.Cleanup(func() { docker.Remove(name) })
-	docker.Docker("run", "-d", "--name", name, "--user", "65532:65532",
-		"--tmpfs", "/data:mode=0700,uid=65532,gid=65532", "-e", "LONGSHORE_DATA_DIR=/data", "-p", address+":5664", "--group-add", fmt.Sprint(groupOf(t, docker, socket)),
-		"-v", socket+":/var/run/docker.sock:ro", "-e", "LONGSHORE_HTTP_LISTEN=0.0.0.0:5664",
-		"-e", "LONGSHORE_HTTP_TOKEN="+token, image, "run")
+	docker.Docker("run", "-d", "--name", name, "-p", address+":5664", "--user", "65532:65532",
+		"--tmpfs", "/data:mode=0700,uid=65532,gid=65532", "-e", "LONGSHORE_DATA_DIR=/data",
+		"--group-add", fmt.Sprint(groupOf(t, docker, socket)), "-v", socket+":/var/run/docker.sock:ro",
+		"-e", "LONGSHORE_HTTP_LISTEN=0.0.0.0:5664", "-e", "LONGSHORE_HTTP_TOKEN="+token, image, "run")
 	get := func(path, token string) string {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+path, nil)
 		if err != nil {
