@@ -203,7 +203,7 @@ inputs:
     interval: 1s
     retries: 1
     docker: {host: %q}
-    on_failure: {restart: true, max: 1}
+    on_failure: {restart: true, max: 1, backoff: 1s}
 outputs:
   out: {type: file, path: %s}
 `, docker.Host, out))
