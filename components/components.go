@@ -6,6 +6,7 @@ import (
 	"github.com/longshore/longshore/inputs/docker"
 	"github.com/longshore/longshore/inputs/file"
 	"github.com/longshore/longshore/inputs/kubernetes"
+	"github.com/longshore/longshore/inputs/kubernetesevents"
 	"github.com/longshore/longshore/inputs/probe"
 	"github.com/longshore/longshore/inputs/stdin"
 	"github.com/longshore/longshore/outputs/elasticsearch"
@@ -46,6 +47,7 @@ func All() []pipeline.Spec {
 		docker.Spec(),
 		file.Spec(),
 		kubernetes.Spec(),
+		kubernetesevents.Spec(),
 		stdin.Spec(),
 		probe.Spec(),
 

@@ -80,6 +80,9 @@ func (c *Client) Watch(ctx context.Context, kind Kind, version string, h Handler
 			version, err = c.watch(ctx, kind, version, h)
 		}
 		var failed handlerError
+		if _, is := errors.AsType[refusal](err); is {
+			version = ""
+		}
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -190,6 +193,10 @@ func (c *Client) get(ctx context.Context, path string, query url.Values, accept 
 	return nil
 }
 
+// A refusal is an answer that is none. That to a watch may be about its version: a server that was
+// set back to a backup does not know one that is to come.
+type refusal struct{ error }
+
 // refused returns the error of an answer that is none.
 func refused(resp *http.Response, path string) error {
 	if resp.StatusCode == http.StatusOK {
@@ -210,7 +217,7 @@ func refused(resp *http.Response, path string) error {
 	if resp.StatusCode == http.StatusForbidden || resp.StatusCode == http.StatusUnauthorized {
 		advice = "; its service account needs a role to list and watch it (docs/kubernetes.md)"
 	}
-	return fmt.Errorf("the Kubernetes API refuses %s: %s: %q%s", path, resp.Status, says, advice)
+	return refusal{fmt.Errorf("the Kubernetes API refuses %s: %s: %q%s", path, resp.Status, says, advice)}
 }
 
 type change struct {
