@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/longshore/longshore/e2e/chatter/script"
@@ -20,6 +22,8 @@ func main() {
 	rate := flag.Int("rate", 0, "lines a second; 0 for no limit")
 	both := flag.Bool("both", false, "write every second line to standard error")
 	file := flag.String("copy", "", "write what is in this file instead")
+	hold := flag.Bool("hold", false, "wait for SIGTERM after the lines")
+	code := flag.Int("exit", 0, "exit code")
 	flag.Parse()
 	if *file != "" {
 		copyFile(*file)
@@ -42,6 +46,12 @@ func main() {
 	for _, w := range out {
 		w.Flush()
 	}
+	if *hold {
+		ended := make(chan os.Signal, 1)
+		signal.Notify(ended, syscall.SIGTERM, syscall.SIGINT)
+		<-ended
+	}
+	os.Exit(*code)
 }
 
 func copyFile(path string) {

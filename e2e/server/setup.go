@@ -21,6 +21,7 @@ var setups = []struct {
 	{"chromium", func() error { _, err := ensureChromium(); return err }},
 	{"compose", func() error { _, err := ensureCompose(); return err }},
 	{"docker29", unlessDockerRuns(ensureDocker29)},
+	{"kubernetes", func() error { _, err := ensureKubernetes(); return err }},
 	{"loki", setupLoki},
 }
 

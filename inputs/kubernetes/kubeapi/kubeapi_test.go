@@ -132,7 +132,9 @@ func TestTrouble(t *testing.T) {
 				http.Error(w, `{"message":"no such right"}`, http.StatusForbidden)
 			}},
 		{"no JSON", "reading what the Kubernetes API answers", says("<html>")},
-		{"elsewhere", "302 Found", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/x", 302) }},
+		{"elsewhere", "302 Found", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/x", http.StatusFound)
+		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := watch(t, script(t, tt.answer, list), "", 1)
