@@ -7,12 +7,13 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 # Tools are run at these versions and are no part of go.mod.
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.7
 
 FUZZTIME ?= 10s
 
 UNIT := $(shell go list ./... | grep -v '/e2e')
 
-.PHONY: run build reference test unit e2e e2e-setup bench bench-rivals pgo soak lint fuzz vuln clean
+.PHONY: run build release reference test unit e2e e2e-setup bench bench-rivals pgo soak lint fuzz vuln clean
 
 # The containers' logs are shown too, where there is a Docker socket.
 SHOWN := $(if $(wildcard /var/run/docker.sock),with-docker.yml,longshore.yml)
@@ -23,6 +24,11 @@ run: build
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags "$(LDFLAGS)" -o bin/longshore ./cmd/longshore
 	CGO_ENABLED=0 go build -trimpath -o bin/quickstart ./examples/quickstart
+
+# What is released, into dist/: for amd64 and arm64 an archive, a deb, an rpm and a bill of
+# materials, and the checksums of all. The same commit makes the same bytes.
+release:
+	cd e2e/tools/release && go run .
 
 test: unit e2e
 
@@ -69,7 +75,9 @@ lint:
 	go vet ./...
 	go run $(STATICCHECK) ./...
 	cd bench && go vet ./... && go run $(STATICCHECK) ./...
+	cd e2e/tools/release && go vet ./... && go run $(STATICCHECK) ./...
 	go test -count=1 -run TestLineLengths ./components
+	go run $(ACTIONLINT) .github/workflows/*.yml
 
 # Every fuzz target for FUZZTIME, one after the other.
 fuzz:
@@ -85,4 +93,4 @@ vuln:
 	go run $(GOVULNCHECK) ./...
 
 clean:
-	rm -rf bin .quickstart
+	rm -rf bin dist .quickstart

@@ -14,6 +14,7 @@ var setups = []struct {
 	{"docker", unlessDockerRuns(ensureDocker)},
 	{"busybox", func() error { _, err := staticBusybox(); return err }},
 	{"systemd", func() error { _, err := ensureSystemd(); return err }},
+	{"packages", ensurePackageTools},
 	{"elasticsearch", func() error { _, _, err := elasticsearch.ensure(); return err }},
 	{"opensearch", func() error { _, _, err := openSearch.ensure(); return err }},
 	{"victorialogs", func() error { _, err := ensureVictoriaLogs(); return err }},
