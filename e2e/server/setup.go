@@ -19,6 +19,7 @@ var setups = []struct {
 	{"opensearch", func() error { _, _, err := openSearch.ensure(); return err }},
 	{"victorialogs", func() error { _, err := ensureVictoriaLogs(); return err }},
 	{"prometheus", func() error { _, err := ensurePrometheus(); return err }},
+	{"alertmanager", func() error { _, err := ensureAlertmanager(); return err }},
 	{"chromium", func() error { _, err := ensureChromium(); return err }},
 	{"compose", func() error { _, err := ensureCompose(); return err }},
 	{"docker29", unlessDockerRuns(ensureDocker29)},
