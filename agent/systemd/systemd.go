@@ -89,9 +89,9 @@ func (m *Manager) Stopping(delivering time.Duration) {
 	m.stopping = true
 }
 
-// Run looks at the program, as often as the manager wants to hear of it, and tells it the status,
-// and that the program is alive, if look says so. Where look does not return, it is told nothing.
-func (m *Manager) Run(ctx context.Context, look func() (status string, alive bool)) {
+// Run looks at the program, as often as the manager wants to hear of it, and tells it the status
+// and that the program is alive. Where look does not return, it is told nothing.
+func (m *Manager) Run(ctx context.Context, look func() (status string)) {
 	if m == nil {
 		return
 	}
@@ -107,13 +107,12 @@ func (m *Manager) Run(ctx context.Context, look func() (status string, alive boo
 	}
 }
 
-func (m *Manager) look(look func() (status string, alive bool)) {
-	status, alive := look()
+func (m *Manager) look(look func() (status string)) {
 	var lines []string
-	if status = oneLine(status); m.isNews(status) {
+	if status := oneLine(look()); m.isNews(status) {
 		lines = append(lines, "STATUS="+status)
 	}
-	if alive && m.watchdog > 0 {
+	if m.watchdog > 0 {
 		lines = append(lines, "WATCHDOG=1")
 	}
 	if len(lines) > 0 {

@@ -114,7 +114,7 @@ func (a *app) runPipelines(ctx context.Context, cfg *config.Config, again reload
 	defer r.close()
 	defer releaseMemoryWhenIdle(func() uint64 { return g.Counts().Read }, debug.FreeOSMemory)()
 	defer inBackground(func(ctx context.Context) {
-		announce.manager.Run(ctx, func() (string, bool) { return serviceStatus(g, &health) })
+		announce.manager.Run(ctx, func() string { return serviceStatus(g, &health) })
 	})()
 	err = a.runGraph(ctx, g, announce, func(ctx context.Context) { r.run(ctx, again) })
 	a.summarize(log, g.Counts())

@@ -15,10 +15,10 @@ type account interface {
 	Counts() graph.Counts
 }
 
-// serviceStatus says in a line how the agent does, for the service manager, and whether it is
-// alive: its account can be taken, and, as at /health, nothing has failed without which it cannot
-// work. A destination that is away is no reason to be restarted.
-func serviceStatus(a account, health *admin.Health) (line string, alive bool) {
+// serviceStatus says in a line how the agent does, for the service manager. It returns only if the
+// account can be taken. Neither a destination that is away nor a disk that is full is a reason to
+// be restarted, which helps against neither, and takes what waits in memory.
+func serviceStatus(a account, health *admin.Health) (line string) {
 	sources := 0
 	for _, in := range a.Status().Inputs {
 		sources += in.Sources
@@ -30,5 +30,5 @@ func serviceStatus(a account, health *admin.Health) (line string, alive bool) {
 	if len(problems) > 0 {
 		line = fmt.Sprintf("degraded: %s %s: %s", problems[0].Kind, problems[0].Name, problems[0].Reason)
 	}
-	return line, len(health.Vitals()) == 0
+	return line
 }
