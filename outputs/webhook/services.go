@@ -30,10 +30,26 @@ type slackAttachment struct {
 // in api.slack.com/reference/surfaces/formatting.
 var slackEscapes = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 
+// slackEscape returns text with Slack's escapes in at most limit bytes, none of them cut.
+func slackEscape(text string, limit int) string {
+	if escaped := slackEscapes.Replace(text); len(escaped) <= limit {
+		return escaped
+	}
+	var short strings.Builder
+	for _, c := range text {
+		next := slackEscapes.Replace(string(c))
+		if short.Len()+len(next)+len(" …") > limit {
+			break
+		}
+		short.WriteString(next)
+	}
+	return short.String() + " …"
+}
+
 // slackMessage returns a message as an attachment, which has a colour:
 // api.slack.com/reference/messaging/attachments.
 func slackMessage(r record, text event.Template) slack {
-	says := slackEscapes.Replace(r.text(text, slackText))
+	says := slackEscape(r.text(text, slackText), slackText)
 	a := slackAttachment{Color: slackColor(r), Fallback: says, Text: says, Footer: slackEscapes.Replace(r.origin()),
 		Time: r.time().Unix(), Markdown: []string{}}
 	if link := r.field(fieldLink); link != "" {

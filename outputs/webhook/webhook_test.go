@@ -128,7 +128,8 @@ func TestHostile(t *testing.T) {
 			out := newOutput(t, "url: "+server.URL+"\nformat: "+name+"\n"+settings)
 			b := &event.Batch{}
 			b.Reset(event.NewSource(7, "in", "key", []event.Label{{Name: "odd name", Value: "\xff<@U1>"}}))
-			for k, line := range append(pipetest.HostileLines, "<!channel> <http://evil|click>") {
+			for k, line := range append(pipetest.HostileLines, "<!channel> <http://evil|click>",
+				strings.Repeat("x<&>", 2000)) {
 				b.Add(uint64(k), 0, b.PutString(line))
 			}
 			body := encodeBatch(t, out, b)
@@ -139,14 +140,31 @@ func TestHostile(t *testing.T) {
 				if !json.Valid([]byte(req.body)) || !utf8.ValidString(req.body) {
 					t.Errorf("not JSON: %.200q", req.body)
 				}
-				if name == "slack" && (strings.ContainsAny(req.body, "<>") || len(req.body) > 3*slackText) {
-					t.Errorf("%d bytes: %.200q", len(req.body), req.body)
+				if name == "slack" {
+					wantSlack(t, req.body)
 				}
 			}
 			if got := len(r.messages(t)); got != len(b.Records) {
 				t.Errorf("%d records were posted, want %d", got, len(b.Records))
 			}
 		})
+	}
+}
+
+// wantSlack checks that a message mentions nobody, and that no escape in it is cut.
+func wantSlack(t *testing.T, body string) {
+	t.Helper()
+	var got slack
+	if err := json.Unmarshal([]byte(body), &got); err != nil {
+		t.Fatal(err)
+	}
+	text := got.Attachments[0].Text
+	if strings.ContainsAny(text, "<>") || len(text) > slackText {
+		t.Errorf("%d bytes: %.200q", len(text), text)
+	}
+	rest := strings.NewReplacer("&amp;", "", "&lt;", "", "&gt;", "").Replace(text)
+	if strings.Contains(rest, "&") {
+		t.Errorf("an escape is cut: %q", text[max(0, len(text)-50):])
 	}
 }
 
@@ -206,6 +224,17 @@ func TestAnswers(t *testing.T) {
 				t.Errorf("the error shows the path: %v", failed)
 			}
 		})
+	}
+}
+
+// TestAwayShowsNoPath checks what is said of a receiver that nobody listens for.
+func TestAwayShowsNoPath(t *testing.T) {
+	server := httptest.NewServer(nil)
+	server.Close()
+	out := newOutput(t, "url: "+server.URL+"/services/T0/SECRET?token=SECRET")
+	err := out.Send(t.Context(), encode(t, out))
+	if err == nil || strings.Contains(err.Error(), "SECRET") || !strings.Contains(err.Error(), server.URL) {
+		t.Errorf("Send: %v, want an error with the host alone", err)
 	}
 }
 
