@@ -9,7 +9,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/tls"
 	"fmt"
 	"net"
 	"net/mail"
@@ -99,17 +98,8 @@ func (c *Config) Output(pipeline.Env) (pipeline.Output, error) {
 		return nil, fmt.Errorf("%s %s", problems[0].Path, problems[0].Message)
 	}
 	host, port, _ := splitServer(c.Server, c.Encryption)
-	config, err := c.TLS.Config()
-	if err != nil {
-		return nil, err
-	}
-	if config == nil {
-		config = &tls.Config{MinVersion: tls.VersionTLS12}
-	}
-	config = config.Clone()
-	config.ServerName = cmp.Or(config.ServerName, host)
 	o := &Output{
-		host: host, address: net.JoinHostPort(host, port), encryption: c.Encryption, tls: config,
+		host: host, address: net.JoinHostPort(host, port), encryption: c.Encryption, tls: c.TLS,
 		username: c.Username, password: c.Password.Reveal(), timeout: time.Duration(c.Timeout),
 	}
 	o.subject, _ = event.ParseTemplate(c.Subject)
@@ -146,7 +136,7 @@ func isLocal(host string) bool {
 // An Output sends mails through one server. Config makes it.
 type Output struct {
 	host, address, encryption string
-	tls                       *tls.Config
+	tls                       httpclient.TLS
 	username, password        string
 	timeout                   time.Duration
 	subject, text             event.Template

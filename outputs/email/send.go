@@ -2,6 +2,7 @@ package email
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -73,9 +74,23 @@ func (o *Output) open(ctx context.Context) (*session, error) {
 
 func (o *Output) dial(ctx context.Context) (net.Conn, error) {
 	if o.encryption == "tls" {
-		return (&tls.Dialer{Config: o.tls}).DialContext(ctx, "tcp", o.address)
+		config, err := o.tlsConfig()
+		if err != nil {
+			return nil, err
+		}
+		return (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", o.address)
 	}
 	return (&net.Dialer{}).DialContext(ctx, "tcp", o.address)
+}
+
+// tlsConfig reads the certificates, which may be renewed on disk.
+func (o *Output) tlsConfig() (*tls.Config, error) {
+	config, err := o.tls.Config()
+	if err != nil {
+		return nil, err
+	}
+	config.ServerName = cmp.Or(config.ServerName, o.host)
+	return config, nil
 }
 
 // greet says who we are, encrypts, and logs in.
@@ -87,7 +102,11 @@ func (o *Output) greet(s *session) error {
 		if has, _ := s.Extension("STARTTLS"); !has {
 			return o.hold("it has no STARTTLS; set encryption to tls (port 465), or to none if the way to it is safe")
 		}
-		if err := s.StartTLS(o.tls); err != nil {
+		config, err := o.tlsConfig()
+		if err != nil {
+			return o.hold(err.Error())
+		}
+		if err := s.StartTLS(config); err != nil {
 			return o.failed("STARTTLS", err, false)
 		}
 	}

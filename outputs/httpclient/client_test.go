@@ -286,6 +286,40 @@ func (a *authority) serve(t *testing.T, cert *x509.Certificate, others ...*x509.
 	return server
 }
 
+// TestRenewedCAFile has the file of the trusted authorities change under a client.
+func TestRenewedCAFile(t *testing.T) {
+	ours, others := newAuthority(t), newAuthority(t)
+	server := ours.serve(t, &x509.Certificate{IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}})
+	trusted := filepath.Join(t.TempDir(), "ca.crt")
+	use := func(a *authority) {
+		content, err := os.ReadFile(a.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		writeFile(t, trusted, string(content))
+	}
+	use(others)
+	c := newClient(t, Settings{TLS: TLS{CAFile: trusted}})
+	for _, step := range []struct {
+		change func()
+		want   string // in the reason
+	}{
+		{func() {}, "set tls.ca_file"},
+		{func() { use(ours) }, ""},
+		{func() { use(others) }, "set tls.ca_file"},
+		{func() { writeFile(t, trusted, "half a certif") }, "has no certificate in it"},
+		{func() { use(ours) }, ""},
+	} {
+		step.change()
+		c.CloseIdleConnections()
+		_, err := ask(t, c, server.URL)
+		if step.want == "" && err != nil || step.want != "" && (err == nil ||
+			!strings.Contains(RequestError(err).Reason, step.want)) {
+			t.Errorf("%v, want %q", err, step.want)
+		}
+	}
+}
+
 func TestTLS(t *testing.T) {
 	ours, others := newAuthority(t), newAuthority(t)
 	ip := []net.IP{net.IPv4(127, 0, 0, 1)}

@@ -18,7 +18,7 @@ import (
 
 // TLS is whom to trust, and our own certificate. The zero value trusts the system's authorities.
 type TLS struct {
-	CAFile             string `yaml:"ca_file" doc:"Certificates of the trusted authorities (PEM), instead of the system's." example:"/etc/longshore/ca.crt" reads:"file"`
+	CAFile             string `yaml:"ca_file" doc:"Certificates of the trusted authorities (PEM), instead of the system's; it is read for every connection, but through a proxy only when the agent starts or reloads." example:"/etc/longshore/ca.crt" reads:"file"`
 	CAFingerprint      string `yaml:"ca_fingerprint" doc:"SHA-256 of the only trusted authority, in hex, as Elasticsearch prints it at its first start."`
 	CertFile           string `yaml:"cert_file" doc:"Client certificate (PEM); it is read for every connection."`
 	KeyFile            string `yaml:"key_file" doc:"Key of the client certificate (PEM)."`
@@ -66,8 +66,8 @@ func (t *TLS) Warnings(path string) []pipeline.Problem {
 		Message: "may be read by every user of this machine; take that away: chmod o-r"}}
 }
 
-// Config returns the configuration for crypto/tls. The CA file is read once, the client certificate
-// at every handshake, so that it can be renewed on disk.
+// Config returns the configuration for crypto/tls. The CA file is read by this call, the client
+// certificate at every handshake, so that it can be renewed on disk.
 func (t *TLS) Config() (*tls.Config, error) {
 	if problems := t.Check("tls"); len(problems) > 0 {
 		return nil, fmt.Errorf("%s %s", problems[0].Path, problems[0].Message)
@@ -101,10 +101,10 @@ func (t *TLS) Config() (*tls.Config, error) {
 	return config, nil
 }
 
-// dialer returns the DialTLSContext for a fingerprint, or nil: a connection's state has no server
-// name if that is an IP address.
+// dialer returns the DialTLSContext for a CA file, which may be renewed on disk, and for a
+// fingerprint, as a connection's state has no server name if that is an IP address; else nil.
 func (t *TLS) dialer(dial dialFunc) dialFunc {
-	if t.CAFingerprint == "" {
+	if t.CAFile == "" && t.CAFingerprint == "" {
 		return nil
 	}
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
