@@ -37,11 +37,21 @@ func TestComposeFiles(t *testing.T) {
 			envs = append(envs, example)
 		}
 		for _, env := range envs {
-			out, err := exec.Command(compose, "--env-file", env, "-f", file, "config", "-q").CombinedOutput()
-			if err != nil || len(out) > 0 {
-				t.Errorf("%s with the settings of %s: %v\n%s", file, env, err, out)
-			}
+			wantValid(t, compose, "--env-file", env, "-f", file)
 		}
+	}
+	for _, example := range []string{"existing-elk", "existing-loki", "victorialogs"} {
+		file := filepath.Join(root, "examples", example, "docker-compose.yml")
+		wantValid(t, compose, "-f", file, "-f", filepath.Join(root, "examples", "socket-proxy", "proxy.yml"))
+	}
+}
+
+// wantValid has Compose check files.
+func wantValid(t *testing.T, compose string, files ...string) {
+	t.Helper()
+	out, err := exec.Command(compose, append(files, "config", "-q")...).CombinedOutput()
+	if err != nil || len(out) > 0 {
+		t.Errorf("%q: %v\n%s", files, err, out)
 	}
 }
 

@@ -12,6 +12,7 @@ var setups = []struct {
 	ensure func() error
 }{
 	{"docker", unlessDockerRuns(ensureDocker)},
+	{"haproxy", func() error { _, err := ensureHAProxy(); return err }},
 	{"busybox", func() error { _, err := staticBusybox(); return err }},
 	{"systemd", func() error { _, err := ensureSystemd(); return err }},
 	{"packages", ensurePackageTools},
