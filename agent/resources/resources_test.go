@@ -220,6 +220,12 @@ func (e *fakeEngine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+func (e *fakeEngine) requests() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.asked)
+}
+
 func (e *fakeEngine) set(id, inspection string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -281,6 +287,19 @@ func newRig(t *testing.T, change func(*config.Watch)) *rig {
 	return r
 }
 
+// waitForBothLists waits until the containers are listed before and after the events begin. Each
+// list has all of them inspected anew.
+func (r *rig) waitForBothLists() {
+	r.t.Helper()
+	for range 2 {
+		select {
+		case <-r.noted:
+		case <-time.After(30 * time.Second):
+			r.t.Fatal("the containers are not listed")
+		}
+	}
+}
+
 // until reads again and again until the text is as wanted.
 func (r *rig) until(what string, is func(text string) bool) string {
 	r.t.Helper()
@@ -333,7 +352,7 @@ func TestContainers(t *testing.T) {
 	r.until("the new name", func(text string) bool {
 		return strings.Contains(text, `name="renamed"`) && !strings.Contains(text, `name="api"`)
 	})
-	for _, request := range r.engine.asked {
+	for _, request := range r.engine.requests() {
 		if !strings.HasPrefix(request, "GET ") || strings.HasSuffix(request, "/stats") {
 			t.Errorf("asked: %s", request)
 		}
@@ -343,9 +362,10 @@ func TestContainers(t *testing.T) {
 // TestSharesReadings: scrapes within max_age share one reading, and nothing is asked between them.
 func TestSharesReadings(t *testing.T) {
 	r := newRig(t, nil)
+	r.waitForBothLists()
 	r.until("the containers", func(text string) bool { return strings.Contains(text, `name="job"`) })
 	first, _ := r.watch.Gather()
-	asked := len(r.engine.asked)
+	asked := r.engine.requests()
 	r.now = r.now.Add(999 * time.Millisecond)
 	second, _ := r.watch.Gather()
 	r.now = r.now.Add(time.Millisecond)
@@ -353,8 +373,8 @@ func TestSharesReadings(t *testing.T) {
 	if &first[0] != &second[0] || &first[0] == &third[0] {
 		t.Error("readings are not shared for max_age, and no longer")
 	}
-	if n := len(r.engine.asked); n != asked {
-		t.Errorf("what is known is asked for again: %q", r.engine.asked[asked:])
+	if all := r.engine.requests(); len(all) != len(asked) {
+		t.Errorf("what is known is asked for again: %q", all[len(asked):])
 	}
 }
 

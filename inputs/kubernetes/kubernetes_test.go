@@ -226,6 +226,7 @@ func TestWaitsForThePod(t *testing.T) {
 	if got := feed.Lines(); len(got) > 0 {
 		t.Errorf("%q were read without labels", got)
 	}
+	waitUntil(t, "the log is open", func() bool { return isOpen(t, filepath.Join(r.root, "shop_web-1_u1/main/0.log")) })
 	r.must(os.RemoveAll(filepath.Join(r.root, "shop_web-1_u1")))
 	api.put("ADDED", "u1", map[string]string{"app": "web"}, nil)
 	api.breaks(false)
@@ -234,6 +235,25 @@ func TestWaitsForThePod(t *testing.T) {
 		t.Errorf("service %q", service)
 	}
 	waitUntil(t, "all is well", func() bool { return r.health.get() == nil })
+}
+
+// isOpen reports whether the test has a file open.
+func isOpen(t *testing.T, path string) bool {
+	t.Helper()
+	want, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	open, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Skip("what is open cannot be seen here:", err)
+	}
+	for _, fd := range open {
+		if is, err := os.Stat(filepath.Join("/proc/self/fd", fd.Name())); err == nil && os.SameFile(is, want) {
+			return true
+		}
+	}
+	return false
 }
 
 // TestDeletedPodIsRemembered deletes a pod from the API before its log is read.

@@ -167,15 +167,18 @@ func TestExamineTLSBehindAProxy(t *testing.T) {
 			return
 		}
 		defer there.Close()
-		w.WriteHeader(http.StatusOK)
-		here, _, err := http.NewResponseController(w).Hijack()
+		here, buffered, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			t.Error(err)
 			return
 		}
 		defer here.Close()
+		if _, err := io.WriteString(here, "HTTP/1.1 200 OK\r\n\r\n"); err != nil {
+			t.Error(err)
+			return
+		}
 		go func() {
-			_, _ = io.Copy(there, here)
+			_, _ = io.Copy(there, buffered) // the server may have read on
 			_ = there.Close()
 		}()
 		_, _ = io.Copy(here, there)
