@@ -47,7 +47,7 @@ func CursorAt(path string, pos uint64) (Place, error) {
 		return place, ErrBeyondEnd
 	}
 	var buf [headMax]byte
-	head, err := readHead(fd, &buf)
+	head, err := readHead(fd, buf[:])
 	if err != nil {
 		return place, err
 	}

@@ -92,7 +92,7 @@ func takeSample(ctx context.Context, fd *os.File, compressed bool, size int64, d
 	s := &sample{size: uint64(size), tails: make([]tail, len(d.marks))}
 	var buf [headMax]byte
 	var err error
-	if s.head, err = readHead(fd, &buf); err != nil {
+	if s.head, err = readHead(fd, buf[:]); err != nil {
 		return nil, err
 	}
 	for i, m := range d.marks {
@@ -148,7 +148,7 @@ type textHead struct {
 func readTextHead(fd *os.File, compressed bool) (h textHead, err error) {
 	h.bytes = make([]byte, headMax)
 	if !compressed {
-		h.bytes, err = readHead(fd, (*[headMax]byte)(h.bytes))
+		h.bytes, err = readHead(fd, h.bytes)
 		return h, err
 	}
 	zip, err := decompress(io.NewSectionReader(fd, 0, math.MaxInt64))
@@ -321,7 +321,7 @@ func (c *copyFinder) isSource(ctx context.Context, there *copyCandidate, fd *os.
 	compressed := isCompressed(there.path)
 	if compressed && owner.compressed {
 		var buf [headMax]byte
-		head, err := readHead(fd, &buf)
+		head, err := readHead(fd, buf[:])
 		return d == nil || d.head.matches(head), err
 	}
 	if compressed == owner.compressed && d != nil && d.head.len > 0 { // else it was empty

@@ -40,8 +40,8 @@ func (f fingerprint) matches(p []byte) bool {
 }
 
 // readHead reads the first bytes of a file into buf, fewer if it is shorter.
-func readHead(fd *os.File, buf *[headMax]byte) ([]byte, error) {
-	n, err := fd.ReadAt(buf[:], 0)
+func readHead(fd *os.File, buf []byte) ([]byte, error) {
+	n, err := fd.ReadAt(buf, 0)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("reading the head of a log file: %w", err)
 	}
@@ -58,11 +58,11 @@ type sliceHead struct {
 // of returns the head of an open file of a size.
 func (h *sliceHead) of(f *file, size int64) ([]byte, error) {
 	if !h.isRead {
-		n, err := f.read.fd.ReadAt(h.buf[:min(size, headMax)], 0)
-		if err != nil && !errors.Is(err, io.EOF) {
-			return nil, fmt.Errorf("reading the head of a log file: %w", err)
+		head, err := readHead(f.read.fd, h.buf[:min(size, headMax)])
+		if err != nil {
+			return nil, err
 		}
-		h.n, h.isRead = n, true
+		h.n, h.isRead = len(head), true
 	}
 	return h.buf[:h.n], nil
 }

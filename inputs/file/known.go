@@ -241,7 +241,7 @@ func (k *knownSource) compare(path string) (same bool, id inode, err error) {
 		return false, id, err
 	}
 	var buf [headMax]byte
-	head, err := readHead(fd, &buf)
+	head, err := readHead(fd, buf[:])
 	return k.matches(fd, isCompressed(path), head, info.Size()), inodeOf(info), err
 }
 

@@ -373,7 +373,7 @@ func (s *readState) isUnchanged() (bool, error) {
 
 func (s *readState) hasHead() (bool, error) {
 	var buf [headMax]byte
-	head, err := readHead(s.fd, &buf)
+	head, err := readHead(s.fd, buf[:])
 	return s.head.matches(head), err
 }
 

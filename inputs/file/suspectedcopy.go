@@ -144,7 +144,7 @@ func (i *identifier) compare(ctx context.Context, f *file, o original, size int6
 	}
 	if o.digest.head.len == 0 && fd != nil {
 		var buf [headMax]byte
-		head, _ := readHead(fd, &buf) // none, if it cannot be read
+		head, _ := readHead(fd, buf[:]) // none, if it cannot be read
 		o.digest.head = fingerprintOf(head)
 		i.table.noteHead(o.id, o.digest.head)
 	}

@@ -5,7 +5,6 @@ package journal
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -141,11 +140,9 @@ func (j *Journal) Close() error {
 }
 
 // A Reader is the input of a journal's lines. It is an input of files with labels of its own.
-type Reader struct {
-	follower
-	labels []event.Label
-}
+type Reader struct{ follower }
 
+// A follower is what a journal takes of an input of files.
 type follower interface {
 	pipeline.Input
 	pipeline.Rereader
@@ -163,32 +160,21 @@ func NewReader(env pipeline.Env, labels []event.Label) (*Reader, error) {
 	c.Paths, c.ReadFrom, c.Encoding, c.MaxLineSize = []string{path, path + ".1"}, "beginning", "utf-8", maxLine
 	c.LineTimeout, c.MaxOpenFiles = lineTimeout, 16
 	env.Found = func(string) {} // what was found is for who writes the journal to say
-	in, err := c.Input(env)
+	in, err := c.Guided(env, ours(labels))
 	if err != nil {
 		return nil, err
 	}
-	follower, ok := in.(follower)
-	if !ok {
-		return nil, fmt.Errorf("longshore's input of files, %T, cannot be read again", in)
-	}
-	return &Reader{follower, labels}, nil
+	return &Reader{in}, nil
 }
 
 // lineTimeout is that of the last line, which is always whole.
 const lineTimeout = pipeline.Duration(1e9 * 60)
 
-// Run implements pipeline.Input.
-func (r *Reader) Run(ctx context.Context, feed pipeline.Feed) error {
-	return r.follower.Run(ctx, labelled{feed, r.labels})
-}
+// ours are the labels of all that a journal has.
+type ours []event.Label
 
-// labelled is a feed whose sources have labels of their own.
-type labelled struct {
-	pipeline.Feed
-	labels []event.Label
-}
+// Choose implements file.Guide.
+func (ours) Choose(string) file.Choice { return file.Take }
 
-// Open implements pipeline.Feed.
-func (l labelled) Open(id event.SourceID, key string, _ []event.Label) (*event.Source, error) {
-	return l.Feed.Open(id, key, l.labels)
-}
+// Labels implements file.Guide.
+func (o ours) Labels(string) []event.Label { return o }
