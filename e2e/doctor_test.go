@@ -119,7 +119,7 @@ func TestDoctor(t *testing.T) {
 	const files = "\ninputs: {files: {type: file, paths: [/nowhere/*.log]}}\n"
 	const agent = "{username: agent, password: sesame}"
 	shut := toElastic(elastic.URL, "shut")
-	put(t, elastic.URL+"/shut", `{"settings": {"index.blocks.write": true}}`)
+	ask(t, http.MethodPut, elastic.URL+"/shut", `{"settings": {"index.blocks.write": true}}`)
 	tests := []struct {
 		name, config string
 		want         string // that is told; what is told of nothing else begins with ✗
@@ -274,24 +274,6 @@ goes to out`)
 	})
 	a.stop()
 	explain("explained", 0, "all outputs are done with what was logged before 20")
-}
-
-// put makes something in an Elasticsearch.
-func put(t *testing.T, url, body string) {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, url, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		t.Fatalf("PUT %s: %s", url, resp.Status)
-	}
 }
 
 // talking returns an engine with a container that logs a line a second.

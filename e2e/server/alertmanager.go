@@ -13,22 +13,13 @@ import (
 // Alertmanager starts an Alertmanager that notifies nobody, and returns its URL without a path.
 func Alertmanager(t testing.TB) string {
 	t.Helper()
-	skipShort(t)
-	folder, err := ensureAlertmanager()
-	if err != nil {
-		unavailable(t, err)
-	}
-	port, err := freePort()
-	if err != nil {
-		t.Fatal(err)
-	}
+	folder, address := programAt(t, ensureAlertmanager)
 	dir := t.TempDir()
 	file := filepath.Join(dir, "alertmanager.yml")
 	config := "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n"
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	address := fmt.Sprintf("127.0.0.1:%d", port)
 	serve(t, &daemon{
 		name: "Alertmanager",
 		dir:  dir,

@@ -19,21 +19,12 @@ type PrometheusServer struct {
 // Prometheus starts a Prometheus with a config.
 func Prometheus(t testing.TB, config string) *PrometheusServer {
 	t.Helper()
-	skipShort(t)
-	folder, err := ensurePrometheus()
-	if err != nil {
-		unavailable(t, err)
-	}
-	port, err := freePort()
-	if err != nil {
-		t.Fatal(err)
-	}
+	folder, address := programAt(t, ensurePrometheus)
 	dir := t.TempDir()
 	file := filepath.Join(dir, "prometheus.yml")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	address := fmt.Sprintf("127.0.0.1:%d", port)
 	d := &daemon{
 		name: "Prometheus",
 		dir:  dir,

@@ -20,17 +20,8 @@ type VictoriaLogsServer struct {
 // command line; with -tls it is reached by https.
 func VictoriaLogs(t testing.TB, flags ...string) *VictoriaLogsServer {
 	t.Helper()
-	skipShort(t)
-	binary, err := ensureVictoriaLogs()
-	if err != nil {
-		unavailable(t, err)
-	}
-	port, err := freePort()
-	if err != nil {
-		t.Fatal(err)
-	}
+	binary, address := programAt(t, ensureVictoriaLogs)
 	dir := t.TempDir()
-	address := fmt.Sprintf("127.0.0.1:%d", port)
 	url := "http://" + address
 	if slices.Contains(flags, "-tls") {
 		url = "https://" + address
