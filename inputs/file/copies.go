@@ -318,21 +318,29 @@ func (c *copyFinder) isSource(ctx context.Context, there *copyCandidate, fd *os.
 	if owner == nil {
 		return false, nil
 	}
-	compressed := isCompressed(there.path)
-	if compressed && owner.compressed {
+	is, err := owner.isStill(ctx, there, fd, d)
+	if !is && err == nil {
+		there.owner = owner
+	}
+	return is, err
+}
+
+// isStill reports whether an open file of f's inode is what f was, of which d is remembered.
+func (f *file) isStill(ctx context.Context, there *copyCandidate, fd *os.File, d *digest) (bool, error) {
+	switch compressed := isCompressed(there.path); {
+	case compressed != f.compressed:
+		return false, nil
+	case compressed:
 		var buf [headMax]byte
 		head, err := readHead(fd, buf[:])
 		return d == nil || d.head.matches(head), err
+	case d == nil, d.head.len == 0:
+		return false, nil // it was empty
 	}
-	if compressed == owner.compressed && d != nil && d.head.len > 0 { // else it was empty
-		s, err := takeSample(ctx, fd, false, there.info.Size(), d)
-		if err != nil {
-			return false, err
-		}
-		if _, possible := d.find(s); possible {
-			return true, nil
-		}
+	s, err := takeSample(ctx, fd, false, there.info.Size(), d)
+	if err != nil {
+		return false, err
 	}
-	there.owner = owner
-	return false, nil
+	_, possible := d.find(s)
+	return possible, nil
 }

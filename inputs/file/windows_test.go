@@ -5,6 +5,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/fsnotify/fsnotify"
 	"time"
 )
 
@@ -215,5 +217,30 @@ func TestOldInodeBecomesACompressedFile(t *testing.T) {
 		r.rename("app.log", "other.log.gz")
 		r.pass(quietTime)
 		r.want("one", "two")
+	})
+}
+
+// TestInodeOfACompressedCopyWasAnothers: a compressed file is deleted, and the compressed copy of a
+// file that is then truncated has its inode, before the reader of the first has looked.
+func TestInodeOfACompressedCopyWasAnothers(t *testing.T) {
+	told(t, func(r *rig, tell func(name string, op fsnotify.Op)) {
+		r.write("app.log", "one, of the oldest\n")
+		r.start()
+		r.rename("app.log", "app.log.1")
+		r.write("app.log", "two, of the next\n")
+		tell("app.log", fsnotify.Create)
+		r.pass(quietTime)
+		r.compress("app.log.1")
+		tell("app.log.1", fsnotify.Remove)
+		r.pass(copyTimeout)
+		r.append("app.log", "three, not read yet\n")
+		// Writing in place certainly gives a file's inode to another.
+		r.rename("app.log.1.gz", "app.log.2.gz")
+		r.write("app.log.2.gz", gzipped(r.read("app.log")))
+		r.truncate("app.log", "four\n")
+		tell("app.log", fsnotify.Write)
+		r.pass(copyTimeout + quietTime)
+		r.wantSet("one, of the oldest", "two, of the next", "three, not read yet", "four")
+		r.wantNoMore()
 	})
 }
