@@ -149,6 +149,7 @@ func (w *follower) consider(path string) []*file {
 	}
 	w.table.mu.Lock()
 	defer w.table.mu.Unlock()
+	wake := w.dropOtherKindLocked(now.id, path)
 	before := w.table.byPath[path]
 	f := w.table.byID[now.id]
 	fresh := f == nil
@@ -160,7 +161,6 @@ func (w *follower) consider(path string) []*file {
 	if f.at.target != "" {
 		w.links[f.at.target] = f.at.path
 	}
-	var wake []*file
 	if before != nil && before != f {
 		w.missing.add(before)
 		if fresh && !before.scan.ignored {
@@ -180,6 +180,17 @@ func (w *follower) consider(path string) []*file {
 		wake = append(wake, w.expediteOriginalsLocked(path)...)
 	}
 	return append(wake, f)
+}
+
+// dropOtherKindLocked stops following what has an inode, if that was compressed and the file at a
+// path is not, or the reverse: it is another file. It returns what is to be woken for being closed.
+func (w *follower) dropOtherKindLocked(id inode, path string) (wake []*file) {
+	f := w.table.byID[id]
+	if f == nil || f.compressed == isCompressed(path) || w.keepsName(f, path) {
+		return nil
+	}
+	w.table.removeLocked(f)
+	return []*file{f}
 }
 
 // leavesOut reports whether a file that is not followed is not to be.
@@ -208,13 +219,16 @@ func (w *follower) add(id inode, firstPath, path string) *file {
 	return f
 }
 
-// updateNameLocked notes that f was seen at path. A file with several names keeps the one it has,
-// as long as that leads to it.
+// keepsName reports whether f, which was seen at path, keeps the name it has: it may have several,
+// and keeps one as long as that leads to it. The caller holds the table's mu.
+func (w *follower) keepsName(f *file, path string) bool {
+	return f.at.state == named && (f.at.path == path ||
+		f.at.path != "" && w.paths.Match(f.at.path) && leadsTo(f.at.path, f.id))
+}
+
+// updateNameLocked notes that f was seen at path.
 func (w *follower) updateNameLocked(f *file, path string) {
-	if f.at.path == path && f.at.state == named {
-		return
-	}
-	if f.at.path != "" && f.at.state == named && w.paths.Match(f.at.path) && leadsTo(f.at.path, f.id) {
+	if w.keepsName(f, path) {
 		return
 	}
 	w.table.moveLocked(f, path, named)

@@ -244,3 +244,30 @@ func TestInodeOfACompressedCopyWasAnothers(t *testing.T) {
 		r.wantNoMore()
 	})
 }
+
+// TestInodeOfACompressedFileBecomesALog: a log is given the inode of a compressed file that is
+// followed, and is seen by one scan before Longshore is stopped and the log is renamed.
+func TestInodeOfACompressedFileBecomesALog(t *testing.T) {
+	poll(t, func(r *rig) {
+		r.write("app.log", "one\n")
+		r.start()
+		r.pass(pollTime)
+		r.rename("app.log", "app.log.1")
+		r.pass(quietTime)
+		r.compress("app.log.1")
+		r.pass(quietTime)
+		// Writing in place certainly gives a file's inode to another.
+		r.rename("app.log.1.gz", "other.log")
+		r.write("other.log", "two\n")
+		r.pass(time.Second) // one scan
+		r.want("one", "two")
+		r.feed.Ack()
+		r.restart(func() {
+			r.append("other.log", "three\n")
+			r.rename("other.log", "other.log.1")
+		})
+		r.pass(copyTimeout + quietTime)
+		r.want("three")
+		r.wantNoMore()
+	})
+}
