@@ -3,6 +3,7 @@
 package components
 
 import (
+	"github.com/longshore/longshore/inputs/alerts"
 	"github.com/longshore/longshore/inputs/docker"
 	"github.com/longshore/longshore/inputs/file"
 	"github.com/longshore/longshore/inputs/kubernetes"
@@ -49,6 +50,7 @@ func All() []pipeline.Spec {
 		kubernetes.Spec(),
 		kubernetesevents.Spec(),
 		stdin.Spec(),
+		alerts.Spec(),
 		probe.Spec(),
 
 		auto.Spec(),

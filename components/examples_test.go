@@ -65,11 +65,15 @@ func membersWith(settings []config.Setting, under, chosen, indent string) string
 		if !ok || strings.ContainsAny(name, ".[") {
 			continue
 		}
-		inner := strings.HasPrefix(chosen, s.Path+".") || strings.HasPrefix(chosen, s.Path+"[].")
+		inner := strings.HasPrefix(chosen, s.Path+".") || strings.HasPrefix(chosen, s.Path+"[].") ||
+			strings.HasPrefix(chosen, s.Path+".*.")
 		switch {
 		case s.Path != chosen && !s.Required && !inner:
 		case s.Type == "section":
 			fmt.Fprintf(&b, "%s%s:\n%s", indent, name, membersWith(settings, s.Path+".", chosen, indent+"  "))
+		case s.Type == "map of section" && s.Path != chosen:
+			fmt.Fprintf(&b, "%s%s:\n%s  some:\n%s", indent, name, indent,
+				membersWith(settings, s.Path+".*.", chosen, indent+"    "))
 		case s.Type == "list of section" && s.Path != chosen:
 			fmt.Fprintf(&b, "%s%s:\n%s-\n%s", indent, name, indent,
 				membersWith(settings, s.Path+"[].", chosen, indent+"  "))
@@ -83,7 +87,7 @@ func membersWith(settings []config.Setting, under, chosen, indent string) string
 // mistakesAt gives the mistakes in a config at a setting or in it.
 func mistakesAt(t *testing.T, text, path string) []string {
 	t.Helper()
-	path = strings.ReplaceAll(path, "[]", "[0]")
+	path = strings.NewReplacer("[]", "[0]", "*", "some").Replace(path)
 	loader := config.Loader{Components: All(), LookupEnv: func(string) (string, bool) { return "set", true }}
 	_, err := loader.Load("example", []byte(text))
 	var all config.Errors

@@ -28,6 +28,12 @@ type Traits struct {
 	Stateful bool
 	// NeedsCondition: a transform that makes no sense without a condition.
 	NeedsCondition bool
+	// Observes: an input that is an Observer, and is made of the alerts of a config. It is
+	// connected with all pipelines.
+	Observes bool
+	// ForPeople: an output that sends messages to people. Alerts go to it unless they name others,
+	// and without pipelines nothing else does then.
+	ForPeople bool
 }
 
 // Describe returns a line for people about each trait that is set.
@@ -44,6 +50,8 @@ func (t Traits) Describe() []string {
 		{t.SourceOptions, "source_options: its sources can choose parsers and pipelines by labels"},
 		{t.Stateful, "stateful: depends on the clock or on earlier records, so longshore verify cannot repeat it"},
 		{t.NeedsCondition, "needs_condition: must have a condition (if)"},
+		{t.Observes, "observes: is made of the alerts of a config, and looks at the records of all pipelines"},
+		{t.ForPeople, "for_people: gets alerts, and without pipelines nothing else where there are alerts"},
 	} {
 		if trait.is {
 			lines = append(lines, trait.text)
@@ -54,9 +62,13 @@ func (t Traits) Describe() []string {
 
 // CheckKind returns an error if a trait is set that components of a kind cannot have.
 func (t Traits) CheckKind(k Kind) error {
-	ofInput := Traits{t.ReserveAhead, t.Ephemeral, t.Rereadable, t.SourceOptions, false, false}
+	ofInput := Traits{
+		ReserveAhead: t.ReserveAhead, Ephemeral: t.Ephemeral, Rereadable: t.Rereadable, SourceOptions: t.SourceOptions,
+		Observes: t.Observes,
+	}
 	ofTransform := Traits{Stateful: t.Stateful, NeedsCondition: t.NeedsCondition}
-	if k != KindInput && ofInput != (Traits{}) || k != KindTransform && ofTransform != (Traits{}) {
+	if k != KindInput && ofInput != (Traits{}) || k != KindTransform && ofTransform != (Traits{}) ||
+		k != KindOutput && t.ForPeople {
 		return fmt.Errorf("has traits that no %s can have: %q", k, t.Describe())
 	}
 	return nil

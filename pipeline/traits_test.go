@@ -14,13 +14,17 @@ func TestTraitsAreOfTheirKind(t *testing.T) {
 		{Traits{Stateful: true}, KindTransform, true},
 		{Traits{NeedsCondition: true}, KindInput, false},
 		{Traits{Ephemeral: true}, KindOutput, false},
+		{Traits{Observes: true}, KindInput, true},
+		{Traits{Observes: true}, KindTransform, false},
+		{Traits{ForPeople: true}, KindOutput, true},
+		{Traits{ForPeople: true}, KindInput, false},
 	} {
 		if err := test.traits.CheckKind(test.kind); (err == nil) != test.ok {
 			t.Errorf("%+v of an %s: %v", test.traits, test.kind, err)
 		}
 	}
-	all := Traits{1, true, true, true, true, true}
-	if n := len(all.Describe()); n != 6 {
-		t.Errorf("%d of 6 traits are described", n)
+	all := Traits{1, true, true, true, true, true, true, true}
+	if n := len(all.Describe()); n != 8 {
+		t.Errorf("%d of 8 traits are described", n)
 	}
 }

@@ -30,6 +30,7 @@ type feed struct {
 	log          *slog.Logger
 	workers      []*worker
 	reserveAhead uint64
+	observer     pipeline.Observer // of the sources' records; nil for none
 
 	read     atomic.Uint64 // records
 	left     atomic.Uint64 // that a reload found in flight

@@ -62,6 +62,7 @@ type Graph struct {
 	reloads   atomic.Bool   // it ends for a reload
 	relays    *relays       // nil where nothing outlives it
 	left      atomic.Uint64 // see leave
+	observer  *observer     // nil for none
 }
 
 type input struct {
@@ -132,6 +133,7 @@ func (g *Graph) build() error {
 	for _, in := range g.inputs {
 		f := in.feed
 		f.parsers, f.config, f.all, f.pipelines = g.parsers, g.Config, g.pipelines, g.pipelinesOf(in.name)
+		f.observer = g.observer.of(in)
 		f.registerLag(g.env(pipeline.KindInput, in.name).Metrics)
 	}
 	return nil
@@ -165,14 +167,18 @@ func (g *Graph) addInput(c config.Input) error {
 		f.labels = append(f.labels, event.Label{Name: name, Value: value})
 	}
 	f.register(env.Metrics)
-	f.in = &input{c.Name, c.Traits.Ephemeral, !c.Traits.Rereadable, in, via, f}
+	once := !c.Traits.Rereadable && !c.Traits.Observes // a journal is there to be read again
+	f.in = &input{c.Name, c.Traits.Ephemeral, once, in, via, f}
 	g.inputs = append(g.inputs, f.in)
+	if c.Traits.Observes {
+		g.setObserver(f.in)
+	}
 	return nil
 }
 
 // makeInput makes an input. One that can be read only once outlives the graph, where reloads do.
 func (g *Graph) makeInput(c config.Input, env pipeline.Env) (pipeline.Input, *relay, error) {
-	if g.relays == nil || c.Traits.Rereadable {
+	if g.relays == nil || c.Traits.Rereadable || c.Traits.Observes {
 		in, err := c.Settings.Input(env)
 		return in, nil, err
 	}
@@ -328,6 +334,7 @@ func (g *Graph) Run(ctx context.Context) error {
 		case <-hard.Done():
 		}
 	})()
+	g.beginObserving()
 	var delivering, working, catchingUp sync.WaitGroup
 	for _, o := range g.outputs {
 		delivering.Go(func() { o.deliverer.Run(hard) })

@@ -416,6 +416,7 @@ func (g *Graphs) release(old, kept []*part) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, p := range old {
+		p.endObserving()
 		p.leave()
 		g.past.add(p.Counts())
 		g.before.add(p.Status())

@@ -63,8 +63,9 @@ type pipelineInstance struct {
 	parsers    chain
 	join       *join // nil: lines stay as they are
 	uniquifier uniquifier
-	routes     []route // to each of the pipeline's outputs
-	forwarded  uint64  // the source is forwarded up to here
+	routes     []route           // to each of the pipeline's outputs
+	observer   pipeline.Observer // sees what has gone through it; nil for none
+	forwarded  uint64            // the source is forwarded up to here
 }
 
 // A route is a pipeline's way to one of its outputs, for one source.
@@ -105,6 +106,9 @@ func (o *openSource) newPipelineInstance(k int, src *event.Source, from resumpti
 	number := src.ShardKey % uint64(o.plan.workers*chainsPerWorker) // that determines the worker, too
 	p := &pipelineInstance{shared: shared, parsing: parsing, uniquifier: from.uniquifier}
 	p.parsers = parsing.chains.get(number, src)
+	if k == 0 {
+		p.observer = o.feed.observer
+	}
 	var err error
 	p.join, err = o.newJoin(shared, parsing, src, from.begin, o.progress.TimeoutBoundaries())
 	if err != nil {
@@ -155,6 +159,9 @@ func (p *pipelineInstance) apply(b *event.Batch, t *timestamps, now func() time.
 	}
 	for _, transform := range p.shared.transforms {
 		transform.Apply(b)
+	}
+	if p.observer != nil {
+		p.observer.Observe(b)
 	}
 }
 

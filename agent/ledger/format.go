@@ -27,6 +27,7 @@ import (
 //	'O' a route's origin:       id, route, position, target,
 //	                            count of previous targets, each: until, target
 //	'F' a source is removed:    id
+//	'N' the observer's note:    0, the note
 //
 // Kinds and further fields that a later version adds are ignored.
 const header = "longshore ledger 1\n"
@@ -40,10 +41,11 @@ const (
 	kindBoundaries = 'C'
 	kindOrigin     = 'O'
 	kindRemoved    = 'F'
+	kindNote       = 'N'
 )
 
 var (
-	kinds      = []byte{kindSource, kindProgress, kindBoundaries, kindOrigin, kindRemoved}
+	kinds      = []byte{kindSource, kindProgress, kindBoundaries, kindOrigin, kindRemoved, kindNote}
 	castagnoli = crc32.MakeTable(crc32.Castagnoli)
 	errFrame   = errors.New("damaged frame")
 )
@@ -59,6 +61,7 @@ type entry struct {
 	boundaries []uint64
 	route      string
 	origin     origin
+	note       []byte
 }
 
 type trackEntry struct {
@@ -113,6 +116,8 @@ func appendPayload(dst []byte, e *entry) []byte {
 	case kindOrigin:
 		dst = payload.AppendString(dst, e.route)
 		dst = e.origin.append(dst)
+	case kindNote:
+		dst = payload.AppendString(dst, e.note)
 	}
 	return dst
 }
@@ -154,6 +159,8 @@ func readPayload(p []byte) (entry, error) {
 		e.boundaries = readBoundaries(&r)
 	case kindOrigin:
 		e.route, e.origin = string(r.Bytes()), readOrigin(&r)
+	case kindNote:
+		e.note = append([]byte(nil), r.Bytes()...)
 	}
 	if r.Damaged {
 		return e, errFrame

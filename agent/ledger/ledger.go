@@ -34,7 +34,9 @@ type Ledger struct {
 
 	writing sync.Mutex // held while the file is written; taken before mu
 	file    *file
-	frames  []byte // what a flush writes, used again
+	frames  []byte        // what a flush writes, used again
+	note    func() []byte // nil for none; see SetNote
+	noted   []byte        // the last note
 
 	mu      sync.Mutex
 	sources map[event.SourceID]*Source
@@ -127,6 +129,10 @@ func (s shared) target(target []byte) []byte {
 }
 
 func (l *Ledger) apply(e entry) {
+	if e.kind == kindNote {
+		l.noted = e.note
+		return
+	}
 	if e.kind == kindSource {
 		l.sources[e.id] = &Source{ledger: l, id: e.id, input: e.input, key: e.key, written: true}
 		return
@@ -249,10 +255,11 @@ func (l *Ledger) flushTo(change uint64) error {
 // flush writes what changed; last says that no more will be sent. The caller holds writing.
 func (l *Ledger) flush(last bool) error {
 	c, upTo := l.takeChanges()
-	p := l.encode(c, last)
+	p, identities := l.encode(c, last)
 	if len(p) == 0 {
 		return nil
 	}
+	p = slices.Insert(p, identities, l.newNote()...)
 	if err := l.file.append(p); err != nil {
 		l.putBack(c)
 		return err
@@ -272,14 +279,16 @@ func (l *Ledger) takeChanges() (c changes, upTo uint64) {
 	return c, l.changed
 }
 
-// encode returns the changes as frames, in a buffer that is good until the next flush.
-func (l *Ledger) encode(c changes, last bool) []byte {
+// encode returns the changes as frames, in a buffer that is good until the next flush. The first of
+// them, up to identities, say which sources there are.
+func (l *Ledger) encode(c changes, last bool) (p []byte, identities int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	p := l.frames[:0]
+	p = l.frames[:0]
 	for _, s := range c.created {
 		p = appendFrame(p, s.identity())
 	}
+	identities = len(p)
 	for s := range c.dirty {
 		p = s.beginFlush(p, last)
 	}
@@ -289,7 +298,7 @@ func (l *Ledger) encode(c changes, last bool) []byte {
 	if l.frames = p; cap(p) > framesMax {
 		l.frames = nil
 	}
-	return p
+	return p, identities
 }
 
 func (l *Ledger) markStored(c changes, upTo uint64) {
@@ -328,9 +337,16 @@ func (l *Ledger) compact() {
 
 // snapshot encodes all that is on disk, but not what the next flush writes.
 func (l *Ledger) snapshot() []byte {
+	p := l.appendSources(append(make([]byte, 0, l.file.size/2), header...))
+	if l.note != nil {
+		return append(p, l.newNote()...)
+	}
+	return append(p, l.lastNote()...)
+}
+
+func (l *Ledger) appendSources(p []byte) []byte {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	p := append(make([]byte, 0, l.file.size/2), header...)
 	for _, s := range l.sources {
 		if s.written {
 			p = appendFrame(p, s.identity())

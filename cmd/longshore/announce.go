@@ -165,7 +165,7 @@ func (a *announcer) stopping(ctx context.Context, pending func() uint64) {
 // secondSignal says what a second signal does.
 func (a *announcer) secondSignal() string {
 	for _, in := range a.config.Load().Inputs {
-		if !in.Traits.Rereadable {
+		if !in.Traits.Rereadable && !in.Traits.Observes {
 			return "a second Ctrl-C ends at once, and what is pending then of the input " + in.Name + " is lost"
 		}
 	}

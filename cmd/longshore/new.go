@@ -73,6 +73,9 @@ func (n *newConfig) add(name string) error {
 		if spec.Type != name && string(spec.Kind)+"."+spec.Type != name {
 			continue
 		}
+		if spec.Traits.Observes {
+			return fmt.Errorf("%s are no component to begin with, but a section of their own; see docs/alerts.md", name)
+		}
 		named := cmp.Or(shortNames[spec.Type], spec.Type)
 		text := fmt.Sprintf("  # %s\n  %s:\n    type: %s\n", firstSentence(spec.Summary), named, spec.Type)
 		if strings.Contains(n.sections[spec.Kind], "\n  "+named+":\n") {

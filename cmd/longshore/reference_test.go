@@ -184,6 +184,7 @@ inputs:
   stdin: {type: stdin}
   probe: {type: probe, tcp: "localhost:1"}
 transforms: {none: {type: drop, if: 'level == "trace"'}}
+alerts: {errors: {outputs: [stdout]}}
 outputs:
   loki: {type: loki, url: http://localhost}
   elasticsearch: {type: elasticsearch, urls: [http://localhost]}

@@ -177,6 +177,9 @@ func (t *tailing) configToTail(args []string) (*config.Config, error) {
 		return nil, err
 	}
 	cfg.Inputs = slices.DeleteFunc(cfg.Inputs, func(in config.Input) bool {
+		if in.Traits.Observes {
+			return true
+		}
 		if !in.Traits.Rereadable {
 			printf(t.stderr, "%s is left out: what it reads, nobody else can\n", "input "+in.Name)
 		}

@@ -48,6 +48,7 @@ func Spec() pipeline.Spec {
 		Kind:    pipeline.KindOutput,
 		Type:    "email",
 		Summary: "Sends records by mail, those that come together in one.",
+		Traits:  pipeline.Traits{ForPeople: true},
 		New:     func() any { return new(Config) },
 	}
 }

@@ -124,6 +124,7 @@ const (
 	fieldStatus = "status" // firing or resolved
 	fieldKey    = "key"    // the same from firing to resolved
 	fieldLink   = "link"   // to a page about it
+	fieldUntil  = "until"  // when it is over, unless it has rung again
 )
 
 func (r record) isResolved() bool {

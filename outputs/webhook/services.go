@@ -185,8 +185,11 @@ func newAlert(r record, text event.Template) alert {
 	} else {
 		a.Labels["severity"] = severity(r.level())
 	}
-	if r.isResolved() {
+	switch until, err := time.Parse(time.RFC3339, r.field(fieldUntil)); {
+	case r.isResolved():
 		a.EndsAt = a.StartsAt
+	case err == nil && until.After(r.time()):
+		a.EndsAt = until.Format(time.RFC3339Nano)
 	}
 	return a
 }

@@ -50,6 +50,7 @@ func Spec() pipeline.Spec {
 		Kind:    pipeline.KindOutput,
 		Type:    "webhook",
 		Summary: "Posts records to a URL: JSON, text, or the form of Slack, PagerDuty or Alertmanager.",
+		Traits:  pipeline.Traits{ForPeople: true},
 		New:     func() any { return new(Config) },
 	}
 }

@@ -12,6 +12,8 @@ func components() []pipeline.Spec {
 		{Kind: pipeline.KindInput, Type: "docker", Summary: "Logs of containers.",
 			Traits: pipeline.Traits{SourceOptions: true}, New: func() any { return &dockerInput{} }},
 		{Kind: pipeline.KindInput, Type: "file", Summary: "Lines of files.", New: func() any { return &fileInput{} }},
+		{Kind: pipeline.KindInput, Type: "watcher", Summary: "Made of alerts.",
+			Traits: pipeline.Traits{Observes: true}, New: func() any { return &alertsInput{} }},
 		{Kind: pipeline.KindParser, Type: "auto", Summary: "Any known format.",
 			New: func() any { return &autoParser{} }},
 		{Kind: pipeline.KindParser, Type: "json", Summary: "JSON objects.", New: func() any { return &autoParser{} }},
@@ -29,7 +31,30 @@ func components() []pipeline.Spec {
 			New: func() any { return &elasticOutput{} }},
 		{Kind: pipeline.KindOutput, Type: "stdout", Summary: "Standard output.",
 			New: func() any { return &stdoutOutput{} }},
+		{Kind: pipeline.KindOutput, Type: "chat", Summary: "Messages.",
+			Traits: pipeline.Traits{ForPeople: true}, New: func() any { return &stdoutOutput{} }},
 	}
+}
+
+type alertsInput struct {
+	Rules map[string]pipeline.Alert `yaml:"rules" doc:"Alerts."`
+	page  string
+}
+
+func (*alertsInput) Input(pipeline.Env) (pipeline.Input, error) { return nil, nil }
+
+func (a *alertsInput) SetAlerts(alerts map[string]pipeline.Alert, page string) {
+	a.Rules, a.page = alerts, page
+}
+
+// Check implements pipeline.Checker.
+func (a *alertsInput) Check() (problems []pipeline.Problem) {
+	for name, alert := range a.Rules {
+		if alert.If == "bad" {
+			problems = append(problems, pipeline.Problem{Path: "rules." + name + ".if", Message: "is bad", Column: 1})
+		}
+	}
+	return problems
 }
 
 type dockerInput struct {
@@ -77,7 +102,8 @@ func (*removeTransform) Transform(pipeline.TransformEnv) (pipeline.Transform, er
 
 type routeTransform struct {
 	Routes []struct {
-		If string `yaml:"if" doc:"When."`
+		If      string   `yaml:"if" doc:"When."`
+		Outputs []string `yaml:"outputs" doc:"Where to."`
 	} `yaml:"routes" doc:"Rules."`
 }
 

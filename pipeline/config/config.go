@@ -100,6 +100,7 @@ const DefaultListen = "127.0.0.1:5664"
 type HTTP struct {
 	Listen string          `yaml:"listen" doc:"Address of /health, /ready, /metrics and the API. Where the default is taken, a free port is used, with a warning." default:"127.0.0.1:5664"`
 	Token  pipeline.Secret `yaml:"token" doc:"Opens the API to other machines: sent as Authorization: Bearer TOKEN. Without one only this machine can use it, by a loopback host such as localhost."`
+	URL    string          `yaml:"url" doc:"Where people reach the page; links in alerts begin so." example:"https://logs.example.com"`
 	// ListenDefault reports that no setting says Listen.
 	ListenDefault bool `yaml:"-"`
 }

@@ -25,6 +25,8 @@ type general struct {
 
 	Watch Watch `yaml:"watch" doc:"Metrics of the host and of containers on /metrics. It is on, off or has settings; without it, it is off."`
 
+	Alerts map[string]pipeline.Alert `yaml:"alerts" doc:"What rings, by name: too many records of a kind, or too few."`
+
 	Tests []Case `yaml:"tests" doc:"Lines and what is to become of them, for longshore test."`
 
 	Inputs     skipField `yaml:"inputs" doc:"Where records come from: the inputs, by name; at least one."`
@@ -75,7 +77,11 @@ func (d *document) config(file string) *Config {
 		d.used[s.kind] = map[string]bool{}
 		d.section(s.kind, s.name)
 	}
-	d.pipelines()
+	d.checkObservers()
+	d.checkPageURL()
+	alerts := d.alerts()
+	d.pipelines(alerts)
+	alerts.add(d)
 	d.chosenOutputs()
 	d.redact()
 	d.cases()
@@ -179,7 +185,7 @@ func (d *document) sample(k pipeline.Kind) string {
 func (d *document) types(k pipeline.Kind) []string {
 	var names []string
 	for _, s := range d.components {
-		if s.Kind == k {
+		if s.Kind == k && !s.Traits.Observes { // which stands in a section of its own
 			names = append(names, s.Type)
 		}
 	}

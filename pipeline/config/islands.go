@@ -14,7 +14,8 @@ import (
 // pipelines and outputs that are connected, and all that bears on them. A reload leaves those alone
 // that are the same before and after.
 //
-// An input whose sources may choose their pipelines is connected with all of them. The redact
+// An input whose sources may choose their pipelines is connected with all of them, and so is one
+// that observes them. The redact
 // transforms are part of every island, since they apply to what destinations say, too.
 func (cfg *Config) Islands() []*Config {
 	var islands []*Config
@@ -46,7 +47,8 @@ func (cfg *Config) connects(a, b Pipeline) bool {
 	share := func(a, b []string) bool {
 		return slices.ContainsFunc(a, func(name string) bool { return slices.Contains(b, name) })
 	}
-	return share(a.Inputs, b.Inputs) || share(a.Outputs, b.Outputs) || cfg.hasSourceOptions()
+	return share(a.Inputs, b.Inputs) || share(a.Outputs, b.Outputs) || cfg.hasSourceOptions() ||
+		slices.ContainsFunc(cfg.Inputs, func(in Input) bool { return in.Traits.Observes })
 }
 
 func (cfg *Config) hasSourceOptions() bool {

@@ -12,10 +12,10 @@ import (
 const autoParser = "auto"
 
 // pipelines reads which input goes through which parsers to which outputs.
-func (d *document) pipelines() {
+func (d *document) pipelines(alerts *alertsSection) {
 	n := d.root.get("pipelines")
 	if n == nil {
-		d.onePipeline()
+		d.onePipeline(alerts)
 		return
 	}
 	if !d.isKind(n, "pipelines", mappingKind, "a map (name: lists)") {
@@ -32,8 +32,8 @@ func (d *document) pipelines() {
 }
 
 // onePipeline is what there is when none are given: all inputs, through all
-// parsers and transforms, to all outputs.
-func (d *document) onePipeline() {
+// parsers and transforms, to all outputs, but for those that send alerts to people.
+func (d *document) onePipeline(alerts *alertsSection) {
 	p := Pipeline{Name: "main"}
 	for _, in := range d.cfg.Inputs {
 		p.Inputs = append(p.Inputs, in.Name)
@@ -48,7 +48,9 @@ func (d *document) onePipeline() {
 		p.Transforms = append(p.Transforms, transform.Name)
 	}
 	for _, out := range d.cfg.Outputs {
-		p.Outputs = append(p.Outputs, out.Name)
+		if !alerts.onlyAlerts(d, out) {
+			p.Outputs = append(p.Outputs, out.Name)
+		}
 	}
 	d.cfg.Pipelines = append(d.cfg.Pipelines, p)
 }
