@@ -76,7 +76,7 @@ func (b bench) ship(ctx context.Context, dir string, w work) (result, error) {
 	}
 	defer closed()
 	return b.deliver(ctx, w.workers, func(recv *receiver) (*exec.Cmd, error) {
-		return b.agentCommand(configOf(input, w.output, recv), w.workers)
+		return b.agentCommand(configOf(input, w.output, recv)+w.alerts, w.workers)
 	})
 }
 
@@ -114,7 +114,7 @@ func (b bench) deliver(ctx context.Context, workers int, command func(*receiver)
 
 // configOf is the agent's config for an input and an output.
 func configOf(input, output string, recv *receiver) string {
-	return fmt.Sprintf("inputs: {bench: %s}\noutputs: {out: %s}\n", input, fmt.Sprintf(output, recv.address))
+	return fmt.Sprintf("inputs: {bench: %s}\noutputs:\n  out: %s\n", input, fmt.Sprintf(output, recv.address))
 }
 
 // fileInput is the input for the files of a folder.

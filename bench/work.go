@@ -17,6 +17,7 @@ type work struct {
 	files   int    // the lines are spread over; 0: one
 	docker  bool   // the file is the log of a container, and found through the Docker Engine
 	workers int    // GOMAXPROCS; 0: one
+	alerts  string // what is to ring, and where; "": nothing
 
 	mark    time.Duration // of CPU that a million lines may take; 0: none
 	against string        // the work of which it may take againstMark times as much
@@ -25,12 +26,21 @@ type work struct {
 // againstMark is how much more a work may take than the one that it is held against.
 const againstMark = 1.1
 
+// twoAlerts are one with a group of its own for each of some values, and one over all records.
+const twoAlerts = `
+  nobody: {type: webhook, url: "http://127.0.0.1:1"}
+alerts:
+  errors: {if: level >= "error", by: [service], at_least: 1000000}
+  slow: {if: "duration_ms > 99 and status >= 500", at_least: 1000000}
+`
+
 const lokiOutput = `{type: loki, url: "http://%s"}`
 
 const esOutput = `{type: elasticsearch, urls: ["http://%%s"], index: bench, compression: %s}`
 
 var works = []work{
 	{name: "json-to-loki", format: jsonLine, output: lokiOutput, mark: 1000 * time.Millisecond},
+	{name: "json-to-loki-two-alerts", format: jsonLine, output: lokiOutput, alerts: twoAlerts, against: "json-to-loki"},
 	{name: "json-to-elasticsearch", format: jsonLine, output: fmt.Sprintf(esOutput, "none"),
 		mark: 1100 * time.Millisecond},
 	{name: "json-to-elasticsearch-gzip", format: jsonLine, output: fmt.Sprintf(esOutput, "gzip"),

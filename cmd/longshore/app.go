@@ -63,7 +63,7 @@ func (a *app) commands() *cobra.Command {
 		a.verifyCommand(), a.rollbackCommand(),
 		a.importCommand(), a.listCommand(), a.healthcheckCommand(), a.versionCommand())
 	root.AddCommand(a.schemaCommand(), a.newCommand(), a.tailCommand(), a.topCommand())
-	root.AddCommand(a.doctorCommand(), a.explainCommand())
+	root.AddCommand(a.doctorCommand(), a.explainCommand(), a.alertCommand())
 	return root
 }
 

@@ -415,3 +415,69 @@ func TestWallClockSetBack(t *testing.T) {
 		t.Errorf("it said %q", p.said())
 	}
 }
+
+// TestJournalThatFails: what cannot be written is written later, once, and counting does not wait.
+func TestJournalThatFails(t *testing.T) {
+	dir := t.TempDir()
+	in := newInput(t, dir, "rules:\n"+manyErrors)
+	p := newPlay(t, manyErrors)
+	in.engine = p.e
+	in.now = func() time.Time { return p.now }
+	var problems []string
+	in.env.Health = func(err error) { problems = append(problems, fmt.Sprint(err != nil)) }
+	if err := in.Begin(nil, p); err != nil {
+		t.Fatal(err)
+	}
+	if err := in.journal.Close(); err != nil { // it cannot be written to
+		t.Fatal(err)
+	}
+	p.log(1, 0, failures(12)...)
+	for range 3 {
+		p.e.pass(p.now, p)
+		in.write()
+	}
+	p.log(1, 0, failures(1)...)
+	var err error
+	if in.journal, err = journal.Open(dir); err != nil {
+		t.Fatal(err)
+	}
+	defer in.journal.Close()
+	for range 3 {
+		p.e.pass(p.now, p)
+		in.write()
+	}
+	lines := 0
+	if err := in.journal.Lines(func([]byte) { lines++ }); err != nil || lines != 1 {
+		t.Errorf("%d lines are in the journal: %v", lines, err)
+	}
+	if got := strings.Join(problems, " "); got != "true true true false" {
+		t.Errorf("the health was %s", got)
+	}
+}
+
+// BenchmarkObserve counts a batch of a thousand records, of which few count.
+func BenchmarkObserve(b *testing.B) {
+	p := newPlay(b, manyErrors+`  each: {if: level >= "error", by: [service], at_least: 4}`)
+	lines := make([]string, 1000)
+	for i := range lines {
+		if lines[i] = "info a line as there are many"; i%100 == 0 {
+			lines[i] = "error no stock"
+		}
+	}
+	batch := p.batch(1, 0, lines...)
+	b.ReportAllocs()
+	for b.Loop() {
+		for i := range batch.Records {
+			batch.Records[i].Pos += batch.To
+		}
+		batch.From, batch.To = batch.To, 2*batch.To
+		if batch.To > 1<<60 {
+			b.Fatal("too many")
+		}
+		p.observe(batch)
+		p.e.sources[1].counted, batch.To = 0, batch.From
+		for i := range batch.Records {
+			batch.Records[i].Pos -= batch.To
+		}
+	}
+}

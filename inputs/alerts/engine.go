@@ -159,7 +159,10 @@ func (e *engine) count(src *source, b *event.Batch, h *hit) {
 		e.leftOut.Add(uint64(h.n))
 		return
 	}
-	g.add(k, h.n)
+	if r.done == never {
+		g.since = min(g.since, k)
+	}
+	g.add(k, h.n, r.keeps)
 	text := b.AppendText(nil, b.MessageOf(h.record))
 	g.sample = strings.ToValidUTF8(event.TruncateText(string(text), maxSample), "\uFFFD")
 }

@@ -40,6 +40,7 @@ type rule struct {
 	step  int64  // length of a bucket, in nanoseconds
 	n     int64  // buckets in a window
 	print string // of what counts; where it has changed, counts are begun anew
+	keeps int    // buckets of a group
 
 	done    int64 // the last bucket that was looked at
 	groups  map[string]*group
@@ -48,7 +49,7 @@ type rule struct {
 
 // newRule returns an error only for settings that Check rejects.
 func newRule(name string, a pipeline.Alert) (*rule, error) {
-	r := &rule{name: name, alert: a, groups: map[string]*group{}, done: never}
+	r := &rule{name: name, alert: a, groups: map[string]*group{}, done: never, keeps: maxBuckets}
 	if a.AtLeast == 0 && a.Below == 0 && a.Unusual.Deviations == 0 {
 		r.alert.AtLeast = 1
 	}
@@ -197,8 +198,8 @@ func newGroup(k int64) *group {
 	return &group{since: k, last: k, phase: phase{from: never, rung: never}, decided: never}
 }
 
-// add counts records of a bucket.
-func (g *group) add(k int64, n uint32) {
+// add counts records of a bucket, and forgets the oldest where there are more than it keeps.
+func (g *group) add(k int64, n uint32, keeps int) {
 	g.last, g.touched = max(g.last, k), true
 	i := len(g.buckets)
 	for i > 0 && g.buckets[i-1].k >= k {
@@ -209,8 +210,8 @@ func (g *group) add(k int64, n uint32) {
 		return
 	}
 	g.buckets = slices.Insert(g.buckets, i, bucket{k, n})
-	if len(g.buckets) > maxBuckets {
-		g.buckets = slices.Delete(g.buckets, 0, len(g.buckets)-maxBuckets)
+	if len(g.buckets) > keeps {
+		g.buckets = slices.Delete(g.buckets, 0, len(g.buckets)-keeps)
 	}
 }
 
