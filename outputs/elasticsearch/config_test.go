@@ -10,6 +10,7 @@ import (
 	"github.com/longshore/longshore/outputs/httpclient"
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/pipetest"
+	"github.com/longshore/longshore/pipeline/tlsfiles"
 )
 
 func TestCheck(t *testing.T) {
@@ -40,7 +41,7 @@ func TestCheck(t *testing.T) {
 			[]string{"index"}},
 		{"retention alone", Config{URLs: url, Retention: 1}, []string{"retention"}},
 		{"a CA file that is not there", Config{URLs: url,
-			Settings: httpclient.Settings{TLS: httpclient.TLS{CAFile: "/does/not/exist"}}},
+			Settings: httpclient.Settings{TLS: tlsfiles.Client{CAFile: "/does/not/exist"}}},
 			[]string{"tls.ca_file"}},
 	}
 	for _, tt := range tests {

@@ -25,6 +25,7 @@ import (
 
 	"github.com/longshore/longshore/outputs/httpclient"
 	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/tlsfiles"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -501,12 +502,12 @@ func TestTLSFingerprint(t *testing.T) {
 	s.StartTLS()
 	t.Cleanup(s.Close)
 	wrong := Config{URLs: []string{s.URL},
-		Settings: httpclient.Settings{TLS: httpclient.TLS{CAFingerprint: strings.Repeat("ab", 32)}}}
+		Settings: httpclient.Settings{TLS: tlsfiles.Client{CAFingerprint: strings.Repeat("ab", 32)}}}
 	if e := send(t, output(t, wrong), 1); e == nil || e.Outcome != pipeline.Hold || e.Uncertain {
 		t.Errorf("with a wrong fingerprint: %+v", e)
 	}
 	if e := send(t, output(t, Config{URLs: []string{s.URL},
-		Settings: httpclient.Settings{TLS: httpclient.TLS{InsecureSkipVerify: true}}}),
+		Settings: httpclient.Settings{TLS: tlsfiles.Client{InsecureSkipVerify: true}}}),
 		1); e != nil {
 		t.Errorf("without a check: %+v", e)
 	}

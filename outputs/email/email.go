@@ -17,9 +17,9 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/longshore/longshore/outputs/httpclient"
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
+	"github.com/longshore/longshore/pipeline/tlsfiles"
 )
 
 // Config is the output's settings.
@@ -32,7 +32,7 @@ type Config struct {
 	To         []string          `yaml:"to" required:"true" doc:"Addresses of the recipients." example:"[ops@example.com]"`
 	Subject    string            `yaml:"subject" default:"{level}: {message}" doc:"Subject, with {field} for the fields of the first record." example:"An alert of {service}"`
 	Text       string            `yaml:"text" default:"{timestamp} {level} {service} {message}" doc:"What is written of each record, with {field} for its fields."`
-	TLS        httpclient.TLS    `yaml:"tls" doc:"Certificates."`
+	TLS        tlsfiles.Client   `yaml:"tls" doc:"Certificates."`
 	Timeout    pipeline.Duration `yaml:"timeout" default:"30s" min:"1s" max:"10m" doc:"Longest time in which a mail is handed over."`
 }
 
@@ -137,7 +137,7 @@ func isLocal(host string) bool {
 // An Output sends mails through one server. Config makes it.
 type Output struct {
 	host, address, encryption string
-	tls                       httpclient.TLS
+	tls                       tlsfiles.Client
 	username, password        string
 	timeout                   time.Duration
 	subject, text             event.Template

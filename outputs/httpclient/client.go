@@ -53,7 +53,7 @@ func New(s Settings) (*Client, error) {
 		base: &http.Transport{
 			Proxy:                  proxy,
 			DialContext:            dial,
-			DialTLSContext:         s.TLS.dialer(dial),
+			DialTLSContext:         s.TLS.Dialer(dial),
 			TLSClientConfig:        tlsConfig,
 			TLSHandshakeTimeout:    handshakeTimeout,
 			ForceAttemptHTTP2:      true,

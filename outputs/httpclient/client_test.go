@@ -32,6 +32,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/tlsfiles"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -299,7 +300,7 @@ func TestRenewedCAFile(t *testing.T) {
 		writeFile(t, trusted, string(content))
 	}
 	use(others)
-	c := newClient(t, Settings{TLS: TLS{CAFile: trusted}})
+	c := newClient(t, Settings{TLS: tlsfiles.Client{CAFile: trusted}})
 	for _, step := range []struct {
 		change func()
 		want   string // in the reason
@@ -347,27 +348,27 @@ func TestTLS(t *testing.T) {
 
 	const plain = "HTTP/2.0, 0 client certificates"
 	tests := map[string]struct {
-		tls    TLS
+		tls    tlsfiles.Client
 		server *httptest.Server
 		want   string // the answer, or a part of the reason
 	}{
-		"authority's file":        {TLS{CAFile: ours.file}, good, plain},
-		"fingerprint":             {TLS{CAFingerprint: ours.fingerprint()}, good, plain},
-		"fingerprint with colons": {TLS{CAFingerprint: colons}, good, plain},
-		"anything goes":           {TLS{InsecureSkipVerify: true}, expired, plain},
-		"client certificate": {TLS{CAFile: ours.file, CertFile: certFile, KeyFile: keyFile}, good,
+		"authority's file":        {tlsfiles.Client{CAFile: ours.file}, good, plain},
+		"fingerprint":             {tlsfiles.Client{CAFingerprint: ours.fingerprint()}, good, plain},
+		"fingerprint with colons": {tlsfiles.Client{CAFingerprint: colons}, good, plain},
+		"anything goes":           {tlsfiles.Client{InsecureSkipVerify: true}, expired, plain},
+		"client certificate": {tlsfiles.Client{CAFile: ours.file, CertFile: certFile, KeyFile: keyFile}, good,
 			"HTTP/2.0, 1 client certificates"},
-		"server name":          {TLS{CAFile: ours.file, ServerName: "es01"}, named, plain},
-		"fingerprint and name": {TLS{CAFingerprint: ours.fingerprint(), ServerName: "es01"}, named, plain},
-		"not trusted":          {TLS{}, good, "set tls.ca_file"},
-		"trusted is another":   {TLS{CAFile: others.file}, good, "set tls.ca_file"},
-		"other fingerprint": {TLS{CAFingerprint: others.fingerprint()}, good,
+		"server name":          {tlsfiles.Client{CAFile: ours.file, ServerName: "es01"}, named, plain},
+		"fingerprint and name": {tlsfiles.Client{CAFingerprint: ours.fingerprint(), ServerName: "es01"}, named, plain},
+		"not trusted":          {tlsfiles.Client{}, good, "set tls.ca_file"},
+		"trusted is another":   {tlsfiles.Client{CAFile: others.file}, good, "set tls.ca_file"},
+		"other fingerprint": {tlsfiles.Client{CAFingerprint: others.fingerprint()}, good,
 			"has the fingerprint in tls.ca_fingerprint"},
-		"impostor":                {TLS{CAFingerprint: ours.fingerprint()}, impostor, "is not trusted"},
-		"expired":                 {TLS{CAFile: ours.file}, expired, "has expired"},
-		"expired, by fingerprint": {TLS{CAFingerprint: ours.fingerprint()}, expired, "has expired"},
-		"another name":            {TLS{CAFile: ours.file}, named, "set tls.server_name"},
-		"other name, fingerprint": {TLS{CAFingerprint: ours.fingerprint()}, named, "set tls.server_name"},
+		"impostor":                {tlsfiles.Client{CAFingerprint: ours.fingerprint()}, impostor, "is not trusted"},
+		"expired":                 {tlsfiles.Client{CAFile: ours.file}, expired, "has expired"},
+		"expired, by fingerprint": {tlsfiles.Client{CAFingerprint: ours.fingerprint()}, expired, "has expired"},
+		"another name":            {tlsfiles.Client{CAFile: ours.file}, named, "set tls.server_name"},
+		"other name, fingerprint": {tlsfiles.Client{CAFingerprint: ours.fingerprint()}, named, "set tls.server_name"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/tlsfiles"
 )
 
 // examine goes the way to a server, and returns what is told, a line for each finding.
@@ -51,28 +52,28 @@ func TestExamineTLS(t *testing.T) {
 	plain := httptest.NewServer(http.NotFoundHandler())
 	defer plain.Close()
 	for name, test := range map[string]struct {
-		tls  TLS
+		tls  tlsfiles.Client
 		url  string
 		want string // of TLS
 	}{
-		"good": {TLS{CAFile: ours.file}, good.URL, `TLS ok: TLS 1.3, "CN=test", signed by "CN=test", until ` +
+		"good": {tlsfiles.Client{CAFile: ours.file}, good.URL, `TLS ok: TLS 1.3, "CN=test", signed by "CN=test", until ` +
 			month.UTC().Format("2006-01-02")},
-		"soon": {TLS{CAFile: ours.file}, soon.URL,
+		"soon": {tlsfiles.Client{CAFile: ours.file}, soon.URL,
 			`TLS warning: the certificate "CN=test" expires on .* -> renew it before then`},
-		"name": {TLS{CAFile: ours.file}, named.URL,
+		"name": {tlsfiles.Client{CAFile: ours.file}, named.URL,
 			`TLS failed: its certificate is for another name.* -> the server shows: "CN=test"`},
-		"right name": {TLS{CAFile: ours.file, ServerName: "es01"}, named.URL, `TLS ok: `},
-		"expired": {TLS{CAFile: ours.file}, expired.URL,
+		"right name": {tlsfiles.Client{CAFile: ours.file, ServerName: "es01"}, named.URL, `TLS ok: `},
+		"expired": {tlsfiles.Client{CAFile: ours.file}, expired.URL,
 			`TLS failed: its certificate has expired.* -> the server shows`},
-		"unknown": {TLS{CAFile: ours.file}, unknown.URL,
+		"unknown": {tlsfiles.Client{CAFile: ours.file}, unknown.URL,
 			`TLS failed: its certificate is signed by an authority that is not trusted; set tls.ca_file`},
-		"anything": {TLS{InsecureSkipVerify: true}, expired.URL, `TLS warning: any certificate is trusted`},
-		"no TLS": {TLS{}, "https" + strings.TrimPrefix(plain.URL, "http"),
+		"anything": {tlsfiles.Client{InsecureSkipVerify: true}, expired.URL, `TLS warning: any certificate is trusted`},
+		"no TLS": {tlsfiles.Client{}, "https" + strings.TrimPrefix(plain.URL, "http"),
 			`TLS failed: it does not speak TLS there`},
-		"other print": {TLS{CAFingerprint: ours.fingerprint()}, unknown.URL,
+		"other print": {tlsfiles.Client{CAFingerprint: ours.fingerprint()}, unknown.URL,
 			`TLS failed: no certificate that the server showed has the fingerprint`},
 		// The authority itself expires soon.
-		"print": {TLS{CAFingerprint: ours.fingerprint()}, shown.URL, `TLS warning: the certificate "CN=test" expires`},
+		"print": {tlsfiles.Client{CAFingerprint: ours.fingerprint()}, shown.URL, `TLS warning: the certificate "CN=test" expires`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			told := examine(t, t.Context(), Settings{TLS: test.tls}, test.url)
@@ -184,12 +185,12 @@ func TestExamineTLSBehindAProxy(t *testing.T) {
 		_, _ = io.Copy(here, there)
 	}))
 	defer proxy.Close()
-	settings := Settings{Proxy: proxy.URL, TLS: TLS{CAFile: ours.file}}
+	settings := Settings{Proxy: proxy.URL, TLS: tlsfiles.Client{CAFile: ours.file}}
 	if told := examine(t, t.Context(), settings, server.URL); !strings.Contains(told,
 		"\nTLS warning: the certificate") {
 		t.Errorf("told:\n%s", told)
 	}
-	settings.TLS = TLS{}
+	settings.TLS = tlsfiles.Client{}
 	if told := examine(t, t.Context(), settings, server.URL); !strings.Contains(told,
 		"an authority that is not trusted") {
 		t.Errorf("told:\n%s", told)

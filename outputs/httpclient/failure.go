@@ -17,6 +17,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/tlsfiles"
 )
 
 // An Error is a request that got no usable answer.
@@ -111,10 +112,10 @@ func describeTLS(err error) string {
 	var record tls.RecordHeaderError
 	alert, alerted := alertOf(err)
 	switch {
-	case errors.Is(err, errFingerprint):
-		return errFingerprint.Error() + "; compare it with the server's"
-	case errors.Is(err, errNoServerName):
-		return errNoServerName.Error()
+	case errors.Is(err, tlsfiles.ErrFingerprint):
+		return tlsfiles.ErrFingerprint.Error() + "; compare it with the server's"
+	case errors.Is(err, tlsfiles.ErrNoServerName):
+		return tlsfiles.ErrNoServerName.Error()
 	case errors.Is(err, errTLSPort):
 		return errTLSPort.Error()
 	case errors.As(err, &authority):

@@ -17,13 +17,14 @@ import (
 	"strings"
 
 	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/tlsfiles"
 )
 
 // Settings are those that the outputs over HTTP have in common: a config embeds them. The zero
 // value works.
 type Settings struct {
 	Auth    Auth                       `yaml:"auth" doc:"Authentication by user, token or OAuth2."`
-	TLS     TLS                        `yaml:"tls" doc:"Certificates for https."`
+	TLS     tlsfiles.Client            `yaml:"tls" doc:"Certificates for https."`
 	Proxy   string                     `yaml:"proxy" doc:"URL of a proxy, or none; by default HTTPS_PROXY, HTTP_PROXY and NO_PROXY of the environment."`
 	Headers map[string]pipeline.Secret `yaml:"headers" doc:"Additional headers of every request. Their values are never shown."`
 	// Timeout bounds one request, including its answer. Each config has its own, with a default. It

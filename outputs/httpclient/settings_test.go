@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/tlsfiles"
 )
 
 func TestCheck(t *testing.T) {
@@ -32,29 +33,29 @@ func TestCheck(t *testing.T) {
 		want     []string // "path: part of the message"
 	}{
 		"nothing": {Settings{}, nil},
-		"good": {Settings{TLS: TLS{CAFile: ca.file}, Auth: Auth{OAuth2: oauth},
+		"good": {Settings{TLS: tlsfiles.Client{CAFile: ca.file}, Auth: Auth{OAuth2: oauth},
 			Proxy: "socks5://p:1"}, nil},
 		"no proxy": {Settings{Proxy: "none"}, nil},
 		"proxy": {Settings{Proxy: "p:3128"},
 			[]string{"proxy: is not a URL; write it like http://p:3128"}},
-		"no such CA":              {Settings{TLS: TLS{CAFile: missing}}, []string{"tls.ca_file: cannot be read"}},
-		"CA that blocks":          {Settings{TLS: TLS{CAFile: pipe}}, []string{"is a named pipe"}},
-		"CA that never ends":      {Settings{TLS: TLS{CAFile: "/dev/zero"}}, []string{"is a device"}},
-		"certificate that blocks": {Settings{TLS: TLS{CertFile: pipe, KeyFile: pipe}}, []string{"is a named pipe"}},
-		"key that never ends": {Settings{TLS: TLS{CertFile: ca.file, KeyFile: "/dev/zero"}},
+		"no such CA":              {Settings{TLS: tlsfiles.Client{CAFile: missing}}, []string{"tls.ca_file: cannot be read"}},
+		"CA that blocks":          {Settings{TLS: tlsfiles.Client{CAFile: pipe}}, []string{"is a named pipe"}},
+		"CA that never ends":      {Settings{TLS: tlsfiles.Client{CAFile: "/dev/zero"}}, []string{"is a device"}},
+		"certificate that blocks": {Settings{TLS: tlsfiles.Client{CertFile: pipe, KeyFile: pipe}}, []string{"is a named pipe"}},
+		"key that never ends": {Settings{TLS: tlsfiles.Client{CertFile: ca.file, KeyFile: "/dev/zero"}},
 			[]string{"is a device"}},
 		"token that blocks": {Settings{Auth: Auth{BearerTokenFile: pipe}}, []string{"is a named pipe"}},
-		"not a CA": {Settings{TLS: TLS{CAFile: binary}},
+		"not a CA": {Settings{TLS: tlsfiles.Client{CAFile: binary}},
 			[]string{"tls.ca_file: has no certificate in it"}},
-		"fingerprint": {Settings{TLS: TLS{CAFingerprint: "ab:cd"}},
+		"fingerprint": {Settings{TLS: tlsfiles.Client{CAFingerprint: "ab:cd"}},
 			[]string{"tls.ca_fingerprint: is not a SHA-256"}},
-		"two authorities": {Settings{TLS: TLS{CAFile: ca.file, CAFingerprint: ca.fingerprint()}},
+		"two authorities": {Settings{TLS: tlsfiles.Client{CAFile: ca.file, CAFingerprint: ca.fingerprint()}},
 			[]string{"tls.ca_fingerprint: is set beside ca_file"}},
-		"any, and one": {Settings{TLS: TLS{CAFile: ca.file, InsecureSkipVerify: true}},
+		"any, and one": {Settings{TLS: tlsfiles.Client{CAFile: ca.file, InsecureSkipVerify: true}},
 			[]string{"tls.insecure_skip_verify: makes ca_file"}},
-		"certificate without key": {Settings{TLS: TLS{CertFile: ca.file}}, []string{"tls.key_file: is missing"}},
-		"key without certificate": {Settings{TLS: TLS{KeyFile: ca.file}}, []string{"tls.cert_file: is missing"}},
-		"not a key": {Settings{TLS: TLS{CertFile: ca.file, KeyFile: empty}},
+		"certificate without key": {Settings{TLS: tlsfiles.Client{CertFile: ca.file}}, []string{"tls.key_file: is missing"}},
+		"key without certificate": {Settings{TLS: tlsfiles.Client{KeyFile: ca.file}}, []string{"tls.cert_file: is missing"}},
+		"not a key": {Settings{TLS: tlsfiles.Client{CertFile: ca.file, KeyFile: empty}},
 			[]string{"tls.cert_file: cannot be used with key_file"}},
 		"two kinds": {Settings{Auth: Auth{Username: "u", BearerToken: "t"}},
 			[]string{"auth: has more than one of"}},
@@ -128,7 +129,7 @@ func TestKeyThatOthersMayRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := Settings{TLS: TLS{CertFile: filepath.Join(t.TempDir(), "cert"), KeyFile: filepath.Join(t.TempDir(), "key")}}
+	s := Settings{TLS: tlsfiles.Client{CertFile: filepath.Join(t.TempDir(), "cert"), KeyFile: filepath.Join(t.TempDir(), "key")}}
 	writeFile(t, s.TLS.CertFile, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})))
 	writeFile(t, s.TLS.KeyFile, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})))
 	for mode, warnings := range map[os.FileMode]int{0o600: 0, 0o640: 0, 0o644: 1} {

@@ -14,6 +14,7 @@ import (
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
 	"github.com/longshore/longshore/pipeline/pipetest"
+	"github.com/longshore/longshore/pipeline/tlsfiles"
 )
 
 func TestCheck(t *testing.T) {
@@ -55,7 +56,7 @@ func TestCheck(t *testing.T) {
 			strings.Repeat("é", 1025): "y"}}, []string{"labels." + strings.Repeat("é", 1025) + ": has a name of 1025"}},
 		"too many": {Config{URL: "http://l", Labels: many}, []string{"labels: has 16 labels"}},
 		"files": {Config{URL: "http://l",
-			Settings: httpclient.Settings{TLS: httpclient.TLS{CAFile: "/does/not/exist"}}},
+			Settings: httpclient.Settings{TLS: tlsfiles.Client{CAFile: "/does/not/exist"}}},
 			[]string{"tls.ca_file: cannot be read"}},
 	}
 	for name, test := range tests {

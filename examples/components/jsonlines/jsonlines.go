@@ -10,13 +10,14 @@ import (
 	"github.com/longshore/longshore/outputs/httpclient"
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
+	"github.com/longshore/longshore/pipeline/tlsfiles"
 )
 
 // Config is the output's config.
 type Config struct {
 	URL     string            `yaml:"url" required:"true" doc:"Where to post." example:"http://127.0.0.1:9000/logs"`
 	Auth    httpclient.Auth   `yaml:"auth" doc:"Authentication."`
-	TLS     httpclient.TLS    `yaml:"tls" doc:"Certificates for https."`
+	TLS     tlsfiles.Client   `yaml:"tls" doc:"Certificates for https."`
 	Timeout pipeline.Duration `yaml:"timeout" default:"30s" min:"1s" doc:"How long one request may take."`
 }
 

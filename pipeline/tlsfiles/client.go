@@ -1,4 +1,6 @@
-package httpclient
+// Package tlsfiles makes configurations for TLS of files, which are read again once they may have
+// changed: certificates are renewed while the agent runs.
+package tlsfiles
 
 import (
 	"bytes"
@@ -12,12 +14,13 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"time"
 
 	"github.com/longshore/longshore/pipeline"
 )
 
-// TLS is whom to trust, and our own certificate. The zero value trusts the system's authorities.
-type TLS struct {
+// Client is whom to trust, and our own certificate. The zero value trusts the system's authorities.
+type Client struct {
 	CAFile             string `yaml:"ca_file" doc:"Certificates of the trusted authorities (PEM), instead of the system's; it is read for every connection, but through a proxy only when the agent starts or reloads." example:"/etc/longshore/ca.crt" reads:"file"`
 	CAFingerprint      string `yaml:"ca_fingerprint" doc:"SHA-256 of the only trusted authority, in hex, as Elasticsearch prints it at its first start."`
 	CertFile           string `yaml:"cert_file" doc:"Client certificate (PEM); it is read for every connection."`
@@ -27,7 +30,7 @@ type TLS struct {
 }
 
 // Check returns what is invalid, in the files too. The path is the setting's name.
-func (t *TLS) Check(path string) []pipeline.Problem {
+func (t *Client) Check(path string) []pipeline.Problem {
 	var problems []pipeline.Problem
 	found := func(setting, format string, args ...any) {
 		problems = append(problems, pipeline.Problem{Path: path + "." + setting, Message: fmt.Sprintf(format, args...)})
@@ -58,7 +61,7 @@ func (t *TLS) Check(path string) []pipeline.Problem {
 }
 
 // Warnings returns what works, but gives a secret away. The path is the setting's name.
-func (t *TLS) Warnings(path string) []pipeline.Problem {
+func (t *Client) Warnings(path string) []pipeline.Problem {
 	if t.KeyFile == "" || !pipeline.OthersMayRead(t.KeyFile) {
 		return nil
 	}
@@ -68,7 +71,7 @@ func (t *TLS) Warnings(path string) []pipeline.Problem {
 
 // Config returns the configuration for crypto/tls. The CA file is read by this call, the client
 // certificate at every handshake, so that it can be renewed on disk.
-func (t *TLS) Config() (*tls.Config, error) {
+func (t *Client) Config() (*tls.Config, error) {
 	if problems := t.Check("tls"); len(problems) > 0 {
 		return nil, fmt.Errorf("%s %s", problems[0].Path, problems[0].Message)
 	}
@@ -101,9 +104,9 @@ func (t *TLS) Config() (*tls.Config, error) {
 	return config, nil
 }
 
-// dialer returns the DialTLSContext for a CA file, which may be renewed on disk, and for a
+// Dialer returns the DialTLSContext for a CA file, which may be renewed on disk, and for a
 // fingerprint, as a connection's state has no server name if that is an IP address; else nil.
-func (t *TLS) dialer(dial dialFunc) dialFunc {
+func (t *Client) Dialer(dial DialFunc) DialFunc {
 	if t.CAFile == "" && t.CAFingerprint == "" {
 		return nil
 	}
@@ -129,7 +132,10 @@ func (t *TLS) dialer(dial dialFunc) dialFunc {
 	}
 }
 
-type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
+// A DialFunc opens a connection, as net.Dialer.DialContext does.
+type DialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
+
+const handshakeTimeout = 10 * time.Second
 
 func handshake(ctx context.Context, conn *tls.Conn) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
@@ -141,7 +147,7 @@ func handshake(ctx context.Context, conn *tls.Conn) (net.Conn, error) {
 	return conn, nil
 }
 
-func (t *TLS) roots() (*x509.CertPool, error) {
+func (t *Client) roots() (*x509.CertPool, error) {
 	if t.CAFile == "" {
 		return nil, nil
 	}
@@ -156,7 +162,7 @@ func (t *TLS) roots() (*x509.CertPool, error) {
 	return pool, nil
 }
 
-func (t *TLS) certificate() (*tls.Certificate, error) {
+func (t *Client) certificate() (*tls.Certificate, error) {
 	cert, err := loadKeyPair(t.CertFile, t.KeyFile)
 	if err != nil {
 		return nil, fmt.Errorf("cannot be used with key_file: %w", err)
@@ -187,9 +193,10 @@ func parseFingerprint(s string) ([]byte, error) {
 	return sum, nil
 }
 
+// Why a certificate is not trusted by its fingerprint.
 var (
-	errFingerprint  = errors.New("no certificate that the server showed has the fingerprint in tls.ca_fingerprint")
-	errNoServerName = errors.New("its certificate cannot be checked by fingerprint for an IP address behind a proxy; " +
+	ErrFingerprint  = errors.New("no certificate that the server showed has the fingerprint in tls.ca_fingerprint")
+	ErrNoServerName = errors.New("its certificate cannot be checked by fingerprint for an IP address behind a proxy; " +
 		"set tls.server_name")
 )
 
@@ -197,7 +204,7 @@ var (
 // server's own must be signed by it, be in date, and have the right name.
 func verifyFingerprint(state tls.ConnectionState, fingerprint []byte, name string) error {
 	roots, intermediates := x509.NewCertPool(), x509.NewCertPool()
-	err := errFingerprint
+	err := ErrFingerprint
 	for _, cert := range state.PeerCertificates {
 		if sum := sha256.Sum256(cert.Raw); bytes.Equal(sum[:], fingerprint) {
 			roots.AddCert(cert)
@@ -207,7 +214,7 @@ func verifyFingerprint(state tls.ConnectionState, fingerprint []byte, name strin
 		intermediates.AddCert(cert)
 	}
 	if err == nil && name == "" {
-		err = errNoServerName // an empty name would not be checked
+		err = ErrNoServerName // an empty name would not be checked
 	}
 	if err == nil {
 		_, err = state.PeerCertificates[0].Verify(x509.VerifyOptions{DNSName: name, Roots: roots,
