@@ -15,7 +15,8 @@ import (
 	"github.com/longshore/longshore/pipeline/metric"
 )
 
-// Options make a Deliverer. All but Metrics, Redact, DeadLetters, Aside and Spool must be set.
+// Options make a Deliverer. All but Metrics, Redact, Refused, DeadLetters, Aside and Spool must be
+// set.
 type Options struct {
 	Name     string
 	Number   int    // index of the output in the config: its bit of event.Record.ExcludedOutputs
@@ -27,6 +28,8 @@ type Options struct {
 	Metrics  prometheus.Registerer
 	// Redact takes secrets out of what the destination says; nil for none.
 	Redact func(string) string
+	// Refused is told that the destination refuses us, perhaps for who we are; nil for nobody.
+	Refused func()
 	// DeadLetters keeps what the destination rejected.
 	DeadLetters DeadLetters
 	// Aside keeps what is refused while others get through; nil where that holds up its lane.

@@ -101,6 +101,9 @@ func (l *lane) postpone(b *Body, answer *pipeline.SendError, pause time.Duration
 func (l *lane) noteFailure(b *Body, answer *pipeline.SendError, pause time.Duration, tell bool) {
 	l.d.metrics.retried.Add(uint64(len(b.Items)))
 	l.pauseUntil = time.Now().Add(pause)
+	if answer.Outcome == pipeline.Hold && l.d.Refused != nil {
+		l.d.Refused()
+	}
 	if tell && l.retrial == nil {
 		l.d.health.failed(l, answer, pause)
 	}

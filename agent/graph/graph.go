@@ -26,7 +26,7 @@ import (
 	"github.com/longshore/longshore/pipeline/event"
 )
 
-// Options make a Graph. All but Recent and OnlyRecent must be set.
+// Options make a Graph. All but Recent, OnlyRecent and Refused must be set.
 type Options struct {
 	Config  *config.Config
 	Log     *slog.Logger
@@ -43,6 +43,9 @@ type Options struct {
 	Recent *recent.Store
 	// OnlyRecent has nothing sent: there are no outputs, whatever the config says.
 	OnlyRecent bool
+	// Refused is told when a destination refuses us, perhaps for who we are. Any goroutine calls
+	// it, and it must not wait.
+	Refused func()
 }
 
 // A Graph is everything between the sources and the destinations.
@@ -209,7 +212,7 @@ func (g *Graph) addOutput(c config.Output) error {
 	o.deliverer = deliver.New(deliver.Options{
 		Name: c.Name, Type: c.Type, Number: slices.Index(g.all, c.Name), Output: out, Settings: c.Common, Log: env.Log,
 		Health: env.Health, Metrics: env.Metrics, DeadLetters: letters,
-		Redact: g.redact, Aside: Aside(g.Config, c),
+		Redact: g.redact, Refused: g.Refused, Aside: Aside(g.Config, c),
 		Spool: spools.lane, SpoolAfter: g.spoolAfter(c.Name), HurriedSpoolAfter: spoolAfterEphemeral,
 	})
 	for range max(1, c.Common.Lanes) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/config"
+	"github.com/longshore/longshore/pipeline/secrets"
 )
 
 // Exit codes, after sysexits.h where it has one.
@@ -29,6 +30,11 @@ type app struct {
 	env            func(string) (string, bool)
 	components     []pipeline.Spec
 	logLevel       slog.Level
+	// secrets has what configs name of Vault and AWS; nil before the first.
+	secrets *secrets.Store
+	// secretsAway is set once a source of them did not answer, and may do so later.
+	secretsAway bool
+	ctx         context.Context // of the command, for reading them; nil for none
 	// signals returns a context that the first signal to end cancels; nil for none. With hangup,
 	// SIGHUP is one of them.
 	signals func(ctx context.Context, hangup bool) (context.Context, context.CancelFunc)
@@ -39,6 +45,7 @@ type app struct {
 // run executes the arguments until ctx ends, and returns the exit code.
 func (a *app) run(ctx context.Context, args []string) int {
 	root := a.commands()
+	a.ctx = ctx
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err == nil {

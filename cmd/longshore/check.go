@@ -45,7 +45,7 @@ const openDataDir = "every user of this machine may write to data_dir, and so ma
 
 // fix writes a config with the names that its settings have now.
 func (a *app) fix(path string) error {
-	cfg, err := a.load(path)
+	cfg, err := a.loadUnread(path)
 	if err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func replaceFile(path string, content []byte) error {
 }
 
 func (a *app) check(path string) error {
-	cfg, err := a.load(path)
+	cfg, err := a.loadUnread(path)
 	if err != nil {
 		return err
 	}

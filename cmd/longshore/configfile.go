@@ -2,17 +2,20 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/longshore/longshore/cmd/longshore/importer"
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/config"
+	"github.com/longshore/longshore/pipeline/secrets"
 )
 
 // defaultFiles are where a config is looked for when none is named.
@@ -43,11 +46,61 @@ func configArgument(path *string) cobra.PositionalArgs {
 
 // load reads the config at path, or the default one if path is empty.
 func (a *app) load(path string) (*config.Config, error) {
-	loader := config.Loader{Components: a.components, LookupEnv: a.env}
+	return a.loadBy(a.loader(), path)
+}
+
+// loadUnread is load for what needs no secret: those that are kept elsewhere are not read, and
+// nothing is connected to.
+func (a *app) loadUnread(path string) (*config.Config, error) {
+	loader := a.loader()
+	loader.Secret = nil
+	return a.loadBy(loader, path)
+}
+
+func (a *app) loadBy(loader config.Loader, path string) (*config.Config, error) {
+	a.secretsAway = false
 	if path = a.configPath(path); path != "" {
 		return loadFile(loader, path)
 	}
 	return loader.Default()
+}
+
+// loader reads configs and the secrets that they name.
+func (a *app) loader() config.Loader {
+	return config.Loader{Components: a.components, LookupEnv: a.env,
+		Secret: func(where secrets.Settings, ref secrets.Ref) (string, error) {
+			text, err := a.store().Get(a.context(), where, ref)
+			var away *secrets.Unavailable
+			a.secretsAway = a.secretsAway || errors.As(err, &away)
+			return text, err
+		}}
+}
+
+// store has the secrets that are kept elsewhere.
+func (a *app) store() *secrets.Store {
+	if a.secrets == nil {
+		a.secrets = secrets.New(secrets.Options{LookupEnv: a.env, Now: time.Now, Log: a.logger()})
+	}
+	return a.secrets
+}
+
+// context ends with the command.
+func (a *app) context() context.Context {
+	if a.ctx == nil {
+		return context.Background()
+	}
+	return a.ctx
+}
+
+// loadAgain returns a config that is read again as it was written, with the secrets as they are
+// now.
+func (a *app) loadAgain(was *config.Config) (*config.Config, error) {
+	cfg, err := a.loader().Load(was.File, was.Written())
+	if err != nil {
+		return nil, err
+	}
+	cfg.DataDir = was.DataDir
+	return cfg, nil
 }
 
 // configPath returns the path, or that of the config that is used where it is empty; "" if there is

@@ -77,6 +77,7 @@ func (d *doctor) run(ctx context.Context, path string) error {
 		return err
 	}
 	d.config(cfg)
+	d.secretsOf(cfg)
 	d.dataDir(cfg)
 	d.port(ctx, cfg)
 	d.host.limits(d.about("system"))
@@ -163,6 +164,17 @@ func (d *doctor) config(cfg *config.Config) {
 	tell(pipeline.Finding{What: cfg.File, Says: "valid"})
 	for _, w := range cfg.Warnings {
 		tell(pipeline.Finding{What: w.Position(), State: pipeline.FoundDoubtful, Says: w.What()})
+	}
+}
+
+// secretsOf tells what could be read; what could not is an error of the config.
+func (d *doctor) secretsOf(cfg *config.Config) {
+	told := map[string]bool{}
+	for _, ref := range cfg.Secrets() {
+		if name := ref.String(); !told[name] {
+			told[name] = true
+			d.about("secrets")(pipeline.Finding{What: name, Says: "can be read"})
+		}
 	}
 }
 

@@ -58,7 +58,7 @@ type explaining struct {
 }
 
 func (x *explaining) run(ctx context.Context, name, path string) error {
-	cfg, err := x.load(path)
+	cfg, err := x.loadUnread(path)
 	if err != nil {
 		return err
 	}

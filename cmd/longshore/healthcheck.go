@@ -40,7 +40,7 @@ func (a *app) healthcheckCommand() *cobra.Command {
 // healthURL returns the URL of /health by a config. An unspecified address, such as 0.0.0.0, is
 // dialled as this host.
 func (a *app) healthURL(path string) (string, error) {
-	cfg, err := a.load(path)
+	cfg, err := a.loadUnread(path)
 	if err != nil {
 		return "", err
 	}

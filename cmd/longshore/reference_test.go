@@ -66,7 +66,8 @@ func indexPage() string {
 	}
 	b.WriteString("\nTypes: a *duration* is written like `500ms`, `10s`, `5m`, `2h` or `7d`; a *size* like " +
 		"`512KiB`, `1MiB` or `10GB`; a *secret*\n" +
-		"is never shown. Every value may hold `${VAR}`, `${VAR:-default}`, `${VAR:?why}` and `${file:/path}`.\n" +
+		"is never shown. Every value may hold `${VAR}`, `${VAR:-default}`, `${VAR:?why}`, `${file:/path}`, " +
+		"and [secrets](../secrets.md) of Vault and AWS.\n" +
 		"\n`longshore schema` prints the same as a JSON Schema, [for editors](../commands.md).\n")
 	return b.String()
 }

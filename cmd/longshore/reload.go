@@ -14,6 +14,7 @@ import (
 	"github.com/longshore/longshore/agent/graph"
 	"github.com/longshore/longshore/pipeline/config"
 	"github.com/longshore/longshore/pipeline/metric"
+	"github.com/longshore/longshore/pipeline/secrets"
 )
 
 // errNothingToReload is what becomes of a reload where no file was named and none was found.
@@ -25,13 +26,16 @@ var errStopping = errors.New("longshore is stopping, and reloads nothing any mor
 // A reloader has a running agent go on by the config as it is on disk now, or by the one it has
 // where that one is not good.
 type reloader struct {
-	log      *slog.Logger
-	load     func() (*config.Config, error)
-	graphs   *graph.Graphs
-	front    *front
-	announce *announcer
-	watched  *watching
-	metrics  reloadMetrics
+	log  *slog.Logger
+	load func() (*config.Config, error)
+	// loadAgain reads a config as it was written, with other secrets.
+	loadAgain func(*config.Config) (*config.Config, error)
+	secrets   *secrets.Store
+	graphs    *graph.Graphs
+	front     *front
+	announce  *announcer
+	watched   *watching
+	metrics   reloadMetrics
 
 	turn  sync.Mutex // of one reload at a time
 	ended bool       // no more of them
@@ -43,7 +47,7 @@ type reloader struct {
 // A reloadState is what the last reload came to, for /api/v1/status and who asked for it.
 type reloadState struct {
 	Time       time.Time `json:"time"`
-	By         string    `json:"by"` // signal, api or watch
+	By         string    `json:"by"` // signal, api, watch or secrets
 	Successful bool      `json:"successful"`
 	Error      string    `json:"error,omitempty"`
 	graph.Changes
@@ -83,7 +87,12 @@ func (m *reloadMetrics) note(err error) {
 }
 
 // run reloads when it is asked to, until ctx ends.
-func (r *reloader) run(ctx context.Context, again reloading) {
+func (r *reloader) run(ctx context.Context, again reloading, renew *renewal) {
+	if r.config().File != config.BuiltinName {
+		var renewing sync.WaitGroup
+		defer renewing.Wait()
+		renewing.Go(func() { renew.run(ctx) })
+	}
 	if !again.watches || r.config().File == config.BuiltinName {
 		r.serve(ctx, again.hangups, nil)
 		return
@@ -123,7 +132,7 @@ func (r *reloader) reload(ctx context.Context, by string) (reloadState, error) {
 	if r.ended {
 		return state, errStopping
 	}
-	cfg, err := r.load()
+	cfg, err := r.read(by)
 	if err == nil {
 		state.Changes, err = r.apply(ctx, cfg)
 	}
@@ -143,8 +152,20 @@ func (r *reloader) reload(ctx context.Context, by string) (reloadState, error) {
 	r.last = &state
 	if err == nil {
 		r.of = cfg
+		r.secrets.Keep(cfg.Secrets())
 	}
 	return state, err
+}
+
+// bySecrets is who asks for a reload since secrets have changed.
+const bySecrets = "secrets"
+
+// read reads the config as it is on disk; or the one in force, where only secrets have changed.
+func (r *reloader) read(by string) (*config.Config, error) {
+	if by == bySecrets {
+		return r.loadAgain(r.config())
+	}
+	return r.load()
 }
 
 // close ends reloading, and then the HTTP server, which may be answering who asked for one.

@@ -76,7 +76,7 @@ func (a *app) dataDirOf(path, dataDir string, text []byte) (string, error) {
 	if dataDir != "" {
 		return dataDir, nil
 	}
-	if cfg, err := a.load(path); err == nil {
+	if cfg, err := a.loadUnread(path); err == nil {
 		return cfg.DataDir, nil
 	}
 	m := dataDirLine.FindSubmatch(text)

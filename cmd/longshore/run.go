@@ -41,13 +41,16 @@ func (a *app) runCommand() *cobra.Command {
 			}
 			hangups, stopReloads := a.hangups() // before all else: nobody else handles one
 			defer stopReloads()
-			cfg, err := a.loadFor(path, dataDir)
+			cfg, err := a.loadPatiently(cmd.Context(), path, dataDir)
 			if err != nil {
 				return err
 			}
 			ctx, stop := a.untilSignal(cmd, hangups == nil)
 			defer stop()
-			load := func() (*config.Config, error) { return a.loadFor(cfg.File, dataDir) }
+			load := func() (*config.Config, error) {
+				a.store().Stale()
+				return a.loadFor(cfg.File, dataDir)
+			}
 			return a.runPipelines(ctx, cfg, reloading{load, hangups, watches})
 		}),
 	}
@@ -83,8 +86,10 @@ func (a *app) runPipelines(ctx context.Context, cfg *config.Config, again reload
 	announce := newAnnouncer(log, cfg)
 	announce.manager = systemd.Find(a.env, func(err error) { log.Warn(err.Error()) })
 	kept := openRecent(cfg, log, metrics)
+	renew := &renewal{store: a.store(), log: log, health: health.Component("secrets", "secrets"), files: !again.watches,
+		refused: make(chan struct{}, 1)}
 	g, err := graph.BuildAll(graph.Options{Config: cfg, Log: log, Metrics: metrics, Health: health.Component,
-		Vital: health.Vital, Found: announce.note, Now: time.Now, Recent: kept})
+		Vital: health.Vital, Found: announce.note, Now: time.Now, Recent: kept, Refused: renew.note})
 	if err != nil {
 		return err
 	}
@@ -93,9 +98,10 @@ func (a *app) runPipelines(ctx context.Context, cfg *config.Config, again reload
 	defer watched.close()
 	watched.use(cfg.Watch)
 	r := &reloader{
-		log: log, load: again.load, graphs: g, announce: announce, watched: watched, of: cfg,
-		metrics: newReloadMetrics(metrics),
+		log: log, load: again.load, loadAgain: a.loadAgain, secrets: a.store(), graphs: g, announce: announce,
+		watched: watched, of: cfg, metrics: newReloadMetrics(metrics),
 	}
+	renew.config, renew.reload = r.config, func(ctx context.Context) { _, _ = r.reload(ctx, bySecrets) } // it is logged
 	shown := console.New(console.Options{Version: versionText(), Config: r.config, Status: g.Status,
 		Reload: r.status, Health: &health, Metrics: metrics, Log: log})
 	defer shown.Close()
@@ -116,7 +122,7 @@ func (a *app) runPipelines(ctx context.Context, cfg *config.Config, again reload
 	defer inBackground(func(ctx context.Context) {
 		announce.manager.Run(ctx, func() string { return serviceStatus(g, &health) })
 	})()
-	err = a.runGraph(ctx, g, announce, func(ctx context.Context) { r.run(ctx, again) })
+	err = a.runGraph(ctx, g, announce, func(ctx context.Context) { r.run(ctx, again, renew) })
 	a.summarize(log, g.Counts())
 	return err
 }

@@ -171,7 +171,7 @@ func (t *tailing) configToTail(args []string) (*config.Config, error) {
 	if len(args) > 0 {
 		cfg, err = t.configOf(args)
 	} else {
-		cfg, err = t.load(t.path)
+		cfg, err = t.loadUnread(t.path)
 	}
 	if err != nil {
 		return nil, err

@@ -26,7 +26,7 @@ func (a *app) testCommand() *cobra.Command {
 			"the case expects. The exit code is 1 if any of them differ.",
 		Args: configArgument(&path),
 		RunE: action(func(*cobra.Command, []string) error {
-			cfg, err := a.load(path)
+			cfg, err := a.loadUnread(path)
 			if err != nil {
 				return err
 			}

@@ -56,7 +56,7 @@ const withoutConfig = "inputs: {try: {type: stdin}}\noutputs: {try: {type: stdou
 
 func (a *app) configToTry(path string) (*config.Config, error) {
 	if path != "" {
-		return a.load(path)
+		return a.loadUnread(path)
 	}
 	loader := config.Loader{Components: a.components, LookupEnv: a.env}
 	return loader.Load("built-in", []byte(withoutConfig))

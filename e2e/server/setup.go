@@ -18,6 +18,8 @@ var setups = []struct {
 	{"packages", ensurePackageTools},
 	{"elasticsearch", func() error { _, _, err := elasticsearch.ensure(); return err }},
 	{"opensearch", func() error { _, _, err := openSearch.ensure(); return err }},
+	{"openbao", func() error { _, err := ensureOpenBao(); return err }},
+	{"moto", func() error { _, err := ensureMoto(); return err }},
 	{"victorialogs", func() error { _, err := ensureVictoriaLogs(); return err }},
 	{"prometheus", func() error { _, err := ensurePrometheus(); return err }},
 	{"alertmanager", func() error { _, err := ensureAlertmanager(); return err }},

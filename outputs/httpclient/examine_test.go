@@ -56,8 +56,9 @@ func TestExamineTLS(t *testing.T) {
 		url  string
 		want string // of TLS
 	}{
-		"good": {tlsfiles.Client{CAFile: ours.file}, good.URL, `TLS ok: TLS 1.3, "CN=test", signed by "CN=test", until ` +
-			month.UTC().Format("2006-01-02")},
+		"good": {tlsfiles.Client{CAFile: ours.file}, good.URL,
+			`TLS ok: TLS 1.3, "CN=test", signed by "CN=test", until ` +
+				month.UTC().Format("2006-01-02")},
 		"soon": {tlsfiles.Client{CAFile: ours.file}, soon.URL,
 			`TLS warning: the certificate "CN=test" expires on .* -> renew it before then`},
 		"name": {tlsfiles.Client{CAFile: ours.file}, named.URL,
@@ -73,7 +74,8 @@ func TestExamineTLS(t *testing.T) {
 		"other print": {tlsfiles.Client{CAFingerprint: ours.fingerprint()}, unknown.URL,
 			`TLS failed: no certificate that the server showed has the fingerprint`},
 		// The authority itself expires soon.
-		"print": {tlsfiles.Client{CAFingerprint: ours.fingerprint()}, shown.URL, `TLS warning: the certificate "CN=test" expires`},
+		"print": {tlsfiles.Client{CAFingerprint: ours.fingerprint()}, shown.URL,
+			`TLS warning: the certificate "CN=test" expires`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			told := examine(t, t.Context(), Settings{TLS: test.tls}, test.url)

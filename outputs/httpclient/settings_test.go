@@ -38,10 +38,12 @@ func TestCheck(t *testing.T) {
 		"no proxy": {Settings{Proxy: "none"}, nil},
 		"proxy": {Settings{Proxy: "p:3128"},
 			[]string{"proxy: is not a URL; write it like http://p:3128"}},
-		"no such CA":              {Settings{TLS: tlsfiles.Client{CAFile: missing}}, []string{"tls.ca_file: cannot be read"}},
-		"CA that blocks":          {Settings{TLS: tlsfiles.Client{CAFile: pipe}}, []string{"is a named pipe"}},
-		"CA that never ends":      {Settings{TLS: tlsfiles.Client{CAFile: "/dev/zero"}}, []string{"is a device"}},
-		"certificate that blocks": {Settings{TLS: tlsfiles.Client{CertFile: pipe, KeyFile: pipe}}, []string{"is a named pipe"}},
+		"no such CA": {Settings{TLS: tlsfiles.Client{CAFile: missing}},
+			[]string{"tls.ca_file: cannot be read"}},
+		"CA that blocks":     {Settings{TLS: tlsfiles.Client{CAFile: pipe}}, []string{"is a named pipe"}},
+		"CA that never ends": {Settings{TLS: tlsfiles.Client{CAFile: "/dev/zero"}}, []string{"is a device"}},
+		"certificate that blocks": {Settings{TLS: tlsfiles.Client{CertFile: pipe, KeyFile: pipe}},
+			[]string{"is a named pipe"}},
 		"key that never ends": {Settings{TLS: tlsfiles.Client{CertFile: ca.file, KeyFile: "/dev/zero"}},
 			[]string{"is a device"}},
 		"token that blocks": {Settings{Auth: Auth{BearerTokenFile: pipe}}, []string{"is a named pipe"}},
@@ -53,8 +55,10 @@ func TestCheck(t *testing.T) {
 			[]string{"tls.ca_fingerprint: is set beside ca_file"}},
 		"any, and one": {Settings{TLS: tlsfiles.Client{CAFile: ca.file, InsecureSkipVerify: true}},
 			[]string{"tls.insecure_skip_verify: makes ca_file"}},
-		"certificate without key": {Settings{TLS: tlsfiles.Client{CertFile: ca.file}}, []string{"tls.key_file: is missing"}},
-		"key without certificate": {Settings{TLS: tlsfiles.Client{KeyFile: ca.file}}, []string{"tls.cert_file: is missing"}},
+		"certificate without key": {Settings{TLS: tlsfiles.Client{CertFile: ca.file}},
+			[]string{"tls.key_file: is missing"}},
+		"key without certificate": {Settings{TLS: tlsfiles.Client{KeyFile: ca.file}},
+			[]string{"tls.cert_file: is missing"}},
 		"not a key": {Settings{TLS: tlsfiles.Client{CertFile: ca.file, KeyFile: empty}},
 			[]string{"tls.cert_file: cannot be used with key_file"}},
 		"two kinds": {Settings{Auth: Auth{Username: "u", BearerToken: "t"}},
@@ -129,7 +133,8 @@ func TestKeyThatOthersMayRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := Settings{TLS: tlsfiles.Client{CertFile: filepath.Join(t.TempDir(), "cert"), KeyFile: filepath.Join(t.TempDir(), "key")}}
+	s := Settings{TLS: tlsfiles.Client{CertFile: filepath.Join(t.TempDir(), "cert"),
+		KeyFile: filepath.Join(t.TempDir(), "key")}}
 	writeFile(t, s.TLS.CertFile, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})))
 	writeFile(t, s.TLS.KeyFile, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})))
 	for mode, warnings := range map[os.FileMode]int{0o600: 0, 0o640: 0, 0o644: 1} {

@@ -10,10 +10,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/secrets"
 )
 
 // DefaultDataDir is the default of data_dir.
@@ -49,10 +51,15 @@ type Config struct {
 	text    string            // see Text
 	files   map[string]digest // see Files
 	written []byte            // see Written
+	secrets []secrets.Ref     // see Secrets
+	masked  []string          // see masker
 }
 
 // Written returns the config as it was written, secrets and all.
 func (cfg *Config) Written() []byte { return cfg.written }
+
+// Secrets returns what ${vault:…} and ${aws:…} name in it.
+func (cfg *Config) Secrets() []secrets.Ref { return cfg.secrets }
 
 // Parser returns a parser that no section of the config names, of a type of its Loader's. settings
 // are written as in YAML; the others have their defaults.
@@ -159,6 +166,9 @@ type Loader struct {
 	// ReadFile returns the content of a file for ${file:path}; nil reads a
 	// regular file of at most 64 KiB.
 	ReadFile func(path string) ([]byte, error)
+	// Secret returns what ${vault:…} and ${aws:…} stand for; nil leaves those settings unset, and
+	// what follows from that untold.
+	Secret func(where secrets.Settings, ref secrets.Ref) (string, error)
 }
 
 // LoadFile reads a config from a file of at most 1 MiB. What is wrong in the
@@ -227,6 +237,9 @@ func (l Loader) load(name, text string, r *problemList) *Config {
 		return content, err
 	}
 	root := readTree(text, r, vars)
+	if root != nil && len(vars.later) > 0 {
+		l.fillSecrets(root, r, vars)
+	}
 	if root == nil {
 		if len(r.found) == 0 {
 			r.add(span{}, "", "the config is empty; it needs inputs and outputs")
@@ -238,10 +251,34 @@ func (l Loader) load(name, text string, r *problemList) *Config {
 	d.hideSecrets(root, secretNames(l.Components))
 	cfg := d.config(name)
 	if cfg != nil {
-		cfg.files = files
+		cfg.files, cfg.secrets, cfg.masked = files, vars.refs, secretForms(root, r.hidden)
 		cfg.noteFiles()
 	}
 	return cfg
+}
+
+// fillSecrets puts in what is kept elsewhere.
+func (l Loader) fillSecrets(root *node, r *problemList, vars *variables) {
+	where, ok := secretSettings(root.get("secrets").copy())
+	switch {
+	case l.Secret == nil:
+	case ok:
+		vars.secret = func(ref secrets.Ref) (string, error) { return l.Secret(where, ref) }
+	default: // what is wrong with them is told when they are read for good
+	}
+	vars.fillLater(root, r)
+}
+
+// secretSettings returns the settings that say where secrets are kept, unless something is wrong
+// with them.
+func secretSettings(n *node) (secrets.Settings, bool) {
+	var where secrets.Settings
+	d := &decoder{problems: &problemList{source: newSource("", "")}}
+	d.structs(n, "secrets", reflect.ValueOf(&where).Elem())
+	if n.anyBroken() || len(d.problems.found) > 0 {
+		return where, false
+	}
+	return where, len(where.Check()) == 0
 }
 
 // normal returns the text with plain line ends and without a byte-order mark.

@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/secrets"
 )
 
 // general are the settings at the top, beside the components.
@@ -26,6 +27,8 @@ type general struct {
 	Watch Watch `yaml:"watch" doc:"Metrics of the host and of containers on /metrics. It is on, off or has settings; without it, it is off."`
 
 	Alerts map[string]pipeline.Alert `yaml:"alerts" doc:"What rings, by name: too many records of a kind, or too few."`
+
+	Secrets secrets.Settings `yaml:"secrets" doc:"Where the secrets of ${vault:…} and ${aws:…} are kept. What is not set comes from the environment, as for the programs of Vault and AWS."`
 
 	Tests []Case `yaml:"tests" doc:"Lines and what is to become of them, for longshore test."`
 
@@ -87,6 +90,9 @@ func (d *document) config(file string) *Config {
 	d.cases()
 	d.recent()
 	d.watch()
+	if n := d.root.get("secrets"); n != nil {
+		d.check(&d.general.Secrets, n, "secrets", !n.anyBroken())
+	}
 	d.cfg.DataDir = d.general.DataDir
 	d.checkPaths()
 	d.checkTemplates()

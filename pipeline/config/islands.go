@@ -1,7 +1,9 @@
 package config
 
 import (
+	"cmp"
 	"crypto/sha256"
+	"fmt"
 	"maps"
 	"path/filepath"
 	"reflect"
@@ -133,6 +135,25 @@ func sameSettings(a, b any) bool {
 // the config itself is not among them.
 func (cfg *Config) Files() []string {
 	return slices.Sorted(maps.Keys(cfg.files))
+}
+
+// FilesChanged reports whether the files that are a part of the config have other contents than
+// when it was read, and returns a digest of what they have now. The error names one that cannot be
+// read.
+func (cfg *Config) FilesChanged() (changed bool, now string, err error) {
+	all := sha256.New()
+	for _, path := range cfg.Files() {
+		content, readErr := pipeline.ReadFile(path, pipeline.MaxFile)
+		if readErr != nil {
+			err = cmp.Or(err, fmt.Errorf("a file that the config names cannot be read again: %w", readErr))
+			continue
+		}
+		is := digestOf(content)
+		changed = changed || is != cfg.files[path]
+		all.Write([]byte(path))
+		all.Write([]byte(is))
+	}
+	return changed, string(all.Sum(nil)), err
 }
 
 // digest is what is known of a file's content: "" where it could not be read.

@@ -10,15 +10,16 @@ import (
 )
 
 // Redactor returns what takes secrets out of texts that are no records, such as what a destination
-// says: the config's transforms of that kind, whatever their conditions. Without any it returns
-// texts as they are. It may be called concurrently.
+// says: those of the config itself, and then by the config's transforms of that kind, whatever
+// their conditions. It may be called concurrently.
 func (cfg *Config) Redactor() (func(string) string, error) {
 	all, err := cfg.redacting()
 	if err != nil {
 		return nil, err
 	}
-	source := event.NewSource(0, "", "", nil)
+	source, own := event.NewSource(0, "", "", nil), cfg.masker()
 	return func(text string) string {
+		text = own.Replace(text)
 		if text == "" || len(all) == 0 {
 			return text
 		}

@@ -1,9 +1,15 @@
 package config
 
 import (
+	"cmp"
+	"encoding/base64"
+	"maps"
+	"net/url"
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/longshore/longshore/pipeline"
 )
@@ -21,6 +27,7 @@ func secretNames(specs []pipeline.Spec) names {
 	for _, s := range specs {
 		n.gather(reflect.TypeOf(s.New()).Elem())
 	}
+	n.gather(reflect.TypeFor[general]())
 	return n
 }
 
@@ -33,6 +40,7 @@ func (n *names) gather(t reflect.Type) {
 				n.secret = append(n.secret, s.formerly)
 			}
 		case inner.Kind() == reflect.Struct:
+			n.plain[s.name] = true
 			n.gather(inner)
 		default:
 			n.plain[s.name] = true
@@ -66,4 +74,72 @@ func (d *decoder) hideSecrets(n *node, by names) {
 			d.hideSecrets(e.value, by)
 		}
 	}
+}
+
+// shortestMasked is how long a secret is at least that is masked wherever it stands: words of a few
+// letters are everywhere.
+const shortestMasked = 4
+
+// secretForms returns the texts that are secret in a config, as they may stand in what a
+// destination says: by themselves, and as URLs, headers and JSON have them.
+func secretForms(root *node, hidden []string) []string {
+	all := map[string]bool{}
+	for _, text := range hidden {
+		addForms(all, text)
+	}
+	root.each(func(n *node) {
+		for _, m := range userinfo.FindAllStringSubmatch(n.text, -1) {
+			_, password, _ := strings.Cut(m[1], ":")
+			addForms(all, password)
+			if plain, err := url.PathUnescape(password); err == nil {
+				addForms(all, plain)
+			}
+			if who, err := url.PathUnescape(m[1]); err == nil {
+				all[base64.StdEncoding.EncodeToString([]byte(who))] = true
+			}
+		}
+		user, password := n.get("username"), n.get("password")
+		if user != nil && password != nil {
+			all[base64.StdEncoding.EncodeToString([]byte(user.text+":"+password.text))] = true
+		}
+	})
+	// The longest first: one may be a part of another.
+	return slices.SortedFunc(maps.Keys(all), func(a, b string) int {
+		return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b))
+	})
+}
+
+func addForms(all map[string]bool, text string) {
+	text = strings.TrimSpace(text)
+	if len(text) < shortestMasked {
+		return
+	}
+	quoted := strconv.Quote(text)
+	for _, form := range []string{text, url.QueryEscape(text), url.PathEscape(text), quoted[1 : len(quoted)-1],
+		base64.StdEncoding.EncodeToString([]byte(text))} {
+		all[form] = true
+	}
+}
+
+// each calls a function for a node and all below it.
+func (n *node) each(do func(*node)) {
+	if n == nil {
+		return
+	}
+	do(n)
+	for _, item := range n.items {
+		item.each(do)
+	}
+	for _, e := range n.entries {
+		e.value.each(do)
+	}
+}
+
+// masker returns what takes the config's own secrets out of texts.
+func (cfg *Config) masker() *strings.Replacer {
+	var pairs []string
+	for _, form := range cfg.masked {
+		pairs = append(pairs, form, "***")
+	}
+	return strings.NewReplacer(pairs...)
 }

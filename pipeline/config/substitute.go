@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/secrets"
 )
 
 // Bounds on what ${…} may bring in.
@@ -15,9 +16,9 @@ const (
 	maxNested     = 8       // ${A:-${B:-…}}
 )
 
-// variables puts values in for ${…}: ${VAR}, ${VAR:-default}, ${VAR:?why},
-// ${file:path}. $${ stands for ${ itself. It works on values that are already read as
-// YAML, so nothing it brings in can become YAML.
+// variables puts values in for ${…}: ${VAR}, ${VAR:-default}, ${VAR:?why}, ${file:path},
+// ${vault:path#field}, ${aws:id#field}. $${ stands for ${ itself. It works on values that are
+// already read as YAML, so nothing it brings in can become YAML.
 type variables struct {
 	lookup func(string) (string, bool)
 	read   func(path string) ([]byte, error)
@@ -25,18 +26,45 @@ type variables struct {
 	// hidden are texts that must not be shown: contents of files.
 	hidden []string
 	filled int
+
+	// secret reads what is kept elsewhere, once it is known where; nil where that stays unread.
+	secret func(secrets.Ref) (string, error)
+	// later are the values that are filled then, and refs what they name.
+	later []*node
+	refs  []secrets.Ref
+}
+
+// isRemote reports whether a text may name what is kept elsewhere.
+func isRemote(text string) bool {
+	return strings.Contains(text, "${"+secrets.FromVault+":") || strings.Contains(text, "${"+secrets.FromAWS+":")
+}
+
+// fillLater fills the values that had to wait for the settings that say where secrets are kept.
+func (v *variables) fillLater(root *node, r *problemList) {
+	for _, n := range v.later {
+		if root.get("secrets").has(n) {
+			r.add(n.at, "", "the settings of secrets say where secrets are, and cannot be such themselves; use an "+
+				"environment variable or ${file:…}")
+			n.broken = true
+			continue
+		}
+		v.fill(n, r)
+	}
 }
 
 // fill puts values into the text of a scalar.
 func (v *variables) fill(n *node, r *problemList) {
 	text, problems := v.expand(n.text, 0)
 	for _, p := range problems {
+		if p == (unfilled{}) {
+			continue // it stays unread
+		}
 		r.add(p.within(n.at, r.source), "", "%s", p.message)
 	}
 	if v.filled += len(text); v.filled > maxFilled {
 		r.add(n.at, "", "the values of all ${…} together are too large")
 		text = ""
-		problems = append(problems, unfilled{})
+		problems = append(problems, unfilled{message: "too large"})
 	}
 	n.text, n.broken = text, len(problems) > 0
 }
@@ -113,12 +141,15 @@ func (v *variables) value(expr string, depth int) (string, []unfilled) {
 	if path, ok := strings.CutPrefix(inner, "file:"); ok {
 		return v.file(expr, path)
 	}
+	if ref, ok, err := secrets.ParseRef(inner); ok {
+		return v.remote(expr, ref, err)
+	}
 	name, rest := splitName(inner)
 	word, hasDefault := strings.CutPrefix(rest, ":-")
 	why, mustBe := strings.CutPrefix(rest, ":?")
 	if name == "" || rest != "" && !hasDefault && !mustBe {
 		return "", []unfilled{{expr, expr + " is not understood; write ${VAR}, ${VAR:-default}, ${VAR:?why} or " +
-			"${file:/path}, and $${ for a plain ${"}}
+			"${file:/path}, ${vault:path#field} or ${aws:id#field}, and $${ for a plain ${"}}
 	}
 	value, set := v.lookup(name)
 	switch {
@@ -165,6 +196,23 @@ func (v *variables) file(expr, path string) (string, []unfilled) {
 		return "", []unfilled{{expr, err.Error()}}
 	}
 	text := strings.TrimRight(string(data), "\r\n")
+	v.hidden = append(v.hidden, text)
+	return text, nil
+}
+
+// remote returns a secret that is kept elsewhere.
+func (v *variables) remote(expr string, ref secrets.Ref, invalid error) (string, []unfilled) {
+	if invalid != nil {
+		return "", []unfilled{{expr, expr + " " + invalid.Error()}}
+	}
+	v.refs = append(v.refs, ref)
+	if v.secret == nil {
+		return "", []unfilled{{}}
+	}
+	text, err := v.secret(ref)
+	if err != nil {
+		return "", []unfilled{{expr, expr + " cannot be read: " + err.Error()}}
+	}
 	v.hidden = append(v.hidden, text)
 	return text, nil
 }

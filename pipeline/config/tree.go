@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -71,6 +72,32 @@ func (n *node) entry(name string) (entry, bool) {
 func (n *node) get(name string) *node {
 	e, _ := n.entry(name)
 	return e.value
+}
+
+// has reports whether a node is n, or anywhere below it.
+func (n *node) has(other *node) bool {
+	if n == nil || n == other {
+		return n != nil
+	}
+	return slices.ContainsFunc(n.items, func(item *node) bool { return item.has(other) }) ||
+		slices.ContainsFunc(n.entries, func(e entry) bool { return e.value.has(other) })
+}
+
+// copy returns a node that shares nothing with n.
+func (n *node) copy() *node {
+	if n == nil {
+		return nil
+	}
+	c := *n
+	c.items, c.entries = nil, nil
+	for _, item := range n.items {
+		c.items = append(c.items, item.copy())
+	}
+	for _, e := range n.entries {
+		e.value = e.value.copy()
+		c.entries = append(c.entries, e)
+	}
+	return &c
 }
 
 // anyBroken reports whether a problem was found in a node or anywhere below it.
@@ -415,6 +442,10 @@ func (b *builder) scalar(out *node, n ast.Node) {
 	out.asWritten = text
 	if strings.Contains(text, "${") {
 		out.filled = true
+		if isRemote(text) {
+			b.vars.later = append(b.vars.later, out)
+			return
+		}
 		b.vars.fill(out, b.problems)
 	}
 }
