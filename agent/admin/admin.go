@@ -12,6 +12,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,6 +29,7 @@ import (
 	"github.com/longshore/longshore/agent/admin/page"
 	"github.com/longshore/longshore/agent/recent"
 	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/tlsfiles"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
@@ -52,15 +54,20 @@ type Server struct {
 	serving  context.Context    // of streams
 	stopping context.CancelFunc // ends them
 	handler  atomic.Pointer[http.Handler]
+	tls      atomic.Pointer[tls.Config] // nil for none
 }
 
-// Options of a server. All but Token, Recent and Console must be set.
+// Options of a server. All but Token, TLS, Recent and Console must be set.
 type Options struct {
 	Address string // host:port; port 0 takes a free one
 	// OrFree takes a free port where the address is in use, and warns.
 	OrFree bool
 	// Token opens /api/ and /debug/ to other machines. Without one they are closed to them.
-	Token   pipeline.Secret
+	Token pipeline.Secret
+	// TLS is what connections are encrypted by; nil for none. With Mutual, all but /health and
+	// /ready is for clients that have shown a certificate.
+	TLS     *tls.Config
+	Mutual  bool
 	Metrics prometheus.Gatherer
 	Health  *Health
 	// Status returns what /api/v1/status encodes as JSON.
@@ -101,6 +108,12 @@ func Listen(o Options) (*Server, error) {
 	return s, nil
 }
 
+// A listener is that of a server, for package http alone.
+type listener struct{ *Server }
+
+func (l listener) Addr() net.Addr { return l.listener.Addr() }
+func (l listener) Close() error   { return l.listener.Close() }
+
 func listen(o Options) (net.Listener, error) {
 	listener, err := net.Listen("tcp", o.Address)
 	if !o.OrFree || !errors.Is(err, syscall.EADDRINUSE) {
@@ -118,7 +131,36 @@ func listen(o Options) (net.Listener, error) {
 // Update has the server go on by other options, but at its address.
 func (s *Server) Update(o Options) {
 	h := handler(o, isLoopback(s.listener.Addr()), s.serving)
+	if o.Mutual {
+		h = onlyShown(h)
+	}
+	s.tls.Store(o.TLS)
 	s.handler.Store(&h)
+}
+
+// Accept implements net.Listener: a connection is encrypted or not, as the options say just then.
+func (l listener) Accept() (net.Conn, error) {
+	conn, err := l.listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	if config := l.tls.Load(); config != nil {
+		return tls.Server(conn, config), nil
+	}
+	return conn, nil
+}
+
+// onlyShown lets those in who have shown a certificate. Who asks only whether the agent is alive
+// need not: kubelet and Docker have none.
+func onlyShown(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/health" && r.URL.Path != "/ready" && !tlsfiles.Showed(r.TLS) {
+			http.Error(w, "show a client certificate that is signed by an authority in http.tls.client_ca_file",
+				http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 func listenError(address string, err error) error {
@@ -144,7 +186,7 @@ func (s *Server) Close() error { return s.listener.Close() }
 func (s *Server) Run(ctx context.Context) error {
 	defer s.stopping()
 	failed := make(chan error, 1)
-	go func() { failed <- s.http.Serve(s.listener) }()
+	go func() { failed <- s.http.Serve(listener{s}) }()
 	select {
 	case err := <-failed:
 		return fmt.Errorf("serving HTTP on %s: %w", s.Addr(), err)

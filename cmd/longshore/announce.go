@@ -60,20 +60,20 @@ func (a *announcer) note(input, what string) {
 func (a *announcer) started(address string) {
 	cfg := a.config.Load()
 	a.log.Info("longshore is running", "version", versionText(), "config", cfg.File, "data_dir", cfg.DataDir,
-		"http", "http://"+address)
-	a.page = pageURL(address)
+		"http", cfg.HTTP.At(address, ""))
+	a.page = pageURL(&cfg.HTTP, address)
 }
 
 // pageURL returns where a browser on this machine finds the page of a server.
-func pageURL(address string) string {
+func pageURL(server *config.HTTP, address string) string {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		return "http://" + address + "/"
+		return server.At(address, "/")
 	}
 	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
 		host = "localhost"
 	}
-	return "http://" + net.JoinHostPort(host, port) + "/"
+	return server.At(net.JoinHostPort(host, port), "/")
 }
 
 // running says what is read and where it goes, once that is known.

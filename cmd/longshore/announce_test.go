@@ -46,7 +46,7 @@ func probes(context.Context) []graph.Probe {
 func TestAnnouncement(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, log := announced()
-		a.page = pageURL("0.0.0.0:5664")
+		a.page = pageURL(&config.HTTP{}, "0.0.0.0:5664")
 		a.note("app", "3 files of 1.0 MiB")
 		a.note("app", "4 files of 2.0 MiB") // the first counts
 		a.running(t.Context(), probes)
@@ -116,7 +116,7 @@ func TestPageURL(t *testing.T) {
 		"127.0.0.1:5664": "http://127.0.0.1:5664/", "0.0.0.0:5664": "http://localhost:5664/",
 		"[::]:80": "http://localhost:80/", "[::1]:80": "http://[::1]:80/", "10.0.0.7:80": "http://10.0.0.7:80/",
 	} {
-		if got := pageURL(address); got != want {
+		if got := pageURL(&config.HTTP{}, address); got != want {
 			t.Errorf("the page of %s is at %s, want %s", address, got, want)
 		}
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/longshore/longshore/agent/admin"
@@ -26,7 +27,11 @@ type nextFront struct{ commit, cancel func() }
 // listen takes the address of a config, and stores it for the other commands. close must follow.
 func listen(o admin.Options, cfg *config.Config) (*front, error) {
 	f := &front{options: o, dataDir: cfg.DataDir, http: cfg.HTTP}
-	server, err := admin.Listen(f.optionsFor(cfg.HTTP))
+	options, err := f.optionsFor(cfg.HTTP)
+	if err != nil {
+		return nil, err
+	}
+	server, err := admin.Listen(options)
 	if err != nil {
 		return nil, err
 	}
@@ -37,10 +42,18 @@ func listen(o admin.Options, cfg *config.Config) (*front, error) {
 	return f, nil
 }
 
-func (f *front) optionsFor(http config.HTTP) admin.Options {
+func (f *front) optionsFor(http config.HTTP) (admin.Options, error) {
 	o := f.options
 	o.Address, o.OrFree, o.Token = http.Listen, http.ListenDefault, http.Token
-	return o
+	if !http.TLS.On() {
+		return o, nil
+	}
+	var err error
+	if o.TLS, err = http.TLS.Config(o.Log); err != nil {
+		return o, fmt.Errorf("http.tls: %w", err)
+	}
+	o.Mutual = http.TLS.ClientCAFile != ""
+	return o, nil
 }
 
 // run serves until close.
@@ -61,7 +74,10 @@ func (f *front) close() {
 
 // prepare takes the address of a config, if it is another one, and changes nothing until commit.
 func (f *front) prepare(http config.HTTP) (nextFront, error) {
-	o := f.optionsFor(http)
+	o, err := f.optionsFor(http)
+	if err != nil {
+		return nextFront{}, err
+	}
 	// A default that was taken is no longer good enough once it is asked for.
 	stays := http.ListenDefault == f.http.ListenDefault || http.Listen == f.server.Addr()
 	if http.Listen == f.http.Listen && stays {
@@ -86,7 +102,7 @@ func (f *front) prepare(http config.HTTP) (nextFront, error) {
 			if _, err := storeAddress(f.dataDir, server.Addr()); err != nil {
 				f.options.Log.Warn("the other commands look for the agent at its former address", "error", err)
 			}
-			f.options.Log.Info("the HTTP server has moved", "http", "http://"+server.Addr())
+			f.options.Log.Info("the HTTP server has moved", "http", http.At(server.Addr(), ""))
 		},
 		cancel: func() { _ = server.Close() },
 	}, nil

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/longshore/longshore/pipeline/tlsfiles"
 )
 
 func (a *app) healthcheckCommand() *cobra.Command {
@@ -22,13 +24,14 @@ func (a *app) healthcheckCommand() *cobra.Command {
 			"The exit code is 0 if longshore is alive, else 1. Meant for HEALTHCHECK in containers.",
 		Args: cobra.NoArgs,
 		RunE: action(func(cmd *cobra.Command, _ []string) error {
+			client := localClient(tlsfiles.Server{})
 			if url == "" {
 				var err error
-				if url, err = a.healthURL(path); err != nil {
+				if url, client, err = a.healthURL(path); err != nil {
 					return &failure{exitFailed, err} // Docker knows only 0 and 1
 				}
 			}
-			return a.askHealth(cmd.Context(), url, timeout)
+			return a.askHealth(cmd.Context(), client, url, timeout)
 		}),
 	}
 	configFlag(cmd, &path)
@@ -39,27 +42,35 @@ func (a *app) healthcheckCommand() *cobra.Command {
 
 // healthURL returns the URL of /health by a config. An unspecified address, such as 0.0.0.0, is
 // dialled as this host.
-func (a *app) healthURL(path string) (string, error) {
+func (a *app) healthURL(path string) (string, *http.Client, error) {
 	cfg, err := a.loadUnread(path)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	address, err := agentAddress(cfg)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
-	return "http://" + address + "/health", nil
+	return cfg.HTTP.At(address, "/health"), localClient(cfg.HTTP.TLS), nil
 }
 
-func (a *app) askHealth(ctx context.Context, url string, timeout time.Duration) error {
+// localClient returns a client for the agent with a config: it goes by no proxy, and trusts the
+// certificate that the config names.
+func localClient(server tlsfiles.Server) *http.Client {
+	t := &http.Transport{DisableKeepAlives: true}
+	if server.On() {
+		t.TLSClientConfig = server.Peer()
+	}
+	return &http.Client{Transport: t}
+}
+
+func (a *app) askHealth(ctx context.Context, client *http.Client, url string, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return fmt.Errorf("asking %s: %w", url, err)
 	}
-	// The default transport would go through the environment's proxy.
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	response, err := client.Do(request)
 	if err != nil {
 		return err // contains the URL

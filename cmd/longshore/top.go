@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/config"
 )
 
 func (a *app) topCommand() *cobra.Command {
@@ -45,6 +46,7 @@ type topping struct {
 	interval      time.Duration
 	once          bool
 	token         pipeline.Secret
+	http          config.HTTP // of the config, if there is one
 }
 
 // leastInterval is how often the agent is asked at most.
@@ -76,7 +78,7 @@ func (t *topping) find() error {
 	cfg, err := t.load(t.path)
 	switch {
 	case err == nil:
-		t.token = cfg.HTTP.Token
+		t.token, t.http = cfg.HTTP.Token, cfg.HTTP
 	case t.address == "" || t.path != "":
 		return err
 	}
@@ -117,16 +119,15 @@ const (
 func (t *topping) ask(ctx context.Context) (*topStatus, error) {
 	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+t.address+"/api/v1/status", nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet,
+		t.http.At(t.address, "/api/v1/status"), nil)
 	if err != nil {
 		return nil, fmt.Errorf("asking the agent at %s: %w", t.address, err)
 	}
 	if t.token != "" {
 		request.Header.Set("Authorization", "Bearer "+t.token.Reveal())
 	}
-	// The default transport would go through the environment's proxy.
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	response, err := client.Do(request)
+	response, err := localClient(t.http.TLS).Do(request)
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		return nil, fmt.Errorf("no agent answers at %s; is it running? Name its config (-c) or its address "+
 			"(--address)", t.address)

@@ -3,7 +3,6 @@ package probe
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -68,9 +67,15 @@ func (h *HTTP) check(ctx context.Context) error {
 			request.Host = value.Reveal()
 		}
 	}
+	trust := h.TLS
+	trust.InsecureSkipVerify = trust.InsecureSkipVerify || h.SkipVerify // the user's choice
+	conf, err := trust.Config()
+	if err != nil {
+		return fmt.Errorf("it is not asked: %w", err)
+	}
 	transport := &http.Transport{
-		DisableKeepAlives: true, MaxResponseHeaderBytes: maxBody,
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: h.SkipVerify}, // the user's choice
+		DisableKeepAlives: true, MaxResponseHeaderBytes: maxBody, TLSClientConfig: conf,
+		DialTLSContext: trust.Dialer((&net.Dialer{}).DialContext),
 	}
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/dockerapi"
+	"github.com/longshore/longshore/pipeline/tlsfiles"
 )
 
 // Config is the config of the probe input.
@@ -39,6 +40,7 @@ type HTTP struct {
 	Contains   string                     `yaml:"contains" doc:"What the first 64 KiB of the answer must have in them."`
 	Headers    map[string]pipeline.Secret `yaml:"headers" doc:"Headers to send." example:"{Authorization: Bearer TOKEN}"`
 	SkipVerify bool                       `yaml:"skip_verify" doc:"Take any certificate."`
+	TLS        tlsfiles.Client            `yaml:"tls" doc:"Certificates for https; the files are read for every check."`
 }
 
 // Process is a check for a process.
@@ -102,6 +104,10 @@ func (c *Config) Check() []pipeline.Problem {
 		(err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
 		add("http.url", "is no URL; write it like http://shop:8080/health")
 	}
+	if c.HTTP.SkipVerify && c.HTTP.TLS != (tlsfiles.Client{}) {
+		add("http.skip_verify", "makes tls useless; take one of them out")
+	}
+	problems = append(problems, c.HTTP.TLS.Check("http.tls")...)
 	if _, port, err := net.SplitHostPort(c.TCP); c.TCP != "" && (err != nil || port == "") {
 		add("tcp", "is no address; write it like db:5432")
 	}

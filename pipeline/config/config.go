@@ -16,6 +16,7 @@ import (
 
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/secrets"
+	"github.com/longshore/longshore/pipeline/tlsfiles"
 )
 
 // DefaultDataDir is the default of data_dir.
@@ -108,8 +109,20 @@ type HTTP struct {
 	Listen string          `yaml:"listen" doc:"Address of /health, /ready, /metrics and the API. Where the default is taken, a free port is used, with a warning." default:"127.0.0.1:5664"`
 	Token  pipeline.Secret `yaml:"token" doc:"Opens the API to other machines: sent as Authorization: Bearer TOKEN. Without one only this machine can use it, by a loopback host such as localhost."`
 	URL    string          `yaml:"url" doc:"Where people reach the page; links in alerts begin so." example:"https://logs.example.com"`
+	TLS    tlsfiles.Server `yaml:"tls" doc:"Certificate of the server, for https, and those of clients."`
 	// ListenDefault reports that no setting says Listen.
 	ListenDefault bool `yaml:"-"`
+}
+
+// Check returns what is invalid in the files.
+func (h *HTTP) Check() []pipeline.Problem { return h.TLS.Check("tls") }
+
+// At returns the URL of a path at an address of the server.
+func (h *HTTP) At(address, path string) string {
+	if h.TLS.On() {
+		return "https://" + address + path
+	}
+	return "http://" + address + path
 }
 
 // Recent is the store of recent records. Where it is a single word, that switches it on or off.

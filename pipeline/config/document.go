@@ -90,6 +90,9 @@ func (d *document) config(file string) *Config {
 	d.cases()
 	d.recent()
 	d.watch()
+	if n := d.root.get("http"); n != nil {
+		d.check(&d.general.HTTP, n, "http", !n.anyBroken())
+	}
 	if n := d.root.get("secrets"); n != nil {
 		d.check(&d.general.Secrets, n, "secrets", !n.anyBroken())
 	}

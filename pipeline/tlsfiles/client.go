@@ -10,6 +10,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net"
@@ -147,19 +148,36 @@ func handshake(ctx context.Context, conn *tls.Conn) (net.Conn, error) {
 	return conn, nil
 }
 
-func (t *Client) roots() (*x509.CertPool, error) {
-	if t.CAFile == "" {
+func (t *Client) roots() (*x509.CertPool, error) { return readRoots(t.CAFile) }
+
+// readRoots returns the authorities in a file; nil without one.
+func readRoots(path string) (*x509.CertPool, error) {
+	if path == "" {
 		return nil, nil
 	}
-	pem, err := pipeline.ReadFile(t.CAFile, pipeline.MaxFile)
+	pem, err := pipeline.ReadFile(path, pipeline.MaxFile)
 	if err != nil {
 		return nil, fmt.Errorf("cannot be read: %w", err)
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("has no certificate in it: %s; PEM is expected, with BEGIN CERTIFICATE", t.CAFile)
+		return nil, fmt.Errorf("has no certificate in it: %s; PEM is expected, with BEGIN CERTIFICATE", path)
 	}
 	return pool, nil
+}
+
+// readCertificate returns the first certificate in a file.
+func readCertificate(path string) (*x509.Certificate, error) {
+	content, err := pipeline.ReadFile(path, pipeline.MaxFile)
+	if err != nil {
+		return nil, err
+	}
+	for block, rest := pem.Decode(content); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type == "CERTIFICATE" {
+			return x509.ParseCertificate(block.Bytes)
+		}
+	}
+	return nil, fmt.Errorf("%s has no certificate in it", path)
 }
 
 func (t *Client) certificate() (*tls.Certificate, error) {
