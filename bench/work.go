@@ -26,12 +26,12 @@ type work struct {
 // againstMark is how much more a work may take than the one that it is held against.
 const againstMark = 1.1
 
-// twoAlerts are one with a group of its own for each of some values, and one over all records.
+// twoAlerts are one with groups, of which a seventh of the records count, and one by what is said.
 const twoAlerts = `
   nobody: {type: webhook, url: "http://127.0.0.1:1"}
 alerts:
   errors: {if: level >= "error", by: [service], at_least: 1000000}
-  slow: {if: "duration_ms > 99 and status >= 500", at_least: 1000000}
+  memory: {if: message contains "out of memory", at_least: 1000000}
 `
 
 const lokiOutput = `{type: loki, url: "http://%s"}`

@@ -1,6 +1,7 @@
 package alerts
 
 import (
+	"bytes"
 	"math"
 	"strings"
 	"sync"
@@ -29,6 +30,7 @@ type engine struct {
 	began   time.Time
 	passed  time.Time // when the last pass was
 	outbox  []conclusion
+	batches uint64 // that were observed
 }
 
 // A source is what is known of one.
@@ -70,10 +72,11 @@ type hits struct {
 	keys []byte
 }
 
-// A hit is some records of one rule, time and group, as they stand in a row.
+// A hit is some records of one rule, bucket and group, as they stand in a row.
 type hit struct {
 	rule   *rule
-	at     int64
+	k      int64
+	at     int64 // of the first of them
 	key    []byte
 	record int // the last of them
 	n      uint32
@@ -89,14 +92,16 @@ func (h *hits) collect(rules []*rule, b *event.Batch, from uint64, now int64) {
 			if rec.Flags&event.Dropped != 0 || rec.Pos < from || r.when != nil && !r.when.Holds(b, i) {
 				continue
 			}
-			at := min(rec.Time, now)
-			if n := len(h.all); len(r.alert.By) == 0 && n > first && r.bucket(h.all[n-1].at) == r.bucket(at) {
+			at, start := min(rec.Time, now), len(h.keys)
+			k := r.bucket(at)
+			h.keys = r.appendKey(h.keys, b, i)
+			key := h.keys[start:len(h.keys):len(h.keys)]
+			if n := len(h.all); n > first && h.all[n-1].k == k && bytes.Equal(h.all[n-1].key, key) {
 				h.all[n-1].n, h.all[n-1].record = h.all[n-1].n+1, i
+				h.keys = h.keys[:start]
 				continue
 			}
-			start := len(h.keys)
-			h.keys = r.appendKey(h.keys, b, i)
-			h.all = append(h.all, hit{r, at, h.keys[start:len(h.keys):len(h.keys)], i, 1})
+			h.all = append(h.all, hit{r, k, at, key, i, 1})
 		}
 	}
 }
@@ -111,6 +116,7 @@ func (e *engine) observe(b *event.Batch, now int64) {
 		last = min(b.Records[n-1].Time, now)
 	}
 	e.mu.Lock()
+	e.batches++
 	for i := range h.all {
 		e.count(src, b, &h.all[i])
 	}
@@ -139,8 +145,7 @@ func (e *engine) source(id event.SourceID) (src *source, counted uint64) {
 
 // count counts a hit. The caller holds mu.
 func (e *engine) count(src *source, b *event.Batch, h *hit) {
-	r := h.rule
-	k := r.bucket(h.at)
+	r, k := h.rule, h.k
 	if r.done == never {
 		e.oldest = min(e.oldest, h.at)
 	} else if k <= r.done {
@@ -163,8 +168,11 @@ func (e *engine) count(src *source, b *event.Batch, h *hit) {
 		g.since = min(g.since, k)
 	}
 	g.add(k, h.n, r.keeps)
-	text := b.AppendText(nil, b.MessageOf(h.record))
-	g.sample = strings.ToValidUTF8(event.TruncateText(string(text), maxSample), "\uFFFD")
+	if g.sampled != e.batches { // one of a batch will do
+		g.sampled = e.batches
+		text := b.AppendText(nil, b.MessageOf(h.record))
+		g.sample = strings.ToValidUTF8(event.TruncateText(string(text), maxSample), "\uFFFD")
+	}
 }
 
 // pass concludes what can be by now. It reports whether there is more to look at, at once.

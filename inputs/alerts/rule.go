@@ -173,6 +173,7 @@ type group struct {
 	since   int64    // the bucket from which on all is counted
 	last    int64    // the latest bucket with a record
 	sample  string   // one of the latest messages
+	sampled uint64   // the batch that it is of, see engine.batches
 	touched bool     // there are more records since it was last looked at
 	base    *baseline
 
