@@ -15,7 +15,7 @@ type Alert struct {
 	ResolveAfter Duration  `yaml:"resolve_after" doc:"For how long it must be over before it is resolved." default:"1m" max:"1d"`
 	Repeat       Duration  `yaml:"repeat" doc:"Pause after which an alert that goes on rings again; 0 for never." default:"4h" max:"30d"`
 	Level        string    `yaml:"level" doc:"Level of the alert's own records." enum:"debug|info|warn|error|fatal" default:"error"`
-	Text         string    `yaml:"text" doc:"Message of the alert; {…} stands for alert, count, rate, window, condition, usual, sample, level, status, group and the names of by." example:"\"{count} errors of {service} in {window}: {sample}\""`
+	Text         string    `yaml:"text" doc:"Message of the alert; {…} stands for alert, count, rate, window, condition, usual, sample, level, status, group and the names of by." example:"\"{count} errors in {window}: {sample}\""`
 	Outputs      []string  `yaml:"outputs" doc:"Outputs that get it; by default all of the types webhook and email." example:"[pager]"`
 	Silences     []Silence `yaml:"silences" doc:"When it does not ring. What still goes on when a silence ends rings then."`
 	MaxGroups    int       `yaml:"max_groups" doc:"Groups that are remembered at most; records of others do not count, which is said." default:"1000" min:"1" max:"10000"`

@@ -31,6 +31,8 @@ type feed struct {
 	workers      []*worker
 	reserveAhead uint64
 	observer     pipeline.Observer // of the sources' records; nil for none
+	began        atomic.Int64      // when the observer has first asked, in Unix nanoseconds
+	found        atomic.Bool       // sources of earlier runs are not waited for any more
 
 	read     atomic.Uint64 // records
 	left     atomic.Uint64 // that a reload found in flight

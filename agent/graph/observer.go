@@ -2,6 +2,7 @@ package graph
 
 import (
 	"sync/atomic"
+	"time"
 
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
@@ -80,6 +81,28 @@ func (o *observer) Lagging(visit func(id event.SourceID)) {
 // Knows implements pipeline.Overview.
 func (o *observer) Knows(id event.SourceID) bool { return o.graph.ledger.Knows(id) }
 
+// findAgain is how long an input has after a start to find the sources of earlier runs, unless they
+// are gone.
+const findAgain = time.Minute
+
+// unopened calls visit with the sources of earlier runs that the input has not opened yet.
+func (f *feed) unopened(visit func(id event.SourceID)) {
+	if f.found.Load() {
+		return
+	}
+	now := time.Now().UnixNano()
+	f.began.CompareAndSwap(0, now)
+	if now-f.began.Load() > int64(findAgain) {
+		f.found.Store(true)
+		return
+	}
+	for _, id := range f.ledger.Sources(f.input) {
+		if f.source(id) == nil {
+			visit(id)
+		}
+	}
+}
+
 // lagging calls visit with the open sources of which something waits to be read, as far as the
 // input knows, or to be taken by the worker.
 func (f *feed) lagging(visit func(id event.SourceID)) {
@@ -87,6 +110,7 @@ func (f *feed) lagging(visit func(id event.SourceID)) {
 		id     event.SourceID
 		coming bool
 	}
+	f.unopened(visit)
 	f.mu.Lock()
 	open := make([]state, 0, len(f.sources))
 	for id, o := range f.sources {

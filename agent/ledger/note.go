@@ -42,6 +42,18 @@ func (l *Ledger) lastNote() []byte {
 	return appendFrame(nil, &entry{kind: kindNote, note: l.noted})
 }
 
+// Sources returns the ids of an input's sources, in no order.
+func (l *Ledger) Sources(input string) (ids []event.SourceID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for id, s := range l.sources {
+		if s.input == input {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
 // Knows reports whether there is a source of this id.
 func (l *Ledger) Knows(id event.SourceID) bool {
 	l.mu.Lock()

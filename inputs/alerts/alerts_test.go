@@ -402,6 +402,57 @@ func TestText(t *testing.T) {
 	p.want("0s firing errors firing 1 0.2 5m at least 1 service=s1 s1 warn a <b> & \x00\uFFFD")
 }
 
+// TestRemovedAlert: what rings of an alert that the config does not have any more is resolved.
+func TestRemovedAlert(t *testing.T) {
+	p := newPlay(t, manyErrors)
+	p.log(1, 0, failures(12)...)
+	p.to(time.Second)
+	state := p.e.state()
+	p.settings = `  others: {if: message == "x"}`
+	for range 3 {
+		p.restart(state)
+		p.e.resolveRemoved(p.now)
+		p.to(30 * time.Second)
+	}
+	p.want("0s firing errors: 12 records in 1m, at least 10",
+		"1s resolved errors: resolved, as the config does not have it so any more")
+	var first, second conclusion
+	unmarshal(t, p.journal[0], &first)
+	unmarshal(t, p.journal[1], &second)
+	if first.Key != second.Key || second.Until != nil {
+		t.Errorf("it was resolved by %s", p.journal[1])
+	}
+}
+
+// TestLongAbsence: a window of a day, and a short one for hours, ring once and are resolved once.
+// (Reports on others: YelpArchive/elastalert#1373, grafana/loki#11744.)
+func TestLongAbsence(t *testing.T) {
+	for settings, want := range map[string]string{
+		`  quiet: {below: 1, window: 1d}`:           "24h24m0s firing 36h24m0s resolved",
+		`  quiet: {below: 1, window: 15m, for: 4h}`: "4h15m15s firing 36h1m0s resolved",
+	} {
+		p := newPlay(t, settings+"\n")
+		p.e.rules[0].alert.Repeat = 0
+		p.log(1, 0, "info done")
+		step := func(d time.Duration) {
+			for p.now.Before(p.began.Add(d)) {
+				p.pass()
+				p.now = p.now.Add(30 * time.Second)
+			}
+		}
+		step(36 * time.Hour)
+		p.log(1, 36*time.Hour, "info done")
+		step(37 * time.Hour)
+		var got []string
+		for _, s := range p.said() {
+			got = append(got, strings.Join(strings.Fields(s)[:2], " "))
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s: %q", settings, p.said())
+		}
+	}
+}
+
 func TestWallClockSetBack(t *testing.T) {
 	p := newPlay(t, manyErrors)
 	p.now = p.began.Add(1000 * time.Hour) // it was wrong

@@ -30,7 +30,8 @@ type engine struct {
 	began   time.Time
 	passed  time.Time // when the last pass was
 	outbox  []conclusion
-	batches uint64 // that were observed
+	ringing map[string]conclusion // by key, as the journal is recalled
+	batches uint64                // that were observed
 }
 
 // A source is what is known of one.
@@ -62,7 +63,7 @@ const (
 func newEngine(rules []*rule, host, page string) *engine {
 	return &engine{
 		rules: rules, host: host, page: page, live: true, sources: map[event.SourceID]*source{}, oldest: math.MaxInt64,
-		scratch: sync.Pool{New: func() any { return new(hits) }},
+		ringing: map[string]conclusion{}, scratch: sync.Pool{New: func() any { return new(hits) }},
 	}
 }
 

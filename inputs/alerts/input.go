@@ -106,6 +106,7 @@ func (in *Input) Begin(state []byte, over pipeline.Overview) (err error) {
 	if err := in.journal.Lines(in.engine.recall); err != nil {
 		return errors.Join(err, in.journal.Close())
 	}
+	in.engine.resolveRemoved(in.now())
 	in.over = over
 	return nil
 }

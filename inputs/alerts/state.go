@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/longshore/longshore/pipeline/event"
 )
@@ -143,6 +144,9 @@ func (e *engine) recall(line []byte) {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if delete(e.ringing, c.Key); c.Status == firing {
+		e.ringing[c.Key] = c
+	}
 	e.outbox = deleteConclusion(e.outbox, &c)
 	for _, r := range e.rules {
 		if r.name != c.Alert {
@@ -164,6 +168,26 @@ func (e *engine) recall(line []byte) {
 		fired := r.bucket(c.Since.UnixNano() - 1)
 		g.phase = phase{firing: true, from: fired, held: max(g.held, k), fired: fired, rung: k}
 	}
+}
+
+// resolveRemoved resolves what rings by the journal, and is of no alert any more: it was removed
+// from the config, or groups otherwise now.
+func (e *engine) resolveRemoved(now time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, r := range e.rules {
+		for key, g := range r.groups {
+			if g.firing {
+				delete(e.ringing, fixedKey(e.host, r.name, key))
+			}
+		}
+	}
+	for _, c := range e.ringing {
+		c.Status, c.Time, c.Bucket, c.Until = resolved, now.UTC(), now.UTC(), nil
+		c.Message = c.Alert + ": resolved, as the config does not have it so any more"
+		e.outbox = append(e.outbox, c)
+	}
+	clear(e.ringing)
 }
 
 // deleteConclusion takes one that is in the journal out of those that are not.
