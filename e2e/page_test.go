@@ -340,6 +340,7 @@ func TestPageHostileLines(t *testing.T) {
 			unfoldedLarge = true
 			short := eval[int](p, detail+".length")
 			p.waitFor("a long value is shortened", detail+".includes('Show all')")
+			p.waitFor("it says how much is kept", detail+`.match(/the first [0-9.]+ KiB of [0-9.]+ MiB are kept here/)`)
 			p.screenshot("large")
 			eval[bool](p, `[...document.querySelectorAll('.detail button')]
 				.filter(b => b.textContent.startsWith('Show all')).forEach(b => b.click()) ?? true`)

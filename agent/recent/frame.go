@@ -284,6 +284,10 @@ func (e *encoder) members(dst []byte, f *frame, n *names, b *event.Batch, i int,
 	if l != nil || r.Flags&event.Truncated != 0 {
 		dst = append(dst, `,"truncated":true`...)
 	}
+	if l != nil {
+		dst = append(dst, `,"line_bytes":`...)
+		dst = strconv.AppendUint(dst, uint64(r.Line.Len), 10)
+	}
 	dst = appendLabels(dst, b.Source, l)
 	dst = append(dst, `,"message":`...)
 	from := len(dst)

@@ -608,11 +608,13 @@ func TestLongRecords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, t.TempDir(), 8<<20)
 		defer r.stop()
+		lengths := map[any]bool{}
 		for name, text := range map[string]string{
 			"long": strings.Repeat("x", 1<<20), "escapes": strings.Repeat("\x01", 40_000),
 			"wide": strings.Repeat("語", 100_000), "broken": strings.Repeat("\xff", 100_000),
 			"just too long": strings.Repeat("y", maxRecord/2),
 		} {
+			lengths[float64(len(text))] = true
 			src := event.NewSource(event.SourceID(len(text)), "in", strings.Repeat(text, 2), []event.Label{
 				{Name: "a", Value: text}, {Name: event.LabelContainerName, Value: text}})
 			b := r.batch(src, text)
@@ -632,6 +634,9 @@ func TestLongRecords(t *testing.T) {
 			for _, record := range r.query("limit=3").Records {
 				if len(record) > maxRecord+32 || !utf8.Valid(record) || read(t, record)["truncated"] != true {
 					t.Errorf("%s: %d bytes: %.300s", name, len(record), record)
+				}
+				if n := read(t, record)["line_bytes"]; !lengths[n] {
+					t.Errorf("%s: a line of %v bytes, which none has", name, n)
 				}
 			}
 		}

@@ -5,7 +5,7 @@ import { getJSON } from './api.js';
 import { stream } from './stream.js';
 import { Records } from './records.js';
 import { LogList } from './loglist.js';
-import { count, many, span } from './format.js';
+import { bytes, count, many, span } from './format.js';
 
 const levels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'none'];
 const filters = ['level', 'service', 'container', 'source', 'trace', 'text', 'since', 'until'];
@@ -30,6 +30,14 @@ function hueOf(name) {
     hues.set(name, hues.size % 8);
   }
   return hues.get(name);
+}
+
+// cut says what of a long line is not here.
+function cut(r) {
+  if (!r.line_bytes) return 'longer than max_line_size: the rest of the line was not read';
+  const kept = new Blob([r.raw ?? '']).size;
+  if (kept >= r.line_bytes) return 'long fields are shortened here; the outputs get them whole';
+  return `the first ${bytes(kept)} of ${bytes(r.line_bytes)} are kept here; the outputs get the whole line`;
 }
 
 const baseName = (path) => path.slice(path.lastIndexOf('/') + 1);
@@ -447,7 +455,7 @@ class Logs {
     return el('section', { 'aria-label': 'The record', tabindex: '-1' },
       el('div', { class: 'detail-columns' }, el('dl', { class: 'fields' }, rows), fields.length > 0 && el('dl', { class: 'fields own' }, fields)),
       el('h3', { text: 'As it was read' }), el('pre', { class: 'raw', tabindex: '0', 'aria-label': 'The raw line' }, this.value(r.raw ?? '')),
-      el('p', { class: 'hint' }, bdi([r.source, way, r.truncated && 'shortened by the agent'].filter(Boolean).join(' · '))));
+      el('p', { class: 'hint' }, bdi([r.source, way, r.truncated && cut(r)].filter(Boolean).join(' · '))));
   }
 
   // value shows a text, the beginning of it if it is long, until all is asked for.
