@@ -2,7 +2,9 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -149,23 +151,25 @@ func wantPod(t *testing.T, l query.Loki, pod string, when span, lines, times int
 	}
 }
 
-// manifests reads the manifests of the agent, as JSON by their kinds, with its config as Kustomize
-// would make it a ConfigMap.
-func manifests(t *testing.T) map[string]map[string]any {
+// manifests reads the manifests in a folder of deploy/kubernetes, as JSON by their kinds, with its
+// config as Kustomize would make it a ConfigMap.
+func manifests(t *testing.T, folder string) map[string]map[string]any {
 	t.Helper()
-	base := filepath.Join(root, "deploy", "kubernetes", "base")
+	base := filepath.Join(root, "deploy", "kubernetes", folder)
+	files, err := filepath.Glob(filepath.Join(base, "*.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	found := map[string]map[string]any{}
-	for _, name := range []string{"namespace", "rbac", "daemonset", "networkpolicy"} {
-		f, err := os.Open(filepath.Join(base, name+".yaml"))
+	for _, path := range files {
+		if filepath.Base(path) == "kustomization.yaml" {
+			continue
+		}
+		text, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer f.Close()
-		for d := yaml.NewDecoder(f); ; {
-			var object map[string]any
-			if err := d.Decode(&object); err != nil {
-				break
-			}
+		for _, object := range objectsOf(t, string(text)) {
 			found[object["kind"].(string)] = object
 		}
 	}
@@ -173,9 +177,30 @@ func manifests(t *testing.T) map[string]map[string]any {
 	if err != nil {
 		t.Fatal(err)
 	}
-	found["ConfigMap"] = map[string]any{"metadata": map[string]any{"name": "longshore"},
-		"data": map[string]any{"longshore.yml": string(text)}}
+	name := "longshore"
+	if folder != "base" {
+		name += "-" + folder
+	}
+	found["ConfigMap"] = map[string]any{"apiVersion": "v1", "kind": "ConfigMap",
+		"metadata": map[string]any{"name": name, "namespace": "longshore"},
+		"data":     map[string]any{"longshore.yml": string(text)}}
 	return found
+}
+
+// objectsOf reads the objects in a text of YAML.
+func objectsOf(t *testing.T, text string) (objects []map[string]any) {
+	t.Helper()
+	for d := yaml.NewDecoder(strings.NewReader(text)); ; {
+		var object map[string]any
+		if err := d.Decode(&object); errors.Is(err, io.EOF) {
+			return objects
+		} else if err != nil {
+			t.Fatalf("%v in\n%s", err, text)
+		}
+		if object != nil {
+			objects = append(objects, object)
+		}
+	}
 }
 
 // testManifests has the API take each manifest, strictly, and the node run the pod that the
@@ -184,7 +209,7 @@ func manifests(t *testing.T) map[string]map[string]any {
 func testManifests(t *testing.T, node *server.KubernetesServer) {
 	loki, when := server.LokiImitation(t), around()
 	node.Image("docker.io/longshore/longshore:dev", binary(t, "./cmd/longshore"), "longshore")
-	made := manifests(t)
+	made := manifests(t, "base")
 	create := func(kind, path string) {
 		text, err := json.Marshal(made[kind])
 		if err != nil {
@@ -200,6 +225,15 @@ func testManifests(t *testing.T, node *server.KubernetesServer) {
 	create("ClusterRoleBinding", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings")
 	create("NetworkPolicy", "/apis/networking.k8s.io/v1/namespaces/longshore/networkpolicies")
 	create("DaemonSet", "/apis/apps/v1/namespaces/longshore/daemonsets")
+	for _, object := range manifests(t, "events") {
+		node.Try(collectionOf(t, object), object)
+	}
+	for name, object := range rendered(t, everyValue) {
+		if object["kind"] != "ServiceMonitor" { // its type is the Prometheus operator's
+			t.Logf("chart: %s", name)
+			node.Try(collectionOf(t, object), object)
+		}
+	}
 
 	template := made["DaemonSet"]["spec"].(map[string]any)["template"].(map[string]any)
 	template["metadata"].(map[string]any)["name"] = "longshore-1"

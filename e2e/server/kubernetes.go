@@ -339,6 +339,17 @@ func (k *KubernetesServer) Create(path, object string) {
 	k.must(err)
 }
 
+// Try has the API check an object as Create does, and make nothing of it.
+func (k *KubernetesServer) Try(path string, object map[string]any) {
+	k.t.Helper()
+	text, err := json.Marshal(object)
+	k.must(err)
+	_, err = k.call(k.t.Context(), http.MethodPost, path+"?fieldValidation=Strict&dryRun=All", string(text))
+	if err != nil {
+		k.t.Errorf("%s: %v", text, err)
+	}
+}
+
 // Get reads an object; the error is also that there is none.
 func (k *KubernetesServer) Get(path string) (string, error) {
 	return k.call(k.t.Context(), http.MethodGet, path, "")

@@ -23,6 +23,7 @@ var setups = []struct {
 	{"victorialogs", func() error { _, err := ensureVictoriaLogs(); return err }},
 	{"prometheus", func() error { _, err := ensurePrometheus(); return err }},
 	{"alertmanager", func() error { _, err := ensureAlertmanager(); return err }},
+	{"helm", func() error { _, err := ensureHelm(); return err }},
 	{"chromium", func() error { _, err := ensureChromium(); return err }},
 	{"compose", func() error { _, err := ensureCompose(); return err }},
 	{"docker29", unlessDockerRuns(ensureDocker29)},

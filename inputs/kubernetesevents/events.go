@@ -59,6 +59,8 @@ func (c *Config) Input(env pipeline.Env) (pipeline.Input, error) {
 	return &input{config: *c, env: env}, nil
 }
 
+var _ pipeline.Examiner = (*input)(nil)
+
 type input struct {
 	config Config
 	env    pipeline.Env
@@ -89,6 +91,29 @@ func (in *input) Run(ctx context.Context, feed pipeline.Feed) error {
 		return err
 	}
 	return nil
+}
+
+// Examine implements pipeline.Examiner: it lists the events once.
+func (in *input) Examine(ctx context.Context, tell func(pipeline.Finding)) {
+	found := pipeline.Finding{What: "Kubernetes API"}
+	n, err := in.count(ctx)
+	if err != nil {
+		found.State, found.Says = pipeline.FoundBroken, err.Error()
+		found.Advice = "give it the role of docs/kubernetes.md (list and watch of events), or set api.url, " +
+			"api.token_file and api.ca_file"
+	} else {
+		found.Says = "has " + pipeline.Count(n, "event") + " now"
+	}
+	tell(found)
+}
+
+func (in *input) count(ctx context.Context) (int, error) {
+	client, err := in.config.API.Client()
+	if err != nil {
+		return 0, err
+	}
+	defer client.Close()
+	return client.Count(ctx, in.kind())
 }
 
 func (in *input) kind() kubeapi.Kind {

@@ -196,3 +196,22 @@ func TestAnotherCluster(t *testing.T) {
 		t.Errorf("%s of source %v, before %v", got.Line, got.Source.ID, before)
 	}
 }
+
+// TestExamine: whether the API answers, and lets us list.
+func TestExamine(t *testing.T) {
+	f := newFakeAPI(t)
+	f.say("one", "two")
+	examine := func() (said string) {
+		newInput(t, f, "").(pipeline.Examiner).Examine(t.Context(), func(f pipeline.Finding) {
+			said += f.What + " " + f.State.String() + ": " + f.Says
+		})
+		return said
+	}
+	if said := examine(); said != "Kubernetes API ok: has 2 events now" {
+		t.Error(said)
+	}
+	f.Close()
+	if said := examine(); !strings.HasPrefix(said, "Kubernetes API failed: ") {
+		t.Error(said)
+	}
+}

@@ -398,3 +398,39 @@ func (s *server) all(t testing.TB) []received {
 	}
 	return s.mails
 }
+
+// TestExamine: connection, certificate, login, sender and recipients are looked at, and no mail is
+// sent.
+func TestExamine(t *testing.T) {
+	for name, test := range map[string]struct {
+		server *server
+		want   string
+	}{
+		"fine":           {&server{tls: true, auth: "PLAIN"}, "server ok, TLS ok, sender ok"},
+		"wrong password": {&server{tls: true, auth: "PLAIN", password: "other"}, "server failed"},
+		"no starttls":    {&server{auth: "PLAIN"}, "server failed"},
+		"not that sender": {&server{tls: true, auth: "PLAIN", refuse: map[string]string{"MAIL": "553"}},
+			"server ok, TLS ok, sender failed"},
+		"not those recipients": {&server{tls: true, auth: "PLAIN", refuse: map[string]string{"RCPT": "550"}},
+			"server ok, TLS ok, recipient failed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := startServer(t, test.server)
+			settings := strings.Replace(plain, "none", "starttls", 1) +
+				"username: ann\npassword: S3CRET\ntls: {ca_file: '" + s.caFile + "'}\n"
+			var told []string
+			newOutput(t, s, settings).(pipeline.Examiner).Examine(t.Context(), func(f pipeline.Finding) {
+				told = append(told, f.What+" "+f.State.String())
+				if f.Says == "" || strings.Contains(f.Says, "S3CRET") {
+					t.Errorf("%s: %q", f.What, f.Says)
+				}
+			})
+			if got := strings.Join(told, ", "); got != test.want {
+				t.Errorf("told %s, want %s", got, test.want)
+			}
+			if mails := s.all(t); len(mails) > 0 {
+				t.Errorf("%d mails were sent", len(mails))
+			}
+		})
+	}
+}

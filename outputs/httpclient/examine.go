@@ -31,17 +31,31 @@ const (
 // read. ok is false where there is none.
 func (c *Client) Examine(req *http.Request, tell func(pipeline.Finding)) (resp *http.Response, body []byte, ok bool) {
 	e := examination{client: c, ctx: req.Context(), tell: tell}
-	proxy, ok := e.proxy(req)
+	proxied, ok := e.approach(req)
 	if !ok {
 		return nil, nil, false
 	}
-	if proxy == nil && !e.connect(req.URL) {
-		return nil, nil, false
+	return e.ask(req, proxied)
+}
+
+// Reach goes the same way without the request: for a destination where it would do something. It
+// reports whether there is a connection.
+func (c *Client) Reach(req *http.Request, tell func(pipeline.Finding)) bool {
+	e := examination{client: c, ctx: req.Context(), tell: tell}
+	_, ok := e.approach(req)
+	return ok
+}
+
+// approach goes as far as to a connection, to the proxy if there is one.
+func (e *examination) approach(req *http.Request) (proxied, ok bool) {
+	proxy, ok := e.proxy(req)
+	switch {
+	case !ok:
+		return false, false
+	case proxy != nil:
+		return true, e.reach(proxy)
 	}
-	if proxy != nil && !e.reach(proxy) {
-		return nil, nil, false
-	}
-	return e.ask(req, proxy != nil)
+	return false, e.connect(req.URL)
 }
 
 // An examination is one call of Examine.

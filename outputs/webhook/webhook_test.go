@@ -410,3 +410,29 @@ func messagesIn(t testing.TB, text []byte) (all []string) {
 	}
 	return []string{got.Annotations.Summary}
 }
+
+// TestExamine: a receiver is looked at as far as to a connection. Nothing is posted, and the path,
+// which is a key, is not shown.
+func TestExamine(t *testing.T) {
+	r := &receiver{}
+	server := httptest.NewServer(r)
+	defer server.Close()
+	away := httptest.NewServer(nil)
+	away.Close()
+	for url, want := range map[string]string{server.URL: "TCP ok, login unknown", away.URL: "TCP failed"} {
+		out := newOutput(t, "url: "+url+"/services/T0/SECRET?token=SECRET\nproxy: none")
+		var told []string
+		out.(pipeline.Examiner).Examine(t.Context(), func(f pipeline.Finding) {
+			told = append(told, f.What+" "+f.State.String())
+			if strings.Contains(f.Says+f.Advice, "SECRET") {
+				t.Errorf("%s shows the path", f.Says)
+			}
+		})
+		if got := strings.Join(told, ", "); got != want {
+			t.Errorf("told %s, want %s", got, want)
+		}
+	}
+	if got := r.shown(); got != "" {
+		t.Errorf("posted: %s", got)
+	}
+}
