@@ -416,21 +416,26 @@ func (l *Ledger) remove(s *Source) {
 	l.created = slices.DeleteFunc(l.created, func(f *Source) bool { return f == s })
 }
 
-// Begin adds a source of which all before a cursor is done, and stores it. It is for what another
-// program has sent. A source that the input already has under this key stays as it is, and Begin
-// reports false.
-func (l *Ledger) Begin(input, key string, at pipeline.Cursor) (bool, error) {
+// HasKey reports whether an input has a source under a key.
+func (l *Ledger) HasKey(input, key string) bool {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	for _, s := range l.sources {
 		if s.input == input && s.key == key {
-			l.mu.Unlock()
-			return false, nil
+			return true
 		}
 	}
+	return false
+}
+
+// Begin adds a source of which all before a cursor is done, and stores it. It is for what another
+// program has sent. Several may have the same key, as a file and the one that had its name before.
+func (l *Ledger) Begin(input, key string, at pipeline.Cursor) error {
+	l.mu.Lock()
 	s := l.create(input, key)
 	s.resume = pipeline.Cursor{Pos: at.Pos, State: slices.Clone(at.State)}
 	s.read = at.Pos
 	s.markDirty()
 	l.mu.Unlock()
-	return true, l.Flush()
+	return l.Flush()
 }

@@ -627,23 +627,36 @@ func TestNewSourcesShareAWrite(t *testing.T) {
 	}
 }
 
-// TestBegin: a source that another program has read in part is known from there on, also after a
-// restart, and none is begun twice.
+// TestBegin: sources that another program has read in part, also two of one key, are known from
+// there on, also after a restart.
 func TestBegin(t *testing.T) {
 	dir := t.TempDir()
-	for run, want := range []bool{true, false} {
+	for run := range 2 {
 		l, err := Open(dir, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}
-		begun, err := l.Begin("app", "/var/log/app.log", pipeline.Cursor{Pos: 26, State: []byte("there")})
-		if err != nil || begun != want {
-			t.Errorf("run %d: begun %v, %v", run, begun, err)
+		if knows := l.HasKey("app", "/var/log/app.log"); knows != (run > 0) || l.HasKey("b", "/var/log/app.log") {
+			t.Errorf("run %d: knows it: %v", run, knows)
 		}
-		known := l.Known("app")
-		if len(known) != 1 || known[0].Key != "/var/log/app.log" || known[0].Cursor.Pos != 26 ||
-			string(known[0].Cursor.State) != "there" {
-			t.Errorf("run %d: %+v", run, known)
+		for _, state := range []string{"there", "renamed"} {
+			at := pipeline.Cursor{Pos: 26, State: []byte(state)}
+			if run > 0 {
+				break
+			}
+			if err := l.Begin("app", "/var/log/app.log", at); err != nil {
+				t.Error(err)
+			}
+		}
+		var states []string
+		for _, known := range l.Known("app") {
+			if known.Key != "/var/log/app.log" || known.Cursor.Pos != 26 {
+				t.Errorf("run %d: %+v", run, known)
+			}
+			states = append(states, string(known.Cursor.State))
+		}
+		if slices.Sort(states); !slices.Equal(states, []string{"renamed", "there"}) {
+			t.Errorf("run %d: %v", run, states)
 		}
 		if err := l.Close(); err != nil {
 			t.Fatal(err)

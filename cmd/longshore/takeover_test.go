@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -84,11 +85,23 @@ func (f takenOver) fluentBit(entries []noted) (config, positions string) {
 	config = f.put("fluent-bit.conf", "[INPUT]\n  Name tail\n  Path "+f.dir+"/logs/*.log\n  Read_from_Head "+
 		"On\n[OUTPUT]\n"+
 		"  Name loki\n  Match *\n  Drop_Single_Key raw\n  Labels job=app\n")
-	return config, f.put("tail.db", tailDatabase(entries))
+	var rows []tailRow
+	for _, e := range entries {
+		rows = append(rows, tailRow{path: e.path, offset: uint64(e.offset), inode: e.inode})
+	}
+	return config, f.put("tail.db", tailDatabase(rows))
+}
+
+// A tailRow is what Fluent Bit notes of a file.
+type tailRow struct {
+	path          string
+	offset, inode uint64
+	marker        uint64
+	markerSize    int
 }
 
 // tailDatabase makes a database with Fluent Bit's table, on two pages.
-func tailDatabase(entries []noted) string {
+func tailDatabase(entries []tailRow) string {
 	const page = 4096
 	record := func(values ...any) []byte {
 		var types, body []byte
@@ -128,10 +141,12 @@ func tailDatabase(entries []noted) string {
 	binary.BigEndian.PutUint32(data[56:], 1)
 	leaf(data[:page], 100, [][]byte{record("table", "in_tail_files", "in_tail_files", 2,
 		"CREATE TABLE in_tail_files (  id      INTEGER PRIMARY KEY,  name    TEXT NOT NULL,  offset  INTEGER,"+
-			"  inode   INTEGER,  created INTEGER,  rotated INTEGER DEFAULT 0)")})
+			"  inode   INTEGER,  created INTEGER,  rotated INTEGER DEFAULT 0,  offset_marker INTEGER DEFAULT 0,"+
+			"  offset_marker_size INTEGER DEFAULT 0)")})
 	var rows [][]byte
 	for _, e := range entries {
-		rows = append(rows, record(nil, e.path, e.offset, int(e.inode), 1777636800, 0))
+		rows = append(rows, record(nil, e.path, int(e.offset), int(e.inode), 1777636800, 0,
+			int(e.marker), e.markerSize))
 	}
 	leaf(data[page:], 0, rows)
 	return string(data)
@@ -166,7 +181,11 @@ func TestTakeOver(t *testing.T) {
 				f.put("logs/old.log", "old line new\n")
 				want = append(want, "old line two", "old line new")
 				told = append(told, "old.log: is "+old+".1 by now, and goes on there")
-				goesOn = 3
+				late := f.put("logs/late.log.1", "late line one\nlate line two\n") // followed through its rotation
+				again := f.put("logs/late.log", "late line three\n")
+				entries = append(entries, noted{late, 14, f.inode(late)}, noted{again, 0, f.inode(again)})
+				want = append(want, "late line two", "late line three")
+				goesOn = 5
 			}
 			config, positions := note(f, entries)
 			appendTo(t, app, "app line three\n")
@@ -199,15 +218,7 @@ func TestTakeOver(t *testing.T) {
 	}
 }
 
-func sorted(lines []string) []string {
-	lines = append([]string(nil), lines...)
-	for i := range lines {
-		for k := i; k > 0 && lines[k] < lines[k-1]; k-- {
-			lines[k], lines[k-1] = lines[k-1], lines[k]
-		}
-	}
-	return lines
-}
+func sorted(lines []string) []string { return slices.Sorted(slices.Values(lines)) }
 
 func appendTo(t *testing.T, path, text string) {
 	t.Helper()
@@ -241,6 +252,7 @@ func runUntil(t *testing.T, path string, lines int) (got []string) {
 		}
 		return "    url: " + server.URL + "\n    reconcile: off"
 	})
+	config = listenIn.ReplaceAllString(config, "")
 	config = strings.Replace(config, "version: 1\n", "version: 1\nhttp: {listen: '127.0.0.1:0'}\n", 1)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

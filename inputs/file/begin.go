@@ -19,8 +19,12 @@ var (
 type Place struct {
 	Cursor pipeline.Cursor
 	Size   uint64 // of the file
+	// File is the same for all names of a file, and another for others.
+	File [2]uint64
 	// InLine is set where the byte before the position ends no line.
 	InLine bool
+	// Before is what stands right before the position, up to 64 bytes.
+	Before []byte
 }
 
 // CursorAt returns the cursor of a source of which all before a position of the file at a path is
@@ -58,7 +62,8 @@ func CursorAt(path string, pos uint64) (Place, error) {
 	c := cursor{id: inodeOf(info), pos: pos, size: place.Size, modified: uint64(info.ModTime().UnixMilli()),
 		head: fingerprintOf(withoutRoom(head)), tail: fingerprintOf(before)}
 	place.InLine = len(before) > 0 && before[len(before)-1] != '\n'
-	c.ended = place.InLine
+	place.File = [2]uint64{c.id.dev, c.id.ino}
+	place.Before, c.ended = before, place.InLine
 	place.Cursor = pipeline.Cursor{Pos: pos, State: c.append(nil)}
 	return place, nil
 }

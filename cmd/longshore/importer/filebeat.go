@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -323,6 +324,26 @@ func (c *conversion) filebeatFiles(f *flow, n *node) {
 	if n.get("tail_files").isTrue() || n.at("ignore_inactive").raw() == "since_first_start" {
 		in.fields.set("read_from", "end")
 	}
+}
+
+// fingerprints returns which part of a file Filebeat's fingerprints are of. It is not known where
+// inputs differ in that.
+func (c *conversion) fingerprints() (part Head, one bool) {
+	for i, n := range c.root.at("filebeat.inputs").list() {
+		of := Head{Size: defaultHead}
+		const setting = "prospector.scanner.fingerprint."
+		if v, err := strconv.ParseInt(n.at(setting+"offset").raw(), 10, 64); err == nil {
+			of.Offset = v
+		}
+		if v, err := strconv.ParseInt(n.at(setting+"length").raw(), 10, 64); err == nil {
+			of.Size = v
+		}
+		if i > 0 && of != part {
+			return Head{}, false
+		}
+		part = of
+	}
+	return part, part.Size > 0
 }
 
 var gzipOnly = regexp.MustCompile(`^\(?\\?\.(gz|bz2|zip|zst)\)?\$$|^\(?\\?\.\(?(gz\|?|bz2\|?|zip\|?)+\)?\$$`)

@@ -108,6 +108,26 @@ func (r *Result) SetDataDir(dir string) {
 		r.conversion.out.head.fields...)
 }
 
+// Positions reads what the config's tool has noted of how far it has read, with what the config
+// says of it.
+func (r *Result) Positions(path string) (Positions, error) {
+	p, err := ReadPositions(r.Tool, path)
+	if err != nil || r.Tool != Filebeat {
+		return p, err
+	}
+	head, one := r.conversion.fingerprints()
+	for i := range p.Files {
+		switch at := &p.Files[i].Head; {
+		case at.Sum == "":
+		case one:
+			at.Offset, at.Size = head.Offset, head.Size
+		default:
+			*at = Head{}
+		}
+	}
+	return p, nil
+}
+
 // Share returns the summary's line: how many of the settings that Longshore has a use for were
 // converted.
 func (r *Result) Share() string {

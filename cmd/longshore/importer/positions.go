@@ -25,7 +25,12 @@ type Position struct {
 	Path   string
 	Offset uint64
 	Inode  uint64 // 0 where the tool notes none
+	Before Marker // what stands right before the offset
+	Head   Head   // how the file begins
 }
+
+// Identified reports whether the tool has noted by what to know the file, beside its name.
+func (p Position) Identified() bool { return p.Inode != 0 || p.Head.Sum != "" }
 
 // Positions are what a tool has noted.
 type Positions struct {
@@ -287,11 +292,10 @@ func positionsOf(states map[string]beatState) (p Positions) {
 			offset = *s.Offset
 		case s.Cursor != nil:
 			offset = s.Cursor.Offset
+		case filepath.IsAbs(at.Path):
+			continue // known to filestream, and nothing of it acknowledged
 		}
-		if _, native, ok := strings.Cut(key, "::native::"); ok && at.Inode == 0 {
-			ino, _, _ := strings.Cut(native, "-")
-			at.Inode, _ = strconv.ParseUint(ino, 10, 64)
-		}
+		at.identify(key)
 		if offset < 0 || !filepath.IsAbs(at.Path) {
 			p.Others++
 			continue
@@ -302,33 +306,105 @@ func positionsOf(states map[string]beatState) (p Positions) {
 	return p
 }
 
-// fluentPositions reads the table of Fluent Bit's tail input.
-func fluentPositions(path string) (Positions, error) {
-	if info, err := os.Stat(path + "-wal"); err == nil && info.Size() > 0 {
-		return Positions{}, fmt.Errorf("%s-wal has changes that are not in the database yet: stop Fluent Bit; if "+
-			"the file "+
-			"stays, run: sqlite3 %s 'pragma wal_checkpoint(truncate)'", path, path)
+// identify notes by what a state's key knows the file.
+func (at *Position) identify(key string) {
+	if at.Inode != 0 {
+		return
 	}
-	var p Positions
-	_, err := readOf(path, func(r io.Reader) (Positions, error) {
-		data, err := io.ReadAll(r)
-		if err != nil {
-			return p, err
+	for _, identity := range []string{"::native::", "::inode_marker::"} {
+		if _, file, ok := strings.Cut(key, identity); ok {
+			number, _, _ := strings.Cut(file, "-")
+			at.Inode, _ = strconv.ParseUint(number, 10, 64)
 		}
-		return p, sqliteTable(data, "in_tail_files", func(row map[string]any) error {
-			name, _ := row["name"].(string)
-			offset, _ := row["offset"].(int64)
-			inode, _ := row["inode"].(int64)
-			if len(p.Files) > maxPositionEntries {
-				return fmt.Errorf("it has more than %d entries", maxPositionEntries)
-			}
-			if offset < 0 || !filepath.IsAbs(name) {
-				p.Others++
-				return nil
-			}
-			p.Files = append(p.Files, Position{Path: name, Offset: uint64(offset), Inode: uint64(inode)})
-			return nil
-		})
+	}
+	if _, sum, ok := strings.Cut(key, "::fingerprint::"); ok {
+		at.Head = Head{Size: defaultHead, Sum: sum}
+	}
+}
+
+// fluentPositions reads the table of Fluent Bit's tail input. What a killed one has left in a
+// write-ahead log beside the database belongs to it.
+func fluentPositions(path string) (Positions, error) {
+	if err := noHotJournal(path); err != nil {
+		return Positions{}, err
+	}
+	data, err := contentOf(path)
+	if err != nil {
+		return Positions{}, err
+	}
+	wal, err := contentOf(path + "-wal")
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return Positions{}, err
+	}
+	t := tailTable{rows: map[uint64]int{}}
+	if data, err = withWAL(data, wal); err == nil {
+		err = sqliteTable(data, "in_tail_files", t.add)
+	}
+	if err != nil {
+		return Positions{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return t.Positions, nil
+}
+
+func contentOf(path string) (data []byte, err error) {
+	_, err = readOf(path, func(r io.Reader) (Positions, error) {
+		data, err = io.ReadAll(r)
+		return Positions{}, err
 	})
-	return p, err
+	return data, err
+}
+
+// hotJournal is how a rollback journal begins that SQLite has not done with.
+const hotJournal = "\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
+
+// noHotJournal refuses a database that was being changed when its program was killed, with
+// db.journal_mode other than WAL: it may be half of one state and half of another.
+func noHotJournal(path string) error {
+	f, err := os.Open(path + "-journal")
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	var head [len(hotJournal)]byte
+	if _, err := io.ReadFull(f, head[:]); err != nil || string(head[:]) != hotJournal {
+		return nil // done with, and kept empty
+	}
+	return fmt.Errorf("%[1]s-journal has what Fluent Bit was changing in the database when it was killed: run "+
+		"sqlite3 %[1]s 'select count(*) from in_tail_files', which takes that back, and import again; or start "+
+		"Fluent Bit once more, and stop it", path)
+}
+
+// A tailTable is Fluent Bit's table. Of several rows of an inode the last counts.
+type tailTable struct {
+	Positions
+	rows map[uint64]int // of Files, by their inodes
+}
+
+func (t *tailTable) add(row map[string]any) error {
+	name, _ := row["name"].(string)
+	offset, _ := row["offset"].(int64)
+	inode, _ := row["inode"].(int64)
+	hash, _ := row["offset_marker"].(int64)
+	size, _ := row["offset_marker_size"].(int64)
+	if len(t.Files) > maxPositionEntries {
+		return fmt.Errorf("it has more than %d entries", maxPositionEntries)
+	}
+	if offset < 0 || !filepath.IsAbs(name) {
+		t.Others++
+		return nil
+	}
+	at := Position{Path: name, Offset: uint64(offset), Inode: uint64(inode)}
+	if size > 0 && size <= maxMarker {
+		at.Before = Marker{int(size), uint64(hash)}
+	}
+	if i, before := t.rows[at.Inode]; before && inode != 0 {
+		t.Files[i] = at
+		return nil
+	}
+	t.rows[at.Inode] = len(t.Files)
+	t.Files = append(t.Files, at)
+	return nil
 }

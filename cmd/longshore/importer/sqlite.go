@@ -9,7 +9,7 @@ import (
 
 // A table of SQLite is read by hand: the one table of Fluent Bit's database has numbers and texts,
 // and the libraries that read it are a whole SQLite (modernc.org/sqlite adds 7 MiB to the
-// program) or cannot be had (sqlittle). Nothing is written, and there are no indices and no WAL.
+// program) or cannot be had (sqlittle). Nothing is written, and there are no indices.
 // The format is that of https://www.sqlite.org/fileformat2.html.
 
 var errSQLite = errors.New("not a database of SQLite, or damaged")
