@@ -144,8 +144,10 @@ func TestChart(t *testing.T) {
 		}
 	}
 	for values, complaint := range map[string]string{
-		"resource: {}": "resource", "events: {enable: true}": "enable", "port: 0": "port", "config: {inputs: {}}": "config",
-		"secretEnv: {A: {name: b}}": "key", "secretEnv: {A-B: {name: b, key: c}}": "A-B", "image: {digest: abc}": "digest",
+		"resource: {}": "resource", "events: {enable: true}": "enable", "port: 0": "port",
+		"config: {inputs: {}}":      "config",
+		"secretEnv: {A: {name: b}}": "key", "secretEnv: {A-B: {name: b, key: c}}": "A-B",
+		"image: {digest: abc}": "digest",
 	} {
 		if out, err := helm(t, values, "template", "longshore", chart()); err == nil {
 			t.Errorf("%s is taken: %s", values, out)
@@ -160,7 +162,8 @@ func TestChartValues(t *testing.T) {
 	made := rendered(t, everyValue)
 	names := slices.Sorted(maps.Keys(made))
 	want := []string{"ClusterRole longshore", "ClusterRole longshore-events", "ClusterRoleBinding longshore",
-		"ClusterRoleBinding longshore-events", "ConfigMap longshore", "ConfigMap longshore-events", "DaemonSet longshore",
+		"ClusterRoleBinding longshore-events", "ConfigMap longshore", "ConfigMap longshore-events",
+		"DaemonSet longshore",
 		"Deployment longshore-events", "NetworkPolicy longshore", "NetworkPolicy longshore-events",
 		"PersistentVolumeClaim longshore-events", "Service longshore", "Service longshore-events",
 		"ServiceAccount longshore-events", "ServiceAccount shipper", "ServiceMonitor longshore",
@@ -171,18 +174,23 @@ func TestChartValues(t *testing.T) {
 	for name, texts := range map[string][]string{
 		"ConfigMap longshore": {`# {{ not a template }}\ninputs:\n  pods: {type: kubernetes}\n`},
 		"DaemonSet longshore": {
-			`"image":"longshore/longshore@sha256:e3b0c4`, `"imagePullPolicy":"Always"`, `"imagePullSecrets":[{"name":"registry"}]`,
+			`"image":"longshore/longshore@sha256:e3b0c4`, `"imagePullPolicy":"Always"`,
+			`"imagePullSecrets":[{"name":"registry"}]`,
 			`{"name":"NUMBER","value":"5"}`, `{"name":"FLAG","value":"true"}`, `"value":"a \"quoted\" $(text)"`,
 			`{"name":"ES_PASSWORD","valueFrom":{"secretKeyRef":{"key":"password","name":"elastic"}}}`,
 			`"containerPort":9000`, `"nodeSelector":{"kubernetes.io/os":"linux"}`, `"podAntiAffinity"`,
-			`"priorityClassName":"system-node-critical"`, `"team":"platform"`, `"a/b":"true"`, `"serviceAccountName":"shipper"`,
+			`"priorityClassName":"system-node-critical"`, `"team":"platform"`, `"a/b":"true"`,
+			`"serviceAccountName":"shipper"`,
 			`{"name":"ca","secret":{"secretName":"ca"}}`, `{"mountPath":"/etc/ca","name":"ca","readOnly":true}`},
-		"Deployment longshore-events": {`"replicas":1`, `"strategy":{"type":"Recreate"}`, `"tolerations":[{"operator":"Exists"}]`,
+		"Deployment longshore-events": {`"replicas":1`, `"strategy":{"type":"Recreate"}`,
+			`"tolerations":[{"operator":"Exists"}]`,
 			`"podAffinity"`, `"secretName":"ca"`, `"serviceAccountName":"longshore-events"`},
 		"PersistentVolumeClaim longshore-events": {`"storage":"2Gi"`, `"storageClassName":"fast"`},
-		"NetworkPolicy longshore":                {`{"port":9200,"protocol":"TCP"}`, `"from":[{"namespaceSelector":`, `"port":9000`},
-		"ServiceMonitor longshore":               {`"release":"prometheus"`, `"interval":"30s"`, `"port":"http"`},
-		"ClusterRoleBinding longshore":           {`{"kind":"ServiceAccount","name":"shipper","namespace":"longshore"}`},
+		"NetworkPolicy longshore": {`{"port":9200,"protocol":"TCP"}`, `"from":[{"namespaceSelector":`,
+			`"port":9000`},
+		"ServiceMonitor longshore": {`"release":"prometheus"`, `"interval":"30s"`, `"port":"http"`},
+		"ClusterRoleBinding longshore": {
+			`{"kind":"ServiceAccount","name":"shipper","namespace":"longshore"}`},
 	} {
 		text, err := json.Marshal(made[name])
 		if err != nil {
@@ -198,15 +206,16 @@ func TestChartValues(t *testing.T) {
 			t.Errorf("%s has what was taken out: %s", name, shown)
 		}
 	}
-	without := rendered(t, "rbac: {create: false}\nserviceAccount: {create: false, name: own}\nnetworkPolicy: {enabled: false}")
-	if got := slices.Sorted(maps.Keys(without)); !slices.Equal(got, []string{"ConfigMap longshore", "DaemonSet longshore"}) {
+	without := rendered(t, "rbac: {create: false}\nserviceAccount: {create: false, name: own}\n"+
+		"networkPolicy: {enabled: false}")
+	got := slices.Sorted(maps.Keys(without))
+	if !slices.Equal(got, []string{"ConfigMap longshore", "DaemonSet longshore"}) {
 		t.Errorf("without role, account and policy there are %v", got)
 	}
 }
 
 // collectionOf returns where in the API an object is made.
-func collectionOf(t *testing.T, object map[string]any) string {
-	t.Helper()
+func collectionOf(object map[string]any) string {
 	version, kind := object["apiVersion"].(string), object["kind"].(string)
 	path := "/apis/" + version
 	if version == "v1" {

@@ -203,6 +203,21 @@ func objectsOf(t *testing.T, text string) (objects []map[string]any) {
 	}
 }
 
+// tryManifests has the API check, without making any, the manifests of the events' agent and what
+// the chart makes, but for the types of the Prometheus operator.
+func tryManifests(t *testing.T, node *server.KubernetesServer) {
+	for _, object := range manifests(t, "events") {
+		node.Try(t, collectionOf(object), object)
+	}
+	for _, values := range []string{"", everyValue} {
+		for _, object := range rendered(t, values) {
+			if object["kind"] != "ServiceMonitor" {
+				node.Try(t, collectionOf(object), object)
+			}
+		}
+	}
+}
+
 // testManifests has the API take each manifest, strictly, and the node run the pod that the
 // DaemonSet describes: with the node's name, as there is no controller that would set it, and in
 // the host's network, as the node has no other.
@@ -219,21 +234,13 @@ func testManifests(t *testing.T, node *server.KubernetesServer) {
 	}
 	create("Namespace", "/api/v1/namespaces")
 	node.Furnish("longshore")
+	tryManifests(t, node)
 	create("ServiceAccount", "/api/v1/namespaces/longshore/serviceaccounts")
 	create("ConfigMap", "/api/v1/namespaces/longshore/configmaps")
 	create("ClusterRole", "/apis/rbac.authorization.k8s.io/v1/clusterroles")
 	create("ClusterRoleBinding", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings")
 	create("NetworkPolicy", "/apis/networking.k8s.io/v1/namespaces/longshore/networkpolicies")
 	create("DaemonSet", "/apis/apps/v1/namespaces/longshore/daemonsets")
-	for _, object := range manifests(t, "events") {
-		node.Try(collectionOf(t, object), object)
-	}
-	for name, object := range rendered(t, everyValue) {
-		if object["kind"] != "ServiceMonitor" { // its type is the Prometheus operator's
-			t.Logf("chart: %s", name)
-			node.Try(collectionOf(t, object), object)
-		}
-	}
 
 	template := made["DaemonSet"]["spec"].(map[string]any)["template"].(map[string]any)
 	template["metadata"].(map[string]any)["name"] = "longshore-1"
