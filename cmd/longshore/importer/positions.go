@@ -223,7 +223,12 @@ func checkpointOnly(r io.Reader) (Positions, error) {
 
 // readCheckpoint reads a list of states.
 func readCheckpoint(r io.Reader, states map[string]beatState) error {
-	d := json.NewDecoder(r)
+	in := bufio.NewReader(r)
+	if head, _ := in.Peek(1); len(head) == 0 || head[0] == 0 {
+		return errors.New("empty or full of zeros, as a power failure leaves it; Filebeat would not start with it " +
+			"either: name an older one as --positions (another N.json, registry.old), or go on without")
+	}
+	d := json.NewDecoder(in)
 	if t, err := d.Token(); err != nil || t != json.Delim('[') {
 		return errors.New("not as Filebeat writes it: a list of states")
 	}

@@ -95,6 +95,8 @@ func TestPositions(t *testing.T) {
 		{"Filebeat's of old", put("data.json",
 			`[{"source":"/a.log","offset":3,"FileStateOS":{"inode":8,"device":1}}]`), Filebeat,
 			Positions{Files: []Position{at("/a.log", 3, 8)}}, ""},
+		{"zeros after a power failure", put("17.json", strings.Repeat("\x00", 100)), Filebeat, Positions{},
+			"17.json: empty or full of zeros"},
 		{"no database", put("x.db", "not one"), FluentBit, Positions{}, "not a database"},
 		{"Vector's", put("v.json", "{}"), Vector, Positions{}, "are not taken over"},
 	}
