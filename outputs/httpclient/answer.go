@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -132,7 +133,7 @@ func Message(resp *http.Response, body []byte) string {
 	if IsHTML(resp.Header) {
 		text = title(text)
 	}
-	if text = Clean(text); text != "" {
+	if text = Clean(withoutCredentials(text, resp.Request)); text != "" {
 		return text
 	}
 	if text = http.StatusText(resp.StatusCode); text != "" {
@@ -140,6 +141,28 @@ func Message(resp *http.Response, body []byte) string {
 	}
 	return "an answer without words"
 }
+
+// withoutCredentials takes out of a destination's text what was sent to it as Authorization: also
+// tokens that were read or renewed for this request, which nobody else knows.
+func withoutCredentials(text string, sent *http.Request) string {
+	if sent == nil {
+		return text
+	}
+	_, credentials, _ := strings.Cut(sent.Header.Get("Authorization"), " ")
+	masked := []string{credentials}
+	if _, password, ok := sent.BasicAuth(); ok {
+		masked = append(masked, password)
+	}
+	for _, secret := range masked {
+		if len(secret) >= shortestMasked {
+			text = strings.NewReplacer(secret, "***", url.QueryEscape(secret), "***").Replace(text)
+		}
+	}
+	return text
+}
+
+// shortestMasked is how long a credential is at least that is taken out of texts.
+const shortestMasked = 4
 
 // IsHTML reports whether an answer is a page for people: a gateway's, or a login's.
 func IsHTML(h http.Header) bool { return strings.HasPrefix(h.Get("Content-Type"), "text/html") }

@@ -261,10 +261,13 @@ func (l Loader) load(name, text string, r *problemList) *Config {
 	}
 	r.hidden = append(r.hidden, vars.hidden...)
 	d := &document{decoder: decoder{problems: r}, root: root, components: l.Components}
-	d.hideSecrets(root, secretNames(l.Components))
+	by := secretNames(l.Components)
+	d.hideSecrets(root, by)
+	guessed := len(r.hidden) // by the names above them, such as that of an output: too much for what follows
 	cfg := d.config(name)
 	if cfg != nil {
-		cfg.files, cfg.secrets, cfg.masked = files, vars.refs, secretForms(root, r.hidden)
+		cfg.files, cfg.secrets, cfg.masked = files, vars.refs, secretForms(root,
+			append(r.hidden[guessed:], vars.hidden...), by)
 		cfg.noteFiles()
 	}
 	return cfg

@@ -70,3 +70,31 @@ func TestRemoteSecrets(t *testing.T) {
 		})
 	}
 }
+
+// TestOwnSecretsAreMasked has a destination repeat what a config has: its secrets are taken out,
+// and nothing else, whatever its outputs are called.
+func TestOwnSecretsAreMasked(t *testing.T) {
+	const text = `
+redact: false
+inputs: {a: {type: docker}}
+outputs:
+  bearer-of-loki: {type: loki, url: "http://me:hidden%2Fone@loki.test/loki/api?key=hidden-two%2f+x&field=message"}
+  other: {type: loki, url: "http://other.test", auth: {password: "hidden three"}, headers: {X-Id: hidden-four}}
+`
+	cfg, err := config.Loader{Components: components()}.Load("longshore.yml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	redact, err := cfg.Redactor()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The base64 is that of me:hidden/one.
+	got := redact("http://loki.test/loki/api has no message for hidden/one, hidden%2Fone, bWU6aGlkZGVuL29uZQ==, " +
+		"hidden-two/ x, hidden-two%2F+x, hidden-two%2f+x, hidden three, hidden+three, hidden-four of other.test")
+	const want = "http://loki.test/loki/api has no message for " +
+		"***, ***, ***, ***, ***, ***, ***, ***, *** of other.test"
+	if got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}

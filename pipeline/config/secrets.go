@@ -82,7 +82,7 @@ const shortestMasked = 4
 
 // secretForms returns the texts that are secret in a config, as they may stand in what a
 // destination says: by themselves, and as URLs, headers and JSON have them.
-func secretForms(root *node, hidden []string) []string {
+func secretForms(root *node, hidden []string, by names) []string {
 	all := map[string]bool{}
 	for _, text := range hidden {
 		addForms(all, text)
@@ -98,6 +98,14 @@ func secretForms(root *node, hidden []string) []string {
 				all[base64.StdEncoding.EncodeToString([]byte(who))] = true
 			}
 		}
+		for _, value := range secretQuery(n.text) {
+			addForms(all, value)
+		}
+		for _, e := range n.entries {
+			if e.value.kind == scalarKind && secretName.MatchString(e.name) && !by.plain[e.name] {
+				addForms(all, e.value.text)
+			}
+		}
 		user, password := n.get("username"), n.get("password")
 		if user != nil && password != nil {
 			all[base64.StdEncoding.EncodeToString([]byte(user.text+":"+password.text))] = true
@@ -108,6 +116,28 @@ func secretForms(root *node, hidden []string) []string {
 		return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b))
 	})
 }
+
+// secretQuery returns the values of a URL's query that are secret by their names, as they are and
+// as they are written.
+func secretQuery(text string) (values []string) {
+	_, query, found := strings.Cut(text, "?")
+	if !found || !strings.Contains(text, "://") {
+		return nil
+	}
+	for pair := range strings.SplitSeq(query, "&") {
+		name, value, _ := strings.Cut(pair, "=")
+		if !secretParameter.MatchString(name) {
+			continue
+		}
+		values = append(values, value)
+		if plain, err := url.QueryUnescape(value); err == nil {
+			values = append(values, plain)
+		}
+	}
+	return values
+}
+
+var secretParameter = regexp.MustCompile(`(?i)` + looseWords + `|sig`)
 
 func addForms(all map[string]bool, text string) {
 	text = strings.TrimSpace(text)

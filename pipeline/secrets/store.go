@@ -22,6 +22,7 @@ type document struct {
 	lasts     time.Duration
 	leaseID   string
 	renewable bool
+	login     int // by which a lease was had
 }
 
 // get returns a field, or all of it where that is empty.
@@ -227,6 +228,9 @@ func (s *Store) Next() time.Time {
 	}
 	for _, k := range s.kept {
 		sooner(k.due)
+		if s.orphaned(k) {
+			sooner(s.now())
+		}
 	}
 	if len(s.kept) > 0 {
 		for _, src := range s.sources {
@@ -246,7 +250,7 @@ func (s *Store) Refresh(ctx context.Context, all bool) (changed bool) {
 		if ctx.Err() != nil {
 			return changed
 		}
-		due := !s.now().Before(k.due)
+		due := !s.now().Before(k.due) || s.orphaned(k)
 		if !due && !all || s.extend(ctx, k, due) {
 			continue
 		}
@@ -271,11 +275,17 @@ func (s *Store) authorize(ctx context.Context, v *vault) {
 	}
 }
 
+// orphaned reports whether a lease ends with a token that another login has replaced.
+func (s *Store) orphaned(k *kept) bool {
+	v, ok := s.sources[FromVault].(*vault)
+	return ok && k.leaseID != "" && k.login != v.logins && k.failed == ""
+}
+
 // extend renews a lease, and reports whether it lasts long enough for now. One that is due and
 // comes to its end for good is not renewed any more: there it is time to read anew.
 func (s *Store) extend(ctx context.Context, k *kept, due bool) bool {
 	v, ok := s.sources[FromVault].(*vault)
-	if !ok || k.leaseID == "" || !k.renewable {
+	if !ok || k.leaseID == "" || !k.renewable || s.orphaned(k) {
 		return false
 	}
 	ctx, cancel := bounded(ctx)

@@ -23,6 +23,7 @@ type vault struct {
 	now      func() time.Time
 
 	session session
+	logins  int // so far: with a token go the leases that were had by it
 	// paths are where secrets are read, by how the config names them: a KV engine of version 2 has
 	// data/ behind its mount.
 	paths map[string]string
@@ -103,7 +104,7 @@ func (v *vault) readOnce(ctx context.Context, path string) (*document, error) {
 		return nil, v.explain(err, at)
 	}
 	doc := &document{fields: a.Data, leaseID: a.LeaseID, renewable: a.Renewable,
-		lasts: time.Duration(a.LeaseDuration) * time.Second}
+		lasts: time.Duration(a.LeaseDuration) * time.Second, login: v.logins}
 	if inner, ok := kv2(a.Data); ok {
 		doc.fields = inner
 	}
@@ -278,6 +279,7 @@ func (v *vault) logIn(ctx context.Context) error {
 	}
 	v.session = session{token: a.Auth.ClientToken, known: true, renewable: a.Auth.Renewable}
 	v.lasts(time.Duration(a.Auth.LeaseDuration) * time.Second)
+	v.logins++
 	return nil
 }
 

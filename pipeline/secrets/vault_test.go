@@ -234,3 +234,58 @@ func TestStoreKeeps(t *testing.T) {
 		t.Error("what nobody names is read again")
 	}
 }
+
+// TestLeasesEndWithTheirToken has the token of a login come to its end while a lease has long to
+// go: Vault revokes that with it, so that it is had anew.
+func TestLeasesEndWithTheirToken(t *testing.T) {
+	f, clock := newFakeVault(t), &testClock{time.Unix(1e9, 0)}
+	logins := 0
+	f.answers["POST auth/approle/login"] = func(*http.Request) (int, string) {
+		logins++
+		return 200, fmt.Sprintf(`{"auth":{"client_token":"t%d","lease_duration":60,"renewable":false}}`, logins)
+	}
+	f.answers["GET database/creds/logs"] = func(*http.Request) (int, string) {
+		return 200, fmt.Sprintf(`{"lease_id":"l/%d","lease_duration":3600,"renewable":true,"data":{"password":"p%d"}}`,
+			logins, logins)
+	}
+	f.on("PUT sys/leases/renew", `{"lease_duration":3600}`)
+	s := newTestStore(nil, clock)
+	settings := Settings{Vault: Vault{Address: f.URL, AppRole: AppRole{RoleID: "logs"}}}
+	ref := Ref{FromVault, "database/creds/logs", "password"}
+	if got, err := s.Get(t.Context(), settings, ref); got != "p1" || err != nil {
+		t.Fatal(got, err)
+	}
+	clock.now = s.Next()
+	changed := s.Refresh(t.Context(), false) // logs in again
+	if !changed {
+		clock.now = s.Next()
+		changed = s.Refresh(t.Context(), false)
+	}
+	if got, err := s.Get(t.Context(), settings, ref); got != "p2" || err != nil || !changed {
+		t.Errorf("%s, %v; changed: %v", got, err, changed)
+	}
+	if wait := s.Next().Sub(clock.now); wait < 30*time.Second {
+		t.Errorf("the next is due in %v", wait)
+	}
+}
+
+// TestNotRenewable has a lease that cannot be renewed read anew before its end.
+func TestNotRenewable(t *testing.T) {
+	f, clock := newFakeVault(t), &testClock{time.Unix(1e9, 0)}
+	reads := 0
+	f.answers["GET aws/creds/logs"] = func(*http.Request) (int, string) {
+		reads++
+		return 200, fmt.Sprintf(`{"lease_id":"l","lease_duration":60,"data":{"password":"p%d"}}`, reads)
+	}
+	s := newTestStore(map[string]string{"VAULT_TOKEN": "root", "VAULT_ADDR": f.URL}, clock)
+	ref := Ref{FromVault, "aws/creds/logs", "password"}
+	if got, err := s.Get(t.Context(), Settings{}, ref); got != "p1" || err != nil {
+		t.Fatal(got, err)
+	}
+	if clock.now = clock.now.Add(45 * time.Second); !s.Refresh(t.Context(), false) {
+		t.Error("nothing has changed")
+	}
+	if got, err := s.Get(t.Context(), Settings{}, ref); got != "p2" || err != nil {
+		t.Error(got, err)
+	}
+}
