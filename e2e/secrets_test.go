@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/longshore/longshore/e2e/server"
+	"github.com/longshore/longshore/pipeline/tlsfiles/tlstest"
 )
 
 // A lockedDoor is a destination with a password that changes. It answers with what it was sent, as
@@ -213,6 +215,74 @@ func nowhere(t *testing.T, a *agent, secrets ...string) {
 			if strings.Contains(text, secret) || strings.Contains(text, url.QueryEscape(secret)) {
 				t.Errorf("%s has the secret %s", where, secret)
 			}
+		}
+	}
+}
+
+// TestSecretsOfFiles renews a password in a file as Kubernetes does, by moving a link, with the
+// agent's own HTTP behind a certificate that is renewed, too. The config on disk is another one
+// meanwhile, which nobody has asked for.
+func TestSecretsOfFiles(t *testing.T) {
+	door, dir := newLockedDoor(t), t.TempDir()
+	log, cert, key := filepath.Join(dir, "a.log"), filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
+	first, second, others := tlstest.NewAuthority(t), tlstest.NewAuthority(t), tlstest.NewAuthority(t)
+	first.Issue(t, "agent", cert, key)
+	mount := filepath.Join(dir, "mount")
+	project(t, mount, "1", "canary-first")
+	door.lock("canary-first")
+	a := newAgentWithHTTP(t, fmt.Sprintf(`, tls: {cert_file: %q, key_file: %q, client_ca_file: %q}`, cert, key,
+		others.File), fmt.Sprintf(`
+inputs: {a: {type: file, paths: [%s]}}
+outputs: {door: {type: webhook, url: %q, auth: {username: me, password: "${file:%s/password}"}}}
+`, log, door.url, mount))
+	a.start()
+	sendsTo(t, log, door, "before")
+	asks := func(when string) {
+		t.Helper()
+		for _, args := range [][]string{{"healthcheck", "-c", a.config}, {"top", "--once", "-c", a.config}} {
+			if out, err := exec.Command(binary(t, "./cmd/longshore"), args...).CombinedOutput(); err != nil {
+				t.Errorf("%s, %s: %v: %s", when, args[0], err, out)
+			}
+		}
+	}
+	asks("before")
+	text, err := os.ReadFile(a.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(a.config, append(text, "nonsense: true\n"...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	project(t, mount, "2", "canary-second")
+	door.lock("canary-second")
+	sendsTo(t, log, door, "renewed")
+	if err := os.WriteFile(a.config, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	second.Issue(t, "agent", cert, key)
+	time.Sleep(1100 * time.Millisecond) // files are looked at once a second
+	asks("with another certificate")
+	a.stop()
+	nowhere(t, a, "canary-")
+}
+
+// project writes a password into a folder as the kubelet does.
+func project(t *testing.T, mount, version, password string) {
+	t.Helper()
+	folder := filepath.Join(mount, "..v"+version)
+	for _, err := range []error{
+		os.MkdirAll(folder, 0o700),
+		os.WriteFile(filepath.Join(folder, "password"), []byte(password), 0o600),
+		os.Symlink("..v"+version, filepath.Join(mount, "..tmp")),
+		os.Rename(filepath.Join(mount, "..tmp"), filepath.Join(mount, "..data")),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if version == "1" {
+		if err := os.Symlink("..data/password", filepath.Join(mount, "password")); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
