@@ -121,7 +121,8 @@ func (a *aws) refused(resp *http.Response, answer []byte, id string) error {
 	}
 	_ = json.Unmarshal(answer, &why) // without one the status has to do
 	code := why.Type[strings.LastIndexByte(why.Type, '#')+1:]
-	words := cmp.Or(why.Message, why.Other)
+	// It repeats headers that were sent, the session's token among them.
+	words, _, _ := strings.Cut(cmp.Or(why.Message, why.Other), "The Canonical String")
 	if code != "" {
 		words = code + ": " + words
 	}

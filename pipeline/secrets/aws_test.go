@@ -157,3 +157,34 @@ func FuzzParseSecretValue(f *testing.F) {
 		}
 	})
 }
+
+// TestRefusedByAWS reads answers of the service that are errors. The first is what it says of a
+// wrong signature, by its documentation.
+func TestRefusedByAWS(t *testing.T) {
+	tests := map[string]struct {
+		status    int
+		body      string
+		want, not string
+	}{
+		"signature": {400, `{"__type":"InvalidSignatureException","message":"The signature does not match. ` +
+			`The Canonical String for this request should have been 'POST x-amz-security-token:session-token'"}`,
+			"InvalidSignatureException: The signature does not match. (400)", "session-token"},
+		"not there": {400, `{"__type":"com.amazonaws#ResourceNotFoundException","Message":"none"}`,
+			"no secret prod/x", "#"},
+		"forbidden": {400, `{"__type":"AccessDeniedException","Message":"no"}`, "secretsmanager:GetSecretValue", "#"},
+		"a gateway": {502, `<html>`, "Bad Gateway (502)", "html"},
+	}
+	for name, test := range tests {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(test.status)
+			fmt.Fprint(w, test.body)
+		}))
+		store := newTestStore(map[string]string{"AWS_ENDPOINT_URL": s.URL, "AWS_REGION": "eu-central-1",
+			"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "key"}, &testClock{time.Unix(1e9, 0)})
+		_, err := store.Get(t.Context(), Settings{}, Ref{Source: FromAWS, Path: "prod/x"})
+		s.Close()
+		if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), test.not) {
+			t.Errorf("%s: %v, want %q", name, err, test.want)
+		}
+	}
+}
