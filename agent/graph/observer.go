@@ -85,7 +85,8 @@ func (o *observer) Knows(id event.SourceID) bool { return o.graph.ledger.Knows(i
 // are gone.
 const findAgain = time.Minute
 
-// unopened calls visit with the sources of earlier runs that the input has not opened yet.
+// unopened calls visit with the sources of earlier runs that the input has not opened yet. It is
+// for inputs that do not say what is unread: one of files opens none that has nothing to read.
 func (f *feed) unopened(visit func(id event.SourceID)) {
 	if f.found.Load() {
 		return
@@ -110,7 +111,10 @@ func (f *feed) lagging(visit func(id event.SourceID)) {
 		id     event.SourceID
 		coming bool
 	}
-	f.unopened(visit)
+	gauge, _ := f.in.input.(pipeline.Gauge)
+	if gauge == nil {
+		f.unopened(visit)
+	}
 	f.mu.Lock()
 	open := make([]state, 0, len(f.sources))
 	for id, o := range f.sources {
@@ -119,7 +123,6 @@ func (f *feed) lagging(visit func(id event.SourceID)) {
 		}
 	}
 	f.mu.Unlock()
-	gauge, _ := f.in.input.(pipeline.Gauge)
 	for _, s := range open {
 		unread := int64(0)
 		if gauge != nil && !s.coming {

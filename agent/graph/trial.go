@@ -61,7 +61,7 @@ func NewTrial(
 	g := &Graph{Options: Options{
 		Config: cfg, Log: log, Metrics: prometheus.NewRegistry(),
 		Health: func(pipeline.Kind, string) func(error) { return func(error) {} },
-	}}
+	}, all: outputNames(cfg)}
 	if err := g.addPipelines(); err != nil {
 		return nil, err
 	}

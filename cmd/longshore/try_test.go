@@ -93,6 +93,25 @@ no json
 	}
 }
 
+// TestTryWithRoutes: a transform that names outputs knows those there are.
+func TestTryWithRoutes(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "longshore.yml")
+	config := `
+inputs: {app: {type: stdin}}
+outputs: {a: {type: stdout}, b: {type: stdout}}
+transforms: {ways: {type: route, routes: [{if: level >= "error", outputs: [a]}], else: [b]}}
+pipelines: {main: {inputs: [app], transforms: [ways], outputs: [a, b]}}
+alerts: {x: {outputs: [a]}, y: {outputs: [b]}}
+`
+	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr := call(t, `{"level":"error","msg":"x"}`, "try", "-c", path)
+	if code != 0 || !strings.Contains(stdout, `"message":"x"`) {
+		t.Errorf("it ends with %d and says %s%s", code, stdout, stderr)
+	}
+}
+
 func TestTryWithoutAConfig(t *testing.T) {
 	code, stdout, stderr := call(t, "2026-05-01 12:00:00,123 WARN [main] com.example.Shop - low\n  stock\n", "try")
 	want := `{"timestamp":"2026-05-01T12:00:00.123Z","level":"warn","message":"low\n  ` +

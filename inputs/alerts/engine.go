@@ -32,10 +32,12 @@ type engine struct {
 	outbox  []conclusion
 	ringing map[string]conclusion // by key, as the journal is recalled
 	batches uint64                // that were observed
+	heldBy  string                // the source for which the clock waits
 }
 
 // A source is what is known of one.
 type source struct {
+	key     string // "" before a record has come
 	counted uint64 // records at positions below are counted
 	time    int64  // of the last record in this run; 0: there was none
 	before  int64  // the same at the last pass
@@ -122,7 +124,7 @@ func (e *engine) observe(b *event.Batch, now int64) {
 		e.count(src, b, &h.all[i])
 	}
 	src.counted = max(src.counted, b.To)
-	if last != 0 {
+	if src.key = b.Source.Key; last != 0 {
 		src.time, e.newest = last, max(e.newest, last)
 		if !src.active {
 			src.active = true
@@ -221,11 +223,13 @@ func (e *engine) advance(now time.Time, lagging map[event.SourceID]bool) {
 	for id := range lagging {
 		src := e.sources[id]
 		if src == nil || src.time == 0 {
-			hold = true
+			hold, e.heldBy = true, id.String()
 			continue
 		}
 		src.behind = true
-		limit = min(limit, src.time)
+		if src.time < limit {
+			limit, e.heldBy = src.time, src.key
+		}
 	}
 	e.passed = now
 	if hold || limit <= e.clock {

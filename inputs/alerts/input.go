@@ -32,6 +32,7 @@ type Input struct {
 
 	journal   *journal.Journal
 	unhealthy bool
+	held      bool      // it was said that the clock waits
 	learned   time.Time // when what was learned was last stored
 	crowded   map[string]bool
 
@@ -195,6 +196,7 @@ func (in *Input) show() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	in.clock.Store(e.clock)
+	in.tellHold()
 	for _, r := range e.rules {
 		n := 0
 		for _, g := range r.groups {
@@ -209,6 +211,19 @@ func (in *Input) show() {
 				"raise max_groups", "alert", r.name, "max_groups", r.alert.MaxGroups)
 		}
 	}
+}
+
+// longHold is for how long absence and resolving may wait before that is said.
+const longHold = 10 * time.Minute
+
+// tellHold logs that alerts have waited for long for a source, once. The caller holds mu.
+func (in *Input) tellHold() {
+	held := in.engine.clock != 0 && in.now().Sub(time.Unix(0, in.engine.clock)) > longHold
+	if held && !in.held {
+		in.env.Log.Warn("alerts wait for a source that has something unread: until it is read, none rings for want of "+
+			"records, and none is resolved", "source", in.engine.heldBy, "since", time.Unix(0, in.engine.clock).UTC())
+	}
+	in.held = held
 }
 
 // learned is what is stored of what is usual: by alert, its print, and by group.
