@@ -251,6 +251,7 @@ func (g *Graph) addPipelines() error {
 	}
 	for _, c := range g.Config.Pipelines {
 		p := &sharedPipeline{name: c.Name, transformNames: c.Transforms}
+		p.panics = &pipeline.Panics{Log: g.Log.With("pipeline", c.Name)}
 		var parsers []parserFactory
 		for _, name := range c.Parsers {
 			parsers = append(parsers, g.parsers[name])
@@ -431,7 +432,7 @@ func (g *Graph) newCatchUp(o *output) *catchUp {
 
 // newCatchUpPipeline returns a pipeline as a catchUp of an output uses it.
 func (g *Graph) newCatchUpPipeline(p *sharedPipeline, o *output) (*sharedPipeline, error) {
-	own := &sharedPipeline{name: p.name, parsing: p.parsing, outputs: []*output{o}}
+	own := &sharedPipeline{name: p.name, parsing: p.parsing, outputs: []*output{o}, panics: p.panics}
 	for _, name := range p.transformNames {
 		t, err := g.newTransform(name, p.name, prometheus.NewRegistry())
 		if err != nil {

@@ -98,6 +98,13 @@ func newChain(parsers []parserFactory, src *event.Source) chain {
 	return c
 }
 
+// renew makes the parsers of a chain anew, in its place.
+func (c chain) renew(parsers []parserFactory, src *event.Source) {
+	for i, f := range parsers {
+		c[i].parser = f.newParser(src)
+	}
+}
+
 // parse calls each parser for record i, as pipeline.ParserSettings says.
 func (c chain) parse(b *event.Batch, i int) {
 	r := &b.Records[i]

@@ -41,7 +41,8 @@ type sharedPipeline struct {
 	transformNames []string
 	transforms     []pipeline.Transform
 	outputs        []*output
-	recent         *recent.Tap   // nil where recent records are not kept
+	recent         *recent.Tap // nil where recent records are not kept
+	panics         *pipeline.Panics
 	read           atomic.Uint64 // lines taken
 	joined         atomic.Uint64 // of these, how many became part of another's record
 	pending        atomic.Int64  // of these, how many wait for more that may belong to them
@@ -66,6 +67,7 @@ type pipelineInstance struct {
 	routes     []route           // to each of the pipeline's outputs
 	observer   pipeline.Observer // sees what has gone through it; nil for none
 	forwarded  uint64            // the source is forwarded up to here
+	panicked   panicked
 }
 
 // A route is a pipeline's way to one of its outputs, for one source.
@@ -145,23 +147,71 @@ func (o *openSource) newJoin(
 
 // apply parses every record of a batch, gives each its own time, and applies the transforms.
 func (p *pipelineInstance) apply(b *event.Batch, t *timestamps, now func() time.Time) {
-	for i := range b.Records {
-		p.parsers.parse(b, i)
-		r := &b.Records[i]
-		if r.Time == 0 {
-			r.Time = p.assignTime(i, r.Pos, t, now)
-		}
-		r.Time = p.uniquifier.unique(r.Time)
-		p.dropBelowLevel(r)
-		if i == 0 && p.join != nil {
-			p.join.onFirst(p.resumption(), b)
-		}
+	for next := 0; next < len(b.Records); {
+		next = p.parse(b, next, t, now)
 	}
 	for _, transform := range p.shared.transforms {
 		transform.Apply(b)
 	}
 	if p.observer != nil {
 		p.observer.Observe(b)
+	}
+}
+
+// parse parses the records of a batch from one on, gives each its own time, and returns how far it
+// got: to the end, or to a record at which a parser has panicked, which is to be parsed again.
+func (p *pipelineInstance) parse(b *event.Batch, from int, t *timestamps, now func() time.Time) (next int) {
+	var was event.Record
+	parsing := false
+	defer func() {
+		if parsing {
+			b.Records[next] = was
+			p.onParserPanic(recover(), b.Source, was.Pos)
+		}
+	}()
+	for next = from; next < len(b.Records); next++ {
+		if was = b.Records[next]; !p.panicked.isTwiceAt(was.Pos) {
+			parsing = true
+			p.parsers.parse(b, next)
+			parsing = false
+		}
+		p.afterParsing(b, next, t, now)
+	}
+	return next
+}
+
+// A panicked says at which record a pipeline's parsers have panicked last, and how often.
+type panicked struct {
+	pos   uint64
+	times int
+}
+
+func (p *panicked) isTwiceAt(pos uint64) bool { return p.times > 1 && p.pos == pos }
+
+// onParserPanic makes the parsers anew, as what they remember may be wrong. A record at which they
+// panic all the same stays plain text.
+func (p *pipelineInstance) onParserPanic(value any, src *event.Source, pos uint64) {
+	if p.panicked.pos != pos {
+		p.panicked = panicked{pos: pos}
+	}
+	p.panicked.times++
+	p.parsers.renew(p.parsing.chains.parsers, src)
+	if p.panicked.times > 1 {
+		p.shared.panics.Note(value, "a parser has panicked twice at a line, which goes on as plain text",
+			"source", src.Key, "position", pos)
+	}
+}
+
+// afterParsing gives a record its own time, and drops it if its level is too low.
+func (p *pipelineInstance) afterParsing(b *event.Batch, i int, t *timestamps, now func() time.Time) {
+	r := &b.Records[i]
+	if r.Time == 0 {
+		r.Time = p.assignTime(i, r.Pos, t, now)
+	}
+	r.Time = p.uniquifier.unique(r.Time)
+	p.dropBelowLevel(r)
+	if i == 0 && p.join != nil {
+		p.join.onFirst(p.resumption(), b)
 	}
 }
 

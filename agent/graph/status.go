@@ -363,4 +363,6 @@ func (p *sharedPipeline) register(reg prometheus.Registerer) {
 	metric.GaugeOf(reg, "longshore_pipeline_pending_lines",
 		"Lines that wait for the next, which may belong to their record.",
 		func() float64 { return float64(p.pending.Load()) })
+	p.panics.Total = metric.Counter(reg, "longshore_pipeline_panics_total",
+		"Panics of parsers, each at one line: made to parse it again, and then to leave it as plain text.")
 }

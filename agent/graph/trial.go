@@ -273,7 +273,7 @@ func (t *Trial) SpoolRoom() int64 { return 0 }
 func PipelinesOf(cfg *config.Config, input string, labels []event.Label) ([]string, error) {
 	var all, ofInput []*sharedPipeline
 	for _, c := range cfg.Pipelines {
-		p := &sharedPipeline{name: c.Name}
+		p := &sharedPipeline{name: c.Name, panics: &pipeline.Panics{}}
 		all = append(all, p)
 		if slices.Contains(c.Inputs, input) {
 			ofInput = append(ofInput, p)

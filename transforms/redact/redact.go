@@ -100,6 +100,7 @@ func (c *Config) Transform(env pipeline.TransformEnv) (pipeline.Transform, error
 		t.counts[k] = counts.WithLabelValues(name)
 	}
 	env.Metrics.MustRegister(counts)
+	t.panics = pipeline.TransformPanics(env)
 	return t, nil
 }
 
@@ -110,14 +111,44 @@ type transform struct {
 	replacements [kinds]string
 	counts       [kinds]prometheus.Counter
 	detector     *detector
+	panics       *pipeline.Panics
 }
 
 // Apply implements pipeline.Transform. Rejected records are redacted too: they become dead letters.
 func (t *transform) Apply(b *event.Batch) {
-	for i := range b.Records {
+	for next := 0; next < len(b.Records); {
+		next = t.apply(b, next)
+	}
+}
+
+// apply redacts the records from one on, to the end or to one at which it panics, of which the text
+// is withheld. It returns the next.
+func (t *transform) apply(b *event.Batch, from int) (next int) {
+	i := from
+	defer func() {
+		if i < len(b.Records) {
+			t.panics.Note(recover(), "redacting a line has panicked, and the line is withheld",
+				"source", b.Source.Key, "position", b.Records[i].Pos)
+			withhold(b, i)
+			next = i + 1
+		}
+	}()
+	for ; i < len(b.Records); i++ {
 		if b.Records[i].Flags&event.Dropped == 0 && (t.when == nil || t.when(b, i)) {
 			t.redact(b, i)
 		}
+	}
+	return i
+}
+
+// withhold replaces all text of a record: what is secret in it could not be told.
+func withhold(b *event.Batch, i int) {
+	r := &b.Records[i]
+	text := b.PutString(fmt.Sprintf("a line of %d bytes is withheld, as redacting it has failed: it is at position %d "+
+		"of its source", r.Line.Len, r.Pos))
+	r.Line, r.RedundantText, r.Message, r.Service = text, event.Span{}, event.Value{}, event.Value{}
+	for len(b.Fields(i)) > 0 {
+		b.RemoveField(i, 0)
 	}
 }
 

@@ -2,6 +2,7 @@ package redact
 
 import (
 	"bufio"
+	"log/slog"
 	"os"
 	"slices"
 	"strings"
@@ -282,5 +283,37 @@ func BenchmarkRedact(b *testing.B) {
 				transform.Apply(batch)
 			}
 		})
+	}
+}
+
+// TestPanic: nothing of a line is shown where taking secrets out of it panics.
+func TestPanic(t *testing.T) {
+	env := pipeline.TransformEnv{Env: pipeline.NewEnv("t", slog.New(slog.DiscardHandler))}
+	env.If = func(b *event.Batch, i int) bool {
+		if strings.Contains(string(b.Line(i)), "boom") {
+			panic("out of order")
+		}
+		return true
+	}
+	made, err := pipetest.Config[*Config](t, Spec(), "").Transform(env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &event.Batch{}
+	b.Reset(event.NewSource(1, "in", "key", nil))
+	for i, line := range []string{"password=hunter1", "boom password=hunter2", "password=hunter3"} {
+		r := b.Add(uint64(i), 0, b.PutString(line))
+		r.Message = event.Value{Kind: event.Text, Span: r.Line}
+		b.AddField(i, event.Value{Kind: event.Text, Span: b.PutString("note")}, event.Value{Kind: event.Text, Span: r.Line})
+	}
+	made.Apply(b)
+	for i, want := range []string{"password=[REDACTED]", "a line of 21 bytes is withheld, as redacting it has failed: " +
+		"it is at position 1 of its source", "password=[REDACTED]"} {
+		if got := string(b.Bytes(b.MessageOf(i).Span)); got != want {
+			t.Errorf("record %d: %q", i, got)
+		}
+		if left := b.Fields(1); len(left) > 0 || b.Records[1].Message.Kind != event.None {
+			t.Errorf("left: %v", left)
+		}
 	}
 }
