@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"slices"
 	"sort"
 
 	"github.com/longshore/longshore/pipeline"
@@ -22,6 +23,16 @@ func NewBody() *Body {
 	b := &Body{}
 	b.Sources = &b.Runs
 	return b
+}
+
+// clone returns a body with the same items, in memory of its own.
+func (b *Body) clone() *Body {
+	c := NewBody()
+	runs := c.Sources
+	c.Body, c.strikes, c.spooled, c.waits = b.Body, b.strikes, b.spooled, b.waits
+	c.Sources, c.Runs = runs, slices.Clone(b.Runs)
+	c.Bytes, c.Items = slices.Clone(b.Bytes), slices.Clone(b.Items)
+	return c
 }
 
 // Reset empties the body and keeps its memory.

@@ -64,6 +64,8 @@ type Deliverer struct {
 	lanes         []*lane
 	bodies        bodyPool
 	hurrying      atomic.Int32 // inputs
+	panics        pipeline.Panics
+	abandoned     atomic.Int32 // requests that ignored that they were to end
 }
 
 // New returns a Deliverer. Run starts it.
@@ -76,6 +78,9 @@ func New(o Options) *Deliverer {
 		o.Metrics = prometheus.NewRegistry()
 	}
 	d.metrics.register(o.Metrics, d.limiter)
+	d.panics.Log = o.Log
+	d.panics.Total = metric.Counter(o.Metrics, "longshore_output_panics_total",
+		"Panics of the output, each at one record or request.")
 	metric.GaugeOf(o.Metrics, "longshore_output_last_success_timestamp_seconds",
 		"When records last got through, in Unix time; 0 if none have since the start.",
 		func() float64 { return float64(d.gotThroughAt.Load()) / 1e9 })

@@ -125,6 +125,14 @@ func (l *lane) encodeUnlessRejected(dst *Body, b *event.Batch, i int) (group uin
 	if b.Records[i].Flags&event.Rejected != 0 {
 		return 0, errNotParsed
 	}
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			l.d.panics.Note(panicked, "encoding a record has panicked, and it is a dead letter",
+				"source", b.Source.Key, "position", b.Records[i].Pos)
+			l.encoder = l.d.Output.Encoder()
+			err = fmt.Errorf("encoding it has panicked: %v", panicked)
+		}
+	}()
 	return l.encoder.Encode(&dst.Body, b, i)
 }
 

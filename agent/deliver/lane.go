@@ -31,7 +31,7 @@ type lane struct {
 	retrial     *retrial // nil but in a lane for what waits aside
 
 	inFlight *Body
-	results  chan attemptResult
+	request  *request      // with inFlight
 	hurried  chan struct{} // an input has begun to hurry, or no longer does
 	permit   *permit
 	pauses   pauses // between requests while nothing gets through
@@ -59,8 +59,8 @@ func newLane(d *Deliverer) *lane {
 	return &lane{
 		d: d, in: make(chan delivery), patient: make(chan delivery),
 		encoder: d.Output.Encoder(), accepts: map[*event.Source]bool{}, open: NewBody(),
-		results: make(chan attemptResult, 1), hurried: make(chan struct{}, 1),
-		permit: d.limiter.newPermit(), pauses: p, asking: p,
+		hurried: make(chan struct{}, 1),
+		permit:  d.limiter.newPermit(), pauses: p, asking: p,
 	}
 }
 
@@ -94,11 +94,12 @@ func (l *lane) run(ctx context.Context) {
 				l.abandon()
 				return
 			}
-		case result := <-l.results:
+		case result := <-l.request.result():
 			l.onResult(result)
 		case <-l.permit.granted:
 		case <-l.hurried:
 		case <-l.timer.C:
+			l.reviewRequest()
 		case <-ctx.Done():
 			l.abandon()
 			return
@@ -119,6 +120,9 @@ func (l *lane) idle() bool {
 
 func (l *lane) setTimer() {
 	s := &l.spill
+	if l.inFlight != nil {
+		l.wakeAt(l.request.reviewAt)
+	}
 	if len(s.tail) > 0 {
 		l.wakeAt(s.retryAt)
 	}
@@ -172,7 +176,7 @@ const abandonAfter = 5 * time.Second
 func (l *lane) abandon() {
 	if l.inFlight != nil {
 		select {
-		case result := <-l.results:
+		case result := <-l.request.results:
 			if result.stored == nil && isFinal(result.err) {
 				l.onResult(result)
 			}
@@ -278,15 +282,8 @@ func (l *lane) send(ctx context.Context) {
 	if !asks {
 		sample = l.takeProbe(l.inFlight)
 	}
-	go l.request(ctx, l.inFlight, asks, sample)
-}
-
-// request makes an attempt at a body, and gives up its permit as soon as there is an answer: the
-// lane may be held up elsewhere.
-func (l *lane) request(ctx context.Context, b *Body, asks bool, p probe) {
-	result := l.d.attempt(ctx, b, asks, p)
-	l.permit.releaseAfter(signalOf(result.err, len(b.Items)))
-	l.results <- result
+	l.request = l.newRequest(ctx, asks, sample)
+	go l.request.run()
 }
 
 // ready reports whether to send now. If it is not yet time, the timer fires then.

@@ -22,7 +22,13 @@ type attemptResult struct {
 }
 
 // attempt sends a body or a probe, or asks for the body.
-func (d *Deliverer) attempt(ctx context.Context, b *Body, asks bool, p probe) attemptResult {
+func (d *Deliverer) attempt(ctx context.Context, b *Body, asks bool, p probe) (result attemptResult) {
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			d.panics.Note(panicked, "a request has panicked, and is made again", "records", len(b.Items))
+			result = failedRequest(b, asks, p, fmt.Sprintf("the output has panicked: %v", panicked))
+		}
+	}()
 	if p.of != nil {
 		b = NewBody()
 		copyItems(b, p.of, func(i int) bool { return i == p.item })
