@@ -15,8 +15,8 @@ import (
 	"github.com/longshore/longshore/pipeline/metric"
 )
 
-// Options make a Deliverer. All but Metrics, Redact, Refused, DeadLetters, Aside and Spool must be
-// set.
+// Options make a Deliverer. All but Metrics, Panicked, Redact, Refused, DeadLetters, Aside and
+// Spool must be set.
 type Options struct {
 	Name     string
 	Number   int    // index of the output in the config: its bit of event.Record.ExcludedOutputs
@@ -26,6 +26,9 @@ type Options struct {
 	Log      *slog.Logger
 	Health   func(error)
 	Metrics  prometheus.Registerer
+	// Panicked is told what a goroutine has panicked with, on which the Deliverer's state depends;
+	// where it is nil, the panic goes on.
+	Panicked func(value any)
 	// Redact takes secrets out of what the destination says; nil for none.
 	Redact func(string) string
 	// Refused is told that the destination refuses us, perhaps for who we are; nil for nobody.
@@ -156,7 +159,10 @@ func (d *Deliverer) Finish() {
 func (d *Deliverer) Run(ctx context.Context) {
 	var lanes sync.WaitGroup
 	for _, l := range d.lanes {
-		lanes.Go(func() { l.run(ctx) })
+		lanes.Go(func() {
+			defer d.contain()
+			l.run(ctx)
+		})
 	}
 	if d.aside == nil {
 		lanes.Wait()
@@ -165,10 +171,23 @@ func (d *Deliverer) Run(ctx context.Context) {
 	d.aside.restore()
 	during, stop := context.WithCancel(ctx)
 	var again sync.WaitGroup
-	again.Go(func() { d.aside.run(during) })
+	again.Go(func() {
+		defer d.contain()
+		d.aside.run(during)
+	})
 	lanes.Wait()
 	stop() // what is refused is not waited for
 	again.Wait()
+}
+
+// contain is deferred by goroutines of which a panic is told.
+func (d *Deliverer) contain() {
+	if d.Panicked == nil {
+		return
+	}
+	if value := recover(); value != nil {
+		d.Panicked(value)
+	}
 }
 
 // Counts returns the numbers so far.

@@ -62,10 +62,12 @@ type Graph struct {
 	shares    bool                // the ledger, with other graphs
 	all       []string            // names of all outputs, of other graphs too; see deliver.Options.Number
 	stopsIn   func() time.Duration
-	reloads   atomic.Bool   // it ends for a reload
-	relays    *relays       // nil where nothing outlives it
-	left      atomic.Uint64 // see leave
-	observer  *observer     // nil for none
+	reloads   atomic.Bool            // it ends for a reload
+	relays    *relays                // nil where nothing outlives it
+	onBroken  func()                 // is called once when the graph is broken; Run ends then where it is nil
+	broken    atomic.Pointer[string] // the component that has broken it
+	left      atomic.Uint64          // see leave
+	observer  *observer              // nil for none
 }
 
 type input struct {
@@ -144,11 +146,12 @@ func (g *Graph) build() error {
 
 func (g *Graph) env(kind pipeline.Kind, name string) pipeline.Env {
 	return pipeline.Env{
-		Name:    name,
-		Log:     g.Log.With(string(kind), name),
-		Metrics: prometheus.WrapRegistererWith(prometheus.Labels{string(kind): name}, g.Metrics),
-		Health:  g.Health(kind, name),
-		Found:   func(what string) { g.Found(name, what) },
+		Name:     name,
+		Log:      g.Log.With(string(kind), name),
+		Metrics:  prometheus.WrapRegistererWith(prometheus.Labels{string(kind): name}, g.Metrics),
+		Health:   g.Health(kind, name),
+		Found:    func(what string) { g.Found(name, what) },
+		Panicked: func(value any) { g.panicked(string(kind)+" "+name, value) },
 	}
 }
 
@@ -211,7 +214,7 @@ func (g *Graph) addOutput(c config.Output) error {
 	o.register(env.Metrics, letters)
 	o.deliverer = deliver.New(deliver.Options{
 		Name: c.Name, Type: c.Type, Number: slices.Index(g.all, c.Name), Output: out, Settings: c.Common, Log: env.Log,
-		Health: env.Health, Metrics: env.Metrics, DeadLetters: letters,
+		Health: env.Health, Metrics: env.Metrics, DeadLetters: letters, Panicked: env.Panicked,
 		Redact: g.redact, Refused: g.Refused, Aside: Aside(g.Config, c),
 		Spool: spools.lane, SpoolAfter: g.spoolAfter(c.Name), HurriedSpoolAfter: spoolAfterEphemeral,
 	})
@@ -339,43 +342,62 @@ func (g *Graph) Run(ctx context.Context) error {
 		}
 	})()
 	g.beginObserving()
-	var delivering, working, catchingUp sync.WaitGroup
+	if g.onBroken == nil {
+		g.onBroken = stop
+	}
+	var delivering, working, catchingUp, watching sync.WaitGroup
 	for _, o := range g.outputs {
 		delivering.Go(func() { o.deliverer.Run(hard) })
 	}
 	for _, w := range g.workers {
-		working.Go(func() { w.run(hard) })
+		working.Go(func() {
+			if !g.contained(thePipelines, func() { w.run(hard) }) {
+				w.discard()
+			}
+		})
 	}
 	for _, c := range g.catchUps() {
-		catchingUp.Go(func() { c.run(reading) })
+		catchingUp.Go(func() { g.contained("output "+c.output.name, func() { c.run(reading) }) })
 	}
+	watching.Go(func() { g.watchWorkers(reading) })
+	defer watching.Wait()
+	defer stopReading()
 	stopStoring := func() {}
 	if !g.shares {
 		stopStoring = storeIn(g.ledger, g.Vital)
 	}
 	err := g.runInputs(reading)
-	g.endCatchingUp()
-	catchingUp.Wait()
+	g.endCatchingUp(hard)
+	g.waitFor(hard, "reading for outputs that lag", &catchingUp)
 	for _, w := range g.workers {
-		w.ended = ctx.Err() == nil
-		close(w.in)
+		w.ended.Store(ctx.Err() == nil && g.broken.Load() == nil)
+		close(w.quit)
 	}
-	working.Wait()
+	g.waitFor(hard, thePipelines, &working)
 	for _, o := range g.outputs {
 		o.deliverer.Finish()
 	}
-	delivering.Wait()
+	g.waitFor(hard, "the outputs", &delivering)
 	stopStoring()
+	if by := g.broken.Load(); by != nil && !g.shares {
+		err = errors.Join(err, fmt.Errorf("%s has broken down; the log has why", *by))
+	}
 	return errors.Join(err, g.Close())
 }
 
 // endCatchingUp has the catchUps end once nothing is behind: nothing more is let go.
-func (g *Graph) endCatchingUp() {
+func (g *Graph) endCatchingUp(ctx context.Context) {
 	for _, w := range g.workers {
 		w.patient.Store(true)
 		passed := make(chan position, 1)
-		w.in <- message{ask: func() position { return position{} }, reply: passed}
-		<-passed
+		select {
+		case w.in <- message{ask: func() position { return position{} }, reply: passed}:
+			select {
+			case <-passed:
+			case <-ctx.Done():
+			}
+		case <-ctx.Done():
+		}
 	}
 	for _, c := range g.catchUps() {
 		c.end()
@@ -467,13 +489,16 @@ func (g *Graph) runInputs(ctx context.Context) error {
 			}
 		})
 	}
-	running.Wait()
+	if !g.waitFor(ctx, "reading", &running) {
+		return nil
+	}
 	return errors.Join(errs...)
 }
 
-func (g *Graph) runInput(ctx context.Context, in *input) error {
+func (g *Graph) runInput(ctx context.Context, in *input) (err error) {
 	if in.relay == nil {
-		return in.input.Run(ctx, in.feed)
+		g.contained("input "+in.name, func() { err = in.input.Run(ctx, in.feed) })
+		return err
 	}
 	return in.relay.serve(ctx, in.feed, g.reloads.Load)
 }

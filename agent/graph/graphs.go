@@ -16,6 +16,7 @@ import (
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/backoff"
 	"github.com/longshore/longshore/pipeline/config"
+	"github.com/longshore/longshore/pipeline/metric"
 )
 
 // Graphs are those of a config: one for each of its islands (config.Config.Islands), over one
@@ -38,8 +39,10 @@ type Graphs struct {
 	relays   *relays
 	stopsIn  atomic.Int64 // the config's shutdown_timeout
 	requests chan reloadRequest
-	ended    chan struct{} // one more has
+	ended    chan struct{} // one more has, or is broken
 	over     chan struct{} // Run has returned
+	restarts *prometheus.CounterVec
+	healings []*healing // of Run's goroutine
 
 	mu     sync.Mutex // guards Config, and:
 	parts  []*part
@@ -104,6 +107,9 @@ func BuildAll(o Options) (*Graphs, error) {
 	if err := o.Metrics.Register(g.metrics); err != nil {
 		return nil, errors.Join(fmt.Errorf("registering the metrics: %w", err), l.Close())
 	}
+	g.restarts = metric.CounterVec(o.Metrics, "longshore_component_restarts_total",
+		"How often what is connected with a component was started anew, as that had panicked or was stuck.",
+		"component")
 	warnOfLeftovers(o.Config, o.Log)
 	if g.parts, err = g.build(o.Config, o.Config.Islands()); err != nil {
 		return nil, errors.Join(err, g.Close())
@@ -131,7 +137,15 @@ func (g *Graphs) newGraph(whole, island *config.Config, metrics prometheus.Regis
 	return &Graph{
 		Options: o, batches: g.batches, ledger: g.ledger, shares: true, all: outputNames(whole),
 		relays:  g.relays,
-		stopsIn: func() time.Duration { return time.Duration(g.stopsIn.Load()) },
+		stopsIn: func() time.Duration { return time.Duration(g.stopsIn.Load()) }, onBroken: g.signal,
+	}
+}
+
+// signal has serve look what has happened.
+func (g *Graphs) signal() {
+	select {
+	case g.ended <- struct{}{}:
+	default:
 	}
 }
 
@@ -172,16 +186,18 @@ func (g *Graphs) start(ctx context.Context, p *part) {
 	go func() {
 		p.err = p.Run(ctx)
 		close(p.done)
-		select {
-		case g.ended <- struct{}{}:
-		default:
-		}
+		g.signal()
 	}()
 }
 
 // serve answers requests to reload until all graphs have ended.
 func (g *Graphs) serve(ctx context.Context) error {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
 	for g.running() {
+		if wait, any := g.nextHealing(); any {
+			timer.Reset(wait)
+		}
 		select {
 		case r := <-g.requests:
 			changes, err := g.reload(ctx, r.config)
@@ -192,6 +208,9 @@ func (g *Graphs) serve(ctx context.Context) error {
 				return err
 			}
 		case <-g.ended:
+			g.heal(ctx)
+		case <-timer.C:
+			g.heal(ctx)
 		case <-ctx.Done():
 			for _, p := range g.parts {
 				<-p.done
@@ -203,7 +222,8 @@ func (g *Graphs) serve(ctx context.Context) error {
 }
 
 func (g *Graphs) running() bool {
-	return slices.ContainsFunc(g.parts, func(p *part) bool { return !p.hasEnded() })
+	_, heals := g.nextHealing()
+	return heals || slices.ContainsFunc(g.parts, func(p *part) bool { return !p.hasEnded() || p.broken.Load() != nil })
 }
 
 // Reload has the graphs go on by another config. After an error they go on by the one they had.
@@ -249,6 +269,7 @@ func (g *Graphs) reload(ctx context.Context, cfg *config.Config) (Changes, error
 		return Changes{}, g.goBack(ctx, former, kept, old, err)
 	}
 	g.adopt(ctx, cfg, append(kept, made...), made)
+	g.forgetHealings()
 	g.stopsIn.Store(int64(cfg.ShutdownTimeout))
 	warnOfLeftovers(cfg, g.Log)
 	return changesOf(kept, old, made), nil

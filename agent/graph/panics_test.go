@@ -39,7 +39,9 @@ func TestAParserThatPanics(t *testing.T) {
 	w.more = []pipeline.Spec{{
 		Kind: pipeline.KindParser, Type: "fragile", New: func() any { return &fragileConfig{} },
 	}}
-	w.sources["a"] = []string{"info t=1", "warn boom", "info t=3", "warn spoil", "info t=5", "boom", "boom", "error t=8"}
+	w.sources["a"] = []string{
+		"info t=1", "warn boom", "info t=3", "warn spoil", "info t=5", "boom", "boom", "error t=8",
+	}
 	g := w.build(t, t.TempDir(), strings.Replace(oneOutput, "type: words", "type: fragile", 1))
 	var log bytes.Buffer
 	g.pipelines[0].panics.Log = slog.New(slog.NewTextHandler(&log, nil))
@@ -58,7 +60,8 @@ func TestAParserThatPanics(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	if n := strings.Count(log.String(), "a parser has panicked twice"); n != 1 || !strings.Contains(log.String(), "fragile") {
+	n := strings.Count(log.String(), "a parser has panicked twice")
+	if n != 1 || !strings.Contains(log.String(), "fragile") {
 		t.Errorf("told %d times: %s", n, log.String())
 	}
 	if c := g.Counts(); c.Read != 8 || c.Delivered != 8 {

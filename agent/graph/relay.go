@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"runtime/debug"
 	"slices"
 	"sync"
 
@@ -61,8 +62,8 @@ func (r *relay) serve(ctx context.Context, f *feed, isReload func() bool) error 
 	if !r.started {
 		r.started = true
 		go func() {
-			r.err = r.input.Run(r.ctx, r)
-			close(r.done)
+			defer close(r.done)
+			r.err = r.run()
 		}()
 	}
 	select {
@@ -77,6 +78,16 @@ func (r *relay) serve(ctx context.Context, f *feed, isReload func() bool) error 
 	r.cancel()
 	<-r.done
 	return r.err
+}
+
+// run runs the input. What is in it when it panics cannot be read again, so it is not started anew.
+func (r *relay) run() (err error) {
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			err = fmt.Errorf("it has panicked, which is a bug: %v\n%s", panicked, debug.Stack())
+		}
+	}()
+	return r.input.Run(r.ctx, r)
 }
 
 // attach goes on by another graph.

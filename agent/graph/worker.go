@@ -18,17 +18,21 @@ type worker struct {
 	now       func() time.Time
 	deadlines deadlines
 	recent    recentSources
-	since     time.Time   // when it last went on after it had been held up
-	freeAt    time.Time   // when it last had nothing to do
-	stalled   time.Time   // when it last went on after the whole program had stood still
-	ended     bool        // the sources have ended by themselves; set before in is closed
-	patient   atomic.Bool // no output is let go any more
-	late      []lateBatch // of the source that is being closed
+	since     time.Time     // when it last went on after it had been held up
+	freeAt    time.Time     // when it last had nothing to do
+	stalled   time.Time     // when it last went on after the whole program had stood still
+	quit      chan struct{} // closed when no message comes any more
+	ended     atomic.Bool   // the sources have ended by themselves; set before quit is closed
+	busy      busy          // but not while it hands on
+	patient   atomic.Bool   // no output is let go any more
+	late      []lateBatch   // of the source that is being closed
 	closing   sync.WaitGroup
 }
 
 func newWorker(batches *batchPool, now func() time.Time) *worker {
-	w := &worker{in: make(chan message), batches: batches, now: now, recent: newRecentSources()}
+	w := &worker{
+		in: make(chan message), quit: make(chan struct{}), batches: batches, now: now, recent: newRecentSources(),
+	}
 	w.deadlines.timer = time.NewTimer(0)
 	w.deadlines.timer.Stop()
 	return w
@@ -48,7 +52,7 @@ type message struct {
 // heldUpAfter is how long a worker must be busy with one batch to have kept its sources waiting.
 const heldUpAfter = 200 * time.Millisecond
 
-// run works until in is closed and empty. When ctx ends, batches are discarded: nothing of them is
+// run works until quit is closed. When ctx ends, batches are discarded: nothing of them is
 // acknowledged.
 func (w *worker) run(ctx context.Context) {
 	defer w.closing.Wait()
@@ -56,12 +60,11 @@ func (w *worker) run(ctx context.Context) {
 	defer w.recent.timer.Stop()
 	for {
 		select {
-		case m, ok := <-w.in:
-			if !ok {
-				w.end(ctx)
-				return
-			}
+		case m := <-w.in:
 			w.handle(ctx, m)
+		case <-w.quit:
+			w.end(ctx)
+			return
 		case <-w.deadlines.timer.C:
 			w.noteStall(time.Now())
 			w.handleQueued(ctx)
@@ -137,10 +140,7 @@ const maxQueued = 8
 func (w *worker) handleQueued(ctx context.Context) {
 	for range maxQueued {
 		select {
-		case m, ok := <-w.in:
-			if !ok {
-				return // run sees it, too
-			}
+		case m := <-w.in:
 			w.handle(ctx, m)
 		default:
 			return
@@ -174,7 +174,7 @@ func (w *worker) releaseDue(ctx context.Context) {
 // left to the next run: it is read again from there.
 func (w *worker) end(ctx context.Context) {
 	for _, s := range w.deadlines.queue {
-		if w.ended && ctx.Err() == nil {
+		if w.ended.Load() && ctx.Err() == nil {
 			w.release(ctx, s)
 		}
 	}
@@ -183,6 +183,7 @@ func (w *worker) end(ctx context.Context) {
 // process takes a batch through the pipelines of its source. Each but the last gets a copy, since
 // joining and parsing write into the batch.
 func (w *worker) process(ctx context.Context, m message) {
+	w.busy.begin()
 	s, b := m.of.activate(m.batch.Source), m.batch
 	lines, to := len(b.Records), b.To
 	s.to = to
@@ -212,6 +213,7 @@ func (w *worker) process(ctx context.Context, m message) {
 		w.deadlines.add(s)
 	}
 	m.feed.inFlight.Add(int64(-lines))
+	w.busy.end()
 	w.forward(ctx, s, all)
 	m.of.pending.Store(s.pending())
 	m.of.coming.Add(-1)

@@ -125,7 +125,10 @@ func (in *Input) Run(ctx context.Context, feed pipeline.Feed) error {
 	}
 	in.env.Found(pipeline.Count(len(in.engine.rules), "alert"))
 	var concluding sync.WaitGroup
-	concluding.Go(func() { in.conclude(ctx) })
+	concluding.Go(func() {
+		defer in.env.Contain()
+		in.conclude(ctx)
+	})
 	err := in.Reader.Run(ctx, feed)
 	concluding.Wait()
 	in.storeLearned()

@@ -116,6 +116,7 @@ func (c *Config) Input(env pipeline.Env) (pipeline.Input, error) {
 		health:  env.Health,
 		found:   env.Found,
 		folder:  env.Folder,
+		env:     &env,
 		metrics: newMetrics(env.Metrics),
 		notify:  startWatcher,
 

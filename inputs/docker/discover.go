@@ -35,6 +35,7 @@ type Input struct {
 	health  func(error)
 	found   func(string)
 	folder  string // see pipeline.Env
+	env     *pipeline.Env
 	metrics *metrics
 	// What is read again counts for nothing.
 	rereadMetrics *metrics
@@ -238,6 +239,7 @@ func (in *Input) probe(ctx context.Context) {
 		f.readAtProbe = read
 		if silent && f.cancelStream.Load() != nil {
 			in.running.Go(func() {
+				defer in.env.Contain()
 				if err := f.probe(ctx, read); err != nil && ctx.Err() == nil {
 					in.log.Debug("checking a silent container", "container", short(f.id), "error", err)
 				}
@@ -277,6 +279,7 @@ func (in *Input) subscribe(ctx context.Context) *subscription {
 	}
 	c := in.engine.Client()
 	go func() {
+		defer in.env.Contain()
 		s.events, s.errs = c.Events(ctx, options)
 		close(s.ready)
 	}()
@@ -407,7 +410,10 @@ func (in *Input) follow(ctx context.Context, id string, hint *identity) {
 		f.known = before.known // it was not followed under its former name
 	}
 	in.followers[id] = f
-	in.running.Go(func() { f.run(ctx) })
+	in.running.Go(func() {
+		defer in.env.Contain()
+		f.run(ctx)
+	})
 }
 
 // unhealthy reports a problem with the engine, and logs it once.

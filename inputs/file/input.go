@@ -58,10 +58,16 @@ func (in *input) Run(ctx context.Context, feed pipeline.Feed) error {
 	defer in.running.Store(nil)
 
 	var wg sync.WaitGroup
-	wg.Go(func() { c.schedule.alarm(ctx) })
-	wg.Go(func() { c.known.errands.run(ctx) })
+	start := func(run func(context.Context)) {
+		wg.Go(func() {
+			defer in.env.Contain()
+			run(ctx)
+		})
+	}
+	start(c.schedule.alarm)
+	start(c.known.errands.run)
 	for range in.settings.readers {
-		wg.Go(func() { (&reader{core: c}).serve(ctx) })
+		start((&reader{core: c}).serve)
 	}
 	w.run(ctx)
 	wg.Wait()

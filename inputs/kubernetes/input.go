@@ -47,7 +47,10 @@ func (in *Input) Run(ctx context.Context, feed pipeline.Feed) error {
 	defer watching.Wait()
 	defer cancel()
 	if in.pods.asks {
-		watching.Go(func() { in.watch(ctx) })
+		watching.Go(func() {
+			defer in.env.Contain()
+			in.watch(ctx)
+		})
 	} else if in.config.API.Mode != "off" {
 		in.env.Log.Info("labels and annotations of pods are not known: " + kubeapi.ErrNoCluster.Error())
 	}

@@ -84,7 +84,10 @@ func (in *Input) Run(ctx context.Context, feed pipeline.Feed) (err error) {
 	}
 	in.env.Found(in.config.what())
 	var probing sync.WaitGroup
-	probing.Go(func() { in.probe(ctx) })
+	probing.Go(func() {
+		defer in.env.Contain()
+		in.probe(ctx)
+	})
 	err = in.Reader.Run(ctx, feed)
 	probing.Wait()
 	return errors.Join(err, in.journal.Close())

@@ -61,6 +61,11 @@ func (o *Output) searchAll(ctx context.Context, body *pipeline.Body, found []boo
 	)
 	for range min(maxQueries, len(searches)) {
 		wg.Go(func() {
+			defer func() {
+				if panicked := recover(); panicked != nil {
+					once.Do(func() { first = fmt.Errorf("asking has panicked: %v", panicked); cancel() })
+				}
+			}()
 			for k := int(next.Add(1)) - 1; k < len(searches); k = int(next.Add(1)) - 1 {
 				if err := searches[k].run(ctx); err != nil {
 					once.Do(func() { first = err; cancel() })

@@ -304,11 +304,12 @@ func TestPanic(t *testing.T) {
 	for i, line := range []string{"password=hunter1", "boom password=hunter2", "password=hunter3"} {
 		r := b.Add(uint64(i), 0, b.PutString(line))
 		r.Message = event.Value{Kind: event.Text, Span: r.Line}
-		b.AddField(i, event.Value{Kind: event.Text, Span: b.PutString("note")}, event.Value{Kind: event.Text, Span: r.Line})
+		note := event.Value{Kind: event.Text, Span: b.PutString("note")}
+		b.AddField(i, note, event.Value{Kind: event.Text, Span: r.Line})
 	}
 	made.Apply(b)
-	for i, want := range []string{"password=[REDACTED]", "a line of 21 bytes is withheld, as redacting it has failed: " +
-		"it is at position 1 of its source", "password=[REDACTED]"} {
+	const withheld = "a line of 21 bytes is withheld, as redacting it has failed: it is at position 1 of its source"
+	for i, want := range []string{"password=[REDACTED]", withheld, "password=[REDACTED]"} {
 		if got := string(b.Bytes(b.MessageOf(i).Span)); got != want {
 			t.Errorf("record %d: %q", i, got)
 		}
