@@ -74,7 +74,7 @@ func (b bench) beside(ctx context.Context) error {
 func (b bench) together(ctx context.Context, dir string, c *company) (together, error) {
 	output := lokiOutput
 	if c.url != "" {
-		output += fmt.Sprintf(`, dead: {type: loki, url: %q}`, c.url)
+		output += fmt.Sprintf("\n  dead: {type: loki, url: %q}", c.url)
 	}
 	r, err := b.ship(ctx, dir, work{output: output})
 	if err != nil {
