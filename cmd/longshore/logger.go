@@ -9,12 +9,13 @@ import (
 )
 
 // logger writes the agent's own log to standard error: short lines on a terminal, JSON lines
-// otherwise.
+// otherwise. What comes again and again is limited.
 func (a *app) logger() *slog.Logger {
+	var h slog.Handler = slog.NewJSONHandler(jsonWriter{a.stderr}, &slog.HandlerOptions{Level: a.logLevel})
 	if isTerminal(a.stderr) {
-		return slog.New(&lineHandler{out: a.stderr, level: a.logLevel, style: a.styleOf(a.stderr), mu: new(sync.Mutex)})
+		h = &lineHandler{out: a.stderr, level: a.logLevel, style: a.styleOf(a.stderr), mu: new(sync.Mutex)}
 	}
-	return slog.New(slog.NewJSONHandler(jsonWriter{a.stderr}, &slog.HandlerOptions{Level: a.logLevel}))
+	return slog.New(&limitHandler{h, &logLimits{}})
 }
 
 // lineHandler writes "15:04:05 WARN message  key=value" lines.
