@@ -91,6 +91,20 @@ services:
     healthcheck: {interval: 2s, start_interval: !reset null}
 `
 
+// overExisting does the same for the examples of existing destinations, which are those of a stack:
+// the agent is in its network, and has settings as from .env.
+const overExisting = `
+services:
+  longshore:
+    image: %s
+    volumes: ["%s:/var/run/docker.sock:ro"]
+    environment: %s
+    networks: [logs]
+    healthcheck: {interval: 2s, start_interval: !reset null}
+networks:
+  logs: {external: true, name: %s_logs}
+`
+
 // A stack is docker-compose.yml, or one of the examples, as a user starts it.
 type stack struct {
 	t       *testing.T
@@ -187,6 +201,16 @@ func testCompose(t *testing.T, docker *server.DockerServer) {
 	t.Run("old lines", func(t *testing.T) { seesOldLines(t, l) })
 	t.Run("elasticsearch", func(t *testing.T) { stackInElastic(t, s, e) })
 	t.Run("sidecar", func(t *testing.T) { sidecar(t, s, agent, app, l, when) })
+	t.Run("existing elk", func(t *testing.T) {
+		own := existing(t, s, "existing-elk", fmt.Sprintf(overExisting, agent, socket,
+			`{ES_URL: "http://elasticsearch:9200", ES_API_KEY: a2V5, ES_INDEX: existing}`, s.project))
+		inElastic(t, e, "existing", 10)
+		deliversAll(t, own)
+	})
+	t.Run("existing loki", func(t *testing.T) {
+		deliversAll(t, existing(t, s, "existing-loki", fmt.Sprintf(overExisting, agent, socket,
+			`{LOKI_URL: "http://loki:3100"}`, s.project)))
+	})
 }
 
 // groupOf gives the group of the Docker socket; that of an engine of our own
@@ -318,4 +342,26 @@ func sidecar(t *testing.T, main *stack, agent, app string, l query.Loki, when sp
 		t.Errorf("the agent's mounts: %s", mounts)
 	}
 	s.saysItIsWell("longshore")
+}
+
+// existing starts the example of a destination that is there, beside a stack that has one.
+func existing(t *testing.T, main *stack, example, override string) *stack {
+	file := filepath.Join(root, "examples", example, "docker-compose.yml")
+	s := newStack(t, main.docker, "longshore-e2e-"+example, file, override)
+	s.up("longshore")
+	s.saysItIsWell("longshore")
+	return s
+}
+
+// deliversAll stops an agent, and wants all that it has read to be delivered: the last lines of the
+// containers that run, at least.
+func deliversAll(t *testing.T, s *stack) {
+	if out, err := s.compose("stop", "longshore"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	logs, err := s.compose("logs", "--no-color", "longshore")
+	found := regexp.MustCompile(`"msg":"stopped","read":(\d+).*"due":(\d+),"delivered":(\d+)`).FindStringSubmatch(logs)
+	if err != nil || found == nil || found[2] != found[3] || len(found[1]) < 2 {
+		t.Errorf("%s says at its end: %s (%v)", s.project, logs, err)
+	}
 }
