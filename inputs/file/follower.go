@@ -32,7 +32,8 @@ const (
 // that have changed. All of it runs in one goroutine.
 type follower struct {
 	*core
-	watcher notifier
+	watcher   notifier
+	stopwatch stopwatch // runs during a scan
 
 	round       int32             // of scans
 	dirs        map[string]bool   // that the last scan went through
@@ -131,6 +132,7 @@ func (w *follower) run(ctx context.Context) {
 	defer events.stop()
 	w.report()
 	for {
+		w.stopwatch.end()
 		select {
 		case <-ctx.Done():
 			return

@@ -20,6 +20,7 @@ type healthTracker struct {
 	failing map[string]string
 	lost    error // lines were lost
 	crowded error // not all files with something to read can be open
+	stuck   error // the file system does not answer
 }
 
 func newHealthTracker(log *slog.Logger, report func(error)) *healthTracker {
@@ -65,11 +66,27 @@ func (h *healthTracker) setCrowded(err error) {
 	h.reportLocked()
 }
 
+// setStuck notes that the file system does not answer, or that it does again. It is logged once.
+func (h *healthTracker) setStuck(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case err == nil && h.stuck == nil:
+		return
+	case err == nil:
+		h.log.Info("the file system answers again")
+	case h.stuck == nil:
+		h.log.Warn("the file system does not answer", "error", err)
+	}
+	h.stuck = err
+	h.reportLocked()
+}
+
 // reportLocked reports what was lost or may be, and the first error by path with how many there are
 // besides.
 func (h *healthTracker) reportLocked() {
 	var problems []string
-	for _, err := range [...]error{h.lost, h.crowded} {
+	for _, err := range [...]error{h.lost, h.crowded, h.stuck} {
 		if err != nil {
 			problems = append(problems, err.Error())
 		}

@@ -66,9 +66,13 @@ func (in *input) Run(ctx context.Context, feed pipeline.Feed) error {
 	}
 	start(c.schedule.alarm)
 	start(c.known.errands.run)
+	watches := []*stopwatch{&w.stopwatch}
 	for range in.settings.readers {
-		start((&reader{core: c}).serve)
+		r := &reader{core: c}
+		watches = append(watches, &r.stopwatch)
+		start(r.serve)
 	}
+	start(func(ctx context.Context) { c.watchStuck(ctx, watches) })
 	w.run(ctx)
 	wg.Wait()
 	c.closeAll()

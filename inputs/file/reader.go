@@ -39,6 +39,8 @@ type reader struct {
 	buf     []byte // for text that must be decoded, and for probing
 	head    sliceHead
 	rereads bool // it reads a file once more, which another follows
+	// stopwatch runs while the file system is asked, and not while the pipeline is waited for.
+	stopwatch stopwatch
 }
 
 // serve reads what the schedule hands out, until that is closed.
@@ -46,6 +48,7 @@ func (r *reader) serve(ctx context.Context) {
 	for f := r.schedule.take(); f != nil; f = r.schedule.take() {
 		before := f.read.scanned
 		result, err := r.readSlot(ctx, f)
+		r.stopwatch.end()
 		result.grew = f.read.scanned != before
 		r.publish(f)
 		if err != nil && ctx.Err() == nil && !f.slot.preregistering {
@@ -92,6 +95,7 @@ func (r *reader) readSlot(ctx context.Context, f *file) (sliceResult, error) {
 		return sliceResult{}, nil
 	}
 	at := r.table.where(f)
+	r.stopwatch.begin(cmp.Or(at.path, at.firstPath))
 	if f.read.fd == nil {
 		if ok, err := r.reopen(ctx, f, at); !ok {
 			return sliceResult{}, err
@@ -694,8 +698,11 @@ func (r *reader) send(ctx context.Context, f *file, b *event.Batch, to uint64) e
 	if r.schedule.isUrgent(f) {
 		r.feed.Behind(s.src, math.MaxUint64) // an output that lags must read first what this one has read
 	}
+	r.stopwatch.end()
 	began := time.Now()
-	if err := r.feed.Send(ctx, b); err != nil {
+	err := r.feed.Send(ctx, b)
+	r.stopwatch.goOn()
+	if err != nil {
 		return fmt.Errorf("sending lines of %s: %w", s.key, err)
 	}
 	if now := time.Now(); now.Sub(began) > heldUpAfter {

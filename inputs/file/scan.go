@@ -20,6 +20,7 @@ import (
 // firstScan finds the files that exist at the start, and those that were renamed while Longshore
 // was stopped, and has them read oldest first.
 func (w *follower) firstScan(ctx context.Context) {
+	w.stopwatch.begin(w.firstFolder())
 	started := len(w.feed.Known()) == 0
 	w.walkAll()
 	found := w.considerAll()
@@ -36,6 +37,7 @@ func (w *follower) firstScan(ctx context.Context) {
 
 // scan looks at all names.
 func (w *follower) scan(ctx context.Context) {
+	w.stopwatch.begin(w.firstFolder())
 	w.rescan.Stop()
 	w.overflowed = false
 	w.copies.folders.clear()
@@ -67,6 +69,9 @@ func (w *follower) walkAll() {
 	}
 	w.recheck(before)
 }
+
+// firstFolder returns what is named where a folder does not answer, as it is not known which.
+func (w *follower) firstFolder() string { return "a folder of " + strings.Join(w.settings.Paths, ", ") }
 
 // walk returns a walk that notes paths and folders. A folder is watched before it is listed, so
 // that what appears in it meanwhile is listed or reported.
