@@ -72,7 +72,7 @@ took_seconds_count 3
 `
 	answer := httptest.NewRecorder()
 	promhttp.HandlerFor(reg, promhttp.HandlerOpts{}).ServeHTTP(answer, httptest.NewRequest("GET", "/metrics", nil))
-	_, got, _ := strings.Cut("\n"+answer.Body.String(), "longshore_transform_dropped_records_total 0")
+	_, got, _ := strings.Cut("\n"+answer.Body.String(), "longshore_transform_panics_total 0")
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
