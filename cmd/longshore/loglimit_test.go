@@ -13,7 +13,8 @@ import (
 // TestOwnLogIsLimited: what is logged again and again is logged some times a minute, and counted.
 func TestOwnLogIsLimited(t *testing.T) {
 	var out bytes.Buffer
-	h := slog.Handler(&limitHandler{slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}), &logLimits{}})
+	text := slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug})
+	h := slog.Handler(&limitHandler{text, &logLimits{}})
 	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	say := func(after time.Duration, level slog.Level, message string) {
 		t.Helper()
