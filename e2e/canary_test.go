@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -139,18 +140,7 @@ func lookForCanaries(t *testing.T, bao *server.OpenBaoServer, aws, config string
 	if !strings.Contains(a.log.String(), "goroutine ") {
 		t.Error("the agent left no stacks")
 	}
-	shown["the log and the stacks"] = a.log.String()
-	err := filepath.WalkDir(filepath.Join(a.dir, "data"), func(path string, entry os.DirEntry, err error) error {
-		if err != nil || !entry.Type().IsRegular() {
-			return err
-		}
-		text, err := os.ReadFile(path)
-		shown[path] = string(text)
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	maps.Copy(shown, textsOf(t, a)) // the stacks are in the log
 	for where, text := range shown {
 		for name, secret := range canaries {
 			for _, form := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret),

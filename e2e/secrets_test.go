@@ -193,13 +193,11 @@ func bodyOf(t *testing.T, url string) string {
 	return string(text)
 }
 
-// nowhere fails if a secret is in the agent's log or in a file of its data folder, plain or as a
-// URL or base64 has it.
-func nowhere(t *testing.T, a *agent, secrets ...string) {
+// textsOf returns the log of an agent and the files of its data folder.
+func textsOf(t *testing.T, a *agent) map[string]string {
 	t.Helper()
 	all := map[string]string{"the log": a.log.String()}
-	data := filepath.Join(a.dir, "data")
-	err := filepath.WalkDir(data, func(path string, entry os.DirEntry, err error) error {
+	err := filepath.WalkDir(filepath.Join(a.dir, "data"), func(path string, entry os.DirEntry, err error) error {
 		if err != nil || !entry.Type().IsRegular() {
 			return err
 		}
@@ -210,7 +208,14 @@ func nowhere(t *testing.T, a *agent, secrets ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for where, text := range all {
+	return all
+}
+
+// nowhere fails if a secret is in the agent's log or in a file of its data folder, plain or as a
+// URL or base64 has it.
+func nowhere(t *testing.T, a *agent, secrets ...string) {
+	t.Helper()
+	for where, text := range textsOf(t, a) {
 		for _, secret := range secrets {
 			if strings.Contains(text, secret) || strings.Contains(text, url.QueryEscape(secret)) {
 				t.Errorf("%s has the secret %s", where, secret)

@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -79,6 +80,9 @@ func (m *serviceManager) hears(pattern string) string {
 // TestServiceManager has the real program tell what it does: that it has started, is alive,
 // reloads, also in vain, and stops.
 func TestServiceManager(t *testing.T) {
+	if signal.Ignored(syscall.SIGHUP) {
+		t.Skip("under nohup, which the agent inherits")
+	}
 	m := newServiceManager(t)
 	log := filepath.Join(t.TempDir(), "app.log")
 	if err := os.WriteFile(log, []byte("one\ntwo\nthree\n"), 0o644); err != nil {
