@@ -161,21 +161,28 @@ func (p *pipelineInstance) apply(b *event.Batch, t *timestamps, now func() time.
 // parse parses the records of a batch from one on, gives each its own time, and returns how far it
 // got: to the end, or to a record at which a parser has panicked, which is to be parsed again.
 func (p *pipelineInstance) parse(b *event.Batch, from int, t *timestamps, now func() time.Time) (next int) {
-	var was event.Record
-	parsing := false
+	was := event.Record{} // what an input sets of the record
 	defer func() {
-		if parsing {
+		if next < len(b.Records) {
+			p.onPanic(recover(), b.Source, was.Pos)
 			b.Records[next] = was
-			p.onParserPanic(recover(), b.Source, was.Pos)
 		}
 	}()
 	for next = from; next < len(b.Records); next++ {
-		if was = b.Records[next]; !p.panicked.isTwiceAt(was.Pos) {
-			parsing = true
+		r := &b.Records[next]
+		was.Pos, was.Time, was.Line, was.Flags = r.Pos, r.Time, r.Line, r.Flags
+		if p.panicked.times < 2 || p.panicked.pos != r.Pos {
 			p.parsers.parse(b, next)
-			parsing = false
+			r = &b.Records[next]
 		}
-		p.afterParsing(b, next, t, now)
+		if r.Time == 0 {
+			r.Time = p.assignTime(next, r.Pos, t, now)
+		}
+		r.Time = p.uniquifier.unique(r.Time)
+		p.dropBelowLevel(r)
+		if next == 0 && p.join != nil {
+			p.join.onFirst(p.resumption(), b)
+		}
 	}
 	return next
 }
@@ -186,33 +193,21 @@ type panicked struct {
 	times int
 }
 
-func (p *panicked) isTwiceAt(pos uint64) bool { return p.times > 1 && p.pos == pos }
-
-// onParserPanic makes the parsers anew, as what they remember may be wrong. A record at which they
-// panic all the same stays plain text.
-func (p *pipelineInstance) onParserPanic(value any, src *event.Source, pos uint64) {
+// onPanic makes the parsers anew, as what they remember may be wrong. A record at which they panic
+// all the same stays plain text. Where that does not help, it is not a parser's panic, and goes on.
+func (p *pipelineInstance) onPanic(value any, src *event.Source, pos uint64) {
 	if p.panicked.pos != pos {
 		p.panicked = panicked{pos: pos}
 	}
 	p.panicked.times++
-	p.parsers.renew(p.parsing.chains.parsers, src)
-	if p.panicked.times > 1 {
+	switch {
+	case p.panicked.times > 2:
+		panic(value)
+	case p.panicked.times == 2:
 		p.shared.panics.Note(value, "a parser has panicked twice at a line, which goes on as plain text",
 			"source", src.Key, "position", pos)
 	}
-}
-
-// afterParsing gives a record its own time, and drops it if its level is too low.
-func (p *pipelineInstance) afterParsing(b *event.Batch, i int, t *timestamps, now func() time.Time) {
-	r := &b.Records[i]
-	if r.Time == 0 {
-		r.Time = p.assignTime(i, r.Pos, t, now)
-	}
-	r.Time = p.uniquifier.unique(r.Time)
-	p.dropBelowLevel(r)
-	if i == 0 && p.join != nil {
-		p.join.onFirst(p.resumption(), b)
-	}
+	p.parsers.renew(p.parsing.chains.parsers, src)
 }
 
 // dropBelowLevel drops a record whose level is too low. One without a level counts as info.
