@@ -43,7 +43,7 @@ func TestGoroutinesAreContained(t *testing.T) {
 				next := lines[i+1]
 				if !strings.Contains(next, "Contain()") && !strings.Contains(next, "defer func()") &&
 					!strings.Contains(line, "b.onTimer") {
-					t.Errorf("%s:%d starts a goroutine that does not defer Env.Contain: %s",
+					t.Errorf("%s:%d starts a goroutine that does not defer Env.Panicked.Contain: %s",
 						name, i+1, strings.TrimSpace(line))
 				}
 			}

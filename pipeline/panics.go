@@ -3,6 +3,7 @@ package pipeline
 import (
 	"fmt"
 	"log/slog"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -11,6 +12,28 @@ import (
 
 	"github.com/longshore/longshore/pipeline/metric"
 )
+
+// Panicked is told what a goroutine has panicked with. Where it is nil, the panic goes on.
+type Panicked func(value any)
+
+// Contain is deferred by the goroutine.
+func (p Panicked) Contain() {
+	if p == nil {
+		return
+	}
+	if value := recover(); value != nil {
+		p(value)
+	}
+}
+
+// maxStacks is how much of the goroutines' stacks is logged, in bytes.
+const maxStacks = 64 << 10
+
+// Stacks returns where all goroutines are, for what should not happen.
+func Stacks() string {
+	p := make([]byte, maxStacks)
+	return string(p[:runtime.Stack(p, true)])
+}
 
 // Panics notes the panics of a component of which only one record is concerned. All are counted;
 // one a minute is told, with its stack. The zero value counts and tells nothing.

@@ -133,21 +133,10 @@ type Env struct {
 	// Folder is where an input or output may keep what it must know after a restart; it may not be
 	// there yet. "" is for none.
 	Folder string
-	// Panicked is told what a goroutine of the component has panicked with; see Contain. Where it
-	// is nil, the panic goes on.
-	Panicked func(value any)
-}
-
-// Contain keeps the panic of a goroutine that defers it from the rest of the program: all that is
-// connected with the component is started anew, from what is on disk. Each goroutine that an input
-// or output starts defers it.
-func (e *Env) Contain() {
-	if e == nil || e.Panicked == nil {
-		return
-	}
-	if value := recover(); value != nil {
-		e.Panicked(value)
-	}
+	// Panicked keeps the panics of the component's goroutines from the rest of the program: all
+	// that is connected with it is started anew, from what is on disk. Each goroutine that an input
+	// or output starts defers its Contain.
+	Panicked Panicked
 }
 
 // NewEnv returns an Env whose metrics and reports nobody looks at.

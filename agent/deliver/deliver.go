@@ -26,9 +26,8 @@ type Options struct {
 	Log      *slog.Logger
 	Health   func(error)
 	Metrics  prometheus.Registerer
-	// Panicked is told what a goroutine has panicked with, on which the Deliverer's state depends;
-	// where it is nil, the panic goes on.
-	Panicked func(value any)
+	// Panicked is told what a goroutine has panicked with on which the Deliverer's state depends.
+	Panicked pipeline.Panicked
 	// Redact takes secrets out of what the destination says; nil for none.
 	Redact func(string) string
 	// Refused is told that the destination refuses us, perhaps for who we are; nil for nobody.
@@ -160,7 +159,7 @@ func (d *Deliverer) Run(ctx context.Context) {
 	var lanes sync.WaitGroup
 	for _, l := range d.lanes {
 		lanes.Go(func() {
-			defer d.contain()
+			defer d.Panicked.Contain()
 			l.run(ctx)
 		})
 	}
@@ -172,22 +171,12 @@ func (d *Deliverer) Run(ctx context.Context) {
 	during, stop := context.WithCancel(ctx)
 	var again sync.WaitGroup
 	again.Go(func() {
-		defer d.contain()
+		defer d.Panicked.Contain()
 		d.aside.run(during)
 	})
 	lanes.Wait()
 	stop() // what is refused is not waited for
 	again.Wait()
-}
-
-// contain is deferred by goroutines of which a panic is told.
-func (d *Deliverer) contain() {
-	if d.Panicked == nil {
-		return
-	}
-	if value := recover(); value != nil {
-		d.Panicked(value)
-	}
 }
 
 // Counts returns the numbers so far.

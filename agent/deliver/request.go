@@ -3,7 +3,6 @@ package deliver
 import (
 	"context"
 	"fmt"
-	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -31,8 +30,6 @@ const (
 	// maxAbandoned is how many requests of an output may be abandoned, each of which keeps its
 	// goroutine and its body.
 	maxAbandoned = 4
-	// stacksKept is how much of the goroutines' stacks is logged, in bytes.
-	stacksKept = 64 << 10
 )
 
 func (l *lane) newRequest(ctx context.Context, asks bool, p probe) *request {
@@ -76,9 +73,8 @@ func (l *lane) reviewRequest() {
 		return // its result is there, or is waited for without end
 	}
 	l.d.abandoned.Add(1)
-	stacks := make([]byte, stacksKept)
 	l.d.Log.Error("a request does not end, although it was told to, and is abandoned; its records are sent again",
-		"records", len(r.body.Items), "stacks", string(stacks[:runtime.Stack(stacks, true)]))
+		"records", len(r.body.Items), "stacks", pipeline.Stacks())
 	l.inFlight = r.body.clone()
 	result := failedRequest(l.inFlight, r.asks, r.probe,
 		fmt.Sprintf("a request has not ended in %v, although it was told to", requestLimit))

@@ -3,13 +3,13 @@ package graph
 import (
 	"context"
 	"fmt"
-	"runtime"
 	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/config"
 )
 
@@ -43,13 +43,9 @@ func (g *Graph) breakDown(component string) {
 	}
 }
 
-const (
-	// endGrace is how long a part of the graph may take to notice that it is to end. What takes
-	// longer is abandoned: it can no longer say anything.
-	endGrace = 10 * time.Second
-	// stacksKept is how much of the goroutines' stacks is logged, in bytes.
-	stacksKept = 64 << 10
-)
+// endGrace is how long a part of the graph may take to notice that it is to end. What takes longer
+// is abandoned: it can no longer say anything.
+const endGrace = 10 * time.Second
 
 // waitFor waits for goroutines; once ctx has ended, for no longer than endGrace. It reports whether
 // they have ended.
@@ -70,13 +66,8 @@ func (g *Graph) waitFor(ctx context.Context, what string, running *sync.WaitGrou
 	case <-time.After(endGrace):
 	}
 	g.Log.Error("something does not end, although it was told to, and is abandoned; what it has is read again",
-		"what", what, "stacks", stacks())
+		"what", what, "stacks", pipeline.Stacks())
 	return false
-}
-
-func stacks() string {
-	p := make([]byte, stacksKept)
-	return string(p[:runtime.Stack(p, true)])
 }
 
 // discard takes what comes to a worker that has panicked, until the graph has stopped. Nothing of
@@ -125,7 +116,8 @@ func (g *Graph) watchWorkers(ctx context.Context) {
 		last = now
 		if !late && g.isStuck(now) {
 			g.Log.Error("a batch has been in the pipelines for too long, and what is connected with it is started "+
-				"anew; this is a bug: please report it with the stacks", "after", stuckAfter, "stacks", stacks())
+				"anew; this is a bug: please report it with the stacks", "after", stuckAfter,
+				"stacks", pipeline.Stacks())
 			g.breakDown(thePipelines)
 			return
 		}

@@ -71,7 +71,7 @@ func (c *brittleConfig) Input(env pipeline.Env) (pipeline.Input, error) {
 func (c *brittleConfig) Run(ctx context.Context, feed pipeline.Feed) error {
 	var beside sync.WaitGroup
 	beside.Go(func() {
-		defer c.env.Contain()
+		defer c.env.Panicked.Contain()
 		for pause(ctx, 700*time.Millisecond) == nil {
 			c.faults.panic(5)
 		}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/longshore/longshore/pipeline/backoff"
 	"github.com/longshore/longshore/pipeline/config"
 	"github.com/longshore/longshore/pipeline/secrets"
 )
@@ -53,10 +54,9 @@ func (r *renewal) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-r.refused:
-			if wait := refusedAtMost - time.Since(asked); !asked.IsZero() && wait > 0 {
-				if !pause(ctx, wait) {
-					return
-				}
+			wait := refusedAtMost - time.Since(asked)
+			if !asked.IsZero() && wait > 0 && backoff.Sleep(ctx, wait, nil) != nil {
+				return
 			}
 			all, asked = true, time.Now()
 		case <-time.After(r.pause()):
@@ -93,7 +93,7 @@ func (r *renewal) look(ctx context.Context) (changed bool, err error) {
 	cfg := r.config()
 	changed, now, err := cfg.FilesChanged()
 	r.tell(err)
-	if !changed || err != nil || now == r.taken || !pause(ctx, filesQuiet) {
+	if !changed || err != nil || now == r.taken || backoff.Sleep(ctx, filesQuiet, nil) != nil {
 		return false, err
 	}
 	if _, later, err := cfg.FilesChanged(); err != nil || later != now {
@@ -114,15 +114,6 @@ func (r *renewal) tell(err error) {
 	r.missed = why
 }
 
-func pause(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-time.After(d):
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
 const (
 	// secretsPatience is how long a start waits for secrets, as what has them may be starting, too.
 	secretsPatience = time.Minute
@@ -137,7 +128,7 @@ func (a *app) loadPatiently(ctx context.Context, path, dataDir string) (*config.
 			return cfg, err
 		}
 		a.logger().Warn("waiting for secrets", "for_at_most", secretsPatience.String(), "why", firstProblem(err))
-		if !pause(ctx, secretsPause) {
+		if backoff.Sleep(ctx, secretsPause, nil) != nil {
 			return nil, err
 		}
 	}

@@ -126,7 +126,7 @@ func (in *Input) Run(ctx context.Context, feed pipeline.Feed) error {
 	in.env.Found(pipeline.Count(len(in.engine.rules), "alert"))
 	var concluding sync.WaitGroup
 	concluding.Go(func() {
-		defer in.env.Contain()
+		defer in.env.Panicked.Contain()
 		in.conclude(ctx)
 	})
 	err := in.Reader.Run(ctx, feed)

@@ -68,7 +68,7 @@ type batcher struct {
 	metrics     *metrics
 	openBatches *atomic.Int64 // of all batchers of the input
 	sources     *pipeline.SourceMap[*batcher]
-	env         *pipeline.Env
+	panicked    pipeline.Panicked
 
 	newName atomic.Pointer[string] // set by a rename event
 	sending atomic.Bool
@@ -526,7 +526,7 @@ func (b *batcher) hasBatch() bool {
 }
 
 func (b *batcher) onTimer() {
-	defer b.env.Contain()
+	defer b.panicked.Contain()
 	defer b.wg.Done()
 	b.mu.Lock()
 	defer b.mu.Unlock()

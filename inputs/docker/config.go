@@ -111,14 +111,14 @@ func (c *Config) Check() []pipeline.Problem {
 // Input implements pipeline.InputConfig.
 func (c *Config) Input(env pipeline.Env) (pipeline.Input, error) {
 	return &Input{
-		config:  *c,
-		log:     env.Log,
-		health:  env.Health,
-		found:   env.Found,
-		folder:  env.Folder,
-		env:     &env,
-		metrics: newMetrics(env.Metrics),
-		notify:  startWatcher,
+		config:   *c,
+		log:      env.Log,
+		health:   env.Health,
+		found:    env.Found,
+		folder:   env.Folder,
+		panicked: env.Panicked,
+		metrics:  newMetrics(env.Metrics),
+		notify:   startWatcher,
 
 		rereadMetrics: newMetrics(prometheus.NewRegistry()),
 		entrySpacing:  entrySpacing,

@@ -30,13 +30,13 @@ const subscribeTimeout = 2 * time.Second
 
 // An Input follows the containers of one engine.
 type Input struct {
-	config  Config
-	log     *slog.Logger
-	health  func(error)
-	found   func(string)
-	folder  string // see pipeline.Env
-	env     *pipeline.Env
-	metrics *metrics
+	config   Config
+	log      *slog.Logger
+	health   func(error)
+	found    func(string)
+	folder   string // see pipeline.Env
+	panicked pipeline.Panicked
+	metrics  *metrics
 	// What is read again counts for nothing.
 	rereadMetrics *metrics
 	self          self
@@ -239,7 +239,7 @@ func (in *Input) probe(ctx context.Context) {
 		f.readAtProbe = read
 		if silent && f.cancelStream.Load() != nil {
 			in.running.Go(func() {
-				defer in.env.Contain()
+				defer in.panicked.Contain()
 				if err := f.probe(ctx, read); err != nil && ctx.Err() == nil {
 					in.log.Debug("checking a silent container", "container", short(f.id), "error", err)
 				}
@@ -279,7 +279,7 @@ func (in *Input) subscribe(ctx context.Context) *subscription {
 	}
 	c := in.engine.Client()
 	go func() {
-		defer in.env.Contain()
+		defer in.panicked.Contain()
 		s.events, s.errs = c.Events(ctx, options)
 		close(s.ready)
 	}()
@@ -411,7 +411,7 @@ func (in *Input) follow(ctx context.Context, id string, hint *identity) {
 	}
 	in.followers[id] = f
 	in.running.Go(func() {
-		defer in.env.Contain()
+		defer in.panicked.Contain()
 		f.run(ctx)
 	})
 }

@@ -76,7 +76,7 @@ func (in *Input) newFollower(ctx context.Context, id string) *follower {
 	f.history.held, f.history.maxLine, f.history.spacing = &in.held, int(in.config.MaxLine), in.entrySpacing
 	f.batcher = batcher{
 		ctx: ctx, feed: in.feed, log: in.log, metrics: in.metrics, openBatches: &in.openBatches,
-		sources: &in.sources, history: &f.history, env: in.env,
+		sources: &in.sources, history: &f.history, panicked: in.panicked,
 	}
 	for s := range f.known {
 		key := sourceKey(id, logformat.Stream(s))

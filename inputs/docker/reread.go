@@ -39,7 +39,7 @@ func (in *Input) Reread(ctx context.Context, from pipeline.Known, feed pipeline.
 	r := &rereading{history: h, blocks: &in.blocks}
 	r.batcher = batcher{
 		ctx: ctx, feed: feed, log: slog.New(slog.DiscardHandler), metrics: in.rereadMetrics,
-		openBatches: &batches, identity: &identity{}, again: h, env: in.env,
+		openBatches: &batches, identity: &identity{}, again: h, panicked: in.panicked,
 	}
 	for s := range h.streams {
 		st := &streamState{stream: logformat.Stream(s), key: from.Key}

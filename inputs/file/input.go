@@ -60,7 +60,7 @@ func (in *input) Run(ctx context.Context, feed pipeline.Feed) error {
 	var wg sync.WaitGroup
 	start := func(run func(context.Context)) {
 		wg.Go(func() {
-			defer in.env.Contain()
+			defer in.env.Panicked.Contain()
 			run(ctx)
 		})
 	}

@@ -48,7 +48,7 @@ func (in *Input) Run(ctx context.Context, feed pipeline.Feed) error {
 	defer cancel()
 	if in.pods.asks {
 		watching.Go(func() {
-			defer in.env.Contain()
+			defer in.env.Panicked.Contain()
 			in.watch(ctx)
 		})
 	} else if in.config.API.Mode != "off" {

@@ -85,7 +85,7 @@ func (in *Input) Run(ctx context.Context, feed pipeline.Feed) (err error) {
 	in.env.Found(in.config.what())
 	var probing sync.WaitGroup
 	probing.Go(func() {
-		defer in.env.Contain()
+		defer in.env.Panicked.Contain()
 		in.probe(ctx)
 	})
 	err = in.Reader.Run(ctx, feed)

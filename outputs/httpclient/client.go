@@ -15,9 +15,8 @@ import (
 	"time"
 
 	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/tlsfiles"
 )
-
-const handshakeTimeout = 10 * time.Second
 
 // A Client is the connection pool of one output: a http.RoundTripper that adds the settings'
 // headers and authorization, and follows no redirect: a 3xx is an error. All its errors are *Error.
@@ -55,7 +54,7 @@ func New(s Settings) (*Client, error) {
 			DialContext:            dial,
 			DialTLSContext:         s.TLS.Dialer(dial),
 			TLSClientConfig:        tlsConfig,
-			TLSHandshakeTimeout:    handshakeTimeout,
+			TLSHandshakeTimeout:    tlsfiles.HandshakeTimeout,
 			ForceAttemptHTTP2:      true,
 			MaxIdleConns:           128,
 			MaxIdleConnsPerHost:    64, // as many as an output may have in flight

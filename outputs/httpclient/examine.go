@@ -168,19 +168,20 @@ func (e *examination) handshake(to *url.URL) bool {
 			"set tls.ca_file in place of tls.insecure_skip_verify")
 		return true
 	}
-	e.expiry(state)
+	e.tell(Certificates(state))
 	return true
 }
 
-// expiry tells of trusted certificates.
-func (e *examination) expiry(state tls.ConnectionState) {
+// Certificates returns what is to be said of those that a server has shown, which are trusted.
+// There is one at least.
+func Certificates(state tls.ConnectionState) pipeline.Finding {
 	chain := state.PeerCertificates
 	if first := firstToExpire(chain); time.Until(first.NotAfter) < renewTime {
-		e.doubtful("TLS", fmt.Sprintf("the certificate %q expires on %s", Clean(first.Subject.String()),
-			first.NotAfter.UTC().Format(time.DateOnly)), "renew it before then")
-		return
+		return pipeline.Finding{What: "TLS", State: pipeline.FoundDoubtful, Advice: "renew it before then",
+			Says: fmt.Sprintf("the certificate %q expires on %s", Clean(first.Subject.String()),
+				first.NotAfter.UTC().Format(time.DateOnly))}
 	}
-	e.fine("TLS", tls.VersionName(state.Version)+", "+describeChain(chain))
+	return pipeline.Finding{What: "TLS", Says: tls.VersionName(state.Version) + ", " + describeChain(chain)}
 }
 
 // shown returns the state of a connection that trusts anybody, and sends nothing.
@@ -271,7 +272,7 @@ func (e *examination) ask(req *http.Request, proxied bool) (*http.Response, []by
 		return nil, nil, e.broken("HTTP", "the answer breaks off: "+describe(err), "")
 	}
 	if proxied && resp.TLS != nil && len(resp.TLS.PeerCertificates) > 0 {
-		e.expiry(*resp.TLS) // what lies behind a proxy shows its certificates only now
+		e.tell(Certificates(*resp.TLS)) // what lies behind a proxy shows its certificates only now
 	}
 	e.clock(resp.Header, sent, received)
 	return resp, body, e.admitted(resp, body)

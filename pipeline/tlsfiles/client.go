@@ -136,10 +136,11 @@ func (t *Client) Dialer(dial DialFunc) DialFunc {
 // A DialFunc opens a connection, as net.Dialer.DialContext does.
 type DialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 
-const handshakeTimeout = 10 * time.Second
+// HandshakeTimeout is how long a handshake may take.
+const HandshakeTimeout = 10 * time.Second
 
 func handshake(ctx context.Context, conn *tls.Conn) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, HandshakeTimeout)
 	defer cancel()
 	if err := conn.HandshakeContext(ctx); err != nil {
 		_ = conn.Close()
