@@ -28,7 +28,7 @@ func podManifest(name, annotations, restart string, args ...string) string {
 	list, _ := json.Marshal(append([]string{"-name", name}, args...))
 	return fmt.Sprintf(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":%q,
 "labels":{"app.kubernetes.io/name":"shop-%s"},"annotations":{%s}},
-"spec":{"nodeName":"e2e","hostNetwork":true,"restartPolicy":%q,"terminationGracePeriodSeconds":1,
+"spec":{"hostNetwork":true,"restartPolicy":%q,"terminationGracePeriodSeconds":1,
 "automountServiceAccountToken":false,"tolerations":[{"operator":"Exists"}],
 "containers":[{"name":"main","image":%q,"imagePullPolicy":"Never","args":%s}]}}`,
 		name, name, annotations, restart, chatterImage, list)
@@ -36,8 +36,8 @@ func podManifest(name, annotations, restart string, args ...string) string {
 
 // TestKubernetes ships the logs of a real node's pods to an imitation of Loki: pods that start,
 // crash, restart, are deleted while Loki is away, and log 2,000 lines a second, while the kubelet
-// rotates at 1 MiB and the agent is killed again and again. Then the agent runs as its manifests
-// say.
+// rotates at 1 MiB and the agent is killed again and again. Then the agent is deployed by its
+// manifests.
 func TestKubernetes(t *testing.T) {
 	node := server.Kubernetes(t)
 	chatter := binary(t, "./e2e/chatter")
@@ -206,9 +206,7 @@ func objectsOf(t *testing.T, text string) (objects []map[string]any) {
 // tryManifests has the API check, without making any, the manifests of the events' agent and what
 // the chart makes, but for the types of the Prometheus operator.
 func tryManifests(t *testing.T, node *server.KubernetesServer) {
-	for _, object := range manifests(t, "events") {
-		node.Try(t, collectionOf(object), object)
-	}
+	kubectl(t, node, "apply", "--dry-run=server", "--validate=strict", "-k", manifestsOf("events"))
 	for _, values := range []string{"", everyValue} {
 		for _, object := range rendered(t, values) {
 			if object["kind"] != "ServiceMonitor" {
@@ -218,81 +216,189 @@ func tryManifests(t *testing.T, node *server.KubernetesServer) {
 	}
 }
 
-// testManifests has the API take each manifest, strictly, and the node run the pod that the
-// DaemonSet describes: with the node's name, as there is no controller that would set it, and in
-// the host's network, as the node has no other.
-func testManifests(t *testing.T, node *server.KubernetesServer) {
-	loki, when := server.LokiImitation(t), around()
-	node.Image("docker.io/longshore/longshore:dev", binary(t, "./cmd/longshore"), "longshore")
-	made := manifests(t, "base")
-	create := func(kind, path string) {
-		text, err := json.Marshal(made[kind])
-		if err != nil {
-			t.Fatal(err)
-		}
-		node.Create(path, string(text))
-	}
-	create("Namespace", "/api/v1/namespaces")
-	node.Furnish("longshore")
-	tryManifests(t, node)
-	create("ServiceAccount", "/api/v1/namespaces/longshore/serviceaccounts")
-	create("ConfigMap", "/api/v1/namespaces/longshore/configmaps")
-	create("ClusterRole", "/apis/rbac.authorization.k8s.io/v1/clusterroles")
-	create("ClusterRoleBinding", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings")
-	create("NetworkPolicy", "/apis/networking.k8s.io/v1/namespaces/longshore/networkpolicies")
-	create("DaemonSet", "/apis/apps/v1/namespaces/longshore/daemonsets")
-
-	template := made["DaemonSet"]["spec"].(map[string]any)["template"].(map[string]any)
-	template["metadata"].(map[string]any)["name"] = "longshore-1"
-	spec := template["spec"].(map[string]any)
-	spec["nodeName"], spec["hostNetwork"] = node.Node, true
-	container := spec["containers"].([]any)[0].(map[string]any)
-	for _, v := range container["env"].([]any) {
-		if variable := v.(map[string]any); variable["name"] == "LONGSHORE_LOKI_URL" {
-			variable["value"] = loki.URL
-		}
-	}
-	port := node.URL[strings.LastIndexByte(node.URL, ':')+1:]
-	container["env"] = append(container["env"].([]any), map[string]any{"name": "KUBERNETES_SERVICE_HOST",
-		"value": "127.0.0.1"}, map[string]any{"name": "KUBERNETES_SERVICE_PORT_HTTPS", "value": port})
-	data := t.TempDir()
-	for _, v := range spec["volumes"].([]any) {
-		if volume := v.(map[string]any); volume["name"] == "data" {
-			volume["hostPath"] = map[string]any{"path": data}
-		}
-	}
-	text, err := json.Marshal(template)
+// kubectl runs kubectl, which must succeed.
+func kubectl(t *testing.T, node *server.KubernetesServer, args ...string) string {
+	t.Helper()
+	out, err := node.Kubectl(args...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	const pods = "/api/v1/namespaces/longshore/pods"
-	node.Create(pods, string(text))
+	return out
+}
+
+// manifestsOf returns a folder of manifests.
+func manifestsOf(folder string) string { return filepath.Join(root, "deploy", "kubernetes", folder) }
+
+// agentOverlay is laid over the base as a user's own: where Loki is, and what this node lacks. Its
+// only network is the host's, in which nothing is at the API's address in the cluster. What was
+// watched stays until the test has seen how it ended.
+const agentOverlay = `
+resources: [%q]
+patches:
+  - patch: |
+      apiVersion: apps/v1
+      kind: DaemonSet
+      metadata: {name: longshore, namespace: longshore}
+      spec:
+        template:
+          metadata: {finalizers: [longshore.test/watched]}
+          spec:
+            hostNetwork: true
+            containers:
+              - name: longshore
+                env:
+                  - {name: LONGSHORE_LOKI_URL, value: %q}
+                  - {name: KUBERNETES_SERVICE_HOST, value: "127.0.0.1"}
+                  - {name: KUBERNETES_SERVICE_PORT_HTTPS, value: %q}
+            volumes:
+              - {name: data, hostPath: {path: %q}}
+`
+
+// writeOverlay writes an overlay of the base, and returns its folder.
+func writeOverlay(t *testing.T, node *server.KubernetesServer, lokiURL string) string {
+	t.Helper()
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	base, err := filepath.Abs(manifestsOf("base"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if base, err = filepath.Rel(dir, base); err != nil { // Kustomize takes no other
+		t.Fatal(err)
+	}
+	port := node.URL[strings.LastIndexByte(node.URL, ':')+1:]
+	text := fmt.Sprintf(agentOverlay, base, lokiURL, port, t.TempDir())
+	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// testManifests applies the Kustomize base, as an overlay has it. Kubernetes makes the DaemonSet's
+// pod, places it and runs it; it delivers, and is ended and replaced while Loki is away.
+func testManifests(t *testing.T, node *server.KubernetesServer) {
+	loki, when := server.LokiImitation(t), around()
+	l := query.Loki{URL: loki.URL}
+	node.Image("docker.io/longshore/longshore:dev", binary(t, "./cmd/longshore"), "longshore")
+	kubectl(t, node, "apply", "-f", filepath.Join(manifestsOf("base"), "namespace.yaml"))
+	tryManifests(t, node)
 	t.Cleanup(func() {
 		if t.Failed() {
-			out, _ := node.Get(pods)
-			logs, _ := filepath.Glob(server.PodLogs + "/longshore_*/*/*.log")
-			for _, path := range logs {
-				text, _ := os.ReadFile(path)
-				out += "\n" + path + "\n" + string(text)
-			}
-			t.Log(out)
+			showNamespace(t, node)
 		}
 	})
-	eventually(t, "the agent's pod is ready", 2*time.Minute, func() (bool, string) {
-		out, err := node.Get(pods + "/longshore-1")
-		return err == nil && strings.Contains(strings.ReplaceAll(out, " ", ""), `"ready":true`), out
-	})
+	kubectl(t, node, "apply", "--validate=strict", "-k", writeOverlay(t, node, loki.URL))
+	first := agentPod(t, node)
+	if events := kubectl(t, node, "-n", "longshore", "get", "events", "-o", "json",
+		"--field-selector", "reason=Scheduled,involvedObject.name="+first.Metadata.Name); !strings.Contains(events,
+		"default-scheduler") {
+		t.Errorf("the scheduler has not placed %s: %s", first.Metadata.Name, events)
+	}
+	if owners := first.Metadata.OwnerReferences; len(owners) != 1 || owners[0].Kind != "DaemonSet" {
+		t.Errorf("%s belongs to %v, want the DaemonSet", first.Metadata.Name, owners)
+	}
 	node.Create(defaultPods, podManifest("shipped", "", "Never", "-format", "json", "-lines", "500", "-hold"))
-	l := query.Loki{URL: loki.URL}
 	wantPod(t, l, "shipped", when, 500, 1)
 	labels := lokiEntries(t, l, `{pod="shipped"}`, when)[0].Labels
 	if labels["service_name"] != "shop-shipped" || labels["node"] != node.Node {
 		t.Errorf("labels %v", labels)
 	}
 	lokiCounts(t, l, `{namespace="longshore"}`, when, 0) // not its own log
-	node.Delete(pods + "/longshore-1")
-	eventually(t, "the agent's pod ends within its grace", 40*time.Second, func() (bool, string) {
-		out, err := node.Get(pods + "/longshore-1")
-		return err != nil, out
+
+	for pod, away := range map[string]struct{ leave, comeBack func() }{
+		"while-loki-hangs": {loki.Pause, loki.Resume}, "while-loki-is-gone": {loki.Stop, loki.Start}} {
+		before := agentPod(t, node)
+		away.leave()
+		node.Create(defaultPods, podManifest(pod, "", "Never", "-format", "json", "-lines", "500", "-hold"))
+		(&agent{t: t, url: "http://127.0.0.1:5664"}).metric(`longshore_output_in_flight_records{output="loki"}`, 500)
+		endsInTime(t, node, before.Metadata.Name)
+		away.comeBack()
+		if after := agentPod(t, node); after.Metadata.Name == before.Metadata.Name {
+			t.Errorf("%s has no successor", before.Metadata.Name)
+		}
+		wantPod(t, l, pod, when, 500, 1)
+	}
+	wantPod(t, l, "shipped", when, 500, 1)
+	kubectl(t, node, "-n", "longshore", "delete", "daemonset", "longshore", "--wait=false")
+}
+
+// endsInTime deletes a pod, and wants its container to end by itself within its grace: one that is
+// killed after that ends with 137.
+func endsInTime(t *testing.T, node *server.KubernetesServer, name string) {
+	t.Helper()
+	kubectl(t, node, "-n", "longshore", "delete", "pod", name, "--wait=false")
+	var p podStatus
+	eventually(t, "the agent's pod has ended", time.Minute, func() (bool, string) {
+		out := kubectl(t, node, "-n", "longshore", "get", "pod", name, "-o", "json")
+		p = readPod(t, out)
+		return len(p.Status.ContainerStatuses) == 1 && p.Status.ContainerStatuses[0].State.Terminated != nil, out
 	})
+	end := p.Status.ContainerStatuses[0].State.Terminated
+	asked := p.Metadata.DeletionTimestamp.Add(-time.Duration(p.Metadata.GracePeriod) * time.Second)
+	t.Logf("%s ended %v after it was asked to, with %d; it has %d s", name, end.FinishedAt.Sub(asked), end.ExitCode,
+		p.Metadata.GracePeriod)
+	if end.ExitCode != 0 {
+		t.Errorf("%s ended with %+v", name, *end)
+	}
+	kubectl(t, node, "-n", "longshore", "patch", "pod", name, "--type=json",
+		`-p=[{"op":"remove","path":"/metadata/finalizers"}]`)
+}
+
+// podStatus is what is looked at of a pod.
+type podStatus struct {
+	Metadata struct {
+		Name              string
+		OwnerReferences   []struct{ Kind string }
+		DeletionTimestamp time.Time
+		GracePeriod       int `json:"deletionGracePeriodSeconds"`
+	}
+	Status struct {
+		ContainerStatuses []struct {
+			Ready bool
+			State struct {
+				Terminated *struct {
+					ExitCode   int
+					Reason     string
+					FinishedAt time.Time
+				}
+			}
+		}
+	}
+}
+
+func readPod(t *testing.T, text string) (p podStatus) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(text), &p); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	return p
+}
+
+// agentPod waits until the DaemonSet's pod is ready, and returns it.
+func agentPod(t *testing.T, node *server.KubernetesServer) (p podStatus) {
+	t.Helper()
+	eventually(t, "the agent's pod is ready", 2*time.Minute, func() (bool, string) {
+		out := kubectl(t, node, "-n", "longshore", "get", "pods", "-o", "json")
+		var list struct{ Items []json.RawMessage }
+		if err := json.Unmarshal([]byte(out), &list); err != nil || len(list.Items) != 1 {
+			return false, out
+		}
+		p = readPod(t, string(list.Items[0]))
+		statuses := p.Status.ContainerStatuses
+		return p.Metadata.DeletionTimestamp.IsZero() && len(statuses) == 1 && statuses[0].Ready, out
+	})
+	return p
+}
+
+// showNamespace logs the state of the agent's namespace, and what its pods have logged.
+func showNamespace(t *testing.T, node *server.KubernetesServer) {
+	out, err := node.Kubectl("-n", "longshore", "describe", "daemonsets,pods")
+	t.Log(out, err)
+	logs, _ := filepath.Glob(server.PodLogs + "/longshore_*/*/*.log")
+	for _, path := range logs {
+		text, _ := os.ReadFile(path)
+		t.Logf("%s\n%s", path, text)
+	}
 }

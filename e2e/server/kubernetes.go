@@ -27,7 +27,7 @@ import (
 	"time"
 )
 
-// ensureKubernetes returns the folder that has etcd, kube-apiserver, kubelet and ctr.
+// ensureKubernetes returns the folder that has etcd, Kubernetes' programs, kubectl and ctr.
 func ensureKubernetes() (string, error) {
 	tool, err := newTool("kubernetes", "go.mod", `\sk8s.io/kubernetes v(\S+)`)
 	if err != nil {
@@ -37,12 +37,15 @@ func ensureKubernetes() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	announce := fmt.Sprintf("building Kubernetes %s, about 4 minutes, once", tool.version)
+	announce := fmt.Sprintf("building Kubernetes %s, about 6 minutes, once", tool.version)
 	return once(tool.folder, announce, func(dir string) error {
 		for _, program := range [...]struct{ pkg, name string }{
 			{"go.etcd.io/etcd/server/v3", "etcd"},
 			{"k8s.io/kubernetes/cmd/kube-apiserver", "kube-apiserver"},
 			{"k8s.io/kubernetes/cmd/kubelet", "kubelet"},
+			{"k8s.io/kubernetes/cmd/kube-scheduler", "kube-scheduler"},
+			{"k8s.io/kubernetes/cmd/kube-controller-manager", "kube-controller-manager"},
+			{"k8s.io/kubernetes/cmd/kubectl", "kubectl"},
 		} {
 			if err := tool.buildGo(program.pkg, "", filepath.Join(dir, program.name)); err != nil {
 				return err
@@ -71,8 +74,8 @@ type KubernetesServer struct {
 // PodLogs is where the node keeps the logs of pods.
 const PodLogs = "/var/log/pods"
 
-// Kubernetes starts a cluster of one node: etcd, kube-apiserver, containerd and kubelet, which
-// rotates logs at 1 MiB. There is no scheduler and no controller: pods name their node.
+// Kubernetes starts a cluster of one node: etcd, kube-apiserver, kube-controller-manager,
+// kube-scheduler, containerd and kubelet, which rotates logs at 1 MiB.
 func Kubernetes(t testing.TB) *KubernetesServer {
 	t.Helper()
 	skipShort(t)
@@ -108,6 +111,7 @@ func Kubernetes(t testing.TB) *KubernetesServer {
 	}
 	t.Cleanup(k.clean)
 	k.startAPI()
+	k.startControl()
 	k.startNode(filepath.Dir(docker.dockerd))
 	return k
 }
@@ -178,18 +182,22 @@ func (k *KubernetesServer) startAPI() {
 "clusters":[{"name":"e2e","cluster":{"server":%q,"certificate-authority":%q}}],
 "users":[{"name":"e2e","user":{"token":%q}}],
 "contexts":[{"name":"e2e","context":{"cluster":"e2e","user":"e2e"}}]}`, k.URL, k.CAFile, k.Token))
-	k.Furnish("default")
 }
 
-// Furnish makes in a namespace what controllers would: the account that pods have, and the
-// certificate by which they know the API server.
-func (k *KubernetesServer) Furnish(namespace string) {
+// startControl starts what acts on the API's objects: the controllers, which make pods, accounts
+// and certificates for them, and the scheduler.
+func (k *KubernetesServer) startControl() {
 	k.t.Helper()
-	ca, err := os.ReadFile(k.CAFile)
-	k.must(err)
-	path := "/api/v1/namespaces/" + namespace
-	k.Create(path+"/serviceaccounts", `{"metadata":{"name":"default"}}`)
-	k.Create(path+"/configmaps", fmt.Sprintf(`{"metadata":{"name":"kube-root-ca.crt"},"data":{"ca.crt":%q}}`, ca))
+	for name, args := range map[string][]string{
+		"kube-scheduler": nil,
+		"kube-controller-manager": {"--service-account-private-key-file=" + k.path("account.key"),
+			"--root-ca-file=" + k.CAFile},
+	} {
+		port := k.port()
+		args = append(args, "--kubeconfig="+k.kubeconfig, "--leader-elect=false", "--bind-address=127.0.0.1",
+			fmt.Sprintf("--secure-port=%d", port), "--cert-dir="+k.path("certs-"+name))
+		k.serve(name, nil, answers(fmt.Sprintf("https://127.0.0.1:%d/healthz", port), "ok"), args...)
+	}
 }
 
 // newKey makes the key that tokens of service accounts are signed with.
@@ -254,6 +262,8 @@ func (k *KubernetesServer) startNode(docker string) {
 	_, err = run(filepath.Join(module, "e2e", "runc"), []string{"CGO_ENABLED=0"}, "go", "build",
 		"-ldflags", "-X main.runc="+filepath.Join(docker, "runc"), "-o", k.path("runc"), ".")
 	k.must(err)
+	// A network that no pod is in, as all are in the host's: without one the node is not ready.
+	network := k.write("cni/none.conflist", `{"cniVersion":"1.0.0","name":"none","plugins":[{"type":"none"}]}`)
 	config := k.write("containerd.toml", fmt.Sprintf(`version = 3
 root = %q
 state = %q
@@ -264,11 +274,13 @@ address = %q
 sandbox = "longshore.test/pause:1"
 [plugins.'io.containerd.cri.v1.runtime']
 restrict_oom_score_adj = true
+[plugins.'io.containerd.cri.v1.runtime'.cni]
+conf_dir = %q
 [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc]
 runtime_type = "io.containerd.runc.v2"
 [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc.options]
 BinaryName = %q
-`, k.path("containerd-root"), k.path("containerd-state"), k.containers, k.path("runc")))
+`, k.path("containerd-root"), k.path("containerd-state"), k.containers, filepath.Dir(network), k.path("runc")))
 	path := "PATH=" + docker + ":" + os.Getenv("PATH")
 	k.serve(filepath.Join(docker, "containerd"), []string{path}, func(ctx context.Context) error {
 		_, err := run("", nil, k.programs+"/ctr", "-a", k.containers, "version")
@@ -354,6 +366,20 @@ func (k *KubernetesServer) Try(t testing.TB, path string, object map[string]any)
 // Get reads an object; the error is also that there is none.
 func (k *KubernetesServer) Get(path string) (string, error) {
 	return k.call(k.t.Context(), http.MethodGet, path, "")
+}
+
+// Kubectl runs kubectl, and returns what it writes to standard output.
+func (k *KubernetesServer) Kubectl(args ...string) (string, error) {
+	k.t.Helper()
+	cmd := exec.CommandContext(k.t.Context(), filepath.Join(k.programs, "kubectl"), args...)
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+k.kubeconfig, "HOME="+k.dir)
+	var complaints strings.Builder
+	cmd.Stderr = &complaints
+	out, err := cmd.Output()
+	if err != nil {
+		err = fmt.Errorf("kubectl %s: %w: %s%s", strings.Join(args, " "), err, out, &complaints)
+	}
+	return string(out), err
 }
 
 // Delete deletes an object.
