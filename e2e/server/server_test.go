@@ -1,10 +1,22 @@
 package server
 
 import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl/oauth"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
 )
 
 func TestLoki(t *testing.T) {
@@ -90,5 +102,75 @@ func TestCompose(t *testing.T) {
 	out, err := docker.Compose(t.TempDir(), "version")
 	if err != nil || !strings.Contains(out, "v2.") {
 		t.Fatalf("%v: %s", err, out)
+	}
+}
+
+func TestKafka(t *testing.T) {
+	c := Kafka(t)
+	c.CreateTopic("logs", 2)
+	produceKafka(t, c.Client(kgo.TransactionalID("a")), "logs", 100)
+	cert, err := os.ReadFile(c.CA)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(cert)
+	auth := scram.Auth{User: KafkaUser, Pass: KafkaPassword}
+	unsecured := func(context.Context) (oauth.Auth, error) {
+		part := base64.RawURLEncoding.EncodeToString
+		claims := fmt.Sprintf(`{"sub":"%s","iat":%d,"exp":%d}`, KafkaUser, time.Now().Unix(), time.Now().Unix()+300)
+		return oauth.Auth{Token: part([]byte(`{"alg":"none"}`)) + "." + part([]byte(claims)) + "."}, nil
+	}
+	n := c.Nodes[0]
+	encrypted := kgo.DialTLSConfig(&tls.Config{RootCAs: pool})
+	for name, opts := range map[string][]kgo.Opt{
+		"plain":   {kgo.SeedBrokers(n.SASL), kgo.SASL(plain.Auth{User: KafkaUser, Pass: KafkaPassword}.AsMechanism())},
+		"scram":   {kgo.SeedBrokers(n.SASLTLS), encrypted, kgo.SASL(auth.AsSha256Mechanism())},
+		"scram-5": {kgo.SeedBrokers(n.SASL), kgo.SASL(auth.AsSha512Mechanism())},
+		"oauth":   {kgo.SeedBrokers(n.SASL), kgo.SASL(oauth.Oauth(unsecured))},
+		"tls":     {kgo.SeedBrokers(n.TLS), encrypted},
+	} {
+		t.Run(name, func(t *testing.T) {
+			produceKafka(t, c.Client(append(opts, kgo.TransactionalID(name))...), "logs", 10)
+		})
+	}
+	records, err := c.Committed(t.Context(), "logs")
+	if err != nil || len(records) != 150 {
+		t.Fatalf("%d records, %v; want 150", len(records), err)
+	}
+}
+
+func TestKafkaOfThree(t *testing.T) {
+	c := KafkaOf(t, 3)
+	c.CreateTopic("logs", 3)
+	cl := c.Client()
+	produceKafka(t, cl, "logs", 10)
+	c.Nodes[1].Kill()
+	produceKafka(t, cl, "logs", 10)
+	c.Nodes[1].Start()
+	c.Nodes[0].Kill()
+	produceKafka(t, cl, "logs", 10)
+	c.Nodes[0].Start()
+	records, err := c.Committed(t.Context(), "logs")
+	if err != nil || len(records) != 30 {
+		t.Fatalf("%d records, %v; want 30", len(records), err)
+	}
+}
+
+func produceKafka(t *testing.T, cl *kgo.Client, topic string, n int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	transaction := cl.BeginTransaction() == nil
+	for i := range n {
+		r := &kgo.Record{Topic: topic, Key: fmt.Append(nil, i), Value: fmt.Append(nil, i)}
+		if err := cl.ProduceSync(ctx, r).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if transaction {
+		if err := cl.EndTransaction(ctx, kgo.TryCommit); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -18,6 +18,7 @@ var setups = []struct {
 	{"packages", ensurePackageTools},
 	{"elasticsearch", func() error { _, _, err := elasticsearch.ensure(); return err }},
 	{"opensearch", func() error { _, _, err := openSearch.ensure(); return err }},
+	{"kafka", func() error { _, _, err := ensureKafka(); return err }},
 	{"openbao", func() error { _, err := ensureOpenBao(); return err }},
 	{"moto", func() error { _, err := ensureMoto(); return err }},
 	{"victorialogs", func() error { _, err := ensureVictoriaLogs(); return err }},

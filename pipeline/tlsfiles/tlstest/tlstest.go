@@ -9,6 +9,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"math/big"
+	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -44,7 +45,7 @@ func NewAuthority(t testing.TB) *Authority {
 func (a *Authority) Issue(t testing.TB, name, certFile, keyFile string) {
 	t.Helper()
 	key, cert := newKey(t), template(name)
-	cert.DNSNames = []string{"localhost"}
+	cert.DNSNames, cert.IPAddresses = []string{"localhost"}, []net.IP{net.IPv4(127, 0, 0, 1)}
 	cert.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 	raw, err := x509.CreateCertificate(rand.Reader, cert, a.cert, &key.PublicKey, a.key)
 	if err != nil {
