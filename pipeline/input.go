@@ -43,6 +43,20 @@ type Gone struct{ To uint64 }
 // Error implements error.
 func (g Gone) Error() string { return fmt.Sprintf("what is before %d cannot be read any more", g.To) }
 
+// A Committer is an Input whose sources keep what they have sent until it is acknowledged: a group
+// of a message broker, or a client that waits for the answer to its request. Its spec has the trait
+// Acknowledges.
+type Committer interface {
+	// Commit notes that all of an open source below a cursor is done at every output it goes to:
+	// stored there, kept as a dead letter, dropped by a rule, or in a spool on disk. It is called
+	// where the cursor moves, for one batch or for several at once, and for none that was not sent
+	// whole. Calls come from any goroutine, also several for one source at a time and out of order:
+	// the highest position counts. Commit does not block, and calls nothing of the Feed. None comes
+	// after a batch of a run before. at.State is all that is needed to go on from there elsewhere
+	// (see Feed.Adopt); it is not to be changed.
+	Commit(id event.SourceID, at Cursor)
+}
+
 // A Lookout is an Input whose lines may wait in it while what it has read before is held up: those
 // of a source that it cannot look at, as its readers wait for a destination. A record does not end
 // by time as long as lines of it may wait so.
@@ -72,6 +86,18 @@ type Feed interface {
 	// input's own name for the source; it is kept with a new source, and it
 	// need not be unique. Labels are those of now: they may change between runs.
 	Open(id event.SourceID, key string, labels []event.Label) (*event.Source, error)
+
+	// Adopt is Open for a source whose progress is kept elsewhere, by those who have read it
+	// before, and whose ID follows from what it is. at is as Committer.Commit had it; its State may
+	// be nil, or from someone not to be trusted. The ledger may know the source, and then it goes
+	// on at the higher position. What is below uncertainTo, and not known to be done, may have been
+	// sent.
+	Adopt(at Known, uncertainTo uint64, labels []event.Label) (*event.Source, Cursor, error)
+
+	// Describe returns a source that nothing is read from: it has the labels and the identity of
+	// records that another source carries (see event.Batch.Carrier). It may be kept and used for
+	// as long as the run, by any goroutine. There may be very many: keep those that are in use.
+	Describe(id event.SourceID, key string, labels []event.Label) *event.Source
 
 	// Batch returns an empty batch for the source, from a pool. Take one only when there is
 	// something to put into it: batches are the memory of the whole program.

@@ -28,6 +28,12 @@ type Traits struct {
 	Stateful bool
 	// NeedsCondition: a transform that makes no sense without a condition.
 	NeedsCondition bool
+	// Acknowledges: an input that is a Committer. What it has not committed comes again, so a
+	// reload stops it and starts it again.
+	Acknowledges bool
+	// WholeRecords: an input of which every line is a record, whatever the next one is. They are
+	// never joined.
+	WholeRecords bool
 	// Observes: an input that is an Observer, and is made of the alerts of a config. It is
 	// connected with all pipelines.
 	Observes bool
@@ -48,6 +54,8 @@ func (t Traits) Describe() []string {
 		{t.Ephemeral, "ephemeral: its sources do not wait, so a lagging output spools at once"},
 		{t.Rereadable, "rereadable: longshore verify can read its sources again"},
 		{t.SourceOptions, "source_options: its sources can choose parsers and pipelines by labels"},
+		{t.Acknowledges, "acknowledges: its sources keep what was sent until it is done at every output"},
+		{t.WholeRecords, "whole_records: its lines are never joined"},
 		{t.Stateful, "stateful: depends on the clock or on earlier records, so longshore verify cannot repeat it"},
 		{t.NeedsCondition, "needs_condition: must have a condition (if)"},
 		{t.Observes, "observes: is made of the alerts of a config, and looks at the records of all pipelines"},
@@ -64,7 +72,7 @@ func (t Traits) Describe() []string {
 func (t Traits) CheckKind(k Kind) error {
 	ofInput := Traits{
 		ReserveAhead: t.ReserveAhead, Ephemeral: t.Ephemeral, Rereadable: t.Rereadable, SourceOptions: t.SourceOptions,
-		Observes: t.Observes,
+		Observes: t.Observes, Acknowledges: t.Acknowledges, WholeRecords: t.WholeRecords,
 	}
 	ofTransform := Traits{Stateful: t.Stateful, NeedsCondition: t.NeedsCondition}
 	if k != KindInput && ofInput != (Traits{}) || k != KindTransform && ofTransform != (Traits{}) ||

@@ -16,6 +16,8 @@ func TestTraitsAreOfTheirKind(t *testing.T) {
 		{Traits{Ephemeral: true}, KindOutput, false},
 		{Traits{Observes: true}, KindInput, true},
 		{Traits{Observes: true}, KindTransform, false},
+		{Traits{Acknowledges: true, WholeRecords: true}, KindInput, true},
+		{Traits{Acknowledges: true}, KindOutput, false},
 		{Traits{ForPeople: true}, KindOutput, true},
 		{Traits{ForPeople: true}, KindInput, false},
 	} {
@@ -23,8 +25,8 @@ func TestTraitsAreOfTheirKind(t *testing.T) {
 			t.Errorf("%+v of an %s: %v", test.traits, test.kind, err)
 		}
 	}
-	all := Traits{1, true, true, true, true, true, true, true}
-	if n := len(all.Describe()); n != 8 {
-		t.Errorf("%d of 8 traits are described", n)
+	all := Traits{1, true, true, true, true, true, true, true, true, true}
+	if n := len(all.Describe()); n != 10 {
+		t.Errorf("%d of 10 traits are described", n)
 	}
 }

@@ -89,7 +89,7 @@ func (l *lane) startRun(src *event.Source, track Track, from uint64) {
 	}
 	b := l.open
 	b.spooled = false // what was, and rides with what comes now, is so no longer
-	if n := len(b.Runs); n > 0 && b.Runs[n-1].Track == track && b.Runs[n-1].To == from {
+	if n := len(b.Runs); n > 0 && b.Runs[n-1].Track == track && b.Runs[n-1].To == from && b.Runs[n-1].Source == src {
 		return
 	}
 	b.Runs = append(b.Runs, Run{Source: src, Track: track, First: len(b.Items), From: from, To: from})

@@ -550,11 +550,11 @@ func trim(b *event.Batch, from, to uint64) {
 		return i
 	}
 	if b.To > to {
-		b.Records = b.Records[:before(to)]
+		b.Keep(0, before(to))
 		b.To, b.EndedByTimeout = to, false
 	}
 	if b.From < from {
-		b.Records = slices.Delete(b.Records, 0, before(from))
+		b.Keep(before(from), len(b.Records))
 		b.From = from
 	}
 }
@@ -574,6 +574,18 @@ func (f *rereadFeed) Known() []pipeline.Known { return nil }
 // Open implements pipeline.Feed.
 func (f *rereadFeed) Open(event.SourceID, string, []event.Label) (*event.Source, error) {
 	return f.r.src, nil
+}
+
+// Adopt implements pipeline.Feed.
+func (f *rereadFeed) Adopt(
+	at pipeline.Known, _ uint64, _ []event.Label,
+) (*event.Source, pipeline.Cursor, error) {
+	return f.r.src, at.Cursor, nil
+}
+
+// Describe implements pipeline.Feed.
+func (f *rereadFeed) Describe(id event.SourceID, key string, labels []event.Label) *event.Source {
+	return f.r.of.feed.Describe(id, key, labels)
 }
 
 // Batch implements pipeline.Feed.

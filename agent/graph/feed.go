@@ -61,22 +61,15 @@ func (f *feed) Known() []pipeline.Known {
 func (f *feed) Open(id event.SourceID, key string, labels []event.Label) (*event.Source, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	labels, options := splitOptions(labels)
-	pipelines, err := options.pipelines(f.pipelines, f.all)
-	f.warn(key, err)
-	var routes []string
-	for _, p := range pipelines {
-		routes = append(routes, p.routes()...)
-	}
-	progress, err := f.ledger.Open(id, f.input, key, routes, f.reserveAhead)
+	labels, plan := f.planFor(key, labels)
+	progress, err := f.ledger.Open(id, f.input, key, plan.routeNames(), f.reserveAhead)
 	if err != nil {
 		return nil, err
 	}
-	src := event.NewSource(progress.ID(), f.input, key, append(labels, f.labels...))
+	src := f.Describe(progress.ID(), key, labels)
 	o := f.sources[src.ID]
 	if o == nil {
-		o = &openSource{progress: progress, plan: f.planOf(key, pipelines, options), feed: f, reread: f.rereader()}
-		if err := o.setTargets(); err != nil {
+		if o, err = f.newOpenSource(progress, plan); err != nil {
 			return nil, fmt.Errorf("opening %s: %w", key, err)
 		}
 		f.sources[src.ID] = o
@@ -84,6 +77,61 @@ func (f *feed) Open(id event.SourceID, key string, labels []event.Label) (*event
 	o.opens++
 	o.closed = false
 	return src, nil
+}
+
+// Adopt implements pipeline.Feed.
+func (f *feed) Adopt(
+	at pipeline.Known, uncertainTo uint64, labels []event.Label,
+) (*event.Source, pipeline.Cursor, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, _, ok := readState(at.Cursor.State); !ok {
+		at.Cursor.State = BeginAt(nil)
+	}
+	labels, plan := f.planFor(at.Key, labels)
+	progress, from, err := f.ledger.Adopt(at, f.input, uncertainTo, plan.routeNames(), f.reserveAhead)
+	if err != nil {
+		return nil, pipeline.Cursor{}, err
+	}
+	o, err := f.newOpenSource(progress, plan)
+	if err != nil {
+		return nil, pipeline.Cursor{}, fmt.Errorf("adopting %s: %w", at.Key, err)
+	}
+	o.opens = 1
+	f.sources[at.ID] = o
+	_, from.State, _ = readState(from.State)
+	return f.Describe(at.ID, at.Key, labels), from, nil
+}
+
+// Describe implements pipeline.Feed.
+func (f *feed) Describe(id event.SourceID, key string, labels []event.Label) *event.Source {
+	return event.NewSource(id, f.input, key, append(labels, f.labels...))
+}
+
+// planFor returns how a source goes through the graph, and its labels without what chooses that.
+func (f *feed) planFor(key string, labels []event.Label) ([]event.Label, *plan) {
+	labels, options := splitOptions(labels)
+	pipelines, err := options.pipelines(f.pipelines, f.all)
+	f.warn(key, err)
+	return labels, f.planOf(key, pipelines, options)
+}
+
+func (f *feed) newOpenSource(progress *ledger.Source, plan *plan) (*openSource, error) {
+	o := &openSource{progress: progress, plan: plan, feed: f, reread: f.rereader()}
+	if committer := f.committer(); committer != nil {
+		id := progress.ID()
+		progress.OnCommit(func(at pipeline.Cursor) { committer.Commit(id, at) })
+	}
+	return o, o.setTargets()
+}
+
+// committer returns the input where it is to be told what is done; else nil.
+func (f *feed) committer() pipeline.Committer {
+	if f.in == nil || !f.in.acknowledges {
+		return nil
+	}
+	c, _ := f.in.input.(pipeline.Committer)
+	return c
 }
 
 func (f *feed) planOf(key string, pipelines []*sharedPipeline, options sourceOptions) *plan {
@@ -125,9 +173,10 @@ func (f *feed) Batch(src *event.Source) *event.Batch { return f.batches.get(src)
 
 // Send implements pipeline.Feed.
 func (f *feed) Send(ctx context.Context, b *event.Batch) error {
-	o := f.source(b.Source.ID)
+	src := b.CarriedBy()
+	o := f.source(src.ID)
 	if o == nil {
-		return fmt.Errorf("BUG: a batch of source %s (%s), which is not open", b.Source.ID, b.Source.Key)
+		return fmt.Errorf("BUG: a batch of source %s (%s), which is not open", src.ID, src.Key)
 	}
 	records := len(b.Records)
 	o.coming.Add(1)
@@ -139,7 +188,7 @@ func (f *feed) Send(ctx context.Context, b *event.Batch) error {
 	}
 	f.count(o, records)
 	select {
-	case f.workerOf(b.Source).in <- message{of: o, batch: b, feed: f}:
+	case f.workerOf(src).in <- message{of: o, batch: b, feed: f}:
 		return nil
 	case <-ctx.Done(): // they stay in flight, as the next run reads them
 		o.coming.Add(-1)
@@ -269,7 +318,7 @@ func (f *feed) closed(id event.SourceID, o *openSource, opens int, gone bool) {
 		o.gone.Store(true)
 	}
 	o.progress.Close(gone)
-	if gone {
+	if gone && f.sources[id] == o {
 		delete(f.sources, id)
 	}
 }

@@ -73,10 +73,13 @@ type Graph struct {
 type input struct {
 	name      string
 	ephemeral bool
-	once      bool // what it has read cannot be read again
-	input     pipeline.Input
-	relay     *relay // nil where the graph runs it
-	feed      *feed
+	// Traits that its spec has.
+	acknowledges, wholeRecords bool
+
+	once  bool // what it has read cannot be read again
+	input pipeline.Input
+	relay *relay // nil where the graph runs it
+	feed  *feed
 }
 
 type output struct {
@@ -173,8 +176,10 @@ func (g *Graph) addInput(c config.Input) error {
 		f.labels = append(f.labels, event.Label{Name: name, Value: value})
 	}
 	f.register(env.Metrics)
-	once := !c.Traits.Rereadable && !c.Traits.Observes // a journal is there to be read again
-	f.in = &input{c.Name, c.Traits.Ephemeral, once, in, via, f}
+	f.in = &input{
+		name: c.Name, ephemeral: c.Traits.Ephemeral, acknowledges: c.Traits.Acknowledges,
+		wholeRecords: c.Traits.WholeRecords, once: isReadOnce(c.Traits), input: in, relay: via, feed: f,
+	}
 	g.inputs = append(g.inputs, f.in)
 	if c.Traits.Observes {
 		g.setObserver(f.in)
@@ -182,9 +187,13 @@ func (g *Graph) addInput(c config.Input) error {
 	return nil
 }
 
+// isReadOnce reports whether what an input has read does not come again: a journal is there to be
+// read again, and what is not acknowledged is sent again.
+func isReadOnce(t pipeline.Traits) bool { return !t.Rereadable && !t.Observes && !t.Acknowledges }
+
 // makeInput makes an input. One that can be read only once outlives the graph, where reloads do.
 func (g *Graph) makeInput(c config.Input, env pipeline.Env) (pipeline.Input, *relay, error) {
-	if g.relays == nil || c.Traits.Rereadable || c.Traits.Observes {
+	if g.relays == nil || !isReadOnce(c.Traits) {
 		in, err := c.Settings.Input(env)
 		return in, nil, err
 	}

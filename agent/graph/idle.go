@@ -64,6 +64,13 @@ type plan struct {
 	workers   int
 }
 
+func (p *plan) routeNames() (names []string) {
+	for _, shared := range p.pipelines {
+		names = append(names, shared.routes()...)
+	}
+	return names
+}
+
 // hurry has what the outputs have yet to read of a source come first, and their lanes that are full
 // go to disk, or not any more.
 func (o *openSource) hurry(src *event.Source, on bool) {

@@ -205,6 +205,24 @@ func (r *relay) Open(id event.SourceID, key string, labels []event.Label) (*even
 	return src, nil
 }
 
+// Adopt implements pipeline.Feed. What is kept elsewhere is there for the next graph, too, so
+// that its input needs no relay.
+func (r *relay) Adopt(
+	at pipeline.Known, _ uint64, _ []event.Label,
+) (*event.Source, pipeline.Cursor, error) {
+	return nil, pipeline.Cursor{}, fmt.Errorf("BUG: adopting %s by an input that does not acknowledge", at.Key)
+}
+
+// Describe implements pipeline.Feed.
+func (r *relay) Describe(id event.SourceID, key string, labels []event.Label) *event.Source {
+	f, release := r.now()
+	defer release()
+	if f == nil {
+		return event.NewSource(id, "", key, labels)
+	}
+	return f.Describe(id, key, labels)
+}
+
 // Batch implements pipeline.Feed.
 func (r *relay) Batch(src *event.Source) *event.Batch {
 	f, release := r.now()
@@ -221,12 +239,16 @@ func (r *relay) Batch(src *event.Source) *event.Batch {
 func (r *relay) Send(ctx context.Context, b *event.Batch) error {
 	f, release := r.now()
 	defer release()
-	s := r.source(b.Source.ID)
+	s := r.source(b.CarriedBy().ID)
 	if f == nil || s == nil {
 		return errEnded
 	}
 	to := b.To
-	b.Source = s.src
+	if b.Carrier != nil {
+		b.Carrier = s.src
+	} else {
+		b.Source = s.src
+	}
 	b.From, b.To = b.From-s.base, b.To-s.base
 	for i := range b.Records {
 		b.Records[i].Pos -= s.base

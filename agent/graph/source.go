@@ -131,7 +131,7 @@ func (o *openSource) newPipelineInstance(k int, src *event.Source, from resumpti
 func (o *openSource) newJoin(
 	shared *sharedPipeline, p *parsing, src *event.Source, begin uint64, boundaries []uint64,
 ) (*join, error) {
-	if p.newJoiner == nil {
+	if p.newJoiner == nil || o.feed.in != nil && o.feed.in.wholeRecords {
 		return nil, nil
 	}
 	j := newJoin(p, src, begin, boundaries)
@@ -176,9 +176,10 @@ func (p *pipelineInstance) parse(b *event.Batch, from int, t *timestamps, now fu
 			r = &b.Records[next]
 		}
 		if r.Time == 0 {
-			r.Time = p.assignTime(next, r.Pos, t, now)
+			r.Time = p.uniquifier.unique(p.assignTime(next, r.Pos, t, now))
+		} else if !b.TimesUnique {
+			r.Time = p.uniquifier.unique(r.Time)
 		}
-		r.Time = p.uniquifier.unique(r.Time)
 		p.dropBelowLevel(r)
 		if next == 0 && p.join != nil {
 			p.join.onFirst(p.resumption(), b)

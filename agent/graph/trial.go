@@ -236,6 +236,18 @@ func (t *Trial) Known() []pipeline.Known { return nil }
 // Open implements pipeline.Feed. The labels are those of the trial.
 func (t *Trial) Open(event.SourceID, string, []event.Label) (*event.Source, error) { return t.src, nil }
 
+// Adopt implements pipeline.Feed. The labels are those of the trial.
+func (t *Trial) Adopt(
+	at pipeline.Known, _ uint64, _ []event.Label,
+) (*event.Source, pipeline.Cursor, error) {
+	return t.src, at.Cursor, nil
+}
+
+// Describe implements pipeline.Feed.
+func (t *Trial) Describe(id event.SourceID, key string, labels []event.Label) *event.Source {
+	return event.NewSource(id, t.src.Input, key, labels)
+}
+
 // Batch implements pipeline.Feed.
 func (t *Trial) Batch(src *event.Source) *event.Batch {
 	b := &event.Batch{}

@@ -184,7 +184,7 @@ func (w *worker) end(ctx context.Context) {
 // joining and parsing write into the batch.
 func (w *worker) process(ctx context.Context, m message) {
 	w.busy.begin()
-	s, b := m.of.activate(m.batch.Source), m.batch
+	s, b := m.of.activate(m.batch.CarriedBy()), m.batch
 	lines, to := len(b.Records), b.To
 	s.to = to
 	if b.EndedByTimeout {

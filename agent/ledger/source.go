@@ -33,6 +33,8 @@ type Source struct {
 	routes      []trackEntry // of earlier runs, not in use now, by name
 	origins     []routeOrigin
 
+	onCommit func(pipeline.Cursor) // nil for none
+
 	reserveAhead     uint64       // at the least
 	anchors          []TimeAnchor // that records beyond the cursor take
 	anchorsOnDisk    onDisk
@@ -121,14 +123,32 @@ func (s *Source) Track(route string) (*Track, error) {
 // Calls come in the order of the source, each before any record below to is sent. state is copied.
 func (s *Source) Checkpoint(to uint64, state []byte) {
 	s.ledger.mu.Lock()
-	defer s.ledger.mu.Unlock()
 	if s.released {
+		s.ledger.mu.Unlock()
 		return
 	}
 	s.read = to
 	s.checkpoints = append(s.checkpoints, pipeline.Cursor{Pos: to, State: append([]byte(nil), state...)})
-	s.advance()
+	moved := s.advance()
 	s.thinCheckpoints()
+	s.unlockAndCommit(moved)
+}
+
+// OnCommit has a function called whenever the cursor has moved, from any goroutine, without a lock
+// held. It is set before anything is sent.
+func (s *Source) OnCommit(commit func(at pipeline.Cursor)) {
+	s.ledger.mu.Lock()
+	defer s.ledger.mu.Unlock()
+	s.onCommit = commit
+}
+
+// unlockAndCommit unlocks the ledger's mu and tells of the cursor, if it has moved.
+func (s *Source) unlockAndCommit(moved bool) {
+	commit, at := s.onCommit, s.resume
+	s.ledger.mu.Unlock()
+	if moved && commit != nil {
+		commit(at)
+	}
 }
 
 // CheckpointAt returns the last checkpoint that is not beyond a position; it is at or beyond the
@@ -212,9 +232,9 @@ func (s *Source) Close(gone bool) {
 	s.ledger.removeDone()
 }
 
-// advance moves the cursor to the last checkpoint that all tracks have reached. The caller holds
-// the ledger's mu.
-func (s *Source) advance() {
+// advance moves the cursor to the last checkpoint that all tracks have reached, and reports whether
+// there was one. The caller holds the ledger's mu.
+func (s *Source) advance() (moved bool) {
 	low := s.read
 	for _, t := range s.tracks {
 		low = min(low, t.acked.endOfSpan(s.resume.Pos))
@@ -224,7 +244,7 @@ func (s *Source) advance() {
 		n++
 	}
 	if n == 0 {
-		return
+		return false
 	}
 	first := s.resume.State == nil
 	s.resume = s.checkpoints[n-1]
@@ -240,12 +260,13 @@ func (s *Source) advance() {
 	s.markDirty()
 	s.removeIfDone()
 	if !first || s.resume.State == nil {
-		return
+		return true
 	}
 	if s.opened {
 		s.ledger.countWithoutCursor(s, -1)
 	}
 	s.ledger.removeDone()
+	return true
 }
 
 // markDirty has the source written by the next flush. The caller holds the ledger's mu.

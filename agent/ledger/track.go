@@ -41,13 +41,13 @@ func (t *Track) Route() string { return t.route }
 func (t *Track) Done(from, to uint64) {
 	l := t.source.ledger
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	if t.source.released {
+		l.mu.Unlock()
 		return
 	}
 	t.acked.Add(from, to)
 	t.source.markDirty()
-	t.source.advance()
+	t.source.unlockAndCommit(t.source.advance())
 }
 
 // Skip implements deliver.Track.

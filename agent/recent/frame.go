@@ -139,7 +139,7 @@ func (e *encoder) trim() {
 
 // copyOf returns a copy of a batch that may be changed.
 func (e *encoder) copyOf(b *event.Batch) *event.Batch {
-	e.copied.CopyParsedFrom(b)
+	e.copied.CopyFrom(b)
 	return &e.copied
 }
 
@@ -147,7 +147,8 @@ func (e *encoder) copyOf(b *event.Batch) *event.Batch {
 // is too long is shortened.
 func (e *encoder) frame(number uint64, pipelineName string, b *event.Batch, i int, bounded bool) frame {
 	r := &b.Records[i]
-	f := frame{number: number, time: r.Time, source: b.Source.ID, pos: r.Pos, level: r.Level}
+	f := frame{number: number, time: r.Time, level: r.Level}
+	f.source, f.pos = b.IdentityOf(i)
 	if r.Flags&event.HasTrace != 0 {
 		f.flags |= hasTrace
 		f.trace = r.TraceID

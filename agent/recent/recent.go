@@ -100,7 +100,7 @@ func (t taken) small() taken {
 	t.size = largeBatch
 	if size := len(t.batch.Arena) + len(t.batch.Records)*recordSize; size <= smallBatch {
 		own := &event.Batch{}
-		own.CopyParsedFrom(t.batch)
+		own.CopyFrom(t.batch)
 		t.release()
 		t.batch, t.release, t.size = own, func() {}, size
 	}
@@ -343,9 +343,10 @@ func (s *Store) isRepeat(pipelineName string, b *event.Batch, i int) bool {
 	if len(s.repeats) == 0 {
 		return false
 	}
-	of := origin{pipelineName, b.Source.ID}
+	id, pos := b.IdentityOf(i)
+	of := origin{pipelineName, id}
 	last, some := s.repeats[of]
-	if some && b.Records[i].Pos <= last {
+	if some && pos <= last {
 		return true
 	}
 	delete(s.repeats, of)

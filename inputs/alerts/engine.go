@@ -111,7 +111,7 @@ func (h *hits) collect(rules []*rule, b *event.Batch, from uint64, now int64) {
 
 // observe counts the records of a batch. now is the wall clock's time.
 func (e *engine) observe(b *event.Batch, now int64) {
-	src, from := e.source(b.Source.ID)
+	src, from := e.source(b.CarriedBy().ID)
 	h := e.scratch.Get().(*hits)
 	h.collect(e.rules, b, from, now)
 	last := int64(0)
@@ -124,7 +124,7 @@ func (e *engine) observe(b *event.Batch, now int64) {
 		e.count(src, b, &h.all[i])
 	}
 	src.counted = max(src.counted, b.To)
-	if src.key = b.Source.Key; last != 0 {
+	if src.key = b.CarriedBy().Key; last != 0 {
 		src.time, e.newest = last, max(e.newest, last)
 		if !src.active {
 			src.active = true

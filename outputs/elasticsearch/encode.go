@@ -32,7 +32,8 @@ func (e *encoder) Encode(dst *pipeline.Body, b *event.Batch, i int) (uint32, err
 	buf := append(dst.Bytes, action...)
 	if e.ids {
 		buf = append(buf, `,"_id":"`...)
-		buf = appendID(buf, b.Source.ID, b.Records[i].Pos)
+		id, pos := b.IdentityOf(i)
+		buf = appendID(buf, id, pos)
 		buf = append(buf, '"')
 	}
 	buf = append(buf, "}}\n"...)

@@ -136,7 +136,7 @@ func (r record) key() string {
 	if key := r.field(fieldKey); key != "" && r.field(fieldAlert) != "" {
 		return shorten(key, 255)
 	}
-	return identity(r.b.Source.ID, r.b.Records[r.i].Pos)
+	return identity(r.b.IdentityOf(r.i))
 }
 
 func appendJSON(dst []byte, v any) []byte {

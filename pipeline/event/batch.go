@@ -6,6 +6,11 @@ package event
 type Batch struct {
 	Source *Source
 
+	// Carrier is the source that the batch was read from, where its records are of another: what
+	// passes on the records of many has their labels and identity in Source, and its own positions.
+	// From, To, Cursor and Record.Pos are the carrier's. nil where Source is that itself.
+	Carrier *Source
+
 	// From and To bound the positions this batch stands for: [From, To). When all its records are
 	// done, the source is done up to To, so what lies between records (line ends, empty lines, what
 	// a rule left out) is covered too. The batches of a source follow each other without a gap.
@@ -20,6 +25,10 @@ type Batch struct {
 	// others: what is not full by now need not leave yet.
 	MorePending bool
 
+	// TimesUnique says that the records' times are unique within Source already, and stay as they
+	// are.
+	TimesUnique bool
+
 	// Cursor is the input's own note of where reading goes on at To. It is
 	// handed back to the input after a restart.
 	Cursor []byte
@@ -29,16 +38,51 @@ type Batch struct {
 
 	Records []Record
 
-	fields []Field
+	fields    []Field
+	positions []uint64 // of the first records within Source, where Carrier has others
 }
 
 // Reset empties the batch for a new source and keeps its memory.
 func (b *Batch) Reset(src *Source) {
 	b.Source, b.From, b.To, b.EndedByTimeout, b.MorePending = src, 0, 0, false, false
+	b.Carrier, b.TimesUnique = nil, false
 	b.Cursor = b.Cursor[:0]
 	b.Arena = b.Arena[:0]
 	b.Records = b.Records[:0]
 	b.fields = b.fields[:0]
+	b.positions = b.positions[:0]
+}
+
+// CarriedBy returns the source that the batch's positions are of.
+func (b *Batch) CarriedBy() *Source {
+	if b.Carrier != nil {
+		return b.Carrier
+	}
+	return b.Source
+}
+
+// SetPosition says where the last record that was added is in Source, where that is not what its
+// Carrier's position says. It is for all records of a batch, or for none.
+func (b *Batch) SetPosition(pos uint64) { b.positions = append(b.positions, pos) }
+
+// IdentityOf returns what record i is known by wherever it goes: the source that it was first read
+// from, and its position there.
+func (b *Batch) IdentityOf(i int) (source SourceID, pos uint64) {
+	switch {
+	case i < len(b.positions):
+		return b.Source.ID, b.positions[i]
+	case b.Carrier != nil:
+		return b.Carrier.ID, b.Records[i].Pos
+	}
+	return b.Source.ID, b.Records[i].Pos
+}
+
+// Keep drops all records but those from index from on up to index to.
+func (b *Batch) Keep(from, to int) {
+	b.Records = b.Records[:copy(b.Records, b.Records[from:to])]
+	if len(b.positions) > 0 {
+		b.positions = b.positions[:copy(b.positions, b.positions[from:to])]
+	}
 }
 
 // Bytes returns a span's bytes. They are valid until the batch is reset or its arena grows.
@@ -112,17 +156,13 @@ func (b *Batch) MessageOf(i int) Value {
 	return Value{r.Line, Text}
 }
 
-// CopyFrom makes the batch a copy of another that has not been parsed.
+// CopyFrom makes the batch a copy of another as it came from its input.
 func (b *Batch) CopyFrom(o *Batch) {
 	b.Source, b.From, b.To, b.EndedByTimeout, b.MorePending = o.Source, o.From, o.To, o.EndedByTimeout, o.MorePending
+	b.Carrier, b.TimesUnique = o.Carrier, o.TimesUnique
 	b.Cursor = append(b.Cursor[:0], o.Cursor...)
 	b.Arena = append(b.Arena[:0], o.Arena...)
 	b.Records = append(b.Records[:0], o.Records...)
-	b.fields = b.fields[:0]
-}
-
-// CopyParsedFrom makes the batch a copy of another as it is, with what was found in its records.
-func (b *Batch) CopyParsedFrom(o *Batch) {
-	b.CopyFrom(o)
-	b.fields = append(b.fields, o.fields...)
+	b.fields = append(b.fields[:0], o.fields...)
+	b.positions = append(b.positions[:0], o.positions...)
 }

@@ -144,3 +144,39 @@ func TestLevels(t *testing.T) {
 		t.Error("a level that is none of the six has a name")
 	}
 }
+
+func TestIdentityIsOfTheSourceOrItsCarrier(t *testing.T) {
+	src, carrier := event.NewSource(1, "in", "origin", nil), event.NewSource(2, "in", "topic/0", nil)
+	type identity struct {
+		id  event.SourceID
+		pos uint64
+	}
+	of := func(b *event.Batch, i int) identity {
+		id, pos := b.IdentityOf(i)
+		return identity{id, pos}
+	}
+	b := &event.Batch{}
+	b.Reset(src)
+	b.Add(7, 0, event.Span{})
+	if got := of(b, 0); got != (identity{1, 7}) {
+		t.Errorf("of a source's own: %v", got)
+	}
+	b.Carrier = carrier
+	if got := of(b, 0); got != (identity{2, 7}) || b.CarriedBy() != carrier {
+		t.Errorf("carried: %v", got)
+	}
+	b.SetPosition(1007)
+	b.Add(8, 0, event.Span{})
+	b.SetPosition(1008)
+	c := &event.Batch{}
+	c.CopyFrom(b)
+	c.Keep(1, 2)
+	if got := of(c, 0); got != (identity{1, 1008}) || of(b, 0) != (identity{1, 1007}) {
+		t.Errorf("carried, with a position of its own: %v", got)
+	}
+	b.Reset(src)
+	b.Add(9, 0, event.Span{})
+	if got := of(b, 0); got != (identity{1, 9}) || b.Carrier != nil {
+		t.Errorf("after a reset: %v", got)
+	}
+}

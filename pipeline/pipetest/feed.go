@@ -17,7 +17,8 @@ import (
 
 // Got is one record as a Feed received it.
 type Got struct {
-	Source *event.Source
+	Source *event.Source  // that it has its labels from
+	Of     event.SourceID // the source that the position is of
 	Pos    uint64
 	Time   int64
 	Line   string
@@ -45,6 +46,9 @@ type Feed struct {
 	spools  bool
 	room    int64 // of the spool
 	input   string
+
+	committer  pipeline.Committer // nil for none
+	acksAtOnce bool
 }
 
 type feedSource struct {
@@ -176,7 +180,7 @@ func (f *Feed) CheckReread(ctx context.Context, r pipeline.Rereader, every int) 
 			f.t.Fatalf("reading again from %d: %v", from.at.Pos, err)
 		}
 		want := slices.DeleteFunc(slices.Clone(got), func(g Got) bool {
-			return g.Source.ID != from.source || g.Pos < from.at.Pos
+			return g.Of != from.source || g.Pos < from.at.Pos
 		})
 		wantRecords(f.t, fmt.Sprint("again from ", from.at.Pos), again.Got(), want)
 	}
@@ -228,6 +232,45 @@ func (f *Feed) Open(id event.SourceID, key string, labels []event.Label) (*event
 	return s.src, nil
 }
 
+// Adopt implements pipeline.Feed.
+func (f *Feed) Adopt(
+	at pipeline.Known, _ uint64, labels []event.Label,
+) (*event.Source, pipeline.Cursor, error) {
+	f.mu.Lock()
+	s := f.sources[at.ID]
+	if s == nil {
+		s = &feedSource{key: at.Key}
+		f.sources[at.ID] = s
+	}
+	if at.Cursor.Pos > s.acked.Pos {
+		s.acked = pipeline.Cursor{Pos: at.Cursor.Pos, State: slices.Clone(at.Cursor.State)}
+	}
+	s.sent = s.acked
+	from := s.acked
+	f.mu.Unlock()
+	src, err := f.Open(at.ID, at.Key, labels)
+	return src, from, err
+}
+
+// Describe implements pipeline.Feed.
+func (f *Feed) Describe(id event.SourceID, key string, labels []event.Label) *event.Source {
+	return event.NewSource(id, f.input, key, labels)
+}
+
+// CommitTo has an input told of what is acknowledged, as it runs.
+func (f *Feed) CommitTo(c pipeline.Committer) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.committer = c
+}
+
+// AckAtOnce has everything acknowledged as soon as it is sent.
+func (f *Feed) AckAtOnce() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.acksAtOnce = true
+}
+
 // Batch implements pipeline.Feed.
 func (f *Feed) Batch(src *event.Source) *event.Batch {
 	f.mu.Lock()
@@ -249,9 +292,20 @@ func (f *Feed) Batch(src *event.Source) *event.Batch {
 
 // Send implements pipeline.Feed.
 func (f *Feed) Send(ctx context.Context, b *event.Batch) error {
+	err := f.send(ctx, b)
+	f.mu.Lock()
+	acks := err == nil && f.acksAtOnce
+	f.mu.Unlock()
+	if acks {
+		f.Ack()
+	}
+	return err
+}
+
+func (f *Feed) send(ctx context.Context, b *event.Batch) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if s := f.sources[b.Source.ID]; s != nil {
+	if s := f.sources[b.CarriedBy().ID]; s != nil {
 		s.lent--
 	}
 	err := f.pass(ctx, int64(len(b.Arena)))
@@ -292,9 +346,10 @@ func (f *Feed) spool(bytes int64) bool {
 }
 
 func (f *Feed) take(b *event.Batch) {
-	s := f.sources[b.Source.ID]
+	id := b.CarriedBy().ID
+	s := f.sources[id]
 	if s == nil || !s.open {
-		f.t.Errorf("a batch of source %s, which is not open", b.Source.ID)
+		f.t.Errorf("a batch of source %s, which is not open", id)
 		return
 	}
 	if b.From != s.sent.Pos || b.To < b.From {
@@ -310,7 +365,7 @@ func (f *Feed) take(b *event.Batch) {
 			f.t.Errorf("source %s: record at %d is out of order in batch [%d, %d)", s.key, r.Pos, b.From, b.To)
 		}
 		at = r.Pos + 1
-		f.got = append(f.got, Got{b.Source, r.Pos, r.Time, string(b.Line(i)), r.Flags})
+		f.got = append(f.got, Got{b.Source, id, r.Pos, r.Time, string(b.Line(i)), r.Flags})
 	}
 	s.noteBoundary(f.t, b)
 	s.sent = pipeline.Cursor{Pos: b.To, State: slices.Clone(b.Cursor)}
@@ -318,7 +373,7 @@ func (f *Feed) take(b *event.Batch) {
 		s.acked = s.sent // there is nothing to wait for
 		return
 	}
-	f.sent = append(f.sent, mark{b.Source.ID, s.sent})
+	f.sent = append(f.sent, mark{id, s.sent})
 }
 
 // noteBoundary notes where a batch was ended by a timeout.
@@ -413,14 +468,22 @@ func (f *Feed) AckBatch() bool {
 // ack acknowledges the batches wanted, which of each source are its oldest.
 func (f *Feed) ack(wanted func(mark) bool) {
 	f.mu.Lock()
-	defer f.mu.Unlock()
+	var acked []mark
 	f.sent = slices.DeleteFunc(f.sent, func(m mark) bool {
 		if !wanted(m) {
 			return false
 		}
 		f.sources[m.source].acked = m.at
+		acked = append(acked, m)
 		return true
 	})
+	committer := f.committer
+	f.mu.Unlock()
+	for _, m := range acked {
+		if committer != nil {
+			committer.Commit(m.source, m.at)
+		}
+	}
 }
 
 // Block makes Send block, or lets it go on.

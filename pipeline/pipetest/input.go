@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/backoff"
 	"github.com/longshore/longshore/pipeline/event"
 )
 
@@ -28,6 +29,9 @@ type InputHarness struct {
 	// End ends the outside for good, as standard input ends; the input's Run
 	// then returns. nil where an input goes on until it is told to stop.
 	End func(t testing.TB)
+	// Acknowledged returns how many of the lines that were written the outside was told are done.
+	// It is for inputs with the trait Acknowledges, and nil for others.
+	Acknowledged func() int
 	// Resumes says that the input goes on after a restart where it was.
 	Resumes bool
 	// Text says that the outside itself keeps only text: each byte that is no UTF-8
@@ -58,6 +62,7 @@ func TestInput(t *testing.T, spec pipeline.Spec, start func(t *testing.T) InputH
 		{"goes on behind any batch with the same records", testResume},
 		{"starts again from its very first batch", testFirstBatch},
 		{"two sources go their own ways", testTwoSources},
+		{"acknowledges, if its spec says so", testAcknowledges},
 		{"has positions of the kind that its spec names", testPositions},
 		{"reads again what it has read, if its spec says so", testRereadable},
 		{"reads again while it runs, if it can", testReread},
@@ -197,7 +202,7 @@ func unacknowledged(feed *Feed, got []Got) []Got {
 	for _, k := range feed.Restart().Known() {
 		done[k.ID] = k.Cursor.Pos
 	}
-	return slices.DeleteFunc(slices.Clone(got), func(g Got) bool { return g.Pos < done[g.Source.ID] })
+	return slices.DeleteFunc(slices.Clone(got), func(g Got) bool { return g.Pos < done[g.Of] })
 }
 
 // testFirstBatch restarts with nothing acknowledged: lines that may have been
@@ -251,6 +256,33 @@ func testTwoSources(t *testing.T, h InputHarness) {
 	if again := ofSource(t, next.Got(), numbered(1000, 1100)); again != other {
 		t.Errorf("source %s is %s after a restart", other, again)
 	}
+}
+
+// testAcknowledges sees to it that the outside hears of a line when that is done, and not before.
+func testAcknowledges(t *testing.T, h InputHarness) {
+	_, is := h.New(t).(pipeline.Committer)
+	if is != h.traits.Acknowledges || is != (h.Acknowledged != nil) {
+		t.Fatalf("it is a Committer: %v, its spec has the trait Acknowledges: %v, its harness has Acknowledged: %v",
+			is, h.traits.Acknowledges, h.Acknowledged != nil)
+	}
+	if !is {
+		t.Skip("this input's sources are not told what is done")
+	}
+	feed := NewFeed(t)
+	in := startInput(t, h, feed)
+	h.Write(t, numbered(0, 10)...)
+	feed.WaitFor(within(t), 10)
+	if n := h.Acknowledged(); n > 0 {
+		t.Errorf("%d lines are acknowledged, and none is done", n)
+	}
+	for feed.AckBatch() {
+	}
+	for ctx := within(t); h.Acknowledged() < 10; {
+		if backoff.Sleep(ctx, 10*time.Millisecond, nil) != nil {
+			t.Fatalf("all is done, and only %d of 10 lines are acknowledged", h.Acknowledged())
+		}
+	}
+	in.stop()
 }
 
 // testPositions tells positions that are bytes from others, of which fewer are reserved ahead.
@@ -323,8 +355,8 @@ func ofSource(t *testing.T, got []Got, want []string) event.SourceID {
 	if i < 0 {
 		t.Fatalf("%q did not come", want[0])
 	}
-	id := got[i].Source.ID
-	wantLines(t, slices.DeleteFunc(slices.Clone(got), func(g Got) bool { return g.Source.ID != id }), want)
+	id := got[i].Of
+	wantLines(t, slices.DeleteFunc(slices.Clone(got), func(g Got) bool { return g.Of != id }), want)
 	return id
 }
 
@@ -348,6 +380,9 @@ type inputRun struct {
 
 func startInput(t *testing.T, h InputHarness, feed *Feed) *inputRun {
 	in := h.New(t)
+	if c, ok := in.(pipeline.Committer); ok {
+		feed.CommitTo(c)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &inputRun{
 		t: t, input: in, feed: feed, leaks: goleak.IgnoreCurrent(), cancel: cancel, ended: make(chan error, 1),
@@ -419,7 +454,7 @@ func wantRecords(t testing.TB, when string, got, want []Got) {
 	t.Helper()
 	show := func(all []Got) (lines []string) {
 		for _, g := range all {
-			lines = append(lines, fmt.Sprintf("%s %d %s", g.Source.ID, g.Pos, g.Line))
+			lines = append(lines, fmt.Sprintf("%s %d %s", g.Of, g.Pos, g.Line))
 		}
 		return lines
 	}

@@ -39,7 +39,8 @@ func (c *Config) Transform(env pipeline.TransformEnv) (pipeline.Transform, error
 func identity(b *event.Batch, i int) uint64 {
 	r := &b.Records[i]
 	if r.Flags&event.HasTrace == 0 {
-		return mix(mix(uint64(b.Source.ID)) ^ r.Pos)
+		id, pos := b.IdentityOf(i)
+		return mix(mix(uint64(id)) ^ pos)
 	}
 	return mix(mix(binary.BigEndian.Uint64(r.TraceID[:8])) ^ binary.BigEndian.Uint64(r.TraceID[8:]))
 }
