@@ -208,6 +208,17 @@ func (s *Source) namesIn(schema Schema) *names {
 	return &n
 }
 
+// WritesLabel reports whether the default shape, with labels, has one of the source's as a member
+// of that name.
+func (s *Source) WritesLabel(member []byte) bool {
+	for _, name := range s.namesIn(DefaultSchema).dotted {
+		if name == string(member) {
+			return true
+		}
+	}
+	return false
+}
+
 // ReleaseCache releases what makes the next record faster to write. Call it when none is likely to
 // come soon.
 func (s *Source) ReleaseCache() {
