@@ -10,11 +10,11 @@ import (
 	"github.com/longshore/longshore/inputs/kubernetesevents"
 	"github.com/longshore/longshore/inputs/probe"
 	"github.com/longshore/longshore/inputs/stdin"
-	"github.com/longshore/longshore/inputs/syslog"
 	"github.com/longshore/longshore/outputs/elasticsearch"
 	"github.com/longshore/longshore/outputs/email"
 	outputfile "github.com/longshore/longshore/outputs/file"
 	"github.com/longshore/longshore/outputs/loki"
+	"github.com/longshore/longshore/outputs/otlp"
 	"github.com/longshore/longshore/outputs/stdout"
 	"github.com/longshore/longshore/outputs/webhook"
 	"github.com/longshore/longshore/parsers/access"
@@ -27,7 +27,7 @@ import (
 	"github.com/longshore/longshore/parsers/multiline"
 	"github.com/longshore/longshore/parsers/pattern"
 	"github.com/longshore/longshore/parsers/regex"
-	parsersyslog "github.com/longshore/longshore/parsers/syslog"
+	"github.com/longshore/longshore/parsers/syslog"
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/transforms/add"
 	"github.com/longshore/longshore/transforms/dedupe"
@@ -50,7 +50,6 @@ func All() []pipeline.Spec {
 		file.Spec(),
 		kubernetes.Spec(),
 		kubernetesevents.Spec(),
-		syslog.Spec(),
 		stdin.Spec(),
 		alerts.Spec(),
 		probe.Spec(),
@@ -64,7 +63,7 @@ func All() []pipeline.Spec {
 		regex.Spec(),
 		csv.Spec(),
 		access.Spec(),
-		parsersyslog.Spec(),
+		syslog.Spec(),
 		cri.Spec(),
 
 		redact.Spec(),
@@ -82,6 +81,7 @@ func All() []pipeline.Spec {
 
 		loki.Spec(),
 		elasticsearch.Spec(),
+		otlp.Spec(),
 		webhook.Spec(),
 		email.Spec(),
 		stdout.Spec(),

@@ -13,7 +13,6 @@ var setups = []struct {
 }{
 	{"docker", unlessDockerRuns(ensureDocker)},
 	{"haproxy", func() error { _, err := ensureHAProxy(); return err }},
-	{"rsyslog", func() error { _, err := ensureRsyslog(); return err }},
 	{"busybox", func() error { _, err := staticBusybox(); return err }},
 	{"systemd", func() error { _, err := ensureSystemd(); return err }},
 	{"packages", ensurePackageTools},
@@ -28,7 +27,6 @@ var setups = []struct {
 	{"helm", func() error { _, err := ensureHelm(); return err }},
 	{"chromium", func() error { _, err := ensureChromium(); return err }},
 	{"compose", func() error { _, err := ensureCompose(); return err }},
-	{"dockercli", func() error { _, err := ensureDockerCommand(); return err }},
 	{"docker29", unlessDockerRuns(ensureDocker29)},
 	{"kubernetes", func() error { _, err := ensureKubernetes(); return err }},
 	{"loki", setupLoki},

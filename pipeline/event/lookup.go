@@ -83,6 +83,17 @@ func (b *Batch) member(v Value, name string) Value {
 	return Value{}
 }
 
+// ValueAt returns the kind of the value of valid JSON that begins at an index, and where it ends; a
+// string's quotes are part of it.
+func ValueAt(p []byte, at int) (kind Kind, end int) {
+	v := valueAt(p, at, 0)
+	end = int(v.Off + v.Len)
+	if v.Kind.IsString() {
+		end = min(end+1, len(p))
+	}
+	return v.Kind, end
+}
+
 // valueAt returns the value that begins at an index of a JSON text that stands at off in the arena.
 func valueAt(p []byte, at int, off uint32) Value {
 	if at >= len(p) {

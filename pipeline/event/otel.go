@@ -1,5 +1,7 @@
 package event
 
+import "slices"
+
 // AppendOTel appends record i as one JSON object with the names of OpenTelemetry's
 // log data model, in the form in which Elasticsearch's own templates for
 // logs-*.otel-* take them and the otel mode of the Collector's exporter writes them:
@@ -73,7 +75,10 @@ func appendAttributes(dst []byte, b *Batch, i int) []byte {
 	return append(dst, '}')
 }
 
-var otelCore = newNameSet("truncated", "time_rejected")
+var otelCore = newNameSet("truncated", "time_rejected", OTelID)
+
+// OTelID is the attribute by which a Longshore tells another the identity of a record.
+const OTelID = "longshore.id"
 
 // otelNames prepares the labels of a source that are attributes of its records: the file
 // and the stream (semantic conventions, "Log Media").
@@ -97,22 +102,75 @@ func logAttribute(label string) string {
 	return ""
 }
 
+// OTelLabels returns the labels of a source under the names that OpenTelemetry has for them: those
+// that say what its records are from, without the service, and those that each record has as an
+// attribute.
+func OTelLabels(labels []Label) (resource, attributes []Label) {
+	add := func(to []Label, name, value string) []Label {
+		same := func(l Label) bool { return l.Name == name }
+		if slices.ContainsFunc(to, same) {
+			return to
+		}
+		return append(to, Label{name, value})
+	}
+	for _, l := range labels {
+		attribute := logAttribute(l.Name)
+		switch {
+		case attribute != "":
+			attributes = add(attributes, attribute, l.Value)
+		case l.Name == LabelService:
+		case l.Name == LabelImage:
+			resource = add(resource, "container.image.name", l.Value)
+		case oddDots([]byte(l.Name)), resourceCore.has([]byte(l.Name)):
+			resource = add(resource, string(flatten([]byte(l.Name))), l.Value)
+		default:
+			resource = add(resource, l.Name, l.Value)
+		}
+	}
+	return resource, attributes
+}
+
 // resourceOf returns the labels of a source that say what its records are from, as JSON
 // members, each after a comma.
 func resourceOf(labels []Label) []byte {
 	n := names{core: &resourceCore}
-	for _, l := range labels {
-		switch {
-		case l.Name == LabelService, logAttribute(l.Name) != "":
-		case l.Name == LabelImage:
-			n.addLabel("container.image.name", l.Value)
-		case oddDots([]byte(l.Name)), resourceCore.has([]byte(l.Name)):
-			n.addLabel(string(flatten([]byte(l.Name))), l.Value)
-		default:
-			n.addLabel(l.Name, l.Value)
-		}
+	resource, _ := OTelLabels(labels)
+	for _, l := range resource {
+		n.addLabel(l.Name, l.Value)
 	}
 	return n.labels
 }
 
 var resourceCore = newNameSet("service.name")
+
+// An OTelNamer names the fields of one record after the other as attributes: under their own names,
+// or others where a name is taken.
+type OTelNamer struct {
+	batch  *Batch
+	fields []Field
+	names  *names
+	seen   uint64
+	room   []byte
+}
+
+// Start begins with record i.
+func (n *OTelNamer) Start(b *Batch, i int) {
+	n.batch, n.fields, n.names, n.seen = b, b.Fields(i), b.Source.namesIn(OTel), 0
+}
+
+// Name returns the name of field k as text. Call it for one field after the other; what it returns
+// is valid until the next call.
+func (n *OTelNamer) Name(k int) []byte {
+	f := n.fields[k]
+	key := n.batch.Bytes(f.Key.Span)
+	bit := keyBit(key)
+	clashes := n.seen&bit != 0 || !n.names.fit(f.Key.Kind, key, f.Value.Kind)
+	n.seen |= bit
+	if !clashes {
+		return key
+	}
+	n.room = appendRenamed(n.room[:0], n.batch, n.fields, k, n.names)
+	escaped := len(n.room)
+	n.room = AppendUnescaped(n.room, n.room)
+	return n.room[escaped:]
+}
