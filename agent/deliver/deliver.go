@@ -41,6 +41,9 @@ type Options struct {
 	// SpoolAfter is how long a lane is full before its spool is used, and HurriedSpoolAfter while
 	// an input hurries.
 	SpoolAfter, HurriedSpoolAfter time.Duration
+	// WaitedFor says that those who have sent records wait until these are done, and would send
+	// them again: where nothing gets through for HurriedSpoolAfter, they go on disk, be it few.
+	WaitedFor bool
 }
 
 // A Deliverer belongs to one output. It distributes the sources over its lanes.

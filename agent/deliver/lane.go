@@ -77,6 +77,7 @@ func (l *lane) run(ctx context.Context) {
 		from, patient := l.intake()
 		l.heldUp.Store(patient == nil && (from == nil || l.d.hurrying.Load() == 0))
 		l.spillQueue()
+		l.spillWaitedFor()
 		l.setTimer()
 		select {
 		case dl, ok := <-from:

@@ -124,6 +124,34 @@ func (l *lane) spillQueue() {
 	l.spillTail()
 }
 
+// spillWaitedFor puts on disk all that is in memory, where somebody waits for it and nothing has got
+// through for a while. It begins between two requests, so that the order stays: from then on, what
+// is in flight is on disk, too.
+func (l *lane) spillWaitedFor() {
+	s := &l.spill
+	since := l.d.tryingSince.Load()
+	if !l.d.WaitedFor || s.spool == nil || since == 0 || len(s.tail) > 0 || l.inFlight != nil && !l.inFlight.spooled {
+		return
+	}
+	own := slices.IndexFunc(l.queue, func(b *Body) bool { return !b.spooled })
+	if own < 0 && len(l.open.Items) == 0 {
+		return
+	}
+	if due := time.Unix(0, since).Add(l.d.HurriedSpoolAfter); time.Now().Before(due) {
+		l.wakeAt(due)
+		return
+	}
+	if len(l.open.Items) > 0 {
+		l.seal()
+	}
+	if own = slices.IndexFunc(l.queue, func(b *Body) bool { return !b.spooled }); own < 0 || s.pending() {
+		return
+	}
+	s.tail = append(s.tail, l.queue[own:]...)
+	l.queue = slices.Delete(l.queue, own, len(l.queue))
+	l.spillTail()
+}
+
 // A goneTrack knows whether its source can be read again.
 type goneTrack interface {
 	// Gone reports whether it cannot, or not for much longer.

@@ -138,6 +138,42 @@ func TestAShortPauseDoesNotGoToDisk(t *testing.T) {
 	})
 }
 
+// TestWhatIsWaitedForGoesToDisk: the little that somebody waits for does not wait in memory for a
+// destination that is away, and all arrives in order.
+func TestWhatIsWaitedForGoesToDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var back atomic.Bool
+		to := &destination{}
+		to.answer = func(int, []string) error {
+			if !back.Load() {
+				return &pipeline.SendError{Outcome: pipeline.Retry, Reason: "away"}
+			}
+			return nil
+		}
+		s := &shelf{}
+		r := newShelfRig(t, to, s, func(o *Options) {
+			o.WaitedFor, o.HurriedSpoolAfter, o.SpoolAfter = true, 500*time.Millisecond, time.Hour
+		})
+		want := numbered(20)
+		r.run(func(ctx context.Context) {
+			src := source(1)
+			for i, line := range want {
+				r.put(ctx, src, line)
+				time.Sleep(600 * time.Millisecond)
+				synctest.Wait()
+				if n := len(r.tracks[src].done); n != 10*(i+1) {
+					t.Fatalf("after line %d there are %d positions done, want %d", i, n, 10*(i+1))
+				}
+			}
+			back.Store(true)
+		})
+		r.allDone()
+		if diff := cmp.Diff(want, to.stored); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
 // TestHurryGoesToDisk: while an input hurries, a full lane goes to disk soon. When it no longer
 // does, sources wait again, and all arrives in order in the end.
 func TestHurryGoesToDisk(t *testing.T) {

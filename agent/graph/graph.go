@@ -226,6 +226,7 @@ func (g *Graph) addOutput(c config.Output) error {
 		Health: env.Health, Metrics: env.Metrics, DeadLetters: letters, Panicked: env.Panicked,
 		Redact: g.redact, Refused: g.Refused, Aside: Aside(g.Config, c),
 		Spool: spools.lane, SpoolAfter: g.spoolAfter(c.Name), HurriedSpoolAfter: spoolAfterEphemeral,
+		WaitedFor: g.isWaitedFor(c.Name),
 	})
 	for range max(1, c.Common.Lanes) {
 		o.catchUps = append(o.catchUps, g.newCatchUp(o))

@@ -249,6 +249,19 @@ func (g *Graph) spoolAfter(output string) time.Duration {
 	return spoolAfterFiles
 }
 
+// isWaitedFor reports whether an input that waits for what is done feeds an output.
+func (g *Graph) isWaitedFor(output string) bool {
+	for _, p := range g.Config.Pipelines {
+		fed := slices.ContainsFunc(g.inputs, func(in *input) bool {
+			return in.acknowledges && slices.Contains(p.Inputs, in.name)
+		})
+		if fed && slices.Contains(p.Outputs, output) {
+			return true
+		}
+	}
+	return false
+}
+
 // fedByEphemeral reports whether an ephemeral input feeds a pipeline. One without inputs is for
 // sources whose options choose it.
 func (g *Graph) fedByEphemeral(p config.Pipeline) bool {
