@@ -124,7 +124,7 @@ func (l *lane) spillQueue() {
 	l.spillTail()
 }
 
-// spillWaitedFor puts on disk all that is in memory, where somebody waits for it and nothing has got
+// spillWaitedFor puts all that is in memory on disk, where somebody waits for it and nothing got
 // through for a while. It begins between two requests, so that the order stays: from then on, what
 // is in flight is on disk, too.
 func (l *lane) spillWaitedFor() {
