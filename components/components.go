@@ -10,6 +10,7 @@ import (
 	"github.com/longshore/longshore/inputs/kubernetesevents"
 	"github.com/longshore/longshore/inputs/probe"
 	"github.com/longshore/longshore/inputs/stdin"
+	"github.com/longshore/longshore/inputs/syslog"
 	"github.com/longshore/longshore/outputs/elasticsearch"
 	"github.com/longshore/longshore/outputs/email"
 	outputfile "github.com/longshore/longshore/outputs/file"
@@ -27,7 +28,7 @@ import (
 	"github.com/longshore/longshore/parsers/multiline"
 	"github.com/longshore/longshore/parsers/pattern"
 	"github.com/longshore/longshore/parsers/regex"
-	"github.com/longshore/longshore/parsers/syslog"
+	parsersyslog "github.com/longshore/longshore/parsers/syslog"
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/transforms/add"
 	"github.com/longshore/longshore/transforms/dedupe"
@@ -50,6 +51,7 @@ func All() []pipeline.Spec {
 		file.Spec(),
 		kubernetes.Spec(),
 		kubernetesevents.Spec(),
+		syslog.Spec(),
 		stdin.Spec(),
 		alerts.Spec(),
 		probe.Spec(),
@@ -63,7 +65,7 @@ func All() []pipeline.Spec {
 		regex.Spec(),
 		csv.Spec(),
 		access.Spec(),
-		syslog.Spec(),
+		parsersyslog.Spec(),
 		cri.Spec(),
 
 		redact.Spec(),

@@ -37,7 +37,22 @@ func (l *line) syslog() bool {
 		l.rec.Format = event.FormatSyslog
 	}
 	l.rec.Level = recognize.Syslog(priority % 8)
+	if l.rec.Format != event.FormatKernel {
+		l.facility(priority / 8)
+	}
 	return true
+}
+
+// facilities are the names that rsyslog and logger(1) have for those of RFC 5424.
+var facilities = [24]string{
+	"kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp",
+	"ntp", "security", "console", "solaris-cron",
+	"local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
+}
+
+func (l *line) facility(n int) {
+	key := event.Value{Span: l.b.PutString("facility"), Kind: event.Name}
+	l.b.AddField(l.i, key, event.Value{Span: l.b.PutString(facilities[n]), Kind: event.Plain})
 }
 
 // kernelLine reads what the kernel's own log has behind its priority:
