@@ -13,6 +13,7 @@ var setups = []struct {
 }{
 	{"docker", unlessDockerRuns(ensureDocker)},
 	{"haproxy", func() error { _, err := ensureHAProxy(); return err }},
+	{"rsyslog", func() error { _, err := ensureRsyslog(); return err }},
 	{"busybox", func() error { _, err := staticBusybox(); return err }},
 	{"systemd", func() error { _, err := ensureSystemd(); return err }},
 	{"packages", ensurePackageTools},
