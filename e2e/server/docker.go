@@ -100,7 +100,25 @@ func (d *DockerServer) Env() []string {
 // space around it.
 func (d *DockerServer) Docker(args ...string) string {
 	d.t.Helper()
-	cmd := exec.Command(d.engine.cli, args...)
+	return d.docker(d.engine.cli, args)
+}
+
+// DockerOfNow is Docker by the docker command that users have now, where the engine is 29, too.
+func (d *DockerServer) DockerOfNow(args ...string) string {
+	d.t.Helper()
+	if d.engine.edition != editions[0].name {
+		return d.Docker(args...)
+	}
+	binary, err := ensureDockerCommand()
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return d.docker(binary, args)
+}
+
+func (d *DockerServer) docker(binary string, args []string) string {
+	d.t.Helper()
+	cmd := exec.Command(binary, args...)
 	cmd.Env = d.Env()
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
@@ -147,6 +165,22 @@ func Compose(t testing.TB) string {
 		unavailable(t, err)
 	}
 	return binary
+}
+
+// ensureDockerCommand builds the docker command, whose module says no Go version, and so none that
+// the compiler would take its code for.
+func ensureDockerCommand() (string, error) {
+	const module = "github.com/docker/cli"
+	tool, err := newTool("dockercli", "go.mod", `\s`+module+` v(\d+\.\d+\.\d+)`)
+	if err != nil {
+		return "", err
+	}
+	announce := fmt.Sprintf("building the docker command %s, about 2 minutes, once", tool.version)
+	dir, err := once(tool.folder, announce, func(dir string) error {
+		return tool.buildProgram(goProgram{pkg: module + "/cmd/docker", gcflags: module + "/...=-lang=go1.25",
+			ldflags: "-X " + module + "/cli/version.Version=" + tool.version}, filepath.Join(dir, "docker"))
+	})
+	return filepath.Join(dir, "docker"), err
 }
 
 func ensureCompose() (string, error) {

@@ -19,11 +19,12 @@ import (
 
 // An engine is a Docker Engine that answers: the machine's own, or one that this package started.
 type engine struct {
-	host   string // as in DOCKER_HOST
-	cli    string // the docker command
-	own    bool   // started here
-	daemon *daemon
-	client *http.Client
+	host    string // as in DOCKER_HOST
+	cli     string // the docker command
+	own     bool   // started here
+	edition string // of one that was started here
+	daemon  *daemon
+	client  *http.Client
 }
 
 // machineEngine is the Docker Engine that runs on this machine already, if one does.
@@ -95,8 +96,13 @@ func isStatus(err error, status int) bool {
 	return errors.As(err, &answer) && answer.status == status
 }
 
-// tidy removes all containers, and what only they needed. The images stay: they are a cache.
+// tidy removes all containers, and what only they needed. The images stay: they are a cache. A
+// swarm, whose services would make containers anew, is left.
 func (e *engine) tidy(ctx context.Context) error {
+	_, err := e.call(ctx, http.MethodPost, "/swarm/leave?force=1", nil)
+	if err != nil && !isStatus(err, http.StatusServiceUnavailable) {
+		return err
+	}
 	text, err := e.call(ctx, http.MethodGet, "/containers/json?all=1", nil)
 	if err != nil {
 		return err
@@ -106,7 +112,8 @@ func (e *engine) tidy(ctx context.Context) error {
 		return fmt.Errorf("reading the list of containers: %w", err)
 	}
 	for _, c := range containers {
-		if _, err := e.call(ctx, http.MethodDelete, "/containers/"+c.ID+"?force=1&v=1", nil); err != nil {
+		_, err := e.call(ctx, http.MethodDelete, "/containers/"+c.ID+"?force=1&v=1", nil)
+		if err != nil && !isStatus(err, http.StatusConflict) { // a conflict: it is being removed
 			return err
 		}
 	}
@@ -190,6 +197,7 @@ func startPrivate(ed edition) (e *engine, end func(), err error) {
 	}
 	data := filepath.Join(cache, "docker-data-"+ed.name)
 	e = newPrivate(install, data, dir)
+	e.edition = ed.name
 	if err := e.startTidy(data + ".pid"); err != nil {
 		e.daemon.stop()
 		os.RemoveAll(dir)

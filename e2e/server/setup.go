@@ -28,6 +28,7 @@ var setups = []struct {
 	{"helm", func() error { _, err := ensureHelm(); return err }},
 	{"chromium", func() error { _, err := ensureChromium(); return err }},
 	{"compose", func() error { _, err := ensureCompose(); return err }},
+	{"dockercli", func() error { _, err := ensureDockerCommand(); return err }},
 	{"docker29", unlessDockerRuns(ensureDocker29)},
 	{"kubernetes", func() error { _, err := ensureKubernetes(); return err }},
 	{"loki", setupLoki},

@@ -54,8 +54,8 @@ var moduleFolder = sync.OnceValues(func() (string, error) {
 
 // A goProgram is a package to build, and how.
 type goProgram struct {
-	pkg, tags, ldflags string
-	cgo                bool
+	pkg, tags, ldflags, gcflags string
+	cgo                         bool
 }
 
 // buildGo builds a package of the tool's module as one static binary.
@@ -71,7 +71,7 @@ func (t tool) buildProgram(p goProgram, to string) error {
 		env[0] = "CGO_ENABLED=1"
 	}
 	_, err := run(t.source, env, "go", "build", "-trimpath",
-		"-tags", p.tags, "-ldflags", "-s -w "+p.ldflags, "-o", to, p.pkg)
+		"-tags", p.tags, "-ldflags", "-s -w "+p.ldflags, "-gcflags", p.gcflags, "-o", to, p.pkg)
 	return err
 }
 
