@@ -16,6 +16,7 @@ import (
 	outputfile "github.com/longshore/longshore/outputs/file"
 	"github.com/longshore/longshore/outputs/loki"
 	"github.com/longshore/longshore/outputs/otlp"
+	"github.com/longshore/longshore/outputs/s3"
 	"github.com/longshore/longshore/outputs/stdout"
 	"github.com/longshore/longshore/outputs/webhook"
 	"github.com/longshore/longshore/parsers/access"
@@ -84,6 +85,7 @@ func All() []pipeline.Spec {
 		loki.Spec(),
 		elasticsearch.Spec(),
 		otlp.Spec(),
+		s3.Spec(),
 		webhook.Spec(),
 		email.Spec(),
 		stdout.Spec(),

@@ -81,6 +81,10 @@ type Limits struct {
 	// InOrder asks that the records of one source be sent one body after the other, oldest first.
 	// Without it, records that are refused for now go with a later body, and hold up nothing.
 	InOrder bool
+	// Age is how long a body that is not full grows, from its first record on; 0 is for the pause
+	// between requests that the settings say. A body with records that cannot be read again, as
+	// their source is gone, grows for UnsafeAge at most.
+	Age, UnsafeAge time.Duration
 }
 
 // An Outcome is what a destination's answer means for a record.

@@ -37,6 +37,9 @@ type Spec struct {
 	// ParserConfig, TransformConfig or OutputConfig, as Kind says, and Checker if it
 	// has more to check than tags can say.
 	New func() any
+	// Defaults are those of settings common to the kind that are other ones for this type, by their
+	// names: "concurrency": "1".
+	Defaults map[string]string
 }
 
 // Kind is what a component is.

@@ -89,7 +89,10 @@ type track struct {
 
 	unsure   map[uint64]bool
 	reserved uint64
+	gone     atomic.Bool
 }
+
+func (k *track) Gone() bool { return k.gone.Load() }
 
 func (k *track) Done(from, to uint64) {
 	k.mu.Lock()

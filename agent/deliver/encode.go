@@ -110,6 +110,9 @@ func (l *lane) endRun(to uint64) {
 func (l *lane) encodeRecord(ctx context.Context, b *event.Batch, i int) bool {
 	body := l.open
 	start := len(body.Bytes)
+	if len(body.Items) == 0 && l.d.limits.Age > 0 {
+		l.openedAt = time.Now()
+	}
 	group, err := l.encodeUnlessRejected(body, b, i)
 	if err != nil {
 		body.Bytes = append(body.Bytes[:start], b.Line(i)...)

@@ -47,6 +47,7 @@ type lane struct {
 	attemptAt   time.Time // when the last attempt began
 	askedAgain  bool      // see mustAskAgain
 	pauseUntil  time.Time // no request before this
+	openedAt    time.Time // when the open body got its first record
 	gatherUntil time.Time // how long what an input has at hand is waited for
 	rideUntil   time.Time // how long the open body is held back for what was refused of another
 	timer       *time.Timer
@@ -319,7 +320,26 @@ func (l *lane) delay(full bool) time.Duration {
 	}
 	if !full && !l.closed {
 		lingerUntil := l.attemptAt.Add(time.Duration(l.d.Settings.Batch.Linger))
-		delay = max(delay, lingerUntil.Sub(now), l.gatherUntil.Sub(now), l.rideUntil.Sub(now))
+		delay = max(delay, lingerUntil.Sub(now), l.gatherUntil.Sub(now), l.rideUntil.Sub(now), l.grows(now))
 	}
 	return delay
+}
+
+// goneTick is how often a body that grows is looked at, for sources that are gone.
+const goneTick = time.Second
+
+// grows returns for how long the open body is to grow.
+func (l *lane) grows(now time.Time) time.Duration {
+	limits := &l.d.limits
+	if limits.Age == 0 {
+		return 0
+	}
+	left := l.openedAt.Add(limits.Age).Sub(now)
+	if unsafe := l.openedAt.Add(limits.UnsafeAge).Sub(now); unsafe < left {
+		if l.open.isGone() {
+			return unsafe
+		}
+		l.wakeAt(now.Add(max(goneTick, unsafe)))
+	}
+	return left
 }

@@ -22,6 +22,7 @@ var setups = []struct {
 	{"kafka", func() error { _, _, err := ensureKafka(); return err }},
 	{"openbao", func() error { _, err := ensureOpenBao(); return err }},
 	{"moto", func() error { _, err := ensureMoto(); return err }},
+	{"gofakes3", func() error { _, err := ensureGoFakeS3(); return err }},
 	{"victorialogs", func() error { _, err := ensureVictoriaLogs(); return err }},
 	{"prometheus", func() error { _, err := ensurePrometheus(); return err }},
 	{"alertmanager", func() error { _, err := ensureAlertmanager(); return err }},

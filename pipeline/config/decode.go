@@ -23,7 +23,19 @@ func (d *decoder) report(n *node, path, format string, args ...any) {
 // structs fills the structs whose settings stand side by side in a mapping: a component's own and
 // those common to its kind. A nil node leaves the defaults.
 func (d *decoder) structs(n *node, path string, targets ...reflect.Value) {
-	settings := settingsOfAll(targets)
+	d.settings(n, path, settingsOfAll(targets))
+}
+
+// componentSettings fills the settings of a component.
+func (d *decoder) componentSettings(n *node, path string, c *component) {
+	settings := settingsOfAll(c.targets())
+	for i := range settings {
+		settings[i].setting = settings[i].withDefault(c.spec)
+	}
+	d.settings(n, path, settings)
+}
+
+func (d *decoder) settings(n *node, path string, settings []bound) {
 	for _, s := range settings {
 		setDefaults(s)
 	}

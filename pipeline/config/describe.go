@@ -43,6 +43,11 @@ func Describe(spec pipeline.Spec) []Setting {
 	case pipeline.KindOutput:
 		all = append(all, describe(reflect.TypeFor[pipeline.OutputSettings](), "", true)...)
 	}
+	for i := range all {
+		if text, ok := spec.Defaults[all[i].Path]; ok {
+			all[i].Default = text
+		}
+	}
 	return all
 }
 

@@ -225,7 +225,7 @@ func (d *document) component(k pipeline.Kind, e entry, path string) {
 	}
 	before := len(d.problems.found)
 	c := newComponent(e.name, spec)
-	d.structs(e.value, path, c.targets()...)
+	d.componentSettings(e.value, path, c)
 	clean := len(d.problems.found) == before && !e.value.anyBroken()
 	d.check(c.settings, e.value, path, clean)
 	d.condition(c, e, path)

@@ -95,7 +95,7 @@ func standalone(name string, spec pipeline.Spec, settings *node, r *problemList)
 	settings.entries = append(settings.entries, entry{name: "type", value: scalarNode(spec.Type)})
 	c := newComponent(name, spec)
 	d := decoder{problems: r}
-	d.structs(settings, "", c.targets()...)
+	d.componentSettings(settings, "", c)
 	d.check(c.settings, settings, "", len(r.found) == 0)
 	if errs := r.errors(); len(errs) > 0 {
 		return nil, errors.New(errs[0].What())

@@ -222,7 +222,7 @@ func (b *schemaBuilder) ofType(spec pipeline.Spec) *schema {
 	s := &schema{Description: spec.Summary, Type: "object", Additional: false}
 	s.Properties = members{{"type", &schema{}}}
 	for _, target := range c.targets() {
-		b.addSettings(s, target.Type())
+		b.addSettings(s, target.Type(), spec)
 	}
 	if spec.Traits.NeedsCondition {
 		s.Required = append(s.Required, "if")
@@ -233,12 +233,13 @@ func (b *schemaBuilder) ofType(spec pipeline.Spec) *schema {
 // object is a struct's settings.
 func (b *schemaBuilder) object(t reflect.Type) *schema {
 	s := &schema{Type: "object", Additional: false}
-	b.addSettings(s, t)
+	b.addSettings(s, t, pipeline.Spec{})
 	return s
 }
 
-func (b *schemaBuilder) addSettings(to *schema, t reflect.Type) {
+func (b *schemaBuilder) addSettings(to *schema, t reflect.Type, of pipeline.Spec) {
 	for _, s := range settingsOf(t) {
+		s = s.withDefault(of)
 		if s.name == "type" && s.typ == reflect.TypeFor[skipField]() {
 			continue // stands there already
 		}

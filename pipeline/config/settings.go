@@ -73,6 +73,15 @@ func settingOf(name string, f reflect.StructField) setting {
 	return s
 }
 
+// withDefault returns the setting with the default that a type of component has for it, where that
+// is another one.
+func (s setting) withDefault(spec pipeline.Spec) setting {
+	if text, ok := spec.Defaults[s.name]; ok {
+		s.defaultText, s.hasDefault = text, true
+	}
+	return s
+}
+
 // leaf is what slices and maps of a type are made of in the end.
 func leaf(t reflect.Type) reflect.Type {
 	for t.Kind() == reflect.Slice || t.Kind() == reflect.Map {

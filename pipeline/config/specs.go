@@ -48,6 +48,7 @@ func checkSpec(spec pipeline.Spec) []error {
 	}
 	names := map[string]bool{}
 	for _, s := range settingsOfAll(c.targets()) {
+		s.setting = s.withDefault(spec)
 		for _, name := range []string{s.name, s.formerly} {
 			if names[name] {
 				errs = append(errs, fmt.Errorf("%s: is there twice", name))
@@ -55,6 +56,11 @@ func checkSpec(spec pipeline.Spec) []error {
 			names[name] = name != ""
 		}
 		errs = append(errs, checkSetting(s.name, s.setting)...)
+	}
+	for name := range spec.Defaults {
+		if !names[name] {
+			errs = append(errs, fmt.Errorf("has a default for %s, which is no setting", name))
+		}
 	}
 	return errs
 }

@@ -4,9 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -59,7 +56,7 @@ func (a *aws) read(ctx context.Context, id string) (*document, error) {
 
 // invalidLogin are the codes of credentials that have expired or were taken away.
 var invalidLogin = []string{"ExpiredTokenException", "ExpiredToken", "UnrecognizedClientException",
-	"InvalidClientTokenId", "RequestExpired", "InvalidSignatureException"}
+	"InvalidClientTokenId", "RequestExpired", "InvalidSignatureException", "InvalidToken", "InvalidAccessKeyId"}
 
 func (a *aws) readOnce(ctx context.Context, id string) (*document, error) {
 	region, err := a.region(ctx, id)
@@ -84,7 +81,7 @@ func (a *aws) readOnce(ctx context.Context, id string) (*document, error) {
 	}
 	req.Header.Set("Content-Type", "application/x-amz-json-1.1")
 	req.Header.Set("X-Amz-Target", "secretsmanager.GetSecretValue")
-	sign(req, body, who, region, secretsManager, a.now())
+	sign(req, hexSum(body), who, region, secretsManager, a.now())
 	resp, answer, err := ask(a.client, req)
 	if err != nil {
 		return nil, err
@@ -175,46 +172,4 @@ func awsDomain(region string) string {
 		return "amazonaws.com.cn"
 	}
 	return "amazonaws.com"
-}
-
-// sign adds a signature (version 4) to a request without a query.
-func sign(req *http.Request, body []byte, who awsLogin, region, service string, now time.Time) {
-	stamp := now.UTC().Format("20060102T150405Z")
-	day := stamp[:8]
-	req.Header.Set("X-Amz-Date", stamp)
-	if who.token != "" {
-		req.Header.Set("X-Amz-Security-Token", who.token)
-	}
-	headers := map[string]string{"host": req.URL.Host}
-	for name := range req.Header {
-		headers[strings.ToLower(name)] = strings.TrimSpace(req.Header.Get(name))
-	}
-	var names []string
-	for name := range headers {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	signed := strings.Join(names, ";")
-	var canonical strings.Builder
-	path := cmp.Or(req.URL.EscapedPath(), "/")
-	canonical.WriteString(req.Method + "\n" + path + "\n\n")
-	for _, name := range names {
-		canonical.WriteString(name + ":" + headers[name] + "\n")
-	}
-	canonical.WriteString("\n" + signed + "\n" + hexSum(body))
-	scope := day + "/" + region + "/" + service + "/aws4_request"
-	toSign := "AWS4-HMAC-SHA256\n" + stamp + "\n" + scope + "\n" + hexSum([]byte(canonical.String()))
-	key := []byte("AWS4" + who.secret)
-	for _, part := range []string{day, region, service, "aws4_request", toSign} {
-		mac := hmac.New(sha256.New, key)
-		mac.Write([]byte(part))
-		key = mac.Sum(nil)
-	}
-	req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential="+who.id+"/"+scope+", SignedHeaders="+signed+
-		", Signature="+hex.EncodeToString(key))
-}
-
-func hexSum(data []byte) string {
-	sum := sha256.Sum256(data)
-	return hex.EncodeToString(sum[:])
 }

@@ -19,11 +19,37 @@ func TestSign(t *testing.T) {
 		t.Fatal(err)
 	}
 	who := awsLogin{id: "AKIDEXAMPLE", secret: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"}
-	sign(req, nil, who, "us-east-1", "service", time.Date(2015, 8, 30, 12, 36, 0, 0, time.UTC))
+	sign(req, hexSum(nil), who, "us-east-1", "service", time.Date(2015, 8, 30, 12, 36, 0, 0, time.UTC))
 	const want = "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, " +
 		"SignedHeaders=host;x-amz-date, Signature=5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"
 	if got := req.Header.Get("Authorization"); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+// TestSignObject holds it to the example of S3's documentation ("PUT Object" of "Transferring
+// payload in a single chunk").
+func TestSignObject(t *testing.T) {
+	req, err := http.NewRequest(http.MethodPut, "https://examplebucket.s3.amazonaws.com/test%24file.text", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := hexSum([]byte("Welcome to Amazon S3."))
+	req.Header.Set("Date", "Fri, 24 May 2013 00:00:00 GMT")
+	req.Header.Set("X-Amz-Storage-Class", "REDUCED_REDUNDANCY")
+	req.Header.Set("X-Amz-Content-Sha256", sum)
+	signer, err := NewAWSSigner("s3", AWSKeys{ID: "AKIAIOSFODNN7EXAMPLE",
+		Secret: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"}, func(string) string { return "" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := time.Date(2013, 5, 24, 0, 0, 0, 0, time.UTC)
+	if err := signer.Sign(t.Context(), req, sum, "us-east-1", at); err != nil {
+		t.Fatal(err)
+	}
+	const want = "Signature=98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd"
+	if got := req.Header.Get("Authorization"); !strings.HasSuffix(got, want) {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }
 
