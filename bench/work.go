@@ -38,6 +38,8 @@ const lokiOutput = `{type: loki, url: "http://%s"}`
 
 const esOutput = `{type: elasticsearch, urls: ["http://%%s"], index: bench, compression: %s}`
 
+const otlpOutput = `{type: otlp, url: "http://%%s", compression: %s}`
+
 var works = []work{
 	{name: "json-to-loki", format: jsonLine, output: lokiOutput, mark: 1000 * time.Millisecond},
 	{name: "json-to-loki-two-alerts", format: jsonLine, output: lokiOutput, alerts: twoAlerts, against: "json-to-loki"},
@@ -45,6 +47,9 @@ var works = []work{
 		mark: 1100 * time.Millisecond},
 	{name: "json-to-elasticsearch-gzip", format: jsonLine, output: fmt.Sprintf(esOutput, "gzip"),
 		mark: 1800 * time.Millisecond},
+	{name: "json-to-otlp", format: jsonLine, output: fmt.Sprintf(otlpOutput, "none"), mark: 1200 * time.Millisecond},
+	{name: "json-to-otlp-gzip", format: jsonLine, output: fmt.Sprintf(otlpOutput, "gzip")},
+	{name: "json-to-otlp-zstd", format: jsonLine, output: fmt.Sprintf(otlpOutput, "zstd")},
 	{name: "logfmt-to-loki", format: logfmtLine, output: lokiOutput, mark: 1000 * time.Millisecond},
 	{name: "nginx-to-loki", format: nginxLine, output: lokiOutput, mark: 1000 * time.Millisecond},
 	{name: "log4j-to-loki", format: log4jLine, output: lokiOutput, mark: 1000 * time.Millisecond},

@@ -8,6 +8,7 @@ import (
 	"github.com/longshore/longshore/inputs/file"
 	"github.com/longshore/longshore/inputs/kubernetes"
 	"github.com/longshore/longshore/inputs/kubernetesevents"
+	inputotlp "github.com/longshore/longshore/inputs/otlp"
 	"github.com/longshore/longshore/inputs/probe"
 	"github.com/longshore/longshore/inputs/stdin"
 	"github.com/longshore/longshore/inputs/syslog"
@@ -15,7 +16,7 @@ import (
 	"github.com/longshore/longshore/outputs/email"
 	outputfile "github.com/longshore/longshore/outputs/file"
 	"github.com/longshore/longshore/outputs/loki"
-	"github.com/longshore/longshore/outputs/otlp"
+	outputotlp "github.com/longshore/longshore/outputs/otlp"
 	"github.com/longshore/longshore/outputs/s3"
 	"github.com/longshore/longshore/outputs/stdout"
 	"github.com/longshore/longshore/outputs/webhook"
@@ -53,6 +54,7 @@ func All() []pipeline.Spec {
 		kubernetes.Spec(),
 		kubernetesevents.Spec(),
 		syslog.Spec(),
+		inputotlp.Spec(),
 		stdin.Spec(),
 		alerts.Spec(),
 		probe.Spec(),
@@ -84,7 +86,7 @@ func All() []pipeline.Spec {
 
 		loki.Spec(),
 		elasticsearch.Spec(),
-		otlp.Spec(),
+		outputotlp.Spec(),
 		s3.Spec(),
 		webhook.Spec(),
 		email.Spec(),

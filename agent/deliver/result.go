@@ -45,7 +45,7 @@ func (l *lane) onAnswer(b *Body, err error) {
 		return
 	}
 	answer := asSendError(err)
-	b.Uncertain = answer.Uncertain
+	b.Uncertain = b.Uncertain || answer.Uncertain // an earlier attempt may have stored what this one has not
 	if answer.Items != nil {
 		l.applyItems(b, answer)
 		return

@@ -85,6 +85,9 @@ func (s *Server) Run(ctx context.Context) error {
 		if config, err = s.Settings.TLS.Config(s.Env.Log); err != nil {
 			return fmt.Errorf("reading the certificate of %s: %w", s.Listen, err)
 		}
+		if s.HTTP2 {
+			config = offerHTTP2(config)
+		}
 	}
 	listener, err := s.listen(ctx)
 	if err != nil || listener == nil {
@@ -121,6 +124,21 @@ func (s *Server) Run(ctx context.Context) error {
 		return nil
 	}
 	return fmt.Errorf("serving %s: %w", s.Listen, err)
+}
+
+// offerHTTP2 returns the configuration with HTTP/2 in every handshake.
+func offerHTTP2(config *tls.Config) *tls.Config {
+	current := config.GetConfigForClient
+	config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		now, err := current(hello)
+		if err != nil || now == nil {
+			return now, err
+		}
+		now = now.Clone()
+		now.NextProtos = []string{"h2", "http/1.1"}
+		return now, nil
+	}
+	return config
 }
 
 // listen waits for an address that is taken, and says so.
@@ -179,6 +197,11 @@ func (s *Server) guarded() http.Handler {
 				s.Handler.ServeHTTP(w, r)
 				return
 			}
+		}
+		if s.Settings.TLS.ClientCAFile != "" && !tlsfiles.Showed(r.TLS) {
+			http.Error(w, "show a certificate that is signed by an authority of tls.client_ca_file",
+				http.StatusForbidden)
+			return
 		}
 		if token := s.Settings.Token.Reveal(); token != "" && !sends(r, token) {
 			w.Header().Set("WWW-Authenticate", `Basic realm="longshore"`)

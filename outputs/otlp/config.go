@@ -2,8 +2,11 @@ package otlp
 
 import (
 	"fmt"
+	"hash/fnv"
 	"net/http"
 	"net/url"
+	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -21,8 +24,8 @@ type Config struct {
 	Protocol    string `yaml:"protocol" default:"auto" enum:"auto|grpc|http" doc:"What the receiver speaks at that URL. auto is grpc for port 4317, http for any other."`
 	Path        string `yaml:"path" default:"/v1/logs" doc:"Path of the endpoint for logs over http, unless the URL ends with it."`
 	Encoding    string `yaml:"encoding" default:"protobuf" enum:"protobuf|json" doc:"How records are written; json is for http alone."`
-	Compression string `yaml:"compression" default:"gzip" enum:"gzip|zstd|none" doc:"How requests are compressed. Every receiver should take gzip; zstd takes half of the time, and the OpenTelemetry Collector takes it."`
-	Identity    bool   `yaml:"identity" doc:"Give each record the attribute longshore.id, by which a Longshore that receives it knows it again, so that it stores nothing twice. For other receivers it is of no use."`
+	Compression string `yaml:"compression" default:"gzip" enum:"gzip|zstd|none" doc:"How requests are compressed. Every receiver should take gzip."`
+	Identity    bool   `yaml:"identity" doc:"For a Longshore that receives: it is told whose each record is, so that it keeps labels as they are and stores nothing twice. Other receivers would see attributes that are of no use."`
 	httpclient.Settings
 	Timeout pipeline.Duration `yaml:"timeout" default:"30s" min:"1s" max:"10m" doc:"Longest time of one request."`
 }
@@ -92,9 +95,10 @@ func (c *Config) Output(env pipeline.Env) (pipeline.Output, error) {
 	}
 	o := &Output{
 		url: target, client: client, log: env.Log, metrics: newMetrics(env.Metrics), now: time.Now,
-		grpc: c.grpc(), json: c.Encoding == "json", identity: c.Identity, compression: c.Compression,
-		scope:  otlplog.Scope{Name: "longshore", Version: version()},
-		frames: &sync.Pool{New: func() any { return new(frame) }},
+		grpc: c.grpc(), json: c.Encoding == "json", identity: c.Identity, sender: senderOf(env),
+		compression: c.Compression,
+		scope:       otlplog.Scope{Name: "longshore", Version: version()},
+		frames:      &sync.Pool{New: func() any { return new(frame) }},
 	}
 	if o.grpc {
 		onlyHTTP2(client.Transport())
@@ -105,6 +109,15 @@ func (c *Config) Output(env pipeline.Env) (pipeline.Output, error) {
 		}
 	}
 	return o, nil
+}
+
+// senderOf returns what names us to another Longshore: who sends what it has sent before has the
+// same name.
+func senderOf(env pipeline.Env) string {
+	host, _ := os.Hostname() // "" names us well enough
+	of := fnv.New64a()
+	fmt.Fprintf(of, "%s\x00%s\x00%s", host, env.Name, env.Folder)
+	return strconv.FormatUint(of.Sum64(), 16)
 }
 
 // target returns the URL of requests.

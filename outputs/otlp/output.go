@@ -27,6 +27,8 @@ type Output struct {
 	grpc        bool
 	json        bool
 	identity    bool
+	sender      string      // who we are to another Longshore
+	noted       atomic.Bool // that the receiver is one
 	compression string
 	scope       otlplog.Scope
 	zstd        *zstd.Encoder // with that compression
@@ -74,7 +76,6 @@ type encoder struct {
 	sources map[*event.Source]*source
 	last    *source
 	key     []byte
-	id      []byte
 
 	batch    *event.Batch // that of the last record
 	from     uint64
@@ -85,7 +86,8 @@ type encoder struct {
 type source struct {
 	src     *event.Source
 	records *otlplog.SourceEncoder
-	// Resources differ only by the service, which a record may name.
+	// Resources differ by the service, which a record may name, and by whose identity it has.
+	id        event.SourceID
 	unnamed   *resource
 	resources map[string]*resource
 }
@@ -116,11 +118,7 @@ func (e *encoder) Encode(dst *pipeline.Body, b *event.Batch, i int) (uint32, err
 	if b != e.batch || b.From != e.from || i == 0 {
 		e.batch, e.from, e.observed = b, b.From, e.output.now().UnixNano()
 	}
-	e.id = e.id[:0]
-	if e.output.identity {
-		e.id = otlplog.AppendIdentity(e.id, b, i)
-	}
-	dst.Bytes = src.records.AppendRecord(dst.Bytes, b, i, e.observed, e.id)
+	dst.Bytes = src.records.AppendRecord(dst.Bytes, b, i, e.observed)
 	return e.resourceOf(src, b, i).groupIn(dst), nil
 }
 
@@ -130,7 +128,8 @@ func (e *encoder) sourceOf(src *event.Source) *source {
 		if len(e.sources) >= maxSources {
 			clear(e.sources)
 		}
-		known = &source{src: src, records: otlplog.NewSourceEncoder(src), resources: map[string]*resource{}}
+		known = &source{src: src, records: otlplog.NewSourceEncoder(src, e.output.identity),
+			resources: map[string]*resource{}}
 		e.sources[src] = known
 	}
 	e.last = known
@@ -138,6 +137,10 @@ func (e *encoder) sourceOf(src *event.Source) *source {
 }
 
 func (e *encoder) resourceOf(s *source, b *event.Batch, i int) *resource {
+	if id, _ := b.IdentityOf(i); id != s.id {
+		s.id, s.unnamed = id, nil
+		clear(s.resources)
+	}
 	service := b.Records[i].Service
 	if service.Kind == event.None {
 		if s.unnamed == nil {

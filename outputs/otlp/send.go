@@ -98,7 +98,7 @@ func (o *Output) request(ctx context.Context, body *pipeline.Body, from, to int)
 	if err != nil {
 		return otlplog.PartialSuccess{}, &pipeline.SendError{Reason: err.Error(), Err: err}
 	}
-	resp, text, err := o.post(ctx, message, &payload)
+	resp, text, err := o.post(ctx, message, body.Uncertain, &payload)
 	if err != nil {
 		return otlplog.PartialSuccess{}, o.requestError(err)
 	}
@@ -106,12 +106,15 @@ func (o *Output) request(ctx context.Context, body *pipeline.Body, from, to int)
 }
 
 // post makes a request with a message that pack made, and reads the answer.
-func (o *Output) post(ctx context.Context, message []byte, payload *httpclient.Payload) (
-	*http.Response, []byte, error,
-) {
+func (o *Output) post(
+	ctx context.Context, message []byte, uncertain bool, payload *httpclient.Payload,
+) (*http.Response, []byte, error) {
 	req, err := o.newRequest(ctx)
 	if err != nil {
 		return nil, nil, err
+	}
+	if o.identity && uncertain {
+		req.Header.Set(otlplog.UncertainHeader, "true")
 	}
 	payload.Attach(req, message)
 	resp, err := o.client.RoundTrip(req)
@@ -123,6 +126,7 @@ func (o *Output) post(ctx context.Context, message []byte, payload *httpclient.P
 		return nil, nil, &httpclient.Error{URL: o.Location(), Sent: true, Err: err}
 	}
 	o.answered.Store(true)
+	o.noteReceiver(resp.Header)
 	return resp, text, nil
 }
 
@@ -133,6 +137,9 @@ func (o *Output) newRequest(ctx context.Context) (*http.Request, error) {
 		return nil, fmt.Errorf("making the request: %w", err)
 	}
 	setUser(req, o.url.User)
+	if o.identity {
+		req.Header.Set(otlplog.SenderHeader, o.sender)
+	}
 	encoding := "Content-Encoding"
 	switch {
 	case o.grpc:
@@ -158,4 +165,13 @@ func setUser(req *http.Request, user *url.Userinfo) {
 		password, _ := user.Password()
 		req.SetBasicAuth(user.Username(), password)
 	}
+}
+
+// noteReceiver says once that the receiver is a Longshore, which would like to know more.
+func (o *Output) noteReceiver(h http.Header) {
+	if o.identity || h.Get(otlplog.ReceiverHeader) != otlplog.ReceiverIs || o.noted.Swap(true) {
+		return
+	}
+	o.log.Warn("the receiver is a Longshore and is not told whose the records are: what is sent again it may store "+
+		"twice; set identity: true", "url", o.Location())
 }

@@ -75,15 +75,13 @@ func appendAttributes(dst []byte, b *Batch, i int) []byte {
 	return append(dst, '}')
 }
 
-var otelCore = newNameSet("truncated", "time_rejected", OTelID)
-
-// OTelID is the attribute by which a Longshore tells another the identity of a record.
-const OTelID = "longshore.id"
+var otelCore = newNameSet("truncated", "time_rejected")
 
 // otelNames prepares the labels of a source that are attributes of its records: the file
 // and the stream (semantic conventions, "Log Media").
 func otelNames(labels []Label) names {
 	n := names{core: &otelCore, resource: resourceOf(labels)}
+	n.taken.add("longshore-position") // package hop's
 	for _, l := range labels {
 		if name := logAttribute(l.Name); name != "" {
 			n.addLabel(name, l.Value)

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/longshore/longshore/pipeline/event"
+	"github.com/longshore/longshore/pipeline/hop"
 )
 
 // A SourceEncoder writes the records of one source. It is for one goroutine.
@@ -15,14 +16,17 @@ type SourceEncoder struct {
 	source     *event.Source
 	attributes []byte // those that all its records have
 	resource   []byte // Group without the service
+	identity   bool
 	scratch    []byte
 	namer      event.OTelNamer
 }
 
-// NewSourceEncoder makes the encoder of a source.
-func NewSourceEncoder(src *event.Source) *SourceEncoder {
+// NewSourceEncoder makes the encoder of a source. With identity, another Longshore knows the
+// records again, and what they are from, as package hop has it: the source's ID and labels are
+// attributes of the resource, and the position is one of the record.
+func NewSourceEncoder(src *event.Source, identity bool) *SourceEncoder {
 	resource, attributes := event.OTelLabels(src.Labels)
-	e := &SourceEncoder{source: src}
+	e := &SourceEncoder{source: src, identity: identity}
 	for _, l := range attributes {
 		e.attributes = appendAttribute(e.attributes, tagAttribute, l.Name, l.Value)
 	}
@@ -32,12 +36,15 @@ func NewSourceEncoder(src *event.Source) *SourceEncoder {
 		e.resource = append(e.resource, ':')
 		e.resource = event.AppendString(e.resource, l.Value)
 	}
+	if identity {
+		e.resource = append(e.resource, `,"`+hop.LabelsHeader+`":`...)
+		e.resource = event.AppendString(e.resource, string(hop.AppendLabels(nil, src.Labels)))
+	}
 	return e
 }
 
-// AppendRecord appends record i of a batch of the source as a field of ScopeLogs. An id that is not
-// empty becomes the attribute event.OTelID; AppendIdentity makes it.
-func (e *SourceEncoder) AppendRecord(dst []byte, b *event.Batch, i int, observed int64, id []byte) []byte {
+// AppendRecord appends record i of a batch of the source as a field of ScopeLogs.
+func (e *SourceEncoder) AppendRecord(dst []byte, b *event.Batch, i int, observed int64) []byte {
 	r := &b.Records[i]
 	dst, start := openField(dst, tagLogRecord)
 	if r.Time > 0 {
@@ -46,10 +53,12 @@ func (e *SourceEncoder) AppendRecord(dst []byte, b *event.Batch, i int, observed
 	dst = append(dst, severities[r.Level]...)
 	dst = e.appendBody(dst, b, b.MessageOf(i))
 	dst = append(dst, e.attributes...)
-	if len(id) > 0 {
-		size := sizeField(len(event.OTelID)) + sizeField(sizeField(len(id)))
-		dst = appendString(appendLength(dst, tagAttribute, size), tagKey, event.OTelID)
-		dst = appendBytes(appendLength(dst, tagValue, sizeField(len(id))), tagString, id)
+	if e.identity {
+		_, pos := b.IdentityOf(i)
+		value := 1 + sizeVarint(pos)
+		dst = appendLength(dst, tagAttribute, sizeField(len(hop.PositionHeader))+sizeField(value))
+		dst = appendLength(appendString(dst, tagKey, hop.PositionHeader), tagValue, value)
+		dst = binary.AppendUvarint(append(dst, tagInt), pos)
 	}
 	if r.Flags&event.Truncated != 0 {
 		dst = append(dst, attributeTruncated...)
@@ -69,16 +78,6 @@ func (e *SourceEncoder) AppendRecord(dst []byte, b *event.Batch, i int, observed
 	}
 	dst = binary.LittleEndian.AppendUint64(append(dst, tagObservedTime), uint64(observed))
 	return closeField(dst, start)
-}
-
-// AppendIdentity appends what record i is known by, as the attribute event.OTelID has it: the ID of
-// the source that first read it, and its position there.
-func AppendIdentity(dst []byte, b *event.Batch, i int) []byte {
-	id, pos := b.IdentityOf(i)
-	var source [8]byte
-	binary.BigEndian.PutUint64(source[:], uint64(id))
-	dst = append(event.AppendHex(dst, source[:]), ':')
-	return strconv.AppendUint(dst, pos, 10)
 }
 
 // severities are the fields of each level: the first number of the four that it has in the data

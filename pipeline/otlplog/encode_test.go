@@ -21,6 +21,7 @@ import (
 
 	jsonparser "github.com/longshore/longshore/parsers/json"
 	"github.com/longshore/longshore/pipeline/event"
+	"github.com/longshore/longshore/pipeline/hop"
 	"github.com/longshore/longshore/pipeline/otlplog"
 )
 
@@ -51,13 +52,13 @@ func decode(t testing.TB, p []byte) *logs.LogsData {
 	return all
 }
 
-func encode(b *event.Batch, observed int64, id string) []byte {
-	e := otlplog.NewSourceEncoder(b.Source)
+func encode(b *event.Batch, observed int64, identity bool) []byte {
+	e := otlplog.NewSourceEncoder(b.Source, identity)
 	var parts []otlplog.Part
 	for i := range b.Records {
 		parts = append(parts, otlplog.Part{
 			Group: string(e.AppendResource(nil, b, i)),
-			Items: [][]byte{e.AppendRecord(nil, b, i, observed, []byte(id))},
+			Items: [][]byte{e.AppendRecord(nil, b, i, observed)},
 		})
 	}
 	return otlplog.AppendRequest(nil, otlplog.Scope{Name: "longshore", Version: "v1"}, parts)
@@ -102,12 +103,14 @@ func TestRecord(t *testing.T) {
 		`"trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","span_id":"00f067aa0ba902b7","trace_flags":"01",`+
 		`"n":-3,"big":9223372036854775807,"bigger":18446744073709551615,"x":1.5e3,"huge":1e999,"yes":true,"no":false,`+
 		`"nil":null,"e\u00e9":"\ud83d\ude00\n","list":[1,"a\"",[],{}, null ],"o":{"k":{"a\\":[true]},"z":2},`+
-		`"n":-4,"log.file.path":"mine","`+event.OTelID+`":"forged"}`)
+		`"n":-4,"log.file.path":"mine","longshore-position":"forged"}`)
 	b.Records[0].Flags |= event.Truncated | event.OddTime
 	want := &logs.LogsData{ResourceLogs: []*logs.ResourceLogs{{
 		Resource: &resource.Resource{Attributes: []*common.KeyValue{
 			pair("service.name", str("shop")), pair("container.image.name", str("shop:1")),
 			pair("container.name", str("shop-1")), pair("env", str("pröd\ufffd")), pair("host.name", str("web-1")),
+			pair(hop.LabelsHeader, str(string(hop.AppendLabels(nil, b.Source.Labels)))),
+			pair(hop.SourceHeader, str("0000000000000007")),
 		}},
 		ScopeLogs: []*logs.ScopeLogs{{
 			Scope: &common.InstrumentationScope{Name: "longshore", Version: "v1"},
@@ -117,7 +120,7 @@ func TestRecord(t *testing.T) {
 				TraceId: unhex("4bf92f3577b34da6a3ce929d0e0e4736"), SpanId: unhex("00f067aa0ba902b7"),
 				Attributes: []*common.KeyValue{
 					pair("log.file.path", str("/x.log")), pair("log.iostream", str("stderr")),
-					pair(event.OTelID, str("abc-1")), pair("truncated", truth(true)),
+					pair(hop.PositionHeader, number(0)), pair("truncated", truth(true)),
 					pair("time_rejected", truth(true)),
 					pair("big", number(math.MaxInt64)), pair("bigger", str("18446744073709551615")),
 					pair("x", double(1500)), pair("huge", str("1e999")), pair("yes", truth(true)),
@@ -126,12 +129,12 @@ func TestRecord(t *testing.T) {
 					pair("list", array(number(1), str(`a"`), array(), object(), &common.AnyValue{})),
 					pair("o", object(pair("k", object(pair(`a\`, array(truth(true))))), pair("z", number(2)))),
 					pair("n", number(-4)), pair("log.file.path_original", str("mine")),
-					pair("longshore_id", str("forged")),
+					pair("longshore-position_original", str("forged")),
 				},
 			}},
 		}},
 	}}}
-	got := encode(b, 5, "abc-1")
+	got := encode(b, 5, true)
 	if diff := cmp.Diff(want, decode(t, got), protocmp.Transform()); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
@@ -190,7 +193,7 @@ func TestLevels(t *testing.T) {
 	for l := event.NoLevel; l <= event.Fatal; l++ {
 		b := batchOf(nil, `{}`)
 		b.Records[0].Level = l
-		r := decode(t, encode(b, 1, "")).ResourceLogs[0].ScopeLogs[0].LogRecords[0]
+		r := decode(t, encode(b, 1, false)).ResourceLogs[0].ScopeLogs[0].LogRecords[0]
 		number, text := max(0, int32(l)*4-3), strings.ToUpper(l.String())
 		if int32(r.SeverityNumber) != number || r.SeverityText != text {
 			t.Errorf("%v is %v, %q", l, r.SeverityNumber, r.SeverityText)
@@ -202,7 +205,7 @@ func TestLevels(t *testing.T) {
 func TestDeep(t *testing.T) {
 	for _, depth := range []int{20, 24, 25, 100} {
 		in := strings.Repeat("[", depth) + strings.Repeat("]", depth)
-		p := encode(batchOf(nil, `{"deep":`+in+`}`), 1, "")
+		p := encode(batchOf(nil, `{"deep":`+in+`}`), 1, false)
 		decode(t, p)
 		fromJSON(t, otlplog.AppendJSONRequest(nil, p))
 		if len(p) < depth {
@@ -215,9 +218,9 @@ func TestDeep(t *testing.T) {
 func TestEncodeAllocs(t *testing.T) {
 	b := batchOf([]event.Label{{Name: event.LabelFile, Value: "/x.log"}}, `{"level":"info","msg":"hi \n there","a":1,`+
 		`"a":2,"log":"x","b":1.5,"c":{"d":["\n",2]},"u":"e\u00e9"}`)
-	e := otlplog.NewSourceEncoder(b.Source)
-	buf := e.AppendRecord(nil, b, 0, 1, nil)
-	if n := testing.AllocsPerRun(100, func() { buf = e.AppendRecord(buf[:0], b, 0, 1, nil) }); n > 0 {
+	e := otlplog.NewSourceEncoder(b.Source, false)
+	buf := e.AppendRecord(nil, b, 0, 1)
+	if n := testing.AllocsPerRun(100, func() { buf = e.AppendRecord(buf[:0], b, 0, 1) }); n > 0 {
 		t.Errorf("a record allocates %v times", n)
 	}
 }
@@ -226,11 +229,11 @@ func BenchmarkAppendRecord(b *testing.B) {
 	batch := batchOf([]event.Label{{Name: event.LabelFile, Value: "/x.log"}},
 		`{"time":"2023-11-14T22:13:20.123Z","level":"info","msg":"GET /api/orders/17","service":"shop","status":200,`+
 			`"duration_ms":12.5,"trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","user":"u-1","path":"/api/orders/17"}`)
-	e := otlplog.NewSourceEncoder(batch.Source)
+	e := otlplog.NewSourceEncoder(batch.Source, false)
 	var buf []byte
 	b.ReportAllocs()
 	for b.Loop() {
-		buf = e.AppendRecord(buf[:0], batch, 0, 1, nil)
+		buf = e.AppendRecord(buf[:0], batch, 0, 1)
 	}
 	b.SetBytes(int64(len(buf)))
 }
@@ -239,11 +242,11 @@ func BenchmarkAppendRecord(b *testing.B) {
 // encodings alike, and every field is there under a name of its own.
 func FuzzEncode(f *testing.F) {
 	f.Add(`{"msg":"x","a":[1,{"b":"c"}],"a":2}`, "/x.log")
-	f.Add(`{"trace_flags":1,"n":1e5,"log":{"file":"\ud800"},"longshore.id":1}`, "\xff")
+	f.Add(`{"trace_flags":1,"n":1e5,"log":{"file":"\ud800"},"longshore-source":1}`, "\xff")
 	f.Add("no json \xff\xfe", "")
 	f.Fuzz(func(t *testing.T, line, file string) {
 		b := batchOf([]event.Label{{Name: event.LabelFile, Value: file}}, line)
-		p := encode(b, 9, "")
+		p := encode(b, 9, false)
 		all := decode(t, p)
 		if diff := cmp.Diff(all, fromJSON(t, otlplog.AppendJSONRequest(nil, p)), protocmp.Transform(),
 			protocmp.IgnoreMessages()); diff != "" {
@@ -273,7 +276,7 @@ func ExampleAppendJSONRecord() {
 	b := &event.Batch{}
 	b.Reset(event.NewSource(1, "in", "k", nil))
 	b.Add(0, noon, b.PutString("disk is full"))
-	item := otlplog.NewSourceEncoder(b.Source).AppendRecord(nil, b, 0, noon, nil)
+	item := otlplog.NewSourceEncoder(b.Source, false).AppendRecord(nil, b, 0, noon)
 	text := string(otlplog.AppendJSONRecord(nil, item))
 	fmt.Println(strings.ReplaceAll(text, ",", ",\n"))
 	// Output:

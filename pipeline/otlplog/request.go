@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/longshore/longshore/pipeline/event"
+	"github.com/longshore/longshore/pipeline/hop"
 )
 
 // AppendResource appends the text by which records of one resource are grouped: its attributes as
@@ -16,10 +17,19 @@ func (e *SourceEncoder) AppendResource(dst []byte, b *event.Batch, i int) []byte
 	} else if s := e.source.Label(event.LabelService); s != "" {
 		dst = event.AppendString(dst, s)
 	} else {
-		dst = append(dst, `"unknown_service"`...)
+		dst = append(dst, `"`+unknownService+`"`...)
 	}
-	return append(append(dst, e.resource...), '}')
+	dst = append(dst, e.resource...)
+	if e.identity {
+		id, _ := b.IdentityOf(i)
+		dst = append(dst, `,"`+hop.SourceHeader+`":"`...)
+		dst = append(append(dst, id.String()...), '"')
+	}
+	return append(dst, '}')
 }
+
+// unknownService is the service of what has none, as every resource must have one.
+const unknownService = "unknown_service"
 
 // appendResource appends the field of ResourceLogs that a text of AppendResource stands for.
 func appendResource(dst []byte, group string) []byte {
