@@ -36,7 +36,8 @@ func main() {
 	defer stop()
 	b := bench{agent: *agent, lines: *lines, runs: *runs, only: *only, span: *span, sources: *sources,
 		profileTo: *profileTo, claims: &claims{}}
-	parts := []part{bench.fullSpeed, bench.steady, bench.beside, bench.containers, bench.idle, bench.begin}
+	parts := []part{bench.fullSpeed, bench.steady, bench.beside, bench.watched, bench.containers, bench.idle,
+		bench.begin}
 	switch {
 	case *versus:
 		parts = []part{bench.versus}

@@ -58,6 +58,10 @@ func TestHolds(t *testing.T) {
 		{`status startsWith "5"`, true, fast},
 		{`"pay" in message`, true, fast},
 		{`message contains "PAY"`, false, fast},
+		{`message contains "pay 5"`, true, fast},
+		{`message startsWith "GET" and not (message endsWith "GET")`, true, fast},
+		{`"GET /pay 502 in 12.5 ms!" contains message`, true, fast},
+		{`code == 404 and 404 >= code and code != 405 and took < 13`, true, fast},
 		{`message matches "in [0-9.]+ ms$"`, true, fast},
 		{`service startsWith "check"`, true, fast},
 		{`labels["container.name"] == "web-1"`, true, fast},
@@ -187,7 +191,8 @@ func TestAllocs(t *testing.T) {
 
 func BenchmarkHolds(b *testing.B) {
 	batch := batchOf()
-	for _, text := range []string{`level >= "warn"`, `path == "/pay"`, `"zz" in message`, `lower(path) == "/pay"`} {
+	for _, text := range []string{`level >= "warn"`, `path == "/pay"`, `"zz" in message`, `lower(path) == "/pay"`,
+		`status > 99 and status >= 500`, `message contains "out of memory"`} {
 		b.Run(text, func(b *testing.B) {
 			c, err := Compile(text)
 			if err != nil {
@@ -204,10 +209,11 @@ func BenchmarkHolds(b *testing.B) {
 func FuzzBothWays(f *testing.F) {
 	for _, text := range []string{
 		`level >= "warn" and (status > 5 or not (path == "/x"))`, `x in ["1", 2, nil, true]`, `"a" in x`, `x != -1`,
-		`x endsWith "e5"`, `x`, `x matches "1.*"`, `1.5 < x`,
+		`x endsWith "e5"`, `x`, `x matches "1.*"`, `1.5 < x`, `x >= 5`, `5 > x`, `x == 100 or 7 != x`,
+		`x == "a" or "1" != x`, `message endsWith "ms"`,
 	} {
 		for _, value := range []string{`1`, `"1"`, `true`, `null`, `[1,"a"]`, `{"a":1}`, `"\u0061"`, `1e5`, `-0`,
-			`12345678901234567890`} {
+			`12345678901234567890`, `"007"`, `5`, `"5 "`, `999999999`, `1000000000`} {
 			f.Add(text, value)
 		}
 	}

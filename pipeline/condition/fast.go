@@ -1,6 +1,7 @@
 package condition
 
 import (
+	"cmp"
 	"regexp"
 
 	"github.com/expr-lang/expr/ast"
@@ -26,6 +27,13 @@ type (
 		with   operand
 		turned bool
 	}
+	// compareInt is compare for a field and a whole number.
+	compareInt struct {
+		compare
+		with int
+	}
+	// inMessage is compare for the message and a text that is in it.
+	inMessage struct{ compare }
 	// levelIs compares a record's level by order.
 	levelIs struct {
 		is   operator
@@ -60,6 +68,40 @@ func (c *compare) holds(b *event.Batch, i int) bool {
 		return c.is.holds(&c.with, &value)
 	}
 	return c.is.holds(&value, &c.with)
+}
+
+func (c *compareInt) holds(b *event.Batch, i int) bool {
+	v := b.Lookup(i, c.name.name)
+	if v.Kind == event.Number || v.Kind == event.Plain {
+		if n, ok := digits(b.Bytes(v.Span)); ok {
+			if c.turned {
+				return c.is.ordered(cmp.Compare(c.with, n))
+			}
+			return c.is.ordered(cmp.Compare(n, c.with))
+		}
+	}
+	return c.compare.holds(b, i)
+}
+
+func (c *inMessage) holds(b *event.Batch, i int) bool {
+	if v := b.MessageOf(i); v.Kind != event.Escaped {
+		return c.is.within(b.Bytes(v.Span), c.with.text)
+	}
+	return c.compare.holds(b, i)
+}
+
+// digits reads a number that has digits only, few enough for any int.
+func digits(p []byte) (n int, ok bool) {
+	if len(p) == 0 || len(p) > 9 {
+		return 0, false
+	}
+	for _, c := range p {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = 10*n + int(c-'0')
+	}
+	return n, true
 }
 
 func (t levelIs) holds(b *event.Batch, i int) bool {
@@ -157,15 +199,25 @@ func fastCompare(operator string, left, right ast.Node) test {
 			if name.Value == levelOrder {
 				return levelIs{operators[operator], event.Level(with.int)}
 			}
-			return &compare{is: operators[operator], name: referenceTo(name.Value), with: with}
+			return newCompare(compare{is: operators[operator], name: referenceTo(name.Value), with: with})
 		}
 	}
 	if name, ok := right.(*ast.IdentifierNode); ok {
 		if with, ok := constantOf(left); ok {
-			return &compare{is: operators[operator], name: referenceTo(name.Value), with: with, turned: true}
+			return newCompare(compare{is: operators[operator], name: referenceTo(name.Value), with: with, turned: true})
 		}
 	}
 	return nil
+}
+
+func newCompare(c compare) test {
+	switch {
+	case c.name.part == field && c.with.kind == isInt && c.is <= atLeast:
+		return &compareInt{c, c.with.int}
+	case c.name.part == message && c.with.kind == isText && c.is >= contains && !c.turned:
+		return &inMessage{c}
+	}
+	return &c
 }
 
 func fastOneOf(name *ast.IdentifierNode, list *ast.ArrayNode) test {

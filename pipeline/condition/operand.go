@@ -273,15 +273,24 @@ func (op operator) holds(a, b *operand) bool {
 		return overTexts(op, a, b)
 	}
 	by, ok := order(a, b)
+	return ok && op.ordered(by)
+}
+
+// ordered reports whether an operator up to atLeast holds for two operands of that order.
+func (op operator) ordered(by int) bool {
 	switch op {
+	case equals:
+		return by == 0
+	case differs:
+		return by != 0
 	case less:
-		return ok && by < 0
+		return by < 0
 	case atMost:
-		return ok && by <= 0
+		return by <= 0
 	case more:
-		return ok && by > 0
+		return by > 0
 	}
-	return ok && by >= 0
+	return by >= 0
 }
 
 // overTexts returns false for what has no text.
@@ -295,6 +304,11 @@ func overTexts(op operator, a, b *operand) bool {
 	if !ok {
 		return false
 	}
+	return op.within(s, t)
+}
+
+// within reports whether an operator from contains on holds for two texts.
+func (op operator) within(s, t []byte) bool {
 	switch op {
 	case startsWith:
 		return bytes.HasPrefix(s, t)
