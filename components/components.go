@@ -6,6 +6,7 @@ import (
 	"github.com/longshore/longshore/inputs/alerts"
 	"github.com/longshore/longshore/inputs/docker"
 	"github.com/longshore/longshore/inputs/file"
+	"github.com/longshore/longshore/inputs/kafka"
 	"github.com/longshore/longshore/inputs/kubernetes"
 	"github.com/longshore/longshore/inputs/kubernetesevents"
 	inputotlp "github.com/longshore/longshore/inputs/otlp"
@@ -56,6 +57,7 @@ func All() []pipeline.Spec {
 		syslog.Spec(),
 		inputotlp.Spec(),
 		stdin.Spec(),
+		kafka.Spec(),
 		alerts.Spec(),
 		probe.Spec(),
 

@@ -48,7 +48,10 @@ func TestEveryComponentIsInTheTable(t *testing.T) {
 // TestInputsThatCannotBeReadAgain sees to it that they are spooled: else an output that is away
 // would hold up the others.
 func TestInputsThatCannotBeReadAgain(t *testing.T) {
-	settings := map[string]string{"file": "paths: [x]", "probe": "tcp: db:5432", "syslog": "listen: ['udp://:514']"}
+	settings := map[string]string{
+		"file": "paths: [x]", "probe": "tcp: db:5432", "syslog": "listen: ['udp://:514']",
+		"kafka": "{brokers: ['b:9092'], topics: [x]}",
+	}
 	for _, spec := range All() {
 		if spec.Kind != pipeline.KindInput {
 			continue

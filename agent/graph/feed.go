@@ -105,7 +105,7 @@ func (f *feed) Adopt(
 
 // Describe implements pipeline.Feed.
 func (f *feed) Describe(id event.SourceID, key string, labels []event.Label) *event.Source {
-	return event.NewSource(id, f.input, key, append(labels, f.labels...))
+	return event.NewSource(id, f.input, key, append(slices.Clip(labels), f.labels...))
 }
 
 // planFor returns how a source goes through the graph, and its labels without what chooses that.

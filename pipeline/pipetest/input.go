@@ -32,6 +32,8 @@ type InputHarness struct {
 	// Acknowledged returns how many of the lines that were written the outside was told are done.
 	// It is for inputs with the trait Acknowledges, and nil for others.
 	Acknowledged func() int
+	// Ignored are goroutines of the outside that come and go, and are not the input's.
+	Ignored []goleak.Option
 	// Resumes says that the input goes on after a restart where it was.
 	Resumes bool
 	// Text says that the outside itself keeps only text: each byte that is no UTF-8
@@ -372,7 +374,7 @@ type inputRun struct {
 	t      *testing.T
 	input  pipeline.Input
 	feed   *Feed
-	leaks  goleak.Option
+	leaks  []goleak.Option
 	cancel context.CancelFunc
 	ended  chan error
 	over   bool
@@ -385,7 +387,8 @@ func startInput(t *testing.T, h InputHarness, feed *Feed) *inputRun {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &inputRun{
-		t: t, input: in, feed: feed, leaks: goleak.IgnoreCurrent(), cancel: cancel, ended: make(chan error, 1),
+		t: t, input: in, feed: feed, leaks: append(h.Ignored, goleak.IgnoreCurrent()), cancel: cancel,
+		ended: make(chan error, 1),
 	}
 	go func() { r.ended <- in.Run(ctx, feed) }()
 	t.Cleanup(r.stop)
@@ -413,7 +416,7 @@ func (r *inputRun) wait() {
 	case <-within(r.t).Done():
 		r.t.Fatal("Run does not return")
 	}
-	goleak.VerifyNone(r.t, r.leaks)
+	goleak.VerifyNone(r.t, r.leaks...)
 	if open := r.feed.OpenSources(); len(open) > 0 {
 		r.t.Errorf("Run returned and left sources open: %v", open)
 	}
