@@ -7,6 +7,7 @@ import (
 	"github.com/longshore/longshore/inputs/docker"
 	"github.com/longshore/longshore/inputs/file"
 	"github.com/longshore/longshore/inputs/kafka"
+	"github.com/longshore/longshore/inputs/journald"
 	"github.com/longshore/longshore/inputs/kubernetes"
 	"github.com/longshore/longshore/inputs/kubernetesevents"
 	inputotlp "github.com/longshore/longshore/inputs/otlp"
@@ -56,6 +57,7 @@ func All() []pipeline.Spec {
 		kubernetesevents.Spec(),
 		syslog.Spec(),
 		inputotlp.Spec(),
+		journald.Spec(),
 		stdin.Spec(),
 		kafka.Spec(),
 		alerts.Spec(),
