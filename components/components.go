@@ -6,8 +6,8 @@ import (
 	"github.com/longshore/longshore/inputs/alerts"
 	"github.com/longshore/longshore/inputs/docker"
 	"github.com/longshore/longshore/inputs/file"
-	"github.com/longshore/longshore/inputs/kafka"
 	"github.com/longshore/longshore/inputs/journald"
+	"github.com/longshore/longshore/inputs/kafka"
 	"github.com/longshore/longshore/inputs/kubernetes"
 	"github.com/longshore/longshore/inputs/kubernetesevents"
 	inputotlp "github.com/longshore/longshore/inputs/otlp"
@@ -56,10 +56,10 @@ func All() []pipeline.Spec {
 		kubernetes.Spec(),
 		kubernetesevents.Spec(),
 		syslog.Spec(),
-		inputotlp.Spec(),
 		journald.Spec(),
-		stdin.Spec(),
+		inputotlp.Spec(),
 		kafka.Spec(),
+		stdin.Spec(),
 		alerts.Spec(),
 		probe.Spec(),
 
