@@ -24,6 +24,7 @@ var setups = []struct {
 	{"moto", func() error { _, err := ensureMoto(); return err }},
 	{"gofakes3", func() error { _, err := ensureGoFakeS3(); return err }},
 	{"victorialogs", func() error { _, err := ensureVictoriaLogs(); return err }},
+	{"otelcol", func() error { _, err := ensureOtelcol(); return err }},
 	{"prometheus", func() error { _, err := ensurePrometheus(); return err }},
 	{"alertmanager", func() error { _, err := ensureAlertmanager(); return err }},
 	{"helm", func() error { _, err := ensureHelm(); return err }},
