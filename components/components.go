@@ -20,6 +20,7 @@ import (
 	"github.com/longshore/longshore/outputs/loki"
 	outputotlp "github.com/longshore/longshore/outputs/otlp"
 	"github.com/longshore/longshore/outputs/s3"
+	"github.com/longshore/longshore/outputs/splunk"
 	"github.com/longshore/longshore/outputs/stdout"
 	"github.com/longshore/longshore/outputs/webhook"
 	"github.com/longshore/longshore/parsers/access"
@@ -92,6 +93,7 @@ func All() []pipeline.Spec {
 		elasticsearch.Spec(),
 		outputotlp.Spec(),
 		s3.Spec(),
+		splunk.Spec(),
 		webhook.Spec(),
 		email.Spec(),
 		stdout.Spec(),

@@ -130,7 +130,7 @@ func (b *Batch) AppendText(dst []byte, v Value) []byte {
 }
 
 // AppendString appends s as a JSON string.
-func AppendString(dst []byte, s string) []byte {
+func AppendString[T string | []byte](dst []byte, s T) []byte {
 	dst = append(dst, '"')
 	dst = appendEscaped(dst, []byte(s))
 	return append(dst, '"')
