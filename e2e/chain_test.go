@@ -180,6 +180,7 @@ func wantEachOnce(t *testing.T, where string, times map[string]int) {
 		}
 	}
 	if missing > 0 || repeated > 0 {
-		t.Errorf("%s: of %d lines %d are missing and %d are repeated", where, chainWriters*chainLines, missing, repeated)
+		t.Errorf("%s: of %d lines %d are missing and %d are repeated", where, chainWriters*chainLines, missing,
+			repeated)
 	}
 }
