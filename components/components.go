@@ -5,6 +5,7 @@ package components
 import (
 	"github.com/longshore/longshore/inputs/alerts"
 	"github.com/longshore/longshore/inputs/docker"
+	"github.com/longshore/longshore/inputs/exec"
 	"github.com/longshore/longshore/inputs/file"
 	"github.com/longshore/longshore/inputs/journald"
 	"github.com/longshore/longshore/inputs/kafka"
@@ -60,6 +61,7 @@ func All() []pipeline.Spec {
 		journald.Spec(),
 		inputotlp.Spec(),
 		kafka.Spec(),
+		exec.Spec(),
 		stdin.Spec(),
 		alerts.Spec(),
 		probe.Spec(),

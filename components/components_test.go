@@ -49,7 +49,7 @@ func TestEveryComponentIsInTheTable(t *testing.T) {
 // would hold up the others.
 func TestInputsThatCannotBeReadAgain(t *testing.T) {
 	settings := map[string]string{
-		"file": "paths: [x]", "probe": "tcp: db:5432", "syslog": "listen: ['udp://:514']",
+		"file": "paths: [x]", "probe": "tcp: db:5432", "syslog": "listen: ['udp://:514']", "exec": "command: [x]",
 		"kafka": "{brokers: ['b:9092'], topics: [x]}",
 	}
 	for _, spec := range All() {

@@ -183,6 +183,7 @@ inputs:
   docker: {type: docker}
   file: {type: file, paths: [/nowhere/*.log]}
   stdin: {type: stdin}
+  exec: {type: exec, command: ["true"]}
   journald: {type: journald}
   syslog: {type: syslog, listen: ["udp://127.0.0.1:0"]}
   probe: {type: probe, tcp: "localhost:1"}
