@@ -30,6 +30,18 @@ func (m *SourceMap[T]) Of(id event.SourceID) T {
 	return m.all[id]
 }
 
+// Any reports whether f holds for any of those that sources belong to. f must not use the map.
+func (m *SourceMap[T]) Any(f func(T) bool) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, of := range m.all {
+		if f(of) {
+			return true
+		}
+	}
+	return false
+}
+
 // Remove forgets a source, unless it belongs to something else by now.
 func (m *SourceMap[T]) Remove(id event.SourceID, from T) {
 	m.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -180,6 +181,11 @@ func (d *Deliverer) Run(ctx context.Context) {
 	lanes.Wait()
 	stop() // what is refused is not waited for
 	again.Wait()
+}
+
+// IsStuck reports whether encoding a batch takes so long that it will never end.
+func (d *Deliverer) IsStuck(now time.Time) bool {
+	return slices.ContainsFunc(d.lanes, func(l *lane) bool { return l.encoding.IsStuck(now) })
 }
 
 // Counts returns the numbers so far.

@@ -23,6 +23,8 @@ func (l *lane) encode(ctx context.Context, dl delivery) bool {
 	if !ok {
 		return false
 	}
+	l.encoding.Begin()
+	defer l.encoding.End()
 	accepted := l.acceptsSource(b.Source)
 	l.startRun(b.Source, dl.track, b.From)
 	for i := range b.Records {
@@ -41,6 +43,7 @@ func (l *lane) encode(ctx context.Context, dl delivery) bool {
 			l.startRun(b.Source, dl.track, r.Pos)
 		}
 		if !l.encodeRecord(ctx, b, i) {
+			l.late = l.encoding.IsStuck(time.Now())
 			l.endRun(r.Pos)
 			return false
 		}
@@ -50,6 +53,10 @@ func (l *lane) encode(ctx context.Context, dl delivery) bool {
 		if len(l.open.Bytes) > l.d.limits.Bytes && len(l.open.Items) > 1 {
 			l.splitLast()
 		}
+	}
+	if l.encoding.IsStuck(time.Now()) && ctx.Err() != nil {
+		l.late = true
+		return false
 	}
 	l.endRun(b.To)
 	if l.full() {
@@ -118,7 +125,14 @@ func (l *lane) encodeRecord(ctx context.Context, b *event.Batch, i int) bool {
 		body.Bytes = append(body.Bytes[:start], b.Line(i)...)
 	}
 	body.Items = append(body.Items, pipeline.Item{Pos: b.Records[i].Pos, End: uint32(len(body.Bytes)), Group: group})
-	return err == nil || l.rejectLast(ctx, err)
+	if err == nil {
+		return true
+	}
+	if ctx.Err() != nil {
+		return false // perhaps it was stuck, and someone else is at it by now
+	}
+	defer l.encoding.Resume(l.encoding.End())
+	return l.rejectLast(ctx, err)
 }
 
 // errNotParsed is why a record is rejected before any destination sees it.

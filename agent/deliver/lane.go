@@ -41,6 +41,7 @@ type lane struct {
 	turns    int // bodies in a row that were refused for now, record by record
 
 	heldUp   atomic.Bool // takes nothing in for now
+	encoding pipeline.Stopwatch
 	patience patience
 
 	started     time.Time // the lane
@@ -53,6 +54,7 @@ type lane struct {
 	timer       *time.Timer
 	wakeTime    time.Time // when to look again; zero: when something happens
 	closed      bool      // nothing more comes in
+	late        bool      // was stuck, and has found ctx ended
 }
 
 func newLane(d *Deliverer) *lane {
@@ -174,8 +176,12 @@ func (l *lane) overBudget() bool {
 const abandonAfter = 5 * time.Second
 
 // abandon waits for the request in flight, which ctx is ending, puts what it can on disk, and
-// releases the batches that wait. What was not done stays so in the ledger.
+// releases the batches that wait. What was not done stays so in the ledger. A lane that was stuck
+// for long leaves all as it is: another may be at work.
 func (l *lane) abandon() {
+	if l.late {
+		return
+	}
 	if l.inFlight != nil {
 		select {
 		case result := <-l.request.results:

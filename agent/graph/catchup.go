@@ -138,7 +138,7 @@ type catchUp struct {
 	output  *output
 	batches *batchPool
 	now     func() time.Time
-	busy    busy
+	busy    pipeline.Stopwatch
 	// newPipeline returns a pipeline with transforms of its own: they count for no metric, and what
 	// they remember is not mixed with what the other outputs' remember.
 	newPipeline func(p *sharedPipeline, o *output) (*sharedPipeline, error)
@@ -506,9 +506,9 @@ func (c *catchUp) process(ctx context.Context, r *behindRoute, b *event.Batch) e
 // forward takes a batch of whole records through the pipeline, and hands it to the output but for
 // what that has had before.
 func (c *catchUp) forward(ctx context.Context, r *behindRoute, b *event.Batch) error {
-	c.busy.begin()
+	c.busy.Begin()
 	r.own.apply(b, &r.timestamps, c.now)
-	c.busy.end()
+	c.busy.End()
 	to := b.To
 	trim(b, r.from, to)
 	if b.From >= b.To {

@@ -369,7 +369,7 @@ func (g *Graph) Run(ctx context.Context) error {
 	for _, c := range g.catchUps() {
 		catchingUp.Go(func() { g.contained("output "+c.output.name, func() { c.run(reading) }) })
 	}
-	watching.Go(func() { g.watchWorkers(reading) })
+	watching.Go(func() { g.watchStuck(reading) })
 	defer watching.Wait()
 	defer stopReading()
 	stopStoring := func() {}

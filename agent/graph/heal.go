@@ -6,7 +6,6 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/longshore/longshore/pipeline"
@@ -94,14 +93,11 @@ func (m *message) discard() {
 	}
 }
 
-const (
-	// stuckAfter is how long a worker may take for one batch, without what it waits for outputs.
-	stuckAfter  = time.Minute
-	stuckReview = 10 * time.Second
-)
+const stuckReview = 10 * time.Second
 
-// watchWorkers notices workers that are stuck, until ctx ends.
-func (g *Graph) watchWorkers(ctx context.Context) {
+// watchStuck notices what is stuck, until ctx ends: workers at a batch, outputs at encoding, and
+// inputs. Waiting for each other does not count.
+func (g *Graph) watchStuck(ctx context.Context) {
 	ticker := time.NewTicker(stuckReview)
 	defer ticker.Stop()
 	last := time.Now()
@@ -114,30 +110,36 @@ func (g *Graph) watchWorkers(ctx context.Context) {
 		now := time.Now()
 		late := now.Sub(last) > 2*stuckReview // the program has stood still, and all workers with it
 		last = now
-		if !late && g.isStuck(now) {
-			g.Log.Error("a batch has been in the pipelines for too long, and what is connected with it is started "+
-				"anew; this is a bug: please report it with the stacks", "after", stuckAfter,
+		if late {
+			continue
+		}
+		if component := g.stuck(now); component != "" {
+			g.Log.Error("something is stuck, and what is connected with it is started anew; this is a bug: please "+
+				"report it with the stacks", "component", component, "after", pipeline.StuckAfter,
 				"stacks", pipeline.Stacks())
-			g.breakDown(thePipelines)
+			g.breakDown(component)
 			return
 		}
 	}
 }
 
-func (g *Graph) isStuck(now time.Time) bool {
-	return slices.ContainsFunc(g.workers, func(w *worker) bool { return w.busy.isStuck(now) }) ||
-		slices.ContainsFunc(g.catchUps(), func(c *catchUp) bool { return c.busy.isStuck(now) })
-}
-
-// A busy says since when someone has been taking a batch through a pipeline.
-type busy struct{ since atomic.Int64 } // in Unix nanoseconds; 0: nobody has
-
-func (b *busy) begin() { b.since.Store(time.Now().UnixNano()) }
-func (b *busy) end()   { b.since.Store(0) }
-
-func (b *busy) isStuck(now time.Time) bool {
-	since := b.since.Load()
-	return since != 0 && now.Sub(time.Unix(0, since)) > stuckAfter
+// stuck returns what is stuck, or "".
+func (g *Graph) stuck(now time.Time) (component string) {
+	if slices.ContainsFunc(g.workers, func(w *worker) bool { return w.busy.IsStuck(now) }) ||
+		slices.ContainsFunc(g.catchUps(), func(c *catchUp) bool { return c.busy.IsStuck(now) }) {
+		return thePipelines
+	}
+	for _, o := range g.outputs {
+		if o.deliverer.IsStuck(now) {
+			return "output " + o.name
+		}
+	}
+	for _, in := range g.inputs {
+		if s, ok := in.input.(pipeline.Supervised); ok && in.relay == nil && s.Stuck(now) {
+			return "input " + in.name
+		}
+	}
+	return ""
 }
 
 // thePipelines is the component that is named where it is not known which pipeline it was.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/longshore/longshore/agent/deliver"
+	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
 )
 
@@ -18,14 +19,14 @@ type worker struct {
 	now       func() time.Time
 	deadlines deadlines
 	recent    recentSources
-	since     time.Time     // when it last went on after it had been held up
-	freeAt    time.Time     // when it last had nothing to do
-	stalled   time.Time     // when it last went on after the whole program had stood still
-	quit      chan struct{} // closed when no message comes any more
-	ended     atomic.Bool   // the sources have ended by themselves; set before quit is closed
-	busy      busy          // but not while it hands on
-	patient   atomic.Bool   // no output is let go any more
-	late      []lateBatch   // of the source that is being closed
+	since     time.Time          // when it last went on after it had been held up
+	freeAt    time.Time          // when it last had nothing to do
+	stalled   time.Time          // when it last went on after the whole program had stood still
+	quit      chan struct{}      // closed when no message comes any more
+	ended     atomic.Bool        // the sources have ended by themselves; set before quit is closed
+	busy      pipeline.Stopwatch // runs while a batch is in a pipeline, but not while it is handed on
+	patient   atomic.Bool        // no output is let go any more
+	late      []lateBatch        // of the source that is being closed
 	closing   sync.WaitGroup
 }
 
@@ -183,7 +184,7 @@ func (w *worker) end(ctx context.Context) {
 // process takes a batch through the pipelines of its source. Each but the last gets a copy, since
 // joining and parsing write into the batch.
 func (w *worker) process(ctx context.Context, m message) {
-	w.busy.begin()
+	w.busy.Begin()
 	s, b := m.of.activate(m.batch.CarriedBy()), m.batch
 	lines, to := len(b.Records), b.To
 	s.to = to
@@ -213,7 +214,7 @@ func (w *worker) process(ctx context.Context, m message) {
 		w.deadlines.add(s)
 	}
 	m.feed.inFlight.Add(int64(-lines))
-	w.busy.end()
+	w.busy.End()
 	w.forward(ctx, s, all)
 	m.of.pending.Store(s.pending())
 	m.of.coming.Add(-1)

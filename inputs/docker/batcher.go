@@ -72,6 +72,7 @@ type batcher struct {
 
 	newName atomic.Pointer[string] // set by a rename event
 	sending atomic.Bool
+	busy    pipeline.Stopwatch        // runs while messages are decoded, but not while the feed is waited for
 	late    atomic.Pointer[time.Time] // when the last batch was taken that had to wait; nil: none has
 
 	mu        sync.Mutex
@@ -100,6 +101,8 @@ var _ logformat.Receiver = (*batcher)(nil)
 func (b *batcher) decode(d logformat.Decoder, p []byte, now int64, more bool) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.busy.Begin()
+	defer b.busy.End()
 	b.skips.now = now
 	if b.err != nil {
 		return b.err
@@ -476,6 +479,7 @@ func (b *batcher) open(st *streamState) error {
 		ident.name = *name
 		b.identity = &ident
 	}
+	defer b.busy.Resume(b.busy.End())
 	if st.src != nil && st.openedAs != b.identity {
 		b.feed.Close(st.src, false)
 		st.src = nil
@@ -569,6 +573,7 @@ func (b *batcher) sendUpTo(st *streamState, batch *event.Batch, to uint64) error
 	st.at.next = to
 	batch.From, batch.To = st.sentTo, to
 	batch.Cursor = st.at.appendCursor(batch.Cursor[:0])
+	defer b.busy.Resume(b.busy.End())
 	began := time.Now()
 	b.sending.Store(true)
 	err := b.feed.Send(b.ctx, batch)

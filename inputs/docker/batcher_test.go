@@ -144,3 +144,61 @@ func BenchmarkBatcher(b *testing.B) {
 		})
 	}
 }
+
+// A hangingFeed never returns a batch, and takes none, until it is free.
+type hangingFeed struct {
+	*pipetest.Feed
+	inBatch, inSend bool
+	free            chan struct{}
+}
+
+func (f *hangingFeed) Batch(src *event.Source) *event.Batch {
+	if f.inBatch {
+		<-f.free
+	}
+	return f.Feed.Batch(src)
+}
+
+func (f *hangingFeed) Send(ctx context.Context, b *event.Batch) error {
+	if f.inSend {
+		<-f.free
+	}
+	return f.Feed.Send(ctx, b)
+}
+
+// TestStuckIsNoticed: decoding that does not end is stuck after a minute, and waiting for the
+// pipeline is not.
+func TestStuckIsNoticed(t *testing.T) {
+	for name, test := range map[string]struct {
+		feed hangingFeed
+		want bool
+	}{"decoding": {hangingFeed{inBatch: true}, true}, "waiting for the pipeline": {hangingFeed{inSend: true}, false}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				feed := test.feed
+				feed.Feed, feed.free = pipetest.NewFeed(t), make(chan struct{})
+				b := newBatcher(t, &feed)
+				in := &Input{}
+				b.sources = &in.sources
+				ended := make(chan error)
+				go func() {
+					in := encodeMessage(out(second, "a line\n"), false)
+					ended <- b.decode(logformat.NewDecoder(b, 0, false), in, 0, true)
+				}()
+				time.Sleep(pipeline.StuckAfter - time.Second)
+				if in.Stuck(time.Now()) {
+					t.Error("it is stuck before its time")
+				}
+				time.Sleep(10 * time.Minute)
+				if got := in.Stuck(time.Now()); got != test.want {
+					t.Errorf("stuck: %v", got)
+				}
+				close(feed.free)
+				if err := <-ended; err != nil || in.Stuck(time.Now()) {
+					t.Errorf("once it has ended: %v, stuck: %v", err, in.Stuck(time.Now()))
+				}
+				b.stop(false)
+			})
+		})
+	}
+}

@@ -70,8 +70,9 @@ type Input struct {
 }
 
 var (
-	_ pipeline.Input   = (*Input)(nil)
-	_ pipeline.Lookout = (*Input)(nil)
+	_ pipeline.Input      = (*Input)(nil)
+	_ pipeline.Lookout    = (*Input)(nil)
+	_ pipeline.Supervised = (*Input)(nil)
 )
 
 // HeldUpUntil implements pipeline.Lookout.
@@ -229,6 +230,11 @@ func (in *Input) watch(ctx context.Context, sub *subscription) error {
 			in.probe(ctx)
 		}
 	}
+}
+
+// Stuck implements pipeline.Supervised.
+func (in *Input) Stuck(now time.Time) bool {
+	return in.sources.Any(func(b *batcher) bool { return b.busy.IsStuck(now) })
 }
 
 // probe checks followers from which nothing has come since the last probe.

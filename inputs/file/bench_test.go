@@ -3,6 +3,7 @@ package file
 import (
 	"bytes"
 	"context"
+	"errors"
 	"math"
 	"os"
 	"path/filepath"
@@ -51,6 +52,16 @@ func (d *discard) Send(_ context.Context, b *event.Batch) error {
 
 func (d *discard) Behind(*event.Source, uint64) (from uint64, behind bool) {
 	return math.MaxUint64, false
+}
+
+func (d *discard) Adopt(
+	pipeline.Known, uint64, []event.Label,
+) (*event.Source, pipeline.Cursor, error) {
+	return nil, pipeline.Cursor{}, errors.ErrUnsupported
+}
+
+func (d *discard) Describe(id event.SourceID, key string, labels []event.Label) *event.Source {
+	return event.NewSource(id, "bench", key, labels)
 }
 
 func (d *discard) Close(*event.Source, bool) {}

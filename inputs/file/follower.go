@@ -132,7 +132,7 @@ func (w *follower) run(ctx context.Context) {
 	defer events.stop()
 	w.report()
 	for {
-		w.stopwatch.end()
+		w.stopwatch.End()
 		select {
 		case <-ctx.Done():
 			return

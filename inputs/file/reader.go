@@ -48,7 +48,7 @@ func (r *reader) serve(ctx context.Context) {
 	for f := r.schedule.take(); f != nil; f = r.schedule.take() {
 		before := f.read.scanned
 		result, err := r.readSlot(ctx, f)
-		r.stopwatch.end()
+		r.stopwatch.End()
 		result.grew = f.read.scanned != before
 		r.publish(f)
 		if err != nil && ctx.Err() == nil && !f.slot.preregistering {
@@ -698,10 +698,10 @@ func (r *reader) send(ctx context.Context, f *file, b *event.Batch, to uint64) e
 	if r.schedule.isUrgent(f) {
 		r.feed.Behind(s.src, math.MaxUint64) // an output that lags must read first what this one has read
 	}
-	r.stopwatch.end()
+	r.stopwatch.End()
 	began := time.Now()
 	err := r.feed.Send(ctx, b)
-	r.stopwatch.goOn()
+	r.stopwatch.Begin()
 	if err != nil {
 		return fmt.Errorf("sending lines of %s: %w", s.key, err)
 	}

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/longshore/longshore/pipeline"
 )
 
 // TestAFileSystemThatHangs: it is told, and nothing is missing once it answers.
@@ -24,11 +26,11 @@ func TestAFileSystemThatHangs(t *testing.T) {
 		}
 		r.write("hangs.log", "one\n")
 		r.start()
-		r.pass(stuckAfter / 2)
+		r.pass(pipeline.StuckAfter / 2)
 		if err := r.health.get(); err != nil {
 			t.Errorf("after half a minute: %v", err)
 		}
-		r.pass(stuckAfter)
+		r.pass(pipeline.StuckAfter)
 		r.wantLog("has not answered since 2000-01-01T00:00:00Z")
 		if err := r.health.get(); err == nil || !strings.Contains(err.Error(), "has not answered") {
 			t.Errorf("after a minute: %v", err)
