@@ -5,20 +5,23 @@ package components
 import (
 	"github.com/longshore/longshore/inputs/alerts"
 	"github.com/longshore/longshore/inputs/docker"
+	inputelasticsearch "github.com/longshore/longshore/inputs/elasticsearch"
 	"github.com/longshore/longshore/inputs/exec"
 	"github.com/longshore/longshore/inputs/file"
+	"github.com/longshore/longshore/inputs/http"
 	"github.com/longshore/longshore/inputs/journald"
 	"github.com/longshore/longshore/inputs/kafka"
 	"github.com/longshore/longshore/inputs/kubernetes"
 	"github.com/longshore/longshore/inputs/kubernetesevents"
+	inputloki "github.com/longshore/longshore/inputs/loki"
 	inputotlp "github.com/longshore/longshore/inputs/otlp"
 	"github.com/longshore/longshore/inputs/probe"
 	"github.com/longshore/longshore/inputs/stdin"
 	"github.com/longshore/longshore/inputs/syslog"
-	"github.com/longshore/longshore/outputs/elasticsearch"
+	outputelasticsearch "github.com/longshore/longshore/outputs/elasticsearch"
 	"github.com/longshore/longshore/outputs/email"
 	outputfile "github.com/longshore/longshore/outputs/file"
-	"github.com/longshore/longshore/outputs/loki"
+	outputloki "github.com/longshore/longshore/outputs/loki"
 	outputotlp "github.com/longshore/longshore/outputs/otlp"
 	"github.com/longshore/longshore/outputs/s3"
 	"github.com/longshore/longshore/outputs/splunk"
@@ -62,6 +65,9 @@ func All() []pipeline.Spec {
 		inputotlp.Spec(),
 		kafka.Spec(),
 		exec.Spec(),
+		inputloki.Spec(),
+		inputelasticsearch.Spec(),
+		http.Spec(),
 		stdin.Spec(),
 		alerts.Spec(),
 		probe.Spec(),
@@ -91,8 +97,8 @@ func All() []pipeline.Spec {
 		route.Spec(),
 		metrics.Spec(),
 
-		loki.Spec(),
-		elasticsearch.Spec(),
+		outputloki.Spec(),
+		outputelasticsearch.Spec(),
 		outputotlp.Spec(),
 		s3.Spec(),
 		splunk.Spec(),

@@ -50,6 +50,7 @@ func TestEveryComponentIsInTheTable(t *testing.T) {
 func TestInputsThatCannotBeReadAgain(t *testing.T) {
 	settings := map[string]string{
 		"file": "paths: [x]", "probe": "tcp: db:5432", "syslog": "listen: ['udp://:514']", "exec": "command: [x]",
+		"http": "listen: '127.0.0.1:1'", "loki": "listen: '127.0.0.1:1'", "elasticsearch": "listen: '127.0.0.1:1'",
 		"kafka": "{brokers: ['b:9092'], topics: [x]}",
 	}
 	for _, spec := range All() {

@@ -14,11 +14,12 @@ var startsGoroutine = regexp.MustCompile(`\bgo func\(|\.Go\(|AfterFunc\(`)
 
 // uncontained are goroutines of inputs and outputs that do too little to panic.
 var uncontained = map[string]string{
-	"inputs/docker/watcher.go":       "passes on signals",
-	"inputs/docker/ticker.go":        "passes on signals",
-	"inputs/stdin/interrupt_unix.go": "closes a descriptor",
-	"inputs/syslog/closing.go":       "closes sockets and contexts",
-	"outputs/email/send.go":          "sets a deadline",
+	"inputs/docker/watcher.go":                  "passes on signals",
+	"inputs/docker/ticker.go":                   "passes on signals",
+	"inputs/stdin/interrupt_unix.go":            "closes a descriptor",
+	"inputs/syslog/closing.go":                  "closes sockets and contexts",
+	"outputs/email/send.go":                     "sets a deadline",
+	"inputs/receive/receivetest/receivetest.go": "is for tests",
 }
 
 // TestGoroutinesAreContained: a panic in a goroutine that a component has started is kept from the

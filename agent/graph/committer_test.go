@@ -160,3 +160,27 @@ func TestStatesOfOthersMayBeDamaged(t *testing.T) {
 		}
 	}
 }
+
+// TestTimesOfTheInputStay has the time of a line beside that of the input.
+func TestTimesOfTheInputStay(t *testing.T) {
+	b := &event.Batch{}
+	b.Reset(event.NewSource(1, "in", "key", nil))
+	b.Add(0, 5, b.PutString("a line")).Flags = event.KeepsTime
+	shared := &sharedPipeline{parsing: &parsing{chains: &chains{}}}
+	p := &pipelineInstance{shared: shared, parsing: shared.parsing, parsers: chain{{parser: timed{}}}}
+	p.parse(b, 0, &timestamps{}, nil)
+	const want = `{"timestamp":"1970-01-01T00:00:00.000000005Z","message":"a line",` +
+		`"line_time":"1970-01-01T00:00:01.000Z"}`
+	if got := string(event.AppendRecord(nil, b, 0, true)); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+// timed finds the same time in every line.
+type timed struct{}
+
+func (timed) Parse(b *event.Batch, i int) bool {
+	b.Records[i].Time = 1e9
+	b.Records[i].Flags |= event.Parsed | event.LineTime
+	return true
+}

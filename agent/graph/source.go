@@ -175,6 +175,9 @@ func (p *pipelineInstance) parse(b *event.Batch, from int, t *timestamps, now fu
 			p.parsers.parse(b, next)
 			r = &b.Records[next]
 		}
+		if was.Flags&event.KeepsTime != 0 && r.Time != was.Time {
+			restoreTime(b, next, was.Time)
+		}
 		if r.Time == 0 {
 			r.Time = p.uniquifier.unique(p.assignTime(next, r.Pos, t, now))
 		} else if !b.TimesUnique {
@@ -186,6 +189,18 @@ func (p *pipelineInstance) parse(b *event.Batch, from int, t *timestamps, now fu
 		}
 	}
 	return next
+}
+
+// restoreTime gives record i the time that its input has set. That of its line becomes a field.
+func restoreTime(b *event.Batch, i int, at int64) {
+	r := &b.Records[i]
+	key := event.Value{Span: b.PutString("line_time"), Kind: event.Name}
+	start := len(b.Arena)
+	b.Arena = event.AppendTime(b.Arena, r.Time)
+	b.AddField(i, key, event.Value{
+		Span: event.Span{Off: uint32(start), Len: uint32(len(b.Arena) - start)}, Kind: event.Plain,
+	})
+	r.Time = at
 }
 
 // A panicked says at which record a pipeline's parsers have panicked last, and how often.

@@ -20,6 +20,8 @@ import (
 
 // discard takes batches and counts their records.
 type discard struct {
+	pipeline.Feed
+
 	pool  sync.Pool
 	lines atomic.Int64
 	want  int64

@@ -17,13 +17,14 @@ import (
 
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
+	"github.com/longshore/longshore/pipeline/hop"
 )
 
 // Traits are those of an input that stands on a Hub.
 var Traits = pipeline.Traits{Ephemeral: true, Acknowledges: true, WholeRecords: true, ReserveAhead: 1 << 16}
 
 const (
-	// carriers is how many requests are handed on at the same time.
+	// carriers is how many requests are handed on at the same time, unless Hub.Parallel says.
 	carriers = 16
 	// maxInHand bounds the bytes of all requests that are read and not handed on yet.
 	maxInHand = 64 << 20
@@ -42,16 +43,47 @@ var (
 
 // A Hub hands on what clients send. Its methods are safe for use by several goroutines.
 type Hub struct {
+	// Parallel is how many requests are handed on at the same time. Those of one come one after the
+	// other.
+	Parallel int
+
 	feed pipeline.Feed
 	ctx  context.Context // of the run
 
-	free   chan *carrier // those that no request uses
+	free   freeCarriers
 	byID   map[event.SourceID]*carrier
 	inHand atomic.Int64  // bytes
 	ending chan struct{} // closed when nobody is to wait any more
 
 	mu        sync.Mutex
 	described map[string]*event.Source
+}
+
+// freeCarriers are those that no request uses. The one that was used last is the next: a client
+// that waits for its answers has one carrier, by which its records are in order and their times
+// unique.
+type freeCarriers struct {
+	any chan struct{} // has one for each
+
+	mu  sync.Mutex
+	all []*carrier
+}
+
+func (f *freeCarriers) put(c *carrier) {
+	f.mu.Lock()
+	f.all = append(f.all, c)
+	f.mu.Unlock()
+	f.any <- struct{}{}
+}
+
+// get returns one, after any has had one.
+func (f *freeCarriers) get() *carrier {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	last := len(f.all) - 1
+	c := f.all[last]
+	f.all = f.all[:last]
+	return c
 }
 
 // A carrier is a source that the records of requests come by, one request after the other.
@@ -71,7 +103,9 @@ type waiting struct {
 }
 
 // NewHub returns a Hub. Begin must come before all else.
-func NewHub() *Hub { return &Hub{ending: make(chan struct{}), described: map[string]*event.Source{}} }
+func NewHub() *Hub {
+	return &Hub{Parallel: carriers, ending: make(chan struct{}), described: map[string]*event.Source{}}
+}
 
 // Begin opens the Hub's sources. What earlier runs had of theirs cannot be read again.
 func (h *Hub) Begin(ctx context.Context, feed pipeline.Feed, name string) error {
@@ -83,15 +117,15 @@ func (h *Hub) Begin(ctx context.Context, feed pipeline.Feed, name string) error 
 		feed.Close(src, true)
 	}
 	h.feed, h.ctx = feed, ctx
-	h.free, h.byID = make(chan *carrier, carriers), map[event.SourceID]*carrier{}
-	for i := range carriers {
+	h.free.any, h.byID = make(chan struct{}, h.Parallel), map[event.SourceID]*carrier{}
+	for i := range h.Parallel {
 		src, err := feed.Open(0, fmt.Sprintf("%s %d", name, i), nil)
 		if err != nil {
 			return fmt.Errorf("opening a source for what is received: %w", err)
 		}
 		c := &carrier{src: src}
 		h.byID[src.ID] = c
-		h.free <- c
+		h.free.put(c)
 	}
 	return nil
 }
@@ -166,17 +200,33 @@ func (h *Hub) NewRequest() *Request { return &Request{hub: h} }
 // Len returns how many records there are.
 func (r *Request) Len() int { return int(r.records) }
 
+// Batches returns the batches of the records, in their order. They are for tests to look at.
+func (r *Request) Batches() []*event.Batch { return r.batches }
+
 // Batch returns the batch for the next record, whose labels and identity are those of src. It is to
 // be added at the position Next, and nothing else to be changed.
 func (r *Request) Batch(src *event.Source) *event.Batch {
-	if n := len(r.batches); n > 0 && r.src == src && len(r.batches[n-1].Arena) < maxBatch {
+	n := len(r.batches)
+	if n > 0 && r.src == src && len(r.batches[n-1].Arena) < maxBatch {
 		return r.batches[n-1]
 	}
 	b := &event.Batch{}
+	if n > 0 && r.src == src { // it becomes about as large as the one before
+		b.Arena = make([]byte, 0, maxBatch+maxBatch/4)
+		b.Records = make([]event.Record, 0, len(r.batches[n-1].Records)+16)
+	}
+	r.dropEmpty()
 	b.Reset(src)
 	r.src = src
 	r.batches = append(r.batches, b)
 	return b
+}
+
+// dropEmpty drops the last batch if nothing was added to it.
+func (r *Request) dropEmpty() {
+	if n := len(r.batches); n > 0 && len(r.batches[n-1].Records) == 0 {
+		r.batches = r.batches[:n-1]
+	}
 }
 
 // Add adds a record whose line is the given span of the batch that Batch returned, and returns its
@@ -187,17 +237,31 @@ func (r *Request) Add(b *event.Batch, at int64, line event.Span) int {
 	return len(b.Records) - 1
 }
 
+// AddRecord adds a record that another Longshore wrote as JSON, with the labels of the batch's
+// source and the position that it has there, and reports whether it is one. All of a batch are
+// added so, or none.
+func (r *Request) AddRecord(b *event.Batch, pos uint64, value []byte) bool {
+	if hop.AppendRecord(b, r.records, value) != nil {
+		return false
+	}
+	b.SetPosition(pos)
+	b.TimesUnique = true // they are, where it comes from
+	r.records++
+	return true
+}
+
 // Deliver hands the records on, and returns nil when all of them are done: at every output, or in a
 // spool. ctx is the client's. After an error they may be done or not.
 func (r *Request) Deliver(ctx context.Context) error {
-	if r.records == 0 {
+	if r.dropEmpty(); r.records == 0 {
 		return nil
 	}
 	h := r.hub
 	select {
-	case c := <-h.free:
+	case <-h.free.any:
+		c := h.free.get()
 		done, err := r.send(c)
-		h.free <- c
+		h.free.put(c)
 		if err != nil {
 			return err
 		}

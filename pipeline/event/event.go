@@ -74,6 +74,9 @@ const (
 	// OddTime marks a record whose line has a time that is years away from the
 	// source's, which it keeps. It is written out as "time_rejected": true.
 	OddTime
+	// KeepsTime is set by an input whose times are the records', whatever their lines say. Another
+	// time in the line becomes the field line_time.
+	KeepsTime
 )
 
 // A Record is one log line and what was understood of it. Its spans point into
