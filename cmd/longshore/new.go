@@ -66,13 +66,23 @@ func (n *newConfig) run(ctx context.Context, types []string) error {
 	return n.write(n.text())
 }
 
-// add adds a component with its required settings. One of a type that is both an input's and an
-// output's is the input, unless its kind is named.
-func (n *newConfig) add(name string) error {
+// named returns the component of a name: a type, or its kind and type. Of a type that is both an
+// input's and an output's it is the output: for inputs there is what was found.
+func (n *newConfig) named(name string) (found pipeline.Spec, ok bool) {
 	for _, spec := range n.components {
-		if spec.Type != name && string(spec.Kind)+"."+spec.Type != name {
-			continue
+		if string(spec.Kind)+"."+spec.Type == name {
+			return spec, true
 		}
+		if spec.Type == name && (!ok || spec.Kind == pipeline.KindOutput) {
+			found, ok = spec, true
+		}
+	}
+	return found, ok
+}
+
+// add adds a component with its required settings.
+func (n *newConfig) add(name string) error {
+	if spec, ok := n.named(name); ok {
 		if spec.Traits.Observes {
 			return fmt.Errorf("%s are no component to begin with, but a section of their own; see docs/alerts.md", name)
 		}
