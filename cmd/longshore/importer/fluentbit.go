@@ -550,7 +550,7 @@ func (f *flow) fluentThrottle(n *node) {
 func (c *conversion) fluentOutput(n *node) *section {
 	kind := strings.ToLower(n.get("name").raw())
 	types := map[string]string{"loki": "loki", "es": "elasticsearch", "opensearch": "elasticsearch", "stdout": "stdout",
-		"file": "file"}
+		"file": "file", "s3": "s3", "splunk": "splunk"}
 	typ := types[kind]
 	if typ == "" {
 		c.left(n, "Longshore sends to Loki, Elasticsearch, OpenSearch, VictoriaLogs, files and standard output")
@@ -563,6 +563,10 @@ func (c *conversion) fluentOutput(n *node) *section {
 		c.fluentLoki(s, n)
 	case "elasticsearch":
 		c.fluentElastic(s, n)
+	case "s3":
+		c.fluentS3(s, n)
+	case "splunk":
+		c.fluentSplunk(s, n)
 	case "file":
 		folder, name := c.str(n, "path"), firstOf(c.str(n, "file"), "fluent-bit.log")
 		s.fields.set("path", strings.TrimSuffix(folder, "/")+"/"+name)

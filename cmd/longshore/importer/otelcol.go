@@ -648,6 +648,10 @@ func (c *conversion) otelExporter(name string, outs map[string]*section) *sectio
 		typ = "stdout"
 	case "file":
 		typ = "file"
+	case "awss3":
+		typ = "s3"
+	case "splunk_hec":
+		typ = "splunk"
 	}
 	if typ == "" {
 		outs[name] = nil
@@ -670,6 +674,10 @@ func (c *conversion) otelExporter(name string, outs map[string]*section) *sectio
 		}
 	case "elasticsearch":
 		c.otelElastic(s, n)
+	case "s3":
+		c.otelS3(s, n)
+	case "splunk":
+		c.otelSplunk(s, n)
 	case "file":
 		s.fields.set("path", c.str(n, "path"))
 		c.skip(n, "files are not rotated by Longshore; logrotate may do that")

@@ -449,7 +449,7 @@ func (f *flow) vectorTemplate(n *node) string {
 func (c *conversion) vectorSink(name string, n *node) *section {
 	kind := n.get("type").raw()
 	typ := map[string]string{"loki": "loki", "elasticsearch": "elasticsearch", "console": "stdout",
-		"file": "file"}[kind]
+		"file": "file", "aws_s3": "s3", "splunk_hec_logs": "splunk", "splunk_hec": "splunk"}[kind]
 	if typ == "" {
 		c.left(n, "Longshore sends to Loki, Elasticsearch, OpenSearch, VictoriaLogs, files and standard output")
 		return nil
@@ -472,6 +472,10 @@ func (c *conversion) vectorSink(name string, n *node) *section {
 		}
 	case "elasticsearch":
 		c.vectorElastic(s, n)
+	case "s3":
+		c.vectorS3(s, n)
+	case "splunk":
+		c.vectorSplunk(s, n)
 	case "file":
 		path := c.str(n, "path")
 		s.fields.set("path", path)
