@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/longshore/longshore/e2e/chatter/script"
 	"github.com/longshore/longshore/e2e/server"
 )
 
@@ -39,6 +40,46 @@ alerts:
 	if got := concluded(t, a); fmt.Sprint(got) != "[firing resolved]" {
 		t.Errorf("the journal says %q", got)
 	}
+}
+
+// TestAlertsOfContainers: errors that a container of a real Docker Engine logs ring in a real
+// Alertmanager, once though the agent is killed while they do, and resolve; a container that logs
+// fewer never rings.
+func TestAlertsOfContainers(t *testing.T) {
+	docker, url := server.PrivateDocker(t), server.Alertmanager(t)
+	docker.AppImage("longshore-e2e/chatter:dev", binary(t, "./e2e/chatter"))
+	const errors = 5
+	lines := 0
+	for n := 0; n < errors; lines++ {
+		if level := script.Level(lines); level == "error" || level == "fatal" {
+			n++
+		}
+	}
+	a := newAgent(t, fmt.Sprintf(`
+inputs: {containers: {type: docker, host: %q, include: {names: [ringing, silent]}}}
+outputs:
+  pager: {type: webhook, format: alertmanager, url: %q}
+  kept: {type: file, path: %s}
+alerts:
+  errors: {if: level >= "error", at_least: %d, window: 10s, resolve_after: 0s, by: [container.name], outputs: [pager]}
+`, docker.Host, url, filepath.Join(t.TempDir(), "kept"), errors))
+	a.start()
+	a.says("/ready", 200)
+	for name, lines := range map[string]int{"ringing": lines, "silent": lines - 1} {
+		docker.Remove(name)
+		docker.Docker("run", "-d", "--name", name, "longshore-e2e/chatter:dev", "-name", name, "-format", "json",
+			"-lines", fmt.Sprint(lines), "-hold")
+	}
+	rings := fmt.Sprintf("errors: errors: %d records in 10s, at least %d (container.name=ringing)", errors, errors)
+	eventually(t, "an alert that rings", time.Minute, func() (bool, string) { return alertsAre(t, url, rings) })
+	a.kill()
+	a.start()
+	// A minute after a restart, containers of which nothing has come are no longer waited for.
+	eventually(t, "no alert that rings", 3*time.Minute, func() (bool, string) { return alertsAre(t, url) })
+	if got := concluded(t, a); fmt.Sprint(got) != "[firing resolved]" {
+		t.Errorf("the journal says %q", got)
+	}
+	a.stop()
 }
 
 // TestAlertsOverKills kills the agent again and again while there are bursts of errors: each rings

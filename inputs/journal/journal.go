@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/longshore/longshore/inputs/file"
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
@@ -159,7 +161,8 @@ func NewReader(env pipeline.Env, labels []event.Label) (*Reader, error) {
 	path := filepath.Join(env.Folder, name)
 	c.Paths, c.ReadFrom, c.Encoding, c.MaxLineSize = []string{path, path + ".1"}, "beginning", "utf-8", maxLine
 	c.LineTimeout, c.MaxOpenFiles = lineTimeout, 16
-	env.Found = func(string) {} // what was found is for who writes the journal to say
+	env.Found = func(string) {}            // what was found is for who writes the journal to say
+	env.Metrics = prometheus.NewRegistry() // so are metrics: these would be those of an input of files
 	in, err := c.Guided(env, ours(labels))
 	if err != nil {
 		return nil, err

@@ -11,6 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/longshore/longshore/inputs/file"
 	"github.com/longshore/longshore/pipeline"
 	"github.com/longshore/longshore/pipeline/event"
@@ -62,6 +64,29 @@ func TestConformance(t *testing.T) {
 			Resumes: true,
 		}
 	})
+}
+
+// TestMetricsAreNotOfFiles: whoever has a journal says how it does, and no metric of files has its
+// name.
+func TestMetricsAreNotOfFiles(t *testing.T) {
+	env, reg, feed := pipetest.Env(t), prometheus.NewRegistry(), pipetest.NewFeed(t)
+	env.Folder, env.Metrics = t.TempDir(), reg
+	add(t, open(t, env.Folder), "a line")
+	in, err := NewReader(env, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ended := make(chan error, 1)
+	go func() { ended <- in.Run(ctx, feed) }()
+	feed.WaitFor(ctx, 1)
+	if families, err := reg.Gather(); err != nil || len(families) > 0 {
+		t.Errorf("there are %v: %v", families, err)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
 }
 
 // TestRotation: lines come once, in order and with the journal's own labels, over several
