@@ -68,7 +68,11 @@ func (b bench) profileOf(ctx context.Context, w work) (*profile.Profile, error) 
 	if b.admin, err = freeAddress(); err != nil {
 		return nil, err
 	}
-	a, err := b.startAgent(ctx, configOf(input, w.output, recv)+w.alerts, 1)
+	config, err := w.config(input, recv)
+	if err != nil {
+		return nil, err
+	}
+	a, err := b.startAgent(ctx, config, 1)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
 )
 
 // receiver takes Loki pushes, bulk requests, JSON lines, OTLP logs and the floor's blocks, counts
@@ -16,6 +18,7 @@ import (
 type receiver struct {
 	address  string
 	server   *http.Server
+	broker   *kfake.Cluster // nil without Kafka
 	want     int64
 	all      chan struct{}
 	allOnce  sync.Once
@@ -48,7 +51,12 @@ func newReceiver(want int64) (*receiver, error) {
 	return r, nil
 }
 
-func (r *receiver) close() { r.server.Close() }
+func (r *receiver) close() {
+	r.server.Close()
+	if r.broker != nil {
+		r.broker.Close()
+	}
+}
 
 // A recordsFunc counts the records of a request, and calls each with every one of
 // them, if it is not nil. The body's slices are its own to use.

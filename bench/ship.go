@@ -76,7 +76,11 @@ func (b bench) ship(ctx context.Context, dir string, w work) (result, error) {
 	}
 	defer closed()
 	return b.deliver(ctx, w.workers, func(recv *receiver) (*exec.Cmd, error) {
-		return b.agentCommand(configOf(input, w.output, recv)+w.alerts, w.workers)
+		config, err := w.config(input, recv)
+		if err != nil {
+			return nil, err
+		}
+		return b.agentCommand(config, w.workers)
 	})
 }
 
@@ -115,6 +119,15 @@ func (b bench) deliver(ctx context.Context, workers int, command func(*receiver)
 // configOf is the agent's config for an input and an output.
 func configOf(input, output string, recv *receiver) string {
 	return fmt.Sprintf("inputs: {bench: %s}\noutputs:\n  out: %s\n", input, fmt.Sprintf(output, recv.address))
+}
+
+// config is the agent's for an input and the work's output.
+func (w work) config(input string, recv *receiver) (string, error) {
+	if !w.kafka {
+		return configOf(input, w.output, recv) + w.alerts, nil
+	}
+	broker, err := recv.kafka()
+	return configOf(input, w.output, &receiver{address: broker}) + w.alerts, err
 }
 
 // fileInput is the input for the files of a folder.

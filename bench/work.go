@@ -15,6 +15,7 @@ type work struct {
 	format  format
 	output  string // of the agent's config; %s is the receiver's address
 	files   int    // the lines are spread over; 0: one
+	kafka   bool   // the output speaks Kafka's protocol
 	docker  bool   // the file is the log of a container, and found through the Docker Engine
 	workers int    // GOMAXPROCS; 0: one
 	alerts  string // what is to ring, and where; "": nothing
@@ -50,6 +51,9 @@ var works = []work{
 	{name: "json-to-otlp", format: jsonLine, output: fmt.Sprintf(otlpOutput, "none"), mark: 1200 * time.Millisecond},
 	{name: "json-to-otlp-gzip", format: jsonLine, output: fmt.Sprintf(otlpOutput, "gzip")},
 	{name: "json-to-otlp-zstd", format: jsonLine, output: fmt.Sprintf(otlpOutput, "zstd")},
+	{name: "json-to-kafka", format: jsonLine, output: fmt.Sprintf(kafkaOutput, "snappy"), kafka: true,
+		mark: 1200 * time.Millisecond},
+	{name: "json-to-kafka-zstd", format: jsonLine, output: fmt.Sprintf(kafkaOutput, "zstd"), kafka: true},
 	{name: "logfmt-to-loki", format: logfmtLine, output: lokiOutput, mark: 1000 * time.Millisecond},
 	{name: "nginx-to-loki", format: nginxLine, output: lokiOutput, mark: 1000 * time.Millisecond},
 	{name: "log4j-to-loki", format: log4jLine, output: lokiOutput, mark: 1000 * time.Millisecond},

@@ -10,7 +10,7 @@ import (
 	"github.com/longshore/longshore/inputs/file"
 	"github.com/longshore/longshore/inputs/http"
 	"github.com/longshore/longshore/inputs/journald"
-	"github.com/longshore/longshore/inputs/kafka"
+	inputkafka "github.com/longshore/longshore/inputs/kafka"
 	"github.com/longshore/longshore/inputs/kubernetes"
 	"github.com/longshore/longshore/inputs/kubernetesevents"
 	inputloki "github.com/longshore/longshore/inputs/loki"
@@ -21,6 +21,7 @@ import (
 	outputelasticsearch "github.com/longshore/longshore/outputs/elasticsearch"
 	"github.com/longshore/longshore/outputs/email"
 	outputfile "github.com/longshore/longshore/outputs/file"
+	outputkafka "github.com/longshore/longshore/outputs/kafka"
 	outputloki "github.com/longshore/longshore/outputs/loki"
 	outputotlp "github.com/longshore/longshore/outputs/otlp"
 	"github.com/longshore/longshore/outputs/s3"
@@ -63,7 +64,7 @@ func All() []pipeline.Spec {
 		syslog.Spec(),
 		journald.Spec(),
 		inputotlp.Spec(),
-		kafka.Spec(),
+		inputkafka.Spec(),
 		exec.Spec(),
 		inputloki.Spec(),
 		inputelasticsearch.Spec(),
@@ -104,6 +105,7 @@ func All() []pipeline.Spec {
 		splunk.Spec(),
 		webhook.Spec(),
 		email.Spec(),
+		outputkafka.Spec(),
 		stdout.Spec(),
 		outputfile.Spec(),
 	}

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/oauth2/clientcredentials"
 
 	"github.com/longshore/longshore/pipeline"
+	"github.com/longshore/longshore/pipeline/tlsfiles"
 )
 
 // Auth is a user with a password, a token, or OAuth2. The zero value is none.
@@ -197,5 +198,20 @@ func (t *tokens) invalidate() {
 	case <-t.slot:
 		t.slot <- nil
 	default: // it is being renewed right now
+	}
+}
+
+// Token returns how to get the token that there is for other protocols than HTTP: the bearer token,
+// that of the file, or one by OAuth2, which is kept for as long as it is valid.
+func (a *Auth) Token() func(ctx context.Context) (string, error) {
+	base := &http.Transport{
+		Proxy: http.ProxyFromEnvironment, TLSHandshakeTimeout: tlsfiles.HandshakeTimeout,
+		MaxResponseHeaderBytes: 256 << 10, DisableKeepAlives: true, // it is needed once an hour or so
+	}
+	authorize, _ := a.authorizer(base)
+	return func(ctx context.Context) (string, error) {
+		header, err := authorize(ctx)
+		_, token, _ := strings.Cut(header, " ")
+		return token, err
 	}
 }
