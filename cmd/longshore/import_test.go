@@ -171,7 +171,7 @@ func TestImportWrites(t *testing.T) {
 		{"of no tool", "a: 1\n", nil, exitConfig, "", "is not recognised"},
 		{"of another tool", promtail, []string{"--from", "nxlog"}, exitUsage, "", "no tool that is known"},
 		{"not YAML", "a: [1\n", []string{"--from", "promtail"}, exitConfig, "", "promtail.yml:1: not YAML"},
-		{"nothing to read", "clients: [{url: 'http://loki:3100'}]\nscrape_configs: [{job_name: a, journal: {}}]\n",
+		{"nothing to read", "clients: [{url: 'http://loki:3100'}]\nscrape_configs: [{job_name: a, gelf: {}}]\n",
 			[]string{"--from", "promtail"}, exitConfig, "", "nothing in"},
 		{"an own config", "inputs: {a: {type: docker}}\noutputs: {o: {type: stdout}}\n", nil, exitConfig, "",
 			"is not recognised"},

@@ -61,7 +61,7 @@ func (a *alloyGraph) rest(name string, n *node) {
 		strings.HasPrefix(name, "mimir."), strings.HasPrefix(name, "beyla."), strings.HasPrefix(name, "faro."):
 		c.left(n, "Longshore ships logs of files and containers, and nothing else")
 	case strings.HasPrefix(name, "loki.source."):
-		c.left(n, "Longshore reads files, containers and standard input, and nothing else")
+		c.left(n, "import converts files and containers of Alloy alone; the inputs are in docs/reference/inputs.md")
 	case strings.HasPrefix(name, "import."), name == "declare", strings.HasPrefix(name, "remote."):
 		c.left(n, "is not evaluated; write what it stands for, and convert that")
 	default:

@@ -269,8 +269,10 @@ func (c *conversion) filebeatInput(n *node) *flow {
 	case "stdin":
 		f.input(f.name, "stdin", n)
 	default:
-		c.left(n, "Longshore reads files, containers and standard input, and nothing else")
-		return nil
+		if !c.filebeatHost(f, n, kind) {
+			c.left(n, nothingElse)
+			return nil
+		}
 	}
 	for _, name := range []string{"type", "input_type", "id", "enabled"} {
 		c.done(n.get(name))

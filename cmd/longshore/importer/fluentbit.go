@@ -115,8 +115,10 @@ func (c *conversion) fluentInput(n *node, i int) *flow {
 		f.input(f.name, "stdin", n)
 		c.fluentParser(f, n.get("parser"), "")
 	default:
-		c.left(n, "Longshore reads files, containers and standard input, and nothing else")
-		return nil
+		if !c.fluentHost(f, n, kind) {
+			c.left(n, nothingElse)
+			return nil
+		}
 	}
 	for _, name := range []string{"name", "tag", "alias"} {
 		c.done(n.get(name))

@@ -122,7 +122,9 @@ func (c *conversion) otelReceiver(f *flow, name, n *node) {
 	case "filelog", "file_log":
 		c.otelFiles(f, name.text, n)
 	default:
-		c.left(n, "Longshore reads files, containers and standard input, and nothing else")
+		if !c.otelHost(f, kind, name.text, n) {
+			c.left(n, nothingElse)
+		}
 	}
 }
 

@@ -203,9 +203,13 @@ func (c *conversion) scrape(f *flow, n *node) bool {
 			c.pods(f, e.value)
 		case "file_sd_configs":
 			c.left(e.value, "Longshore reads no lists of targets; write their paths into the input")
-		case "journal", "syslog", "gelf", "kafka", "loki_push_api", "windows_events", "cloudflare", "gcplog",
+		case "journal":
+			c.promtailJournal(f, e.value)
+		case "syslog":
+			c.promtailSyslog(f, e.value)
+		case "gelf", "kafka", "loki_push_api", "windows_events", "cloudflare", "gcplog",
 			"heroku_drain", "azure_event_hubs", "consul_sd_configs", "consulagent_sd_configs":
-			c.left(e.value, "Longshore reads files, containers and standard input, and nothing else")
+			c.left(e.value, nothingElse)
 			told = true
 		}
 	}

@@ -60,7 +60,7 @@ func (f *flow) relabel(rule *node, in *section) {
 
 // copied converts a rule that copies a label.
 func (f *flow) copied(rule *node, source, target string) {
-	switch name := dockerMeta[source]; {
+	switch name := firstOf(dockerMeta[source], hostMeta[source]); {
 	case name == "container.id":
 		f.c.left(rule, "would be a stream for every container; Longshore sends container_id beside the line")
 	case name != "":

@@ -30,7 +30,7 @@ func (c *conversion) vector() {
 	var flows []*flow
 	for _, e := range c.root.get("sources").maps() {
 		if !c.vectorReadable(e.value) {
-			c.left(e.value, "Longshore reads files, containers and standard input, and nothing else")
+			c.left(e.value, nothingElse)
 			continue
 		}
 		flows = append(flows, g.flows(e.name, e.value)...)
@@ -62,7 +62,8 @@ func (c *conversion) vector() {
 
 // vectorReadable reports whether Longshore has an input like a source.
 func (c *conversion) vectorReadable(n *node) bool {
-	return slices.Contains([]string{"file", "docker_logs", "docker", "kubernetes_logs", "stdin"}, n.get("type").raw())
+	return slices.Contains([]string{"file", "docker_logs", "docker", "kubernetes_logs", "stdin", "syslog", "journald",
+		"exec"}, n.get("type").raw())
 }
 
 // A vectorGraph finds the ways from sources to sinks.
@@ -223,6 +224,8 @@ func (c *conversion) vectorSource(f *flow, name string, n *node) *section {
 		in.fields.set("paths", []string{"/var/log/pods/*/*/*.log"})
 		f.unwrap("cri", nil)
 		c.note(n, Differs, "Longshore does not ask Kubernetes: namespace, pod and container stand in a file's name")
+	case "syslog", "journald", "exec":
+		in = c.vectorHost(f, name, n)
 	default:
 		in = f.input(name, "stdin", n)
 	}
