@@ -16,6 +16,7 @@ type work struct {
 	output  string // of the agent's config; %s is the receiver's address
 	files   int    // the lines are spread over; 0: one
 	kafka   bool   // the output speaks Kafka's protocol
+	door    *door  // that the lines are sent to, instead of a file that is read; nil for none
 	docker  bool   // the file is the log of a container, and found through the Docker Engine
 	workers int    // GOMAXPROCS; 0: one
 	alerts  string // what is to ring, and where; "": nothing
@@ -54,6 +55,9 @@ var works = []work{
 	{name: "json-to-kafka", format: jsonLine, output: fmt.Sprintf(kafkaOutput, "snappy"), kafka: true,
 		mark: 1200 * time.Millisecond},
 	{name: "json-to-kafka-zstd", format: jsonLine, output: fmt.Sprintf(kafkaOutput, "zstd"), kafka: true},
+	{name: "http-to-loki", format: jsonLine, output: lokiOutput, door: &httpDoor},
+	{name: "loki-to-loki", format: jsonLine, output: lokiOutput, door: &lokiDoor},
+	{name: "bulk-to-loki", format: jsonLine, output: lokiOutput, door: &bulkDoor},
 	{name: "logfmt-to-loki", format: logfmtLine, output: lokiOutput, mark: 1000 * time.Millisecond},
 	{name: "nginx-to-loki", format: nginxLine, output: lokiOutput, mark: 1000 * time.Millisecond},
 	{name: "log4j-to-loki", format: log4jLine, output: lokiOutput, mark: 1000 * time.Millisecond},
@@ -91,6 +95,9 @@ func (w work) file(dir string, i int) string {
 // input gives the agent's config for the files in a folder. What it needs to find them
 // lasts until closed.
 func (w work) input(dir string) (config string, closed func(), err error) {
+	if w.door != nil {
+		return w.door.send(w.file(dir, 0))
+	}
 	if !w.docker {
 		return fileInput(dir), func() {}, nil
 	}
