@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/klauspost/compress/gzip"
@@ -132,11 +134,56 @@ type gathering struct {
 	hub  *Hub
 	max  int64
 	held int64
+	used [][]byte // that are not needed any more with the body
 }
 
 func (g *gathering) release() {
 	g.hub.Release(g.held)
 	g.held = 0
+	for _, b := range g.used {
+		g.hub.buffers.put(b)
+	}
+	g.used = nil
+}
+
+// buffers are kept for the next bodies: most are about as large as those before.
+type buffers struct {
+	mu   sync.Mutex
+	free [][]byte
+}
+
+const (
+	maxBuffers = 6
+	maxBuffer  = 1 << 20
+)
+
+// get returns an empty buffer of at least a size.
+func (f *buffers) get(size int64) []byte {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := len(f.free) - 1; i >= 0; i-- {
+		if b := f.free[i]; int64(cap(b)) >= size {
+			f.free = slices.Delete(f.free, i, i+1)
+			return b[:0]
+		}
+	}
+	return make([]byte, 0, size)
+}
+
+// put keeps a buffer, in place of a smaller one if there are enough.
+func (f *buffers) put(b []byte) {
+	if cap(b) > maxBuffer {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.free) < maxBuffers {
+		f.free = append(f.free, b)
+		return
+	}
+	if i := slices.IndexFunc(f.free, func(other []byte) bool { return cap(other) < cap(b) }); i >= 0 {
+		f.free[i] = b
+	}
 }
 
 // hold sees to it that there is room for so many bytes.
@@ -162,7 +209,11 @@ func (g *gathering) readAll(from io.Reader, size int64) ([]byte, error) {
 	if err := g.hold(room); err != nil {
 		return nil, err
 	}
-	body := make([]byte, 0, room)
+	body := g.hub.buffers.get(room)
+	if err := g.hold(int64(cap(body))); err != nil {
+		return nil, err
+	}
+	defer func() { g.used = append(g.used, body) }()
 	for {
 		n, err := from.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]
@@ -180,7 +231,9 @@ func (g *gathering) readAll(from io.Reader, size int64) ([]byte, error) {
 		if err := g.hold(3 * int64(cap(body))); err != nil { // both are there for a moment
 			return nil, err
 		}
-		body = append(make([]byte, 0, 2*cap(body)), body...)
+		larger := append(g.hub.buffers.get(2*int64(cap(body))), body...)
+		g.hub.buffers.put(body)
+		body = larger
 	}
 }
 
@@ -200,7 +253,9 @@ func (g *gathering) snappy(from io.Reader) ([]byte, error) {
 	if err := g.hold(g.held + int64(n)); err != nil {
 		return nil, err
 	}
-	body, err := s2.Decode(make([]byte, n), packed)
+	room := g.hub.buffers.get(int64(n))
+	g.used = append(g.used, room)
+	body, err := s2.Decode(room[:n], packed)
 	if err != nil {
 		return nil, Refuse(http.StatusBadRequest, "the body is not Snappy: %v", err)
 	}

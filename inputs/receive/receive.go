@@ -50,10 +50,11 @@ type Hub struct {
 	feed pipeline.Feed
 	ctx  context.Context // of the run
 
-	free   freeCarriers
-	byID   map[event.SourceID]*carrier
-	inHand atomic.Int64  // bytes
-	ending chan struct{} // closed when nobody is to wait any more
+	free    freeCarriers
+	byID    map[event.SourceID]*carrier
+	buffers buffers
+	inHand  atomic.Int64  // bytes
+	ending  chan struct{} // closed when nobody is to wait any more
 
 	mu        sync.Mutex
 	described map[string]*event.Source
@@ -212,7 +213,7 @@ func (r *Request) Batch(src *event.Source) *event.Batch {
 	}
 	b := &event.Batch{}
 	if n > 0 && r.src == src { // it becomes about as large as the one before
-		b.Arena = make([]byte, 0, maxBatch+maxBatch/4)
+		b.Arena = make([]byte, 0, maxBatch+maxBatch/16)
 		b.Records = make([]event.Record, 0, len(r.batches[n-1].Records)+16)
 	}
 	r.dropEmpty()
