@@ -61,7 +61,8 @@ outputs:
 		a, b := len(doorRecords(t, file("pushed"))), len(doorRecords(t, file("bulked")))
 		return a == count && b == count, fmt.Sprint(a, " and ", b)
 	})
-	answer, err := http.Post("http://"+lines, "application/json", strings.NewReader(`[{"level":"warn","message":"number x"}]`))
+	body := strings.NewReader(`[{"level":"warn","message":"number x"}]`)
+	answer, err := http.Post("http://"+lines, "application/json", body)
 	if err != nil || answer.StatusCode != http.StatusNoContent {
 		t.Fatal(answer, err)
 	}
