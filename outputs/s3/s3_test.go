@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -322,5 +324,40 @@ func status(code int) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("X-Amz-Bucket-Region", "eu-west-1")
 		w.WriteHeader(code)
+	}
+}
+
+// TestCredentialsAway: while nobody gives credentials nothing is sent, and nothing lost.
+func TestCredentialsAway(t *testing.T) {
+	s := newFakeS3(t)
+	var given atomic.Bool
+	task := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if !given.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintf(w, `{"AccessKeyId":"id","SecretAccessKey":"s","Token":"t","Expiration":%q}`,
+			time.Now().Add(time.Hour).UTC().Format(time.RFC3339))
+	}))
+	defer task.Close()
+	env := map[string]string{"AWS_CONTAINER_CREDENTIALS_FULL_URI": task.URL, "AWS_CONFIG_FILE": "/none",
+		"AWS_SHARED_CREDENTIALS_FILE": "/none"}
+	c := pipetest.Config[*Config](t, Spec(), "bucket: logs\nendpoint: "+s.URL)
+	o, err := c.output(pipetest.Env(t), func(name string) string { return env[name] })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Close()
+	body := bodyOf(t, o, 1, 0, "a")
+	var failed *pipeline.SendError
+	if err := o.Send(t.Context(), body); !errors.As(err, &failed) || failed.Outcome != pipeline.Retry || failed.Uncertain {
+		t.Errorf("Send: %+v, want to try again", err)
+	}
+	given.Store(true)
+	if err := o.Send(t.Context(), body); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"a"}, s.messages(t)); diff != "" || len(s.requests) != 1 {
+		t.Errorf("%d requests; %s", len(s.requests), diff)
 	}
 }
