@@ -350,7 +350,8 @@ func TestCredentialsAway(t *testing.T) {
 	defer o.Close()
 	body := bodyOf(t, o, 1, 0, "a")
 	var failed *pipeline.SendError
-	if err := o.Send(t.Context(), body); !errors.As(err, &failed) || failed.Outcome != pipeline.Retry || failed.Uncertain {
+	err = o.Send(t.Context(), body)
+	if !errors.As(err, &failed) || failed.Outcome != pipeline.Retry || failed.Uncertain {
 		t.Errorf("Send: %+v, want to try again", err)
 	}
 	given.Store(true)
