@@ -37,7 +37,7 @@ func main() {
 	b := bench{agent: *agent, lines: *lines, runs: *runs, only: *only, span: *span, sources: *sources,
 		profileTo: *profileTo, claims: &claims{}}
 	parts := []part{bench.fullSpeed, bench.steady, bench.beside, bench.watched, bench.containers, bench.idle,
-		bench.begin}
+		bench.begin, bench.agents}
 	switch {
 	case *versus:
 		parts = []part{bench.versus}

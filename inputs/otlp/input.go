@@ -91,9 +91,11 @@ func (in *input) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // receive takes a request in protobuf, and returns when it is done.
-func (in *input) receive(r *http.Request, message []byte) (otlplog.PartialSuccess, error) {
+// release gives back the room that the message takes.
+func (in *input) receive(r *http.Request, message []byte, release func()) (otlplog.PartialSuccess, error) {
 	d := decoder{request: in.hub.NewRequest(), hub: in.hub, max: int64(in.config.MaxBodySize)}
 	defer d.release()
+	d.request.ReleaseOnceHandedOn(release, d.release)
 	if err := d.decode(message); err != nil {
 		return otlplog.PartialSuccess{}, err
 	}
@@ -119,13 +121,16 @@ type decoder struct {
 	source *event.Source
 }
 
-func (d *decoder) release() { d.hub.Release(d.held) }
+func (d *decoder) release() {
+	d.hub.Release(d.held)
+	d.held = 0
+}
 
 // What a record and a field take in memory, at about the most.
 const (
 	recordCost = 256
 	fieldCost  = 32
-	costStep   = 256 << 10
+	costStep   = 16 << 10
 )
 
 // spend notes what a record takes. A few bytes of a message can become many.

@@ -281,7 +281,7 @@ func decoded(t testing.TB, message []byte) (records []string, identities []strin
 	if err := in.hub.Begin(t.Context(), feed, "otlp"); err != nil {
 		t.Fatal(err)
 	}
-	partial, err := in.receive(httptest.NewRequest(http.MethodPost, "/", nil), message)
+	partial, err := in.receive(httptest.NewRequest(http.MethodPost, "/", nil), message, func() {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -416,7 +416,7 @@ func FuzzDecode(f *testing.F) {
 	}
 	check := func(t *testing.T, p []byte) {
 		feed.batches = nil
-		partial, err := in.receive(httptest.NewRequest(http.MethodPost, "/", nil), p)
+		partial, err := in.receive(httptest.NewRequest(http.MethodPost, "/", nil), p, func() {})
 		n := 0
 		for _, b := range feed.batches {
 			for i := range b.Records {

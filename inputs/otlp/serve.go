@@ -36,7 +36,7 @@ func (in *input) serveHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	partial, err := in.receive(r, message)
+	partial, err := in.receive(r, message, release)
 	if err != nil {
 		failHTTP(w, kind, err)
 		return
@@ -85,7 +85,7 @@ func (in *input) serveGRPC(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		defer release()
 		var partial otlplog.PartialSuccess
-		if partial, err = in.receive(r, message); err == nil {
+		if partial, err = in.receive(r, message, release); err == nil {
 			answerGRPC(w, otlplog.AppendResponse(nil, partial))
 			return
 		}

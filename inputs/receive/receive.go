@@ -30,8 +30,8 @@ const (
 	maxInHand = 64 << 20
 	// endGrace is how long requests that were handed on are waited for at the end.
 	endGrace = 3 * time.Second
-	// maxDescribed is how many sources of clients are kept.
-	maxDescribed = 10_000
+	// maxDescribed is how many sources of clients are kept at the least; there may be twice as many.
+	maxDescribed = 20_000
 )
 
 var (
@@ -57,7 +57,8 @@ type Hub struct {
 	ending  chan struct{} // closed when nobody is to wait any more
 
 	mu        sync.Mutex
-	described map[string]*event.Source
+	described map[string]*event.Source // those that were used lately
+	earlier   map[string]*event.Source // and those before
 }
 
 // freeCarriers are those that no request uses. The one that was used last is the next: a client
@@ -172,7 +173,11 @@ func (h *Hub) Source(id event.SourceID, key string, labels func() []event.Label)
 		return src
 	}
 	if len(h.described) >= maxDescribed {
-		clear(h.described)
+		h.earlier, h.described = h.described, map[string]*event.Source{}
+	}
+	if src := h.earlier[name]; src != nil {
+		h.described[name] = src
+		return src
 	}
 	if id == 0 {
 		of := fnv.New64a()
@@ -190,6 +195,7 @@ type Request struct {
 	batches []*event.Batch
 	src     *event.Source
 	records uint64
+	held    []func() // what gives room back
 }
 
 // maxBatch is how many bytes of lines a batch has at about the most.
@@ -251,6 +257,11 @@ func (r *Request) AddRecord(b *event.Batch, pos uint64, value []byte) bool {
 	return true
 }
 
+// ReleaseOnceHandedOn has functions called that give back what the request takes of the Hub's room,
+// once its records are the pipeline's: those who wait then for what is done hold up nobody. They may
+// be called again.
+func (r *Request) ReleaseOnceHandedOn(release ...func()) { r.held = append(r.held, release...) }
+
 // Deliver hands the records on, and returns nil when all of them are done: at every output, or in a
 // spool. ctx is the client's. After an error they may be done or not.
 func (r *Request) Deliver(ctx context.Context) error {
@@ -276,6 +287,11 @@ func (r *Request) Deliver(ctx context.Context) error {
 
 // send hands the batches on by a carrier, and returns what is closed when they are done.
 func (r *Request) send(c *carrier) (done chan struct{}, err error) {
+	defer func() {
+		for _, release := range r.held {
+			release()
+		}
+	}()
 	base := c.next
 	for k, b := range r.batches {
 		to := base + r.end(k)

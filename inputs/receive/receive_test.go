@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -74,6 +75,32 @@ func TestARequestIsDoneWhenAllOfItIs(t *testing.T) {
 		}
 	}
 	h.End()
+}
+
+// TestWhoWaitsTakesNoRoom: a request that was handed on holds nothing any more.
+func TestWhoWaitsTakesNoRoom(t *testing.T) {
+	feed := pipetest.NewFeed(t)
+	h := newHub(t, feed)
+	r := request(h, "1")
+	h.Hold(100)
+	r.ReleaseOnceHandedOn(func() { h.Release(100) })
+	done := make(chan error, 1)
+	go func() { done <- r.Deliver(t.Context()) }()
+	feed.WaitFor(t.Context(), 1)
+	for h.inHand.Load() > 0 {
+		select {
+		case <-done:
+			t.Fatal("it is answered, and nothing is done")
+		case <-t.Context().Done():
+			t.Fatal("it waits and holds room")
+		default:
+			runtime.Gosched()
+		}
+	}
+	feed.Ack()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
 }
 
 func TestNobodyWaitsForever(t *testing.T) {
