@@ -65,8 +65,8 @@ func (b bench) agents(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t := newTable(name, "requests/s", "lines/s", "CPU s per million", "µs a request", "cores", "peak MiB", "p50 ms", "p99 ms",
-		"tried again", "missing", "repeated")
+	t := newTable(name, "requests/s", "lines/s", "CPU s per million", "µs a request", "cores", "peak MiB", "p50 ms",
+		"p99 ms", "tried again", "missing", "repeated")
 	sent, requests := s.lines.Load(), s.requests.Load()
 	diff := recv.lines.Load() - sent
 	t.row(manyAgents, fmt.Sprintf("%.0f", float64(requests)/took.Seconds()), fmt.Sprintf("%.0f",

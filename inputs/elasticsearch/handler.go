@@ -61,6 +61,7 @@ func (h *handler) bulk(w http.ResponseWriter, r *http.Request, index string) {
 	}
 	defer release()
 	t := &taker{handler: h, to: h.hub.NewRequest(), index: index}
+	t.to.ReleaseOnceHandedOn(release)
 	if err := t.take(body); err != nil {
 		failed(w, err)
 		return

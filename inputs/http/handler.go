@@ -54,6 +54,7 @@ func (h *handler) take(w http.ResponseWriter, r *http.Request) error {
 		return []event.Label{{Name: event.LabelService, Value: h.service}}
 	})
 	to := h.hub.NewRequest()
+	to.ReleaseOnceHandedOn(release)
 	err = split(body, func(line []byte) {
 		b := to.Batch(src)
 		to.Add(b, 0, b.Put(line))

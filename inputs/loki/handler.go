@@ -81,6 +81,7 @@ func (h *handler) push(w http.ResponseWriter, r *http.Request) error {
 	}
 	defer release()
 	t := &taker{hub: h.hub, to: h.hub.NewRequest(), tenantLabel: h.tenantLabel, tenant: tenant}
+	t.to.ReleaseOnceHandedOn(release)
 	switch {
 	case isJSON:
 		err = t.json(body)

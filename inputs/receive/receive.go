@@ -30,7 +30,7 @@ const (
 	maxInHand = 64 << 20
 	// endGrace is how long requests that were handed on are waited for at the end.
 	endGrace = 3 * time.Second
-	// maxDescribed is how many sources of clients are kept at the least; there may be twice as many.
+	// maxDescribed is how many sources of clients are kept at the least; twice as many may be.
 	maxDescribed = 20_000
 )
 
@@ -258,8 +258,8 @@ func (r *Request) AddRecord(b *event.Batch, pos uint64, value []byte) bool {
 }
 
 // ReleaseOnceHandedOn has functions called that give back what the request takes of the Hub's room,
-// once its records are the pipeline's: those who wait then for what is done hold up nobody. They may
-// be called again.
+// once its records are the pipeline's: those who wait then for what is done hold up nobody. They
+// may be called again.
 func (r *Request) ReleaseOnceHandedOn(release ...func()) { r.held = append(r.held, release...) }
 
 // Deliver hands the records on, and returns nil when all of them are done: at every output, or in a
