@@ -18,6 +18,7 @@ import (
 	logs "go.opentelemetry.io/proto/otlp/logs/v1"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/longshore/longshore/e2e/query"
 	"github.com/longshore/longshore/e2e/server"
 )
 
@@ -275,4 +276,94 @@ func tally(times []int) (missing, repeated int) {
 		}
 	}
 	return missing, repeated
+}
+
+// TestLongshoreToLongshore ships through an aggregator to Elasticsearch and Loki, over SIGKILLs of
+// either: each line is there once.
+func TestLongshoreToLongshore(t *testing.T) {
+	const n = 6000
+	elastic := server.Elasticsearch(t)
+	loki := server.LokiOrImitation(t)
+	listen, log := freeAddress(t), filepath.Join(t.TempDir(), "shop.log")
+	aggregator := newAgent(t, fmt.Sprintf(`
+inputs: {otlp: {type: otlp, listen: [%q]}}
+outputs:
+  elastic: {type: elasticsearch, urls: [%q], index: hop}
+  loki: {type: loki, url: %q}
+`, listen, elastic.URL, loki.URL))
+	a := newAgent(t, fmt.Sprintf(`
+inputs: {shop: {type: file, paths: [%s], labels: {env: e2e}}}
+outputs: {up: {type: otlp, url: "http://%s", protocol: grpc, identity: true, batch: {max_records: 100, linger: 1ms}}}
+`, log, listen))
+	aggregator.start()
+	aggregator.says("/ready", 200)
+	a.start()
+	began := time.Now()
+	for i := range n {
+		at := time.Now()
+		appendTo(t, log, strings.Replace(shopLine(i), "2026-11-30T12:00:", at.UTC().Format("2006-01-02T15:04:"), 1))
+		switch i % 1500 {
+		case 500:
+			aggregator.kill()
+			aggregator.start()
+		case 1000:
+			a.kill()
+			a.start()
+		}
+	}
+	es, lokis := query.Elastic{URL: elastic.URL}, query.Loki{URL: loki.URL}
+	eventually(t, "each line at both", 3*time.Minute, func() (bool, string) {
+		missing, repeated := hopInElastic(t, es, n)
+		missingL, repeatedL := hopInLoki(t, lokis, began, n)
+		return missing+missingL == 0, fmt.Sprint("Elasticsearch: ", missing, " missing, ", repeated, " repeated; Loki: ",
+			missingL, " missing, ", repeatedL, " repeated")
+	})
+	aggregator.stop()
+	a.stop()
+	for where, repeated := range map[string]int{
+		"Elasticsearch": second(hopInElastic(t, es, n)), "Loki": second(hopInLoki(t, lokis, began, n)),
+	} {
+		if repeated > 0 {
+			t.Errorf("%s has %d lines more than once", where, repeated)
+		}
+	}
+}
+
+func second(_, n int) int { return n }
+
+func hopInElastic(t *testing.T, e query.Elastic, n int) (missing, repeated int) {
+	t.Helper()
+	if err := e.Refresh(t.Context(), "hop"); err != nil {
+		return n, 0
+	}
+	docs, err := e.Docs(t.Context(), "hop")
+	if err != nil {
+		return n, 0
+	}
+	times := make([]int, n)
+	for _, d := range docs {
+		count(times, string(d.Source))
+	}
+	return tally(times)
+}
+
+// hopInLoki counts by Loki's own count, too, as Loki shows what it has twice once.
+func hopInLoki(t *testing.T, l query.Loki, began time.Time, n int) (missing, repeated int) {
+	t.Helper()
+	from := began.Add(-2 * time.Hour).Truncate(time.Second)
+	to := from.Add(4 * time.Hour)
+	entries, err := l.Entries(t.Context(), `{service_name="shop"}`, from, to)
+	if err != nil {
+		return n, 0
+	}
+	times := make([]int, n)
+	for _, e := range entries {
+		count(times, e.Line)
+	}
+	missing, _ = tally(times)
+	all, err := l.Count(t.Context(), `{service_name="shop"}`, from, to)
+	if err != nil {
+		return n, 0
+	}
+	return missing, all - (n - missing)
 }

@@ -552,10 +552,11 @@ func (f *flow) fluentThrottle(n *node) {
 func (c *conversion) fluentOutput(n *node) *section {
 	kind := strings.ToLower(n.get("name").raw())
 	types := map[string]string{"loki": "loki", "es": "elasticsearch", "opensearch": "elasticsearch", "stdout": "stdout",
-		"file": "file", "s3": "s3", "splunk": "splunk"}
+		"file": "file", "s3": "s3", "splunk": "splunk", "opentelemetry": "otlp"}
 	typ := types[kind]
 	if typ == "" {
-		c.left(n, "Longshore sends to Loki, Elasticsearch, OpenSearch, VictoriaLogs, files and standard output")
+		c.left(n, "Longshore sends by OTLP, to Loki, Elasticsearch, OpenSearch, VictoriaLogs, files and standard "+
+			"output")
 		return nil
 	}
 	s := c.out.add("outputs", firstOf(n.get("alias").raw(), kind), typ)
@@ -569,6 +570,8 @@ func (c *conversion) fluentOutput(n *node) *section {
 		c.fluentS3(s, n)
 	case "splunk":
 		c.fluentSplunk(s, n)
+	case "otlp":
+		c.fluentOTLP(s, n)
 	case "file":
 		folder, name := c.str(n, "path"), firstOf(c.str(n, "file"), "fluent-bit.log")
 		s.fields.set("path", strings.TrimSuffix(folder, "/")+"/"+name)
@@ -639,6 +642,29 @@ func (c *conversion) fluentHTTP(s *section, n *node, port string) (address strin
 		}
 	}
 	return address
+}
+
+// fluentOTLP converts an output of OTLP, by HTTP or gRPC.
+func (c *conversion) fluentOTLP(s *section, n *node) {
+	s.fields.set("url", c.fluentHTTP(s, n, "80"))
+	protocol := "http"
+	if n.get("grpc").isTrue() {
+		protocol = "grpc"
+	}
+	s.fields.set("protocol", protocol)
+	if uri := c.str(n, "logs_uri"); uri != "" && uri != "/v1/logs" {
+		s.fields.set("path", uri)
+	}
+	if compress := c.str(n, "compress"); compress == "zstd" {
+		s.fields.set("compression", compress)
+	}
+	for _, name := range []string{"grpc", "http2"} {
+		c.done(n.get(name))
+	}
+	for _, name := range []string{"metrics_uri", "traces_uri", "profiles_uri", "log_response_payload", "batch_size",
+		"logs_body_key_attributes"} {
+		c.skip(n.get(name), "Longshore sends logs alone, and decides about them by itself")
+	}
 }
 
 func (c *conversion) fluentLoki(s *section, n *node) {

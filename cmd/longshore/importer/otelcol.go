@@ -637,7 +637,10 @@ func (c *conversion) otelExporter(name string, outs map[string]*section) *sectio
 	switch kind {
 	case "loki":
 		typ = "loki"
+	case "otlp", "otlp_grpc":
+		typ = "otlp"
 	case "otlphttp", "otlp_http":
+		typ = "otlp"
 		if u := firstOf(n.get("logs_endpoint").raw(), endpoint); strings.Contains(u,
 			"/otlp") || strings.Contains(u, "loki") {
 			typ = "loki"
@@ -657,8 +660,8 @@ func (c *conversion) otelExporter(name string, outs map[string]*section) *sectio
 	}
 	if typ == "" {
 		outs[name] = nil
-		c.left(n, "Longshore sends to Loki, Elasticsearch, OpenSearch, VictoriaLogs, files and standard output, "+
-			"and speaks no OTLP")
+		c.left(n, "Longshore sends by OTLP, to Loki, Elasticsearch, OpenSearch, VictoriaLogs, files and standard "+
+			"output")
 		return nil
 	}
 	s := c.out.add("outputs", strings.ReplaceAll(name, "/", "-"), typ)
@@ -680,6 +683,8 @@ func (c *conversion) otelExporter(name string, outs map[string]*section) *sectio
 		c.otelS3(s, n)
 	case "splunk":
 		c.otelSplunk(s, n)
+	case "otlp":
+		c.otelOTLP(s, n, strings.Contains(kind, "http"))
 	case "file":
 		s.fields.set("path", c.str(n, "path"))
 		c.skip(n, "files are not rotated by Longshore; logrotate may do that")
@@ -688,6 +693,36 @@ func (c *conversion) otelExporter(name string, outs map[string]*section) *sectio
 	}
 	c.otelClient(s, n)
 	return s
+}
+
+// otelOTLP converts an exporter of OTLP. gRPC's has an address without a scheme, and TLS unless
+// that is switched off.
+func (c *conversion) otelOTLP(s *section, n *node, overHTTP bool) {
+	address, user, password := c.address(firstNode(n, "logs_endpoint", "endpoint"), s.name)
+	c.user(s, user, password)
+	protocol := "grpc"
+	if overHTTP {
+		protocol = "http"
+	} else if !strings.Contains(address, "://") {
+		scheme := "https://"
+		if n.at("tls.insecure").isTrue() {
+			scheme = "http://"
+		}
+		address = scheme + strings.TrimPrefix(strings.TrimPrefix(address, "dns:///"), "passthrough:///")
+	}
+	s.fields.set("url", address)
+	s.fields.set("protocol", protocol)
+	if n.get("encoding").raw() == "json" {
+		s.fields.set("encoding", c.str(n, "encoding"))
+	}
+	switch how := n.get("compression"); how.raw() {
+	case "none", "zstd":
+		s.fields.set("compression", c.str(n, "compression"))
+	case "", "gzip":
+		c.done(how)
+	default:
+		c.note(how, Differs, "is not known to Longshore, which uses gzip")
+	}
 }
 
 func (c *conversion) otelElastic(s *section, n *node) {

@@ -452,9 +452,11 @@ func (f *flow) vectorTemplate(n *node) string {
 func (c *conversion) vectorSink(name string, n *node) *section {
 	kind := n.get("type").raw()
 	typ := map[string]string{"loki": "loki", "elasticsearch": "elasticsearch", "console": "stdout",
-		"file": "file", "aws_s3": "s3", "splunk_hec_logs": "splunk", "splunk_hec": "splunk"}[kind]
+		"file": "file", "aws_s3": "s3", "splunk_hec_logs": "splunk", "splunk_hec": "splunk",
+		"opentelemetry": "otlp"}[kind]
 	if typ == "" {
-		c.left(n, "Longshore sends to Loki, Elasticsearch, OpenSearch, VictoriaLogs, files and standard output")
+		c.left(n, "Longshore sends by OTLP, to Loki, Elasticsearch, OpenSearch, VictoriaLogs, files and standard "+
+			"output")
 		return nil
 	}
 	s := c.out.add("outputs", name, typ)
@@ -479,6 +481,13 @@ func (c *conversion) vectorSink(name string, n *node) *section {
 		c.vectorS3(s, n)
 	case "splunk":
 		c.vectorSplunk(s, n)
+	case "otlp":
+		address, user, password := c.address(n.at("protocol.uri"), s.name)
+		c.user(s, user, password)
+		s.fields.set("url", address)
+		s.fields.set("protocol", "http")
+		c.vectorHTTP(s, n.get("protocol"))
+		c.skip(n.get("protocol"), "Longshore decides the rest by itself, and drops nothing")
 	case "file":
 		path := c.str(n, "path")
 		s.fields.set("path", path)
