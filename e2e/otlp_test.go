@@ -315,8 +315,8 @@ outputs: {up: {type: otlp, url: "http://%s", protocol: grpc, identity: true, bat
 	eventually(t, "each line at both", 3*time.Minute, func() (bool, string) {
 		missing, repeated := hopInElastic(t, es, n)
 		missingL, repeatedL := hopInLoki(t, lokis, began, n)
-		return missing+missingL == 0, fmt.Sprint("Elasticsearch: ", missing, " missing, ", repeated, " repeated; Loki: ",
-			missingL, " missing, ", repeatedL, " repeated")
+		return missing+missingL == 0, fmt.Sprint("Elasticsearch: ", missing, " missing, ", repeated,
+			" repeated; Loki: ", missingL, " missing, ", repeatedL, " repeated")
 	})
 	aggregator.stop()
 	a.stop()
