@@ -453,7 +453,7 @@ func (c *conversion) vectorSink(name string, n *node) *section {
 	kind := n.get("type").raw()
 	typ := map[string]string{"loki": "loki", "elasticsearch": "elasticsearch", "console": "stdout",
 		"file": "file", "aws_s3": "s3", "splunk_hec_logs": "splunk", "splunk_hec": "splunk",
-		"opentelemetry": "otlp"}[kind]
+		"opentelemetry": "otlp", "kafka": "kafka"}[kind]
 	if typ == "" {
 		c.left(n, "Longshore sends by OTLP, to Loki, Elasticsearch, OpenSearch, VictoriaLogs, files and standard "+
 			"output")
@@ -488,6 +488,8 @@ func (c *conversion) vectorSink(name string, n *node) *section {
 		s.fields.set("protocol", "http")
 		c.vectorHTTP(s, n.get("protocol"))
 		c.skip(n.get("protocol"), "Longshore decides the rest by itself, and drops nothing")
+	case "kafka":
+		c.vectorKafka(s, n)
 	case "file":
 		path := c.str(n, "path")
 		s.fields.set("path", path)
