@@ -163,6 +163,8 @@ type stream struct {
 
 	buf  []byte // read, and not yet sent
 	last int    // how much the last read brought
+
+	filled bool // there was more than found room
 }
 
 // read reads to the end of the connection. What is there of a last frame is a message, too.
@@ -192,7 +194,7 @@ func (s *stream) fill() error {
 	}
 	n, err := s.conn.Read(s.buf[len(s.buf):cap(s.buf)])
 	s.buf = s.buf[:len(s.buf)+n]
-	s.last = n
+	s.last, s.filled = n, len(s.buf) == cap(s.buf)
 	if n > 0 {
 		s.of.heard.Store(time.Now().UnixNano())
 	}
@@ -203,7 +205,7 @@ func (s *stream) fill() error {
 func (s *stream) fit() {
 	size := cap(s.buf)
 	switch {
-	case size-len(s.buf) < smallBuffer/2 || s.last == size && size < fullBuffer:
+	case size-len(s.buf) < smallBuffer/2 || s.filled && size < fullBuffer:
 		size = max(2*size, smallBuffer)
 	case len(s.buf) < smallBuffer/2 && s.last < size/8 && size > smallBuffer:
 		size = max(size/2, smallBuffer)
