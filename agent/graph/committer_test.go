@@ -65,7 +65,7 @@ const carried = `
 shutdown_timeout: 1s
 inputs: {in: {type: carrier}}
 parsers: {words: {type: words}}
-outputs: {x: {type: memory}, y: {type: memory}}
+outputs: {x: {type: memory, spool_size: 0}, y: {type: memory, spool_size: 0}}
 pipelines: {main: {inputs: [in], parsers: [words], outputs: [x, y]}}
 `
 

@@ -265,8 +265,8 @@ func TestTheClient(t *testing.T) {
 	search.Body.Close()
 }
 
-// TestRecordedSenders are requests as Filebeat 8, Fluent Bit, Logstash and Vector send them.
-func TestRecordedSenders(t *testing.T) {
+// TestSenders makes requests in the forms of Filebeat 8, Fluent Bit, Logstash and Vector, by hand.
+func TestSenders(t *testing.T) {
 	const vendor = "application/vnd.elasticsearch+json; compatible-with=8"
 	for name, test := range map[string]struct {
 		path, kind, accept, body string

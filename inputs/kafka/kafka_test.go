@@ -295,7 +295,7 @@ func TestNotes(t *testing.T) {
 		t.Errorf("a long state: %d bytes", len(text))
 	}
 	for _, text := range []string{"", "somebody's", "longshore 1 clean !", "longshore 1 ", "longshore 2 clean "} {
-		if n := parseNote(text); n.clean || n.state != nil && len(n.state) > 0 {
+		if n := parseNote(text); n.clean || len(n.state) > 0 {
 			t.Errorf("%q became %+v", text, n)
 		}
 	}
