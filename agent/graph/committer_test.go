@@ -101,6 +101,12 @@ func TestCarriedRecordsKeepWhatTheyAre(t *testing.T) {
 // TestNothingIsCommittedBeforeEveryOutputHasIt goes on where another has come to, on another
 // machine, by nothing but what was committed.
 func TestNothingIsCommittedBeforeEveryOutputHasIt(t *testing.T) {
+	for _, outcome := range []pipeline.Outcome{pipeline.Retry, pipeline.Hold} {
+		t.Run(outcome.String(), func(t *testing.T) { nothingIsCommittedBefore(t, outcome) })
+	}
+}
+
+func nothingIsCommittedBefore(t *testing.T, outcome pipeline.Outcome) {
 	w := newWorld()
 	var mu sync.Mutex
 	asked := 0
@@ -111,11 +117,11 @@ func TestNothingIsCommittedBeforeEveryOutputHasIt(t *testing.T) {
 		if output == "x" {
 			return nil
 		}
-		if asked++; asked == 3 {
+		if asked++; asked == 2 {
 			close(enough)
 		}
 		if asked > 1 {
-			return &pipeline.SendError{Outcome: pipeline.Retry, Reason: "away"}
+			return &pipeline.SendError{Outcome: outcome, Reason: "away"}
 		}
 		return nil
 	}

@@ -3,7 +3,9 @@ package kafka
 import (
 	"context"
 	"fmt"
+	"net"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -281,6 +283,36 @@ func TestPartitionsWithoutAGroup(t *testing.T) {
 	}
 	if offsets, _ := c.committed(t); len(offsets) > 0 {
 		t.Errorf("a group has committed %v", offsets)
+	}
+}
+
+// TestBrokersThatAreAway: it says so, goes on trying, and stops at once.
+func TestBrokersThatAreAway(t *testing.T) {
+	for _, more := range []string{"", ", partitions: [0]"} {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		address := listener.Addr().String()
+		listener.Close()
+		env := pipetest.Env(t)
+		said := make(chan error, 100)
+		env.Health = func(err error) {
+			select {
+			case said <- err:
+			default:
+			}
+		}
+		config := pipetest.Config[*Config](t, Spec(), fmt.Sprintf("{brokers: [%q], topics: [logs]%s}", address, more))
+		in, err := config.Input(env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop := run(t, in, pipetest.NewFeed(t))
+		if err := <-said; err == nil || !strings.Contains(err.Error(), address) {
+			t.Errorf("it says %v, and not that %s is away", err, address)
+		}
+		stop()
 	}
 }
 
