@@ -20,6 +20,8 @@ type door struct {
 	path string
 	mime string
 	pack func(lines [][]byte) []byte
+	// listen is the input's setting, for an address.
+	listen string
 }
 
 const (
@@ -28,10 +30,35 @@ const (
 )
 
 var (
-	httpDoor = door{"http", "/", "application/x-ndjson", packLines}
-	lokiDoor = door{"loki", "/loki/api/v1/push", "application/x-protobuf", packPush}
-	bulkDoor = door{"elasticsearch", "/bench/_bulk", "application/x-ndjson", packBulk}
+	httpDoor   = door{"http", "/", "application/x-ndjson", packLines, "%q"}
+	lokiDoor   = door{"loki", "/loki/api/v1/push", "application/x-protobuf", packPush, "%q"}
+	bulkDoor   = door{"elasticsearch", "/bench/_bulk", "application/x-ndjson", packBulk, "%q"}
+	otlpDoor   = door{"otlp", "/v1/logs", "application/x-protobuf", packOTLP, "[%q]"}
+	syslogDoor = door{"syslog", "", "", packSyslog, "['tcp://%s']"} // without HTTP: what is sent is sent
 )
+
+// packOTLP makes records that say nothing but their line.
+func packOTLP(lines [][]byte) []byte {
+	resource := messageField(1, attribute("service.name", "bench"))
+	var records []byte
+	now := uint64(time.Now().UnixNano())
+	for i, line := range lines {
+		at := binary.LittleEndian.AppendUint64([]byte{1<<3 | 1}, now+uint64(i))
+		record := append(at, messageField(5, appendBytes(nil, 1, line))...)
+		records = appendBytes(records, 2, record)
+	}
+	return messageField(1, resource, appendBytes(nil, 2, records))
+}
+
+// packSyslog makes messages of RFC 5424, one on each line.
+func packSyslog(lines [][]byte) (body []byte) {
+	head := time.Now().UTC().AppendFormat([]byte("<14>1 "), "2006-01-02T15:04:05.000000Z")
+	head = append(head, " bench app 4711 - - "...)
+	for _, line := range lines {
+		body = append(append(append(body, head...), line...), '\n')
+	}
+	return body
+}
 
 func packLines(lines [][]byte) []byte { return append(bytes.Join(lines, []byte{'\n'}), '\n') }
 
@@ -90,23 +117,19 @@ func (d *door) send(path string) (config string, closed func(), err error) {
 	for range doorSenders {
 		all.Go(func() {
 			for body := range bodies {
-				d.post("http://"+address+d.path, body, quit)
+				d.post(address, body, quit)
 			}
 		})
 	}
-	return fmt.Sprintf("{type: %s, listen: %q}", d.kind, address), func() { close(quit); all.Wait() }, nil
+	listen := fmt.Sprintf(d.listen, address)
+	return fmt.Sprintf("{type: %s, listen: %s}", d.kind, listen), func() { close(quit); all.Wait() }, nil
 }
 
 // post sends a body until it is taken.
-func (d *door) post(url string, body []byte, quit chan struct{}) {
+func (d *door) post(address string, body []byte, quit chan struct{}) {
 	for {
-		answer, err := http.Post(url, d.mime, bytes.NewReader(body))
-		if err == nil {
-			io.Copy(io.Discard, answer.Body)
-			answer.Body.Close()
-			if answer.StatusCode/100 == 2 {
-				return
-			}
+		if d.try(address, body) {
+			return
 		}
 		select {
 		case <-quit:
@@ -114,4 +137,24 @@ func (d *door) post(url string, body []byte, quit chan struct{}) {
 		case <-time.After(20 * time.Millisecond): // it does not listen yet
 		}
 	}
+}
+
+// try sends a body once, and reports whether it is taken.
+func (d *door) try(address string, body []byte) bool {
+	if d.path == "" {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			return false
+		}
+		defer conn.Close()
+		_, err = conn.Write(body)
+		return err == nil
+	}
+	answer, err := http.Post("http://"+address+d.path, d.mime, bytes.NewReader(body))
+	if err != nil {
+		return false
+	}
+	defer answer.Body.Close()
+	io.Copy(io.Discard, answer.Body)
+	return answer.StatusCode/100 == 2
 }

@@ -58,6 +58,8 @@ var works = []work{
 	{name: "http-to-loki", format: jsonLine, output: lokiOutput, door: &httpDoor},
 	{name: "loki-to-loki", format: jsonLine, output: lokiOutput, door: &lokiDoor},
 	{name: "bulk-to-loki", format: jsonLine, output: lokiOutput, door: &bulkDoor},
+	{name: "otlp-to-loki", format: jsonLine, output: lokiOutput, door: &otlpDoor},
+	{name: "syslog-to-loki", format: jsonLine, output: lokiOutput, door: &syslogDoor, mark: 1000 * time.Millisecond},
 	{name: "logfmt-to-loki", format: logfmtLine, output: lokiOutput, mark: 1000 * time.Millisecond},
 	{name: "nginx-to-loki", format: nginxLine, output: lokiOutput, mark: 1000 * time.Millisecond},
 	{name: "log4j-to-loki", format: log4jLine, output: lokiOutput, mark: 1000 * time.Millisecond},
