@@ -116,8 +116,10 @@ func (d *door) send(path string) (config string, closed func(), err error) {
 	})
 	for range doorSenders {
 		all.Go(func() {
+			c := &client{door: d, address: address}
+			defer c.close()
 			for body := range bodies {
-				d.post(address, body, quit)
+				c.post(body, quit)
 			}
 		})
 	}
@@ -125,10 +127,23 @@ func (d *door) send(path string) (config string, closed func(), err error) {
 	return fmt.Sprintf("{type: %s, listen: %s}", d.kind, listen), func() { close(quit); all.Wait() }, nil
 }
 
+// A client sends bodies, one after the other.
+type client struct {
+	*door
+	address string
+	conn    net.Conn // without HTTP
+}
+
+func (c *client) close() {
+	if c.conn != nil {
+		c.conn.Close()
+	}
+}
+
 // post sends a body until it is taken.
-func (d *door) post(address string, body []byte, quit chan struct{}) {
+func (c *client) post(body []byte, quit chan struct{}) {
 	for {
-		if d.try(address, body) {
+		if c.try(body) {
 			return
 		}
 		select {
@@ -140,17 +155,19 @@ func (d *door) post(address string, body []byte, quit chan struct{}) {
 }
 
 // try sends a body once, and reports whether it is taken.
-func (d *door) try(address string, body []byte) bool {
-	if d.path == "" {
-		conn, err := net.Dial("tcp", address)
-		if err != nil {
-			return false
+func (c *client) try(body []byte) bool {
+	if c.path == "" {
+		var err error
+		if c.conn == nil {
+			if c.conn, err = net.Dial("tcp", c.address); err != nil {
+				c.conn = nil
+				return false
+			}
 		}
-		defer conn.Close()
-		_, err = conn.Write(body)
+		_, err = c.conn.Write(body)
 		return err == nil
 	}
-	answer, err := http.Post("http://"+address+d.path, d.mime, bytes.NewReader(body))
+	answer, err := http.Post("http://"+c.address+c.path, c.mime, bytes.NewReader(body))
 	if err != nil {
 		return false
 	}
