@@ -64,6 +64,35 @@ func OpenDataFile(path string, flags int) (*os.File, error) {
 	return f, nil
 }
 
+// OpenLocked opens a file that several processes add to, or makes it, and locks it until it is
+// closed. Whoever replaces it holds the lock meanwhile, so what is returned has that path still.
+func OpenLocked(path string) (*os.File, error) {
+	for {
+		f, err := OpenDataFile(path, os.O_CREATE|os.O_APPEND|os.O_RDWR)
+		if err != nil {
+			return nil, err
+		}
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
+		if err == nil && isAt(f, path) {
+			return f, nil
+		}
+		_ = f.Close()
+		if err != nil {
+			return nil, fmt.Errorf("locking %s: %w", path, err)
+		}
+	}
+}
+
+// isAt reports whether an open file has this path still.
+func isAt(f *os.File, path string) bool {
+	at, err := os.Lstat(path)
+	if err != nil {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && os.SameFile(at, info)
+}
+
 // SyncFolder brings the names in a folder of the data folder to disk. Some file systems cannot,
 // which is no error.
 func SyncFolder(path string) error {

@@ -131,7 +131,7 @@ func (m *memory) write(durably bool) (err error) {
 	if err := os.MkdirAll(filepath.Dir(m.path), 0o750); err != nil {
 		return err
 	}
-	f, err := m.open()
+	f, err := pipeline.OpenLocked(m.path)
 	if err != nil {
 		return err
 	}
@@ -152,34 +152,6 @@ func (m *memory) write(durably bool) (err error) {
 		return nil
 	}
 	return errors.Join(f.Sync(), pipeline.SyncFolder(filepath.Dir(m.path)))
-}
-
-// open opens the file and locks it until it is closed.
-func (m *memory) open() (*os.File, error) {
-	for {
-		f, err := pipeline.OpenDataFile(m.path, os.O_CREATE|os.O_APPEND|os.O_RDWR)
-		if err != nil {
-			return nil, err
-		}
-		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
-		if err == nil && isAt(f, m.path) {
-			return f, nil
-		}
-		_ = f.Close()
-		if err != nil {
-			return nil, fmt.Errorf("locking %s: %w", m.path, err)
-		}
-	}
-}
-
-// isAt reports whether an open file has this path still.
-func isAt(f *os.File, path string) bool {
-	at, err := os.Lstat(path)
-	if err != nil {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && os.SameFile(at, info)
 }
 
 // appendLines appends whole lines behind what may be a torn one.

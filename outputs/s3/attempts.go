@@ -111,7 +111,7 @@ func (a *attempts) write(added []byte, durable bool) (err error) {
 	if err := os.MkdirAll(folder, 0o750); err != nil {
 		return err
 	}
-	f, err := a.open()
+	f, err := pipeline.OpenLocked(a.path)
 	if err != nil {
 		return err
 	}
@@ -158,33 +158,6 @@ func (a *attempts) mend(f *os.File) error {
 		return nil
 	}
 	return f.Truncate(a.whole)
-}
-
-// open opens the file and locks it until it is closed.
-func (a *attempts) open() (*os.File, error) {
-	for {
-		f, err := pipeline.OpenDataFile(a.path, os.O_CREATE|os.O_APPEND|os.O_RDWR)
-		if err != nil {
-			return nil, err
-		}
-		if err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err == nil && isAt(f, a.path) {
-			return f, nil
-		}
-		_ = f.Close()
-		if err != nil {
-			return nil, fmt.Errorf("locking %s: %w", a.path, err)
-		}
-	}
-}
-
-// isAt reports whether an open file has this path still.
-func isAt(f *os.File, path string) bool {
-	at, err := os.Lstat(path)
-	if err != nil {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && os.SameFile(at, info)
 }
 
 // compact replaces the locked file by one without what nobody needs any more, and returns that. It
