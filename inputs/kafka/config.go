@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -153,7 +152,7 @@ func (s *SASL) mechanism() sasl.Mechanism {
 			if s.TokenFile == "" {
 				return oauth.Auth{Token: s.Token.Reveal()}, nil
 			}
-			token, err := os.ReadFile(s.TokenFile)
+			token, err := pipeline.ReadFile(s.TokenFile, maxToken)
 			if err != nil {
 				return oauth.Auth{}, fmt.Errorf("reading sasl.token_file: %w", err)
 			}
@@ -164,6 +163,7 @@ func (s *SASL) mechanism() sasl.Mechanism {
 }
 
 const (
+	maxToken = 64 << 10 // bytes of a token's file
 	// dialTimeout bounds connecting and the handshake of TLS.
 	dialTimeout = 10 * time.Second
 	// fetchPartition is how many bytes of a partition are asked for at a time: about as much of
